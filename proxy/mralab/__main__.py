@@ -1,0 +1,5 @@
+"""``python -m mralab``."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,179 @@
+"""The commands, thin: parse, call, print. Everything heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from .errors import MralabError
+
+T = TypeVar("T")
+
+
+class _Group(click.Group):
+    """Shows mralab's errors as they are meant: the message, the hint, the exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except MralabError as error:
+            click.echo(str(error), err=True)
+            ctx.exit(error.exit_code)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            if near:
+                error.message += f" Did you mean {near[0]!r}?"
+            raise
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="mralab", message="%(version)s")
+def main() -> None:
+    """A lab Expressway-C traffic server: verifies, refuses and logs like X14.2.
+
+    \b
+    Example:
+      mralab demo
+    """
+
+
+def _run(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine on uvloop."""
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(make())
+
+
+@main.command()
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-out"), show_default=True,
+              help="Where the logs are kept.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the table.")
+def demo(out: Path, as_json: bool) -> None:
+    """The article's login before and after X14.2, then the remedies.
+
+    Exit 0: everything went as the article says. Exit 1: it did not, and what differed is printed.
+
+    \b
+    Example:
+      mralab demo --out /tmp/article
+    """
+    from .lab import demo as demonstration
+    from .show import terminal
+
+    progress = terminal.console(stderr=True)
+    if progress.is_terminal:
+        with progress.status("putting the lab together") as status:
+            outcomes = _run(lambda: demonstration.run(out, lambda title: status.update(title)))
+    else:
+        outcomes = _run(lambda: demonstration.run(out))
+    differences = [f"{o.scenario.name}: {text}" for o in outcomes for text in o.differences]
+    if as_json:
+        click.echo(json.dumps([_outcome_json(outcome) for outcome in outcomes], indent=2))
+    else:
+        terminal.console().print(terminal.demo_table(outcomes))
+        click.echo("Logs, before and after: " + ", ".join(str(log) for o in outcomes for log in o.logs))
+        if not differences:
+            click.echo("Everything went as the article says.")
+    if differences:
+        click.echo("Not as expected:\n" + "\n".join(f"  {text}" for text in differences), err=True)
+        sys.exit(1)
+
+
+def _outcome_json(outcome: Any) -> dict[str, Any]:
+    return {
+        "scenario": outcome.scenario.name,
+        "title": outcome.scenario.title,
+        "before": outcome.before.ok,
+        "after": outcome.after.ok,
+        "findings": [
+            {"code": f.code, "server": f.server, "port": f.port, "cause": f.cause, "evidence": list(f.evidence)}
+            for f in outcome.findings
+        ],
+        "applied": [remedy.code for remedy in outcome.applied],
+        "fixed": bool(outcome.fixed and outcome.fixed.ok),
+        "logs": [str(log) for log in outcome.logs],
+        "differences": outcome.differences,
+    }
+
+
+@main.command()
+@click.option("-c", "--config", "file", required=True, type=click.Path(dir_okay=False, path_type=Path),
+              help="The TOML configuration.")
+def serve(file: Path) -> None:
+    """The proxy alone, until SIGTERM (drains) or SIGINT; SIGHUP reloads.
+
+    Prints one JSON line with the address it listens on.
+
+    \b
+    Example:
+      mralab serve -c mralab.toml
+    """
+    from .net.workers import serve as serve_file
+
+    sys.exit(serve_file(file))
+
+
+@main.command()
+@click.option("-c", "--config", "file", type=click.Path(dir_okay=False, path_type=Path),
+              help="A TOML configuration to start from; default: the article's lab.")
+@click.option("--release", default=None, help="X14.0.7 or X14.2; default: the configuration's.")
+@click.option("--advertise", type=click.Choice(["fqdn", "ip"]), default="fqdn", show_default=True,
+              help="What CUCM's System > Server says.")
+def lab(file: Path | None, release: str | None, advertise: str) -> None:
+    """Proxy and mocks, until Ctrl-C. Prints one JSON line with where they are.
+
+    \b
+    Example:
+      mralab lab &
+      mralab login emusk --via http://127.0.0.1:PORT
+    """
+    from .lab import running
+
+    sys.exit(_run(lambda: running.run(file, release, advertise)))
+
+
+@main.command()
+@click.argument("user")
+@click.option("--via", required=True, metavar="URL", help="The proxy (or the lab's edge) to log in through.")
+@click.option("--password", default="cisco123", show_default=True, help="The user's password; the lab's by default.")
+@click.option("--domain", default="steven.lab", show_default=True, help="The users' domain.")
+@click.option("--server", default=None, help="CUCM's name where no get_edge_config answers [default: cucm.DOMAIN].")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the table.")
+def login(user: str, via: str, password: str, domain: str, server: str | None, as_json: bool) -> None:
+    """The MRA login sequence through a running proxy, step by step. Exit 1 if it fails.
+
+    \b
+    Example:
+      mralab login emusk --via http://127.0.0.1:8443
+    """
+    from .lab.client import login as log_in
+
+    result = _run(lambda: log_in(user, via, password=password, domain=domain, server=server))
+    if as_json:
+        steps = [
+            {"name": s.name, "method": s.method, "url": s.url, "server": s.server, "status": s.status,
+             "reason": s.reason, "ok": s.ok, "meaning": s.meaning}
+            for s in result.steps
+        ]
+        click.echo(json.dumps({"ok": result.ok, "steps": steps}, indent=2))
+    else:
+        from .show import terminal
+
+        click.echo("Login works." if result.ok else "Login fails.")
+        terminal.console().print(terminal.login_table(result))
+    sys.exit(0 if result.ok else 1)

@@ -1,0 +1,291 @@
+"""The TOML configuration as types: every key has a default, every error is told at once.
+
+``load(path)`` reads a file, ``Config()`` is an empty one. Relative paths are relative to the file. What the release
+decides unless the file says otherwise (``[verify] origin``, ``[upstream] prefer, tls``) is asked of ``Config`` itself:
+``config.verify_mode``, ``config.preference``, ``config.tls_versions``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from .core.release import RELEASES, Preference, Release, VerifyMode, cipher_string
+from .core.verdict import Wording
+from .errors import ConfigError
+
+
+def _address(value: object) -> object:
+    """``host:port``, the host an IP address or ``localhost``; brackets around IPv6."""
+    if not isinstance(value, str):
+        raise ValueError("must be a string 'host:port'")
+    split_address(value)
+    return value
+
+
+def split_address(value: str) -> tuple[str, int]:
+    """``'127.0.0.1:8443'`` or ``'[::1]:0'`` as host and port. Raises ``ValueError``."""
+    host, colon, port = value.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not colon or not bare or (":" in bare and bare == host):
+        raise ValueError(f"{value!r} is not 'host:port'")
+    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"{port!r} is no port (0 to 65535)")
+    if bare != "localhost":
+        try:
+            ipaddress.ip_address(bare)
+        except ValueError:
+            raise ValueError(f"{bare!r} is no IP address of this machine (127.0.0.1, ::1, localhost)") from None
+    return bare, int(port)
+
+
+def _admin(value: object) -> object:
+    return value if value == "" else _address(value)
+
+
+def _release(value: object) -> object:
+    if not isinstance(value, str) or value not in RELEASES:
+        raise ValueError(f"is no release known here: {', '.join(RELEASES)}{_nearest(str(value), RELEASES)}")
+    return value
+
+
+def _dial(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("must be an IP address, or empty")
+    if value:
+        ipaddress.ip_address(value)
+    return value
+
+
+Address = Annotated[str, BeforeValidator(_address)]
+IpText = Annotated[str, BeforeValidator(_dial)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ProxyTable(_Table):
+    """``[proxy]``: where it listens and what it calls itself."""
+
+    listen: Address = "127.0.0.1:8443"
+    admin: Annotated[str, BeforeValidator(_admin)] = "127.0.0.1:0"
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    control_host: str = Field(default="vcs_control.steven.lab:8443", pattern=r"^[A-Za-z0-9._\-]+(:[0-9]{1,5})?$")
+
+
+class VerifyTable(_Table):
+    """``[verify]``: how servers are verified; ``origin`` is the release's unless said."""
+
+    origin: VerifyMode | None = None
+    ip_san: Literal["accept", "ignore"] = "accept"
+    openssl: Wording = "1.1.1"
+
+
+class TrustTable(_Table):
+    """``[trust]``: the PEM file, or folder of them, of the CAs that are trusted; empty: none."""
+
+    store: str = "trust/"
+
+
+class UpstreamTable(_Table):
+    """``[upstream]``: connections to servers. Times in seconds."""
+
+    connections: Literal["per-request", "keep-alive"] = "per-request"
+    attempts: Annotated[int, Field(ge=1, le=16)] = 2
+    prefer: Preference | None = None
+    ciphers: str = ""
+    tls: Annotated[list[Literal["1.0", "1.1", "1.2", "1.3"]], Field(min_length=1)] | None = None
+    connect_timeout: Seconds = 30.0
+    response_timeout: Seconds = 30.0
+
+
+class HostEntry(_Table):
+    """One entry of ``[hosts]``: ``ip`` is shown in the log, ``dial`` connected to, ``ports`` maps asked to dialled."""
+
+    ip: IpText = ""
+    dial: IpText = ""
+    ports: dict[Port, Port] = Field(default_factory=dict)
+
+
+class AllowTable(_Table):
+    """``[allow]``: the allow list's CSV file, and whether rules are made for discovered nodes."""
+
+    rules: str = "allowlist.csv"
+    automatic: bool = True
+
+
+class LogTable(_Table):
+    """``[log]``: the traffic_server log; ``-`` is standard output, DEBUG adds the HTTPMSG twins."""
+
+    file: str = "traffic_server.log"
+    level: Literal["INFO", "DEBUG"] = "INFO"
+    hostname: str = Field(default="vcsc", pattern=r"^[A-Za-z0-9._\-]{1,253}$")
+
+
+class Config(_Table):
+    """A whole configuration. Build it from a file with ``load``, from a mapping with ``from_mapping``."""
+
+    release: Annotated[str, BeforeValidator(_release)] = "X14.2"
+    proxy: ProxyTable = ProxyTable()
+    verify: VerifyTable = VerifyTable()
+    trust: TrustTable = TrustTable()
+    upstream: UpstreamTable = UpstreamTable()
+    hosts: dict[str, HostEntry] = Field(default_factory=dict)
+    allow: AllowTable = AllowTable()
+    log: LogTable = LogTable()
+    folder: Path = Field(default_factory=Path.cwd, exclude=True)
+    """What relative paths are relative to."""
+
+    @property
+    def release_facts(self) -> Release:
+        """The release's row of the table."""
+        return RELEASES[self.release]
+
+    @property
+    def verify_mode(self) -> VerifyMode:
+        """``[verify] origin``, or the release's."""
+        return self.verify.origin or self.release_facts.verify
+
+    @property
+    def preference(self) -> Preference:
+        """``[upstream] prefer``, or the release's."""
+        return self.upstream.prefer or self.release_facts.prefer
+
+    @property
+    def cipher_string(self) -> str:
+        """The OpenSSL cipher string offered to servers."""
+        return cipher_string(self.upstream.ciphers, self.preference)
+
+    @property
+    def tls_versions(self) -> tuple[str, ...]:
+        """The TLS versions offered to servers."""
+        return tuple(self.upstream.tls or self.release_facts.tls)
+
+    def said(self, table: str, key: str) -> bool:
+        """Whether the file itself sets this key, rather than its default."""
+        return table in self.model_fields_set and key in getattr(self, table).model_fields_set
+
+    def path(self, value: str) -> Path:
+        """A path of the configuration, absolute."""
+        return self.folder / Path(value).expanduser()
+
+    def changed(self, **tables: Mapping[str, Any] | str) -> Config:
+        """A copy with keys changed: ``config.changed(release='X14.0.7', verify={'origin': 'off'})``.
+
+        Raises ``ConfigError`` as ``load`` does.
+        """
+        data = self.model_dump(mode="python", exclude_unset=True)
+        for table, values in tables.items():
+            data[table] = {**data.get(table, {}), **values} if isinstance(values, Mapping) else values
+        return from_mapping(data, self.folder)
+
+
+def load(path: Path | str) -> Config:
+    """Read a configuration file. Raises ``ConfigError`` with every problem in it."""
+    file = Path(path)
+    try:
+        text = file.read_text("utf-8")
+    except OSError as error:
+        raise ConfigError([f"{file}: cannot be read: {error.strerror}"]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{file}: is not UTF-8 text (byte {error.start})"]) from error
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"{file}: is not TOML: {error}"]) from error
+    return from_mapping(data, file.resolve().parent, str(file))
+
+
+def from_mapping(data: Mapping[str, Any], folder: Path | None = None, source: str = "configuration") -> Config:
+    """A configuration from parsed TOML. Raises ``ConfigError`` with every problem in it."""
+    problems: list[str] = []
+    data = dict(data)
+    if "folder" in data:
+        problems.append(_unknown(source, ("folder",)))
+        del data["folder"]
+    try:
+        config = Config(**_toml_hosts(data), folder=folder or Path.cwd())
+    except ValidationError as error:
+        problems += [_problem(source, detail) for detail in error.errors(include_url=False)]
+        raise ConfigError(problems) from None
+    problems += [f"{source}: {problem}" for problem in _host_problems(config)]
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def _toml_hosts(data: dict[str, Any]) -> dict[str, Any]:
+    """TOML keys are strings: the ports of ``[hosts]`` become numbers where they are some."""
+    hosts = data.get("hosts")
+    if not isinstance(hosts, dict):
+        return data
+    converted: dict[str, Any] = {}
+    for name, entry in hosts.items():
+        ports = entry.get("ports") if isinstance(entry, dict) else None
+        if isinstance(ports, dict):
+            numbers = {int(key) if str(key).isdecimal() else key: value for key, value in ports.items()}
+            entry = {**entry, "ports": numbers}  # noqa: PLW2901 - the converted copy
+        converted[name.lower() if isinstance(name, str) else name] = entry
+    return {**data, "hosts": converted}
+
+
+def _host_problems(config: Config) -> Iterator[str]:
+    for name, entry in config.hosts.items():
+        if not name or any(character in name for character in "/ \t[]"):
+            yield f"hosts.{name!r}: is no host name or address"
+        if not (entry.ip or entry.dial or entry.ports):
+            yield f"hosts.{name!r}: says neither ip, dial nor ports"
+        if entry.ports and not (entry.dial or entry.ip or _is_ip(name)):
+            yield f"hosts.{name!r}: has ports but neither dial nor ip to use them on"
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _problem(source: str, detail: Any) -> str:
+    location = tuple(str(part) for part in detail["loc"])
+    key = ".".join(location)
+    if detail["type"] == "extra_forbidden":
+        return _unknown(source, location)
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    if detail["type"] == "literal_error":
+        expected = str(detail["ctx"]["expected"]).replace("'", "")
+        words = expected.replace(" or ", ", ").split(", ")
+        message = f"must be {expected}{_nearest(str(detail['input']), words)}"
+    given = detail.get("input")
+    shown = f" (is {given!r})" if isinstance(given, (str, int, float, bool)) else ""
+    return f"{source}: {key}: {message[:1].lower()}{message[1:]}{shown}"
+
+
+def _unknown(source: str, location: tuple[str, ...]) -> str:
+    """An unknown key, with the nearest one that exists in its table."""
+    model: type[BaseModel] = Config
+    for part in location[:-1]:
+        field = model.model_fields.get(part)
+        annotation = field.annotation if field else None
+        if part in ("hosts",) or model is HostEntry:
+            model = HostEntry
+        elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+    names = [name for name in model.model_fields if name != "folder"]
+    kind = "table or key" if len(location) == 1 else "key"
+    return f"{source}: {'.'.join(location)}: unknown {kind}{_nearest(location[-1], names)}"
+
+
+def _nearest(word: str, words: Any) -> str:
+    match = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
+    return f"; did you mean {match[0]!r}?" if match else ""

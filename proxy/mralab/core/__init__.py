@@ -1,0 +1,1 @@
+"""DECIDES. Pure: no asyncio, socket, TLS, file or clock in here."""

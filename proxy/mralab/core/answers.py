@@ -1,0 +1,118 @@
+"""What a client gets when the proxy answers by itself: status, reason and page for each failure.
+
+Statuses, reasons, titles and header order are Traffic Server 8.1.11's (proxy/http/HttpTransact.cc,
+build_error_response and handle_server_died; observed again on 9.2.9). The sentences of the pages are our own.
+"""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+from html import escape
+from typing import Final, NamedTuple
+
+SERVER: Final = "ATS/8.1.11"
+
+
+class Answer(NamedTuple):
+    """One failure's answer. ``close`` ends the client's connection whatever it asked for."""
+
+    status: int
+    reason: str
+    title: str
+    text: str
+    close: bool = False
+
+
+_BAD_REQUEST = "Bad Request"
+_NO_CONNECTION = "Could Not Connect"
+_NO_CONNECTION_TEXT = "No connection to the server of this request could be made, or the server was not accepted."
+
+ANSWERS: Final[dict[str, Answer]] = {
+    "bad-request": Answer(
+        400, "Invalid HTTP Request", _BAD_REQUEST, "The request could not be read as HTTP/1.1.", close=True
+    ),
+    "host-required": Answer(
+        400, "Host Header Required", "Host Header Required", "HTTP/1.1 asks for a Host header in each request.", close=True
+    ),
+    "cycle": Answer(400, "Cycle Detected", "Cycle Detected", "The request has passed this proxy before.", close=True),
+    "denied": Answer(403, "Forbidden", "Forbidden", "No rule of the allow list lets this request through."),
+    "no-connect": Answer(
+        404, "Not Found", "Not Found on Accelerator", "CONNECT is not served here: ask for a token path.", close=True
+    ),
+    "not-found": Answer(
+        404,
+        "Not Found on Accelerator",
+        "Not Found on Accelerator",
+        "The first part of the path is no token of domain, protocol, host and port.",
+    ),
+    "not-found-absolute": Answer(
+        404,
+        "Not Found",
+        "Not Found on Accelerator",
+        "The first part of the path is no token of domain, protocol, host and port, or the URL is another host's.",
+    ),
+    "client-timeout": Answer(
+        408, "Inactive Timeout", "Inactivity Timeout", "The request did not come in time.", close=True
+    ),
+    "length-required": Answer(
+        411, "Content Length Required", "No Content Length", "This method needs a Content-Length or a chunked body."
+    ),
+    "connect-failed": Answer(502, "connect failed", _NO_CONNECTION, _NO_CONNECTION_TEXT),
+    "connect-timeout": Answer(
+        502, "internal error - server connection terminated", _NO_CONNECTION, _NO_CONNECTION_TEXT
+    ),
+    "no-name": Answer(502, "Cannot find server.", "Unknown Host", "The server's name has no address."),
+    "hangup": Answer(
+        502, "Server Hangup", "Server Connection Closed", "The server closed the connection before it had answered."
+    ),
+    "bad-response": Answer(
+        502, "Invalid HTTP Response", "Web Server Error", "The server's answer could not be read as HTTP/1.1."
+    ),
+    "response-timeout": Answer(
+        504, "Connection Timed Out", "Inactivity Timeout", "The server did not answer in time."
+    ),
+}
+
+
+def connection_error(error: OSError | None) -> Answer:
+    """The 502 for a connection that broke with ``error``: its text is the reason (get_error_string).
+
+    A refused connection says ``connect failed``, as does one that simply ended.
+    """
+    answer = ANSWERS["connect-failed"]
+    if error is None or not error.errno or isinstance(error, ConnectionRefusedError):
+        return answer
+    return answer._replace(reason=error.strerror or answer.reason)
+
+
+def page(answer: Answer) -> bytes:
+    """The answer's HTML page."""
+    title = escape(answer.title)
+    return (
+        f"<HTML>\n<HEAD>\n<TITLE>{title}</TITLE>\n</HEAD>\n\n"
+        f'<BODY BGCOLOR="white" FGCOLOR="black">\n<H1>{title}</H1>\n<HR>\n\n'
+        f'<FONT FACE="Helvetica,Arial"><B>\nDescription: {escape(answer.text)}\n</B></FONT>\n<HR>\n</BODY>\n'
+    ).encode("ascii")
+
+
+def render(answer: Answer, *, now: float, head_only: bool, minor: int, keep_alive: bool) -> tuple[bytes, str]:
+    """The answer's bytes and its status line.
+
+    Header order as Traffic Server's: Date, Connection, Server, Cache-Control, Content-Type, Content-Language,
+    Content-Length; an HTTP/1.0 client gets an HTTP/1.0 status line and no Connection. ``now`` is seconds since the
+    epoch. A HEAD request gets the head alone.
+    """
+    body = page(answer)
+    start_line = f"HTTP/1.{minor} {answer.status} {answer.reason}"
+    lines = [start_line, f"Date: {formatdate(now, usegmt=True)}"]
+    if minor:
+        lines.append(f"Connection: {'keep-alive' if keep_alive else 'close'}")
+    lines += [
+        f"Server: {SERVER}",
+        "Cache-Control: no-store",
+        "Content-Type: text/html",
+        "Content-Language: en",
+        f"Content-Length: {len(body)}",
+    ]
+    head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+    return (head if head_only else head + body), start_line

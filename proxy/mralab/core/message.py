@@ -1,0 +1,254 @@
+"""Rewriting of heads on their way: what is dropped, what is added, and in which order.
+
+Follows Traffic Server 8.1.11 (proxy/hdrs/HdrToken.cc for the hop-by-hop list, HttpTransactHeaders.cc and
+HttpTransact.cc for the rest), and RFC 9110 section 7.6.1 where that is safer: fields named in Connection go too.
+"""
+
+from __future__ import annotations
+
+import re
+from email.utils import formatdate, parsedate_to_datetime
+from typing import Final, NamedTuple
+
+from .answers import SERVER
+from .framing import CHUNKED, Fields, Framing, RequestHead, ResponseHead, list_items
+
+HOP_BY_HOP: Final = frozenset(
+    (
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"transfer-encoding",
+        b"upgrade",
+        b"x-id",
+    )
+)
+# Ours to write: never copied, wherever they stand.
+_REQUEST_OURS: Final = HOP_BY_HOP | {b"host", b"content-length", b"accept-encoding", b"x-forwarded-for", b"via"}
+_RESPONSE_OURS: Final = HOP_BY_HOP | {b"content-length", b"server", b"age"}
+# Framing, routing and credentials have no place in a trailer (RFC 9110 section 6.5.1).
+_NOT_IN_TRAILERS: Final = HOP_BY_HOP | {
+    b"authorization",
+    b"client-ip",
+    b"content-encoding",
+    b"content-length",
+    b"content-range",
+    b"content-type",
+    b"cookie",
+    b"host",
+    b"set-cookie",
+    b"trailer",
+    b"via",
+    b"www-authenticate",
+    b"x-forwarded-for",
+}
+_VIA_PEER = re.compile(rb"\[([0-9a-f-]{36})\]")
+
+
+class Hop(NamedTuple):
+    """Who this proxy is to the next hop: its name and its unique id in Via, ``http/1.1 vcs[UUID] (ATS)``."""
+
+    name: bytes
+    uuid: bytes
+
+    def via(self, minor: int) -> bytes:
+        """This hop's Via entry for a message received as HTTP/1.``minor``."""
+        return b"http/1.%d %b[%b] (ATS)" % (minor, self.name, self.uuid)
+
+
+def keeps_alive(minor: int, fields: Fields) -> bool:
+    """Whether the sender keeps its connection open after this message (RFC 9112 section 9.3)."""
+    options = list_items(fields, b"connection") or list_items(fields, b"proxy-connection")
+    if b"close" in options:
+        return False
+    return minor == 1 or b"keep-alive" in options
+
+
+def wants_continue(head: RequestHead) -> bool:
+    """Whether the client waits for 100 Continue before it sends the body (RFC 9110 section 10.1.1)."""
+    return head.minor == 1 and b"100-continue" in list_items(head.fields, b"expect")
+
+
+def loops(head: RequestHead, hop: Hop) -> bool:
+    """Whether the request has passed this proxy before: its id stands in Via."""
+    return any(
+        name.lower() == b"via" and hop.uuid in _VIA_PEER.findall(value) for name, value in head.fields
+    )
+
+
+def _named_in_connection(fields: Fields) -> frozenset[bytes]:
+    """The fields that Connection says are for this hop alone. Framing and routing are never up to it."""
+    named = list_items(fields, b"connection")
+    if not named or named in ([b"close"], [b"keep-alive"]):
+        return frozenset()
+    return frozenset(named) - {b"host", b"content-length", b"transfer-encoding", b"via", b"x-forwarded-for"}
+
+
+def _accept_encoding(values: list[bytes]) -> bytes:
+    """``gzip`` or nothing, as normalize_ae = 1 does: caches would otherwise hold a copy per browser."""
+    for value in values:
+        for item in value.lower().split(b","):
+            coding, _, weight = item.partition(b";")
+            if coding.strip() in (b"gzip", b"x-gzip") and not re.fullmatch(rb"q=0(\.0*)?", weight.strip()):
+                return b"gzip"
+    return b""
+
+
+def request_head(
+    head: RequestHead,
+    *,
+    path: bytes,
+    host: bytes,
+    client_ip: bytes,
+    tracking_id: bytes,
+    hop: Hop,
+    framing: Framing,
+    keep_alive: bool,
+    max_forwards: int | None = None,
+) -> tuple[bytes, Fields]:
+    """The request as the server gets it: its bytes, and its fields for the log.
+
+    ``path`` is in origin form, ``host`` the server's ``host:port``. After the client's own fields come Client-ip,
+    X-Forwarded-For, Connection, Via and Transfer-Encoding, in this order.
+    """
+    dropped = _named_in_connection(head.fields)
+    fields: Fields = [(b"Host", host)]
+    forwarded: list[bytes] = []
+    via: list[bytes] = []
+    encodings: list[bytes] = []
+    has_client_ip = has_tracking = False
+    for name, value in head.fields:
+        key = name.lower()
+        if key in _REQUEST_OURS:
+            if key == b"x-forwarded-for":
+                forwarded.append(value)
+            elif key == b"via":
+                via.append(value)
+            elif key == b"accept-encoding":
+                encodings.append(value)
+            continue
+        if dropped and key in dropped:
+            continue
+        if key == b"client-ip":
+            has_client_ip = True
+        elif key == b"trackingid":
+            has_tracking = True
+        elif key == b"max-forwards" and max_forwards is not None:
+            value = b"%d" % max_forwards  # noqa: PLW2901 - counted down on its way (RFC 9110 section 7.6.2)
+        fields.append((name, value))
+    if encodings and (accepted := _accept_encoding(encodings)):
+        fields.append((b"Accept-Encoding", accepted))
+    if framing.length:
+        fields.append((b"Content-Length", b"%d" % framing.length))
+    elif framing.length == 0 and head.method in (b"POST", b"PUT", b"PATCH", b"PUSH"):
+        fields.append((b"Content-Length", b"0"))
+    if not has_tracking:
+        fields.append((b"TrackingID", tracking_id))
+    if not has_client_ip:
+        fields.append((b"Client-ip", client_ip))
+    forwarded.append(client_ip)
+    fields.append((b"X-Forwarded-For", b", ".join(forwarded)))
+    if not keep_alive:
+        fields.append((b"Connection", b"close"))
+    via.append(hop.via(head.minor))
+    fields.append((b"Via", b", ".join(via)))
+    if framing.chunked:
+        fields.append((b"Transfer-Encoding", b"chunked"))
+    lines = b"".join([b"%b: %b\r\n" % field for field in fields])
+    return b"%b %b HTTP/1.1\r\n%b\r\n" % (head.method, path, lines), fields
+
+
+def client_framing(framing: Framing, minor: int) -> Framing:
+    """How a response body goes on to a client of HTTP/1.``minor``: 1.1 gets chunks where no length is known."""
+    if framing.length is not None:
+        return framing
+    return CHUNKED if minor else Framing(None, False)
+
+
+def response_head(
+    head: ResponseHead, *, now: float, framing: Framing, keep_alive: bool, minor: int, asked: RequestHead
+) -> tuple[bytes, Fields]:
+    """The response as the client gets it: its bytes, and its fields for the log.
+
+    ``framing`` is the client's (``client_framing``). Server is overwritten, Age always said, Date added where it is
+    missing. ``now`` is seconds since the epoch.
+    """
+    dropped = _named_in_connection(head.fields)
+    fields: Fields = []
+    date = b""
+    ages: list[bytes] = []
+    served = False
+    age_at = -1
+    for name, value in head.fields:
+        key = name.lower()
+        if key in _RESPONSE_OURS:
+            if key == b"server" and not served:
+                fields.append((b"Server", SERVER.encode()))
+                served = True
+            elif key == b"age" and not ages:
+                ages.append(value)
+                age_at = len(fields)
+                fields.append((b"Age", value))
+            elif key == b"content-length" and not framing.chunked and (framing.length is not None):
+                fields.append((name, value))
+            continue
+        if dropped and key in dropped:
+            continue
+        if key == b"date":
+            date = value
+        fields.append((name, value))
+    if not date:
+        fields.append((b"Date", formatdate(now, usegmt=True).encode()))
+    age = b"%d" % _age(date, ages, now)
+    if age_at >= 0:
+        fields[age_at] = (b"Age", age)
+    else:
+        fields.append((b"Age", age))
+    if framing.chunked:
+        fields.append((b"Transfer-Encoding", b"chunked"))
+    if minor or keep_alive:
+        by_proxy_name = any(name.lower() == b"proxy-connection" for name, _ in asked.fields)
+        option = b"keep-alive" if keep_alive else b"close"
+        fields.append((b"Proxy-Connection" if by_proxy_name else b"Connection", option))
+    if not served:
+        fields.append((b"Server", SERVER.encode()))
+    lines = b"".join([b"%b: %b\r\n" % field for field in fields])
+    return b"HTTP/1.%d %d %b\r\n%b\r\n" % (minor, head.status, head.reason, lines), fields
+
+
+def _age(date: bytes, ages: list[bytes], now: float) -> int:
+    """Seconds since the server made it: its own Age, or now less Date (RFC 9111 section 4.2.3)."""
+    age = int(ages[0]) if ages and ages[0].isdigit() and len(ages[0]) < 11 else 0
+    if date:
+        age = max(age, int(now) - _seconds(date))
+    return max(0, age)
+
+
+_last_date: tuple[bytes, int] = (b"", 0)
+
+
+def _seconds(date: bytes) -> int:
+    """An HTTP-date in seconds since the epoch, 2**62 where it is none. The last one is remembered: servers repeat it."""
+    global _last_date  # noqa: PLW0603 - a memo of one entry
+    if date == _last_date[0]:
+        return _last_date[1]
+    try:
+        seconds = int(parsedate_to_datetime(date.decode("latin-1")).timestamp())
+    except (ValueError, TypeError, OverflowError):
+        seconds = 2**62
+    _last_date = (date, seconds)
+    return seconds
+
+
+def informational_head(head: ResponseHead, now: float) -> bytes:
+    """A server's 100 Continue as the client gets it."""
+    date = formatdate(now, usegmt=True)
+    return f"HTTP/1.1 {head.status} Continue\r\nDate: {date}\r\nServer: {SERVER}\r\n\r\n".encode()
+
+
+def trailer_fields(trailers: Fields) -> Fields:
+    """The trailers that may go on: without framing, routing and credentials."""
+    return [(name, value) for name, value in trailers if name.lower() not in _NOT_IN_TRAILERS]

@@ -1,0 +1,1 @@
+"""EXPLAINS. Works on log lines and files alone."""

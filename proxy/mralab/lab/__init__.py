@@ -1,0 +1,1 @@
+"""PRETENDS. Everything that stands around a real Expressway-C."""

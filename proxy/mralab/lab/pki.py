@@ -1,0 +1,427 @@
+"""The lab's certificates, minted at each run from the recipes in ``certs/pki.toml``.
+
+RSA keys take some 60 ms each to make, all else under a millisecond. So ``mint`` starts them in threads, a
+certificate is made when it is first asked for, and RSA keys are kept for the life of the process, by recipe
+name and size: a second ``Pki`` in the process has the same RSA keys under new certificates. That is harmless
+in a lab, where no key guards anything; two recipes never share a key, and ``fresh=True`` makes new ones. EC
+keys are always new.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import ipaddress
+import os
+import re
+import threading
+import tomllib
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from mralab.data import data_path
+from mralab.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_T = TypeVar("_T")
+Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+Recipes = Mapping[str, Mapping[str, Any]]
+"""Tables as TOML gives them: recipe name -> key -> value. ``certs/pki.toml`` documents the keys."""
+
+_RSA_BITS: Final = {"rsa2048": 2048}
+_CURVES: Final[dict[str, type[ec.EllipticCurve]]] = {"ec-p256": ec.SECP256R1, "ec-p384": ec.SECP384R1}
+_KEY_TYPES: Final = (*_RSA_BITS, *_CURVES)
+_SUBJECT_TYPES: Final = {
+    "C": NameOID.COUNTRY_NAME,
+    "ST": NameOID.STATE_OR_PROVINCE_NAME,
+    "L": NameOID.LOCALITY_NAME,
+    "O": NameOID.ORGANIZATION_NAME,
+    "OU": NameOID.ORGANIZATIONAL_UNIT_NAME,
+    "CN": NameOID.COMMON_NAME,
+    "DC": NameOID.DOMAIN_COMPONENT,
+    "emailAddress": NameOID.EMAIL_ADDRESS,
+    "serialNumber": NameOID.SERIAL_NUMBER,
+}
+_PURPOSES: Final = {
+    "serverAuth": ExtendedKeyUsageOID.SERVER_AUTH,
+    "clientAuth": ExtendedKeyUsageOID.CLIENT_AUTH,
+    "codeSigning": ExtendedKeyUsageOID.CODE_SIGNING,
+    "emailProtection": ExtendedKeyUsageOID.EMAIL_PROTECTION,
+    "timeStamping": ExtendedKeyUsageOID.TIME_STAMPING,
+    "OCSPSigning": ExtendedKeyUsageOID.OCSP_SIGNING,
+    "anyExtendedKeyUsage": ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+}
+_USAGES: Final = {  # RFC 5280 4.2.1.3 -> the names of cryptography
+    "digitalSignature": "digital_signature",
+    "nonRepudiation": "content_commitment",
+    "keyEncipherment": "key_encipherment",
+    "dataEncipherment": "data_encipherment",
+    "keyAgreement": "key_agreement",
+    "keyCertSign": "key_cert_sign",
+    "cRLSign": "crl_sign",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """A certificate with its key and its issuers, the root last; no issuers where it is self-signed."""
+
+    name: str
+    cert: x509.Certificate
+    key: Key
+    chain: tuple[x509.Certificate, ...] = ()
+
+    @property
+    def pem(self) -> str:
+        """The certificate alone: what goes into a trust store."""
+        return _pem(self.cert)
+
+    @property
+    def key_pem(self) -> str:
+        """The private key, unencrypted PKCS #8."""
+        return self.key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ).decode("ascii")
+
+    @property
+    def chain_pem(self) -> str:
+        """The certificate and its issuers, root included: what CUCM sends (the article's capture, 8443)."""
+        return "".join(_pem(cert) for cert in (self.cert, *self.chain))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the certificate, as ``AB:CD:...``."""
+        return self.cert.fingerprint(hashes.SHA256()).hex(":").upper()
+
+    @property
+    def kind(self) -> str:
+        """``"rsa"`` or ``"ec"``."""
+        return "rsa" if isinstance(self.key, rsa.RSAPrivateKey) else "ec"
+
+
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    name: str
+    subject: x509.Name
+    key: str
+    issuer: str
+    ca: bool
+    path_length: int | None
+    sans: tuple[x509.GeneralName, ...]
+    eku: tuple[x509.ObjectIdentifier, ...]
+    key_usage: frozenset[str]
+    days: tuple[float, float]
+
+
+class Pki(Mapping[str, Certified]):
+    """Certificates by recipe name; each is made when first asked for, and stays the same from then on."""
+
+    def __init__(self, recipes: Mapping[str, _Recipe], now: dt.datetime, *, fresh: bool) -> None:
+        self._recipes = recipes
+        self._now = now
+        self._made: dict[str, Certified] = {}
+        self._lock = threading.RLock()
+        self._rsa_keys = {
+            recipe.name: _rsa_key(recipe.name, _RSA_BITS[recipe.key], fresh)
+            for recipe in recipes.values()
+            if recipe.key in _RSA_BITS
+        }
+
+    def __getitem__(self, name: str) -> Certified:
+        with self._lock:
+            if name not in self._made:
+                self._made[name] = self._make(self._recipes[name])
+            return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._recipes)
+
+    def __len__(self) -> int:
+        return len(self._recipes)
+
+    def __repr__(self) -> str:
+        return f"Pki({', '.join(self._recipes)})"
+
+    def write(self, directory: Path) -> None:
+        """Write NAME.pem (with its chain) and NAME.key (readable by its owner only) for every recipe."""
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, certified in self.items():
+            (directory / f"{name}.pem").write_text(certified.chain_pem, encoding="ascii")
+            key_file = directory / f"{name}.key"
+            key_file.unlink(missing_ok=True)  # an older file could be open to others
+            descriptor = os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                file.write(certified.key_pem)
+
+    def _make(self, recipe: _Recipe) -> Certified:
+        pending = self._rsa_keys.get(recipe.name)
+        key: Key = ec.generate_private_key(_CURVES[recipe.key]()) if pending is None else pending.result()
+        if recipe.issuer == recipe.name:
+            return Certified(recipe.name, _sign(recipe, key, recipe.subject, key, self._now), key)
+        issuer = self[recipe.issuer]
+        cert = _sign(recipe, key, issuer.cert.subject, issuer.key, self._now)
+        return Certified(recipe.name, cert, key, (issuer.cert, *issuer.chain))
+
+
+def read_recipes(file: Path | None = None) -> dict[str, dict[str, Any]]:
+    """Read a file of recipes, the lab's own by default. What they say is checked by ``mint``.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not TOML (with the line), or has keys outside of tables.
+    """
+    file = file or data_path("certs/pki.toml")
+    try:
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError([f"{file}: {error.strerror}"]) from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError([f"{file}: {error}"]) from error
+    if loose := [key for key, value in tables.items() if not isinstance(value, dict)]:
+        raise ConfigError([f"{file}: {key}: belongs into the table of a certificate" for key in loose])
+    return tables
+
+
+def mint(
+    recipes: Recipes | None = None,
+    now: dt.datetime | None = None,
+    *,
+    fresh: bool = False,
+    source: str = "certs/pki.toml",
+) -> Pki:
+    """Check all recipes (``certs/pki.toml`` by default) and return their certificates.
+
+    ``now`` is what the recipes' days count from. ``fresh`` makes RSA keys that nothing else in the process
+    has. ``source`` is the file that error messages name.
+
+    Raises:
+        ConfigError: everything that is wrong with the recipes.
+    """
+    checked = _check(read_recipes() if recipes is None else recipes, source)
+    return Pki(checked, now or dt.datetime.now(dt.UTC), fresh=fresh)
+
+
+_rsa_lock = threading.Lock()
+_rsa_keys: dict[tuple[str, int], Future[rsa.RSAPrivateKey]] = {}
+
+
+def _rsa_key(name: str, bits: int, fresh: bool) -> Future[rsa.RSAPrivateKey]:
+    with _rsa_lock:
+        if not fresh and (name, bits) in _rsa_keys:
+            return _rsa_keys[name, bits]
+        pending: Future[rsa.RSAPrivateKey] = Future()
+        if not fresh:
+            _rsa_keys[name, bits] = pending
+    # A thread that ends with its key, not a pool: no idle thread is left to trouble a process that forks.
+    threading.Thread(target=_generate, args=(pending, bits), name=f"rsa-key-{name}").start()
+    return pending
+
+
+def _generate(pending: Future[rsa.RSAPrivateKey], bits: int) -> None:
+    try:
+        pending.set_result(rsa.generate_private_key(65537, bits))
+    except Exception as error:  # told to whoever asks for the key
+        pending.set_exception(error)
+
+
+def _sign(
+    recipe: _Recipe, key: Key, issuer: x509.Name, issuer_key: Key, now: dt.datetime
+) -> x509.Certificate:
+    start, end = (now + dt.timedelta(days=days) for days in recipe.days)
+    public = key.public_key()
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(recipe.subject)
+        .issuer_name(issuer)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(end)
+        # Critical, as RFC 5280 4.2.1.9 wants it of a CA: strict verifiers take the self-signed ones too.
+        .add_extension(x509.BasicConstraints(recipe.ca, recipe.path_length), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
+        )
+    )
+    if recipe.sans:
+        builder = builder.add_extension(x509.SubjectAlternativeName(recipe.sans), critical=False)
+    if recipe.eku:
+        builder = builder.add_extension(x509.ExtendedKeyUsage(recipe.eku), critical=False)
+    if recipe.key_usage:
+        usage = {python: name in recipe.key_usage for name, python in _USAGES.items()}
+        builder = builder.add_extension(
+            x509.KeyUsage(**usage, encipher_only=False, decipher_only=False), critical=True
+        )
+    wide = isinstance(issuer_key, ec.EllipticCurvePrivateKey) and issuer_key.key_size > 256
+    return builder.sign(issuer_key, hashes.SHA384() if wide else hashes.SHA256())
+
+
+def _pem(cert: x509.Certificate) -> str:
+    return cert.public_bytes(serialization.Encoding.PEM).decode("ascii")
+
+
+# ---------------------------------------------------------------- reading recipes
+
+
+def _check(tables: Recipes, source: str) -> dict[str, _Recipe]:
+    problems: list[str] = []
+    recipes = {name: _Table(source, name, table, problems).recipe(tables) for name, table in tables.items()}
+    problems += _cycles(recipes, source)
+    if problems:
+        raise ConfigError(problems)
+    return recipes
+
+
+def _cycles(recipes: Mapping[str, _Recipe], source: str) -> list[str]:
+    problems = []
+    reported: set[str] = set()
+    for name in recipes:
+        path = [name]
+        while (issuer := recipes[path[-1]].issuer) in recipes and issuer != path[-1] and issuer not in path:
+            path.append(issuer)
+        if issuer == name and len(path) > 1 and name not in reported:
+            reported.update(path)
+            loop = " <- ".join([*path, name])
+            problems.append(f"{source}: [{name}] issuer: goes round in a circle: {loop}")
+    return problems
+
+
+class _Table:
+    """One recipe's table, read to the end whatever is wrong with it."""
+
+    KEYS: Final = ("subject", "key", "issuer", "ca", "path_length", "sans", "eku", "key_usage", "days")
+
+    def __init__(self, source: str, name: str, table: Mapping[str, Any], problems: list[str]) -> None:
+        self.name = name
+        self.table = table
+        self._where = f"{source}: [{name}]"
+        self._problems = problems
+
+    def recipe(self, known: Recipes) -> _Recipe:
+        if not re.fullmatch(r"[A-Za-z0-9_.-]+", self.name) or self.name.startswith("."):
+            self._problems.append(
+                f"{self._where}: a name has letters, digits, '.', '_' and '-' (it names files)"
+            )
+        for key in self.table:
+            if key not in self.KEYS:
+                self._problems.append(f"{self._where} {key}: unknown key{_nearest(key, self.KEYS)}")
+        ca = self._value("ca", bool, False, "true or false")
+        return _Recipe(
+            name=self.name,
+            subject=self._subject(),
+            key=self._word("key", _KEY_TYPES, "rsa2048"),
+            issuer=self._word("issuer", tuple(known), self.name),
+            ca=ca,
+            path_length=self._path_length(ca),
+            sans=tuple(san for text in self._list("sans") if (san := self._san(text)) is not None),
+            eku=tuple(oid for text in self._list("eku") if (oid := self._purpose(text)) is not None),
+            key_usage=frozenset(self._usages()),
+            days=self._days(),
+        )
+
+    def _wrong(self, key: str, what: str) -> None:
+        self._problems.append(f"{self._where} {key}: {what}")
+
+    def _value(self, key: str, kind: type[_T], default: _T, wanted: str) -> _T:
+        value = self.table.get(key, default)
+        if type(value) is kind:
+            return value
+        self._wrong(key, f"{value!r} is not {wanted}")
+        return default
+
+    def _word(self, key: str, words: tuple[str, ...], default: str) -> str:
+        word = self._value(key, str, default, "a text")
+        if word in words:
+            return word
+        self._wrong(key, f"{word!r} is not one of {', '.join(words)}{_nearest(word, words)}")
+        return default
+
+    def _list(self, key: str) -> list[str]:
+        value = self.table.get(key, [])
+        if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
+            return list(value)
+        self._wrong(key, f"{value!r} is not a list of texts")
+        return []
+
+    def _subject(self) -> x509.Name:
+        attributes = []
+        if not self.table.get("subject"):
+            self._wrong("subject", 'missing: a list such as ["O=Cisco", "CN=cucm.steven.lab"]')
+            return x509.Name([])
+        for text in self._list("subject"):
+            kind, equals, value = text.partition("=")
+            if not equals:
+                self._wrong("subject", f"{text!r} is not TYPE=value")
+            elif kind not in _SUBJECT_TYPES:
+                self._wrong("subject", f"{text!r}: unknown type{_nearest(kind, tuple(_SUBJECT_TYPES))}")
+            else:
+                try:
+                    attributes.append(x509.NameAttribute(_SUBJECT_TYPES[kind], value))
+                except ValueError as error:  # too long, or a country that is not two letters
+                    self._wrong("subject", f"{text!r}: {error}")
+        return x509.Name(attributes)
+
+    def _path_length(self, ca: bool) -> int | None:
+        if "path_length" not in self.table:
+            return None
+        length = self._value("path_length", int, 0, "a whole number")
+        if length < 0 or not ca:
+            self._wrong("path_length", "is 0 or more, and only for a CA (ca = true)")
+            return None
+        return length
+
+    def _san(self, text: str) -> x509.GeneralName | None:
+        kind, colon, value = text.partition(":")
+        try:
+            if kind.lower() == "dns" and value:
+                return x509.DNSName(value)
+            if kind.lower() == "ip":
+                return x509.IPAddress(ipaddress.ip_address(value))
+        except ValueError as error:
+            self._wrong("sans", f"{text!r}: {error}")
+            return None
+        near = _nearest(kind.lower(), ("dns", "ip")) if colon else ""
+        self._wrong("sans", f"{text!r} is not dns:NAME or ip:ADDRESS{near}")
+        return None
+
+    def _purpose(self, text: str) -> x509.ObjectIdentifier | None:
+        if text in _PURPOSES:
+            return _PURPOSES[text]
+        if text[:1].isdigit():
+            try:
+                return x509.ObjectIdentifier(text)
+            except ValueError as error:
+                self._wrong("eku", f"{text!r}: {error}")
+                return None
+        self._wrong("eku", f"{text!r}: unknown purpose{_nearest(text, tuple(_PURPOSES))}")
+        return None
+
+    def _usages(self) -> Iterator[str]:
+        for text in self._list("key_usage"):
+            if text in _USAGES:
+                yield text
+            else:
+                self._wrong("key_usage", f"{text!r}: unknown usage{_nearest(text, tuple(_USAGES))}")
+
+    def _days(self) -> tuple[float, float]:
+        match self.table.get("days", [-1, 825]):
+            case [int() | float() as start, int() | float() as end] if start < end:
+                return start, end
+            case other:
+                self._wrong("days", f"{other!r} is not [from, until] in days, such as [-1, 825]")
+                return -1, 825
+
+
+def _nearest(word: str, words: tuple[str, ...]) -> str:
+    lowered = {candidate.lower(): candidate for candidate in words}
+    near = difflib.get_close_matches(word.lower(), lowered, n=1)
+    return f"; did you mean {lowered[near[0]]}?" if near else ""

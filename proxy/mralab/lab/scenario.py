@@ -1,0 +1,54 @@
+"""Named failures, read from config/scenarios: how the lab is set up, and what must come of it.
+
+A scenario says nothing about why it fails or what helps: that is for ``diagnose.findings`` to derive from the log.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..core.release import Preference
+from ..data import data_path
+from ..errors import ConfigError
+
+
+class Scenario(BaseModel):
+    """One failure. ``expect``: ``server:port`` -> the code of the finding that X14.2's log must give for it.
+
+    ``remedy`` is ``first`` (each finding's own first remedy) or the code of one that the findings offer.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    title: str
+    advertise: Literal["fqdn", "ip"] = "fqdn"
+    prefer: Preference = "rsa"
+    trust: tuple[str, ...] = ("steven-DC-CA",)
+    remedy: str = "first"
+    expect: dict[str, str]
+    order: Annotated[int, Field(ge=0)] = 0
+
+
+def load_scenario(file: Path) -> Scenario:
+    """Read one scenario file. Raises ``ConfigError`` with every problem in it."""
+    try:
+        data = tomllib.loads(file.read_text("utf-8"))
+        return Scenario(**{"name": file.stem, **data})
+    except OSError as error:
+        raise ConfigError([f"{file}: cannot be read: {error.strerror}"]) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"{file}: is not TOML: {error}"]) from error
+    except ValidationError as error:
+        problems = [f"{file}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise ConfigError(problems) from None
+
+
+def shipped_scenarios() -> tuple[Scenario, ...]:
+    """The scenarios that come with mralab, in the article's order."""
+    found = [load_scenario(file) for file in sorted(data_path("config/scenarios").glob("*.toml"))]
+    return tuple(sorted(found, key=lambda scenario: (scenario.order, scenario.name)))

@@ -1,0 +1,1 @@
+"""CARRIES. The data plane: sockets, TLS, files; everything hot."""

@@ -1,0 +1,285 @@
+"""The proxy: a configuration put into force, a listener, and what its connections share.
+
+``Policy`` is a configuration resolved into what a request needs; it is swapped whole, so a request sees one and the
+next request sees the next. What was verified under an older one (kept connections) is closed at the swap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import socket
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography import x509
+
+from ..config import Config, HostEntry, split_address
+from ..core.allowlist import AllowList, Rule, RulesError, automatic_rules, parse_rules_csv
+from ..core.events import Event
+from ..core.logline import LineWriter
+from ..core.message import Hop
+from ..errors import ConfigError, ListenError, MralabError, TrustStoreError
+from .server import ClientConnection
+from .sink import LogSink
+from .tls import TlsContext, TlsSettings, check_ciphers
+from .trust import TrustStore, load_store
+from .upstream import Upstream
+
+Listener = Callable[[Event], None]
+
+_BACKLOG: Final = 4096
+_generations = itertools.count(1)
+
+
+class Policy:
+    """A configuration resolved: allow list, hosts, TLS context, times. Never changed once made."""
+
+    __slots__ = (
+        "allow",
+        "attempts",
+        "config",
+        "connect_timeout",
+        "control_host",
+        "debug",
+        "generation",
+        "hosts",
+        "keep_alive",
+        "response_timeout",
+        "store",
+        "tls",
+        "wording",
+    )
+
+    def __init__(self, config: Config, store: TrustStore, rules: Iterable[Rule]) -> None:
+        self.config = config
+        self.store = store
+        self.generation = next(_generations)
+        self.tls = TlsContext(
+            TlsSettings(
+                config.verify_mode, config.verify.ip_san == "accept", config.cipher_string, config.tls_versions
+            ),
+            store,
+        )
+        self.wording = config.verify.openssl
+        self.allow = AllowList(rules)
+        self.hosts: Mapping[str, HostEntry] = config.hosts
+        self.attempts = config.upstream.attempts
+        self.connect_timeout = config.upstream.connect_timeout
+        self.response_timeout = config.upstream.response_timeout
+        self.keep_alive = config.upstream.connections == "keep-alive"
+        self.control_host = config.proxy.control_host
+        self.debug = config.log.level == "DEBUG"
+
+
+def build_policy(config: Config, store: TrustStore | None = None, rules: Iterable[Rule] | None = None) -> Policy:
+    """Resolve a configuration: read its trust store and its rules unless they are given.
+
+    Raises ``ConfigError`` with every problem in every file at once.
+    """
+    problems: list[str] = []
+    if store is None:
+        try:
+            store = _load_trust(config)
+        except TrustStoreError as error:
+            problems += error.problems
+    if rules is None:
+        try:
+            rules = _load_rules(config)
+        except ConfigError as error:
+            problems += error.problems
+    if config.upstream.ciphers and (why := check_ciphers(config.upstream.ciphers)):
+        problems.append(f"upstream.ciphers: {why} (is {config.upstream.ciphers!r})")
+    if problems or store is None or rules is None:
+        raise ConfigError(problems)
+    automatic = [rule for host in config.hosts for rule in automatic_rules(host)] if config.allow.automatic else []
+    return Policy(config, store, [*rules, *automatic])
+
+
+def _load_trust(config: Config) -> TrustStore:
+    if not config.trust.store:
+        return TrustStore()
+    path = config.path(config.trust.store)
+    if not config.said("trust", "store") and not path.exists():
+        return TrustStore()
+    return load_store(path)
+
+
+def _load_rules(config: Config) -> tuple[Rule, ...]:
+    path = config.path(config.allow.rules)
+    if not config.allow.rules or (not config.said("allow", "rules") and not path.exists()):
+        return ()
+    try:
+        return parse_rules_csv(path.read_text("utf-8-sig"), str(path))
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path}: is not UTF-8 text (byte {error.start})"]) from error
+    except RulesError as error:
+        raise ConfigError(error.problems) from error
+
+
+class Services:
+    """What all client connections share."""
+
+    __slots__ = ("_txn", "clients", "draining", "hop", "loop", "policy", "tell", "thread", "upstream")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, policy: Policy, tell: Listener, thread: int) -> None:
+        self.loop = loop
+        self.policy = policy
+        self.tell = tell
+        self.thread = thread
+        self.hop = Hop(b"vcs", str(uuid.uuid4()).encode())
+        self.clients: set[ClientConnection] = set()
+        self.upstream = Upstream()
+        self.draining = False
+        self._txn = itertools.count(1)
+
+    def next_txn(self) -> int:
+        """The next transaction's number, as Txn-id shows it."""
+        return next(self._txn)
+
+
+class Proxy:
+    """The traffic server alone. ``await start()``, ``await stop()``, or ``async with``.
+
+    ``listener`` is told every event as it happens, besides the log.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        store: TrustStore | None = None,
+        rules: Iterable[Rule] | None = None,
+        listener: Listener | None = None,
+        thread: int = 0,
+    ) -> None:
+        self._policy = build_policy(config, store, rules)
+        self._rules = rules
+        self._store_given = store is not None
+        self._listener = listener
+        self._thread = thread
+        self._services: Services | None = None
+        self._server: asyncio.Server | None = None
+        self._sink: LogSink | None = None
+        self.host = ""
+        self.port = 0
+
+    async def __aenter__(self) -> Proxy:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self._policy.config
+
+    @property
+    def store(self) -> TrustStore:
+        """The trust store in force."""
+        return self._policy.store
+
+    @property
+    def sink(self) -> LogSink | None:
+        """The log's sink while running."""
+        return self._sink
+
+    async def start(self, sock: socket.socket | None = None) -> None:
+        """Open the log and listen. Raises ``ListenError`` or ``MralabError``."""
+        loop = asyncio.get_running_loop()
+        config = self.config
+        sink = LogSink(None if config.log.file == "-" else config.path(config.log.file))
+        try:
+            sink.open()
+        except OSError as error:
+            raise MralabError(f"{config.path(config.log.file)}: the log cannot be written: {error.strerror}") from error
+        writer = LineWriter(config.log.hostname, os.getpid(), debug=True)
+        listener = self._listener
+
+        def tell(event: Event) -> None:
+            sink.write(writer.format(event))
+            if listener is not None:
+                listener(event)
+
+        services = Services(loop, self._policy, tell, self._thread)
+        try:
+            self._server = await self._listen(services, sock)
+        except BaseException:
+            await sink.close()
+            raise
+        self._sink, self._services = sink, services
+        bound: Any = self._server.sockets[0].getsockname()
+        self.host, self.port = str(bound[0]), int(bound[1])
+
+    async def _listen(self, services: Services, sock: socket.socket | None) -> asyncio.Server:
+        loop = services.loop
+        if sock is not None:
+            return await loop.create_server(lambda: ClientConnection(services), sock=sock, backlog=_BACKLOG)
+        host, port = split_address(self.config.proxy.listen)
+        try:
+            return await loop.create_server(
+                lambda: ClientConnection(services), host, port, backlog=_BACKLOG, reuse_address=True
+            )
+        except OSError as error:
+            text = error.strerror or str(error)
+            raise ListenError(
+                f"proxy.listen: {self.config.proxy.listen} cannot be listened on: {text}",
+                "port 0 takes any free port",
+            ) from error
+
+    def apply(self, config: Config, store: TrustStore | None = None) -> None:
+        """Put another configuration into force from the next request on.
+
+        Raises ``ConfigError`` and keeps the old one where it cannot be. ``store`` replaces the file's.
+        """
+        if store is None and self._store_given:
+            store = self.store
+        self._swap(build_policy(config, store, self._rules))
+
+    def trust(self, certificates: Iterable[x509.Certificate]) -> None:
+        """Add certificates to the trust store in force."""
+        self._swap(build_policy(self.config, self.store.add(certificates), self._rules))
+
+    def distrust(self, certificates: Iterable[x509.Certificate]) -> None:
+        """Take certificates out of the trust store in force."""
+        self._swap(build_policy(self.config, self.store.remove(certificates), self._rules))
+
+    def _swap(self, policy: Policy) -> None:
+        self._policy = policy
+        if self._services is not None:
+            self._services.policy = policy
+            self._services.upstream.close_idle()
+
+    async def flush_log(self) -> None:
+        """Wait until every line so far is in the log file."""
+        if self._sink is not None:
+            await self._sink.flush()
+
+    async def stop(self, grace: float = 10.0) -> None:
+        """Stop accepting, finish what runs (at most ``grace`` seconds), flush the log."""
+        services, server, sink = self._services, self._server, self._sink
+        if services is None or server is None or sink is None:
+            return
+        self._services = self._server = None
+        services.draining = True
+        server.close()
+        for client in list(services.clients):
+            client.drain()
+        deadline = time.monotonic() + grace
+        while services.clients and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        for client in list(services.clients):
+            client.abort()
+        services.upstream.close_idle()
+        await asyncio.sleep(0)
+        await server.wait_closed()
+        await sink.close()
+        self._sink = None

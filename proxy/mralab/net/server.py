@@ -1,0 +1,347 @@
+"""The client side: HTTP/1.1 on asyncio.Protocol, one request after the other, with flow control.
+
+A connection is in one of three states: reading a head, serving a request (``transaction.run`` has it), or lingering
+(everything is said, what still comes is thrown away so that the client gets to read the answer).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from ..core.answers import ANSWERS, Answer, render
+from ..core.events import RequestRejected, ResponseSent
+from ..core.framing import (
+    Body,
+    Fields,
+    Framing,
+    Malformed,
+    RequestHead,
+    body_reader,
+    check_partial,
+    parse_request,
+    request_framing,
+)
+from ..core.message import keeps_alive
+from . import transaction
+
+if TYPE_CHECKING:
+    from .proxy import Services
+
+HEADER_BYTES: Final = 131072  # Traffic Server's proxy.config.http.request_header_max_size
+HEADER_TIMEOUT: Final = 30.0
+IDLE_TIMEOUT: Final = 120.0
+_BODY_BUFFER: Final = 65536  # bytes of a body held before its server is there
+_LINGER_SECONDS: Final = 2.0
+
+
+class ClientConnection(asyncio.Protocol):
+    """One client's connection."""
+
+    __slots__ = (
+        "_body_end",
+        "_body_error",
+        "_body_sink",
+        "_buffer",
+        "_checked",
+        "_eof",
+        "_lingering",
+        "_reading_paused",
+        "_since",
+        "_task",
+        "_timer",
+        "body",
+        "head",
+        "ip",
+        "minor",
+        "on_writable",
+        "paused",
+        "port",
+        "responded",
+        "services",
+        "transport",
+    )
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.transport: asyncio.Transport | None = None
+        self.ip = ""
+        self.port = 0
+        self.minor = 1
+        self.head: RequestHead | None = None
+        self.body: Body | None = None
+        """The reader of the request's body while it is not all here."""
+        self.responded = False
+        """The final response has begun."""
+        self.paused = False
+        self.on_writable: Callable[[bool], None] | None = None
+        """Told True when the client takes more of the response, False when it is slow."""
+        self._buffer = bytearray()
+        self._checked = 0
+        self._body_sink: Callable[[bytes], None] | None = None
+        self._body_end: Callable[[Fields], None] | None = None
+        self._body_error: Malformed | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._since = 0.0
+        self._eof = False
+        self._lingering = False
+        self._reading_paused = False
+
+    # -- the connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client connected."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's own promise
+        self.transport = transport
+        peer: Any = transport.get_extra_info("peername")
+        if peer:
+            self.ip, self.port = str(peer[0]), int(peer[1])
+        self.services.clients.add(self)
+        self._wait(HEADER_TIMEOUT)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone: so is what was done for it."""
+        self.transport = None
+        self.services.clients.discard(self)
+        self._stop_timer()
+        if self._task is not None:
+            self._task.cancel()
+
+    def eof_received(self) -> bool:
+        """The client has nothing more to send. One whose request is whole still gets its answer (half-close)."""
+        self._eof = True
+        return self._task is not None and self.body is None and not self._lingering
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the client."""
+        if self._lingering:
+            return
+        self._buffer += data
+        if self._task is None:
+            self._next_request()
+        elif self._body_sink is not None:
+            self._pump()
+        elif len(self._buffer) > _BODY_BUFFER:
+            self._pause_reading()
+
+    def _next_request(self) -> None:
+        buffer = self._buffer
+        end = buffer.find(b"\r\n\r\n", max(0, self._checked - 3)) + 4
+        try:
+            if end > HEADER_BYTES or (end < 4 and len(buffer) > HEADER_BYTES):
+                raise Malformed("the request's head is larger than 131072 bytes")
+            if end < 4:
+                check_partial(buffer, self._checked)
+                if self._checked == 0:
+                    self._wait(HEADER_TIMEOUT)
+                self._checked = len(buffer)
+                return
+            self._checked = 0
+            head = parse_request(bytes(buffer[:end]))
+            del buffer[:end]
+            self.head = head
+            framing = request_framing(head)
+        except Malformed as error:
+            self._refuse(error)
+            return
+        self._stop_timer()
+        self.minor = head.minor
+        self.responded = False
+        self.body = None if framing.empty else body_reader(framing)
+        self._task = self.services.loop.create_task(self._serve(head, framing))
+
+    def _refuse(self, error: Malformed) -> None:
+        """Bytes that are no request: say so, to the client and in the log, and be done with it."""
+        services = self.services
+        services.tell(RequestRejected(time.time(), self.ip, self.port, error.reason))
+        if not error.line:
+            self.minor = 0  # Traffic Server: a request line it cannot read is answered as HTTP/1.0's
+        self.answer(ANSWERS[error.answer], self.head, services.next_txn())
+        self.head = None
+        self._linger()
+
+    # -- serving one request
+
+    async def _serve(self, head: RequestHead, framing: Framing) -> None:
+        keep = False
+        try:
+            keep = await transaction.run(self, head, framing)
+        except asyncio.CancelledError:
+            if self._body_error is None or self.transport is None:
+                return
+            if not self.responded:
+                self._refuse(self._body_error)
+                return
+        finally:
+            self._task = None
+            self.on_writable = None
+            self._body_sink = None
+            self._body_end = None
+        self._served(keep)
+
+    def _served(self, keep: bool) -> None:
+        if self.transport is None:
+            return
+        if not keep or self._eof or self.services.draining:
+            self._linger()
+            return
+        self.head = None
+        self._resume_reading()
+        if self._buffer:
+            self._next_request()
+        else:
+            self._wait(IDLE_TIMEOUT)
+
+    def keeps_alive(self) -> bool:
+        """Whether the connection may serve another request after this one."""
+        head = self.head
+        return (
+            head is not None
+            and keeps_alive(head.minor, head.fields)
+            and self.body is None
+            and not self._eof
+            and not self.services.draining
+        )
+
+    def start_body(self, sink: Callable[[bytes], None], end: Callable[[Fields], None]) -> None:
+        """Hand the request's body to ``sink`` as it comes, its trailers to ``end``."""
+        self._body_sink = sink
+        self._body_end = end
+        self._pump()
+        self._resume_reading()
+
+    def _pump(self) -> None:
+        reader, sink, end = self.body, self._body_sink, self._body_end
+        if reader is None or sink is None or end is None:
+            if len(self._buffer) > _BODY_BUFFER:
+                self._pause_reading()
+            return
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        if not data:
+            return
+        try:
+            piece = reader.feed(data)
+        except Malformed as error:
+            self._body_error = error
+            if self._task is not None:
+                self._task.cancel()
+            return
+        if piece:
+            sink(piece)
+        if reader.done:
+            self._buffer += reader.rest
+            self.body = None
+            end(reader.trailers)
+
+    # -- answering
+
+    def write(self, data: bytes) -> None:
+        """Send bytes to the client, if it is still there."""
+        if self.transport is not None:
+            self.transport.write(data)
+
+    def answer(self, answer: Answer, head: RequestHead | None, txn: int) -> bool:
+        """Answer by ourselves. Whether the connection goes on."""
+        now = time.time()
+        keep = not answer.close and self.keeps_alive()
+        head_only = head is not None and head.method == b"HEAD"
+        data, start_line = render(answer, now=now, head_only=head_only, minor=self.minor, keep_alive=keep)
+        self.responded = True
+        self.write(data)
+        self.services.tell(ResponseSent(now, txn, self.ip, self.port, start_line))
+        return keep
+
+    def truncate(self) -> None:
+        """End the connection so that nobody takes what was sent for a whole response: with a reset."""
+        if self.transport is not None:
+            reset(self.transport)
+
+    # -- flow and time
+
+    def pause_reading(self, writable: bool) -> None:
+        """The server's side of the flow: stop reading while the server is not writable."""
+        if writable:
+            self._resume_reading()
+        else:
+            self._pause_reading()
+
+    def _pause_reading(self) -> None:
+        if not self._reading_paused and self.transport is not None:
+            self._reading_paused = True
+            self.transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._reading_paused and self.transport is not None:
+            self._reading_paused = False
+            self.transport.resume_reading()
+
+    def pause_writing(self) -> None:
+        """The client is slow."""
+        self.paused = True
+        if self.on_writable is not None:
+            self.on_writable(False)
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self.paused = False
+        if self.on_writable is not None:
+            self.on_writable(True)
+
+    def drain(self) -> None:
+        """The proxy stops: end now if nothing is being served, after the answer otherwise."""
+        if self._task is None and self.transport is not None:
+            self.transport.close()
+
+    def abort(self) -> None:
+        """End at once."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _wait(self, seconds: float) -> None:
+        self._stop_timer()
+        self._timer = self.services.loop.call_later(seconds, self._timed_out)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _timed_out(self) -> None:
+        self._timer = None
+        if self.transport is None or self._task is not None:
+            return
+        if self._buffer and not self._lingering:
+            self._refuse(Malformed("the head did not come in time", "client-timeout"))
+        else:
+            self.transport.abort() if self._lingering else self.transport.close()
+
+    def _linger(self) -> None:
+        """Close, but let the client read first: what it still sends is thrown away for a moment (RFC 9112 9.6)."""
+        if self.transport is None:
+            return
+        if self._eof or (self.body is None and not self._buffer and not self._reading_paused):
+            self.transport.close()
+            return
+        self._lingering = True
+        self._buffer.clear()
+        self._resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._wait(_LINGER_SECONDS)
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """Close a TCP connection with RST: the peer cannot mistake it for an end."""
+    sock: Any = transport.get_extra_info("socket")
+    if sock is not None:
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        except OSError:  # closed meanwhile: there is nobody left to be misled
+            return
+    transport.abort()

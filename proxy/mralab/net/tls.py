@@ -1,0 +1,309 @@
+"""TLS to servers, on pyOpenSSL's memory BIOs, verified inside the handshake.
+
+``TlsContext`` is made once for each (settings, trust store); ``TlsClient`` is one connection's state and knows no
+sockets: bytes in, bytes out. The verify callback is OpenSSL's own, so it sees what Traffic Server's callback sees
+(certificate, error, depth) and its refusal sends the alert that OpenSSL sends for that error. The rules are those of
+SSLClientUtils.cc (8.1.11), the name check is ``core.hostname``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any, Final, NamedTuple
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from OpenSSL import SSL, crypto
+
+from ..core.hostname import match_name, names_of
+from ..core.release import VerifyMode
+from ..core.verdict import Fault, Offer, Verdict
+from .trust import TrustStore
+
+_VERSIONS: Final = {
+    "1.0": SSL.TLS1_VERSION,
+    "1.1": SSL.TLS1_1_VERSION,
+    "1.2": SSL.TLS1_2_VERSION,
+    "1.3": SSL.TLS1_3_VERSION,
+}
+_NO_VERSION: Final = {"1.0": SSL.OP_NO_TLSv1, "1.1": SSL.OP_NO_TLSv1_1, "1.2": SSL.OP_NO_TLSv1_2, "1.3": 0x20000000}
+# OpenSSL 1.1.1 talks to servers without secure renegotiation (RFC 5746), as old CUCM is; 3 and later must be told.
+_OP_LEGACY_SERVER_CONNECT: Final = 0x4
+_VERIFY_DEPTH: Final = 7  # Traffic Server: iocore/net/SSLConfig.cc:341
+_RECORD: Final = 16384 + 256
+# OpenSSL verifies in two passes: it builds the chain and checks its extensions (these errors), then walks from the
+# root to the leaf over signatures and dates. 1.1.1 judges keys and digests between the two.
+_BUILDING: Final = frozenset((2, 18, 19, 20, 21, 22, 24, 25, 26, 32, 34, 37, 40, 41, 79, 85, 86, 89, 90, 91, 92, 93, 94))
+
+
+class TlsError(Exception):
+    """OpenSSL ended the TLS connection. ``reason`` is its text (``certificate verify failed``), never empty."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class TlsSettings(NamedTuple):
+    """What is offered to servers and asked of them."""
+
+    mode: VerifyMode
+    ip_san: bool
+    ciphers: str
+    versions: tuple[str, ...]
+
+
+def check_ciphers(ciphers: str) -> str:
+    """Why OpenSSL cannot use this cipher string, or nothing."""
+    try:
+        SSL.Context(SSL.TLS_CLIENT_METHOD).set_cipher_list(ciphers.encode())
+    except (SSL.Error, UnicodeEncodeError):
+        return "OpenSSL knows no cipher of this string"
+    return ""
+
+
+class TlsContext:
+    """Everything connections have in common: versions, ciphers, trust store, verification."""
+
+    def __init__(self, settings: TlsSettings, store: TrustStore) -> None:
+        self.settings = settings
+        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        offered = sorted(settings.versions)
+        context.set_min_proto_version(_VERSIONS[offered[0]])
+        context.set_max_proto_version(_VERSIONS[offered[-1]])
+        options = _OP_LEGACY_SERVER_CONNECT | SSL.OP_NO_COMPRESSION
+        for version, option in _NO_VERSION.items():
+            if version not in offered:
+                options |= option
+        context.set_options(options)
+        # Level 0, and _weakness below: together they judge keys and digests as 1.1.1's level 1 does, which no later
+        # OpenSSL has (3 refuses SHA-1 at level 1).
+        context.set_cipher_list(f"{settings.ciphers}:@SECLEVEL=0".encode())
+        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        context.set_verify_depth(_VERIFY_DEPTH)
+        if settings.mode == "off":
+            context.set_verify(SSL.VERIFY_NONE)
+        else:
+            certificates = context.get_cert_store()
+            assert certificates is not None  # noqa: S101 - an SSL_CTX always has one
+            for certificate in store.certificates:
+                certificates.add_cert(crypto.X509.from_cryptography(certificate))
+            context.set_verify(SSL.VERIFY_PEER, _verify)
+        self._context = context
+
+    def connect(self, name: str) -> TlsClient:
+        """A new connection's TLS, for the host name or IP address that the client asked for."""
+        return TlsClient(self._context, self.settings, name)
+
+
+def _verify(connection: SSL.Connection, certificate: crypto.X509, number: int, depth: int, ok: int) -> bool:
+    client: TlsClient = connection.get_app_data()
+    return client.inspect(certificate, number, depth, bool(ok))
+
+
+class TlsClient:
+    """One connection's TLS. Feed it what the server sent, send what ``outgoing`` gives."""
+
+    __slots__ = ("_connection", "_judged", "_settings", "closed", "established", "verdict")
+
+    def __init__(self, context: SSL.Context, settings: TlsSettings, name: str) -> None:
+        self._settings = settings
+        self.verdict = Verdict(name, settings.mode)
+        self.established = False
+        self.closed = False
+        """The server said close_notify: what came before it is whole."""
+        self._judged = False
+        connection = SSL.Connection(context, None)
+        connection.set_app_data(self)
+        connection.set_connect_state()
+        if not _is_ip(name):
+            connection.set_tlsext_host_name(name.encode("ascii"))
+        self._connection = connection
+
+    # -- verification
+
+    def inspect(self, certificate: crypto.X509, number: int, depth: int, ok: bool) -> bool:
+        """OpenSSL's verify callback: one certificate of the chain, root first. Whether to go on."""
+        verdict = self.verdict
+        if not self._judged:
+            self._judged = True
+            self._describe()
+            if self._weak_leaf() and not verdict.add(Fault(66, 0)):
+                return False
+        if ok or number not in _BUILDING:
+            for fault in self._weak_chain(certificate, depth):
+                if not verdict.add(fault):
+                    return False
+        if not ok:
+            return verdict.add(Fault(number, depth))
+        if depth:
+            return True
+        matched = match_name(
+            names_of(certificate.to_cryptography()), verdict.name, ip_san_accepted=self._settings.ip_san
+        )
+        verdict.matched = matched or ""
+        return True if matched else verdict.add(Fault(None, 0))
+
+    def presented(self) -> list[x509.Certificate]:
+        """The certificates the server sent, leaf first; empty before it did, or where they cannot be read."""
+        chain = self._connection.get_peer_cert_chain(as_cryptography=True)
+        return list(chain or ())
+
+    def _describe(self) -> None:
+        chain = self.presented()
+        if chain:
+            self.verdict.offer = offer(chain[0])
+
+    def _weak_leaf(self) -> bool:
+        chain = self.presented()
+        return bool(chain) and security_bits(chain[0]) < _LEVEL_1
+
+    def _weak_chain(self, certificate: crypto.X509, depth: int) -> list[Fault]:
+        """The key (not the leaf's: judged first) and the digest of one chain member, by 1.1.1's level 1."""
+        found: list[Fault] = []
+        parsed = certificate.to_cryptography()
+        if depth and security_bits(parsed) < _LEVEL_1:
+            found.append(Fault(67, depth))
+        if parsed.issuer != parsed.subject and _digest_bits(parsed) < _LEVEL_1:
+            found.append(Fault(68, depth))
+        known = self.verdict.faults
+        return [fault for fault in found if fault not in known]
+
+    # -- bytes
+
+    def start(self) -> bytes:
+        """The ClientHello."""
+        self._handshake()
+        return self.outgoing()
+
+    def receive(self, data: bytes) -> bytes:
+        """Take bytes from the server, give the plaintext in them. Raises ``TlsError``; ``outgoing`` has the alert."""
+        connection = self._connection
+        connection.bio_write(data)
+        if not self.established:
+            self._handshake()
+            if not self.established:
+                return b""
+        pieces: list[bytes] = []
+        while True:
+            try:
+                pieces.append(connection.recv(_RECORD))
+            except SSL.WantReadError:
+                break
+            except SSL.ZeroReturnError:
+                self.closed = True
+                break
+            except SSL.Error as error:
+                raise TlsError(_reason(error)) from error
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def send(self, data: bytes) -> bytes:
+        """Plaintext to the server: the bytes that carry it."""
+        view = memoryview(data)
+        for start in range(0, len(data), 1 << 20):
+            self._connection.sendall(view[start : start + (1 << 20)])
+        return self.outgoing()
+
+    def close(self) -> bytes:
+        """The bytes of our close_notify."""
+        try:
+            self._connection.shutdown()
+        except SSL.Error:
+            return b""
+        return self.outgoing()
+
+    def outgoing(self) -> bytes:
+        """What OpenSSL wants sent."""
+        pieces: list[bytes] = []
+        while True:
+            try:
+                pieces.append(self._connection.bio_read(1 << 18))
+            except SSL.WantReadError:
+                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _handshake(self) -> None:
+        try:
+            self._connection.do_handshake()
+        except SSL.WantReadError:
+            return
+        except SSL.Error as error:
+            raise TlsError(_reason(error)) from error
+        self.established = True
+
+
+def _is_ip(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _reason(error: SSL.Error) -> str:
+    """The reason text of OpenSSL's first error (SSLNetVConnection.cc peeks at the first one)."""
+    queue: Any = error.args[0] if error.args else None
+    if isinstance(queue, list) and queue:
+        return str(queue[0][2]) or "unknown error"
+    return str(error) or "unknown error"
+
+
+_LEVEL_1: Final = 80  # bits of security that OpenSSL's level 1 asks for
+# RFC 5280's algorithms by what breaking them costs (OpenSSL 1.1.1 crypto/x509/x509_set.c: half the digest's bits).
+_WEAK_DIGESTS: Final = {"md5": 64}
+
+
+def security_bits(certificate: x509.Certificate) -> int:
+    """The security of a certificate's key as OpenSSL 1.1.1 counts it (NIST SP 800-57); 256 where it is not known."""
+    try:
+        key = certificate.public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return 256
+    if isinstance(key, (rsa.RSAPublicKey, dsa.DSAPublicKey)):
+        size = key.key_size
+        for bits, strength in ((15360, 256), (7680, 192), (3072, 128), (2048, 112), (1024, 80)):
+            if size >= bits:
+                return strength
+        return 0
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return key.curve.key_size // 2
+    return 256
+
+
+def _digest_bits(certificate: x509.Certificate) -> int:
+    try:
+        digest = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return 256
+    return _WEAK_DIGESTS.get(digest.name, 256) if digest is not None else 256
+
+
+def offer(certificate: x509.Certificate) -> Offer:
+    """What a certificate offers, in words."""
+    names = names_of(certificate)
+    try:
+        key = certificate.public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        described = "unreadable key"
+    else:
+        kind = type(key).__name__.lstrip("_").removesuffix("PublicKey")
+        size = getattr(key, "key_size", "")
+        described = f"{'EC' if isinstance(key, ec.EllipticCurvePublicKey) else kind} {size}".strip()
+    return Offer(
+        subject=_name(certificate, "subject"),
+        issuer=_name(certificate, "issuer"),
+        names=tuple(str(name) for name in (*names.dns, *names.ips)),
+        cn=names.cn or "",
+        not_before=certificate.not_valid_before_utc.isoformat(),
+        not_after=certificate.not_valid_after_utc.isoformat(),
+        key=described,
+        fingerprint=certificate.fingerprint(SHA256()).hex(":").upper(),
+    )
+
+
+def _name(certificate: x509.Certificate, which: str) -> str:
+    try:
+        return str(getattr(certificate, which).rfc4514_string())
+    except (ValueError, TypeError):
+        return "unreadable"

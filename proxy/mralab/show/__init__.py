@@ -1,0 +1,1 @@
+"""SHOWS. Terminal tables and pages."""

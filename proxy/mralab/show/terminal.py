@@ -1,0 +1,67 @@
+"""What people see in a terminal: the demo's table, a login's steps, errors."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from ..lab.client import Login
+    from ..lab.demo import Outcome
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that colours only a terminal, never with NO_COLOR, and is wide enough where there is no terminal."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(file=stream, width=None if stream.isatty() else 140, highlight=False, emoji=False, markup=False)
+
+
+def demo_table(outcomes: Iterable[Outcome]) -> Table:
+    """Scenario, before, after, why, fix, and the login after the fix."""
+    table = Table(show_lines=True)
+    for title, ratio in (("Scenario", 3), ("X14.0.7", 2), ("X14.2", 4), ("Why", 8), ("Fix", 8), ("After the fix", 2)):
+        table.add_column(title, ratio=ratio, overflow="fold")
+    for outcome in outcomes:
+        table.add_row(
+            outcome.scenario.title,
+            _short(outcome.before),
+            _short(outcome.after),
+            _lines(finding.cause for finding in outcome.findings),
+            _lines(remedy.text for remedy in outcome.applied),
+            _short(outcome.fixed) if outcome.fixed else Text("not tried"),
+        )
+    return table
+
+
+def _lines(texts: Iterable[str]) -> Text:
+    return Text("\n".join(dict.fromkeys(texts)))
+
+
+def _short(login: Login) -> Text:
+    if login.ok:
+        return Text("login works", style="green")
+    text = Text("login fails", style="bold red")
+    seen: dict[str, str] = {}
+    for step in login.steps:
+        if not step.ok and step.status is not None:
+            seen.setdefault(step.server, f"{step.status} {step.reason}")
+    for server, status in seen.items():
+        text.append(f"\n{server}\n {status}", style="not bold red")
+    return text
+
+
+def login_table(login: Login) -> Table:
+    """A login, a line a step: what was asked, of whom, status, and what that means for the user."""
+    table = Table()
+    for title in ("Step", "Asked", "Of", "Status", "Means"):
+        table.add_column(title, overflow="fold", no_wrap=title == "Step")
+    for step in login.steps:
+        status = f"{step.status} {step.reason}".strip() if step.status is not None else "-"
+        style = "green" if step.ok else "red"
+        table.add_row(step.name, f"{step.method} {step.url}", step.server, Text(status, style=style), step.meaning)
+    return table
