@@ -1,14 +1,16 @@
 """Events <-> lines of a traffic_server log: one grammar, both directions.
 
-``_FORMS`` below is the grammar. Each row is an event and the text of its line as Expressway prints it, with
-``{field}`` where the event's field stands; the writer and the reader are both made from it, so what one writes the
-other reads. The reader first takes a line at its word. Only a line that is not well formed is read again with
-patience, because published logs have lost quotes and blanks on their way (and Traffic Server does not escape): such
-a line is split at the keys of its form, in their order.
+``_FORMS`` is the grammar: each row is an event and the text of its line as Expressway prints it, with
+``{field}`` where the event's field stands. Writer and reader are both made from it, so what one writes the
+other reads. The reader first takes a line at its word. Only a line that is not well formed is read again,
+with patience, because published logs have lost quotes and blanks on their way and Traffic Server does not
+escape: such a line is split at the keys of its form, in their order.
 
-No text leaves its field. Control characters, quotes, backslashes and everything beyond ASCII are written as
-``\\n``, ``\\"``, ``\\x1B``, ``\\u{20AC}``, and the unquoted names of WARNING and ERROR lines also hide blanks,
-quotes and parentheses, so that no name can pretend to be the rest of its line.
+No text leaves its field. Control characters, quotes, backslashes and everything beyond ASCII are written
+as ``\\n``, ``\\"``, ``\\x1B``, ``\\u{20AC}``, and the unquoted names of WARNING and ERROR lines also hide
+blanks, quotes and parentheses, so that no name can pretend to be the rest of its line.
+
+Longer than most modules here, because grammar, escaping, writer and reader are only right together.
 """
 
 from __future__ import annotations
@@ -16,10 +18,10 @@ from __future__ import annotations
 import calendar
 import re
 import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from string import Formatter
-from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple, cast
 
 from .events import (
@@ -37,7 +39,7 @@ from .events import (
     VerifyFailed,
 )
 
-# --- the grammar ------------------------------------------------------------------------------------------------
+# --- the grammar --------------------------------------------------------------------------------------------
 
 _MODULE = 'UTCTime="{utc:utc}" Module="network.http.trafficserver" Level="INFO": '
 _THREAD = "[ET_NET {thread:int}] "
@@ -66,8 +68,8 @@ _FORMS: Final[tuple[tuple[type[Event], str], ...]] = (
     (
         RequestAllowed,
         'Event="Request Allowed" Detail="Access allowed" Reason="In allow list" Username="{username}" '
-        'Deployment="{deployment}" Method="{method}" Request="{url}" Rule="{rule}" Match="{match}" Type="{type}" '
-        'UTCTime="{utc:utc}"',
+        'Deployment="{deployment}" Method="{method}" Request="{url}" Rule="{rule}" '
+        'Match="{match}" Type="{type}" UTCTime="{utc:utc}"',
     ),
     (
         RequestDenied,  # emulated: no public document shows Expressway's own
@@ -87,15 +89,15 @@ _FORMS: Final[tuple[tuple[type[Event], str], ...]] = (
     ),
     (
         NameMismatch,
-        _THREAD
-        + "WARNING: SNI ({name:bare}) not in certificate. Action={action:bare} server={server:bare}({ip:bare})",
+        _THREAD + "WARNING: SNI ({name:bare}) not in certificate. Action={action:bare} "
+        "server={server:bare}({ip:bare})",
     ),
     (HandshakeFailed, _THREAD + "ERROR: SSL connection failed for '{name:bare}': {error:prose}"),
 )
 
 
 class _Kind(NamedTuple):
-    """How a field's text stands in a line: what reads it, what must be escaped, and the bytes that need no look."""
+    """How a field's text stands in a line: what reads it, what is escaped, and the bytes that never are."""
 
     pattern: str
     unsafe: re.Pattern[str]
@@ -113,12 +115,14 @@ _KINDS: Final = {
     # Blanks at either end would be lost to a reader that forgives lost blanks.
     "prose": _kind("(.*)", also_unsafe='"=', edges=r"|^ | \Z"),
     "bare": _kind(r"([^ ()'\"]*)", also_unsafe=" ()'\"="),
+    "host": _kind(r"(\S*)", also_unsafe=" ()[]'\":"),
     "line": _kind("(.*)"),
     "header": _kind("([^: ]*)", also_unsafe=" :"),
 }
+_UNQUOTED: Final = frozenset(("bare", "host", "header"))
 _OTHER_PATTERNS: Final = {"int": r"(-?\d{1,18})", "utc": r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3})"}
 
-# --- escaping ---------------------------------------------------------------------------------------------------
+# --- escaping -----------------------------------------------------------------------------------------------
 
 _SHORT: Final = {'"': '\\"', "\\": "\\\\", "\r": "\\r", "\n": "\\n", "\t": "\\t"}
 _LONG: Final = {long: short for short, long in _SHORT.items()}
@@ -137,11 +141,11 @@ def _escape_bare(match: re.Match[str]) -> str:
 
 
 def _escape(text: str, kind: str) -> str:
-    return _KINDS[kind].unsafe.sub(_escape_bare if kind in ("bare", "header") else _escape_quoted, text)
+    return _KINDS[kind].unsafe.sub(_escape_bare if kind in _UNQUOTED else _escape_quoted, text)
 
 
 def escape(text: str) -> str:
-    """``text`` as it stands between the quotes of a line: printable ASCII, whatever it was. Safe on a terminal."""
+    """``text`` as it stands between a line's quotes: printable ASCII, whatever it was; safe on a terminal."""
     return _escape(text, "")
 
 
@@ -153,7 +157,7 @@ def unescape(text: str) -> str:
     """
     if "\\" not in text:
         return text
-    parts = []
+    parts: list[str] = []
     start = 0
     for match in _SEQUENCE.finditer(text):
         short, byte, code = match.groups()
@@ -168,7 +172,7 @@ def unescape(text: str) -> str:
     return "".join((*parts, text[start:]))
 
 
-# --- stamps -----------------------------------------------------------------------------------------------------
+# --- stamps -------------------------------------------------------------------------------------------------
 
 _UTC = re.compile(r"\s*(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:[,.](\d{1,9}))?", re.ASCII)
 
@@ -204,7 +208,7 @@ def _moment(text: str, milliseconds: str) -> float | None:
     return None if second is None else (second * 1000 + int(milliseconds)) / 1000
 
 
-# --- forms: what the table's rows become ------------------------------------------------------------------------
+# --- forms: what the table's rows become --------------------------------------------------------------------
 
 _KEY = re.compile(r'([\w-]+)="(?:\{(\w+)(?::(\w+))?\}|([^"]*))"')
 _AT_MSG = ' Msg="'
@@ -213,10 +217,10 @@ _Make = Callable[["tuple[str, ...]", float], Event]
 
 
 def _compile(source: str, **names: object) -> Any:
-    """The function ``made`` of a source text that is generated from the table, as ``namedtuple`` generates its own.
+    """The function ``made`` of a source text generated from the table, as ``namedtuple`` generates its own.
 
-    An f-string is more than twice as fast as ``%`` or ``join`` on the same template, and five lines are written for
-    each request. Nothing of a log's content is ever in the source.
+    An f-string is more than twice as fast as ``%`` on the same template, and five lines are written for each
+    request. Nothing of a log's content is ever in the source.
     """
     made: dict[str, Any] = dict(names)
     exec(source, made)  # noqa: S102 - see above
@@ -228,22 +232,23 @@ def _fields(template: str) -> list[tuple[str, str]]:
 
 
 def _writer(event: type[Event], template: str) -> _Write:
-    """``write(prefix, utc, event)``: the line. Fields are looked at together, and escaped only when there is a reason."""
+    """``write(prefix, utc, event)``: the line. Fields are checked together and escaped only with a reason."""
     parsed = Formatter().parse(template)
-    line = "".join(f"{literal!r} " + (f"f'{{{name}}}' " if name else "") for literal, name, _, _ in parsed)
-    checks = []
+    text = "".join(f"{literal!r} " + (f"f'{{{name}}}' " if name else "") for literal, name, _, _ in parsed)
+    checks: list[str] = []
     for kind in _KINDS:
         names = [name for name, its_kind in _fields(template) if its_kind == kind]
-        if names and kind != "prose":
+        escapes = [f"{name} = escape({name}, {kind!r})" for name in names]
+        if kind == "prose":  # its edges matter too, and its lines are few
+            checks += (f"    {line}" for line in escapes)
+        elif names:
             checks.append("    text = f'" + "".join(f"{{{name}}}" for name in names) + "'")
             checks.append(
                 f"    if not text.isascii() or text.encode().translate(None, {_KINDS[kind].safe!r}):"
             )
-        elif names:
-            checks.append("    if True:")
-        checks += (f"        {name} = escape({name}, {kind!r})" for name in names)
+            checks += (f"        {line}" for line in escapes)
     head = ["def made(prefix, utc, event):", f"    {', '.join(event._fields)}, = event"]
-    source = "\n".join((*head, *checks, f"    return f'{{prefix}}' {line} '\\n'"))
+    source = "\n".join((*head, *checks, f"    return f'{{prefix}}' {text} '\\n'"))
     return cast("_Write", _compile(source, escape=_escape))
 
 
@@ -305,7 +310,7 @@ class _Form:
         ]
         keys = [*_KEY.finditer(template)]
         self.title = next((key[4] for key in keys if key[4] and key[1] in ("Event", "Detail")), "")
-        # Src and Dst are taken for each other: Expressway prints a "Sending Response" with the server's address.
+        # Src and Dst are taken for each other: the article has a "Sending Response" with the server's.
         self._keys = [
             (re.compile(rf'(?<![\w-]){re.sub("Src|Dst", "(?:Src|Dst)", key[1])}\s*=[ \t]*"?'), key[2], key[3])
             for key in keys
@@ -361,7 +366,7 @@ _WARNINGS: Final = tuple(_TABLE[event] for event in (VerifyFailed, NameMismatch,
 _WRITE: Final = {event: form.write for event, form in _TABLE.items()}
 _WRITE_TWIN: Final = {event: form.write_twin for event, form in _TABLE.items() if form.write_twin}
 
-# --- writing ----------------------------------------------------------------------------------------------------
+# --- writing ------------------------------------------------------------------------------------------------
 
 CONCEALED: Final = "<CONCEALED>"
 _SECRET = re.compile(r"cookie|authorization|x-auth|token|secret|passw|api-?key", re.IGNORECASE)
@@ -379,8 +384,8 @@ def _local_offset(second: float) -> int:
 class LineWriter:
     """Turns events into the lines of one traffic_server process.
 
-    ``utc_offset`` gives the local time's distance from UTC in seconds at a moment (seconds since the epoch); by
-    default the machine's. ``debug`` adds the HTTPMSG twin of events that carry headers.
+    ``utc_offset`` gives the local time's distance from UTC in seconds at a moment (seconds since the epoch);
+    by default the machine's. ``debug`` adds the HTTPMSG twin of events that carry headers.
     """
 
     __slots__ = (
@@ -393,6 +398,7 @@ class LineWriter:
         "_tail",
         "_utc",
         "_utc_second",
+        "_zone",
     )
 
     def __init__(
@@ -402,11 +408,12 @@ class LineWriter:
         debug: bool = False,
         utc_offset: Callable[[float], int] | None = None,
     ) -> None:
+        """``hostname`` and ``pid`` are what each line begins with."""
         self._debug = debug
         self._offset = utc_offset or _local_offset
-        self._tail = f" {_escape(hostname, 'bare') or '-'} traffic_server[{pid}]: "
+        self._tail = f" {_escape(hostname, 'host') or '-'} traffic_server[{pid}]: "
         self._second = self._millisecond = -1
-        self._local = self._prefix = self._utc = self._utc_second = ""
+        self._local = self._zone = self._prefix = self._utc = self._utc_second = ""
 
     def format(self, event: Event) -> str:
         """The event's line with its line end; with ``debug`` also its twin, in the same text."""
@@ -426,11 +433,12 @@ class LineWriter:
             minutes = self._offset(second) // 60
             sign, distance = ("-", -minutes) if minutes < 0 else ("+", minutes)
             local = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second + minutes * 60))
-            self._local = f"{local}.%03d{sign}{distance // 60:02d}:{distance % 60:02d}".replace("%03d", "%s")
+            self._local = f"{local}."
+            self._zone = f"{sign}{distance // 60:02d}:{distance % 60:02d}{self._tail}"
             self._utc_second = time.strftime("%Y-%m-%d %H:%M:%S,", time.gmtime(second))
             self._second = second
         digits = f"{fraction:03d}"
-        self._prefix = self._local % digits + self._tail
+        self._prefix = f"{self._local}{digits}{self._zone}"
         self._utc = self._utc_second + digits
         self._millisecond = millisecond
 
@@ -444,17 +452,17 @@ def _block(start_line: str, headers: Headers) -> str:
     return "\n".join((*lines, " ", " |", "", ""))
 
 
-# --- reading ----------------------------------------------------------------------------------------------------
+# --- reading ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """One line of a traffic_server process.
 
-    ``event`` is None for a line that is none of the forms. ``at`` is the line's own stamp, in seconds since the
-    epoch (0.0 when nothing so far had one); the event's ``at`` is its UTCTime. ``line`` counts from 1, ``text`` is
-    the line without its end. ``hostname`` is empty and ``pid`` 0 where the line has none. ``level`` is INFO,
-    DEBUG, WARNING or ERROR.
+    ``event`` is None for a line that is none of the forms. ``at`` is the line's own stamp, in seconds since
+    the epoch (0.0 when nothing so far had one); the event's ``at`` is its UTCTime. ``line`` counts from 1,
+    ``text`` is the line without its end. ``hostname`` is empty and ``pid`` 0 where the line has none.
+    ``level`` is INFO, DEBUG, WARNING or ERROR.
     """
 
     event: Event | None
@@ -472,10 +480,11 @@ _HEAD = re.compile(
     r"(?:<\d{1,3}>)?"
     r"(?:(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?(Z|[+-]\d\d:?\d\d)?[ \t]+"
     rf"|({_MONTH} [ \d]\d \d\d:\d\d:\d\d)[ \t]+)?"
-    r"(?:([^\s\[:]\S{0,254})[ \t]+)?"
+    r"(?:([^\s\[\]]{0,254}[^\s\[\]:])[ \t]+)?"
     r"traffic_server(?:\[(\d{1,10})\])?[ \t]*:[ \t]*",
     re.ASCII,
 )
+_STAMP = re.compile(rf"(?:<\d{{1,3}}>)?(?:\d{{4}}-\d\d-\d\d[T ]\d\d:|{_MONTH} [ \d]\d \d\d:)", re.ASCII)
 _DIAGS = re.compile(rf"\[({_MONTH} [ \d]\d \d\d:\d\d:\d\d)\.(\d{{3}})\] ?", re.ASCII)
 _LEVEL = re.compile(
     r'(?:[\[{][^\]}]{0,40}[\]}][ ]*)?([A-Z]{4,9})[ ]*:|.{0,200}?Level[ ]*=[ ]*"([A-Z]{4,9})', re.ASCII
@@ -488,28 +497,36 @@ _TITLE = re.compile(
 )
 # Publishing turns quotes; Latin-1 reading of UTF-8 turns them again.
 _TYPOGRAPHY: Final = str.maketrans(
-    dict.fromkeys("\u201c\u201d\u201e\u201f\u2033\uff02", '"') | dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\uff07", "'")
-    | {"\xa0": " ", "\ufeff": ""}
-)  # fmt: skip
-_MOJIBAKE = re.compile("\xef\xbb\xbf|\xc2\xa0|\xe2\x80([\x98\x99\x9c\x9d])")
-_HEADER = re.compile(r" ?([^\s:|]+)[ \t]*:(?: ?(.*))", re.DOTALL)
-_MOST_HEADERS: Final = (
-    65536  # twice what the largest head allowed can hold; keeps a broken file from filling memory
+    "\u201c\u201d\u201e\u201f\u2033\uff02\u2018\u2019\u201a\u201b\u2032\uff07\xa0",
+    "\"\"\"\"\"\"'''''' ",
+    "\ufeff",
 )
+_TWICE_TURNED: Final = {
+    "\x98": "'",
+    "\x99": "'",
+    "\x9c": '"',
+    "\x9d": '"',
+    "\xc2\xa0": " ",
+    "\xef\xbb\xbf": "",
+}
+_MOJIBAKE = re.compile("\xe2\x80([\x98\x99\x9c\x9d])|(\xef\xbb\xbf|\xc2\xa0)")
+_HEADER = re.compile(r" ?([^\s:]+)[ \t]*: ?(.*)", re.DOTALL)
+# Twice what the largest head allowed can hold; keeps a broken file from filling memory.
+_MOST_HEADERS: Final = 65536
 
 
 def read(lines: Iterable[str], year: int = 1970) -> Iterator[Record]:
     """Read the traffic_server lines among ``lines``, in order; never raises for what they contain.
 
-    Lines of other processes are passed over. An INFO line and the DEBUG twin right behind it are one record, the
-    headers of the twin's HTTPMSG block in the event. ``year`` is that of stamps without one (diags.log and old
-    syslog), which are taken as UTC.
+    Lines of other processes are passed over. An INFO line and the DEBUG twin right behind it are one record,
+    the headers of the twin's HTTPMSG block in the event; so a transaction line is held until the next one is
+    there. ``year`` is that of stamps without one (diags.log, old syslog), which are taken as UTC.
     """
     return _Reader(year).run([lines] if isinstance(lines, str) else lines)
 
 
 class _Reader:
-    """The state between lines: a record that may get its headers yet, and whether its HTTPMSG block is open."""
+    """The state between lines: a record that may get its headers yet, and the twin that brings them."""
 
     def __init__(self, year: int) -> None:
         self._year = year
@@ -529,7 +546,7 @@ class _Reader:
                 line = text if text.isascii() else _straighten(text)
                 record, twin = self._record(line, text, number)
                 if record is None:
-                    if self._twin is not None and self._twin.ends_with(line):
+                    if self._twin is not None and (_STAMP.match(line) or self._twin.ends_with(line)):
                         yield from self._flush()
                 elif twin is not None and self._pending is not None and twin.belongs_to(self._pending):
                     self._twin = twin
@@ -559,10 +576,8 @@ class _Reader:
             return None, None
         self._at = at = self._at if at is None else at
         payload = line[head.end() :]
-        event, level = _event(payload, at)
-        twin = None
-        if level == "DEBUG" and type(event) in _WRITE_TWIN and "Msg=" not in payload:
-            twin = _Twin(cast("RequestSent", event))
+        event, level, without_message = _event(payload, at)
+        twin = _Twin(cast("RequestSent", event)) if without_message else None
         return Record(event, hostname, pid, at, number, text, level), twin
 
     def _of_the_year(self, stamp: str | None, fraction: str | None) -> float | None:
@@ -578,7 +593,7 @@ class _Twin:
 
     def __init__(self, event: RequestSent) -> None:
         self._event = event
-        self._start_line: str | None = event.start_line or None
+        self._start_line: str | None = None
         self._headers: list[tuple[str, str]] = []
         self._open = False
 
@@ -596,12 +611,12 @@ class _Twin:
             line = line[8:]
             if not self._open or not line.strip():
                 return False
-        if not line.strip(" \t|"):
+        if self._start_line is None and line.startswith("|"):
+            self._start_line = unescape(line[1:])
+        elif not line.strip(" \t|"):
             return True
-        if self._start_line is None:
-            self._start_line = unescape(
-                line.strip(" \t").removeprefix("|") if line[0] in " \t" else line.removeprefix("|")
-            )
+        elif self._start_line is None:
+            self._start_line = unescape(line.strip(" \t").removeprefix("|"))
         elif (header := _HEADER.fullmatch(line)) and len(self._headers) < _MOST_HEADERS:
             self._headers.append((unescape(header[1]), unescape(header[2])))
         return False
@@ -617,25 +632,26 @@ class _Twin:
         )
 
 
-def _event(payload: str, at: float) -> tuple[Event | None, str]:
-    """Event and level of a payload, in any state of repair."""
+def _event(payload: str, at: float) -> tuple[Event | None, str, bool]:
+    """Event and level of a payload in any state of repair, and whether its message follows (DEBUG twin)."""
     if payload.startswith("["):
         for form in _WARNINGS:
             if read := form.read(payload, at):
-                return read
-        return None, _level_of(payload)
+                return *read, False
+        return None, _level_of(payload), False
     title = _TITLE.search(payload)
     if title is None:
-        return None, _level_of(payload)
+        return None, _level_of(payload), False
     form = _BY_TITLE[title[1]]
     if read := form.read(payload, at):
-        return read
+        return *read, read[1] == "DEBUG"
+    has_message = not form.has_twin or "Msg=" in payload
     # Form of 2014: the message behind HTTPMSG, in the same line.
-    head, inline, message = payload.partition("HTTPMSG:") if "Msg=" not in payload else (payload, "", "")
+    head, _, message = (payload, "", "") if has_message else payload.partition("HTTPMSG:")
     event = form.read_patiently(head, at)
-    if inline and form.has_twin:
+    if message:
         event = cast("RequestSent", event)._replace(start_line=unescape(message.strip(" \t|")))
-    return event, _level_of(payload)
+    return event, _level_of(payload), not has_message and not message
 
 
 def _level_of(payload: str) -> str:
@@ -644,7 +660,4 @@ def _level_of(payload: str) -> str:
 
 
 def _straighten(line: str) -> str:
-    line = _MOJIBAKE.sub(
-        lambda m: {"\x98": "'", "\x99": "'", "\x9c": '"', "\x9d": '"'}.get(m[1] or "", " "), line
-    )
-    return line.translate(_TYPOGRAPHY)
+    return _MOJIBAKE.sub(lambda found: _TWICE_TURNED[found[1] or found[2]], line).translate(_TYPOGRAPHY)

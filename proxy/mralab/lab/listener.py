@@ -1,9 +1,9 @@
 """A listener for mock servers that records what it saw: handshakes, alerts, requests.
 
-TLS runs here on ``ssl.MemoryBIO``, not in asyncio's own TLS transport, for two reasons. A mock must tell how a
-handshake ended (the alert that a client sent is the point of many a test), and must itself send the alert that
-a real server sends: asyncio drops it and just closes (https://github.com/python/cpython/issues/98078). The
-HTTP side is aiohttp's server protocol, which gets this module's transport in place of asyncio's.
+TLS runs here on ``ssl.MemoryBIO``, not in asyncio's own TLS transport, for two reasons. A mock must tell how
+a handshake ended (the alert that a client sent is the point of many a test), and must itself send the alert
+that a real server sends: asyncio drops it and just closes (https://github.com/python/cpython/issues/98078).
+The HTTP side is aiohttp's server protocol, which gets this module's transport in place of asyncio's.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ import asyncio
 import ssl
 import tempfile
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from aiohttp import web
+from aiohttp.http import SERVER_SOFTWARE
 
 from mralab.errors import ListenError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
     from types import TracebackType
 
     from aiohttp.web_protocol import RequestHandler
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _READ_SIZE: Final = 65536
 _HEAD_BYTES: Final = 131072
+NOT_ADDED: Final = "mralab.not-added"
+"""Key of a request: the headers that aiohttp must not add to its response, ``["Server"]`` by default."""
 _KEPT: Final = 10_000
 """Connections, and requests of a connection, that are remembered: a mock may run under load for days."""
 
@@ -119,6 +122,7 @@ class TlsListener:
         self.seen: deque[Seen] = deque(maxlen=_KEPT)
         if _record_request not in app.middlewares:
             app.middlewares.insert(0, _record_request)
+            app.on_response_prepare.append(_take_out)
         self._runner = web.AppRunner(
             app,
             access_log=None,
@@ -130,7 +134,7 @@ class TlsListener:
             max_field_size=_HEAD_BYTES,
         )
         self._server: asyncio.Server | None = None
-        self._make_http: Callable[[], RequestHandler[web.Request]] | None = None
+        self._make_http: Callable[[], RequestHandler] | None = None
         self._connections: set[_Connection] = set()
 
     async def __aenter__(self) -> Self:
@@ -186,10 +190,16 @@ async def _record_request(
     return await handler(request)
 
 
+async def _take_out(request: web.Request, response: web.StreamResponse) -> None:
+    for name in request.get(NOT_ADDED, ("Server",)):
+        if name != "Server" or response.headers.get(name) == SERVER_SOFTWARE:
+            response.headers.pop(name, None)
+
+
 class _Connection(asyncio.Protocol):
     """A plain connection: hands everything to the HTTP protocol and counts."""
 
-    def __init__(self, connections: set[_Connection], http: RequestHandler[web.Request]) -> None:
+    def __init__(self, connections: set[_Connection], http: RequestHandler) -> None:
         self.seen = Seen()
         self._connections = connections
         self._http = http
@@ -236,9 +246,7 @@ class _Connection(asyncio.Protocol):
 class _TlsConnection(_Connection):
     """A connection that is TLS: the HTTP protocol is told of it once the handshake is done."""
 
-    def __init__(
-        self, connections: set[_Connection], http: RequestHandler[web.Request], context: ssl.SSLContext
-    ) -> None:
+    def __init__(self, connections: set[_Connection], http: RequestHandler, context: ssl.SSLContext) -> None:
         super().__init__(connections, http)
         self._context = context
         self._tls: _TlsTransport | None = None

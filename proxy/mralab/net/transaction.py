@@ -47,7 +47,7 @@ from ..core.message import (
     trailer_fields,
     wants_continue,
 )
-from ..core.target import RequestTarget, SchemeMismatch, TargetError, absolute_url, split
+from ..core.target import IllegalCharacter, RequestTarget, SchemeMismatch, TargetError, absolute_url, split
 from ..core.tlserror import error_string
 from ..core.verdict import Verdict, error_text
 from .resolver import Place, UnknownHostError, resolve
@@ -92,7 +92,7 @@ async def run(client: ClientConnection, head: RequestHead, framing: Framing) -> 
         return client.answer(ANSWERS["cycle"], head, txn)
     try:
         asked = split(raw, policy.control_host)
-    except SchemeMismatch as error:
+    except (SchemeMismatch, IllegalCharacter) as error:
         tell(RequestDenied(time.time(), "", "1", method, url, "Invalid token", error.reason))
         return client.answer(ANSWERS["bad-request"], head, txn)
     except TargetError as error:

@@ -1,0 +1,232 @@
+"""Is this certificate for this name? Traffic Server's rules, which are nobody else's.
+
+Source: Traffic Server 8.1.11, src/tscore/X509HostnameValidator.cc. They differ from RFC 6125 and from OpenSSL's own
+check: the subject's first CN is asked whenever no dNSName matched, even where dNSNames are present; wildcards may
+cover part of a label; and an address is compared as text with dNSNames and CN, never with iPAddress entries. Cisco
+documents that an address in the SAN counts, so that last point is a switch (``verify.ip_san``).
+
+Names are read from the certificate's DER as OpenSSL reads them. ``cryptography``'s own accessors refuse a whole
+subject or all extensions for one odd entry in them, where Traffic Server still finds its name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+_COMMON_NAME = bytes.fromhex("550403")  # 2.5.4.3
+_SUBJECT_ALT_NAME = bytes.fromhex("551d11")  # 2.5.29.17
+_SEQUENCE, _SET, _OID, _OCTET_STRING, _BOOLEAN = 0x30, 0x31, 0x06, 0x04, 0x01
+_VERSION, _EXTENSIONS = 0xA0, 0xA3
+_DNS_NAME, _IP_ADDRESS = 0x82, 0x87
+_GENERAL_NAMES = frozenset((0xA0, 0x81, 0x82, 0xA3, 0xA4, 0xA5, 0x86, 0x87, 0x88))
+"""Tags of GeneralName (RFC 5280 section 4.2.1.6): otherName [0] to registeredID [8]."""
+
+_TEXT = {0x0C: "utf-8", 0x1C: "utf-32-be", 0x1E: "utf-16-be"} | dict.fromkeys(
+    (0x12, 0x13, 0x14, 0x16, 0x17, 0x18, 0x1A), "latin-1"
+)
+"""ASN.1 string types that ASN1_STRING_to_UTF8 converts (OpenSSL crypto/asn1/a_strex.c), and how."""
+
+_MATCHED_BY_WILDCARD = re.compile(rb"[0-9A-Za-z-]*|\*")
+"""8.x; 9.x adds the underscore."""
+
+
+class CertificateNames(NamedTuple):
+    """What a certificate calls itself, in its own order.
+
+    ``dns``: dNSNames, byte for byte as Latin-1 text, NULs and all; empty ones are left out.
+    ``ips``: iPAddress entries of 4 or 16 octets in canonical text; other lengths are left out.
+    ``cn``: the subject's first CN; None if there is none, or one that is not text in its own encoding.
+    ``cn_not_a_string``: the first CN is of a type that is no string (BIT STRING, SEQUENCE).
+    ``san_unreadable``: there is a SAN extension, but it is malformed or there are several: OpenSSL then sees none.
+    """
+
+    dns: tuple[str, ...] = ()
+    ips: tuple[str, ...] = ()
+    cn: str | None = None
+    cn_not_a_string: bool = False
+    san_unreadable: bool = False
+
+
+def match_name(names: CertificateNames, name: str, *, ip_san_accepted: bool) -> str | None:
+    """What in the certificate matches ``name`` (a host name, IPv4 or IPv6 text), or None.
+
+    The answer reads ``dNSName *.steven.lab``, ``iPAddress 10.48.36.215`` or ``CN cucm.steven.lab``; dNSNames are
+    asked first, the CN last. An iPAddress counts only with ``ip_san_accepted``, for the same address of the same
+    family (an IPv4-mapped IPv6 address is another address, as for OpenSSL's X509_check_ip).
+
+    A CN that is no string matches everything: validate_hostname returns its error, -1, as a bool. (A CN whose
+    octets do not fit its string type does not get that far: OpenSSL will not load the certificate.)
+    """
+    if not name:
+        return None
+    wanted = name.encode("utf-8", "surrogatepass")
+    for pattern in names.dns:
+        if _equal(pattern.encode("latin-1"), wanted):
+            return f"dNSName {pattern}"
+    if ip_san_accepted and names.ips and (address := _address(name)) is not None:
+        for text in names.ips:
+            if _address(text) == address:
+                return f"iPAddress {text}"
+    if names.cn_not_a_string:
+        return "CN that is not a string"
+    if names.cn is not None and _equal(names.cn.encode("utf-8", "surrogatepass"), wanted):
+        return f"CN {names.cn}"
+    return None
+
+
+def names_of(certificate: Certificate) -> CertificateNames:
+    """Names of a parsed certificate; never raises, however odd it is."""
+    try:
+        subject, extensions = _subject_and_extensions(certificate.tbs_certificate_bytes)
+    except _NotDer:
+        return CertificateNames()
+    cn, cn_not_a_string = _first_common_name(subject)
+    try:
+        dns, ips = _alternative_names(extensions)
+    except _NotDer:
+        return CertificateNames((), (), cn, cn_not_a_string, san_unreadable=True)
+    return CertificateNames(dns, ips, cn, cn_not_a_string)
+
+
+def _equal(pattern: bytes, subject: bytes) -> bool:
+    """``pattern`` from the certificate against the name asked for, ASCII letters without case (equal_wildcard)."""
+    pattern, subject = pattern.lower(), subject.lower()
+    star = None
+    if len(subject) > 5 and subject[:1] != b".":
+        star = _wildcard(pattern, idna=subject.startswith(b"xn--"))
+    if star is None:
+        return pattern == subject
+    before, after = pattern[:star], pattern[star + 1 :]
+    if len(subject) < len(before) + len(after) or not (subject.startswith(before) and subject.endswith(after)):
+        return False
+    matched = subject[star : len(subject) - len(after)]
+    if not matched and not before and after[:1] == b".":
+        return False  # a star that is the whole label stands for at least one character
+    return _MATCHED_BY_WILDCARD.fullmatch(matched) is not None
+
+
+def _wildcard(pattern: bytes, *, idna: bool) -> int | None:
+    """Where ``pattern`` has a star that counts as one (find_wildcard_in_hostname); None: compare it literally.
+
+    The star is the first or the last character of the first label and the only star in it, and at least two more
+    labels follow. For an internationalised name it must be the whole label.
+    """
+    final_dot = pattern.rfind(b".", 2, len(pattern) - 1)  # not the last character; at least 'x.yz.w' up to here
+    label_end = pattern.find(b".")
+    if len(pattern) < 5 or final_dot < 3 or not 0 < label_end < final_dot:
+        return None
+    label = pattern[:label_end]
+    star = label.find(b"*")
+    if star < 0 or label.count(b"*") > 1 or star not in (0, len(label) - 1):
+        return None
+    return None if idna and label != b"*" else star
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
+
+
+class _NotDer(ValueError):  # noqa: N818 - a fact, caught within this module
+    """Not a well-formed DER value where one was due."""
+
+
+def _values(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Tag and content of each DER value in ``data``: low tag numbers and definite lengths (X.690 section 10.1)."""
+    at, end = 0, len(data)
+    while at < end:
+        if end - at < 2 or data[at] & 0x1F == 0x1F:
+            raise _NotDer
+        tag, length = data[at], data[at + 1]
+        at += 2
+        if length & 0x80:
+            octets = length & 0x7F
+            if not 1 <= octets <= 4 or end - at < octets:
+                raise _NotDer
+            length = int.from_bytes(data[at : at + octets], "big")
+            at += octets
+        if end - at < length:
+            raise _NotDer
+        yield tag, data[at : at + length]
+        at += length
+
+
+def _first(data: bytes, tag: int) -> bytes:
+    """Content of the first value in ``data``, which must have ``tag``; what follows is not looked at."""
+    found, content = next(_values(data), (None, b""))
+    if found != tag:
+        raise _NotDer
+    return content
+
+
+def _subject_and_extensions(tbs: bytes) -> tuple[bytes, bytes]:
+    """Contents of ``subject`` and ``extensions`` of a TBSCertificate (RFC 5280 section 4.1)."""
+    fields = list(_values(_first(tbs, _SEQUENCE)))
+    if fields and fields[0][0] == _VERSION:
+        del fields[0]
+    # serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo, then optional fields
+    if len(fields) < 6 or fields[4][0] != _SEQUENCE:
+        raise _NotDer
+    explicit = next((content for tag, content in fields[6:] if tag == _EXTENSIONS), None)
+    return fields[4][1], _first(explicit, _SEQUENCE) if explicit is not None else b""
+
+
+def _first_common_name(subject: bytes) -> tuple[str | None, bool]:
+    """First CN as text, and whether it is of a type that is no string."""
+    try:
+        for _, relative in _values(subject):
+            for _, attribute in _values(relative):
+                parts = list(_values(attribute))
+                if len(parts) == 2 and parts[0] == (_OID, _COMMON_NAME):
+                    return _text(*parts[1])
+    except _NotDer:
+        pass  # OpenSSL does not load such a subject: there is no name in it to find
+    return None, False
+
+
+def _text(tag: int, content: bytes) -> tuple[str | None, bool]:
+    encoding = _TEXT.get(tag)
+    if encoding is None:
+        return None, True
+    if encoding == "utf-8":
+        try:
+            return content.decode("utf-8"), False
+        except UnicodeDecodeError:
+            return None, False
+    width = {"latin-1": 1, "utf-16-be": 2, "utf-32-be": 4}[encoding]
+    if len(content) % width:
+        return None, False
+    return content.decode(encoding, "replace"), False
+
+
+def _alternative_names(extensions: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """dNSNames and iPAddresses of the SAN extension; raises if it is malformed or not the only one."""
+    found: list[bytes] = []
+    for tag, extension in _values(extensions):
+        parts = [part for part in _values(extension) if part[0] != _BOOLEAN]
+        if tag != _SEQUENCE or len(parts) != 2 or parts[1][0] != _OCTET_STRING:
+            raise _NotDer
+        if parts[0] == (_OID, _SUBJECT_ALT_NAME):
+            found.append(parts[1][1])
+    if not found:
+        return (), ()
+    if len(found) > 1:
+        raise _NotDer  # X509_get_ext_d2i returns NULL for an extension that is there twice
+    dns: list[str] = []
+    ips: list[str] = []
+    for tag, content in _values(_first(found[0], _SEQUENCE)):
+        if tag not in _GENERAL_NAMES:
+            raise _NotDer
+        if tag == _DNS_NAME and content:
+            dns.append(content.decode("latin-1"))
+        elif tag == _IP_ADDRESS and len(content) in (4, 16):
+            ips.append(str(ip_address(content)))
+    return tuple(dns), tuple(ips)

@@ -1,0 +1,391 @@
+"""A request's way through a running proxy: real sockets, real TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import trustme
+
+from mralab.core.events import (
+    HandshakeFailed,
+    NameMismatch,
+    RequestDenied,
+    RequestReceived,
+    RequestRejected,
+    RequestSent,
+    ResponseSent,
+    VerifyFailed,
+)
+
+from .conftest import HOST, OK, Lines, Server, read_request, server_context
+
+Serving = Callable[..., Server]
+Proxying = Callable[..., Any]
+
+
+@pytest.fixture
+def good(ca: trustme.CA) -> ssl.SSLContext:
+    return server_context(ca.issue_cert(HOST))
+
+
+async def test_a_verified_server_gets_the_request_and_the_client_its_answer(
+    serving: Serving, proxying: Proxying, good: ssl.SSLContext
+) -> None:
+    server = serving(good)
+    it: Lines = await proxying(server)
+    answer = await it.get(server.port, "/cucm-uds/user/emusk/devices?max=100", headers="X-A: 1\r\n")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 \r\n")
+    assert body == b"ok\n"
+    assert server.snis == [HOST]
+    lines = server.requests[0].split(b"\r\n")
+    assert lines[0] == b"GET /cucm-uds/user/emusk/devices?max=100 HTTP/1.1"
+    names = [line.split(b":")[0] for line in lines[1:-2]]
+    assert names == [b"Host", b"X-A", b"TrackingID", b"Client-ip", b"X-Forwarded-For", b"Connection", b"Via"]
+    assert lines[1] == f"Host: {HOST}:{server.port}".encode()
+    assert it.kinds() == [
+        "RequestReceived", "RequestAllowed", "RequestSent", "ResponseReceived", "ResponseSent"
+    ]
+    received = it.events[0]
+    assert isinstance(received, RequestReceived)
+    assert received.start_line.startswith("GET http://vcs_control.steven.lab:8443/")
+
+
+async def test_an_unknown_ca_is_refused_twice_with_its_alert_and_no_request_leaves(
+    serving: Serving, proxying: Proxying
+) -> None:
+    server = serving(server_context(trustme.CA().issue_cert(HOST)))
+    it: Lines = await proxying(server)
+    answer = await it.get(server.port)
+    assert answer.startswith(b"HTTP/1.1 502 connect failed\r\nDate: ")
+    assert b"<TITLE>Could Not Connect</TITLE>" in answer
+    for _ in range(2):
+        assert await asyncio.to_thread(server.ended.acquire, timeout=5)
+    assert server.alerts == ["TLSV1_ALERT_UNKNOWN_CA"] * 2
+    assert server.requests == []
+    assert it.kinds() == [
+        "RequestReceived", "RequestAllowed",
+        "RequestSent", "VerifyFailed", "HandshakeFailed",
+        "RequestSent", "VerifyFailed", "HandshakeFailed",
+        "ResponseSent",
+    ]
+    failed, handshake = it.events[3], it.events[4]
+    assert isinstance(failed, VerifyFailed)
+    assert (failed.error, failed.depth, failed.action) == ("unable to get local issuer certificate", 0, "Terminate")
+    assert (failed.name, failed.server, failed.ip) == (HOST, HOST, "10.48.36.215")
+    assert isinstance(handshake, HandshakeFailed)
+    assert handshake.error.endswith("tls_process_server_certificate:certificate verify failed")
+
+
+async def test_a_wrong_name_is_refused_with_internal_error(
+    serving: Serving, proxying: Proxying, ca: trustme.CA
+) -> None:
+    server = serving(server_context(ca.issue_cert("other.steven.lab")))
+    it: Lines = await proxying(server)
+    assert (await it.get(server.port)).startswith(b"HTTP/1.1 502 connect failed\r\n")
+    for _ in range(2):
+        assert await asyncio.to_thread(server.ended.acquire, timeout=5)
+    assert server.alerts == ["TLSV1_ALERT_INTERNAL_ERROR"] * 2
+    assert isinstance(it.events[3], NameMismatch)
+
+
+async def test_an_address_asked_for_is_no_sni_and_must_be_in_the_certificate(
+    serving: Serving, proxying: Proxying, good: ssl.SSLContext
+) -> None:
+    server = serving(good)
+    it: Lines = await proxying(server)
+    assert (await it.get(server.port, host="10.48.36.215")).startswith(b"HTTP/1.1 502 connect failed\r\n")
+    assert server.snis == [None, None]
+    mismatch = it.events[3]
+    assert isinstance(mismatch, NameMismatch)
+    assert (mismatch.name, mismatch.server, mismatch.ip) == ("10.48.36.215",) * 3
+
+
+@pytest.mark.parametrize(("ip_san", "status"), [("accept", b"200"), ("ignore", b"502")])
+async def test_an_address_in_an_ip_san_counts_only_where_it_is_said_to(
+    serving: Serving, proxying: Proxying, ca: trustme.CA, ip_san: str, status: bytes
+) -> None:
+    server = serving(server_context(ca.issue_cert("10.48.36.215")))
+    it: Lines = await proxying(server, verify={"ip_san": ip_san})
+    assert (await it.get(server.port, host="10.48.36.215")).split()[1] == status
+
+
+async def test_before_x14_2_nothing_is_verified_and_nothing_said(serving: Serving, proxying: Proxying) -> None:
+    server = serving(server_context(trustme.CA().issue_cert("other.steven.lab")))
+    it: Lines = await proxying(server, release="X14.0.7")
+    assert (await it.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
+    assert it.kinds() == ["RequestReceived", "RequestAllowed", "RequestSent", "ResponseReceived", "ResponseSent"]
+
+
+async def test_audit_says_every_fault_in_one_handshake_and_traffic_flows(serving: Serving, proxying: Proxying) -> None:
+    server = serving(server_context(trustme.CA().issue_cert("other.steven.lab"), chain=False))
+    it: Lines = await proxying(server, verify={"origin": "audit"})
+    assert (await it.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
+    faults = [event for event in it.events if isinstance(event, (VerifyFailed, NameMismatch))]
+    assert [getattr(fault, "error", "name") for fault in faults] == [
+        "unable to get local issuer certificate", "unable to verify the first certificate", "name"
+    ]
+    assert {fault.action for fault in faults} == {"Continue"}
+    assert server.connections == 1
+
+
+async def test_a_trusted_certificate_counts_from_the_next_request_on(serving: Serving, proxying: Proxying) -> None:
+    other = trustme.CA()
+    server = serving(server_context(other.issue_cert(HOST)))
+    it: Lines = await proxying(server, upstream={"connections": "keep-alive"})
+    from mralab.net.trust import parse_pem
+
+    certificates = parse_pem(other.cert_pem.bytes(), "test")
+    assert (await it.get(server.port)).split()[1] == b"502"
+    it.proxy.trust(certificates)
+    assert (await it.get(server.port)).split()[1] == b"200"
+    it.proxy.distrust(certificates)
+    assert (await it.get(server.port)).split()[1] == b"502"
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "reason", "line"),
+    [
+        ("closes", lambda sock: None, b"connect failed", None),
+        ("not TLS", lambda sock: (sock.recv(4096), sock.sendall(b"HTTP/1.1 400 Bad\r\n\r\n")), b"connect failed",
+         "error:1408F10B:SSL routines:ssl3_get_record:wrong version number"),
+        ("alert", lambda sock: (sock.recv(4096), sock.sendall(b"\x15\x03\x03\x00\x02\x02\x28")), b"connect failed",
+         "error:14094410:SSL routines:ssl3_read_bytes:sslv3 alert handshake failure"),
+    ],
+)
+async def test_a_server_that_does_not_speak_tls_is_a_502(
+    serving: Serving, proxying: Proxying, good: ssl.SSLContext, name: str, before: Any, reason: bytes, line: str | None
+) -> None:
+    server = serving(good, before_tls=before)
+    it: Lines = await proxying(server)
+    status_line = (await it.get(server.port)).split(b"\r\n")[0]
+    assert status_line in (b"HTTP/1.1 502 " + reason, b"HTTP/1.1 502 Connection reset by peer")
+    errors = {event.error for event in it.events if isinstance(event, HandshakeFailed)}
+    assert errors == ({line} if line else set())
+    assert server.connections == 2
+
+
+async def test_a_server_that_is_not_there_is_a_502(serving: Serving, proxying: Proxying, good: ssl.SSLContext) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    it: Lines = await proxying(Server(None, port=port))
+    assert (await it.get(port)).startswith(b"HTTP/1.1 502 connect failed\r\n")
+    assert sum(isinstance(event, RequestSent) for event in it.events) == 2
+
+
+async def test_a_silent_handshake_is_a_502_in_time(serving: Serving, proxying: Proxying, good: ssl.SSLContext) -> None:
+    server = serving(good, before_tls=lambda sock: [None for _ in iter(lambda: sock.recv(4096), b"")])
+    it: Lines = await proxying(server, upstream={"connect_timeout": 0.3})
+    assert (await it.get(server.port)).startswith(b"HTTP/1.1 502 internal error - server connection terminated\r\n")
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize(("method", "attempts"), [("GET", 2), ("POST", 1)])
+async def test_a_silent_server_is_a_504_in_time_and_only_a_safe_request_is_repeated(
+    serving: Serving, proxying: Proxying, good: ssl.SSLContext, method: str, attempts: int
+) -> None:
+    def silent(stream: Any, server: Server) -> None:
+        server.requests.append(read_request(stream))
+        stream.recv(1)
+
+    server = serving(good, handle=silent)
+    it: Lines = await proxying(server, upstream={"response_timeout": 0.3})
+    headers = "Content-Length: 2\r\n" if method == "POST" else ""
+    answer = await it.get(server.port, method=method, headers=headers, body=b"hi" if method == "POST" else b"")
+    assert answer.startswith(b"HTTP/1.1 504 Connection Timed Out\r\n")
+    assert len(server.requests) == attempts
+
+
+@pytest.mark.parametrize(
+    ("response", "status_line"),
+    [
+        (b"", b"HTTP/1.1 502 Server Hangup"),
+        (b"HTTP/1.1 200 OK\r\nContent-Le", b"HTTP/1.1 502 Server Hangup"),
+        (b"\x00\x01garbage no http here\r\n\r\n", b"HTTP/1.1 502 Invalid HTTP Response"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", b"HTTP/1.1 502 Invalid HTTP Response"),
+        (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", b"HTTP/1.1 502 Invalid HTTP Response"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 40, b"HTTP/1.1 502 Invalid HTTP Response"),
+    ],
+)
+async def test_a_server_that_answers_rubbish_is_a_502(
+    serving: Serving, proxying: Proxying, good: ssl.SSLContext, response: bytes, status_line: bytes
+) -> None:
+    def rubbish(stream: Any, server: Server) -> None:
+        server.requests.append(read_request(stream))
+        stream.sendall(response)
+
+    server = serving(good, handle=rubbish)
+    it: Lines = await proxying(server)
+    assert (await it.get(server.port)).split(b"\r\n")[0] == status_line
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\nzz\r\n",
+    ],
+)
+async def test_a_body_cut_short_never_ends_cleanly(
+    serving: Serving, proxying: Proxying, good: ssl.SSLContext, response: bytes
+) -> None:
+    def short(stream: Any, server: Server) -> None:
+        server.requests.append(read_request(stream))
+        stream.sendall(response)
+
+    server = serving(good, handle=short)
+    it: Lines = await proxying(server)
+    answer = await it.get(server.port)
+    assert not answer.endswith(b"0\r\n\r\n")
+    assert answer == b"RESET" or not answer.startswith(b"HTTP/1.1 502")
+    assert len(server.requests) == 1
+
+
+async def test_bodies_of_every_framing_arrive_whole(
+    serving: Serving, proxying: Proxying, good: ssl.SSLContext
+) -> None:
+    def echo(stream: Any, server: Server) -> None:
+        request = read_request(stream)
+        server.requests.append(request)
+        body = request.partition(b"\r\n\r\n")[2]
+        stream.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + body)  # until close
+
+    server = serving(good, handle=echo)
+    it: Lines = await proxying(server)
+    body = b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n"
+    answer = await it.get(server.port, method="POST", headers="Transfer-Encoding: chunked\r\n", body=body)
+    assert server.requests[0].endswith(b"\r\n\r\n5\r\nabcde\r\n0\r\n\r\n")
+    head, _, echoed = answer.partition(b"\r\n\r\n")
+    assert b"Transfer-Encoding: chunked" in head
+    assert b"abc" in echoed
+    assert echoed.endswith(b"\r\n0\r\n\r\n")
+
+
+async def test_plain_http_servers_are_reached_without_tls(serving: Serving, proxying: Proxying) -> None:
+    server = serving(None)
+    it: Lines = await proxying(server)
+    assert (await it.get(server.port, scheme="http")).startswith(b"HTTP/1.1 200 \r\n")
+
+
+async def test_absolute_form_as_from_expressway_e_works(
+    serving: Serving, proxying: Proxying, good: ssl.SSLContext
+) -> None:
+    server = serving(good)
+    it: Lines = await proxying(server)
+    url = f"http://vcs_control.steven.lab:8443/{it.token(server.port)}/cucm-uds/version"
+    answer = await it.raw(f"GET {url} HTTP/1.1\r\nConnection: close\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 200 \r\n")
+    received = it.events[0]
+    assert isinstance(received, RequestReceived)
+    assert received.start_line == f"GET {url} HTTP/1.1"
+
+
+async def test_what_the_allow_list_does_not_name_is_403_and_dials_nothing(
+    serving: Serving, proxying: Proxying, good: ssl.SSLContext
+) -> None:
+    server = serving(good)
+    it: Lines = await proxying(server)
+    assert (await it.get(server.port, host="elsewhere.steven.lab")).startswith(b"HTTP/1.1 403 Forbidden\r\n")
+    assert (await it.get(server.port, method="PATCH")).startswith(b"HTTP/1.1 403 Forbidden\r\n")
+    assert server.connections == 0
+    assert it.kinds()[:3] == ["RequestReceived", "RequestDenied", "ResponseSent"]
+
+
+@pytest.mark.parametrize("path", ["/", "/nonsense/x", "/" + base64.b64encode(b"steven.lab").decode() + "/x"])
+async def test_a_damaged_token_is_404_and_the_log_says_why(
+    serving: Serving, proxying: Proxying, good: ssl.SSLContext, path: str
+) -> None:
+    it: Lines = await proxying(serving(good))
+    answer = await it.raw(f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 404 Not Found on Accelerator\r\n")
+    denied = it.events[1]
+    assert isinstance(denied, RequestDenied)
+    assert denied.detail == "Invalid token"
+    assert denied.reason
+
+
+@pytest.mark.parametrize(
+    "data", [b"GARBAGE\r\n\r\n", b"\x16\x03\x01\x00\xa5\x01\x00", b"GET / HTTP/1.1\nHost: x\n\n", b"\x00" * 100]
+)
+async def test_rubbish_is_400_at_once_and_the_proxy_lives_on(
+    serving: Serving, proxying: Proxying, good: ssl.SSLContext, data: bytes
+) -> None:
+    server = serving(good)
+    it: Lines = await proxying(server)
+    assert (await it.raw(data)).split(b"\r\n")[0] == b"HTTP/1.0 400 Invalid HTTP Request"
+    assert isinstance(it.events[0], RequestRejected)
+    assert (await it.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
+
+
+async def test_pipelined_requests_are_answered_in_order(
+    serving: Serving, proxying: Proxying, good: ssl.SSLContext
+) -> None:
+    server = serving(good)
+    it: Lines = await proxying(server)
+    token = it.token(server.port)
+    requests = [f"GET /{token}/{n} HTTP/1.1\r\nHost: h\r\n\r\n".encode() for n in range(3)]
+    last = f"GET /{token}/3 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode()
+    answer = await it.raw(b"".join(requests) + last)
+    assert answer.count(b"HTTP/1.1 200 \r\n") == 4
+    assert [request.split()[1] for request in server.requests] == [b"/0", b"/1", b"/2", b"/3"]
+
+
+async def test_a_half_closed_client_still_gets_its_answer(
+    serving: Serving, proxying: Proxying, good: ssl.SSLContext
+) -> None:
+    server = serving(good)
+    it: Lines = await proxying(server)
+    request = f"GET /{it.token(server.port)}/x HTTP/1.1\r\nHost: h\r\n\r\n".encode()
+    assert (await it.raw(request, eof=True)).startswith(b"HTTP/1.1 200 \r\n")
+
+
+async def test_kept_connections_are_used_again(serving: Serving, proxying: Proxying, good: ssl.SSLContext) -> None:
+    def many(stream: Any, server: Server) -> None:
+        while request := read_request(stream):
+            server.requests.append(request)
+            stream.sendall(OK)
+
+    server = serving(good, handle=many)
+    it: Lines = await proxying(server, upstream={"connections": "keep-alive"})
+    for _ in range(3):
+        assert (await it.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
+    assert (len(server.requests), server.connections) == (3, 1)
+    assert b"\r\nConnection:" not in server.requests[0]
+
+
+async def test_head_has_no_body_and_http_1_0_gets_http_1_0(
+    serving: Serving, proxying: Proxying, good: ssl.SSLContext
+) -> None:
+    def head(stream: Any, server: Server) -> None:
+        server.requests.append(read_request(stream))
+        stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n")
+
+    server = serving(good, handle=head)
+    it: Lines = await proxying(server)
+    answer = await it.get(server.port, method="HEAD")
+    assert answer.endswith(b"\r\n\r\n")
+    assert b"Content-Length: 3\r\n" in answer
+    old = await it.raw(f"HEAD /{it.token(server.port)}/x HTTP/1.0\r\nHost: h\r\n\r\n".encode())
+    assert old.startswith(b"HTTP/1.0 200 OK\r\n")
+    denied = await it.raw(b"HEAD /x HTTP/1.0\r\nHost: h\r\n\r\n")
+    assert denied.startswith(b"HTTP/1.0 404 Not Found on Accelerator\r\n")
+    assert denied.endswith(b"\r\n\r\n")
+    assert b"\r\nConnection:" not in denied
+
+
+async def test_the_log_file_has_every_line(serving: Serving, proxying: Proxying, good: ssl.SSLContext) -> None:
+    server = serving(good)
+    it: Lines = await proxying(server)
+    await it.get(server.port)
+    await it.proxy.flush_log()
+    config = it.proxy.config
+    lines = config.path(config.log.file).read_text().splitlines()
+    assert len(lines) == len(it.events) == 5
+    assert isinstance(it.events[-1], ResponseSent)
