@@ -1,27 +1,29 @@
 """Is this certificate for this name? Traffic Server's rules, which are nobody else's.
 
-Source: Traffic Server 8.1.11, src/tscore/X509HostnameValidator.cc. They differ from RFC 6125 and from OpenSSL's own
-check: the subject's first CN is asked whenever no dNSName matched, even where dNSNames are present; wildcards may
-cover part of a label; and an address is compared as text with dNSNames and CN, never with iPAddress entries. Cisco
-documents that an address in the SAN counts, so that last point is a switch (``verify.ip_san``).
+Source: Traffic Server 8.1.11, src/tscore/X509HostnameValidator.cc. They differ from RFC 6125 and from
+OpenSSL's own check: the subject's first CN is asked whenever no dNSName matched, even where dNSNames are
+present; wildcards may cover part of a label; and an address is compared as text with dNSNames and CN, never
+with iPAddress entries. Cisco documents that an address in the SAN counts, so that last point is a switch
+(``verify.ip_san``).
 
-Names are read from the certificate's DER as OpenSSL reads them. ``cryptography``'s own accessors refuse a whole
-subject or all extensions for one odd entry in them, where Traffic Server still finds its name.
+Names are read from the certificate's DER as OpenSSL reads them. ``cryptography``'s own accessors refuse a
+whole subject or all extensions for one odd entry in them, where Traffic Server still finds its name.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cryptography.x509 import Certificate
 
 _COMMON_NAME = bytes.fromhex("550403")  # 2.5.4.3
 _SUBJECT_ALT_NAME = bytes.fromhex("551d11")  # 2.5.29.17
-_SEQUENCE, _SET, _OID, _OCTET_STRING, _BOOLEAN = 0x30, 0x31, 0x06, 0x04, 0x01
+_SEQUENCE, _OID, _OCTET_STRING, _BOOLEAN = 0x30, 0x06, 0x04, 0x01
 _VERSION, _EXTENSIONS = 0xA0, 0xA3
 _DNS_NAME, _IP_ADDRESS = 0x82, 0x87
 _GENERAL_NAMES = frozenset((0xA0, 0x81, 0x82, 0xA3, 0xA4, 0xA5, 0x86, 0x87, 0x88))
@@ -39,11 +41,11 @@ _MATCHED_BY_WILDCARD = re.compile(rb"[0-9A-Za-z-]*|\*")
 class CertificateNames(NamedTuple):
     """What a certificate calls itself, in its own order.
 
-    ``dns``: dNSNames, byte for byte as Latin-1 text, NULs and all; empty ones are left out.
-    ``ips``: iPAddress entries of 4 or 16 octets in canonical text; other lengths are left out.
-    ``cn``: the subject's first CN; None if there is none, or one that is not text in its own encoding.
-    ``cn_not_a_string``: the first CN is of a type that is no string (BIT STRING, SEQUENCE).
-    ``san_unreadable``: there is a SAN extension, but it is malformed or there are several: OpenSSL then sees none.
+    - ``dns``: dNSNames, byte for byte as Latin-1 text, NULs and all; empty ones are left out.
+    - ``ips``: iPAddress entries of 4 or 16 octets in canonical text; other lengths are left out.
+    - ``cn``: the subject's first CN; None if there is none, or one that is not text in its own encoding.
+    - ``cn_not_a_string``: the first CN is of a type that is no string (BIT STRING, SEQUENCE).
+    - ``san_unreadable``: the SAN extension is malformed or there are several; OpenSSL then sees none.
     """
 
     dns: tuple[str, ...] = ()
@@ -56,9 +58,9 @@ class CertificateNames(NamedTuple):
 def match_name(names: CertificateNames, name: str, *, ip_san_accepted: bool) -> str | None:
     """What in the certificate matches ``name`` (a host name, IPv4 or IPv6 text), or None.
 
-    The answer reads ``dNSName *.steven.lab``, ``iPAddress 10.48.36.215`` or ``CN cucm.steven.lab``; dNSNames are
-    asked first, the CN last. An iPAddress counts only with ``ip_san_accepted``, for the same address of the same
-    family (an IPv4-mapped IPv6 address is another address, as for OpenSSL's X509_check_ip).
+    The answer reads ``dNSName *.steven.lab``, ``iPAddress 10.48.36.215`` or ``CN cucm.steven.lab``; dNSNames
+    are asked first, the CN last. An iPAddress counts only with ``ip_san_accepted``, for the same address of
+    the same family (an IPv4-mapped IPv6 address is another address, as for OpenSSL's X509_check_ip).
 
     A CN that is no string matches everything: validate_hostname returns its error, -1, as a bool. (A CN whose
     octets do not fit its string type does not get that far: OpenSSL will not load the certificate.)
@@ -95,7 +97,7 @@ def names_of(certificate: Certificate) -> CertificateNames:
 
 
 def _equal(pattern: bytes, subject: bytes) -> bool:
-    """``pattern`` from the certificate against the name asked for, ASCII letters without case (equal_wildcard)."""
+    """``pattern`` from the certificate against the name, ASCII letters without case (equal_wildcard)."""
     pattern, subject = pattern.lower(), subject.lower()
     star = None
     if len(subject) > 5 and subject[:1] != b".":
@@ -103,7 +105,9 @@ def _equal(pattern: bytes, subject: bytes) -> bool:
     if star is None:
         return pattern == subject
     before, after = pattern[:star], pattern[star + 1 :]
-    if len(subject) < len(before) + len(after) or not (subject.startswith(before) and subject.endswith(after)):
+    if len(subject) < len(before) + len(after) or not (
+        subject.startswith(before) and subject.endswith(after)
+    ):
         return False
     matched = subject[star : len(subject) - len(after)]
     if not matched and not before and after[:1] == b".":
@@ -114,10 +118,12 @@ def _equal(pattern: bytes, subject: bytes) -> bool:
 def _wildcard(pattern: bytes, *, idna: bool) -> int | None:
     """Where ``pattern`` has a star that counts as one (find_wildcard_in_hostname); None: compare it literally.
 
-    The star is the first or the last character of the first label and the only star in it, and at least two more
-    labels follow. For an internationalised name it must be the whole label.
+    The star is the first or the last character of the first label and the only star in it, and at least two
+    more labels follow. For an internationalised name it must be the whole label.
     """
-    final_dot = pattern.rfind(b".", 2, len(pattern) - 1)  # not the last character; at least 'x.yz.w' up to here
+    final_dot = pattern.rfind(
+        b".", 2, len(pattern) - 1
+    )  # not the last character; at least 'x.yz.w' up to here
     label_end = pattern.find(b".")
     if len(pattern) < 5 or final_dot < 3 or not 0 < label_end < final_dot:
         return None
@@ -140,7 +146,7 @@ class _NotDer(ValueError):  # noqa: N818 - a fact, caught within this module
 
 
 def _values(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Tag and content of each DER value in ``data``: low tag numbers and definite lengths (X.690 section 10.1)."""
+    """Tag and content of each DER value in ``data``: low tags, definite lengths (X.690 section 10.1)."""
     at, end = 0, len(data)
     while at < end:
         if end - at < 2 or data[at] & 0x1F == 0x1F:

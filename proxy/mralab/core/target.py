@@ -1,11 +1,13 @@
 """Where a request wants to go: ``/TOKEN/path?query`` <-> :class:`Target`.
 
-TOKEN is base64 of ``domain/protocol/host/port`` (Cisco's MRA deployment guides print samples; none has padding), so
-``/c3RldmVuLmxhYi9odHRwcy9jdWNtLnN0ZXZlbi5sYWIvODQ0Mw/cucm-uds/version`` asks ``https://cucm.steven.lab:8443`` for
-``/cucm-uds/version``. Nothing is guessed: what is not exactly such a token is refused with the reason in words.
+TOKEN is base64 of ``domain/protocol/host/port`` (Cisco's MRA deployment guides print samples; none has
+padding), so ``/c3RldmVuLmxhYi9odHRwcy9jdWNtLnN0ZXZlbi5sYWIvODQ0Mw/cucm-uds/version`` asks
+``https://cucm.steven.lab:8443`` for ``/cucm-uds/version``. Nothing is guessed: what is not exactly such a
+token is refused with the reason in words.
 
-The request line brings it in origin-form or in absolute-form (RFC 9112 section 3.2); Traffic Server skips one leading
-empty segment, drops the fragment and leaves everything after the first segment as it is (observed on 9.2.9).
+The request line brings it in origin-form or in absolute-form (RFC 9112 section 3.2); Traffic Server skips one
+leading empty segment, drops the fragment and leaves everything after the first segment as it is (observed on
+9.2.9).
 """
 
 from __future__ import annotations
@@ -14,15 +16,21 @@ import base64
 import re
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FIELDS = ("domain", "protocol", "host", "port")
 LONGEST_TOKEN = 2048
 """Characters. Two names of 253 octets need about 700; the bound keeps the cache of tokens small."""
 
-LONGEST_AMBIGUOUS_PATH = 4096
+LONGEST_AMBIGUOUS_PATH = 2048
 """Characters of a path with more than one reading; a longer one is not read at all (see :func:`readings`)."""
+
+MOST_READINGS = 64
+"""Readings of one path worth following; twice-escaped traversals have about ten."""
 
 
 class BadHost(ValueError):  # noqa: N818 - a host is bad, as a token is
@@ -32,11 +40,13 @@ class BadHost(ValueError):  # noqa: N818 - a host is bad, as a token is
 class TargetError(ValueError):
     """A request-target that leads nowhere.
 
-    ``reason`` is for people and safe to log. ``absolute`` says whether the request line was in absolute-form (or
-    authority-form): Traffic Server answers those ``404 Not Found``, others ``404 Not Found on Accelerator``.
+    ``reason`` is for people and safe to log. ``absolute`` says whether the request line was in absolute-form
+    (or authority-form): Traffic Server answers those ``404 Not Found``, others ``404 Not Found on
+    Accelerator``.
     """
 
     def __init__(self, reason: str, *, absolute: bool = False) -> None:
+        """``reason`` is a sentence without a full stop."""
         super().__init__(reason)
         self.reason = reason
         self.absolute = absolute
@@ -65,8 +75,9 @@ class IllegalCharacter(TargetError):  # noqa: N818
 class Target(NamedTuple):
     """A server behind the Expressway-C, and the MRA domain it is asked for.
 
-    ``host`` is a lower-case name (a trailing dot is kept: names are compared exactly), IPv4 text, or IPv6 in its
-    compressed form (RFC 5952) without brackets. ``domain`` is lower-case. ``scheme`` is ``http`` or ``https``.
+    ``host`` is a lower-case name (a trailing dot is kept: names are compared exactly), IPv4 text, or IPv6 in
+    its compressed form (RFC 5952) without brackets. ``domain`` is lower-case. ``scheme`` is ``http`` or
+    ``https``.
     """
 
     domain: str
@@ -90,7 +101,7 @@ class Target(NamedTuple):
 
 
 class RequestTarget(NamedTuple):
-    """What a request line asks for: ``path`` in origin-form with its query, for the server; ``token`` as received."""
+    """What a request line asks for: ``path`` in origin-form, with its query; ``token`` as received."""
 
     target: Target
     path: str
@@ -99,9 +110,9 @@ class RequestTarget(NamedTuple):
 
 _IPV4 = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?")
-_NOT_IN_NAMES = re.compile(r"[^a-z0-9._-]")
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]")
 _NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_BASE64 = re.compile(r"[A-Za-z0-9+/]*")
+_NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
 _PERCENT = re.compile(r"%(2b|2f|3d)", re.IGNORECASE)
 _STANDARD_ALPHABET = str.maketrans("-_", "+/")
 _UNPRINTABLE = re.compile(rb"[^\x21-\x7e]")
@@ -118,9 +129,9 @@ _CUT = re.compile(r"\x00|%00|[?#]")
 def canonical_host(text: str) -> str:
     """Host as :class:`Target` holds it, from a name, IPv4 text or ``[IPv6]``; raises :class:`BadHost`.
 
-    Names are letters, digits, hyphens and underscores in labels of at most 63 characters, 253 in all (RFC 1123
-    section 2.1, RFC 2181 section 11). What ``inet_aton`` would read as a number (``10.1``, ``0x7f.1``, ``010.1.1.1``)
-    is refused unless it is a plain dotted quad: two readers must not dial two machines.
+    Names are letters, digits, hyphens and underscores in labels of at most 63 characters, 253 in all (RFC
+    1123 section 2.1, RFC 2181 section 11). What ``inet_aton`` would read as a number (``10.1``, ``0x7f.1``,
+    ``010.1.1.1``) is refused unless it is a plain dotted quad: two readers must not dial two machines.
     """
     if not text:
         raise BadHost("the host is empty")
@@ -128,10 +139,10 @@ def canonical_host(text: str) -> str:
         return _ipv6(text)
     if text.count(":") > 1:
         raise BadHost(f"IPv6 address {_shown(text)} needs brackets")
+    if (wrong := _NOT_IN_NAMES.search(text)) is not None:
+        raise BadHost(f"host {_shown(text)} has an illegal character {wrong.group()!a}")
     name = text.lower()
     labels = name.removesuffix(".").split(".")
-    if (wrong := _NOT_IN_NAMES.search(name)) is not None:
-        raise BadHost(f"host {_shown(text)} has an illegal character {ascii(wrong.group())}")
     if all(_NUMERIC.fullmatch(label) for label in labels):
         try:
             return str(IPv4Address(name))
@@ -150,7 +161,7 @@ def canonical_host(text: str) -> str:
 
 
 def canonical_port(text: str) -> int:
-    """Port 1 to 65535 from decimal digits without leading zeros; raises ValueError that says what is wrong."""
+    """Port 1 to 65535 from decimal digits without leading zeros; raises ValueError with the reason."""
     if not (text.isascii() and text.isdigit()):
         raise ValueError(f"port {_shown(text)} is not a number" if text else "the port is empty")
     if len(text) > 5 or text[0] == "0" or int(text) > 65535:
@@ -168,9 +179,10 @@ def encode(target: Target) -> str:
 def decode(token: bytes | str) -> Target:
     """Target of a TOKEN; raises :class:`BadToken` that says what exactly is wrong.
 
-    Standard and URL alphabet are taken, padding may be there or not but not half, and ``+``, ``/``, ``=`` may be
-    percent-encoded (nothing else may). Left-over bits in the last character must be zero (RFC 4648 section 3.5):
-    where they are not, the token was cut. Scheme and host may be in upper case and come out in lower case.
+    Standard and URL alphabet are taken, padding may be there or not but not half, and ``+``, ``/``, ``=`` may
+    be percent-encoded (nothing else may). Left-over bits in the last character must be zero (RFC 4648 section
+    3.5): where they are not, the token was cut. Scheme and host may be in upper case and come out in lower
+    case.
     """
     return _decode(token.decode("latin-1") if isinstance(token, bytes) else token)
 
@@ -178,14 +190,14 @@ def decode(token: bytes | str) -> Target:
 def split(raw: str, control_host: str) -> RequestTarget:
     """What the request-target ``raw`` asks for; ``control_host`` is this proxy's own ``name[:port]``.
 
-    ``/TOKEN`` alone asks for ``/``, ``/TOKEN?x`` for ``/?x``. An absolute-form authority must be ours: a name that
-    starts with ``vcs_control.``, the control host, ``localhost`` or a loopback address, on any port.
+    ``/TOKEN`` alone asks for ``/``, ``/TOKEN?x`` for ``/?x``. An absolute-form authority must be ours: a name
+    that starts with ``vcs_control.``, the control host, ``localhost`` or a loopback address, on any port.
     Raises a :class:`TargetError`: :class:`BadToken`, :class:`UnknownForm`, :class:`ForeignAuthority` (404),
     :class:`SchemeMismatch`, :class:`IllegalCharacter` (400).
     """
     absolute = raw[:1] != "/"
     if (illegal := _ILLEGAL.search(raw)) is not None:
-        raise IllegalCharacter(f"{ascii(illegal.group())} in the request-target", absolute=absolute)
+        raise IllegalCharacter(f"{illegal.group()!a} in the request-target", absolute=absolute)
     rest = _without_authority(raw, control_host) if absolute else raw
     if "#" in rest:
         rest = rest[: rest.index("#")]
@@ -212,25 +224,30 @@ def absolute_url(raw: str, control_host: str) -> str:
 def readings(path: str) -> frozenset[str]:
     r"""Every path that two readers could make of one: what is allowed must be allowed under each of them.
 
-    ``path`` may carry a query; readings have none. The readers differ in how often they decode ``%xx`` (never, once,
-    twice), whether ``\`` is a slash, ``;parameters`` belong to the name, double slashes count as one, where dot
-    segments are removed (RFC 3986 section 5.2.4), and in stopping at NUL (or a decoded ``?`` or ``#``). An ordinary
-    path has one reading, itself, and costs one search. One that has several and is longer than
-    ``LONGEST_AMBIGUOUS_PATH`` gets the reading ``""``, which no rule covers.
+    ``path`` may carry a query; readings have none. The readers differ in whether and how often they decode
+    ``%xx``, take ``\`` for a slash, drop ``;parameters``, fold double slashes, remove dot segments (RFC 3986
+    section 5.2.4), stop at NUL (or a decoded ``?`` or ``#``), and in the order in which they do so: this is
+    the closure of all that.
+
+    An ordinary path has one reading, itself, and costs one search. One that is ambiguous and longer than
+    ``LONGEST_AMBIGUOUS_PATH``, or has more than ``MOST_READINGS``, gets the reading ``""``, which no rule
+    covers.
     """
     bare = path.partition("?")[0]
     if _AMBIGUOUS.search(bare) is None:
         return frozenset((bare,))
     if len(bare) > LONGEST_AMBIGUOUS_PATH:
         return frozenset((bare, ""))
-    once = unquote(bare, "latin-1")
-    found = {bare, once, unquote(once, "latin-1")}
-    found |= {_CUT.split(each, maxsplit=1)[0] for each in found}
-    found |= {each.replace("\\", "/") for each in found if "\\" in each}
-    found |= {_PARAMETERS.sub("", each) for each in found if ";" in each}
-    found |= {_without_dot_segments(each) for each in found if "/." in each}
-    found |= {_SLASHES.sub("/", each) for each in found if "//" in each}
-    found |= {_without_dot_segments(each) for each in found if "/." in each}
+    found = {bare}
+    unread = [bare]
+    while unread:
+        one = unread.pop()
+        if len(found) > MOST_READINGS:
+            return frozenset((bare, ""))
+        for other in _other_readings(one):
+            if other not in found:
+                found.add(other)
+                unread.append(other)
     return frozenset(found)
 
 
@@ -239,7 +256,9 @@ def _decode(token: str) -> Target:
     text = _text_of(token)
     fields = text.split("/")
     if len(fields) > 4:
-        raise BadToken(f"token decodes to {_shown(text)}: {len(fields)} fields, not domain/protocol/host/port")
+        raise BadToken(
+            f"token decodes to {_shown(text)}: {len(fields)} fields, not domain/protocol/host/port"
+        )
     if missing := _missing(fields):
         raise BadToken(f"token decodes to {_shown(text)}{missing}")
     domain, protocol, host, port = fields
@@ -267,9 +286,9 @@ def _text_of(token: str) -> str:
         token = _PERCENT.sub(lambda match: chr(int(match.group(1), 16)), token)
     digits = token.translate(_STANDARD_ALPHABET).rstrip("=")
     padding = len(token) - len(digits)
-    end = len(_BASE64.match(digits).group())  # type: ignore[union-attr] # matches the empty string at least
-    if end < len(digits):
-        raise BadToken(f"token is not base64: character {ascii(token[end])} at position {end + 1}")
+    if (alien := _NOT_BASE64.search(digits)) is not None:
+        at = alien.start()
+        raise BadToken(f"token is not base64: character {token[at]!a} at position {at + 1}")
     if not digits:
         raise BadToken("token is empty")
     if padding and padding != -len(digits) % 4:
@@ -286,7 +305,8 @@ def _text_of(token: str) -> str:
         raise BadToken(damage)
     if odd is not None:
         raise BadToken(
-            f"token decodes to {_shown(data.decode('latin-1'))}: byte 0x{odd.group()[0]:02x} is not printable ASCII"
+            f"token decodes to {_shown(data.decode('latin-1'))}: "
+            f"byte 0x{odd.group()[0]:02x} is not printable ASCII"
         )
     text = data.decode("ascii")
     if damage:
@@ -348,6 +368,20 @@ def _is_ours(authority: str, control_host: str) -> bool:
         return False
     loopback = _IPV4.fullmatch(host) is not None and IPv4Address(host).is_loopback
     return loopback or host in ("localhost", "::1") or host.startswith("vcs_control.")
+
+
+def _other_readings(path: str) -> Iterator[str]:
+    """What one more step of each kind of reader makes of ``path``."""
+    if "%" in path:
+        yield unquote(path, "latin-1")
+    yield _CUT.split(path, maxsplit=1)[0]
+    yield path.replace("\\", "/")
+    if ";" in path:
+        yield _PARAMETERS.sub("", path)
+    if "//" in path:
+        yield _SLASHES.sub("/", path)
+    if "/." in path:
+        yield _without_dot_segments(path)
 
 
 def _without_dot_segments(path: str) -> str:

@@ -75,8 +75,8 @@ async def login(
 ) -> Login:
     """Log in as ``user``.
 
-    ``via`` is the URL of a proxy, or of an edge before it that answers get_edge_config. ``server`` is the CUCM
-    to begin with where ``via`` answers none (default: ``cucm.DOMAIN``). What the network does becomes a step.
+    ``via`` is the URL of a proxy, or of an edge before it that answers get_edge_config. ``server`` is the
+    CUCM to begin with where ``via`` has none (default: ``cucm.DOMAIN``). What the network does becomes a step.
 
     Raises:
         InputError: ``via`` is no http or https URL.

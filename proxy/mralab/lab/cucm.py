@@ -41,7 +41,7 @@ class Cucm:
     ``peers``, the other entries of System > Server; ``users`` (name -> password).
 
     By default 8443 has the tomcat certificates, RSA and ECDSA, and shows the one that the client's cipher
-    order asks for first; 6972 has CallManager-ECDSA alone and asks for a client certificate, as in the article.
+    order asks for first; 6972 has CallManager-ECDSA alone and asks for a client certificate.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Cucm:
         self._show()
 
     def serve(self, port: int, *names: str) -> None:
-        """Say which certificates 8443 or 6972 has: at most one RSA and one ECDSA, for the connections to come."""
+        """Say which certificates 8443 or 6972 has from now on: at most one RSA and one ECDSA."""
         self._serves[port] = names
         self._show()
 

@@ -11,7 +11,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from ..core.answers import ANSWERS, Answer, render
 from ..core.events import RequestRejected, ResponseSent
@@ -96,8 +96,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's own promise
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but inheritance
         peer: Any = transport.get_extra_info("peername")
         if peer:
             self.ip, self.port = str(peer[0]), int(peer[1])

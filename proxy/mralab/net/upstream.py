@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from ..core.answers import ANSWERS, Answer, connection_error
 from ..core.framing import (
@@ -145,12 +145,11 @@ class ServerConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TCP stands: start TLS, or be ready."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's own promise
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but inheritance
         if self.tls is None:
             self._ready.set_result(None)
         else:
-            transport.write(self.tls.start())
+            self._transport.write(self.tls.start())
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the server."""

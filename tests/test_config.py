@@ -1,0 +1,101 @@
+"""The configuration file: every error at once, nothing guessed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mralab.config import Config, from_mapping, load, split_address
+from mralab.errors import ConfigError
+from mralab.net.proxy import build_policy
+
+
+def _problems(text: str, tmp_path: Path) -> str:
+    file = tmp_path / "mralab.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as raised:
+        load(file)
+    return str(raised.value)
+
+
+def test_an_empty_file_is_valid_and_means_x14_2(tmp_path: Path) -> None:
+    file = tmp_path / "mralab.toml"
+    file.write_text("")
+    config = load(file)
+    assert (config.release, config.verify_mode, config.preference) == ("X14.2", "on", "ecdsa")
+    assert config.tls_versions == ("1.2",)
+    assert build_policy(config).store.certificates == ()
+
+
+def test_the_release_decides_what_the_file_does_not_say() -> None:
+    old = from_mapping({"release": "X14.0.7"})
+    assert (old.verify_mode, old.preference) == ("off", "rsa")
+    assert old.cipher_string.startswith("ECDHE-RSA-AES256-GCM-SHA384:EECDH:")
+    said = from_mapping({"release": "X14.0.7", "verify": {"origin": "on"}, "upstream": {"prefer": "ecdsa"}})
+    assert (said.verify_mode, said.preference) == ("on", "ecdsa")
+
+
+def test_every_error_is_told_at_once_with_the_nearest_word(tmp_path: Path) -> None:
+    text = _problems(
+        'relase = "X14.2"\nrelease = "X14.3"\n[proxy]\nwrokers = 2\nlisten = "127.0.0.1"\n'
+        '[verify]\norigin = "onn"\n[hosts.a]\ndail = "1"\n[upstream]\nattempts = 0\n',
+        tmp_path,
+    )
+    assert len(text.splitlines()) == 7
+    assert "mralab.toml: proxy.wrokers: unknown key; did you mean 'workers'?" in text
+    assert "relase: unknown table or key; did you mean 'release'?" in text
+    assert "verify.origin: must be on, off or audit; did you mean 'on'? (is 'onn')" in text
+    assert "hosts.a.dail: unknown key; did you mean 'dial'?" in text
+
+
+def test_broken_toml_says_where(tmp_path: Path) -> None:
+    assert "mralab.toml: is not TOML" in _problems("[proxy\n", tmp_path)
+    assert "line 1" in _problems("[proxy\n", tmp_path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.toml: cannot be read"):
+        load(tmp_path / "nowhere.toml")
+
+
+def test_files_it_names_are_checked_together(tmp_path: Path) -> None:
+    (tmp_path / "rules.csv").write_text(
+        "Url,Deployment,HttpMethods,MatchType,Description\nftp://x/,,,,\nhttps://h/,,GET,prefxi,\n"
+    )
+    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\nrubbish\n-----END CERTIFICATE-----\n")
+    config = from_mapping(
+        {"allow": {"rules": "rules.csv"}, "trust": {"store": "ca.pem"}, "upstream": {"ciphers": "NOPE"}}, tmp_path
+    )
+    with pytest.raises(ConfigError) as raised:
+        build_policy(config)
+    text = str(raised.value)
+    assert "ca.pem:1: a certificate that cannot be read" in text
+    assert "rules.csv:2:" in text
+    assert "rules.csv:3:" in text
+    assert "upstream.ciphers" in text
+
+
+@pytest.mark.parametrize("store", ["nowhere.pem", "key.pem", "text.pem", "cut.pem"])
+def test_a_trust_store_that_is_none_is_refused(tmp_path: Path, store: str) -> None:
+    (tmp_path / "key.pem").write_text("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
+    (tmp_path / "text.pem").write_text("hello\n")
+    (tmp_path / "cut.pem").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n")
+    with pytest.raises(ConfigError, match=store):
+        build_policy(from_mapping({"trust": {"store": store}}, tmp_path))
+
+
+@pytest.mark.parametrize("value", ["127.0.0.1", "x:1", "127.0.0.1:70000", "::1:80", ":1", "127.0.0.1:-1"])
+def test_addresses_are_host_and_port(value: str) -> None:
+    with pytest.raises(ValueError, match=r"is no|is not"):
+        split_address(value)
+    assert split_address("[::1]:0") == ("::1", 0)
+
+
+def test_a_changed_copy_keeps_the_rest() -> None:
+    config = from_mapping({"hosts": {"a": {"dial": "127.0.0.1"}}})
+    changed = config.changed(verify={"origin": "off"}, release="X14.0.7")
+    assert (changed.verify_mode, changed.release, list(changed.hosts)) == ("off", "X14.0.7", ["a"])
+    assert isinstance(changed, Config)
+    with pytest.raises(ConfigError, match="verify"):
+        config.changed(verify={"orign": "off"})

@@ -1,0 +1,208 @@
+"""``mralab serve`` as a process: what it prints, what signals do, how it fails, what it needs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from mralab.core.target import Target, encode
+from tests.net.conftest import HOST, OK, Server, read_request, server_context
+
+
+@contextmanager
+def serving(folder: Path, config: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    (folder / "mralab.toml").write_text(config)
+    command = [sys.executable, "-m", "mralab", "serve", "-c", str(folder / "mralab.toml")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            start = json.loads(line)
+            assert start["pid"] == process.pid
+            yield process, int(start["listening"].rpartition(":")[2])
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait(15)
+
+
+def config_for(server: Server, ca: trustme.CA, folder: Path, **more: str) -> str:
+    ca.cert_pem.write_to_path(str(folder / "ca.pem"))
+    (folder / "rules.csv").write_text(
+        "Url,Deployment,HttpMethods,MatchType,Description\n" + f'https://{HOST}:{server.port},,"GET,POST",prefix,\n'
+    )
+    text = f"""
+[proxy]
+listen = "127.0.0.1:0"
+workers = {more.get("workers", "1")}
+[trust]
+store = "ca.pem"
+[allow]
+rules = "rules.csv"
+[hosts]
+"{HOST}" = {{ ip = "10.48.36.215", dial = "127.0.0.1" }}
+"""
+    return text
+
+
+@pytest.fixture
+def server(ca: trustme.CA) -> Iterator[Server]:
+    yield from Server(server_context(ca.issue_cert(HOST))).run()
+
+
+@pytest.fixture(scope="module")
+def ca() -> trustme.CA:
+    return trustme.CA()
+
+
+def curl(*arguments: str) -> str:
+    result = subprocess.run(["curl", "-sS", "-x", "", "-i", *arguments], capture_output=True, text=True, timeout=30)
+    return result.stdout
+
+
+def token(server: Server) -> str:
+    return encode(Target("steven.lab", "https", HOST, server.port))
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_curl_gets_its_answer_and_sigterm_ends_it(
+    tmp_path: Path, server: Server, ca: trustme.CA, workers: str
+) -> None:
+    with serving(tmp_path, config_for(server, ca, tmp_path, workers=workers)) as (process, port):
+        answer = curl(f"http://127.0.0.1:{port}/{token(server)}/cucm-uds/version")
+        assert answer.startswith("HTTP/1.1 200 \n") or answer.startswith("HTTP/1.1 200 \r\n")
+        absolute = f"http://vcs_control.steven.lab:8443/{token(server)}/cucm-uds/version"
+        proxied = subprocess.run(
+            ["curl", "-sS", "-i", "-x", f"http://127.0.0.1:{port}", absolute],
+            capture_output=True, text=True, timeout=30, env={**os.environ, "no_proxy": ""},
+        )
+        assert proxied.stdout.startswith("HTTP/1.1 200 ")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    log = (tmp_path / "traffic_server.log").read_text()
+    assert log.count('Detail="Sending Request"') == 2
+
+
+def test_sighup_takes_a_valid_configuration_and_keeps_the_old_one_otherwise(
+    tmp_path: Path, server: Server, ca: trustme.CA
+) -> None:
+    config = config_for(server, ca, tmp_path)
+    with serving(tmp_path, config) as (process, port):
+        url = f"http://127.0.0.1:{port}/{token(server)}/x"
+        assert curl(url).startswith("HTTP/1.1 200")
+        (tmp_path / "mralab.toml").write_text(config + "[verfy]\n")
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr is not None
+        assert "reload refused" in process.stderr.readline()
+        assert "verfy: unknown table or key; did you mean 'verify'?" in process.stderr.readline()
+        assert curl(url).startswith("HTTP/1.1 200")
+        (tmp_path / "mralab.toml").write_text(config)
+        (tmp_path / "rules.csv").write_text("Url,Deployment,HttpMethods,MatchType,Description\n")
+        (tmp_path / "traffic_server.log").rename(tmp_path / "rotated.log")
+        process.send_signal(signal.SIGHUP)
+        for _ in range(200):
+            if curl(url).startswith("HTTP/1.1 403"):
+                break
+        else:
+            pytest.fail("the removed rule still counts")
+
+
+def test_a_port_in_use_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        (tmp_path / "mralab.toml").write_text(f'[proxy]\nlisten = "127.0.0.1:{port}"\n')
+        result = subprocess.run(
+            [sys.executable, "-m", "mralab", "serve", "-c", str(tmp_path / "mralab.toml")],
+            capture_output=True, text=True, timeout=30,
+        )
+    assert result.returncode == 2
+    assert f"127.0.0.1:{port} cannot be listened on" in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_bad_configuration_is_exit_2_with_every_problem(tmp_path: Path) -> None:
+    (tmp_path / "mralab.toml").write_text('[trust]\nstore = "no.pem"\n[allow]\nrules = "no.csv"\n')
+    result = subprocess.run(
+        [sys.executable, "-m", "mralab", "serve", "-c", str(tmp_path / "mralab.toml")],
+        capture_output=True, text=True, timeout=30,
+    )
+    assert result.returncode == 2
+    assert "no.pem: cannot be read" in result.stderr
+    assert "no.csv: cannot be read" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+SIZE = 1 << 30
+BLOCK = b"x" * (1 << 18)
+
+
+def _peak_kib(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    match = re.search(r"VmHWM:\s+(\d+) kB", status)
+    assert match is not None
+    return int(match[1])
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc (Linux)")
+@pytest.mark.parametrize("direction", ["down", "up"])
+async def test_a_gigabyte_passes_through_64_megabytes(tmp_path: Path, ca: trustme.CA, direction: str) -> None:
+    received = threading.Event()
+    counted: list[int] = []
+
+    def down(stream: Any, server: Server) -> None:
+        read_request(stream)
+        stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SIZE)
+        for _ in range(SIZE // len(BLOCK)):
+            stream.sendall(BLOCK)
+
+    def up(stream: Any, server: Server) -> None:
+        data, total, buffer = b"", 0, bytearray(1 << 18)
+        while b"\r\n\r\n" not in data:
+            data += stream.recv(65536)
+        total = len(data.partition(b"\r\n\r\n")[2])
+        while total < SIZE and (size := stream.recv_into(buffer)):
+            total += size
+        counted.append(total)
+        received.set()
+        stream.sendall(OK)
+
+    runner = Server(server_context(ca.issue_cert(HOST)), handle=down if direction == "down" else up).run()
+    server = next(runner)
+    with serving(tmp_path, config_for(server, ca, tmp_path)) as (process, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        if direction == "down":
+            writer.write(f"GET /{token(server)}/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200 OK")
+            total = 0
+            while piece := await reader.read(1 << 18):
+                total += len(piece)
+        else:
+            head = f"POST /{token(server)}/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: {SIZE}\r\n\r\n"
+            writer.write(head.encode())
+            for _ in range(SIZE // len(BLOCK)):
+                writer.write(BLOCK)
+                await writer.drain()
+            assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+            assert received.is_set()
+            total = counted[0]
+        writer.close()
+        assert total == SIZE
+        assert _peak_kib(process.pid) < 64 * 1024
+    next(runner, None)
