@@ -65,7 +65,8 @@ def test_files_it_names_are_checked_together(tmp_path: Path) -> None:
     )
     (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\nrubbish\n-----END CERTIFICATE-----\n")
     config = from_mapping(
-        {"allow": {"rules": "rules.csv"}, "trust": {"store": "ca.pem"}, "upstream": {"ciphers": "NOPE"}}, tmp_path
+        {"allow": {"rules": "rules.csv"}, "trust": {"store": "ca.pem"}, "upstream": {"ciphers": "NOPE"}},
+        tmp_path,
     )
     with pytest.raises(ConfigError) as raised:
         build_policy(config)

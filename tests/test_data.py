@@ -18,9 +18,7 @@ def test_a_checkout_has_its_files_at_its_root() -> None:
 
 def test_a_wheel_has_them_beside_the_package(tmp_path: Path) -> None:
     wheels = pytest.importorskip("hatchling.builders.wheel")
-    (wheel,) = wheels.WheelBuilder(str(CHECKOUT)).build(
-        directory=str(tmp_path / "dist"), versions=["standard"]
-    )
+    (wheel,) = wheels.WheelBuilder(str(CHECKOUT)).build(directory=str(tmp_path / "dist"), versions=["standard"])
     site = tmp_path / "site"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
@@ -29,9 +27,7 @@ def test_a_wheel_has_them_beside_the_package(tmp_path: Path) -> None:
         "from mralab.data import data_path\n"
         "print(data_path('certs/pki.toml'), data_path('config'))"
     )
-    said = subprocess.run(
-        [sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
+    said = subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     packaged = (site / "mralab" / "_data").resolve()
     assert said.stdout.split() == [str(packaged / "certs" / "pki.toml"), str(packaged / "config")]
 

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
 
@@ -36,7 +36,7 @@ class _Group(click.Group):
 
             near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
             if near:
-                error.message += f" Did you mean {near[0]!r}?"
+                raise click.UsageError(f"{error.message} Did you mean {near[0]!r}?", ctx) from None
             raise
 
 
@@ -60,8 +60,13 @@ def _run(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 
 @main.command()
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-out"), show_default=True,
-              help="Where the logs are kept.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("demo-out"),
+    show_default=True,
+    help="Where the logs are kept.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the table.")
 def demo(out: Path, as_json: bool) -> None:
     """The article's login before and after X14.2, then the remedies.
@@ -75,10 +80,11 @@ def demo(out: Path, as_json: bool) -> None:
     from .lab import demo as demonstration
     from .show import terminal
 
+    out.mkdir(parents=True, exist_ok=True)
     progress = terminal.console(stderr=True)
     if progress.is_terminal:
         with progress.status("putting the lab together") as status:
-            outcomes = _run(lambda: demonstration.run(out, lambda title: status.update(title)))
+            outcomes = _run(lambda: demonstration.run(out, status.update))
     else:
         outcomes = _run(lambda: demonstration.run(out))
     differences = [f"{o.scenario.name}: {text}" for o in outcomes for text in o.differences]
@@ -101,7 +107,13 @@ def _outcome_json(outcome: Any) -> dict[str, Any]:
         "before": outcome.before.ok,
         "after": outcome.after.ok,
         "findings": [
-            {"code": f.code, "server": f.server, "port": f.port, "cause": f.cause, "evidence": list(f.evidence)}
+            {
+                "code": f.code,
+                "server": f.server,
+                "port": f.port,
+                "cause": f.cause,
+                "evidence": list(f.evidence),
+            }
             for f in outcome.findings
         ],
         "applied": [remedy.code for remedy in outcome.applied],
@@ -112,8 +124,14 @@ def _outcome_json(outcome: Any) -> dict[str, Any]:
 
 
 @main.command()
-@click.option("-c", "--config", "file", required=True, type=click.Path(dir_okay=False, path_type=Path),
-              help="The TOML configuration.")
+@click.option(
+    "-c",
+    "--config",
+    "file",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The TOML configuration.",
+)
 def serve(file: Path) -> None:
     """The proxy alone, until SIGTERM (drains) or SIGINT; SIGHUP reloads.
 
@@ -129,12 +147,22 @@ def serve(file: Path) -> None:
 
 
 @main.command()
-@click.option("-c", "--config", "file", type=click.Path(dir_okay=False, path_type=Path),
-              help="A TOML configuration to start from; default: the article's lab.")
+@click.option(
+    "-c",
+    "--config",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A TOML configuration to start from; default: the article's lab.",
+)
 @click.option("--release", default=None, help="X14.0.7 or X14.2; default: the configuration's.")
-@click.option("--advertise", type=click.Choice(["fqdn", "ip"]), default="fqdn", show_default=True,
-              help="What CUCM's System > Server says.")
-def lab(file: Path | None, release: str | None, advertise: str) -> None:
+@click.option(
+    "--advertise",
+    type=click.Choice(["fqdn", "ip"]),
+    default="fqdn",
+    show_default=True,
+    help="What CUCM's System > Server says.",
+)
+def lab(file: Path | None, release: str | None, advertise: Literal["fqdn", "ip"]) -> None:
     """Proxy and mocks, until Ctrl-C. Prints one JSON line with where they are.
 
     \b
@@ -166,8 +194,16 @@ def login(user: str, via: str, password: str, domain: str, server: str | None, a
     result = _run(lambda: log_in(user, via, password=password, domain=domain, server=server))
     if as_json:
         steps = [
-            {"name": s.name, "method": s.method, "url": s.url, "server": s.server, "status": s.status,
-             "reason": s.reason, "ok": s.ok, "meaning": s.meaning}
+            {
+                "name": s.name,
+                "method": s.method,
+                "url": s.url,
+                "server": s.server,
+                "status": s.status,
+                "reason": s.reason,
+                "ok": s.ok,
+                "meaning": s.meaning,
+            }
             for s in result.steps
         ]
         click.echo(json.dumps({"ok": result.ok, "steps": steps}, indent=2))

@@ -277,7 +277,7 @@ def _unknown(source: str, location: tuple[str, ...]) -> str:
     for part in location[:-1]:
         field = model.model_fields.get(part)
         annotation = field.annotation if field else None
-        if part in ("hosts",) or model is HostEntry:
+        if part == "hosts" or model is HostEntry:
             model = HostEntry
         elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
             model = annotation

@@ -136,8 +136,14 @@ def test_a_post_without_length_is_asked_for_one(method: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("lines", "answer"),
-    [(b"", "host-required"), (b"Host:\r\n", "bad-request"), (b"Host: a\r\nHost: a\r\n", "bad-request"),
-     (b"Host: a b\r\n", "bad-request"), (b"Host: a/b\r\n", "bad-request"), (b"Host: a@b\r\n", "bad-request")],
+    [
+        (b"", "host-required"),
+        (b"Host:\r\n", "bad-request"),
+        (b"Host: a\r\nHost: a\r\n", "bad-request"),
+        (b"Host: a b\r\n", "bad-request"),
+        (b"Host: a/b\r\n", "bad-request"),
+        (b"Host: a@b\r\n", "bad-request"),
+    ],
 )
 def test_a_request_has_exactly_one_host(lines: bytes, answer: str) -> None:
     with pytest.raises(Malformed) as raised:
@@ -205,9 +211,25 @@ def test_chunks_come_out_as_they_went_in_however_they_are_cut(
 
 @pytest.mark.parametrize(
     "wire",
-    [b"g\r\n", b"-1\r\n", b"0x1\r\na", b" 1\r\na", b"1 \r\na", b"1\na", b"1\r\nab\r\n", b"1\r\na\n0\r\n\r\n", b"\r\n",
-     b"11111111111111111\r\n", b"ffffffffffffffff\r\n", b"1;=x\r\n", b"1;a=\x00\r\n", b"1;a\rb\r\n",
-     b"0\r\nBad Trailer\r\n\r\n", b"0\r\nA: b\nC: d\r\n\r\n", b"1;" + b"a" * 5000],
+    [
+        b"g\r\n",
+        b"-1\r\n",
+        b"0x1\r\na",
+        b" 1\r\na",
+        b"1 \r\na",
+        b"1\na",
+        b"1\r\nab\r\n",
+        b"1\r\na\n0\r\n\r\n",
+        b"\r\n",
+        b"11111111111111111\r\n",
+        b"ffffffffffffffff\r\n",
+        b"1;=x\r\n",
+        b"1;a=\x00\r\n",
+        b"1;a\rb\r\n",
+        b"0\r\nBad Trailer\r\n\r\n",
+        b"0\r\nA: b\nC: d\r\n\r\n",
+        b"1;" + b"a" * 5000,
+    ],
 )
 def test_a_broken_chunk_is_refused(wire: bytes) -> None:
     with pytest.raises(Malformed):
@@ -228,7 +250,7 @@ def test_a_body_of_known_length_leaves_what_follows() -> None:
 
 
 TOKENS = st.text("abcXYZ-_09", min_size=1, max_size=8).map(str.encode)
-VALUES = st.text("ab :,;=\"\\\t\x80\xff/()", max_size=12).map(lambda text: text.encode("latin-1"))
+VALUES = st.text('ab :,;="\\\t\x80\xff/()', max_size=12).map(lambda text: text.encode("latin-1"))
 
 
 class _Second:
@@ -254,9 +276,7 @@ class _Second:
 
 
 @given(st.lists(st.tuples(TOKENS, VALUES), max_size=5), st.binary(max_size=30), st.booleans())
-def test_llhttp_reads_what_we_accept_as_we_do(
-    extra: list[tuple[bytes, bytes]], body: bytes, chunked: bool
-) -> None:
+def test_llhttp_reads_what_we_accept_as_we_do(extra: list[tuple[bytes, bytes]], body: bytes, chunked: bool) -> None:
     fields = [(b"X" + name, value) for name, value in extra]
     coding = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(body)
     wire = b"POST /x HTTP/1.1\r\nHost: h\r\n" + coding + b"\r\n"

@@ -209,9 +209,7 @@ def test_the_offset_is_asked_for_once_a_second() -> None:
         return 3600 if second < 1000 else 7200
 
     writer = LineWriter("vcsc", 1, utc_offset=offset)
-    stamps = [
-        writer.format(RequestRejected(at, "", 0, ""))[:29] for at in (999.1, 999.9994, 999.9996, 1000.5)
-    ]
+    stamps = [writer.format(RequestRejected(at, "", 0, ""))[:29] for at in (999.1, 999.9994, 999.9996, 1000.5)]
     assert asked == [999, 1000]
     assert stamps[1:3] == ["1970-01-01T01:16:39.999+01:00", "1970-01-01T02:16:40.000+02:00"]
 
@@ -248,9 +246,7 @@ def test_secrets_are_concealed(name: str) -> None:
     assert "hunter2" not in text
 
 
-@pytest.mark.parametrize(
-    "name", ["TrackingID", "Host", "User-Agent", "Content-Type", "WWW-Authenticate", "Via"]
-)
+@pytest.mark.parametrize("name", ["TrackingID", "Host", "User-Agent", "Content-Type", "WWW-Authenticate", "Via"])
 def test_what_a_reader_of_the_log_needs_is_not_concealed(name: str) -> None:
     assert not is_secret(name)
 
@@ -409,9 +405,7 @@ def test_lost_blanks() -> None:
     assert event_of(line) == UNTRUSTED[1]
 
 
-@pytest.mark.parametrize(
-    "quotes", ["\u201c\u201d", "\u201e\u201c", "\u2033\u2033", "\xe2\x80\x9c|\xe2\x80\x9d"]
-)
+@pytest.mark.parametrize("quotes", ["\u201c\u201d", "\u201e\u201c", "\u2033\u2033", "\xe2\x80\x9c|\xe2\x80\x9d"])
 def test_typographic_quotes(quotes: str) -> None:
     left, right = quotes.split("|") if "|" in quotes else quotes
     line = re.sub('"([^"]*)"', rf"{left}\1{right}", golden("article-6972-untrusted.log")[1])

@@ -1,5 +1,6 @@
 import asyncio
 import gc
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -14,6 +15,7 @@ from mralab.lab.pki import Pki, mint
 
 RSA_FIRST = "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES256-GCM-SHA384"
 ECDSA_FIRST = "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384"
+Run = Callable[[Callable[[], Awaitable[None]]], None]
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 
 
@@ -23,7 +25,7 @@ def pki() -> Pki:
 
 
 @pytest.fixture(params=LOOPS, ids=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Callable[[Callable[[], Awaitable[None]]], None]:
+def run(request: pytest.FixtureRequest) -> Run:
     """Runs a test under one of the loops, and sees that nothing is left behind."""
 
     def runs(test: Callable[[], Awaitable[None]]) -> None:
@@ -65,8 +67,8 @@ def application() -> web.Application:
     return app
 
 
-def both(pki: Pki, **more: tuple[str, ...]) -> ssl.SSLContext:
-    return server_context(pki["tomcat"], pki["tomcat-ECDSA"], **more)  # type: ignore[arg-type]
+def both(pki: Pki) -> ssl.SSLContext:
+    return server_context(pki["tomcat"], pki["tomcat-ECDSA"])
 
 
 def trusting(pki: Pki, *names: str) -> ssl.SSLContext:
@@ -80,9 +82,7 @@ def all_trusting(pki: Pki) -> ssl.SSLContext:
     return trusting(pki, "steven-DC-CA", "tomcat-ECDSA", "CallManager-ECDSA")
 
 
-async def connect(
-    listener: TlsListener, context: ssl.SSLContext, name: str = "cucm.steven.lab"
-) -> ssl.SSLObject:
+async def connect(listener: TlsListener, context: ssl.SSLContext, name: str = "cucm.steven.lab") -> ssl.SSLObject:
     """Handshake and part again; what the client's side knows of it."""
     _, writer = await asyncio.open_connection("127.0.0.1", listener.port, ssl=context, server_hostname=name)
     tls: ssl.SSLObject = writer.get_extra_info("ssl_object")
@@ -93,21 +93,19 @@ async def connect(
 
 async def until(true: Callable[[], object]) -> None:
     async with asyncio.timeout(5):
-        while not true():
+        while not true():  # noqa: ASYNC110 - what a listener has seen so far is no event
             await asyncio.sleep(0.001)
 
 
 @pytest.mark.parametrize(("ciphers", "kind"), [(RSA_FIRST, "rsa"), (ECDSA_FIRST, "ec")])
-def test_the_clients_cipher_order_picks_the_certificate(run, pki, ciphers, kind) -> None:  # type: ignore[no-untyped-def]
+def test_the_clients_cipher_order_picks_the_certificate(run: Run, pki: Pki, ciphers: str, kind: str) -> None:
     async def test() -> None:
         context = all_trusting(pki)
         context.set_ciphers(ciphers)
         async with TlsListener(application(), both(pki)) as listener:
             tls = await connect(listener, context)
         (seen,) = listener.seen
-        assert tls.getpeercert(True) == ssl.PEM_cert_to_DER_cert(
-            pki["tomcat" if kind == "rsa" else "tomcat-ECDSA"].pem
-        )
+        assert tls.getpeercert(True) == ssl.PEM_cert_to_DER_cert(pki["tomcat" if kind == "rsa" else "tomcat-ECDSA"].pem)
         assert (seen.certificate, seen.cipher, seen.version) == (kind, ciphers.split(":")[0], "TLSv1.2")
         assert (seen.sni, seen.handshake, seen.alert, seen.http_bytes) == ("cucm.steven.lab", True, "", 0)
 
@@ -115,7 +113,7 @@ def test_the_clients_cipher_order_picks_the_certificate(run, pki, ciphers, kind)
 
 
 @pytest.mark.parametrize("tls", ["1.2", "1.3"])
-def test_the_alert_of_a_client_that_refuses_is_seen(run, pki, tls) -> None:  # type: ignore[no-untyped-def]
+def test_the_alert_of_a_client_that_refuses_is_seen(run: Run, pki: Pki, tls: str) -> None:
     async def test() -> None:
         context = server_context(pki["CallManager-ECDSA"], tls=(tls,))
         async with TlsListener(application(), context) as listener:
@@ -133,8 +131,6 @@ def test_the_alert_of_a_client_that_refuses_is_seen(run, pki, tls) -> None:  # t
 
 def refuse(port: int, context: ssl.SSLContext) -> None:
     """A blocking client: asyncio's own sends no alert (cpython issue 98078)."""
-    import socket
-
     with (
         socket.create_connection(("127.0.0.1", port), timeout=5) as raw,
         context.wrap_socket(raw, server_hostname="cucm.steven.lab"),
@@ -142,7 +138,7 @@ def refuse(port: int, context: ssl.SSLContext) -> None:
         pass
 
 
-def test_a_client_without_a_common_version_gets_an_alert(run, pki) -> None:  # type: ignore[no-untyped-def]
+def test_a_client_without_a_common_version_gets_an_alert(run: Run, pki: Pki) -> None:
     async def test() -> None:
         context = all_trusting(pki)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -155,7 +151,7 @@ def test_a_client_without_a_common_version_gets_an_alert(run, pki) -> None:  # t
     run(test)
 
 
-def test_no_name_is_seen_of_a_client_that_asks_for_an_address(run, pki) -> None:  # type: ignore[no-untyped-def]
+def test_no_name_is_seen_of_a_client_that_asks_for_an_address(run: Run, pki: Pki) -> None:
     async def test() -> None:
         context = all_trusting(pki)
         context.check_hostname = False
@@ -167,7 +163,7 @@ def test_no_name_is_seen_of_a_client_that_asks_for_an_address(run, pki) -> None:
 
 
 @pytest.mark.parametrize("secure", [True, False], ids=["tls", "plain"])
-def test_keep_alive_and_big_bodies(run, pki, secure) -> None:  # type: ignore[no-untyped-def]
+def test_keep_alive_and_big_bodies(run: Run, pki: Pki, secure: bool) -> None:
     body = bytes(range(256)) * 40_000  # 10 MB: pauses reading and writing on either side
 
     async def slowly() -> AsyncIterator[bytes]:
@@ -181,9 +177,7 @@ def test_keep_alive_and_big_bodies(run, pki, secure) -> None:  # type: ignore[no
             url = f"{'https' if secure else 'http'}://127.0.0.1:{listener.port}/echo"
             async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
                 for _ in range(3):
-                    async with session.post(
-                        url, data=slowly(), headers={"Content-Length": str(len(body))}
-                    ) as response:
+                    async with session.post(url, data=slowly(), headers={"Content-Length": str(len(body))}) as response:
                         assert await response.read() == body
                 async with session.post(f"{url}?a=%3D") as response:
                     assert response.status == 200
@@ -198,15 +192,13 @@ def test_keep_alive_and_big_bodies(run, pki, secure) -> None:  # type: ignore[no
     run(test)
 
 
-def test_closing_ends_idle_busy_and_unfinished_connections(run, pki) -> None:  # type: ignore[no-untyped-def]
+def test_closing_ends_idle_busy_and_unfinished_connections(run: Run, pki: Pki) -> None:
     async def test() -> None:
         context = all_trusting(pki)
         async with TlsListener(application(), both(pki)) as listener:
             address = ("127.0.0.1", listener.port)
             _, silent = await asyncio.open_connection(*address)
-            idle_reader, idle = await asyncio.open_connection(
-                *address, ssl=context, server_hostname="cucm.steven.lab"
-            )
+            idle_reader, idle = await asyncio.open_connection(*address, ssl=context, server_hostname="cucm.steven.lab")
             _, busy = await asyncio.open_connection(*address, ssl=context, server_hostname="cucm.steven.lab")
             busy.write(b"GET /forever HTTP/1.1\r\nHost: x\r\n\r\n")
             await until(lambda: any(seen.requests for seen in listener.seen))
@@ -223,7 +215,7 @@ def test_closing_ends_idle_busy_and_unfinished_connections(run, pki) -> None:  #
     run(test)
 
 
-def test_a_listener_that_shows_another_certificate_from_now_on(run, pki) -> None:  # type: ignore[no-untyped-def]
+def test_a_listener_that_shows_another_certificate_from_now_on(run: Run, pki: Pki) -> None:
     async def test() -> None:
         async with TlsListener(application(), server_context(pki["tomcat"])) as listener:
             await connect(listener, all_trusting(pki))

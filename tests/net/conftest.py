@@ -168,20 +168,26 @@ class Lines:
                 with contextlib.suppress(ConnectionError):
                     await writer.wait_closed()
 
-    async def get(self, port: int, path: str = "/cucm-uds/version", *, host: str = HOST, scheme: str = "https",
-                  method: str = "GET", headers: str = "", body: bytes = b"") -> bytes:
+    async def get(
+        self,
+        port: int,
+        path: str = "/cucm-uds/version",
+        *,
+        host: str = HOST,
+        scheme: str = "https",
+        method: str = "GET",
+        headers: str = "",
+        body: bytes = b"",
+    ) -> bytes:
         token = self.token(port, host=host, scheme=scheme)
         head = f"{method} /{token}{path} HTTP/1.1\r\nHost: proxy\r\nConnection: close\r\n{headers}\r\n"
         return await self.raw(head.encode() + body)
 
 
-RULES = (
-    "Url,Deployment,HttpMethods,MatchType,Description\n"
-    + "".join(
-        f'{scheme}://{host}:{{port}},,"GET,HEAD,POST,PUT,DELETE,FOO,OPTIONS,TRACE",prefix,\n'
-        for scheme in ("https", "http")
-        for host in (HOST, "10.48.36.215", "127.0.0.1")
-    )
+RULES = "Url,Deployment,HttpMethods,MatchType,Description\n" + "".join(
+    f'{scheme}://{host}:{{port}},,"GET,HEAD,POST,PUT,DELETE,FOO,OPTIONS,TRACE",prefix,\n'
+    for scheme in ("https", "http")
+    for host in (HOST, "10.48.36.215", "127.0.0.1")
 )
 
 
@@ -191,13 +197,17 @@ async def proxying(tmp_path: Path, ca: trustme.CA) -> AsyncIterator[Callable[...
     async with contextlib.AsyncExitStack() as stack:
 
         async def start(*servers: Server, trust: bytes | None = None, **tables: Any) -> Lines:
-            rules = RULES.splitlines()[0] + "\n" + "".join(
-                "\n".join(RULES.splitlines()[1:]).format(port=port) + "\n"
-                for port in {server.port for server in servers} | {8443}
+            rules = (
+                RULES.splitlines()[0]
+                + "\n"
+                + "".join(
+                    "\n".join(RULES.splitlines()[1:]).format(port=port) + "\n"
+                    for port in {server.port for server in servers} | {8443}
+                )
             )
             (tmp_path / "rules.csv").write_text(rules)
             entry = {"ip": "10.48.36.215", "dial": "127.0.0.1"}
-            config = {
+            config: dict[str, Any] = {
                 "release": "X14.2",
                 "proxy": {"listen": "127.0.0.1:0"},
                 "hosts": {HOST: entry, "10.48.36.215": entry},

@@ -50,7 +50,11 @@ async def test_a_verified_server_gets_the_request_and_the_client_its_answer(
     assert names == [b"Host", b"X-A", b"TrackingID", b"Client-ip", b"X-Forwarded-For", b"Connection", b"Via"]
     assert lines[1] == f"Host: {HOST}:{server.port}".encode()
     assert it.kinds() == [
-        "RequestReceived", "RequestAllowed", "RequestSent", "ResponseReceived", "ResponseSent"
+        "RequestReceived",
+        "RequestAllowed",
+        "RequestSent",
+        "ResponseReceived",
+        "ResponseSent",
     ]
     received = it.events[0]
     assert isinstance(received, RequestReceived)
@@ -70,14 +74,23 @@ async def test_an_unknown_ca_is_refused_twice_with_its_alert_and_no_request_leav
     assert server.alerts == ["TLSV1_ALERT_UNKNOWN_CA"] * 2
     assert server.requests == []
     assert it.kinds() == [
-        "RequestReceived", "RequestAllowed",
-        "RequestSent", "VerifyFailed", "HandshakeFailed",
-        "RequestSent", "VerifyFailed", "HandshakeFailed",
+        "RequestReceived",
+        "RequestAllowed",
+        "RequestSent",
+        "VerifyFailed",
+        "HandshakeFailed",
+        "RequestSent",
+        "VerifyFailed",
+        "HandshakeFailed",
         "ResponseSent",
     ]
     failed, handshake = it.events[3], it.events[4]
     assert isinstance(failed, VerifyFailed)
-    assert (failed.error, failed.depth, failed.action) == ("unable to get local issuer certificate", 0, "Terminate")
+    assert (failed.error, failed.depth, failed.action) == (
+        "unable to get local issuer certificate",
+        0,
+        "Terminate",
+    )
     assert (failed.name, failed.server, failed.ip) == (HOST, HOST, "10.48.36.215")
     assert isinstance(handshake, HandshakeFailed)
     assert handshake.error.endswith("tls_process_server_certificate:certificate verify failed")
@@ -120,7 +133,13 @@ async def test_before_x14_2_nothing_is_verified_and_nothing_said(serving: Servin
     server = serving(server_context(trustme.CA().issue_cert("other.steven.lab")))
     it: Lines = await proxying(server, release="X14.0.7")
     assert (await it.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
-    assert it.kinds() == ["RequestReceived", "RequestAllowed", "RequestSent", "ResponseReceived", "ResponseSent"]
+    assert it.kinds() == [
+        "RequestReceived",
+        "RequestAllowed",
+        "RequestSent",
+        "ResponseReceived",
+        "ResponseSent",
+    ]
 
 
 async def test_audit_says_every_fault_in_one_handshake_and_traffic_flows(serving: Serving, proxying: Proxying) -> None:
@@ -129,7 +148,9 @@ async def test_audit_says_every_fault_in_one_handshake_and_traffic_flows(serving
     assert (await it.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
     faults = [event for event in it.events if isinstance(event, (VerifyFailed, NameMismatch))]
     assert [getattr(fault, "error", "name") for fault in faults] == [
-        "unable to get local issuer certificate", "unable to verify the first certificate", "name"
+        "unable to get local issuer certificate",
+        "unable to verify the first certificate",
+        "name",
     ]
     assert {fault.action for fault in faults} == {"Continue"}
     assert server.connections == 1
@@ -153,14 +174,28 @@ async def test_a_trusted_certificate_counts_from_the_next_request_on(serving: Se
     ("name", "before", "reason", "line"),
     [
         ("closes", lambda sock: None, b"connect failed", None),
-        ("not TLS", lambda sock: (sock.recv(4096), sock.sendall(b"HTTP/1.1 400 Bad\r\n\r\n")), b"connect failed",
-         "error:1408F10B:SSL routines:ssl3_get_record:wrong version number"),
-        ("alert", lambda sock: (sock.recv(4096), sock.sendall(b"\x15\x03\x03\x00\x02\x02\x28")), b"connect failed",
-         "error:14094410:SSL routines:ssl3_read_bytes:sslv3 alert handshake failure"),
+        (
+            "not TLS",
+            lambda sock: (sock.recv(4096), sock.sendall(b"HTTP/1.1 400 Bad\r\n\r\n")),
+            b"connect failed",
+            "error:1408F10B:SSL routines:ssl3_get_record:wrong version number",
+        ),
+        (
+            "alert",
+            lambda sock: (sock.recv(4096), sock.sendall(b"\x15\x03\x03\x00\x02\x02\x28")),
+            b"connect failed",
+            "error:14094410:SSL routines:ssl3_read_bytes:sslv3 alert handshake failure",
+        ),
     ],
 )
 async def test_a_server_that_does_not_speak_tls_is_a_502(
-    serving: Serving, proxying: Proxying, good: ssl.SSLContext, name: str, before: Any, reason: bytes, line: str | None
+    serving: Serving,
+    proxying: Proxying,
+    good: ssl.SSLContext,
+    name: str,
+    before: Any,
+    reason: bytes,
+    line: str | None,
 ) -> None:
     server = serving(good, before_tls=before)
     it: Lines = await proxying(server)
@@ -208,7 +243,10 @@ async def test_a_silent_server_is_a_504_in_time_and_only_a_safe_request_is_repea
         (b"", b"HTTP/1.1 502 Server Hangup"),
         (b"HTTP/1.1 200 OK\r\nContent-Le", b"HTTP/1.1 502 Server Hangup"),
         (b"\x00\x01garbage no http here\r\n\r\n", b"HTTP/1.1 502 Invalid HTTP Response"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", b"HTTP/1.1 502 Invalid HTTP Response"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+            b"HTTP/1.1 502 Invalid HTTP Response",
+        ),
         (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", b"HTTP/1.1 502 Invalid HTTP Response"),
         (b"HTTP/1.1 100 Continue\r\n\r\n" * 40, b"HTTP/1.1 502 Invalid HTTP Response"),
     ],
@@ -248,9 +286,7 @@ async def test_a_body_cut_short_never_ends_cleanly(
     assert len(server.requests) == 1
 
 
-async def test_bodies_of_every_framing_arrive_whole(
-    serving: Serving, proxying: Proxying, good: ssl.SSLContext
-) -> None:
+async def test_bodies_of_every_framing_arrive_whole(serving: Serving, proxying: Proxying, good: ssl.SSLContext) -> None:
     def echo(stream: Any, server: Server) -> None:
         request = read_request(stream)
         server.requests.append(request)
@@ -312,7 +348,8 @@ async def test_a_damaged_token_is_404_and_the_log_says_why(
 
 
 @pytest.mark.parametrize(
-    "data", [b"GARBAGE\r\n\r\n", b"\x16\x03\x01\x00\xa5\x01\x00", b"GET / HTTP/1.1\nHost: x\n\n", b"\x00" * 100]
+    "data",
+    [b"GARBAGE\r\n\r\n", b"\x16\x03\x01\x00\xa5\x01\x00", b"GET / HTTP/1.1\nHost: x\n\n", b"\x00" * 100],
 )
 async def test_rubbish_is_400_at_once_and_the_proxy_lives_on(
     serving: Serving, proxying: Proxying, good: ssl.SSLContext, data: bytes

@@ -345,9 +345,7 @@ def _methods(text: str, problems: list[str]) -> frozenset[str] | None:
     methods = set()
     for word in (part.strip() for part in text.split(",")):
         if not _METHOD.fullmatch(word):
-            problems.append(
-                f"HttpMethods has {word!r}, which is no method" if word else "HttpMethods has a gap"
-            )
+            problems.append(f"HttpMethods has {word!r}, which is no method" if word else "HttpMethods has a gap")
         methods.add(word.upper() if word.upper() in _STANDARD_METHODS else word)
     return frozenset(methods)
 
@@ -364,9 +362,7 @@ def _place(url: str, problems: list[str]) -> tuple[str, str, int, str, str] | No
         hint = _did_you_mean(scheme.lower(), ("http", "https"))
         problems.append(f"Url has protocol {scheme!r}, not http or https{hint}")
     if "*" in authority + path:
-        problems.append(
-            "Url has a wildcard; rules know none (MatchType prefix covers what begins with the Url)"
-        )
+        problems.append("Url has a wildcard; rules know none (MatchType prefix covers what begins with the Url)")
     elif "@" in authority:
         problems.append("Url has user information before the host")
     else:
@@ -377,9 +373,7 @@ def _place(url: str, problems: list[str]) -> tuple[str, str, int, str, str] | No
     if (odd := _NOT_IN_URLS.search(path + query)) is not None:
         problems.append(f"Url has {odd.group()!a}, which must be percent-encoded")
     elif not readings(path) <= {path, unquote(path, "latin-1")}:
-        problems.append(
-            f"Url has path {path!r}, which servers could read differently, so that it could never match"
-        )
+        problems.append(f"Url has path {path!r}, which servers could read differently, so that it could never match")
     if len(problems) > before:
         return None
     return scheme.lower(), host, port, path, query.removeprefix("?") and query
@@ -417,6 +411,4 @@ def _plural(ports: list[str]) -> str:
 
 def _shared(one: str, other: str) -> int:
     """Length of the common beginning."""
-    return next(
-        (i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
-    )
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

@@ -32,12 +32,20 @@ ANSWERS: Final[dict[str, Answer]] = {
         400, "Invalid HTTP Request", _BAD_REQUEST, "The request could not be read as HTTP/1.1.", close=True
     ),
     "host-required": Answer(
-        400, "Host Header Required", "Host Header Required", "HTTP/1.1 asks for a Host header in each request.", close=True
+        400,
+        "Host Header Required",
+        "Host Header Required",
+        "HTTP/1.1 asks for a Host header in each request.",
+        close=True,
     ),
     "cycle": Answer(400, "Cycle Detected", "Cycle Detected", "The request has passed this proxy before.", close=True),
     "denied": Answer(403, "Forbidden", "Forbidden", "No rule of the allow list lets this request through."),
     "no-connect": Answer(
-        404, "Not Found", "Not Found on Accelerator", "CONNECT is not served here: ask for a token path.", close=True
+        404,
+        "Not Found",
+        "Not Found on Accelerator",
+        "CONNECT is not served here: ask for a token path.",
+        close=True,
     ),
     "not-found": Answer(
         404,
@@ -55,7 +63,10 @@ ANSWERS: Final[dict[str, Answer]] = {
         408, "Inactive Timeout", "Inactivity Timeout", "The request did not come in time.", close=True
     ),
     "length-required": Answer(
-        411, "Content Length Required", "No Content Length", "This method needs a Content-Length or a chunked body."
+        411,
+        "Content Length Required",
+        "No Content Length",
+        "This method needs a Content-Length or a chunked body.",
     ),
     "connect-failed": Answer(502, "connect failed", _NO_CONNECTION, _NO_CONNECTION_TEXT),
     "connect-timeout": Answer(
@@ -63,14 +74,15 @@ ANSWERS: Final[dict[str, Answer]] = {
     ),
     "no-name": Answer(502, "Cannot find server.", "Unknown Host", "The server's name has no address."),
     "hangup": Answer(
-        502, "Server Hangup", "Server Connection Closed", "The server closed the connection before it had answered."
+        502,
+        "Server Hangup",
+        "Server Connection Closed",
+        "The server closed the connection before it had answered.",
     ),
     "bad-response": Answer(
         502, "Invalid HTTP Response", "Web Server Error", "The server's answer could not be read as HTTP/1.1."
     ),
-    "response-timeout": Answer(
-        504, "Connection Timed Out", "Inactivity Timeout", "The server did not answer in time."
-    ),
+    "response-timeout": Answer(504, "Connection Timed Out", "Inactivity Timeout", "The server did not answer in time."),
 }
 
 

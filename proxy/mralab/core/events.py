@@ -55,7 +55,7 @@ class RequestDenied(NamedTuple):
 
 
 class RequestRejected(NamedTuple):
-    """Bytes that are not a request we accept (``Event="Request Rejected"``): answered 400, nothing dialled. Emulated."""
+    """Bytes that are not a request we accept (``Event="Request Rejected"``): answered 400. Emulated."""
 
     at: float
     src_ip: str

@@ -11,7 +11,7 @@ hides the bytes that decide. The tests read everything we accept and forward wit
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 Fields = list[tuple[bytes, bytes]]
 """Header fields in order, names as they were written, values without surrounding blanks."""
@@ -165,10 +165,7 @@ def values(fields: Fields, name: bytes) -> list[bytes]:
 def list_items(fields: Fields, name: bytes) -> list[bytes]:
     """The comma-separated items of all fields ``name``, lower-cased, without empty ones (RFC 9110 section 5.6.1)."""
     return [
-        item
-        for value in values(fields, name)
-        for part in value.split(b",")
-        if (item := part.strip(b" \t").lower())
+        item for value in values(fields, name) for part in value.split(b",") if (item := part.strip(b" \t").lower())
     ]
 
 
@@ -260,7 +257,7 @@ class LengthBody:
         self.rest = b""
         """What came after the body: the next message's first bytes."""
 
-    trailers: Fields = []
+    trailers: ClassVar[Fields] = []
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes from the wire, give the body's bytes in them."""
@@ -283,7 +280,7 @@ class UntilCloseBody:
     """Reads a body that the end of the connection ends."""
 
     __slots__ = ("done", "rest")
-    trailers: Fields = []
+    trailers: ClassVar[Fields] = []
 
     def __init__(self) -> None:
         self.done = False

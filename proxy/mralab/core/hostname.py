@@ -105,9 +105,7 @@ def _equal(pattern: bytes, subject: bytes) -> bool:
     if star is None:
         return pattern == subject
     before, after = pattern[:star], pattern[star + 1 :]
-    if len(subject) < len(before) + len(after) or not (
-        subject.startswith(before) and subject.endswith(after)
-    ):
+    if len(subject) < len(before) + len(after) or not (subject.startswith(before) and subject.endswith(after)):
         return False
     matched = subject[star : len(subject) - len(after)]
     if not matched and not before and after[:1] == b".":
@@ -121,9 +119,7 @@ def _wildcard(pattern: bytes, *, idna: bool) -> int | None:
     The star is the first or the last character of the first label and the only star in it, and at least two
     more labels follow. For an internationalised name it must be the whole label.
     """
-    final_dot = pattern.rfind(
-        b".", 2, len(pattern) - 1
-    )  # not the last character; at least 'x.yz.w' up to here
+    final_dot = pattern.rfind(b".", 2, len(pattern) - 1)  # not the last character; at least 'x.yz.w' up to here
     label_end = pattern.find(b".")
     if len(pattern) < 5 or final_dot < 3 or not 0 < label_end < final_dot:
         return None

@@ -83,14 +83,12 @@ _FORMS: Final[tuple[tuple[type[Event], str], ...]] = (
     ),
     (
         VerifyFailed,
-        _THREAD
-        + "WARNING: Core server certificate verification failed for ({name:bare}). Action={action:bare} "
+        _THREAD + "WARNING: Core server certificate verification failed for ({name:bare}). Action={action:bare} "
         "Error={error:prose} server={server:bare}({ip:bare}) depth={depth:int}",
     ),
     (
         NameMismatch,
-        _THREAD + "WARNING: SNI ({name:bare}) not in certificate. Action={action:bare} "
-        "server={server:bare}({ip:bare})",
+        _THREAD + "WARNING: SNI ({name:bare}) not in certificate. Action={action:bare} server={server:bare}({ip:bare})",
     ),
     (HandshakeFailed, _THREAD + "ERROR: SSL connection failed for '{name:bare}': {error:prose}"),
 )
@@ -243,9 +241,7 @@ def _writer(event: type[Event], template: str) -> _Write:
             checks += (f"    {line}" for line in escapes)
         elif names:
             checks.append("    text = f'" + "".join(f"{{{name}}}" for name in names) + "'")
-            checks.append(
-                f"    if not text.isascii() or text.encode().translate(None, {_KINDS[kind].safe!r}):"
-            )
+            checks.append(f"    if not text.isascii() or text.encode().translate(None, {_KINDS[kind].safe!r}):")
             checks += (f"        {line}" for line in escapes)
     head = ["def made(prefix, utc, event):", f"    {', '.join(event._fields)}, = event"]
     source = "\n".join((*head, *checks, f"    return f'{{prefix}}' {text} '\\n'"))
@@ -336,9 +332,7 @@ class _Form:
         ends = [start for start, *_ in found[1:]] + [len(payload)]
         integers = ("txn", "src_port", "dst_port")
         values: dict[str, Any] = {
-            name: 0 if name in integers else ""
-            for name in self.event._fields
-            if name not in self.event._field_defaults
+            name: 0 if name in integers else "" for name in self.event._fields if name not in self.event._field_defaults
         } | {"at": at}
         for (_, begin, name, kind), end in zip(found, ends, strict=True):
             text = payload[begin:end].strip(" \t").removesuffix('"')
@@ -486,15 +480,11 @@ _HEAD = re.compile(
 )
 _STAMP = re.compile(rf"(?:<\d{{1,3}}>)?(?:\d{{4}}-\d\d-\d\d[T ]\d\d:|{_MONTH} [ \d]\d \d\d:)", re.ASCII)
 _DIAGS = re.compile(rf"\[({_MONTH} [ \d]\d \d\d:\d\d:\d\d)\.(\d{{3}})\] ?", re.ASCII)
-_LEVEL = re.compile(
-    r'(?:[\[{][^\]}]{0,40}[\]}][ ]*)?([A-Z]{4,9})[ ]*:|.{0,200}?Level[ ]*=[ ]*"([A-Z]{4,9})', re.ASCII
-)
+_LEVEL = re.compile(r'(?:[\[{][^\]}]{0,40}[\]}][ ]*)?([A-Z]{4,9})[ ]*:|.{0,200}?Level[ ]*=[ ]*"([A-Z]{4,9})', re.ASCII)
 _LEVELS: Final = {"DIAG": "DEBUG", "DEBUG": "DEBUG", "WARN": "WARNING", "WARNING": "WARNING"} | dict.fromkeys(
     ("ERROR", "FATAL", "ALERT", "EMERGENCY"), "ERROR"
 )
-_TITLE = re.compile(
-    r'(?<![\w-])(?:Detail|Event)\s*=\s*"\s*(' + "|".join(filter(None, _BY_TITLE)) + ")", re.ASCII
-)
+_TITLE = re.compile(r'(?<![\w-])(?:Detail|Event)\s*=\s*"\s*(' + "|".join(filter(None, _BY_TITLE)) + ")", re.ASCII)
 # Publishing turns quotes; Latin-1 reading of UTF-8 turns them again.
 _TYPOGRAPHY: Final = str.maketrans(
     "\u201c\u201d\u201e\u201f\u2033\uff02\u2018\u2019\u201a\u201b\u2032\uff07\xa0",
@@ -626,9 +616,7 @@ class _Twin:
         event = cast("RequestSent", record.event)
         return replace(
             record,
-            event=event._replace(
-                start_line=event.start_line or self._start_line or "", headers=tuple(self._headers)
-            ),
+            event=event._replace(start_line=event.start_line or self._start_line or "", headers=tuple(self._headers)),
         )
 
 

@@ -27,7 +27,13 @@ HOP_BY_HOP: Final = frozenset(
     )
 )
 # Ours to write: never copied, wherever they stand.
-_REQUEST_OURS: Final = HOP_BY_HOP | {b"host", b"content-length", b"accept-encoding", b"x-forwarded-for", b"via"}
+_REQUEST_OURS: Final = HOP_BY_HOP | {
+    b"host",
+    b"content-length",
+    b"accept-encoding",
+    b"x-forwarded-for",
+    b"via",
+}
 _RESPONSE_OURS: Final = HOP_BY_HOP | {b"content-length", b"server", b"age"}
 # Framing, routing and credentials have no place in a trailer (RFC 9110 section 6.5.1).
 _NOT_IN_TRAILERS: Final = HOP_BY_HOP | {
@@ -74,9 +80,7 @@ def wants_continue(head: RequestHead) -> bool:
 
 def loops(head: RequestHead, hop: Hop) -> bool:
     """Whether the request has passed this proxy before: its id stands in Via."""
-    return any(
-        name.lower() == b"via" and hop.uuid in _VIA_PEER.findall(value) for name, value in head.fields
-    )
+    return any(name.lower() == b"via" and hop.uuid in _VIA_PEER.findall(value) for name, value in head.fields)
 
 
 def _named_in_connection(fields: Fields) -> frozenset[bytes]:
@@ -231,7 +235,7 @@ _last_date: tuple[bytes, int] = (b"", 0)
 
 
 def _seconds(date: bytes) -> int:
-    """An HTTP-date in seconds since the epoch, 2**62 where it is none. The last one is remembered: servers repeat it."""
+    """An HTTP-date in seconds since the epoch, 2**62 where it is none. The last one is remembered."""
     global _last_date  # noqa: PLW0603 - a memo of one entry
     if date == _last_date[0]:
         return _last_date[1]

@@ -256,9 +256,7 @@ def _decode(token: str) -> Target:
     text = _text_of(token)
     fields = text.split("/")
     if len(fields) > 4:
-        raise BadToken(
-            f"token decodes to {_shown(text)}: {len(fields)} fields, not domain/protocol/host/port"
-        )
+        raise BadToken(f"token decodes to {_shown(text)}: {len(fields)} fields, not domain/protocol/host/port")
     if missing := _missing(fields):
         raise BadToken(f"token decodes to {_shown(text)}{missing}")
     domain, protocol, host, port = fields
@@ -305,8 +303,7 @@ def _text_of(token: str) -> str:
         raise BadToken(damage)
     if odd is not None:
         raise BadToken(
-            f"token decodes to {_shown(data.decode('latin-1'))}: "
-            f"byte 0x{odd.group()[0]:02x} is not printable ASCII"
+            f"token decodes to {_shown(data.decode('latin-1'))}: byte 0x{odd.group()[0]:02x} is not printable ASCII"
         )
     text = data.decode("ascii")
     if damage:

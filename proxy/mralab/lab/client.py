@@ -70,9 +70,7 @@ class Login:
         return all(step.ok for step in self.steps)
 
 
-async def login(
-    user: str, via: str, *, password: str, domain: str = "steven.lab", server: str | None = None
-) -> Login:
+async def login(user: str, via: str, *, password: str, domain: str = "steven.lab", server: str | None = None) -> Login:
     """Log in as ``user``.
 
     ``via`` is the URL of a proxy, or of an edge before it that answers get_edge_config. ``server`` is the
@@ -94,9 +92,7 @@ async def login(
 class _Attempt:
     """One login under way: which server the client is at, and its steps so far."""
 
-    def __init__(
-        self, session: aiohttp.ClientSession, base: str, user: str, domain: str, server: str
-    ) -> None:
+    def __init__(self, session: aiohttp.ClientSession, base: str, user: str, domain: str, server: str) -> None:
         self._session = session
         self._base = base
         self._user = user

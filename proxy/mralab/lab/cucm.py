@@ -125,9 +125,7 @@ class Cucm:
         self._show()
 
     def _show(self) -> None:
-        uds, phones = (
-            [self._certificates[name] for name in self._serves[port]] for port in (UDS_PORT, TFTP_PORT)
-        )
+        uds, phones = ([self._certificates[name] for name in self._serves[port]] for port in (UDS_PORT, TFTP_PORT))
         self.uds.context = server_context(*uds)
         self.tftp.context = server_context(*phones, ask_client=self._authorities or phones)
 
@@ -246,9 +244,7 @@ async def _not_found(_request: web.Request) -> web.Response:
 
 
 def _xml(root: Element) -> web.Response:
-    return web.Response(
-        body=document(root), content_type="application/xml", charset="UTF-8", status=200, reason=""
-    )
+    return web.Response(body=document(root), content_type="application/xml", charset="UTF-8", status=200, reason="")
 
 
 def _empty(status: int, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -35,12 +35,11 @@ class Outcome:
     """Each expectation that did not hold, in words."""
 
 
-async def run(out: Path, told: Callable[[str], None] = lambda _: None) -> tuple[Outcome, ...]:
+async def run(out: Path, told: Callable[[str], object] = lambda _: None) -> tuple[Outcome, ...]:
     """Run every shipped scenario; the logs of before and after are kept in ``out``.
 
-    ``told`` hears what is being done. Raises ``MralabError`` where the lab cannot be put together.
+    ``out`` must exist; ``told`` hears what is being done. Raises ``MralabError`` where the lab cannot be put together.
     """
-    out.mkdir(parents=True, exist_ok=True)
     pki = mint()
     outcomes = []
     for scenario in shipped_scenarios():

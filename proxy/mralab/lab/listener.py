@@ -333,9 +333,7 @@ class _TlsTransport(asyncio.Transport):
     def _note_choice(self, seen: Seen) -> None:
         if seen.cipher or not self._cipher_id:
             return
-        named = (
-            each["name"] for each in self._context.get_ciphers() if each["id"] & 0xFFFF == self._cipher_id
-        )
+        named = (each["name"] for each in self._context.get_ciphers() if each["id"] & 0xFFFF == self._cipher_id)
         seen.cipher = next(named, f"0x{self._cipher_id:04X}")
         seen.version = "TLSv1.3" if self._cipher_id >> 8 == 0x13 else "TLSv1.2"
         kinds = self._context.kinds if isinstance(self._context, ServerContext) else frozenset()

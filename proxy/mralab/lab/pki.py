@@ -232,9 +232,7 @@ def _generate(pending: Future[rsa.RSAPrivateKey], bits: int) -> None:
         pending.set_exception(error)
 
 
-def _sign(
-    recipe: _Recipe, key: Key, issuer: x509.Name, issuer_key: Key, now: dt.datetime
-) -> x509.Certificate:
+def _sign(recipe: _Recipe, key: Key, issuer: x509.Name, issuer_key: Key, now: dt.datetime) -> x509.Certificate:
     start, end = (now + dt.timedelta(days=days) for days in recipe.days)
     public = key.public_key()
     builder = (
@@ -248,9 +246,7 @@ def _sign(
         # Critical, as RFC 5280 4.2.1.9 wants it of a CA: strict verifiers take the self-signed ones too.
         .add_extension(x509.BasicConstraints(recipe.ca, recipe.path_length), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
-        )
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
     )
     if recipe.sans:
         builder = builder.add_extension(x509.SubjectAlternativeName(recipe.sans), critical=False)
@@ -258,9 +254,7 @@ def _sign(
         builder = builder.add_extension(x509.ExtendedKeyUsage(recipe.eku), critical=False)
     if recipe.key_usage:
         usage = {python: name in recipe.key_usage for name, python in _USAGES.items()}
-        builder = builder.add_extension(
-            x509.KeyUsage(**usage, encipher_only=False, decipher_only=False), critical=True
-        )
+        builder = builder.add_extension(x509.KeyUsage(**usage, encipher_only=False, decipher_only=False), critical=True)
     wide = isinstance(issuer_key, ec.EllipticCurvePrivateKey) and issuer_key.key_size > 256
     return builder.sign(issuer_key, hashes.SHA384() if wide else hashes.SHA256())
 
@@ -308,9 +302,7 @@ class _Table:
 
     def recipe(self, known: Recipes) -> _Recipe:
         if not re.fullmatch(r"[A-Za-z0-9_.-]+", self.name) or self.name.startswith("."):
-            self._problems.append(
-                f"{self._where}: a name has letters, digits, '.', '_' and '-' (it names files)"
-            )
+            self._problems.append(f"{self._where}: a name has letters, digits, '.', '_' and '-' (it names files)")
         for key in self.table:
             if key not in self.KEYS:
                 self._problems.append(f"{self._where} {key}: unknown key{_nearest(key, self.KEYS)}")

@@ -7,13 +7,12 @@ next request sees the next. What was verified under an older one (kept connectio
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import socket
-import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from cryptography import x509
@@ -61,7 +60,10 @@ class Policy:
         self.generation = next(_generations)
         self.tls = TlsContext(
             TlsSettings(
-                config.verify_mode, config.verify.ip_san == "accept", config.cipher_string, config.tls_versions
+                config.verify_mode,
+                config.verify.ip_san == "accept",
+                config.cipher_string,
+                config.tls_versions,
             ),
             store,
         )
@@ -126,7 +128,7 @@ def _load_rules(config: Config) -> tuple[Rule, ...]:
 class Services:
     """What all client connections share."""
 
-    __slots__ = ("_txn", "clients", "draining", "hop", "loop", "policy", "tell", "thread", "upstream")
+    __slots__ = ("_txn", "clients", "draining", "empty", "hop", "loop", "policy", "tell", "thread", "upstream")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, policy: Policy, tell: Listener, thread: int) -> None:
         self.loop = loop
@@ -137,7 +139,15 @@ class Services:
         self.clients: set[ClientConnection] = set()
         self.upstream = Upstream()
         self.draining = False
+        self.empty = asyncio.Event()
+        """No client is connected any more."""
         self._txn = itertools.count(1)
+
+    def leave(self, client: ClientConnection) -> None:
+        """A client's connection is gone."""
+        self.clients.discard(client)
+        if not self.clients:
+            self.empty.set()
 
     def next_txn(self) -> int:
         """The next transaction's number, as Txn-id shows it."""
@@ -273,9 +283,10 @@ class Proxy:
         server.close()
         for client in list(services.clients):
             client.drain()
-        deadline = time.monotonic() + grace
-        while services.clients and time.monotonic() < deadline:
-            await asyncio.sleep(0.01)
+        if services.clients:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(grace):
+                    await services.empty.wait()
         for client in list(services.clients):
             client.abort()
         services.upstream.close_idle()

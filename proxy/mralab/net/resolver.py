@@ -35,14 +35,14 @@ def listed(hosts: Mapping[str, HostEntry], host: str, port: int) -> Place | None
     return Place(shown, dial, entry.ports.get(port, port))
 
 
-async def resolve(hosts: Mapping[str, HostEntry], host: str, port: int, timeout: float) -> Place:
-    """The place of a server; DNS may take ``timeout`` seconds. Raises ``UnknownHostError``."""
+async def resolve(hosts: Mapping[str, HostEntry], host: str, port: int, seconds: float) -> Place:
+    """The place of a server; DNS may take ``seconds``. Raises ``UnknownHostError``."""
     place = listed(hosts, host, port)
     if place is not None:
         return place
     loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(seconds):
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, TimeoutError, UnicodeError) as error:
         raise UnknownHostError(host) from error

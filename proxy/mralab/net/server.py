@@ -106,7 +106,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: so is what was done for it."""
         self.transport = None
-        self.services.clients.discard(self)
+        self.services.leave(self)
         self._stop_timer()
         if self._task is not None:
             self._task.cancel()

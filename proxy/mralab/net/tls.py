@@ -28,14 +28,21 @@ _VERSIONS: Final = {
     "1.2": SSL.TLS1_2_VERSION,
     "1.3": SSL.TLS1_3_VERSION,
 }
-_NO_VERSION: Final = {"1.0": SSL.OP_NO_TLSv1, "1.1": SSL.OP_NO_TLSv1_1, "1.2": SSL.OP_NO_TLSv1_2, "1.3": 0x20000000}
+_NO_VERSION: Final = {
+    "1.0": SSL.OP_NO_TLSv1,
+    "1.1": SSL.OP_NO_TLSv1_1,
+    "1.2": SSL.OP_NO_TLSv1_2,
+    "1.3": 0x20000000,
+}
 # OpenSSL 1.1.1 talks to servers without secure renegotiation (RFC 5746), as old CUCM is; 3 and later must be told.
 _OP_LEGACY_SERVER_CONNECT: Final = 0x4
 _VERIFY_DEPTH: Final = 7  # Traffic Server: iocore/net/SSLConfig.cc:341
 _RECORD: Final = 16384 + 256
 # OpenSSL verifies in two passes: it builds the chain and checks its extensions (these errors), then walks from the
 # root to the leaf over signatures and dates. 1.1.1 judges keys and digests between the two.
-_BUILDING: Final = frozenset((2, 18, 19, 20, 21, 22, 24, 25, 26, 32, 34, 37, 40, 41, 79, 85, 86, 89, 90, 91, 92, 93, 94))
+_BUILDING: Final = frozenset(
+    (2, 18, 19, 20, 21, 22, 24, 25, 26, 32, 34, 37, 40, 41, 79, 85, 86, 89, 90, 91, 92, 93, 94)
+)
 
 
 class TlsError(Exception):

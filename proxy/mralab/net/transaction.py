@@ -1,8 +1,8 @@
 """One request's way through, top to bottom.
 
-A parsed request -> where to (``target``) -> may it (``allowlist``) -> a verified connection or a verdict (``upstream``,
-``tls``) -> the rewritten head (``message``) -> the relay with back-pressure -> the client. Each step tells what happens.
-Nothing of the request leaves before the server is verified.
+A parsed request -> where to (``target``) -> may it (``allowlist``) -> a verified connection or a verdict
+(``upstream``, ``tls``) -> the rewritten head (``message``) -> the relay with back-pressure -> the client. Each step
+tells what happens. Nothing of the request leaves before the server is verified.
 """
 
 from __future__ import annotations

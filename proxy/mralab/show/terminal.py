@@ -24,7 +24,14 @@ def console(*, stderr: bool = False) -> Console:
 def demo_table(outcomes: Iterable[Outcome]) -> Table:
     """Scenario, before, after, why, fix, and the login after the fix."""
     table = Table(show_lines=True)
-    for title, ratio in (("Scenario", 3), ("X14.0.7", 2), ("X14.2", 4), ("Why", 8), ("Fix", 8), ("After the fix", 2)):
+    for title, ratio in (
+        ("Scenario", 3),
+        ("X14.0.7", 2),
+        ("X14.2", 4),
+        ("Why", 8),
+        ("Fix", 8),
+        ("After the fix", 2),
+    ):
         table.add_column(title, ratio=ratio, overflow="fold")
     for outcome in outcomes:
         table.add_row(
