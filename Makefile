@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 SHELL := /bin/bash
 
-.PHONY: demo test check clean
+.PHONY: demo test check picture clean
 
 demo: $(STAMP)
 	@$(BIN)/mralab demo
@@ -37,3 +37,6 @@ $(DEV_STAMP): $(STAMP)
 
 clean:
 	rm -rf $(VENV) demo-out dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+picture: $(STAMP)
+	@$(BIN)/python -m mralab.show.picture docs/demo.svg

@@ -405,9 +405,9 @@ def test_lost_blanks() -> None:
     assert event_of(line) == UNTRUSTED[1]
 
 
-@pytest.mark.parametrize("quotes", ["\u201c\u201d", "\u201e\u201c", "\u2033\u2033", "\xe2\x80\x9c|\xe2\x80\x9d"])
+@pytest.mark.parametrize("quotes", ["\u201c|\u201d", "\u201e|\u201c", "\u2033|\u2033", "\xe2\x80\x9c|\xe2\x80\x9d"])
 def test_typographic_quotes(quotes: str) -> None:
-    left, right = quotes.split("|") if "|" in quotes else quotes
+    left, _, right = quotes.partition("|")
     line = re.sub('"([^"]*)"', rf"{left}\1{right}", golden("article-6972-untrusted.log")[1])
     assert event_of(line) == UNTRUSTED[1]
     line = golden("article-6972-untrusted.log")[4].replace("'", "\u2019", 1).replace("'", "\u2018")
@@ -554,5 +554,5 @@ def test_gigantic_lines_are_read_in_linear_time(filling: str) -> None:
 def test_gigantic_values_are_written_in_linear_time_and_whole() -> None:
     writer = LineWriter("vcsc", 1)
     for filling in ("x", '"', "\n", "\u20ac"):
-        event = RequestSent(0, 1, "", "", 0, filling * SIZE)
+        event = RequestSent(0, 1, "", "", 0, filling * (SIZE // 4))
         assert event_of(writer.format(event)) == event

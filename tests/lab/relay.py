@@ -6,6 +6,7 @@ import base64
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from xml.etree.ElementTree import Element
 
 import aiohttp
 from aiohttp import web
@@ -19,6 +20,13 @@ USERS = {"emusk": "secret", "a<b>&": 'p"w', "ünal": "grün"}
 def basic(user: str, password: str | None = None) -> dict[str, str]:
     pair = f"{user}:{USERS[user] if password is None else password}"
     return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+
+
+def at(root: Element, path: str) -> Element:
+    """The element at ``path``, which must be there."""
+    found = root.find(path)
+    assert found is not None, path
+    return found
 
 
 def token(text: str) -> str:

@@ -97,11 +97,11 @@ async def test_6972_refused_leaves_the_rest_alone(cucm: Cucm) -> None:
     )
 
 
-async def test_8443_refused_still_tries_the_files(cucm: Cucm) -> None:
+async def test_8443_refused_is_seen_at_every_step_and_the_files_are_tried(cucm: Cucm) -> None:
     async with relay(ports(cucm), {8443: 502}) as proxy:
         done = await login("emusk", f"127.0.0.1:{proxy.port}", password="secret")
-    assert [step.name for step in done.steps if step.skipped] == STEPS[3:7]
-    assert [step.status for step in done.steps[1:3]] == [502, 502]
+    assert [step.status for step in done.steps[1:7]] == [502] * 6
+    assert not any(step.ok for step in done.steps[1:7])
     assert [step.ok for step in done.steps[7:]] == [True, True, True]
 
 
@@ -141,8 +141,8 @@ async def test_nobody_listening_is_a_failed_step() -> None:
 
 @pytest.mark.parametrize(
     ("status", "means"),
-    [(401, "did not accept"), (403, "allow list"), (404, "does not have"), (429, "too often"),
-     (502, "did not accept its certificate"), (504, "in time"), (500, "answered 500")],
+    [(401, "did not accept"), (403, "allow list"), (404, "is not there"), (429, "too often"),
+     (502, "did not accept its certificate"), (504, "in time"), (500, "was 500")],
 )  # fmt: skip
 async def test_each_status_has_its_meaning(cucm: Cucm, status: int, means: str) -> None:
     async with relay(ports(cucm), {8443: status}) as proxy:
@@ -179,3 +179,18 @@ async def test_bytes_that_are_no_http() -> None:
 async def test_what_is_no_url_is_wrong_usage(via: str) -> None:
     with pytest.raises(InputError, match="not an http or https URL"):
         await login("emusk", via, password="x")
+
+
+async def test_everything_wrong_is_told_at_once() -> None:
+    with pytest.raises(InputError) as caught:
+        await login("emusk", "ftp://x", password="x", domain="a/b", server="c d")
+    assert [problem.split(":")[0] for problem in caught.value.problems] == ["--via ftp", "--domain a/b", "--server c d"]
+
+
+async def test_a_cucm_that_advertises_nonsense_is_not_followed(cucm: Cucm) -> None:
+    asked = ports(cucm)
+    cucm.fqdn = "no/host ü"
+    async with relay(asked) as proxy:
+        done = await login("emusk", f"127.0.0.1:{proxy.port}", password="secret")
+    assert done.ok, done
+    assert {step.server for step in done.steps[1:7]} == {"cucm.steven.lab:8443"}

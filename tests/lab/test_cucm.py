@@ -11,7 +11,7 @@ from yarl import URL
 from mralab.lab.cucm import Cucm
 from mralab.lab.pki import Pki, mint, read_recipes
 
-from .relay import basic
+from .relay import at, basic
 
 EMUSK = basic("emusk")
 
@@ -54,14 +54,14 @@ async def test_clients_are_sent_to_what_system_server_says(
     assert [each.text for each in servers.iter("server")] == [address, "cucm-sub.steven.lab"]
     async with session.get(uds(cucm, "clusterUser?username=emusk")) as response:
         found = fromstring(await response.read())
-    assert found.find("result").get("found") == "true"
-    assert found.find("homeCluster").text == address
-    assert found.find("homeCluster").get("serversUri") == f"https://{address}:8443/cucm-uds/servers"
+    assert at(found, "result").get("found") == "true"
+    assert at(found, "homeCluster").text == address
+    assert at(found, "homeCluster").get("serversUri") == f"https://{address}:8443/cucm-uds/servers"
 
 
 async def test_an_unknown_user_has_no_cluster(cucm: Cucm, session: aiohttp.ClientSession) -> None:
     async with session.get(uds(cucm, "clusterUser?username=nobody")) as response:
-        assert fromstring(await response.read()).find("result").attrib == {"found": "false"}
+        assert at(fromstring(await response.read()), "result").attrib == {"found": "false"}
 
 
 async def test_version(cucm: Cucm, session: aiohttp.ClientSession) -> None:
@@ -69,7 +69,7 @@ async def test_version(cucm: Cucm, session: aiohttp.ClientSession) -> None:
         assert response.headers["Content-Type"] == "application/xml; charset=UTF-8"
         answer = fromstring(await response.read())
     assert answer.tag == "versionInformation"
-    assert answer.find("capabilities/usersResourceAuthEnabled").text == "true"
+    assert at(answer, "capabilities/usersResourceAuthEnabled").text == "true"
 
 
 @pytest.mark.parametrize("path", ["user/emusk", "user/emusk/devices"])
@@ -105,12 +105,12 @@ async def test_names_are_escaped(cucm: Cucm, session: aiohttp.ClientSession) -> 
     auth = basic(name)
     async with session.get(uds(cucm, f"user/{quote(name)}"), headers=auth) as response:
         user = fromstring(await response.read())
-    assert user.find("userName").text == name
-    assert user.get("uri").endswith("/user/a%3Cb%3E%26")
+    assert at(user, "userName").text == name
+    assert str(user.get("uri")).endswith("/user/a%3Cb%3E%26")
     async with session.get(tftp(cucm, f"CSF{quote(name)}.cnf.xml")) as response:
-        assert fromstring(await response.read()).find("deviceName").text == f"CSF{name}"
+        assert at(fromstring(await response.read()), "deviceName").text == f"CSF{name}"
     async with session.get(uds(cucm, "clusterUser?username=%00%3C%0B")) as response:
-        assert fromstring(await response.read()).get("uri").endswith("username=%00%3C%0B")
+        assert str(fromstring(await response.read()).get("uri")).endswith("username=%00%3C%0B")
 
 
 @pytest.mark.parametrize("path", ["CSFemusk.cnf.xml", "SPDefault.cnf.xml", "jabber-config.xml"])

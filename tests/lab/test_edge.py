@@ -1,3 +1,4 @@
+import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,7 +12,7 @@ from mralab.lab.cucm import Cucm
 from mralab.lab.edge import Edge
 from mralab.lab.listener import TlsListener
 
-from .relay import USERS, basic, token
+from .relay import USERS, at, basic, token
 
 EMUSK = basic("emusk")
 NOWHERE = ("127.0.0.1", 1)
@@ -39,16 +40,16 @@ async def test_the_answer_names_cucm_as_advertised(cucm: Cucm, session: aiohttp.
         assert response.status == 200
         answer = fromstring(await response.read())
     assert answer.tag == "getEdgeConfigResponse"
-    assert answer.find("edgeConfig/userUdsServer/server/address").text == "10.48.36.215"
-    services = {each.find("name").text: each for each in answer.iterfind("serviceConfig/service")}
-    assert services["_cisco-uds"].find("server/address").text == "cucm.steven.lab"
-    assert services["tftpServer"].find("address").text == "10.48.36.215"
-    assert answer.find("edgeConfig/sipRequest/route").text.startswith("<sip:")
+    assert at(answer, "edgeConfig/userUdsServer/server/address").text == "10.48.36.215"
+    services = {at(each, "name").text: each for each in answer.iterfind("serviceConfig/service")}
+    assert at(services["_cisco-uds"], "server/address").text == "cucm.steven.lab"
+    assert at(services["tftpServer"], "address").text == "10.48.36.215"
+    assert str(at(answer, "edgeConfig/sipRequest/route").text).startswith("<sip:")
 
 
 async def test_a_service_that_dns_does_not_have_is_a_name_error(cucm: Cucm, session: aiohttp.ClientSession) -> None:
     async with edge(cucm) as url, session.get(url + CONFIG + "?service_name=%3Cx", headers=EMUSK) as response:
-        service = fromstring(await response.read()).find("serviceConfig/service")
+        service = at(fromstring(await response.read()), "serviceConfig/service")
     assert [each.text for each in service] == ["<x", "NameError"]
 
 
@@ -85,7 +86,7 @@ async def test_everything_else_goes_to_the_proxy_as_it_is(cucm: Cucm, session: a
     async with TlsListener(app, None) as proxy, edge(cucm, ("127.0.0.1", proxy.port)) as url:
         asked = URL(f"{url}/!not-a-token!/a%3Db/..//c?q=%3D&max=100", encoded=True)
         headers = {"TrackingID": "1-2", "Connection": "keep-alive", "Content-Encoding": "x"}
-        async with session.post(asked, data=body, headers=headers) as response:
+        async with session.post(asked, data=io.BytesIO(body), headers=headers) as response:
             assert (response.status, response.reason) == (207, "As It Is")
             assert await response.read() == b"\x1f\x8bnot really gzip"
             assert response.headers.getall("Set-Cookie") == ["a=1", "b=2"]

@@ -119,7 +119,7 @@ def test_the_alert_of_a_client_that_refuses_is_seen(run: Run, pki: Pki, tls: str
         async with TlsListener(application(), context) as listener:
             with pytest.raises(ssl.SSLCertVerificationError):
                 await asyncio.to_thread(refuse, listener.port, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-            await until(lambda: listener.seen[0].alert)
+            await listener.settled()
         (seen,) = listener.seen
         assert seen.alert == "TLSV1_ALERT_UNKNOWN_CA"
         assert (seen.sni, seen.certificate, seen.version) == ("cucm.steven.lab", "ec", f"TLSv{tls}")

@@ -125,7 +125,7 @@ def test_written_keys_are_their_owners_alone(pki: Pki, tmp_path: Path) -> None:
 
 
 def test_everything_wrong_is_told_at_once() -> None:
-    recipes = {
+    recipes: dict[str, dict[str, object]] = {
         "a": {"subject": ["CM=x", "CN"], "kee": "rsa2048", "key": "rsa2049"},
         "b": {"subject": ["C=BEL"], "issuer": "bb", "sans": ["dns:", "ip:1.2.3", "cucm"], "key": "ec-p256"},
         "bb-ca": {

@@ -40,7 +40,7 @@ _STANDARD_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _DEFAULT_DEPLOYMENTS = ("", "1", "default deployment")
 _URL = re.compile(r"([^:/?#]*)://([^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?", re.DOTALL)
-_AUTHORITY = re.compile(r"(\[[^\]]*\]|[^:]*)(?::(.*))?", re.DOTALL)
+_AUTHORITY = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([^:]*))?")
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # token, RFC 9110 section 5.6.2
 _NOT_IN_URLS = re.compile(r"[^\x21-\x7e]")
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -222,7 +222,7 @@ class AllowList:
     def _similar_host(self, host: str) -> str:
         """`` ; did you mean X?`` out of the names next to ``host`` in the alphabet, or nothing."""
         at = bisect_left(self._sorted_hosts, host)
-        return _did_you_mean(host, self._sorted_hosts[max(0, at - 20) : at + 20], "; did you mean {}?")
+        return _did_you_mean(host, self._sorted_hosts[max(0, at - 8) : at + 8], "; did you mean {}?")
 
 
 class _Origin:
@@ -381,7 +381,7 @@ def _place(url: str, problems: list[str]) -> tuple[str, str, int, str, str] | No
 
 def _host_and_port(authority: str, default_port: int, problems: list[str]) -> tuple[str, int]:
     parts = _AUTHORITY.fullmatch(authority)
-    name, port = (parts.group(1), parts.group(2)) if parts is not None else (authority, None)
+    name, port = parts.groups() if parts is not None else (authority, None)  # canonical_host has the words
     host, number = "", default_port
     try:
         host = canonical_host(name)

@@ -114,7 +114,7 @@ def _equal(pattern: bytes, subject: bytes) -> bool:
 
 
 def _wildcard(pattern: bytes, *, idna: bool) -> int | None:
-    """Where ``pattern`` has a star that counts as one (find_wildcard_in_hostname); None: compare it literally.
+    """Where ``pattern`` has a star that counts (find_wildcard_in_hostname); None: compare it literally.
 
     The star is the first or the last character of the first label and the only star in it, and at least two
     more labels follow. For an internationalised name it must be the whole label.

@@ -21,6 +21,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 from yarl import URL
 
+from mralab.core.target import BadHost, Target, canonical_host, encode
 from mralab.errors import InputError
 
 if TYPE_CHECKING:
@@ -77,16 +78,16 @@ async def login(user: str, via: str, *, password: str, domain: str = "steven.lab
     CUCM to begin with where ``via`` has none (default: ``cucm.DOMAIN``). What the network does becomes a step.
 
     Raises:
-        InputError: ``via`` is no http or https URL.
+        InputError: ``via`` is no http or https URL, ``domain`` or ``server`` is no host name.
     """
     timeout = aiohttp.ClientTimeout(total=TIMEOUT)
     credentials = base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
     headers = {"User-Agent": "mralab", "Accept": "*/*", "Authorization": f"Basic {credentials}"}
-    base = _base(via)
+    base, domain, server = _usable(via, domain, server or f"cucm.{domain}")
     async with aiohttp.ClientSession(
         timeout=timeout, headers=headers, trust_env=False, cookie_jar=aiohttp.CookieJar(unsafe=True)
     ) as session:
-        return await _Attempt(session, base, user, domain, server or f"cucm.{domain}").run()
+        return await _Attempt(session, base, user, domain, server).run()
 
 
 class _Attempt:
@@ -112,12 +113,14 @@ class _Attempt:
         await self._ask("version", UDS_PORT, "/cucm-uds/version", ready)
         name = quote(self._user, safe="")
         cluster = await self._ask("clusterUser", UDS_PORT, f"/cucm-uds/clusterUser?username={name}", ready)
-        known = cluster is not None and self._is_known(cluster)
+        # A home cluster that cannot be asked is no reason to stop: get_edge_config has named it already.
+        known = ready if cluster is None else self._is_known(cluster)
         servers = await self._ask("servers", UDS_PORT, "/cucm-uds/servers", known)
         if servers is not None:
             self._follow([_text(each) for each in servers.iter("server")])
         path = f"/cucm-uds/user/{name}"
-        signed_in = await self._ask("user", UDS_PORT, path, known) is not None
+        await self._ask("user", UDS_PORT, path, known)
+        signed_in = known and self._steps[-1].status != 401
         devices = await self._ask("devices", UDS_PORT, f"{path}/devices", signed_in)
         all_devices = await self._ask("devices?max=100", UDS_PORT, f"{path}/devices?max=100", signed_in)
         for answer in (devices, all_devices):
@@ -130,7 +133,8 @@ class _Attempt:
     async def _edge_config(self) -> bool:
         """Ask for the edge configuration; tell whether there is any point in going on."""
         path = "get_edge_config?service_name=_cisco-uds&service_name=_cuplogin"
-        url = f"{self._base}/{_token(self._domain)}/{path}"
+        token = base64.b64encode(self._domain.encode("ascii")).decode("ascii").rstrip("=")
+        url = f"{self._base}/{token}/{path}"
         step = Step("get_edge_config", "GET", url, urlsplit(self._base).netloc)
         step, body = await self._get(step, url)
         if step.status in (400, 404):
@@ -157,7 +161,7 @@ class _Attempt:
 
     def _follow(self, told: list[str]) -> None:
         """Go on with the servers that CUCM advertises (System > Server), as a client does."""
-        hosts = [host for host in told if host]
+        hosts = [host for text in told if (host := _host(text))]
         if hosts and self._server not in hosts:
             self._server = hosts[0]
 
@@ -165,13 +169,12 @@ class _Attempt:
 
     async def _ask(self, name: str, port: int, path: str, possible: bool) -> Element | None:
         """Take one step; the answer's XML if all went well."""
-        host = f"[{self._server}]" if ":" in self._server else self._server
-        step = Step(name, "GET", f"https://{host}:{port}{path}", f"{host}:{port}")
+        target = Target(self._domain, "https", self._server, port)
+        step = Step(name, "GET", target.url_for(path), target.authority)
         if not possible:
             self._steps.append(replace(step, skipped=True, meaning="Not asked: an earlier step failed."))
             return None
-        token = _token(self._domain, "https", host, port)
-        step, body = await self._get(step, f"{self._base}/{token}{path}")
+        step, body = await self._get(step, f"{self._base}/{encode(target)}{path}")
         return self._judge(step, body)
 
     async def _get(self, step: Step, url: str) -> tuple[Step, bytes]:
@@ -205,7 +208,7 @@ class _Attempt:
                 cause = ""
         else:
             cause = self._cause(step)
-        meaning = f"{cause[0].upper()}{cause[1:]}, so {_effect(step.name)}." if cause else _success(step.name)
+        meaning = f"{_sentence(cause)}, so {_effect(step.name)}." if cause else _success(step.name)
         self._steps.append(replace(step, ok=root is not None, meaning=meaning))
         return root
 
@@ -224,7 +227,7 @@ class _Attempt:
             case 403:
                 return f"Expressway-C does not allow this URL (its allow list), or {step.server} forbids it"
             case 404 | 400:
-                return f"{step.server} does not have what was asked for, or the request was not understood"
+                return f"what was asked for is not there on {step.server}, or the request was not understood"
             case 429:
                 return "the user signed in too often in a short time"
             case 502:
@@ -234,9 +237,9 @@ class _Attempt:
                     else "the edge could not reach Expressway-C"
                 )
             case 504:
-                return f"{step.server} did not answer Expressway-C in time"
+                return f"no answer came from {step.server} in time"
             case other:
-                return f"{step.server} answered {other} {step.reason}".rstrip()
+                return f"the answer of {step.server} was {other} {step.reason}".rstrip()
 
 
 _EFFECTS: Final = {
@@ -263,6 +266,11 @@ _SUCCESSES: Final = {
 }
 
 
+def _sentence(cause: str) -> str:
+    """With a capital letter, unless it begins with an address."""
+    return cause if cause.startswith("http") else cause[0].upper() + cause[1:]
+
+
 def _effect(name: str) -> str:
     return _EFFECTS.get(name, "the phone configuration cannot be loaded: Jabber shows no phone services")
 
@@ -271,28 +279,41 @@ def _success(name: str) -> str:
     return _SUCCESSES.get(name, "The phone configuration is loaded.")
 
 
-def _token(*parts: str | int) -> str:
-    text = "/".join(str(part) for part in parts)
-    return base64.urlsafe_b64encode(text.encode()).decode("ascii").rstrip("=")
-
-
 def _reason(error: OSError) -> str:
     # asyncio puts an address into strerror; getaddrinfo's own numbers are negative and not os.strerror's.
-    return os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or str(error)
+    number = error.errno or 0
+    return os.strerror(number) if number > 0 else error.strerror or str(error)
 
 
 def _text(element: Element) -> str:
     return (element.text or "").strip()
 
 
-def _base(via: str) -> str:
-    """``via`` without its trailing slash, as a URL: ``127.0.0.1:8443`` becomes ``http://127.0.0.1:8443``."""
-    text = (via if "://" in via else f"http://{via}").rstrip("/")
+def _host(text: str) -> str:
+    """A server's name or address as tokens have it; empty if it is neither."""
+    bare = text.strip("[]")
     try:
-        parts = urlsplit(text)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        return canonical_host(f"[{bare}]" if ":" in bare else bare)
+    except BadHost:
+        return ""
+
+
+def _usable(via: str, domain: str, server: str) -> tuple[str, str, str]:
+    """What the user gave, as requests need it: ``127.0.0.1:8443`` becomes ``http://127.0.0.1:8443``."""
+    problems = []
+    base = (via if "://" in via else f"http://{via}").rstrip("/")
+    try:
+        parts = urlsplit(base)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        usable = False
-    if not usable:
-        raise InputError([f"--via {via}: not an http or https URL"], "for example http://127.0.0.1:8443")
-    return text
+        good = False
+    if not good:
+        problems.append(f"--via {via}: not an http or https URL such as http://127.0.0.1:8443")
+    problems += [
+        f"{option} {text}: not a host name"
+        for option, text in (("--domain", domain), ("--server", server))
+        if not _host(text)
+    ]
+    if problems:
+        raise InputError(problems)
+    return base, _host(domain), _host(server)

@@ -53,27 +53,25 @@ async def run_scenario(scenario: Scenario, out: Path, pki: Pki) -> Outcome:
     logs = tuple(out / f"{scenario.name}-{release}.log" for release in (BEFORE, AFTER))
     for log in logs:
         log.unlink(missing_ok=True)
-    async with Lab(BEFORE, scenario=scenario, log=logs[0], pki=pki) as lab:
+    async with Lab(BEFORE, scenario=scenario, log_file=logs[0], pki=pki) as lab:
         before = await lab.login()
         await lab.upgrade(AFTER, logs[1])
         after = await lab.login()
         findings = lab.findings
         outcome = Outcome(scenario, before, after, findings, logs=logs)
-        outcome.applied = _chosen(scenario, findings)
-        for finding, remedy in zip(findings, outcome.applied, strict=False):
+        chosen = [(finding, remedy) for finding in findings if (remedy := _chosen(scenario, finding)) is not None]
+        for finding, remedy in chosen:
             await _apply(remedy, finding, lab)
+        outcome.applied = tuple(remedy for _, remedy in chosen)
         outcome.fixed = await lab.login()
     outcome.differences = _differences(outcome)
     return outcome
 
 
-def _chosen(scenario: Scenario, findings: tuple[Finding, ...]) -> tuple[Remedy, ...]:
-    """The remedy to try for each finding: its own first one, or the one that the scenario wants tried."""
-    chosen = []
-    for finding in findings:
-        wanted = [remedy for remedy in finding.remedies if scenario.remedy in ("first", remedy.code)]
-        chosen += wanted[:1]
-    return tuple(chosen)
+def _chosen(scenario: Scenario, finding: Finding) -> Remedy | None:
+    """The remedy to try for a finding: its own first one, or the one that the scenario wants tried."""
+    wanted = (remedy for remedy in finding.remedies if scenario.remedy in ("first", remedy.code))
+    return next(wanted, None)
 
 
 async def _apply(remedy: Remedy, finding: Finding, lab: Lab) -> None:

@@ -19,7 +19,7 @@ from aiohttp import web
 from yarl import URL
 
 from mralab.lab.cucm import authenticated
-from mralab.lab.listener import NOT_ADDED, TlsListener
+from mralab.lab.listener import TlsListener, VerbatimResponse
 from mralab.lab.xmlbody import document, element
 
 if TYPE_CHECKING:
@@ -188,11 +188,8 @@ class Edge:
 
 
 async def _pass_on(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
-    response = web.StreamResponse(status=answer.status, reason=answer.reason or "")
-    request[NOT_ADDED] = [name for name in ("Server", "Date", "Content-Type") if name not in answer.headers]
-    for name, value in answer.headers.items():
-        if name.lower() not in _HOP_BY_HOP:
-            response.headers.add(name, value)
+    headers = ((name, value) for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP)
+    response = VerbatimResponse(answer.status, answer.reason or "", headers)
     await response.prepare(request)
     try:
         async for chunk in answer.content.iter_chunked(_CHUNK):

@@ -33,7 +33,7 @@ PASSWORD = "cisco123"  # noqa: S105 - the lab's public password
 class Lab:
     """A whole lab. Every port is ephemeral, so labs run side by side.
 
-    ``scenario`` sets it up (default: the article's); ``log`` is the proxy's log file (default: a temporary one);
+    ``scenario`` sets it up (default: the article's); ``log_file`` is the proxy's log file (default: a temporary one);
     ``changes`` are tables of the configuration, as ``Config.changed`` takes them.
     """
 
@@ -42,7 +42,7 @@ class Lab:
         release: str = "X14.2",
         *,
         scenario: Scenario | None = None,
-        log: Path | None = None,
+        log_file: Path | None = None,
         config: Config | None = None,
         pki: Pki | None = None,
         users: dict[str, str] | None = None,
@@ -52,7 +52,7 @@ class Lab:
         self._base = config or load(data_path("config/lab.toml"))
         self._release = release
         self._changes = changes
-        self._log = log
+        self._log = log_file
         self._users = users or {"emusk": PASSWORD}
         self._pki = pki
         self._stack = contextlib.AsyncExitStack()

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _READ_SIZE: Final = 65536
 _HEAD_BYTES: Final = 131072
-NOT_ADDED: Final = "mralab.not-added"
-"""Key of a request: the headers that aiohttp must not add to its response, ``["Server"]`` by default."""
 _KEPT: Final = 10_000
 """Connections, and requests of a connection, that are remembered: a mock may run under load for days."""
 
@@ -103,7 +101,7 @@ class TlsListener:
     """Serves an aiohttp application over TLS, or over plain TCP with ``context`` None.
 
     ``context`` may be replaced at any time: the next connection uses the new one. ``port`` 0 takes any free
-    port; ``port`` then tells which. ``seen`` has the latest connections, oldest first.
+    port; ``port`` then tells which.
 
     Raises (on entering):
         ListenError: the address cannot be listened on.
@@ -119,7 +117,7 @@ class TlsListener:
         self.context = context
         self.host = host
         self.port = port
-        self.seen: deque[Seen] = deque(maxlen=_KEPT)
+        self._seen: deque[Seen] = deque(maxlen=_KEPT)
         if _record_request not in app.middlewares:
             app.middlewares.insert(0, _record_request)
             app.on_response_prepare.append(_take_out)
@@ -169,6 +167,19 @@ class TlsListener:
         await asyncio.gather(*remaining)
         await server.wait_closed()
 
+    @property
+    def seen(self) -> tuple[Seen, ...]:
+        """The latest connections, oldest first."""
+        return tuple(self._seen)
+
+    async def settled(self) -> None:
+        """Wait until no handshake is under way: how each ended is then in ``seen``.
+
+        A client that connects and says nothing keeps this waiting until it goes.
+        """
+        while pending := [each.settled for each in self._connections if not each.settled.done()]:
+            await asyncio.wait(pending)
+
     def _connect(self) -> _Connection:
         assert self._make_http is not None  # noqa: S101 - set on entering, before anything can connect
         connection: _Connection
@@ -176,8 +187,18 @@ class TlsListener:
             connection = _Connection(self._connections, self._make_http())
         else:
             connection = _TlsConnection(self._connections, self._make_http(), self.context)
-        self.seen.append(connection.seen)
+        self._seen.append(connection.seen)
         return connection
+
+
+class VerbatimResponse(web.StreamResponse):
+    """Another server's answer: its headers go out as given, aiohttp adds none of its own."""
+
+    def __init__(self, status: int, reason: str, headers: Iterable[tuple[str, str]]) -> None:
+        super().__init__(status=status, reason=reason)
+        for name, value in headers:
+            self.headers.add(name, value)
+        self.absent = [name for name in ("Server", "Date", "Content-Type") if name not in self.headers]
 
 
 @web.middleware
@@ -190,10 +211,12 @@ async def _record_request(
     return await handler(request)
 
 
-async def _take_out(request: web.Request, response: web.StreamResponse) -> None:
-    for name in request.get(NOT_ADDED, ("Server",)):
-        if name != "Server" or response.headers.get(name) == SERVER_SOFTWARE:
+async def _take_out(_request: web.Request, response: web.StreamResponse) -> None:
+    if isinstance(response, VerbatimResponse):
+        for name in response.absent:
             response.headers.pop(name, None)
+    elif response.headers.get("Server") == SERVER_SOFTWARE:
+        del response.headers["Server"]  # no mock says that it is one
 
 
 class _Connection(asyncio.Protocol):
@@ -204,7 +227,10 @@ class _Connection(asyncio.Protocol):
         self._connections = connections
         self._http = http
         self._raw: asyncio.Transport | None = None
-        self._gone = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._gone: asyncio.Future[None] = loop.create_future()
+        self.settled: asyncio.Future[None] = loop.create_future()
+        """Done once HTTP may begin, or never will."""
 
     def abort(self) -> asyncio.Future[None]:
         """Cut the connection; the future is done once nothing of it is left."""
@@ -220,7 +246,11 @@ class _Connection(asyncio.Protocol):
         self._open(self._raw)
 
     def _open(self, raw: asyncio.Transport) -> None:
-        self._http.connection_made(raw)
+        self._begin(raw)
+
+    def _begin(self, transport: asyncio.Transport) -> None:
+        self.settled.set_result(None)
+        self._http.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
         self.deliver(data)
@@ -239,8 +269,9 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.discard(self)
         self._http.connection_lost(exc)
-        if not self._gone.done():
-            self._gone.set_result(None)
+        for future in (self.settled, self._gone):
+            if not future.done():
+                future.set_result(None)
 
 
 class _TlsConnection(_Connection):
@@ -260,7 +291,7 @@ class _TlsConnection(_Connection):
 
     def established(self, transport: _TlsTransport) -> None:
         """The handshake is done: HTTP may begin."""
-        self._http.connection_made(transport)
+        self._begin(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._tls = None

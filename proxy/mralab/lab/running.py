@@ -31,7 +31,7 @@ async def run(file: Path | None, release: str | None, advertise: Literal["fqdn",
         loop.add_signal_handler(number, stop.set)
     log = config.path(config.log.file) if config is not None and config.log.file != "-" else None
     chosen = release or (config.release if config is not None else "X14.2")
-    async with Lab(chosen, scenario=scenario, config=config, log=log) as lab:
+    async with Lab(chosen, scenario=scenario, config=config, log_file=log) as lab:
         start = {
             "listening": f"{lab.proxy.host}:{lab.proxy.port}",
             "admin": "",

@@ -1,0 +1,29 @@
+"""``python -m mralab.show.picture FILE.svg``: the demo's table as a picture, made from a real run."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+
+from ..lab.demo import run
+from .terminal import demo_table
+
+
+def draw() -> str:
+    """Run the demo and draw its table as SVG; fonts are the reader's own, nothing is fetched."""
+    with tempfile.TemporaryDirectory() as folder:
+        outcomes = asyncio.run(run(Path(folder)))
+    console = Console(record=True, width=150, file=io.StringIO(), highlight=False)
+    console.print(demo_table(outcomes))
+    svg = console.export_svg(title="mralab demo", unique_id="mralab")
+    return re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(draw(), "utf-8")

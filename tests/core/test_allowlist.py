@@ -1,0 +1,363 @@
+"""The allow list: CSV with all its mistakes at once, decisions, the nearest miss, and a flat cost."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mralab.core import allowlist as a
+from mralab.core.allowlist import Allowed, AllowList, Denied, Rule, RulesError, automatic_rules, parse_rules_csv
+from mralab.core.target import Target, readings
+
+HEADER = "Url,Deployment,HttpMethods,MatchType,Description\n"
+CUCM = Target("steven.lab", "https", "cucm.steven.lab", 8443)
+
+
+def rules(*rows: str) -> tuple[Rule, ...]:
+    return parse_rules_csv(HEADER + "\n".join(rows), "rules.csv")
+
+
+def problems(text: str) -> tuple[str, ...]:
+    with pytest.raises(RulesError) as caught:
+        parse_rules_csv(text, "rules.csv")
+    assert str(caught.value) == "\n".join(caught.value.problems)
+    return caught.value.problems
+
+
+def rule_of(answer: Allowed | Denied) -> str:
+    assert isinstance(answer, Allowed), answer
+    return answer.rule.url
+
+
+def nearest(answer: Allowed | Denied) -> str:
+    assert isinstance(answer, Denied), answer
+    return answer.nearest
+
+
+def at(url: str, domain: str = "steven.lab") -> tuple[Target, str]:
+    scheme, _, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    host, _, port = authority.partition(":")
+    return Target(domain, scheme, host, int(port)), slash + path
+
+
+def test_the_example_of_the_administrator_guide() -> None:
+    (rule,) = rules('http://myServer2:8000/myPath2,myDomain200,"GET,PUT",exact,')
+    assert rule == Rule(
+        "http",
+        "myserver2",
+        8000,
+        "/myPath2",
+        frozenset(("GET", "PUT")),
+        "exact",
+        "myDomain200",
+        a.ADMINISTRATOR,
+        "",
+        "http://myserver2:8000/myPath2",
+    )
+
+
+def test_columns_after_the_url_may_be_missing_and_have_defaults() -> None:
+    (rule,) = rules("https://cucm")
+    assert (rule.port, rule.path, rule.match, rule.methods) == (443, "/", "prefix", None)
+    assert rule.allowed_methods == {"GET", "POST", "PUT"}
+    assert rule.url == "https://cucm:443/"
+
+
+def test_excel_and_people_may_have_touched_the_file() -> None:
+    text = "\ufeff" + HEADER + '\r\n# a comment, with a "\r\n  \r\nhttp://h,, get ,PREFIX,"a, b"\r\n'
+    (rule,) = parse_rules_csv(text.replace("\n", "\r\n").replace("\r\r\n", "\r\n"), "x")
+    assert (rule.methods, rule.match, rule.description) == (frozenset(("GET",)), "prefix", "a, b")
+
+
+def test_ipv6_and_ports_are_written_out() -> None:
+    (rule,) = rules("https://[2001:DB8::0:1]/x")
+    assert (rule.host, rule.url) == ("2001:db8::1", "https://[2001:db8::1]:443/x")
+
+
+def test_a_query_stays_with_an_exact_rule_only() -> None:
+    exact, prefix = rules("http://h/p?q=1,,,exact", "http://h/p?q=1,,,prefix")
+    assert (exact.path, exact.url) == ("/p?q=1", "http://h:80/p?q=1")
+    assert (prefix.path, prefix.url) == ("/p", "http://h:80/p")
+
+
+def test_all_problems_are_told_at_once_with_their_lines_and_the_right_word() -> None:
+    found = problems(
+        HEADER
+        + "https://ok/\n"
+        + "htps://h/,,,prefxi,\n"
+        + "\n"
+        + 'https://u@h/,,"G ET,,PUT",exact,\n'
+        + "https://h,,GET,PUT,exact,x\n"
+        + "https://h:99999/#f\n"
+    )
+    assert found == (
+        "rules.csv:3: MatchType 'prefxi' is neither exact nor prefix (did you mean prefix?)",
+        "rules.csv:3: Url has protocol 'htps', not http or https (did you mean https?)",
+        "rules.csv:5: HttpMethods has 'G ET', which is no method",
+        "rules.csv:5: HttpMethods has a gap",
+        "rules.csv:5: Url has user information before the host",
+        'rules.csv:6: 6 columns where the header names 5 (several methods need quotes: "GET,PUT")',
+        "rules.csv:7: Url: port '99999' is not one of 1 to 65535",
+        "rules.csv:7: Url has a fragment, '#f', which is never sent",
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("", "Url is missing"),
+        ("cucm.steven.lab", "not protocol://host"),
+        ("https:///x", "the host is empty"),
+        ("https://h:/x", "the port is empty"),
+        ("https://h:0/x", "not one of 1 to 65535"),
+        ("https://*.lab/", "wildcard"),
+        ("https://h/a*", "wildcard"),
+        ("https://2001:db8::1/", "needs brackets"),
+        ("https://[2001:db8::1/", "no closing bracket"),
+        ("https://[::1]x:1/", "no closing bracket"),
+        ("https://999.1.1.1/", "not an IPv4 address"),
+        ("https://h/a b", "percent-encoded"),
+        ("https://h/ä", "percent-encoded"),
+        ("https://h/a/../b", "read differently"),
+        ("https://h//b", "read differently"),
+        ("https://h/a;v=1/", "read differently"),
+        ("https://h/%2e%2e/", "read differently"),
+    ],
+)
+def test_urls_that_are_refused(url: str, words: str) -> None:
+    (problem,) = problems(f'{HEADER}"{url}",,,,d\n')
+    assert problem.startswith("rules.csv:2: ")
+    assert words in problem
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "rules.csv:1: no header line"),
+        ("# nothing\n", "no header line"),
+        ("Url,Deployment,HttpMethod,MatchType,Description\n", "'HttpMethod' is unknown (did you mean HttpMethods?)"),
+        ("Url,MatchType\n", "wrong header; the header must be Url,Deployment"),
+        ("https://h/,,GET,prefix,\n", "column 'https://h/' is unknown"),
+        (HEADER + '"https://h/,,\n', "rules.csv:2: not CSV"),
+    ],
+)
+def test_files_that_are_no_rules_file(text: str, words: str) -> None:
+    assert words in problems(text)[0]
+
+
+@given(st.text())
+def test_any_text_is_rules_or_a_rules_error(text: str) -> None:
+    for each in (text, HEADER + text):
+        try:
+            parse_rules_csv(each, "x")
+        except RulesError as error:
+            assert error.problems
+
+
+def test_the_articles_request_is_allowed_by_the_rule_its_log_shows() -> None:
+    answer = AllowList(automatic_rules("CUCM.steven.lab")).decide(
+        "steven.lab", "GET", CUCM, "/cucm-uds/user/emusk/devices?max=100"
+    )
+    assert rule_of(answer) == "https://cucm.steven.lab:8443/cucm-uds/user/"
+    assert isinstance(answer, Allowed)
+    assert answer.deployment_number == "1"
+    assert answer.rule.match == "prefix"
+    assert answer.rule.type == "Automatically generated rule for CUCM server"
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "allowed"),
+    [
+        ("GET", "https://cucm:8443/cucm-uds/clusterUser?username=emusk", True),
+        ("HEAD", "https://cucm:8443/cucm-uds/version", True),
+        ("DELETE", "https://cucm:8443/cucm-uds/user/emusk/x", True),
+        ("DELETE", "https://cucm:8443/cucm-uds/version", False),
+        ("GET", "https://cucm:6972/CSFemusk.cnf.xml", True),
+        ("GET", "http://cucm:6970/SPDefault.cnf.xml", True),
+        ("POST", "https://cucm:6972/x", False),
+        ("GET", "https://cucm:6970/x", False),
+        ("POST", "https://cucm:8443/axl/", False),
+        ("get", "https://cucm:8443/cucm-uds/version", False),
+    ],
+)
+def test_automatic_rules(method: str, url: str, allowed: bool) -> None:
+    target, path = at(url)
+    answer = AllowList(automatic_rules("cucm")).decide("steven.lab", method, target, path)
+    assert isinstance(answer, Allowed) is allowed
+
+
+def test_automatic_rules_for_ipv6_nodes() -> None:
+    assert automatic_rules("2001:db8::1")[0].url == "https://[2001:db8::1]:8443/cucm-uds/user/"
+    assert automatic_rules("[2001:db8::1]") == automatic_rules("2001:DB8::1")
+
+
+def test_exact_before_prefix_longer_before_shorter_earlier_before_later() -> None:
+    allow = AllowList(
+        rules(
+            "http://h/a,,GET,prefix,short",
+            "http://h/a/b,,GET,prefix,long",
+            "http://h/a/b/c,,GET,exact,exact",
+            "http://h/a/b,,GET,prefix,again",
+            "http://h/a/b/c?q,,GET,exact,query",
+            "http://h/a/b/c/d,,PUT,prefix,other method",
+        )
+    )
+
+    def described(path: str) -> str:
+        answer = allow.decide("d", "GET", Target("d", "http", "h", 80), path)
+        assert isinstance(answer, Allowed)
+        return answer.rule.description
+
+    assert described("/ax") == "short"  # a partial path
+    assert described("/a/b/") == "long"
+    assert described("/a/b/c") == described("/a/b/c?other") == "exact"
+    assert described("/a/b/c?q") == "query"
+    assert described("/a/b/c/d/e") == "long"
+
+
+def test_paths_have_case_hosts_have_not_and_an_exact_query_is_exact() -> None:
+    allow = AllowList(rules("HTTP://H.Lab/Path?q=1,,,exact"))
+    target = Target("d", "http", "h.lab", 80)
+    assert isinstance(allow.decide("d", "GET", target, "/Path?q=1"), Allowed)
+    for path in ("/path?q=1", "/Path", "/Path?q=2", "/Path?", "/Path/"):
+        assert isinstance(allow.decide("d", "GET", target, path), Denied)
+
+
+def test_an_escaped_rule_covers_the_escaped_request() -> None:
+    allow = AllowList(rules("http://h/a%20b,,,exact", "http://h/c%40/,,,prefix"))
+    target = Target("d", "http", "h", 80)
+    assert isinstance(allow.decide("d", "GET", target, "/a%20b"), Allowed)
+    assert isinstance(allow.decide("d", "GET", target, "/c%40/x"), Allowed)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/cucm-uds/user/../../axl/",
+        "/cucm-uds/user/%2e%2e/%2e%2e/axl/",
+        "/cucm-uds/..%2faxl/",
+        "/cucm-uds/..%252faxl/",
+        "/cucm-uds/..\\axl/",
+        "/cucm-uds/..;/axl/",
+        "/cucm-uds/x/..%5c..%5caxl",
+        "/cucm-uds%00/",
+        "/cucm-uds/" + "%2e/" * 1000,
+    ],
+)
+def test_a_path_that_could_cross_a_rule_is_denied(path: str) -> None:
+    answer = AllowList(automatic_rules("cucm.steven.lab")).decide("d", "GET", CUCM, path)
+    assert nearest(answer)
+
+
+def test_ambiguity_within_a_rule_is_harmless() -> None:
+    allow = AllowList(automatic_rules("cucm.steven.lab"))
+    for path in ("/cucm-uds/user/e%40lab/devices", "/cucm-uds/user//x", "/cucm-uds/user/a/../b", "/cucm-uds/user/;x"):
+        assert isinstance(allow.decide("d", "GET", CUCM, path), Allowed)
+
+
+def test_a_domain_is_in_the_deployment_that_names_it_and_in_no_other() -> None:
+    allow = AllowList(
+        rules(
+            "http://h/default",
+            "http://h/one,1",
+            "http://h/named,Default Deployment",
+            "http://h/sales,Sales.lab",
+            "http://h/shop,shop.lab",
+            "http://h/both,SALES.LAB",
+        )
+    )
+
+    def paths(domain: str) -> tuple[str, set[str]]:
+        target = Target(domain, "http", "h", 80)
+        every = ("default", "one", "named", "sales", "shop", "both")
+        answers = {path: allow.decide(domain, "GET", target, f"/{path}") for path in every}
+        (number,) = {answer.deployment_number for answer in answers.values()}
+        return number, {path for path, answer in answers.items() if isinstance(answer, Allowed)}
+
+    assert paths("steven.lab") == ("1", {"default", "one", "named"})
+    assert paths("sales.lab") == ("2", {"sales", "both"})
+    assert paths("SHOP.lab") == ("3", {"shop"})
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "words"),
+    [
+        (
+            "DELETE",
+            "https://cucm.steven.lab:8443/cucm-uds/version",
+            "rule 2 https://cucm.steven.lab:8443/cucm-uds/ allows GET, HEAD, POST, not DELETE",
+        ),
+        ("GET", "https://cucm.steven.lab:9443/x", "rules for cucm.steven.lab name ports 8443, 6972, not 9443"),
+        ("GET", "http://cucm.steven.lab:8443/x", "not http://cucm.steven.lab:8443"),
+        ("GET", "https://cucn.steven.lab:8443/x", "no rule names host cucn.steven.lab; did you mean cucm.steven.lab?"),
+        ("GET", "https://10.48.36.215:8443/x", "no rule names host 10.48.36.215"),
+        (
+            "GET",
+            "https://cucm.steven.lab:8443/cucm-ud",
+            "closest is rule 2 https://cucm.steven.lab:8443/cucm-uds/ (prefix)",
+        ),
+        ("GET", "https://cucm.steven.lab:8443/CUCM-uds/x", "rule 2 https://cucm.steven.lab:8443/cucm-uds/ differs in"),
+        ("GET", "https://cucm.steven.lab:8443/cucm-uds/%2e%2e/axl", "it can also be read as '/axl'"),
+    ],
+)
+def test_a_denial_says_what_came_closest(method: str, url: str, words: str) -> None:
+    target, path = at(url)
+    allow = AllowList(automatic_rules("cucm.steven.lab"))
+    assert words in nearest(allow.decide("steven.lab", method, target, path))
+
+
+def test_a_denial_names_the_other_deployment() -> None:
+    allow = AllowList(rules("http://h/,sales.lab"))
+    answer = allow.decide("steven.lab", "GET", Target("steven.lab", "http", "h", 80), "/")
+    assert nearest(answer) == "rules for h hold in deployment 2 (sales.lab), not in the default deployment"
+    assert nearest(AllowList(()).decide("d", "GET", CUCM, "/")) == "no rule names host cucm.steven.lab"
+
+
+paths = st.lists(st.sampled_from(["a", "b", "/", "."]), max_size=6).map(lambda parts: "/" + "".join(parts))
+
+
+@given(
+    st.lists(st.tuples(paths, st.sampled_from(["GET", "PUT"]), st.sampled_from(["exact", "prefix"])), max_size=8),
+    paths,
+    st.sampled_from(["GET", "PUT"]),
+)
+def test_the_index_decides_as_reading_every_rule_would(
+    given_rules: list[tuple[str, str, str]], path: str, method: str
+) -> None:
+    made = [
+        Rule("http", "h", 80, where, frozenset((allowed,)), match, "", "", "", where)
+        for where, allowed, match in given_rules
+    ]
+
+    def fits(where: str, allowed: str, match: str, reading: str) -> bool:
+        return allowed == method and (reading == where if match == "exact" else reading.startswith(where))
+
+    expected = all(any(fits(*rule, reading) for rule in given_rules) for reading in readings(path))
+    answer = AllowList(made).decide("d", method, Target("d", "http", "h", 80), path)
+    assert isinstance(answer, Allowed) is expected
+    if isinstance(answer, Denied):
+        assert answer.nearest
+
+
+def test_the_cost_does_not_grow_with_the_rules() -> None:
+    made = [
+        Rule("https", f"h{i % 100}.lab", 443, f"/path{i}/", None, "prefix", "", "", "", f"u{i}") for i in range(50_000)
+    ]
+    allow = AllowList(made)
+
+    def cost(path: str, host: str) -> float:
+        target = Target("d", "https", host, 443)
+        best = float("inf")
+        for _ in range(20):
+            start = time.perf_counter()
+            for _ in range(20):
+                allow.decide("d", "GET", target, path)
+            best = min(best, (time.perf_counter() - start) / 20)
+        return best
+
+    for path, host in (("/path5/x", "h5.lab"), ("/elsewhere", "h5.lab"), ("/x", "h5x.lab")):
+        assert cost(path, host) < 0.001
