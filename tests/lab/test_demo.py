@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -123,7 +124,7 @@ def _in_order(wanted: list[list[str]], lines: list[list[str]]) -> bool:
     return all(any(line == each for line in rest) for each in wanted)
 
 
-async def _lines(scenario: str, pki: Pki, request: str, **changes: object) -> list[list[str]]:
+async def _lines(scenario: str, pki: Pki, request: str, **changes: Any) -> list[list[str]]:
     """The lines of the transaction whose request line contains ``request``."""
     async with Lab("X14.2", scenario=_scenario(scenario), pki=pki, **changes) as lab:
         await lab.login()
