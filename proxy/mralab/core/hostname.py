@@ -29,10 +29,11 @@ _DNS_NAME, _IP_ADDRESS = 0x82, 0x87
 _GENERAL_NAMES = frozenset((0xA0, 0x81, 0x82, 0xA3, 0xA4, 0xA5, 0x86, 0x87, 0x88))
 """Tags of GeneralName (RFC 5280 section 4.2.1.6): otherName [0] to registeredID [8]."""
 
-_TEXT = {0x0C: "utf-8", 0x1C: "utf-32-be", 0x1E: "utf-16-be"} | dict.fromkeys(
-    (0x12, 0x13, 0x14, 0x16, 0x17, 0x18, 0x1A), "latin-1"
-)
-"""ASN.1 string types that ASN1_STRING_to_UTF8 converts (OpenSSL crypto/asn1/a_strex.c), and how."""
+_TEXT = {0x0C: "utf-8", 0x1C: "utf-32-be", 0x1E: "utf-16-be"} | dict.fromkeys((0x12, 0x13, 0x14, 0x16), "latin-1")
+"""ASN.1 string types that OpenSSL takes in a name, and how ASN1_STRING_to_UTF8 reads them (a_strex.c)."""
+
+_NOT_TEXT = (0x03, 0x30)
+"""BIT STRING and SEQUENCE: OpenSSL takes them in a name too (B_ASN1_PRINTABLE), but as no text."""
 
 _MATCHED_BY_WILDCARD = re.compile(rb"[0-9A-Za-z-]*|\*")
 """8.x; 9.x adds the underscore."""
@@ -62,8 +63,9 @@ def match_name(names: CertificateNames, name: str, *, ip_san_accepted: bool) -> 
     are asked first, the CN last. An iPAddress counts only with ``ip_san_accepted``, for the same address of
     the same family (an IPv4-mapped IPv6 address is another address, as for OpenSSL's X509_check_ip).
 
-    A CN that is no string matches everything: validate_hostname returns its error, -1, as a bool. (A CN whose
-    octets do not fit its string type does not get that far: OpenSSL will not load the certificate.)
+    A CN that is a BIT STRING or a SEQUENCE matches everything: validate_hostname returns its error, -1, as a
+    bool. (A CN whose octets do not fit its string type, or of any other type, does not get that far: OpenSSL
+    will not load the certificate.)
     """
     if not name:
         return None
@@ -197,7 +199,7 @@ def _first_common_name(subject: bytes) -> tuple[str | None, bool]:
 def _text(tag: int, content: bytes) -> tuple[str | None, bool]:
     encoding = _TEXT.get(tag)
     if encoding is None:
-        return None, True
+        return None, tag in _NOT_TEXT
     if encoding == "utf-8":
         try:
             return content.decode("utf-8"), False

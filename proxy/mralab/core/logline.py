@@ -414,12 +414,15 @@ class LineWriter:
         millisecond = int(event[0] * 1000 + 0.5)
         if millisecond != self._millisecond:
             self._tick(millisecond)
-        kind = type(event)
-        line = _WRITE[kind](self._prefix, self._utc, event)
-        if self._debug and kind in _WRITE_TWIN and (headers := cast("RequestSent", event).headers):
-            block = _block(cast("RequestSent", event).start_line, headers)
-            return f"{line}{_WRITE_TWIN[kind](self._prefix, self._utc, event)}{block}"
-        return line
+        line = _WRITE[type(event)](self._prefix, self._utc, event)
+        if not self._debug:
+            return line
+        write_twin = _WRITE_TWIN.get(type(event))
+        message = cast("RequestSent", event)
+        if write_twin is None or not message.headers:
+            return line
+        twin = write_twin(self._prefix, self._utc, event)
+        return f"{line}{twin}{_block(message.start_line, message.headers)}"
 
     def _tick(self, millisecond: int) -> None:
         second, fraction = divmod(millisecond, 1000)

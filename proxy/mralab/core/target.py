@@ -26,7 +26,7 @@ FIELDS = ("domain", "protocol", "host", "port")
 LONGEST_TOKEN = 2048
 """Characters. Two names of 253 octets need about 700; the bound keeps the cache of tokens small."""
 
-LONGEST_AMBIGUOUS_PATH = 2048
+LONGEST_AMBIGUOUS_PATH = 1024
 """Characters of a path with more than one reading; a longer one is not read at all (see :func:`readings`)."""
 
 MOST_READINGS = 64
@@ -119,8 +119,6 @@ _UNPRINTABLE = re.compile(rb"[^\x21-\x7e]")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _AUTHORITY = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]*))?")
 _ILLEGAL = re.compile(r"[\x00-\x20\x7f]")
-_SEGMENT = re.compile(r"[^/?]*")
-_AMBIGUOUS = re.compile(r"[%\\;\x00]|//|/\.")
 _PARAMETERS = re.compile(r";[^/]*")
 _SLASHES = re.compile(r"/{2,}")
 _CUT = re.compile(r"\x00|%00|[?#]")
@@ -196,21 +194,26 @@ def split(raw: str, control_host: str) -> RequestTarget:
     :class:`SchemeMismatch`, :class:`IllegalCharacter` (400).
     """
     absolute = raw[:1] != "/"
-    if (illegal := _ILLEGAL.search(raw)) is not None:
-        raise IllegalCharacter(f"{illegal.group()!a} in the request-target", absolute=absolute)
+    if " " in raw or not (raw.isascii() and raw.isprintable()):  # cheap; the expression is exact
+        illegal = _ILLEGAL.search(raw)
+        if illegal is not None:
+            raise IllegalCharacter(f"{illegal.group()!a} in the request-target", absolute=absolute)
     rest = _without_authority(raw, control_host) if absolute else raw
     if "#" in rest:
         rest = rest[: rest.index("#")]
-    segment = _SEGMENT.match(rest, 2 if rest[:2] == "//" else 1)
-    token = segment.group() if segment is not None else ""
-    if not token or segment is None:
+    start = 2 if rest[:2] == "//" else 1
+    end = rest.find("/", start)
+    token = rest[start:end] if end >= 0 else rest[start:]
+    if "?" in token:
+        token = token[: token.index("?")]
+    if not token:
         raise UnknownForm(f"no token in {_shown(raw)}", absolute=absolute)
     try:
         target = _decode(token)
     except BadToken as error:
         error.absolute = absolute
         raise
-    path = rest[segment.end() :]
+    path = rest[start + len(token) :]
     if path[:1] != "/":
         path = "/" + path
     return RequestTarget(target, path, token)
@@ -234,7 +237,7 @@ def readings(path: str) -> frozenset[str]:
     covers.
     """
     bare = path.partition("?")[0]
-    if _AMBIGUOUS.search(bare) is None:
+    if not ("%" in bare or "\\" in bare or ";" in bare or "//" in bare or "/." in bare or "\0" in bare):
         return frozenset((bare,))
     if len(bare) > LONGEST_AMBIGUOUS_PATH:
         return frozenset((bare, ""))
@@ -335,6 +338,10 @@ def _ipv6(text: str) -> str:
 
 def _without_authority(raw: str, control_host: str) -> str:
     """Path, query and fragment of an absolute-form target that is meant for this proxy."""
+    if raw[:7] == "http://":
+        end = raw.find("/", 7, 300)
+        if end > 0 and _is_ours(raw[7:end], control_host):
+            return raw[end:]
     scheme = _SCHEME.match(raw)
     if scheme is None:
         if raw in ("*", ""):

@@ -60,8 +60,8 @@ class Cucm:
         self.advertise = advertise
         self.peers = tuple(peers)
         self.users = users
-        self._authorities = [each for each in pki.values() if each.name not in CERTIFICATES]
-        self._certificates = {name: pki[name] for name in CERTIFICATES if name in pki}
+        self._pki = pki
+        self._installed: dict[str, Certified] = {}
         self._serves: dict[int, tuple[str, ...]] = {
             UDS_PORT: ("tomcat", "tomcat-ECDSA"),
             TFTP_PORT: ("CallManager-ECDSA",),
@@ -105,18 +105,18 @@ class Cucm:
 
     def certificate(self, name: str) -> Certified:
         """Return a certificate by the name that CUCM's certificate list gives it (``CERTIFICATES``)."""
-        return self._certificates[name]
+        return self._installed[name] if name in self._installed else self._pki[name]
 
     def presented(self, port: int) -> Certified:
         """Return the certificate that the latest client of 8443 or 6972 was shown, or its first."""
         listener = self.uds if port == UDS_PORT else self.tftp
-        having = [self._certificates[name] for name in self._serves[port]]
+        having = [self.certificate(name) for name in self._serves[port]]
         shown = next((seen.certificate for seen in reversed(listener.seen) if seen.certificate), "")
         return next((each for each in having if each.kind == shown), having[0])
 
     def install(self, name: str, certified: Certified) -> None:
         """Put another certificate in a certificate's place, for the connections to come."""
-        self._certificates[name] = certified
+        self._installed[name] = certified
         self._show()
 
     def serve(self, port: int, *names: str) -> None:
@@ -125,9 +125,11 @@ class Cucm:
         self._show()
 
     def _show(self) -> None:
-        uds, phones = ([self._certificates[name] for name in self._serves[port]] for port in (UDS_PORT, TFTP_PORT))
+        uds, phones = ([self.certificate(name) for name in self._serves[port]] for port in (UDS_PORT, TFTP_PORT))
+        # By name: asking for a certificate makes it, and an RSA key that nobody is shown is a wait for nothing.
+        authorities = [self._pki[name] for name in self._pki if name not in CERTIFICATES]
         self.uds.context = server_context(*uds)
-        self.tftp.context = server_context(*phones, ask_client=self._authorities or phones)
+        self.tftp.context = server_context(*phones, ask_client=authorities or phones)
 
     # ------------------------------------------------------------ UDS
 

@@ -1,10 +1,10 @@
 """The lab's certificates, minted at each run from the recipes in ``certs/pki.toml``.
 
-RSA keys take some 60 ms each to make, all else under a millisecond. So ``mint`` starts them in threads, a
-certificate is made when it is first asked for, and RSA keys are kept for the life of the process, by recipe
-name and size: a second ``Pki`` in the process has the same RSA keys under new certificates. That is harmless
-in a lab, where no key guards anything; two recipes never share a key, and ``fresh=True`` makes new ones. EC
-keys are always new.
+RSA keys take some 60 ms each to make, all else under a millisecond. So a certificate is made when it is first
+asked for, its own key and its issuers' at the same time in threads, and RSA keys are kept for the life of the
+process, by recipe name and size: a second ``Pki`` in the process has the same RSA keys under new certificates.
+That is harmless in a lab, where no key guards anything; two recipes never share a key, and ``fresh=True`` makes
+new ones. EC keys are always new.
 """
 
 from __future__ import annotations
@@ -130,11 +130,7 @@ class Pki(Mapping[str, Certified]):
         self._now = now
         self._made: dict[str, Certified] = {}
         self._lock = threading.RLock()
-        self._rsa_keys = {
-            recipe.name: _rsa_key(recipe.name, _RSA_BITS[recipe.key], fresh)
-            for recipe in recipes.values()
-            if recipe.key in _RSA_BITS
-        }
+        self._fresh = fresh
 
     def __getitem__(self, name: str) -> Certified:
         with self._lock:
@@ -163,11 +159,12 @@ class Pki(Mapping[str, Certified]):
                 file.write(certified.key_pem)
 
     def _make(self, recipe: _Recipe) -> Certified:
-        pending = self._rsa_keys.get(recipe.name)
+        bits = _RSA_BITS.get(recipe.key)
+        pending = None if bits is None else _rsa_key(recipe.name, bits, self._fresh)
+        issuer = None if recipe.issuer == recipe.name else self[recipe.issuer]  # while the key is being made
         key: Key = ec.generate_private_key(_CURVES[recipe.key]()) if pending is None else pending.result()
-        if recipe.issuer == recipe.name:
+        if issuer is None:
             return Certified(recipe.name, _sign(recipe, key, recipe.subject, key, self._now), key)
-        issuer = self[recipe.issuer]
         cert = _sign(recipe, key, issuer.cert.subject, issuer.key, self._now)
         return Certified(recipe.name, cert, key, (issuer.cert, *issuer.chain))
 
