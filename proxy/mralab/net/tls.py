@@ -9,12 +9,15 @@ SSLClientUtils.cc (8.1.11), the name check is ``core.hostname``.
 from __future__ import annotations
 
 import ipaddress
+import warnings
+from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.utils import CryptographyDeprecationWarning
 from OpenSSL import SSL, crypto
 
 from ..core.hostname import match_name, names_of
@@ -133,50 +136,34 @@ class TlsClient:
 
     def inspect(self, certificate: crypto.X509, number: int, depth: int, ok: bool) -> bool:
         """OpenSSL's verify callback: one certificate of the chain, root first. Whether to go on."""
-        verdict = self.verdict
+        parsed = _parsed(certificate)
         if not self._judged:
             self._judged = True
-            self._describe()
-            if self._weak_leaf() and not verdict.add(Fault(66, 0)):
+            leaf = parsed if depth == 0 else next(iter(self.presented()), None)
+            if leaf is not None and security_bits(leaf) < _LEVEL_1 and not self._fault(66, 0):
                 return False
         if ok or number not in _BUILDING:
-            for fault in self._weak_chain(certificate, depth):
-                if not verdict.add(fault):
+            for weakness in _weaknesses(parsed, depth):
+                if Fault(weakness, depth) not in self.verdict.faults and not self._fault(weakness, depth):
                     return False
         if not ok:
-            return verdict.add(Fault(number, depth))
+            return self._fault(number, depth)
         if depth:
             return True
-        matched = match_name(
-            names_of(certificate.to_cryptography()), verdict.name, ip_san_accepted=self._settings.ip_san
-        )
-        verdict.matched = matched or ""
-        return True if matched else verdict.add(Fault(None, 0))
+        matched = match_name(names_of(parsed), self.verdict.name, ip_san_accepted=self._settings.ip_san)
+        self.verdict.matched = matched or ""
+        return True if matched else self._fault(None, 0)
+
+    def _fault(self, number: int | None, depth: int) -> bool:
+        """Note a fault, and with the first one what the server offers. Whether to go on."""
+        verdict = self.verdict
+        if verdict.offer is None and (chain := self.presented()):
+            verdict.offer = offer(chain[0])
+        return verdict.add(Fault(number, depth))
 
     def presented(self) -> list[x509.Certificate]:
-        """The certificates the server sent, leaf first; empty before it did, or where they cannot be read."""
-        chain = self._connection.get_peer_cert_chain(as_cryptography=True)
-        return list(chain or ())
-
-    def _describe(self) -> None:
-        chain = self.presented()
-        if chain:
-            self.verdict.offer = offer(chain[0])
-
-    def _weak_leaf(self) -> bool:
-        chain = self.presented()
-        return bool(chain) and security_bits(chain[0]) < _LEVEL_1
-
-    def _weak_chain(self, certificate: crypto.X509, depth: int) -> list[Fault]:
-        """The key (not the leaf's: judged first) and the digest of one chain member, by 1.1.1's level 1."""
-        found: list[Fault] = []
-        parsed = certificate.to_cryptography()
-        if depth and security_bits(parsed) < _LEVEL_1:
-            found.append(Fault(67, depth))
-        if parsed.issuer != parsed.subject and _digest_bits(parsed) < _LEVEL_1:
-            found.append(Fault(68, depth))
-        known = self.verdict.faults
-        return [fault for fault in found if fault not in known]
+        """The certificates the server sent, leaf first; empty before it did."""
+        return [_parsed(certificate) for certificate in self._connection.get_peer_cert_chain() or ()]
 
     # -- bytes
 
@@ -238,6 +225,21 @@ class TlsClient:
         except SSL.Error as error:
             raise TlsError(_reason(error)) from error
         self.established = True
+
+
+def _parsed(certificate: crypto.X509) -> x509.Certificate:
+    """A certificate to look into. What is odd about it is for the verdict, not for standard error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        return certificate.to_cryptography()
+
+
+def _weaknesses(certificate: x509.Certificate, depth: int) -> Iterator[int]:
+    """The faults of one chain member's key (the leaf's is judged first) and digest, by 1.1.1's level 1."""
+    if depth and security_bits(certificate) < _LEVEL_1:
+        yield 67
+    if certificate.issuer != certificate.subject and _digest_bits(certificate) < _LEVEL_1:
+        yield 68
 
 
 def _is_ip(name: str) -> bool:
