@@ -7,6 +7,7 @@ import base64
 import socket
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ import trustme
 from mralab.core.events import (
     HandshakeFailed,
     NameMismatch,
+    RequestAllowed,
     RequestDenied,
     RequestReceived,
     RequestRejected,
@@ -22,6 +24,7 @@ from mralab.core.events import (
     ResponseSent,
     VerifyFailed,
 )
+from mralab.core.logline import read
 
 from .conftest import HOST, OK, Lines, Server, read_request, server_context
 
@@ -426,3 +429,83 @@ async def test_the_log_file_has_every_line(serving: Serving, proxying: Proxying,
     lines = config.path(config.log.file).read_text().splitlines()
     assert len(lines) == len(it.events) == 5
     assert isinstance(it.events[-1], ResponseSent)
+
+
+async def test_odd_bytes_in_a_tracking_id_or_user_break_nothing(
+    serving: Serving, proxying: Proxying, good: ssl.SSLContext
+) -> None:
+    server = serving(good)
+    it: Lines = await proxying(server)
+    user = base64.b64encode(b'a"\r\nb\xff:c').decode()
+    raw = f"GET /{it.token(server.port)}/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n".encode()
+    raw += b'TrackingID: \xff"x\r\nAuthorization: Basic ' + user.encode() + b"\r\n\r\n"
+    assert (await it.raw(raw)).startswith(b"HTTP/1.1 200 ")
+    assert b'\r\nTrackingID: \xff"x\r\n' in server.requests[0]
+    await it.proxy.flush_log()
+    config = it.proxy.config
+    lines = config.path(config.log.file).read_text("ascii").splitlines()
+    assert len(lines) == 5
+    told = [record.event for record in read(lines)]
+    assert isinstance(told[1], RequestAllowed)
+    assert told[1].username == 'a"\r\nb\xff'
+
+
+@pytest.mark.parametrize("named", ["Authorization", "X-Forwarded-For", "Host", "Via", "Content-Length"])
+async def test_connection_cannot_name_away_what_routes_or_frames(
+    serving: Serving, proxying: Proxying, good: ssl.SSLContext, named: str
+) -> None:
+    server = serving(good)
+    it: Lines = await proxying(server)
+    headers = f"Connection: {named}\r\nX-Forwarded-For: 1.2.3.4\r\nAuthorization: Basic eA==\r\nContent-Length: 2\r\n"
+    assert (await it.get(server.port, method="POST", headers=headers, body=b"hi")).startswith(b"HTTP/1.1 200 ")
+    request = server.requests[0]
+    assert (b"\r\nAuthorization:" in request) == (named != "Authorization")
+    assert b"\r\nX-Forwarded-For: 1.2.3.4, 127.0.0.1\r\n" in request
+    assert request.count(b"\r\nContent-Length: 2\r\n") == 1
+    assert b"\r\nVia: http/1.1 vcs[" in request
+    assert f"\r\nHost: {HOST}:{server.port}\r\n".encode() in request
+
+
+async def test_a_request_that_has_passed_here_before_is_refused(
+    serving: Serving, proxying: Proxying, good: ssl.SSLContext
+) -> None:
+    server = serving(good)
+    it: Lines = await proxying(server)
+    await it.get(server.port)
+    via = next(line for line in server.requests[0].decode().split("\r\n") if line.startswith("Via:"))
+    assert (await it.get(server.port, headers=f"{via}\r\n")).startswith(b"HTTP/1.1 400 Cycle Detected\r\n")
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("path", ["/%2e%2e/x", "/a/../../x", "/..%2fx", "/a%00b/../x", "//x", "/..;/x"])
+async def test_a_path_with_two_readings_must_be_allowed_in_each(
+    serving: Serving, proxying: Proxying, good: ssl.SSLContext, tmp_path: Path, path: str
+) -> None:
+    server = serving(good)
+    it: Lines = await proxying(server)
+    (tmp_path / "narrow.csv").write_text(
+        f"Url,Deployment,HttpMethods,MatchType,Description\nhttps://{HOST}:{server.port}/cucm-uds/,,GET,prefix,\n"
+    )
+    it.proxy.apply(it.proxy.config.changed(allow={"rules": "narrow.csv"}))
+    assert (await it.get(server.port, "/cucm-uds/version")).startswith(b"HTTP/1.1 200 ")
+    assert (await it.get(server.port, "/cucm-uds" + path)).startswith((b"HTTP/1.1 403 ", b"HTTP/1.1 200 "))
+    crossing = await it.get(server.port, "/cucm-uds/.." + path)
+    assert crossing.startswith(b"HTTP/1.1 403 ")
+
+
+async def test_a_client_that_goes_takes_its_servers_connection_with_it(
+    serving: Serving, proxying: Proxying, good: ssl.SSLContext
+) -> None:
+    def endless(stream: Any, server: Server) -> None:
+        read_request(stream)
+        stream.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            stream.sendall(b"x" * 65536)
+
+    server = serving(good, handle=endless)
+    it: Lines = await proxying(server)
+    reader, writer = await asyncio.open_connection(it.proxy.host, it.proxy.port)
+    writer.write(f"GET /{it.token(server.port)}/x HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+    await reader.readuntil(b"\r\n\r\n")
+    writer.transport.abort()
+    assert await asyncio.to_thread(server.ended.acquire, timeout=5)

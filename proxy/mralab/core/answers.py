@@ -45,7 +45,6 @@ ANSWERS: Final[dict[str, Answer]] = {
         "Not Found",
         "Not Found on Accelerator",
         "CONNECT is not served here: ask for a token path.",
-        close=True,
     ),
     "not-found": Answer(
         404,

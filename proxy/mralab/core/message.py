@@ -26,14 +26,6 @@ HOP_BY_HOP: Final = frozenset(
         b"x-id",
     )
 )
-# Ours to write: never copied, wherever they stand.
-_REQUEST_OURS: Final = HOP_BY_HOP | {
-    b"host",
-    b"content-length",
-    b"accept-encoding",
-    b"x-forwarded-for",
-    b"via",
-}
 _RESPONSE_OURS: Final = HOP_BY_HOP | {b"content-length", b"server", b"age"}
 # Framing, routing and credentials have no place in a trailer (RFC 9110 section 6.5.1).
 _NOT_IN_TRAILERS: Final = HOP_BY_HOP | {
@@ -91,13 +83,12 @@ def _named_in_connection(fields: Fields) -> frozenset[bytes]:
     return frozenset(named) - {b"host", b"content-length", b"transfer-encoding", b"via", b"x-forwarded-for"}
 
 
-def _accept_encoding(values: list[bytes]) -> bytes:
-    """``gzip`` or nothing, as normalize_ae = 1 does: caches would otherwise hold a copy per browser."""
-    for value in values:
-        for item in value.lower().split(b","):
-            coding, _, weight = item.partition(b";")
-            if coding.strip() in (b"gzip", b"x-gzip") and not re.fullmatch(rb"q=0(\.0*)?", weight.strip()):
-                return b"gzip"
+def _accept_encoding(value: bytes) -> bytes:
+    """``gzip`` or nothing, as Traffic Server's normalize_ae = 1 has it."""
+    for item in value.lower().split(b","):
+        coding, _, weight = item.partition(b";")
+        if coding.strip() in (b"gzip", b"x-gzip") and not re.fullmatch(rb"q=0(\.0*)?", weight.strip()):
+            return b"gzip"
     return b""
 
 
@@ -115,52 +106,51 @@ def request_head(
 ) -> tuple[bytes, Fields]:
     """The request as the server gets it: its bytes, and its fields for the log.
 
-    ``path`` is in origin form, ``host`` the server's ``host:port``. After the client's own fields come Client-ip,
-    X-Forwarded-For, Connection, Via and Transfer-Encoding, in this order.
+    ``path`` is in origin form, ``host`` the server's ``host:port``. The client's fields keep their places; Host,
+    X-Forwarded-For and Via are rewritten where they stand. What the client did not have follows: TrackingID,
+    Client-ip, X-Forwarded-For, Connection, Via and Transfer-Encoding, in this order.
     """
     dropped = _named_in_connection(head.fields)
-    fields: Fields = [(b"Host", host)]
-    forwarded: list[bytes] = []
-    via: list[bytes] = []
-    encodings: list[bytes] = []
-    has_client_ip = has_tracking = False
+    forwarded = [value for name, value in head.fields if name.lower() == b"x-forwarded-for"]
+    via = [value for name, value in head.fields if name.lower() == b"via"]
+    ours: dict[bytes, tuple[bytes, bytes]] = {
+        b"trackingid": (b"TrackingID", tracking_id),
+        b"client-ip": (b"Client-ip", client_ip),
+        b"x-forwarded-for": (b"X-Forwarded-For", b", ".join((*forwarded, client_ip))),
+        b"connection": (b"Connection", b"close"),
+        b"via": (b"Via", b", ".join((*via, hop.via(head.minor)))),
+        b"transfer-encoding": (b"Transfer-Encoding", b"chunked"),
+    }
+    if keep_alive:
+        del ours[b"connection"]
+    if not framing.chunked:
+        del ours[b"transfer-encoding"]
+    fields: Fields = []
+    hosted = False
     for name, value in head.fields:
         key = name.lower()
-        if key in _REQUEST_OURS:
-            if key == b"x-forwarded-for":
-                forwarded.append(value)
-            elif key == b"via":
-                via.append(value)
-            elif key == b"accept-encoding":
-                encodings.append(value)
+        if key in HOP_BY_HOP or (dropped and key in dropped):
             continue
-        if dropped and key in dropped:
+        if key in (b"x-forwarded-for", b"via"):
+            if key in ours:
+                fields.append((name, ours.pop(key)[1]))
             continue
-        if key == b"client-ip":
-            has_client_ip = True
-        elif key == b"trackingid":
-            has_tracking = True
+        if key == b"host":
+            hosted, value = True, host  # noqa: PLW2901 - the server's, wherever the client's stood
+        elif key == b"content-length":
+            value = b"%d" % (framing.length or 0)  # noqa: PLW2901 - written anew, as all framing is
+        elif key == b"accept-encoding":
+            value = _accept_encoding(value)  # noqa: PLW2901
+            if not value:
+                continue
         elif key == b"max-forwards" and max_forwards is not None:
             value = b"%d" % max_forwards  # noqa: PLW2901 - counted down on its way (RFC 9110 section 7.6.2)
+        else:
+            ours.pop(key, None)  # the client's own TrackingID, Client-ip
         fields.append((name, value))
-    if encodings and (accepted := _accept_encoding(encodings)):
-        fields.append((b"Accept-Encoding", accepted))
-    if framing.length:
-        fields.append((b"Content-Length", b"%d" % framing.length))
-    elif framing.length == 0 and head.method in (b"POST", b"PUT", b"PATCH", b"PUSH"):
-        fields.append((b"Content-Length", b"0"))
-    if not has_tracking:
-        fields.append((b"TrackingID", tracking_id))
-    if not has_client_ip:
-        fields.append((b"Client-ip", client_ip))
-    forwarded.append(client_ip)
-    fields.append((b"X-Forwarded-For", b", ".join(forwarded)))
-    if not keep_alive:
-        fields.append((b"Connection", b"close"))
-    via.append(hop.via(head.minor))
-    fields.append((b"Via", b", ".join(via)))
-    if framing.chunked:
-        fields.append((b"Transfer-Encoding", b"chunked"))
+    if not hosted:
+        fields.insert(0, (b"Host", host))
+    fields += ours.values()
     lines = b"".join([b"%b: %b\r\n" % field for field in fields])
     return b"%b %b HTTP/1.1\r\n%b\r\n" % (head.method, path, lines), fields
 

@@ -216,6 +216,8 @@ def split(raw: str, control_host: str) -> RequestTarget:
     path = rest[start + len(token) :]
     if path[:1] != "/":
         path = "/" + path
+    if path[-1] == "?" and path.count("?") == 1:
+        path = path[:-1]  # Traffic Server lets go of an empty query (observed)
     return RequestTarget(target, path, token)
 
 

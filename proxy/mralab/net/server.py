@@ -144,12 +144,12 @@ class ClientConnection(asyncio.Protocol):
             head = parse_request(bytes(buffer[:end]))
             del buffer[:end]
             self.head = head
+            self.minor = head.minor
             framing = request_framing(head)
         except Malformed as error:
             self._refuse(error)
             return
         self._stop_timer()
-        self.minor = head.minor
         self.responded = False
         self.body = None if framing.empty else body_reader(framing)
         self._task = self.services.loop.create_task(self._serve(head, framing))
@@ -176,6 +176,11 @@ class ClientConnection(asyncio.Protocol):
             if not self.responded:
                 self._refuse(self._body_error)
                 return
+        except Exception as error:
+            context = {"message": "mralab: a request failed in the proxy itself", "exception": error}
+            self.services.loop.call_exception_handler(context)
+            self.abort()
+            return
         finally:
             self._task = None
             self.on_writable = None

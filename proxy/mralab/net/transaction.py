@@ -145,7 +145,7 @@ async def _attempts(it: Transaction) -> bool:
                     it.client.truncate()
                     return False
                 failure = error
-                if connection.reused and _may_repeat(it):
+                if connection.reused and error.unread and _may_repeat(it):
                     attempts += 1  # a kept connection that the server had closed meanwhile is no attempt
             except BaseException:
                 connection.abort()
@@ -208,7 +208,7 @@ def _head_for(it: Transaction) -> tuple[bytes, Fields]:
         path=it.asked.path.encode("ascii"),
         host=it.asked.target.authority.encode("ascii"),
         client_ip=it.client.ip.encode("ascii"),
-        tracking_id=it.tracking_id.encode("ascii"),
+        tracking_id=it.tracking_id.encode("latin-1"),
         hop=it.client.services.hop,
         framing=it.framing,
         keep_alive=it.policy.keep_alive,

@@ -74,8 +74,10 @@ class ResponseError(ServerError):
 
     sent = True
 
-    def __init__(self, answer: str, reason: str) -> None:
+    def __init__(self, answer: str, reason: str, *, unread: bool = False) -> None:
         super().__init__(ANSWERS[answer], reason)
+        self.unread = unread
+        """The connection ended before a byte of a response came: a kept one may have been closed all along."""
 
 
 class ServerConnection(asyncio.Protocol):
@@ -378,7 +380,8 @@ class ServerConnection(asyncio.Protocol):
             if self._finished is not None and not self._finished.done():
                 self._finished.set_result(None)
             return
-        self._fail(ResponseError("hangup", "the server closed the connection"))
+        unread = self._reader is None and not self._buffer and not self._informational
+        self._fail(ResponseError("hangup", "the server closed the connection", unread=unread))
 
     def close(self) -> None:
         """End it in good order: close_notify, then FIN."""
