@@ -509,3 +509,34 @@ async def test_a_client_that_goes_takes_its_servers_connection_with_it(
     await reader.readuntil(b"\r\n\r\n")
     writer.transport.abort()
     assert await asyncio.to_thread(server.ended.acquire, timeout=5)
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_body_that_breaks_its_framing_is_400_and_never_whole_for_the_server(
+    serving: Serving, proxying: Proxying, good: ssl.SSLContext, late: bool
+) -> None:
+    bodies: list[bytes] = []
+
+    def collect(stream: Any, server: Server) -> None:
+        data = b""
+        while not data.endswith(b"0\r\n\r\n") and (piece := stream.recv(65536)):
+            data += piece
+        bodies.append(data)
+        stream.sendall(OK)
+
+    server = serving(good, handle=collect)
+    it: Lines = await proxying(server)
+    head = f"POST /{it.token(server.port)}/x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    good_part, bad_part = b"3\r\nabc\r\n", b"zz\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n"
+    async with asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection(it.proxy.host, it.proxy.port)
+        writer.write(head + good_part + (b"" if late else bad_part))
+        if late:
+            await asyncio.to_thread(lambda: [None for _ in iter(lambda: server.connections, 1)])
+            writer.write(bad_part)
+        answer = await reader.read()
+        writer.close()
+        assert await asyncio.to_thread(server.ended.acquire, timeout=5)
+    assert answer.startswith(b"HTTP/1.1 400 Invalid HTTP Request\r\n")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert not any(body.endswith(b"0\r\n\r\n") for body in bodies)

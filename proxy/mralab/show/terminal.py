@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from ..diagnose.findings import Remedy
     from ..lab.client import Login
     from ..lab.demo import Outcome
 
@@ -39,14 +40,18 @@ def demo_table(outcomes: Iterable[Outcome]) -> Table:
             _short(outcome.before),
             _short(outcome.after),
             _lines(finding.cause for finding in outcome.findings),
-            _lines(remedy.text for remedy in outcome.applied),
+            _lines(_remedy(remedy) for remedy in outcome.applied),
             _short(outcome.fixed) if outcome.fixed else Text("not tried"),
         )
     return table
 
 
 def _lines(texts: Iterable[str]) -> Text:
-    return Text("\n".join(dict.fromkeys(texts)))
+    return Text("\n\n".join(dict.fromkeys(texts)))
+
+
+def _remedy(remedy: Remedy) -> str:
+    return f"{remedy.text} ({remedy.where})" if remedy.where else remedy.text
 
 
 def _short(login: Login) -> Text:
