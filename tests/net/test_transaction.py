@@ -540,3 +540,13 @@ async def test_a_body_that_breaks_its_framing_is_400_and_never_whole_for_the_ser
     assert answer.startswith(b"HTTP/1.1 400 Invalid HTTP Request\r\n")
     assert answer.count(b"HTTP/1.1 ") == 1
     assert not any(body.endswith(b"0\r\n\r\n") for body in bodies)
+
+
+async def test_a_client_that_ends_within_its_body_is_let_go_and_its_server_too(
+    serving: Serving, proxying: Proxying, good: ssl.SSLContext
+) -> None:
+    server = serving(good)
+    it: Lines = await proxying(server)
+    request = f"POST /{it.token(server.port)}/x HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhi".encode()
+    assert await it.raw(request, eof=True) in (b"", b"RESET")
+    assert await asyncio.to_thread(server.ended.acquire, timeout=5)

@@ -114,7 +114,9 @@ class ClientConnection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The client has nothing more to send. One whose request is whole still gets its answer (half-close)."""
         self._eof = True
-        return self._task is not None and self.body is None and not self._lingering
+        if self._task is None or self._lingering:
+            return False
+        return self.body is None or self._body_sink is None  # what is still in the buffer may be the rest of it
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the client."""
@@ -217,6 +219,9 @@ class ClientConnection(asyncio.Protocol):
         self._body_sink = sink
         self._body_end = end
         self._pump()
+        if self._eof and self.body is not None:
+            self.abort()  # it ended in the middle of its body
+            return
         self._resume_reading()
 
     def _pump(self) -> None:
