@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from collections.abc import Callable, Coroutine
@@ -53,6 +52,8 @@ def main() -> None:
 
 def _run(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run a coroutine on uvloop."""
+    import asyncio
+
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

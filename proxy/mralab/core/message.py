@@ -102,7 +102,6 @@ def request_head(
     hop: Hop,
     framing: Framing,
     keep_alive: bool,
-    max_forwards: int | None = None,
 ) -> tuple[bytes, Fields]:
     """The request as the server gets it: its bytes, and its fields for the log.
 
@@ -143,8 +142,6 @@ def request_head(
             value = _accept_encoding(value)  # noqa: PLW2901
             if not value:
                 continue
-        elif key == b"max-forwards" and max_forwards is not None:
-            value = b"%d" % max_forwards  # noqa: PLW2901 - counted down on its way (RFC 9110 section 7.6.2)
         else:
             ours.pop(key, None)  # the client's own TrackingID, Client-ip
         fields.append((name, value))

@@ -50,8 +50,8 @@ from ..core.message import (
 from ..core.target import IllegalCharacter, RequestTarget, SchemeMismatch, TargetError, absolute_url, split
 from ..core.tlserror import error_string
 from ..core.verdict import Verdict, error_text
+from .connection import HandshakeError, ResponseError, ServerConnection, ServerError
 from .resolver import Place, UnknownHostError, resolve
-from .upstream import HandshakeError, ResponseError, ServerConnection, ServerError
 
 if TYPE_CHECKING:
     from .proxy import Policy

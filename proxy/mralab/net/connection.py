@@ -1,0 +1,392 @@
+"""One connection to a server: TCP, its TLS, and HTTP/1.1 on it, one exchange at a time.
+
+It is usable only after ``Upstream.connect`` has returned it, which is after the server was verified. Every way it can fail is one of the ``ServerError`` classes, each with the
+answer that a client gets for it and whether the request may be tried again (Traffic Server 8.1.11,
+HttpTransact.cc:3487-3591 and is_request_retryable).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, cast
+
+from ..core.answers import ANSWERS, Answer, connection_error
+from ..core.framing import (
+    Body,
+    Fields,
+    Framing,
+    Malformed,
+    ResponseHead,
+    body_reader,
+    parse_response,
+    response_framing,
+)
+from ..core.message import keeps_alive
+from .tls import TlsClient, TlsError
+
+if TYPE_CHECKING:
+    from ..core.verdict import Verdict
+
+_MAX_HEAD: Final = 131072
+_MAX_INFORMATIONAL: Final = 16
+
+
+class ServerError(Exception):
+    """A server that could not be used: the answer for it, and whether anything of the request may have arrived."""
+
+    sent = False
+
+    def __init__(self, answer: Answer, reason: str) -> None:
+        super().__init__(reason)
+        self.answer = answer
+
+
+class ConnectError(ServerError):
+    """No TCP connection, or one that ended or broke during the TLS handshake."""
+
+    def __init__(self, error: OSError | None) -> None:
+        super().__init__(connection_error(error), str(error or "closed during the handshake"))
+
+
+class ConnectTimeoutError(ServerError):
+    """TCP and TLS together took longer than ``connect_timeout``."""
+
+    def __init__(self) -> None:
+        super().__init__(ANSWERS["connect-timeout"], "connect timeout")
+
+
+class HandshakeError(ServerError):
+    """OpenSSL ended the handshake: ``reason`` is its text, ``verdict`` what verification had found."""
+
+    def __init__(self, reason: str, verdict: Verdict) -> None:
+        super().__init__(ANSWERS["connect-failed"], reason)
+        self.reason = reason
+        self.verdict = verdict
+
+
+class ResponseError(ServerError):
+    """The server got (some of) the request and did not answer it: hangup, rubbish or silence."""
+
+    sent = True
+
+    def __init__(self, answer: str, reason: str, *, unread: bool = False) -> None:
+        super().__init__(ANSWERS[answer], reason)
+        self.unread = unread
+        """The connection ended before a byte of a response came: a kept one may have been closed all along."""
+
+
+class ServerConnection(asyncio.Protocol):
+    """One connection to a server. One exchange at a time: ``send`` .. ``response`` .. ``relay``."""
+
+    __slots__ = (
+        "_active",
+        "_buffer",
+        "_finished",
+        "_head",
+        "_informational",
+        "_last",
+        "_loop",
+        "_method",
+        "_on_informational",
+        "_pending",
+        "_reader",
+        "_ready",
+        "_sink",
+        "_timeout",
+        "_timer",
+        "_transport",
+        "closed",
+        "framing",
+        "on_idle_close",
+        "on_writable",
+        "paused",
+        "reading_paused",
+        "reusable",
+        "reused",
+        "tls",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, tls: TlsClient | None, timeout: float) -> None:
+        self._loop = loop
+        self._timeout = timeout
+        self._transport: asyncio.Transport | None = None
+        self._ready: asyncio.Future[None] = loop.create_future()
+        self._head: asyncio.Future[ResponseHead] | None = None
+        self._finished: asyncio.Future[None] | None = None
+        self._buffer = b""
+        self._pending = b""
+        self._reader: Body | None = None
+        self._sink: Callable[[bytes], None] | None = None
+        self._method = b""
+        self._on_informational: Callable[[ResponseHead], None] | None = None
+        self._informational = 0
+        self._active = False
+        self._last = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self.tls = tls
+        self.closed = False
+        self.paused = False
+        self.reading_paused = False
+        self.reusable = False
+        self.reused = False
+        self.framing = Framing(0, False)
+        self.on_writable: Callable[[bool], None] | None = None
+        """Told True when more may be sent, False when it should wait."""
+        self.on_idle_close: Callable[[ServerConnection], None] | None = None
+
+    # -- connecting
+
+    async def ready(self) -> None:
+        """Wait for the verified connection. Raises ``ConnectError`` or ``HandshakeError``."""
+        await self._ready
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """TCP stands: start TLS, or be ready."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but inheritance
+        if self.tls is None:
+            self._ready.set_result(None)
+        else:
+            self._transport.write(self.tls.start())
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the server."""
+        tls = self.tls
+        if tls is None:
+            self._read(data)
+            return
+        established = tls.established
+        try:
+            data = tls.receive(data)
+        except TlsError as error:
+            self._tls_failed(tls, error)
+            return
+        if not established:
+            outgoing = tls.outgoing()
+            if outgoing and self._transport is not None:
+                self._transport.write(outgoing)
+            if tls.established and not self._ready.done():
+                self._ready.set_result(None)
+        if data:
+            self._read(data)
+        if tls.closed and self._transport is not None:
+            self._transport.close()
+
+    def _tls_failed(self, tls: TlsClient, error: TlsError) -> None:
+        if self._transport is not None:
+            self._transport.write(tls.outgoing())  # the alert
+            self._transport.close()
+        if not self._ready.done():
+            self._ready.set_exception(HandshakeError(error.reason, tls.verdict))
+        self._fail(ResponseError("hangup", error.reason))
+
+    # -- one exchange
+
+    def begin(self, method: bytes, on_informational: Callable[[ResponseHead], None] | None) -> None:
+        """A new exchange: what comes from the server from here on answers ``method``."""
+        self._method = method
+        self._on_informational = on_informational
+        self._informational = 0
+        self._reader = None
+        self._sink = None
+        self._pending = b""
+        self.reusable = False
+        self._active = True
+        self._head = self._loop.create_future()
+        self._finished = None
+        self._last = self._loop.time()
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._timeout, self._check_silence)
+
+    def send(self, data: bytes) -> None:
+        """Send plaintext."""
+        if self._transport is None or self.closed:
+            return
+        self._last = self._loop.time()
+        self._transport.write(data if self.tls is None else self.tls.send(data))
+
+    async def response(self) -> ResponseHead:
+        """The final response's head. Raises ``ResponseError``."""
+        assert self._head is not None  # noqa: S101 - begin() came first
+        return await self._head
+
+    async def relay(self, sink: Callable[[bytes], None]) -> Fields:
+        """Hand the body's bytes to ``sink`` until it is whole, give its trailers. Raises ``ResponseError``."""
+        reader = self._reader
+        assert reader is not None  # noqa: S101 - response() came first
+        self._sink = sink
+        pending, self._pending = self._pending, b""
+        if not reader.done:
+            self._finished = self._loop.create_future()
+            if pending:
+                self._feed(pending)
+            if self.closed and not self._finished.done():
+                self._body_ended(None)
+            await self._finished
+        self._end_exchange()
+        return reader.trailers
+
+    def _read(self, data: bytes) -> None:
+        self._last = self._loop.time()
+        if self._sink is not None:
+            self._feed(data)
+        elif self._reader is not None:
+            self._pending += data
+            if len(self._pending) > _MAX_HEAD:
+                self.pause_reading()
+        elif self._active:
+            self._read_head(data)
+        else:
+            self.abort()  # it speaks unasked: never reused
+
+    def _read_head(self, data: bytes) -> None:
+        buffer = self._buffer + data if self._buffer else data
+        self._buffer = b""
+        while self._reader is None:
+            end = buffer.find(b"\r\n\r\n") + 4
+            if end < 4 or end > _MAX_HEAD:
+                if len(buffer) > _MAX_HEAD or not b"HTTP/1.".startswith(buffer[:7]):
+                    self._fail(ResponseError("bad-response", "no HTTP/1.1 response head"))
+                    self.abort()
+                else:
+                    self._buffer = buffer
+                return
+            head, buffer = buffer[:end], buffer[end:]
+            try:
+                self._take_head(parse_response(head))
+            except Malformed as error:
+                self._fail(ResponseError("bad-response", error.reason))
+                self.abort()
+                return
+        self._pending = buffer
+
+    def _take_head(self, head: ResponseHead) -> None:
+        if head.status < 200:
+            self._informational += 1
+            if head.status == 101:
+                raise Malformed("101 Switching Protocols that nobody asked for")
+            if self._informational > _MAX_INFORMATIONAL:
+                raise Malformed("too many 1xx responses")
+            if self._on_informational is not None:
+                self._on_informational(head)
+            return
+        self.framing = response_framing(head, self._method)
+        self._reader = body_reader(self.framing)
+        until_close = self.framing.length is None and not self.framing.chunked
+        self.reusable = keeps_alive(head.minor, head.fields) and not until_close
+        if self._head is not None and not self._head.done():
+            self._head.set_result(head)
+
+    def _feed(self, data: bytes) -> None:
+        reader, sink = self._reader, self._sink
+        if reader is None or sink is None or reader.done:
+            self.reusable = False  # more than was announced
+            return
+        try:
+            body = reader.feed(data)
+        except Malformed as error:
+            self._fail(ResponseError("bad-response", error.reason))
+            self.abort()
+            return
+        if body:
+            sink(body)
+        if reader.done:
+            if reader.rest:
+                self.reusable = False
+            if self._finished is not None and not self._finished.done():
+                self._finished.set_result(None)
+
+    def _end_exchange(self) -> None:
+        if self._reader is not None and (self._reader.rest or self._pending):
+            self.reusable = False
+        self._active = False
+        self._sink = None
+        self._reader = None
+        self._buffer = b""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _check_silence(self) -> None:
+        """The response timeout: rearmed only when it fires, so that reads cost a time stamp and no timer."""
+        self._timer = None
+        if not self._active:
+            return
+        left = self._last + self._timeout - self._loop.time()
+        if self.reading_paused:
+            left = self._timeout  # it is the client that is slow
+        if left > 0.001:
+            self._timer = self._loop.call_later(left, self._check_silence)
+            return
+        self._fail(ResponseError("response-timeout", "no response in time"))
+        self.abort()
+
+    def _fail(self, error: ResponseError) -> None:
+        for future in (self._head, self._finished):
+            if future is not None and not future.done():
+                future.set_exception(error)
+                future.exception()  # told; whoever waits hears it too
+
+    # -- flow and ends
+
+    def pause_reading(self) -> None:
+        """Take nothing more from the server for now."""
+        if not self.reading_paused and self._transport is not None and not self.closed:
+            self.reading_paused = True
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on taking."""
+        if self.reading_paused and self._transport is not None and not self.closed:
+            self.reading_paused = False
+            self._last = self._loop.time()
+            self._transport.resume_reading()
+
+    def pause_writing(self) -> None:
+        """The transport's buffer is full."""
+        self.paused = True
+        if self.on_writable is not None:
+            self.on_writable(False)
+
+    def resume_writing(self) -> None:
+        """The transport's buffer has room again."""
+        self.paused = False
+        self._last = self._loop.time()
+        if self.on_writable is not None:
+            self.on_writable(True)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone: whoever waits for something learns it."""
+        self.closed = True
+        if not self._ready.done():
+            self._ready.set_exception(ConnectError(exc if isinstance(exc, OSError) else None))
+            self._ready.exception()
+        if self._active:
+            self._body_ended(exc)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.on_idle_close is not None:
+            self.on_idle_close(self)
+
+    def _body_ended(self, exc: Exception | None) -> None:
+        """A body that ends with the connection is whole only after a clean end (RFC 9112 section 9.8)."""
+        clean = exc is None and (self.tls is None or self.tls.closed)
+        if clean and self._reader is not None and self._reader.feed_eof():
+            if self._finished is not None and not self._finished.done():
+                self._finished.set_result(None)
+            return
+        unread = self._reader is None and not self._buffer and not self._informational
+        self._fail(ResponseError("hangup", "the server closed the connection", unread=unread))
+
+    def close(self) -> None:
+        """End it in good order: close_notify, then FIN."""
+        if self._transport is not None and not self.closed:
+            if self.tls is not None and self.tls.established:
+                self._transport.write(self.tls.close())
+            self._transport.close()
+
+    def abort(self) -> None:
+        """End it at once."""
+        if self._transport is not None and not self.closed:
+            self._transport.abort()
