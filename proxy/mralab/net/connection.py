@@ -1,8 +1,8 @@
 """One connection to a server: TCP, its TLS, and HTTP/1.1 on it, one exchange at a time.
 
-It is usable only after ``Upstream.connect`` has returned it, which is after the server was verified. Every way it can fail is one of the ``ServerError`` classes, each with the
-answer that a client gets for it and whether the request may be tried again (Traffic Server 8.1.11,
-HttpTransact.cc:3487-3591 and is_request_retryable).
+It is usable only after ``Upstream.connect`` has returned it, which is after the server was verified. Every way it can
+fail is one of the ``ServerError`` classes, each with the answer that a client gets for it and whether the request may
+be tried again (Traffic Server 8.1.11, HttpTransact.cc:3487-3591 and is_request_retryable).
 """
 
 from __future__ import annotations
