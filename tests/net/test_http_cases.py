@@ -113,6 +113,18 @@ CASES = {
         "GET /a HTTP/1.1\r\nHost: H\r\nX-Forwarded-For: 1.2.3.4, 127.0.0.1\r\n"
         "Via: 1.0 other, http/1.1 vcs[ID] (ATS)\r\nClient-IP: 9.9.9.9\r\n\r\n",
     ),
+    "TRACE counts its hops": Case(
+        "TRACE T/a HTTP/1.1\r\nHost: h\r\nMax-Forwards: 5\r\n\r\n",
+        "HTTP/1.1 200 ",
+        _get("TRACE /a HTTP/1.1", "Max-Forwards: 4\r\n"),
+    ),
+    "TRACE that ends here": Case("TRACE T/a HTTP/1.1\r\nHost: h\r\nMax-Forwards: 0\r\n\r\n", "HTTP/1.1 200 OK"),
+    "OPTIONS that ends here": Case("OPTIONS T/a HTTP/1.1\r\nHost: h\r\nMax-Forwards: 0\r\n\r\n", "HTTP/1.1 200 OK"),
+    "GET counts no hops": Case(
+        "GET T/a HTTP/1.1\r\nHost: h\r\nMax-Forwards: 0\r\n\r\n",
+        "HTTP/1.1 200 ",
+        _get("GET /a HTTP/1.1", "Max-Forwards: 0\r\n"),
+    ),
     "fragment": Case("GET T/a#frag HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 200 ", _get("GET /a HTTP/1.1")),
     "empty query": Case("GET T/? HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 200 ", _get("GET / HTTP/1.1")),
     "odd escapes stay": Case(
@@ -216,3 +228,19 @@ async def test_a_response_passes_as_it_does_through_traffic_server(
     ]
     assert fields == expected
     assert rest == body
+
+
+async def test_trace_gives_back_what_came_but_no_credentials(
+    serving: Callable[..., Server], proxying: Callable[..., Any]
+) -> None:
+    server = serving(None)
+    it: Lines = await proxying(server)
+    headers = "Max-Forwards: 0\r\nX-A: 1\r\nAuthorization: Basic c2VjcmV0\r\nCookie: secret\r\n"
+    answer = await it.get(server.port, scheme="http", method="TRACE", headers=headers)
+    assert b"\r\nContent-Type: message/http\r\n" in answer
+    assert b"\r\nX-A: 1\r\n" in answer.partition(b"\r\n\r\n")[2]
+    assert b"secret" not in answer
+    assert b"c2VjcmV0" not in answer
+    options = await it.get(server.port, scheme="http", method="OPTIONS", headers="Max-Forwards: 0\r\n")
+    assert b"\r\nAllow: CONNECT, DELETE, GET, HEAD, OPTIONS, POST, PURGE, PUT, PUSH, TRACE\r\n" in options
+    assert server.connections == 0

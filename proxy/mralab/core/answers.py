@@ -10,6 +10,8 @@ from email.utils import formatdate
 from html import escape
 from typing import Final, NamedTuple
 
+from .framing import RequestHead
+
 SERVER: Final = "ATS/8.1.11"
 
 
@@ -94,6 +96,32 @@ def connection_error(error: OSError | None) -> Answer:
     if error is None or not error.errno or isinstance(error, ConnectionRefusedError):
         return answer
     return answer._replace(reason=error.strerror or answer.reason)
+
+
+_METHODS: Final = "CONNECT, DELETE, GET, HEAD, OPTIONS, POST, PURGE, PUT, PUSH, TRACE"
+# What a TRACE does not give back (RFC 9110 section 9.3.8).
+_NOT_TRACED: Final = frozenset((b"authorization", b"cookie", b"proxy-authorization"))
+
+
+def render_last_hop(head: RequestHead, *, now: float, keep_alive: bool) -> tuple[bytes, str]:
+    """The answer to a TRACE or OPTIONS whose Max-Forwards ends here, and its status line.
+
+    TRACE gets its own head back, OPTIONS the methods (HttpTransact.cc, HandleRequest and build_response).
+    """
+    start_line = f"HTTP/1.{head.minor} 200 OK"
+    lines = [start_line, f"Date: {formatdate(now, usegmt=True)}"]
+    if head.minor:
+        lines.append(f"Connection: {'keep-alive' if keep_alive else 'close'}")
+    lines.append(f"Server: {SERVER}")
+    body = b""
+    if head.method == b"TRACE":
+        fields = b"".join(b"%b: %b\r\n" % field for field in head.fields if field[0].lower() not in _NOT_TRACED)
+        body = b"TRACE %b HTTP/1.%d\r\n%b\r\n" % (head.target, head.minor, fields)
+        lines.append("Content-Type: message/http")
+    else:
+        lines.append(f"Allow: {_METHODS}")
+    lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body, start_line
 
 
 def page(answer: Answer) -> bytes:

@@ -11,7 +11,7 @@ from email.utils import formatdate, parsedate_to_datetime
 from typing import Final, NamedTuple
 
 from .answers import SERVER
-from .framing import CHUNKED, Fields, Framing, RequestHead, ResponseHead, list_items
+from .framing import CHUNKED, Fields, Framing, RequestHead, ResponseHead, list_items, values
 
 HOP_BY_HOP: Final = frozenset(
     (
@@ -70,6 +70,17 @@ def wants_continue(head: RequestHead) -> bool:
     return head.minor == 1 and b"100-continue" in list_items(head.fields, b"expect")
 
 
+def max_forwards(head: RequestHead) -> int | None:
+    """How many more hops a TRACE or OPTIONS may take (RFC 9110 section 7.6.2), None where it does not say.
+
+    Other methods do not count hops (observed).
+    """
+    if head.method not in (b"TRACE", b"OPTIONS"):
+        return None
+    said = values(head.fields, b"max-forwards")
+    return int(said[0]) if said and said[0].isdigit() and len(said[0]) < 10 else None
+
+
 def loops(head: RequestHead, hop: Hop) -> bool:
     """Whether the request has passed this proxy before: its id stands in Via."""
     return any(name.lower() == b"via" and hop.uuid in _VIA_PEER.findall(value) for name, value in head.fields)
@@ -110,6 +121,7 @@ def request_head(
     Client-ip, X-Forwarded-For, Connection, Via and Transfer-Encoding, in this order.
     """
     dropped = _named_in_connection(head.fields)
+    hops = max_forwards(head)
     forwarded = [value for name, value in head.fields if name.lower() == b"x-forwarded-for"]
     via = [value for name, value in head.fields if name.lower() == b"via"]
     ours: dict[bytes, tuple[bytes, bytes]] = {
@@ -142,6 +154,8 @@ def request_head(
             value = _accept_encoding(value)  # noqa: PLW2901
             if not value:
                 continue
+        elif key == b"max-forwards" and hops:
+            value = b"%d" % (hops - 1)  # noqa: PLW2901 - one hop fewer
         else:
             ours.pop(key, None)  # the client's own TrackingID, Client-ip
         fields.append((name, value))

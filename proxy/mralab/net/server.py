@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from ..core.answers import ANSWERS, Answer, render
+from ..core.answers import ANSWERS, Answer, render, render_last_hop
 from ..core.events import RequestRejected, ResponseSent
 from ..core.framing import (
     Body,
@@ -261,10 +261,21 @@ class ClientConnection(asyncio.Protocol):
         keep = not answer.close and self.keeps_alive()
         head_only = head is not None and head.method == b"HEAD"
         data, start_line = render(answer, now=now, head_only=head_only, minor=self.minor, keep_alive=keep)
+        self._say(data, start_line, now, txn)
+        return keep
+
+    def answer_last_hop(self, head: RequestHead, txn: int) -> bool:
+        """Answer a TRACE or OPTIONS that goes no further. Whether the connection goes on."""
+        now = time.time()
+        keep = self.keeps_alive()
+        data, start_line = render_last_hop(head, now=now, keep_alive=keep)
+        self._say(data, start_line, now, txn)
+        return keep
+
+    def _say(self, data: bytes, start_line: str, now: float, txn: int) -> None:
         self.responded = True
         self.write(data)
         self.services.tell(ResponseSent(now, txn, self.ip, self.port, start_line))
-        return keep
 
     def truncate(self) -> None:
         """End the connection so that nobody takes what was sent for a whole response: with a reset."""

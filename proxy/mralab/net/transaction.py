@@ -42,6 +42,7 @@ from ..core.message import (
     client_framing,
     informational_head,
     loops,
+    max_forwards,
     request_head,
     response_head,
     trailer_fields,
@@ -120,6 +121,8 @@ async def run(client: ClientConnection, head: RequestHead, framing: Framing) -> 
         )
     )
 
+    if max_forwards(head) == 0:
+        return client.answer_last_hop(head, txn)
     try:
         place = await resolve(policy.hosts, target.host, target.port, policy.connect_timeout)
     except UnknownHostError:
