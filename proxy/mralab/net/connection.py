@@ -174,7 +174,7 @@ class ServerConnection(asyncio.Protocol):
 
     def _tls_failed(self, tls: TlsClient, error: TlsError) -> None:
         if self._transport is not None:
-            self._transport.write(tls.outgoing())  # the alert
+            self._transport.write(tls.alert())
             self._transport.close()
         if not self._ready.done():
             self._ready.set_exception(HandshakeError(error.reason, tls.verdict))

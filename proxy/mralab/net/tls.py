@@ -46,6 +46,8 @@ _RECORD: Final = 16384 + 256
 _BUILDING: Final = frozenset(
     (2, 18, 19, 20, 21, 22, 24, 25, 26, 32, 34, 37, 40, 41, 79, 85, 86, 89, 90, 91, 92, 93, 94)
 )
+_WEAK: Final = frozenset((66, 67, 68))
+_INTERNAL_ERROR: Final = b"\x00\x02\x02\x50"  # an alert record's length, level fatal, description 80
 
 
 class TlsError(Exception):
@@ -216,6 +218,18 @@ class TlsClient:
                 pieces.append(self._connection.bio_read(1 << 18))
             except SSL.WantReadError:
                 return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def alert(self) -> bytes:
+        """The bytes of the fatal alert after a ``TlsError``.
+
+        A key or digest too weak is our own finding, which OpenSSL knows nothing of and calls an internal error (80);
+        1.1.1 calls it a bad certificate (42). In TLS 1.3 the alert is encrypted and stays what it is.
+        """
+        data = self.outgoing()
+        last = self.verdict.faults[-1] if self.verdict.faults else None
+        if last is not None and last.number in _WEAK and data.endswith(_INTERNAL_ERROR):
+            return data[:-1] + b"\x2a"
+        return data
 
     def _handshake(self) -> None:
         try:
