@@ -1,0 +1,286 @@
+"""What is compared: certificate chains and the name that is asked for.
+
+``named()`` are those with a story, ``generated()`` pairs of a pattern and a name that a seeded generator draws, most
+of them near misses of each other. ``DEVIATIONS`` are the named cases in which we follow 8.1.11 and not 9.2.9.
+"""
+
+from __future__ import annotations
+
+import random
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID as Purpose
+
+from .pki import Minted, mint, purposes, rsa_key, unknown_extension, usage
+
+GENERATED: Final = 120
+SEED: Final = 20240815
+
+DEVIATIONS: Final = {
+    "wildcard-underscore": "9.x lets a wildcard stand for '_', 8.1.11 does not (X509HostnameValidator.cc)",
+    "partial-wildcard-underscore": "9.x lets a wildcard stand for '_', 8.1.11 does not (X509HostnameValidator.cc)",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A server that presents ``chain`` and is asked for as ``host`` (an address: it listens there)."""
+
+    name: str
+    host: str
+    chain: tuple[Minted, ...]
+    tls: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3
+
+    @property
+    def about(self) -> str:
+        leaf = self.chain[0].certificate
+        try:
+            sans = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except x509.ExtensionNotFound:
+            return f"{self.name}: host {self.host}, subject {leaf.subject.rfc4514_string()}, no SAN"
+        entries = ", ".join(str(entry.value) for entry in sans)
+        return f"{self.name}: host {self.host}, subject {leaf.subject.rfc4514_string()}, SAN {entries}"
+
+
+def build() -> tuple[list[Case], list[Minted]]:
+    """All cases, and the certificates of the trust store."""
+    root = mint("Root A", ca=True)
+    cases, trust = named(root)
+    return cases + generated(root), [root, *trust]
+
+
+def named(root: Minted) -> tuple[list[Case], list[Minted]]:
+    cases: list[Case] = []
+    trust: list[Minted] = []
+
+    def add(name: str, leaf: Minted, *more: Minted, host: str = "", tls: ssl.TLSVersion | None = None) -> None:
+        cases.append(Case(name, host or f"{name}.ats.test", (leaf, *more), tls or ssl.TLSVersion.TLSv1_3))
+
+    _names(root, add)
+    _chains(root, add, trust)
+    return cases, trust
+
+
+class _Add(Protocol):
+    def __call__(
+        self, name: str, leaf: Minted, *more: Minted, host: str = "", tls: ssl.TLSVersion | None = None
+    ) -> None: ...
+
+
+def _names(root: Minted, add: _Add) -> None:
+    def san(name: str, host: str, *patterns: str, cns: Sequence[str] = ("x",), ips: Sequence[str] = ()) -> None:
+        add(name, mint(*cns, issuer=root, dns=patterns, ips=ips), host=host)
+
+    def cn(name: str, host: str, *cns: str) -> None:
+        add(name, mint(*cns, issuer=root), host=host)
+
+    san("san-match", "san-match.ats.test", "san-match.ats.test")
+    san("san-second", "san-second.ats.test", "other.ats.test", "san-second.ats.test")
+    san("san-mismatch", "san-mismatch.ats.test", "other.ats.test")
+    san("san-mismatch-cn-match", "smcm.ats.test", "other.ats.test", cns=("smcm.ats.test",))
+    san("san-upper-case", "upper.ats.test", "UPPER.ATS.Test")
+    san("san-trailing-dot", "dot.ats.test", "dot.ats.test.")
+    san("san-no-subject", "nosubject.ats.test", "nosubject.ats.test", cns=())
+    cn("cn-match", "cn-match.ats.test", "cn-match.ats.test")
+    cn("cn-upper-case", "cn-upper.ats.test", "CN-UPPER.ATS.TEST")
+    cn("cn-wildcard", "some.cnwild.test", "*.cnwild.test")
+    cn("cn-first-of-two", "cn1.ats.test", "cn1.ats.test", "zzz.ats.test")
+    cn("cn-second-of-two", "cn2.ats.test", "zzz.ats.test", "cn2.ats.test")
+    cn("cn-not-ascii", "xn--bcher-kva.ats.test", "b\u00fccher.ats.test")
+    san("name-underscore-literal", "a_b.under.test", "a_b.under.test")
+    san("wildcard-underscore", "a_b.wunder.test", "*.wunder.test")
+    san("partial-wildcard-underscore", "fo_o.punder.test", "f*.punder.test")
+    san("wildcard-one-label", "one.wild.test", "*.wild.test")
+    san("wildcard-two-labels", "one.two.wild.test", "*.wild.test")
+    san("wildcard-bare-domain", "wild.test", "*.wild.test")
+    san("wildcard-top-level", "wildtop.test", "*.test")
+    san("wildcard-front", "foo.part.test", "*oo.part.test")
+    san("wildcard-back", "foo.part.test", "fo*.part.test")
+    san("wildcard-back-empty", "foo.part.test", "foo*.part.test")
+    san("wildcard-middle", "foo.part.test", "f*o.part.test")
+    san("wildcard-two-stars", "foo.part.test", "*o*.part.test")
+    san("wildcard-second-label", "foo.part.test", "foo.*.test")
+    san("wildcard-twice", "foo.part.test", "*.*.test")
+    san("wildcard-idna", "xn--bcher-kva.idn.test", "*.idn.test")
+    san("wildcard-idna-partial", "xn--bcher-kva.idn.test", "xn--*.idn.test")
+    san("wildcard-short-subject", "a.b.c", "*.b.c")
+    san("wildcard-short-pattern", "abc.b.c", "*.b.c")
+    san("wildcard-trailing-dot", "foo.part.test", "*.part.test.")
+    san("name-trailing-dot", "asked.dot.test.", "asked.dot.test.")
+    san("name-trailing-dot-not-in-san", "asked2.dot.test.", "asked2.dot.test")
+    san("name-one-label", "onlyone", "onlyone")
+    san("ip-as-ipaddress", "127.0.9.1", ips=("127.0.9.1",))
+    san("ip-as-dns", "127.0.9.2", "127.0.9.2")
+    cn("ip-as-cn", "127.0.9.3", "127.0.9.3")
+    san("ip-not-named", "127.0.9.4", "foo.ats.test")
+    san("ip-wildcard", "127.0.9.5", "*.0.9.5")
+    san("ip-as-ipaddress-and-dns", "127.0.9.6", "127.0.9.6", ips=("127.0.9.6",))
+    add("name-mismatch-tls12", mint("x", issuer=root, dns=["no.test"], key=rsa_key(2048)), tls=ssl.TLSVersion.TLSv1_2)
+
+
+def _chains(root: Minted, add: _Add, trust: list[Minted]) -> None:
+    def leaf(name: str, issuer: Minted | None = root, **options: object) -> Minted:
+        return mint("x", issuer=issuer, dns=[f"{name}.ats.test"], **options)  # type: ignore[arg-type]
+
+    def simple(name: str, issuer: Minted | None, *more: Minted, **options: object) -> Minted:
+        made = leaf(name, issuer, **options)
+        add(name, made, *more)
+        return made
+
+    unknown = mint("Unknown Root", ca=True)
+    sub = mint("Sub", issuer=root, ca=True)
+    simple("self-signed", None)
+    trust.append(simple("self-signed-in-store", None))
+    trust.append(simple("leaf-in-store", root))
+    trust.append(simple("leaf-in-store-its-ca-not", unknown))
+    simple("unknown-ca-sent", unknown, unknown)
+    simple("unknown-ca-not-sent", unknown)
+    add("unknown-ca-tls12", leaf("unknown-ca-tls12", unknown, key=rsa_key(2048)), tls=ssl.TLSVersion.TLSv1_2)
+    add("unknown-and-mismatch", mint("x", issuer=unknown, dns=["no.test"]))
+    simple("intermediate-sent", sub, sub)
+    simple("intermediate-and-root-sent", sub, sub, root)
+    simple("intermediate-missing", sub)
+    stored = mint("Sub in the store", issuer=root, ca=True)
+    trust.append(stored)
+    simple("intermediate-in-store", stored)
+    orphan = mint("Sub of an unknown root, in the store", issuer=unknown, ca=True)
+    trust.append(orphan)
+    simple("partial-chain", orphan)
+    simple("partial-chain-root-sent", orphan, orphan, unknown)
+    simple("intermediates-out-of-order", mint("Low", issuer=sub, ca=True), sub)
+    simple("superfluous-certificate", root, unknown)
+    simple("expired", root, days=(-10, -2))
+    simple("not-yet-valid", root, days=(2, 10))
+    add("expired-and-mismatch", mint("x", issuer=root, dns=["no.test"], days=(-10, -2)))
+    simple("expired-and-unknown", unknown, days=(-10, -2))
+    simple("expired-self-signed", None, days=(-10, -2))
+    old = mint("Old Sub", issuer=root, ca=True, days=(-10, -2))
+    early = mint("Early Sub", issuer=root, ca=True, days=(2, 10))
+    simple("intermediate-expired", old, old)
+    simple("intermediate-not-yet-valid", early, early)
+    simple("intermediate-and-leaf-expired", old, old, days=(-9, -3))
+    old_root, early_root = mint("Old Root", ca=True, days=(-10, -2)), mint("Early Root", ca=True, days=(2, 10))
+    trust += [old_root, early_root]
+    simple("root-expired", old_root)
+    simple("root-not-yet-valid", early_root)
+    simple("eku-server", root, extensions=[purposes(Purpose.SERVER_AUTH)])
+    simple("eku-client", root, extensions=[purposes(Purpose.CLIENT_AUTH)])
+    simple("eku-both", root, extensions=[purposes(Purpose.CLIENT_AUTH, Purpose.SERVER_AUTH)])
+    simple("eku-any", root, extensions=[purposes(Purpose.ANY_EXTENDED_KEY_USAGE)])
+    clients = mint("Clients only", issuer=root, ca=True, extensions=[purposes(Purpose.CLIENT_AUTH)])
+    simple("eku-of-ca-client", clients, clients)
+    add("eku-client-and-mismatch", mint("x", issuer=root, extensions=[purposes(Purpose.CLIENT_AUTH)]))
+    simple("usage-signature", root, extensions=[usage("digital_signature")])
+    simple("usage-agreement", root, extensions=[usage("key_agreement")])
+    simple("usage-crl-only", root, extensions=[usage("crl_sign")])
+    silent = mint("May not sign", issuer=root, ca=True, extensions=[usage("digital_signature")])
+    simple("ca-may-not-sign", silent, silent)
+    plain = mint("Not a CA", issuer=root)
+    simple("issuer-no-ca", plain, plain)
+    bare = mint("No constraints", issuer=root, ca=None)
+    simple("issuer-without-constraints", bare, bare)
+    simple("leaf-is-a-ca", root, ca=True)
+    simple("leaf-without-constraints", root, ca=None)
+    short = mint("Short", issuer=root, ca=True, path_length=0)
+    below = mint("Below Short", issuer=short, ca=True)
+    simple("path-length-kept", short, short)
+    simple("path-length-exceeded", below, below, short)
+    for count in (6, 7, 8, 9):
+        chain: list[Minted] = []
+        for number in range(count):
+            chain.insert(0, mint(f"Step {count}.{number}", issuer=chain[0] if chain else root, ca=True))
+        simple(f"intermediates-{count}", chain[0], *chain)
+    twins = [mint("Twin", ca=True), mint("Twin", ca=True)]
+    bare_twins = [mint("Bare Twin", ca=True, identifiers=False) for _ in range(2)]
+    trust += twins + bare_twins
+    for number in (0, 1):
+        simple(f"same-named-ca-{number}", twins[number])
+        simple(f"same-named-ca-no-identifiers-{number}", bare_twins[number], identifiers=False)
+    simple("same-named-ca-unknown", mint("Twin", ca=True))
+    simple("same-named-ca-unknown-no-identifiers", mint("Bare Twin", ca=True, identifiers=False), identifiers=False)
+    simple("forged-root", mint("Root A", ca=True, identifiers=False), identifiers=False)
+    simple("unknown-extension-critical", root, extensions=[unknown_extension(True)])
+    simple("unknown-extension", root, extensions=[unknown_extension(False)])
+    odd = mint("Odd Sub", issuer=root, ca=True, extensions=[unknown_extension(True)])
+    simple("ca-unknown-extension-critical", odd, odd)
+
+    def constrained(permitted: str | None, excluded: str | None) -> Minted:
+        constraints = x509.NameConstraints(
+            [x509.DNSName(permitted)] if permitted else None, [x509.DNSName(excluded)] if excluded else None
+        )
+        return mint(f"Only {permitted} not {excluded}", issuer=root, ca=True, extensions=[(constraints, True)])
+
+    ours, theirs, without = constrained("ats.test", None), constrained("no.test", None), constrained(None, "ats.test")
+    simple("name-permitted", ours, ours)
+    simple("name-not-permitted", theirs, theirs)
+    simple("name-excluded", without, without)
+    add("cn-not-permitted", mint("cn-not-permitted.ats.test", issuer=theirs), theirs)
+    add(
+        "ip-san-under-constraints",
+        mint("x", issuer=ours, dns=["ip-san-under-constraints.ats.test"], ips=["10.0.0.1"]),
+        ours,
+    )
+    simple("rsa-2048", root, key=rsa_key(2048))
+    simple("rsa-1024", root, key=rsa_key(1024))
+    simple("ec-384", root, key=ec.generate_private_key(ec.SECP384R1()))
+    simple("sha512-leaf", root, digest=hashes.SHA512())
+
+
+def generated(root: Minted) -> list[Case]:
+    """Pairs of a name and a pattern made from it by a few random edits, in the SAN or in the CN."""
+    choose = random.Random(SEED)
+    cases: list[Case] = []
+    for number in range(GENERATED):
+        host = _host(choose)
+        patterns = [_pattern(choose, host) for _ in range(choose.choice((1, 1, 2)))]
+        if choose.random() < 0.7:
+            leaf = mint(*choose.choice(((), ("x",), (_pattern(choose, host)[:64],))), issuer=root, dns=patterns)
+        else:
+            leaf = mint(*(pattern[:64] for pattern in patterns), issuer=root)
+        cases.append(Case(f"generated-{number}", host, (leaf,)))
+    return cases
+
+
+def _host(choose: random.Random) -> str:
+    labels = [_label(choose) for _ in range(choose.choice((1, 2, 2, 3, 3, 4)))]
+    labels[-1] = choose.choice(("c", "uk", "lab", "test"))
+    if choose.random() < 0.1:
+        labels[0] = "xn--" + labels[0] + "-kva"
+    return ".".join(labels)
+
+
+def _label(choose: random.Random) -> str:
+    middle = "".join(choose.choices("ab1-", k=choose.randrange(3)))
+    return choose.choice("abc") + middle + choose.choice(("", "a", "9"))[: 1 if not middle else 9] + "z" * bool(middle)
+
+
+def _pattern(choose: random.Random, host: str) -> str:
+    labels = host.split(".")
+    for _ in range(choose.choice((0, 1, 1, 1, 2))):
+        at = choose.choice((0, 0, 0, choose.randrange(len(labels))))
+        label = labels[at]
+        cut = choose.randrange(len(label) + 1)
+        match choose.randrange(9):
+            case 0 | 1:
+                labels[at] = "*"
+            case 2:
+                labels[at] = "*" + label[cut:]
+            case 3:
+                labels[at] = label[:cut] + "*"
+            case 4:
+                labels[at] = label[:cut] + "*" + label[cut + choose.randrange(2) :]
+            case 5:
+                labels[at] = label.upper()
+            case 6:
+                labels.insert(0, choose.choice(("*", "a")))
+            case 7:
+                labels = labels[1:] or labels
+            case 8:
+                labels.append(choose.choice(("", "*", "b")))
+    return ".".join(labels) or "x"
