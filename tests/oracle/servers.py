@@ -239,5 +239,5 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], output: Path) -> None
                     return
         except OSError:
             pass
-        time.sleep(0.1)
+        time.sleep(0.1)  # another program starts: there is nothing to wait on but the answer itself
     raise AssertionError(f"traffic_server does not listen: {output.read_text('utf-8', 'replace')[-3000:]}")

@@ -222,7 +222,7 @@ class Proxy:
         services = Services(loop, self._policy, tell, self._thread)
         try:
             self._server = await self._listen(services, sock)
-        except BaseException:
+        except BaseException:  # a start that fails or is cancelled leaves no open log behind
             await sink.close()
             raise
         self._sink, self._services = sink, services

@@ -90,7 +90,7 @@ class TlsContext:
             if version not in offered:
                 options |= option
         context.set_options(options)
-        # Level 0, and _weakness below: together they judge keys and digests as 1.1.1's level 1 does, which no later
+        # Level 0, and _weaknesses below: together they judge keys and digests as 1.1.1's level 1 does, which no later
         # OpenSSL has (3 refuses SHA-1 at level 1).
         context.set_cipher_list(f"{settings.ciphers}:@SECLEVEL=0".encode())
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)

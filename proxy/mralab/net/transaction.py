@@ -72,6 +72,9 @@ class Transaction(NamedTuple):
     tracking_id: str
     asked: RequestTarget
     place: Place
+    wire: bytes
+    """The head as the server gets it, the same at each attempt."""
+    fields: Fields
 
 
 async def run(client: ClientConnection, head: RequestHead, framing: Framing) -> bool:
@@ -127,7 +130,18 @@ async def run(client: ClientConnection, head: RequestHead, framing: Framing) -> 
         place = await resolve(policy.hosts, target.host, target.port, policy.connect_timeout)
     except UnknownHostError:
         return client.answer(ANSWERS["no-name"], head, txn)
-    return await _attempts(Transaction(client, policy, head, framing, txn, tracking_id, asked, place))
+    wire, fields = request_head(
+        head,
+        path=asked.path.encode("ascii"),
+        host=target.authority.encode("ascii"),
+        client_ip=client.ip.encode("ascii"),
+        tracking_id=tracking_id.encode("latin-1"),
+        hop=services.hop,
+        framing=framing,
+        keep_alive=policy.keep_alive,
+    )
+    it = Transaction(client, policy, head, framing, txn, tracking_id, asked, place, wire, fields)
+    return await _attempts(it)
 
 
 async def _attempts(it: Transaction) -> bool:
@@ -150,7 +164,7 @@ async def _attempts(it: Transaction) -> bool:
                 failure = error
                 if connection.reused and error.unread and _may_repeat(it):
                     attempts += 1  # a kept connection that the server had closed meanwhile is no attempt
-            except BaseException:
+            except BaseException:  # cancelled, above all: a client that is gone takes its server's connection along
                 connection.abort()
                 raise
         if attempts <= 0 or (failure.sent and not _may_repeat(it)):
@@ -166,11 +180,9 @@ async def _connect(it: Transaction) -> ServerConnection:
     """A verified connection: a kept one, or a new one. Tells what verification found. Raises ``ServerError``."""
     policy, target, place = it.policy, it.asked.target, it.place
     services = it.client.services
-    head, fields = _head_for(it)
-    line = head[: head.index(b"\r\n")].decode("latin-1")
-    services.tell(
-        RequestSent(time.time(), it.txn, it.tracking_id, place.ip, target.port, line, _logged(policy, fields))
-    )
+    line = f"{it.head.method.decode('ascii')} {it.asked.path} HTTP/1.1"
+    headers = _logged(policy, it.fields)
+    services.tell(RequestSent(time.time(), it.txn, it.tracking_id, place.ip, target.port, line, headers))
     if policy.keep_alive and (kept := services.upstream.take(_key(it))) is not None:
         return kept
     tls = policy.tls.connect(target.host) if target.scheme == "https" else None
@@ -205,19 +217,6 @@ def _key(it: Transaction) -> tuple[object, ...]:
     return (it.policy.generation, target.scheme, target.host, place.dial, place.port)
 
 
-def _head_for(it: Transaction) -> tuple[bytes, Fields]:
-    return request_head(
-        it.head,
-        path=it.asked.path.encode("ascii"),
-        host=it.asked.target.authority.encode("ascii"),
-        client_ip=it.client.ip.encode("ascii"),
-        tracking_id=it.tracking_id.encode("latin-1"),
-        hop=it.client.services.hop,
-        framing=it.framing,
-        keep_alive=it.policy.keep_alive,
-    )
-
-
 async def _exchange(it: Transaction, connection: ServerConnection) -> bool:
     """Send the request, relay the response. Raises ``ResponseError``."""
     client, policy, head = it.client, it.policy, it.head
@@ -228,14 +227,15 @@ async def _exchange(it: Transaction, connection: ServerConnection) -> bool:
             client.write(informational_head(early, time.time()))
 
     connection.begin(head.method, informational)
-    connection.send(_head_for(it)[0])
+    connection.send(it.wire)
     _send_body(it, connection)
     response = await connection.response()
 
     now = time.time()
-    start_line = f"HTTP/1.{response.minor} {response.status} {response.reason.decode('latin-1')}"
-    port = it.asked.target.port
-    tell(ResponseReceived(now, it.txn, it.place.ip, port, start_line, _logged(policy, response.fields)))
+    status = f"{response.status} {response.reason.decode('latin-1')}"
+    received = f"HTTP/1.{response.minor} {status}"
+    headers = _logged(policy, response.fields)
+    tell(ResponseReceived(now, it.txn, it.place.ip, it.asked.target.port, received, headers))
     framing = response_framing(response, head.method)
     onward = client_framing(framing, head.minor)
     until_close = onward.length is None and not onward.chunked
@@ -243,8 +243,8 @@ async def _exchange(it: Transaction, connection: ServerConnection) -> bool:
     data, fields = response_head(response, now=now, framing=onward, keep_alive=keep, minor=head.minor, asked=head)
     client.responded = True
     client.write(data)
-    sent_line = f"HTTP/1.{head.minor} {response.status} {response.reason.decode('latin-1')}"
-    tell(ResponseSent(now, it.txn, client.ip, client.port, sent_line, _logged(policy, fields)))
+    sent = f"HTTP/1.{head.minor} {status}"
+    tell(ResponseSent(now, it.txn, client.ip, client.port, sent, _logged(policy, fields)))
 
     chunked = onward.chunked and head.method != b"HEAD"
 
