@@ -337,11 +337,13 @@ events: st.SearchStrategy[Event] = st.one_of(
 
 
 def as_logged(event: Event, debug: bool) -> Event:
-    """What a log can tell of an event: milliseconds, and at DEBUG the headers that are no secret."""
+    """What a log can tell of an event: milliseconds, at DEBUG the headers that are no secret, few Txn-ids."""
     event = event._replace(at=int(event.at * 1000 + 0.5) / 1000)
     if isinstance(event, RequestReceived | RequestSent | ResponseReceived | ResponseSent):
         shown = tuple((name, CONCEALED if is_secret(name) else value) for name, value in event.headers)
         event = event._replace(headers=shown if debug else ())
+    elif not isinstance(event, RequestRejected):
+        event = event._replace(txn=0)  # these lines show none
     return event
 
 

@@ -2,7 +2,8 @@
 
 The data plane tells a listener these, in the order in which they happen; ``logline`` turns them into the lines of
 a traffic_server log and back, and everything that explains or shows works on them. Text is Latin-1 as it stood on
-the wire, never escaped here; ``at`` is seconds since the epoch.
+the wire, never escaped here; ``at`` is seconds since the epoch. ``txn`` is the transaction's number: the lines of some
+events do not show it, and read back they have 0.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class RequestAllowed(NamedTuple):
     rule: str
     match: str
     type: str
+    txn: int = 0
 
 
 class RequestDenied(NamedTuple):
@@ -52,6 +54,7 @@ class RequestDenied(NamedTuple):
     url: str
     detail: str = "Access denied"
     reason: str = "Not in allow list"
+    txn: int = 0
 
 
 class RequestRejected(NamedTuple):
@@ -89,6 +92,7 @@ class VerifyFailed(NamedTuple):
     server: str
     ip: str
     depth: int
+    txn: int = 0
 
 
 class NameMismatch(NamedTuple):
@@ -103,6 +107,7 @@ class NameMismatch(NamedTuple):
     action: str
     server: str
     ip: str
+    txn: int = 0
 
 
 class HandshakeFailed(NamedTuple):
@@ -115,6 +120,7 @@ class HandshakeFailed(NamedTuple):
     thread: int
     name: str
     error: str
+    txn: int = 0
 
 
 class ResponseReceived(NamedTuple):

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Config, load
-from ..core.events import Event
-from ..core.logline import LineWriter
 from ..data import data_path
-from ..diagnose.findings import Finding, find
+from ..diagnose.findings import Finding
+from ..diagnose.journal import Journal
 from ..net.proxy import Proxy
 from ..net.trust import TrustStore
 from .client import Login, login
@@ -56,7 +55,7 @@ class Lab:
         self._users = users or {"emusk": PASSWORD}
         self._pki = pki
         self._stack = contextlib.AsyncExitStack()
-        self._lines: list[str] = []
+        self._journal = Journal(self._base.log.hostname, os.getpid())
         self._proxy: Proxy | None = None
         self._edge: Edge | None = None
         self._cucm: Cucm | None = None
@@ -101,13 +100,8 @@ class Lab:
         return base.changed(**self._changes) if self._changes else base
 
     async def _start_proxy(self, config: Config, store: TrustStore) -> None:
-        writer = LineWriter(config.log.hostname, os.getpid(), debug=True)
-        self._lines = []
-
-        def listen(event: Event) -> None:
-            self._lines.extend(writer.format(event).splitlines())
-
-        proxy = Proxy(config, store=store, listener=listen)
+        self._journal = Journal(config.log.hostname, os.getpid())
+        proxy = Proxy(config, store=store, listener=self._journal.take)
         await proxy.start()
         self._proxy = proxy
 
@@ -142,18 +136,18 @@ class Lab:
     @property
     def log(self) -> tuple[str, ...]:
         """The lines that the proxy has logged since it started."""
-        return tuple(self._lines)
+        return self._journal.lines
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What the log says is wrong, derived from its lines alone."""
-        return find(self._lines)
+        return self._journal.findings
 
     # -- what is done to it
 
     async def login(self, user: str = "emusk", password: str = PASSWORD) -> Login:
         """Log in as Jabber would. Findings are of this login: the lines of earlier ones are let go."""
-        self._lines.clear()
+        self._journal.clear()
         return await login(user, self.via, password=password, domain=DOMAIN)
 
     async def upgrade(self, release: str, log: Path | None = None) -> None:

@@ -89,18 +89,22 @@ async def run(client: ClientConnection, head: RequestHead, framing: Framing) -> 
     tell(RequestReceived(time.time(), txn, tracking_id, client.ip, client.port, received, _logged(policy, head.fields)))
 
     if head.method == b"CONNECT":
-        tell(RequestDenied(time.time(), "", "1", method, url, "Invalid token", "CONNECT is not served"))
+        tell(RequestDenied(time.time(), "", "1", method, url, "Invalid token", "CONNECT is not served", txn))
         return client.answer(ANSWERS["no-connect"], head, txn)
     if loops(head, services.hop):
-        tell(RequestDenied(time.time(), "", "1", method, url, "Invalid request", "the request has passed here before"))
+        tell(
+            RequestDenied(
+                time.time(), "", "1", method, url, "Invalid request", "the request has passed here before", txn
+            )
+        )
         return client.answer(ANSWERS["cycle"], head, txn)
     try:
         asked = split(raw, policy.control_host)
     except (SchemeMismatch, IllegalCharacter) as error:
-        tell(RequestDenied(time.time(), "", "1", method, url, "Invalid token", error.reason))
+        tell(RequestDenied(time.time(), "", "1", method, url, "Invalid token", error.reason, txn))
         return client.answer(ANSWERS["bad-request"], head, txn)
     except TargetError as error:
-        tell(RequestDenied(time.time(), "", "1", method, url, "Invalid token", error.reason))
+        tell(RequestDenied(time.time(), "", "1", method, url, "Invalid token", error.reason, txn))
         return client.answer(ANSWERS["not-found-absolute" if error.absolute else "not-found"], head, txn)
 
     target = asked.target
@@ -108,7 +112,7 @@ async def run(client: ClientConnection, head: RequestHead, framing: Framing) -> 
     decision = policy.allow.decide(target.domain, method, target, asked.path)
     target_url = target.url_for(asked.path)
     if not isinstance(decision, Allowed):
-        tell(RequestDenied(time.time(), username, decision.deployment_number, method, target_url))
+        tell(RequestDenied(time.time(), username, decision.deployment_number, method, target_url, txn=txn))
         return client.answer(ANSWERS["denied"], head, txn)
     rule = decision.rule
     tell(
@@ -121,6 +125,7 @@ async def run(client: ClientConnection, head: RequestHead, framing: Framing) -> 
             rule.url,
             rule.match,
             rule.type,
+            txn,
         )
     )
 
@@ -193,7 +198,7 @@ async def _connect(it: Transaction) -> ServerConnection:
     except HandshakeError as error:
         _tell_faults(it, error.verdict)
         text = error_string(error.reason, policy.wording)
-        services.tell(HandshakeFailed(time.time(), services.thread, target.host, text))
+        services.tell(HandshakeFailed(time.time(), services.thread, target.host, text, it.txn))
         raise
     if tls is not None:
         _tell_faults(it, tls.verdict)
@@ -205,10 +210,10 @@ def _tell_faults(it: Transaction, verdict: Verdict) -> None:
     for fault in verdict.faults:
         now = time.time()
         if fault.number is None:
-            services.tell(NameMismatch(now, services.thread, host, verdict.action, host, ip))
+            services.tell(NameMismatch(now, services.thread, host, verdict.action, host, ip, it.txn))
         else:
             text = error_text(fault.number, it.policy.wording)
-            services.tell(VerifyFailed(now, services.thread, host, verdict.action, text, host, ip, fault.depth))
+            services.tell(VerifyFailed(now, services.thread, host, verdict.action, text, host, ip, fault.depth, it.txn))
 
 
 def _key(it: Transaction) -> tuple[object, ...]:
