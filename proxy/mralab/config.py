@@ -108,6 +108,19 @@ class UpstreamTable(_Table):
     response_timeout: Seconds = 30.0
 
 
+class LimitsTable(_Table):
+    """``[limits]``: what one client, and all of them, may take. Times in seconds.
+
+    ``header_bytes`` holds for a client's request head and for a server's response head
+    (Traffic Server: request_header_max_size, response_header_max_size).
+    """
+
+    header_bytes: Annotated[int, Field(ge=1024, le=16 << 20)] = 131072
+    connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    idle_timeout: Seconds = 120.0
+    header_timeout: Seconds = 30.0
+
+
 class HostEntry(_Table):
     """One entry of ``[hosts]``: ``ip`` is shown in the log, ``dial`` connected to, ``ports`` maps asked to dialled."""
 
@@ -139,6 +152,7 @@ class Config(_Table):
     verify: VerifyTable = VerifyTable()
     trust: TrustTable = TrustTable()
     upstream: UpstreamTable = UpstreamTable()
+    limits: LimitsTable = LimitsTable()
     hosts: dict[str, HostEntry] = Field(default_factory=dict)
     allow: AllowTable = AllowTable()
     log: LogTable = LogTable()

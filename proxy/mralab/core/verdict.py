@@ -140,6 +140,15 @@ class Verdict:
         """Whether the connection must not be used."""
         return self.mode == "on" and bool(self.faults)
 
+    @property
+    def outcome(self) -> str:
+        """In one word: ``unverified``, ``verified``, ``tolerated`` (audit) or ``refused``."""
+        if self.mode == "off":
+            return "unverified"
+        if not self.faults:
+            return "verified"
+        return "refused" if self.mode == "on" else "tolerated"
+
     def add(self, fault: Fault) -> bool:
         """Note a fault; whether the handshake may go on."""
         self.faults.append(fault)

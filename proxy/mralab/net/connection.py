@@ -8,6 +8,7 @@ be tried again (Traffic Server 8.1.11, HttpTransact.cc:3487-3591 and is_request_
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, cast
 
@@ -23,12 +24,13 @@ from ..core.framing import (
     response_framing,
 )
 from ..core.message import keeps_alive
+from .stats import Stats
 from .tls import TlsClient, TlsError
 
 if TYPE_CHECKING:
     from ..core.verdict import Verdict
 
-_MAX_HEAD: Final = 131072
+_MAX_PENDING: Final = 131072  # bytes of a body that wait for the client's head to be written
 _MAX_INFORMATIONAL: Final = 16
 
 
@@ -36,6 +38,8 @@ class ServerError(Exception):
     """A server that could not be used: the answer for it, and whether anything of the request may have arrived."""
 
     sent = False
+    refused = False
+    """It was verification that ended it."""
 
     def __init__(self, answer: Answer, reason: str) -> None:
         super().__init__(reason)
@@ -63,6 +67,7 @@ class HandshakeError(ServerError):
         super().__init__(ANSWERS["connect-failed"], reason)
         self.reason = reason
         self.verdict = verdict
+        self.refused = verdict.refused
 
 
 class ResponseError(ServerError):
@@ -82,8 +87,10 @@ class ServerConnection(asyncio.Protocol):
     __slots__ = (
         "_active",
         "_buffer",
+        "_checked",
         "_finished",
         "_head",
+        "_header_bytes",
         "_informational",
         "_last",
         "_loop",
@@ -93,6 +100,7 @@ class ServerConnection(asyncio.Protocol):
         "_reader",
         "_ready",
         "_sink",
+        "_stats",
         "_timeout",
         "_timer",
         "_transport",
@@ -105,16 +113,27 @@ class ServerConnection(asyncio.Protocol):
         "reusable",
         "reused",
         "tls",
+        "uploading",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, tls: TlsClient | None, timeout: float) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        tls: TlsClient | None,
+        timeout: float,
+        header_bytes: int,
+        stats: Stats,
+    ) -> None:
         self._loop = loop
         self._timeout = timeout
+        self._header_bytes = header_bytes
+        self._stats = stats
         self._transport: asyncio.Transport | None = None
         self._ready: asyncio.Future[None] = loop.create_future()
         self._head: asyncio.Future[ResponseHead] | None = None
         self._finished: asyncio.Future[None] | None = None
-        self._buffer = b""
+        self._buffer = bytearray()
+        self._checked = 0
         self._pending = b""
         self._reader: Body | None = None
         self._sink: Callable[[bytes], None] | None = None
@@ -130,10 +149,17 @@ class ServerConnection(asyncio.Protocol):
         self.reading_paused = False
         self.reusable = False
         self.reused = False
+        self.uploading = False
+        """The request's body is not all here: until it is, it is the client whom everybody waits for."""
         self.framing = Framing(0, False)
         self.on_writable: Callable[[bool], None] | None = None
         """Told True when more may be sent, False when it should wait."""
         self.on_idle_close: Callable[[ServerConnection], None] | None = None
+
+    @property
+    def expires(self) -> float:
+        """When the first of the certificates it was verified with expires, in seconds since the epoch."""
+        return math.inf if self.tls is None else self.tls.expires
 
     # -- connecting
 
@@ -144,6 +170,8 @@ class ServerConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TCP stands: start TLS, or be ready."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but inheritance
+        self._stats.server_connections += 1
+        self._stats.servers_open += 1
         if self.tls is None:
             self._ready.set_result(None)
         else:
@@ -151,6 +179,7 @@ class ServerConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the server."""
+        self._stats.server_bytes_in += len(data)
         tls = self.tls
         if tls is None:
             self._read(data)
@@ -203,7 +232,10 @@ class ServerConnection(asyncio.Protocol):
         if self._transport is None or self.closed:
             return
         self._last = self._loop.time()
-        self._transport.write(data if self.tls is None else self.tls.send(data))
+        if self.tls is not None:
+            data = self.tls.send(data)
+        self._stats.server_bytes_out += len(data)
+        self._transport.write(data)
 
     async def response(self) -> ResponseHead:
         """The final response's head. Raises ``ResponseError``."""
@@ -232,7 +264,7 @@ class ServerConnection(asyncio.Protocol):
             self._feed(data)
         elif self._reader is not None:
             self._pending += data
-            if len(self._pending) > _MAX_HEAD:
+            if len(self._pending) > _MAX_PENDING:
                 self.pause_reading()
         elif self._active:
             self._read_head(data)
@@ -240,25 +272,27 @@ class ServerConnection(asyncio.Protocol):
             self.abort()  # it speaks unasked: never reused
 
     def _read_head(self, data: bytes) -> None:
-        buffer = self._buffer + data if self._buffer else data
-        self._buffer = b""
+        buffer = self._buffer
+        buffer += data
         while self._reader is None:
-            end = buffer.find(b"\r\n\r\n") + 4
-            if end < 4 or end > _MAX_HEAD:
-                if len(buffer) > _MAX_HEAD or not b"HTTP/1.".startswith(buffer[:7]):
+            end = buffer.find(b"\r\n\r\n", max(0, self._checked - 3)) + 4
+            if end < 4 or end > self._header_bytes:
+                self._checked = len(buffer)
+                if self._checked > self._header_bytes or not b"HTTP/1.".startswith(buffer[:7]):
                     self._fail(ResponseError("bad-response", "no HTTP/1.1 response head"))
                     self.abort()
-                else:
-                    self._buffer = buffer
                 return
-            head, buffer = buffer[:end], buffer[end:]
+            head = bytes(buffer[:end])
+            del buffer[:end]
+            self._checked = 0
             try:
                 self._take_head(parse_response(head))
             except Malformed as error:
                 self._fail(ResponseError("bad-response", error.reason))
                 self.abort()
                 return
-        self._pending = buffer
+        self._pending = bytes(buffer)
+        buffer.clear()
 
     def _take_head(self, head: ResponseHead) -> None:
         if head.status < 200:
@@ -302,7 +336,8 @@ class ServerConnection(asyncio.Protocol):
         self._active = False
         self._sink = None
         self._reader = None
-        self._buffer = b""
+        self._buffer.clear()
+        self._checked = 0
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -313,7 +348,7 @@ class ServerConnection(asyncio.Protocol):
         if not self._active:
             return
         left = self._last + self._timeout - self._loop.time()
-        if self.reading_paused:
+        if self.reading_paused or self.uploading:
             left = self._timeout  # it is the client that is slow
         if left > 0.001:
             self._timer = self._loop.call_later(left, self._check_silence)
@@ -358,6 +393,7 @@ class ServerConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone: whoever waits for something learns it."""
         self.closed = True
+        self._stats.servers_open -= 1
         if not self._ready.done():
             self._ready.set_exception(ConnectError(exc if isinstance(exc, OSError) else None))
             self._ready.exception()

@@ -13,25 +13,27 @@ import os
 import socket
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from cryptography import x509
 
-from ..config import Config, HostEntry, split_address
+from ..config import Config, HostEntry
 from ..core.allowlist import AllowList, Rule, RulesError, automatic_rules, parse_rules_csv
 from ..core.events import Event
 from ..core.logline import LineWriter
 from ..core.message import Hop
-from ..errors import ConfigError, ListenError, MralabError, TrustStoreError
+from ..errors import ConfigError, MralabError, TrustStoreError
+from .acceptor import Acceptor, listening_socket, most_connections
+from .limits import ClientLimits
 from .server import ClientConnection
 from .sink import LogSink
+from .stats import Stats
 from .tls import TlsContext, TlsSettings, check_ciphers
 from .trust import TrustStore, load_store
 from .upstream import Upstream
 
 Listener = Callable[[Event], None]
 
-_BACKLOG: Final = 4096
 _generations = itertools.count(1)
 
 
@@ -125,27 +127,57 @@ def _load_rules(config: Config) -> tuple[Rule, ...]:
         raise ConfigError(error.problems) from error
 
 
+def new_hop() -> Hop:
+    """A name for a proxy that no other has, for Via."""
+    return Hop(b"vcs", str(uuid.uuid4()).encode())
+
+
 class Services:
     """What all client connections share."""
 
-    __slots__ = ("_txn", "clients", "draining", "empty", "hop", "loop", "policy", "tell", "thread", "upstream")
+    __slots__ = (
+        "_txn",
+        "clients",
+        "draining",
+        "empty",
+        "hop",
+        "limits",
+        "loop",
+        "on_leave",
+        "policy",
+        "stats",
+        "tell",
+        "thread",
+        "upstream",
+    )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, policy: Policy, tell: Listener, thread: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, policy: Policy, tell: Listener, thread: int, hop: Hop) -> None:
         self.loop = loop
         self.policy = policy
         self.tell = tell
         self.thread = thread
-        self.hop = Hop(b"vcs", str(uuid.uuid4()).encode())
+        self.hop = hop
+        self.stats = Stats()
+        self.limits = ClientLimits(loop, policy.config.limits)
         self.clients: set[ClientConnection] = set()
-        self.upstream = Upstream()
+        self.on_leave: Callable[[], None] = lambda: None
+        self.upstream = Upstream(self.stats)
         self.draining = False
         self.empty = asyncio.Event()
         """No client is connected any more."""
         self._txn = itertools.count(1)
 
+    def arrive(self, client: ClientConnection) -> None:
+        """A client has connected."""
+        self.clients.add(client)
+        self.stats.client_connections += 1
+        self.stats.clients_open += 1
+
     def leave(self, client: ClientConnection) -> None:
         """A client's connection is gone."""
         self.clients.discard(client)
+        self.stats.clients_open -= 1
+        self.on_leave()
         if not self.clients:
             self.empty.set()
 
@@ -157,7 +189,8 @@ class Services:
 class Proxy:
     """The traffic server alone. ``await start()``, ``await stop()``, or ``async with``.
 
-    ``listener`` is told every event as it happens, besides the log.
+    ``listener`` is told every event as it happens, besides the log. Where several ``workers`` serve one socket,
+    ``thread`` is this one's number and ``hop`` what they all call themselves in Via.
     """
 
     def __init__(
@@ -168,14 +201,18 @@ class Proxy:
         rules: Iterable[Rule] | None = None,
         listener: Listener | None = None,
         thread: int = 0,
+        workers: int = 1,
+        hop: Hop | None = None,
     ) -> None:
         self._policy = build_policy(config, store, rules)
         self._rules = rules
         self._store_given = store is not None
         self._listener = listener
         self._thread = thread
+        self._workers = workers
+        self._hop = hop or new_hop()
         self._services: Services | None = None
-        self._server: asyncio.Server | None = None
+        self._acceptor: Acceptor | None = None
         self._sink: LogSink | None = None
         self.host = ""
         self.port = 0
@@ -202,8 +239,18 @@ class Proxy:
         """The log's sink while running."""
         return self._sink
 
+    @property
+    def stats(self) -> Stats:
+        """What this proxy has done since its start, while it runs."""
+        services, sink = self._services, self._sink
+        if services is None or sink is None:
+            return Stats()
+        services.stats.servers_idle = len(services.upstream)
+        services.stats.log_written, services.stats.log_lost = sink.written, sink.lost
+        return services.stats
+
     async def start(self, sock: socket.socket | None = None) -> None:
-        """Open the log and listen. Raises ``ListenError`` or ``MralabError``."""
+        """Open the log and listen, on ``sock`` if it is given. Raises ``ListenError`` or ``MralabError``."""
         loop = asyncio.get_running_loop()
         config = self.config
         sink = LogSink(None if config.log.file == "-" else config.path(config.log.file))
@@ -219,31 +266,29 @@ class Proxy:
             if listener is not None:
                 listener(event)
 
-        services = Services(loop, self._policy, tell, self._thread)
+        services = Services(loop, self._policy, tell, self._thread, self._hop)
         try:
-            self._server = await self._listen(services, sock)
-        except BaseException:  # a start that fails or is cancelled leaves no open log behind
+            listening = sock or listening_socket(config.proxy.listen)
+        except BaseException:  # a start that fails leaves no open log behind
             await sink.close()
             raise
         self._sink, self._services = sink, services
-        bound: Any = self._server.sockets[0].getsockname()
+        bound: Any = listening.getsockname()
         self.host, self.port = str(bound[0]), int(bound[1])
+        self._acceptor = Acceptor(
+            loop, listening, self._most_clients(), lambda: ClientConnection(services), self._refused
+        )
+        services.on_leave = self._acceptor.released
+        services.stats.watch(loop)
 
-    async def _listen(self, services: Services, sock: socket.socket | None) -> asyncio.Server:
-        loop = services.loop
-        if sock is not None:
-            return await loop.create_server(lambda: ClientConnection(services), sock=sock, backlog=_BACKLOG)
-        host, port = split_address(self.config.proxy.listen)
-        try:
-            return await loop.create_server(
-                lambda: ClientConnection(services), host, port, backlog=_BACKLOG, reuse_address=True
-            )
-        except OSError as error:
-            text = error.strerror or str(error)
-            raise ListenError(
-                f"proxy.listen: {self.config.proxy.listen} cannot be listened on: {text}",
-                "port 0 takes any free port",
-            ) from error
+    def _most_clients(self) -> int:
+        """This process's share of ``limits.connections``, as far as its descriptors go."""
+        share, more = divmod(self.config.limits.connections, self._workers)
+        return most_connections(max(1, share + (self._thread < more)))
+
+    def _refused(self, _: OSError) -> None:
+        if self._services is not None:
+            self._services.stats.clients_refused += 1
 
     def apply(self, config: Config, store: TrustStore | None = None) -> None:
         """Put another configuration into force from the next request on.
@@ -266,7 +311,10 @@ class Proxy:
         self._policy = policy
         if self._services is not None:
             self._services.policy = policy
+            self._services.limits.apply(policy.config.limits)
             self._services.upstream.close_idle()
+        if self._acceptor is not None:
+            self._acceptor.limit = self._most_clients()
 
     async def flush_log(self) -> None:
         """Wait until every line so far is in the log file."""
@@ -275,12 +323,13 @@ class Proxy:
 
     async def stop(self, grace: float = 10.0) -> None:
         """Stop accepting, finish what runs (at most ``grace`` seconds), flush the log."""
-        services, server, sink = self._services, self._server, self._sink
-        if services is None or server is None or sink is None:
+        services, acceptor, sink = self._services, self._acceptor, self._sink
+        if services is None or acceptor is None or sink is None:
             return
-        self._services = self._server = None
+        self._services = self._acceptor = None
         services.draining = True
-        server.close()
+        acceptor.close()
+        await acceptor.settled()
         for client in list(services.clients):
             client.drain()
         if services.clients:
@@ -290,7 +339,8 @@ class Proxy:
         for client in list(services.clients):
             client.abort()
         services.upstream.close_idle()
+        services.limits.close()
+        services.stats.close()
         await asyncio.sleep(0)
-        await server.wait_closed()
         await sink.close()
         self._sink = None

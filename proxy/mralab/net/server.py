@@ -28,15 +28,13 @@ from ..core.framing import (
 )
 from ..core.message import keeps_alive
 from . import transaction
+from .deadlines import Deadlines
+from .limits import PROGRESS
 
 if TYPE_CHECKING:
     from .proxy import Services
 
-HEADER_BYTES: Final = 131072  # Traffic Server's proxy.config.http.request_header_max_size
-HEADER_TIMEOUT: Final = 30.0
-IDLE_TIMEOUT: Final = 120.0
 _BODY_BUFFER: Final = 65536  # bytes of a body held before its server is there
-_LINGER_SECONDS: Final = 2.0
 
 
 class ClientConnection(asyncio.Protocol):
@@ -45,15 +43,17 @@ class ClientConnection(asyncio.Protocol):
     __slots__ = (
         "_body_end",
         "_body_error",
+        "_body_moved",
         "_body_sink",
         "_buffer",
         "_checked",
         "_eof",
         "_lingering",
         "_reading_paused",
-        "_since",
+        "_taken",
         "_task",
-        "_timer",
+        "_waiting",
+        "_written",
         "body",
         "head",
         "ip",
@@ -63,7 +63,9 @@ class ClientConnection(asyncio.Protocol):
         "port",
         "responded",
         "services",
+        "status",
         "transport",
+        "verdict",
     )
 
     def __init__(self, services: Services) -> None:
@@ -77,6 +79,10 @@ class ClientConnection(asyncio.Protocol):
         """The reader of the request's body while it is not all here."""
         self.responded = False
         """The final response has begun."""
+        self.status = 0
+        """The final response's status, 0 before it."""
+        self.verdict = ""
+        """What became of the request, in the words of ``diagnose.journal.Served.verdict``."""
         self.paused = False
         self.on_writable: Callable[[bool], None] | None = None
         """Told True when the client takes more of the response, False when it is slow."""
@@ -85,9 +91,11 @@ class ClientConnection(asyncio.Protocol):
         self._body_sink: Callable[[bytes], None] | None = None
         self._body_end: Callable[[Fields], None] | None = None
         self._body_error: Malformed | None = None
+        self._body_moved = 0
         self._task: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._since = 0.0
+        self._waiting: Deadlines[ClientConnection] | None = None
+        self._written = 0
+        self._taken = 0
         self._eof = False
         self._lingering = False
         self._reading_paused = False
@@ -100,14 +108,15 @@ class ClientConnection(asyncio.Protocol):
         peer: Any = transport.get_extra_info("peername")
         if peer:
             self.ip, self.port = str(peer[0]), int(peer[1])
-        self.services.clients.add(self)
-        self._wait(HEADER_TIMEOUT)
+        self.services.arrive(self)
+        self._wait(self.services.limits.silent)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: so is what was done for it."""
         self.transport = None
         self.services.leave(self)
-        self._stop_timer()
+        self._stop_waiting()
+        self.services.limits.unread.end(self)
         if self._task is not None:
             self._task.cancel()
 
@@ -120,6 +129,7 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the client."""
+        self.services.stats.client_bytes_in += len(data)
         if self._lingering:
             return
         self._buffer += data
@@ -131,15 +141,15 @@ class ClientConnection(asyncio.Protocol):
             self._pause_reading()
 
     def _next_request(self) -> None:
-        buffer = self._buffer
+        buffer, limits = self._buffer, self.services.limits
         end = buffer.find(b"\r\n\r\n", max(0, self._checked - 3)) + 4
         try:
-            if end > HEADER_BYTES or (end < 4 and len(buffer) > HEADER_BYTES):
-                raise Malformed("the request's head is larger than 131072 bytes")
+            if end > limits.header_bytes or (end < 4 and len(buffer) > limits.header_bytes):
+                raise Malformed(f"the request's head is larger than {limits.header_bytes} bytes")
             if end < 4:
                 check_partial(buffer, self._checked)
                 if self._checked == 0:
-                    self._wait(HEADER_TIMEOUT)
+                    self._wait(limits.head)
                 self._checked = len(buffer)
                 return
             self._checked = 0
@@ -150,9 +160,12 @@ class ClientConnection(asyncio.Protocol):
             framing = request_framing(head)
         except Malformed as error:
             self._refuse(error)
+            self.services.stats.served(self.status, "malformed", 0.0)
             return
-        self._stop_timer()
+        self._stop_waiting()
         self.responded = False
+        self.status = 0
+        self.verdict = "pending"
         self.body = None if framing.empty else body_reader(framing)
         self._task = self.services.loop.create_task(self._serve(head, framing))
 
@@ -170,24 +183,31 @@ class ClientConnection(asyncio.Protocol):
 
     async def _serve(self, head: RequestHead, framing: Framing) -> None:
         keep = False
+        loop, stats = self.services.loop, self.services.stats
+        started = loop.time()
         try:
             keep = await transaction.run(self, head, framing)
         except asyncio.CancelledError:
             if self._body_error is None or self.transport is None:
                 return
-            if not self.responded:
+            if self.responded:
+                self.truncate()
+            else:
+                self.verdict = "malformed"
                 self._refuse(self._body_error)
-                return
+            return
         except Exception as error:
             context = {"message": "mralab: a request failed in the proxy itself", "exception": error}
-            self.services.loop.call_exception_handler(context)
-            self.abort()
+            loop.call_exception_handler(context)
+            self.truncate()
             return
         finally:
             self._task = None
             self.on_writable = None
             self._body_sink = None
             self._body_end = None
+            self.services.limits.body.end(self)
+            stats.served(self.status, self.verdict, loop.time() - started)
         self._served(keep)
 
     def _served(self, keep: bool) -> None:
@@ -201,7 +221,7 @@ class ClientConnection(asyncio.Protocol):
         if self._buffer:
             self._next_request()
         else:
-            self._wait(IDLE_TIMEOUT)
+            self._wait(self.services.limits.idle)
 
     def keeps_alive(self) -> bool:
         """Whether the connection may serve another request after this one."""
@@ -218,6 +238,8 @@ class ClientConnection(asyncio.Protocol):
         """Hand the request's body to ``sink`` as it comes, its trailers to ``end``."""
         self._body_sink = sink
         self._body_end = end
+        self._body_moved = 0
+        self.services.limits.body.begin(self)
         self._pump()
         if self._eof and self.body is not None:
             self.abort()  # it ended in the middle of its body
@@ -234,25 +256,33 @@ class ClientConnection(asyncio.Protocol):
         self._buffer.clear()
         if not data:
             return
+        self._body_moved += len(data)
         try:
             piece = reader.feed(data)
         except Malformed as error:
-            self._body_error = error
-            if self._task is not None:
-                self._task.cancel()
+            self._spoil_body(error)
             return
         if piece:
             sink(piece)
         if reader.done:
             self._buffer += reader.rest
             self.body = None
+            self.services.limits.body.end(self)
             end(reader.trailers)
+
+    def _spoil_body(self, error: Malformed) -> None:
+        """The rest of the request's body is not to be had: what is done for it ends, with ``error`` as its answer."""
+        self._body_error = error
+        if self._task is not None:
+            self._task.cancel()
 
     # -- answering
 
     def write(self, data: bytes) -> None:
         """Send bytes to the client, if it is still there."""
         if self.transport is not None:
+            self._written += len(data)
+            self.services.stats.client_bytes_out += len(data)
             self.transport.write(data)
 
     def answer(self, answer: Answer, head: RequestHead | None, txn: int) -> bool:
@@ -261,6 +291,7 @@ class ClientConnection(asyncio.Protocol):
         keep = not answer.close and self.keeps_alive()
         head_only = head is not None and head.method == b"HEAD"
         data, start_line = render(answer, now=now, head_only=head_only, minor=self.minor, keep_alive=keep)
+        self.status = answer.status
         self._say(data, start_line, now, txn)
         return keep
 
@@ -269,6 +300,8 @@ class ClientConnection(asyncio.Protocol):
         now = time.time()
         keep = self.keeps_alive()
         data, start_line = render_last_hop(head, now=now, keep_alive=keep)
+        self.status = 200
+        self.verdict = "passed"
         self._say(data, start_line, now, txn)
         return keep
 
@@ -280,6 +313,7 @@ class ClientConnection(asyncio.Protocol):
     def truncate(self) -> None:
         """End the connection so that nobody takes what was sent for a whole response: with a reset."""
         if self.transport is not None:
+            self.services.stats.responses_cut += 1
             reset(self.transport)
 
     # -- flow and time
@@ -304,56 +338,97 @@ class ClientConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client is slow."""
         self.paused = True
+        self._watch_reader()
         if self.on_writable is not None:
             self.on_writable(False)
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         self.paused = False
+        self.services.limits.unread.end(self)
         if self.on_writable is not None:
             self.on_writable(True)
 
+    def _watch_reader(self) -> None:
+        """Hold the client to taking what waits for it."""
+        if self.transport is not None:
+            self._taken = self._written - self.transport.get_write_buffer_size()
+            self.services.limits.unread.begin(self)
+
+    def reads_too_slowly(self) -> None:
+        """The time in which the client had to take something is over."""
+        if self.transport is None:
+            return
+        if self._written - self.transport.get_write_buffer_size() - self._taken >= PROGRESS:
+            self._watch_reader()
+        else:
+            self.truncate()
+
+    def body_too_slow(self) -> None:
+        """The time in which the request's body had to move is over."""
+        if self.body is None:
+            return
+        if self._body_moved >= PROGRESS or self._reading_paused:
+            self._body_moved = 0
+            self.services.limits.body.begin(self)
+        else:
+            self._spoil_body(Malformed("the body did not come in time", "client-timeout"))
+
+    def head_too_slow(self) -> None:
+        """The time for the request's head is over."""
+        self._waiting = None
+        self._refuse(Malformed("the head did not come in time", "client-timeout"))
+
+    def silent_too_long(self) -> None:
+        """Nothing was asked for too long: nothing needs to be said."""
+        self._waiting = None
+        self._close()
+
+    def lingered_long_enough(self) -> None:
+        """Nobody reads any more: an end is an end."""
+        self._waiting = None
+        self.abort()
+
     def drain(self) -> None:
         """The proxy stops: end now if nothing is being served, after the answer otherwise."""
-        if self._task is None and self.transport is not None:
-            self.transport.close()
+        if self._task is None:
+            self._close()
 
     def abort(self) -> None:
         """End at once."""
         if self.transport is not None:
             self.transport.abort()
 
-    def _wait(self, seconds: float) -> None:
-        self._stop_timer()
-        self._timer = self.services.loop.call_later(seconds, self._timed_out)
+    def _wait(self, limit: Deadlines[ClientConnection]) -> None:
+        self._stop_waiting()
+        self._waiting = limit
+        limit.begin(self)
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _timed_out(self) -> None:
-        self._timer = None
-        if self.transport is None or self._task is not None:
-            return
-        if self._buffer and not self._lingering:
-            self._refuse(Malformed("the head did not come in time", "client-timeout"))
-        else:
-            self.transport.abort() if self._lingering else self.transport.close()
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.end(self)
+            self._waiting = None
 
     def _linger(self) -> None:
         """Close, but let the client read first: what it still sends is thrown away for a moment (RFC 9112 9.6)."""
         if self.transport is None:
             return
         if self._eof or (self.body is None and not self._buffer and not self._reading_paused):
-            self.transport.close()
+            self._close()
             return
         self._lingering = True
         self._buffer.clear()
         self._resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._wait(_LINGER_SECONDS)
+        self._wait(self.services.limits.linger)
+
+    def _close(self) -> None:
+        """Close in good order: what waits to be sent is sent first, if the client takes it."""
+        if self.transport is not None:
+            self.transport.close()
+            if self.transport is not None and self.transport.get_write_buffer_size():
+                self._watch_reader()
 
 
 def reset(transport: asyncio.Transport) -> None:

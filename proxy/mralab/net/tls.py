@@ -9,6 +9,7 @@ SSLClientUtils.cc (8.1.11), the name check is ``core.hostname``.
 from __future__ import annotations
 
 import ipaddress
+import math
 import warnings
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
@@ -118,7 +119,7 @@ def _verify(connection: SSL.Connection, certificate: crypto.X509, number: int, d
 class TlsClient:
     """One connection's TLS. Feed it what the server sent, send what ``outgoing`` gives."""
 
-    __slots__ = ("_connection", "_judged", "_settings", "closed", "established", "verdict")
+    __slots__ = ("_connection", "_judged", "_settings", "closed", "established", "expires", "verdict")
 
     def __init__(self, context: SSL.Context, settings: TlsSettings, name: str) -> None:
         self._settings = settings
@@ -126,6 +127,8 @@ class TlsClient:
         self.established = False
         self.closed = False
         """The server said close_notify: what came before it is whole."""
+        self.expires = math.inf
+        """When the first certificate of the verified chain expires, in seconds since the epoch."""
         self._judged = False
         connection = SSL.Connection(context, None)
         connection.set_app_data(self)
@@ -139,6 +142,8 @@ class TlsClient:
     def inspect(self, certificate: crypto.X509, number: int, depth: int, ok: bool) -> bool:
         """OpenSSL's verify callback: one certificate of the chain, root first. Whether to go on."""
         parsed = _parsed(certificate)
+        if self._settings.mode == "on":
+            self.expires = min(self.expires, parsed.not_valid_after_utc.timestamp())
         if not self._judged:
             self._judged = True
             leaf = parsed if depth == 0 else next(iter(self.presented()), None)

@@ -85,6 +85,7 @@ async def run(client: ClientConnection, head: RequestHead, framing: Framing) -> 
     raw = head.target.decode("ascii")
     url = absolute_url(raw, policy.control_host)
     method = head.method.decode("ascii")
+    client.verdict = "denied"
     received = f"{method} {url} HTTP/1.{head.minor}"
     tell(RequestReceived(time.time(), txn, tracking_id, client.ip, client.port, received, _logged(policy, head.fields)))
 
@@ -129,6 +130,7 @@ async def run(client: ClientConnection, head: RequestHead, framing: Framing) -> 
         )
     )
 
+    client.verdict = "failed"
     if max_forwards(head) == 0:
         return client.answer_last_hop(head, txn)
     try:
@@ -173,6 +175,7 @@ async def _attempts(it: Transaction) -> bool:
                 connection.abort()
                 raise
         if attempts <= 0 or (failure.sent and not _may_repeat(it)):
+            it.client.verdict = "refused" if failure.refused else "failed"
             return it.client.answer(failure.answer, it.head, it.txn)
 
 
@@ -188,19 +191,27 @@ async def _connect(it: Transaction) -> ServerConnection:
     line = f"{it.head.method.decode('ascii')} {it.asked.path} HTTP/1.1"
     headers = _logged(policy, it.fields)
     services.tell(RequestSent(time.time(), it.txn, it.tracking_id, place.ip, target.port, line, headers))
+    services.stats.attempts += 1
     if policy.keep_alive and (kept := services.upstream.take(_key(it))) is not None:
         return kept
     tls = policy.tls.connect(target.host) if target.scheme == "https" else None
     try:
         connection = await services.upstream.connect(
-            tls, place.dial, place.port, policy.connect_timeout, policy.response_timeout
+            tls,
+            place.dial,
+            place.port,
+            policy.connect_timeout,
+            policy.response_timeout,
+            services.limits.header_bytes,
         )
     except HandshakeError as error:
+        services.stats.handshakes["refused" if error.refused else "failed"] += 1
         _tell_faults(it, error.verdict)
         text = error_string(error.reason, policy.wording)
         services.tell(HandshakeFailed(time.time(), services.thread, target.host, text, it.txn))
         raise
     if tls is not None:
+        services.stats.handshakes[tls.verdict.outcome] += 1
         _tell_faults(it, tls.verdict)
     return connection
 
@@ -247,6 +258,8 @@ async def _exchange(it: Transaction, connection: ServerConnection) -> bool:
     keep = client.keeps_alive() and not until_close
     data, fields = response_head(response, now=now, framing=onward, keep_alive=keep, minor=head.minor, asked=head)
     client.responded = True
+    client.status = response.status
+    client.verdict = "tolerated" if connection.tls is not None and connection.tls.verdict.faults else "passed"
     client.write(data)
     sent = f"HTTP/1.{head.minor} {status}"
     tell(ResponseSent(now, it.txn, client.ip, client.port, sent, _logged(policy, fields)))
@@ -282,9 +295,11 @@ def _send_body(it: Transaction, connection: ServerConnection) -> None:
         connection.send(chunk(piece) if chunked else piece)
 
     def end(trailers: Fields) -> None:
+        connection.uploading = False
         if chunked:
             connection.send(last_chunk(trailer_fields(trailers)))
 
+    connection.uploading = True
     connection.on_writable = client.pause_reading
     client.start_body(send, end)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from typing import Final
 
 from .connection import ConnectError, ConnectTimeoutError, ServerConnection
+from .stats import Stats
 from .tls import TlsClient
 
 _IDLE_SECONDS: Final = 110.0  # a little less than Traffic Server's keep_alive_no_activity_timeout_out, 120
@@ -14,11 +16,19 @@ _MAX_IDLE: Final = 256  # connections kept for one server
 
 
 class Upstream:
-    """Dials servers and keeps verified connections for reuse, by everything they were verified under."""
+    """Dials servers and keeps verified connections for reuse, by everything they were verified under.
 
-    def __init__(self) -> None:
+    A kept connection is used again only while the certificates it was verified with are still valid: one that expires
+    ends with the request that is using it. ``len()`` is how many are kept.
+    """
+
+    def __init__(self, stats: Stats) -> None:
+        self._stats = stats
         self._idle: defaultdict[tuple[object, ...], list[ServerConnection]] = defaultdict(list)
         self._timers: dict[ServerConnection, asyncio.TimerHandle] = {}
+
+    def __len__(self) -> int:
+        return len(self._timers)
 
     def take(self, key: tuple[object, ...]) -> ServerConnection | None:
         """A kept connection for ``key``, or None."""
@@ -29,9 +39,14 @@ class Upstream:
                 del self._idle[key]
             self._timers.pop(connection).cancel()
             connection.on_idle_close = None
-            if not connection.closed:
-                connection.reused = True
-                return connection
+            if connection.closed:
+                continue
+            if connection.expires <= time.time():
+                connection.close()
+                continue
+            connection.reused = True
+            self._stats.pool_hits += 1
+            return connection
         return None
 
     def keep(self, key: tuple[object, ...], connection: ServerConnection) -> None:
@@ -61,11 +76,17 @@ class Upstream:
                 connection.close()
 
     async def connect(
-        self, tls: TlsClient | None, dial: str, port: int, connect_timeout: float, response_timeout: float
+        self,
+        tls: TlsClient | None,
+        dial: str,
+        port: int,
+        connect_timeout: float,
+        response_timeout: float,
+        header_bytes: int,
     ) -> ServerConnection:
         """A new, verified connection. Raises a ``ServerError``; ``connect_timeout`` is for TCP and TLS together."""
         loop = asyncio.get_running_loop()
-        connection = ServerConnection(loop, tls, response_timeout)
+        connection = ServerConnection(loop, tls, response_timeout, header_bytes, self._stats)
         try:
             async with asyncio.timeout(connect_timeout):
                 await loop.create_connection(lambda: connection, dial, port)

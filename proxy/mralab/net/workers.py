@@ -20,9 +20,11 @@ from typing import Final
 
 import uvloop
 
-from ..config import Config, load, split_address
-from ..errors import ListenError, MralabError
-from .proxy import Proxy, build_policy
+from ..config import Config, load
+from ..core.message import Hop
+from ..errors import MralabError
+from .acceptor import listening_socket, raise_descriptor_limit
+from .proxy import Proxy, build_policy, new_hop
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _CRASH_PAUSE: Final = 0.5  # seconds before a crashed worker is started again
@@ -32,12 +34,13 @@ def serve(file: Path) -> int:
     """Serve a configuration file until a signal ends it. Raises ``MralabError`` where it cannot start."""
     config = load(file)
     build_policy(config)
-    sock = _listening_socket(config)
+    raise_descriptor_limit(config.limits.connections)
+    sock = listening_socket(config.proxy.listen)
     bound = sock.getsockname()
     host = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
     _announce({"listening": f"{host}:{bound[1]}", "admin": "", "pid": os.getpid()})
     if config.proxy.workers == 1:
-        return uvloop.run(_work(file, config, sock, 0))
+        return uvloop.run(_work(file, config, sock, 0, new_hop()))
     return _supervise(file, config, sock)
 
 
@@ -46,30 +49,11 @@ def _announce(start: dict[str, object]) -> None:
     sys.stdout.flush()
 
 
-def _listening_socket(config: Config) -> socket.socket:
-    """Bind and listen before anything is announced. Raises ``ListenError``."""
-    host, port = split_address(config.proxy.listen)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((host, port))
-        sock.listen(4096)
-    except OSError as error:
-        sock.close()
-        raise ListenError(
-            f"proxy.listen: {config.proxy.listen} cannot be listened on: {error.strerror}",
-            "port 0 takes any free port",
-        ) from error
-    sock.setblocking(False)
-    return sock
-
-
-async def _work(file: Path, config: Config, sock: socket.socket, thread: int) -> int:
+async def _work(file: Path, config: Config, sock: socket.socket, thread: int, hop: Hop) -> int:
     """One worker: serve on ``sock`` until a signal says stop."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    proxy = Proxy(config, thread=thread)
+    proxy = Proxy(config, thread=thread, workers=config.proxy.workers, hop=hop)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, _reload, file, proxy)
@@ -93,6 +77,7 @@ def _reload(file: Path, proxy: Proxy) -> None:
 def _supervise(file: Path, config: Config, sock: socket.socket) -> int:
     """Several workers: start them, start crashed ones again, pass signals on, end with them."""
     workers: dict[int, int] = {}
+    hop = new_hop()  # one for all: a loop is cut whichever worker it comes back to
     stopping = False
 
     def pass_on(number: int, _: object) -> None:
@@ -104,7 +89,7 @@ def _supervise(file: Path, config: Config, sock: socket.socket) -> int:
 
     with _signals_handled(pass_on):
         for thread in range(config.proxy.workers):
-            workers[_fork(file, config, sock, thread)] = thread
+            workers[_fork(file, config, sock, thread, hop)] = thread
         while workers:
             pid, status = os.wait()
             thread = workers.pop(pid, -1)
@@ -113,7 +98,7 @@ def _supervise(file: Path, config: Config, sock: socket.socket) -> int:
             code = os.waitstatus_to_exitcode(status)
             print(f"mralab: worker {thread} (pid {pid}) ended with {code}; starting it again", file=sys.stderr)  # noqa: T201
             time.sleep(_CRASH_PAUSE)  # a worker that cannot run must not spin
-            workers[_fork(file, config, sock, thread)] = thread
+            workers[_fork(file, config, sock, thread, hop)] = thread
     return 0
 
 
@@ -127,7 +112,7 @@ def _signals_handled(handler: object) -> Iterator[None]:
             signal.signal(number, old)
 
 
-def _fork(file: Path, config: Config, sock: socket.socket, thread: int) -> int:
+def _fork(file: Path, config: Config, sock: socket.socket, thread: int, hop: Hop) -> int:
     pid = os.fork()
     if pid:
         return pid
@@ -135,7 +120,7 @@ def _fork(file: Path, config: Config, sock: socket.socket, thread: int) -> int:
     try:
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_DFL)
-        code = uvloop.run(_work(file, config, sock, thread))
+        code = uvloop.run(_work(file, config, sock, thread, hop))
     except MralabError as error:
         print(f"mralab: {error}", file=sys.stderr)  # noqa: T201
         code = error.exit_code

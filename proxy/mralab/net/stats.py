@@ -1,0 +1,137 @@
+"""What one process of the proxy has done, as numbers: plain counters on the hot path, a snapshot for who asks.
+
+Counting a request must cost next to nothing, so these are attributes and lists; ``/metrics`` renders snapshots.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, Final
+
+LATENCY_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+DELAY_BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+_SAMPLE_SECONDS: Final = 0.25
+_SUMMED: Final = (
+    "attempts",
+    "pool_hits",
+    "client_connections",
+    "clients_open",
+    "clients_refused",
+    "server_connections",
+    "servers_open",
+    "servers_idle",
+    "client_bytes_in",
+    "client_bytes_out",
+    "server_bytes_in",
+    "server_bytes_out",
+    "responses_cut",
+    "log_written",
+    "log_lost",
+)
+_MEASURED: Final = ("latency", "loop_delay")
+
+
+class Histogram:
+    """How often a measured number of seconds fell below each of ``bounds``, or above them all (the last count)."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one measurement."""
+        self.counts[bisect_left(self.bounds, seconds)] += 1
+        self.total += seconds
+
+
+class Stats:
+    """Counters of one process, all since its start. Names as in ``snapshot``.
+
+    ``requests`` counts by (status, verdict): the status sent, 0 where the client was gone before; the verdict as in
+    ``diagnose.journal.Served``. ``handshakes`` counts TLS handshakes with servers: ``verified``, ``unverified``,
+    ``tolerated``, ``refused``, ``failed``. ``clients_refused`` are connections that could not be accepted for want of
+    descriptors or memory; ``responses_cut`` those that ended in the middle of a body.
+    """
+
+    def __init__(self) -> None:
+        self.requests: Counter[tuple[int, str]] = Counter()
+        self.handshakes: Counter[str] = Counter()
+        self.latency = Histogram(LATENCY_BOUNDS)
+        self.loop_delay = Histogram(DELAY_BOUNDS)
+        self.attempts = 0
+        self.pool_hits = 0
+        self.client_connections = 0
+        self.clients_open = 0
+        self.clients_refused = 0
+        self.server_connections = 0
+        self.servers_open = 0
+        self.servers_idle = 0
+        self.client_bytes_in = 0
+        self.client_bytes_out = 0
+        self.server_bytes_in = 0
+        self.server_bytes_out = 0
+        self.responses_cut = 0
+        self.log_written = 0
+        self.log_lost = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+
+    def served(self, status: int, verdict: str, seconds: float) -> None:
+        """Count one request that is over."""
+        self.requests[status, verdict] += 1
+        self.latency.observe(seconds)
+
+    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Measure, four times a second, how late the loop comes to what is due: ``loop_delay``."""
+        self._due = loop.time() + _SAMPLE_SECONDS
+        self._timer = loop.call_later(_SAMPLE_SECONDS, self._sample, loop)
+
+    def _sample(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop_delay.observe(max(0.0, loop.time() - self._due))
+        self.watch(loop)
+
+    def close(self) -> None:
+        """Stop measuring."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything as JSON takes it: ``requests`` is a list of [status, verdict, count]."""
+        numbers: dict[str, Any] = {name: getattr(self, name) for name in _SUMMED}
+        numbers["requests"] = [[status, verdict, count] for (status, verdict), count in self.requests.items()]
+        numbers["handshakes"] = dict(self.handshakes)
+        for name in _MEASURED:
+            histogram: Histogram = getattr(self, name)
+            numbers[name] = {
+                "bounds": list(histogram.bounds),
+                "counts": list(histogram.counts),
+                "total": histogram.total,
+            }
+        return numbers
+
+
+def merged(snapshots: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The sum of several processes' snapshots, in the same form; of none, what a process begins with."""
+    whole = Stats().snapshot()
+    requests: Counter[tuple[int, str]] = Counter()
+    handshakes: Counter[str] = Counter()
+    for one in snapshots:
+        for name in _SUMMED:
+            whole[name] += one[name]
+        for status, verdict, count in one["requests"]:
+            requests[status, verdict] += count
+        handshakes.update(one["handshakes"])
+        for name in _MEASURED:
+            into = whole[name]
+            into["counts"] = [a + b for a, b in zip(into["counts"], one[name]["counts"], strict=True)]
+            into["total"] += one[name]["total"]
+    whole["requests"] = [[status, verdict, count] for (status, verdict), count in requests.items()]
+    whole["handshakes"] = dict(handshakes)
+    return whole
