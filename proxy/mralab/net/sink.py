@@ -1,49 +1,67 @@
-"""Where log lines go: a file (or standard output), written in the background; the loop never waits for a disk.
+"""Where log lines go: a file (or standard output), written by a thread of its own; the loop never waits for a disk.
 
-Lines are collected and written by a thread of the loop's executor, one batch at a time, in order and whole. A file
-that cannot be written costs the lines of that time, never the traffic: they are counted (``lost``), said once on
-standard error, and writing goes on as soon as it works again.
+Lines are collected and written one batch at a time, in order and whole. A file that cannot be written costs the lines
+of that time, never the traffic: they are counted (``lost``), said once on standard error, and writing goes on as soon
+as it works again. What a full disk took of a batch is taken back, so no line is torn; workers that share a file take
+turns by its lock. A file that was deleted, or whose folder was, is made anew.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
+import stat
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Final
 
 _DELAY: Final = 0.05  # seconds that lines wait for company
 _MAX_BATCH: Final = 1 << 20  # bytes of text after which they do not wait
 _MAX_WAITING: Final = 64 << 20  # bytes of text held while the disk does not take them
+_LAST_SECONDS: Final = 5.0  # how long closing waits for a disk, or a pipe that nobody reads
+
+_Batch = list[str]
+_REOPEN: Final = ""  # among the entries of a batch: what follows goes to a new file
 
 
 class LogSink:
     """Appends lines to ``file``; ``None`` is standard output. Call ``write`` in the loop, ``close`` at the end."""
 
     def __init__(self, file: Path | None, complain: Callable[[str], None] | None = None) -> None:
-        self._file = file
-        self._complain = complain or (lambda text: print(text, file=sys.stderr))  # noqa: T201 - that is the channel
-        self._fd = -1
-        self._waiting: list[str] = []
+        self._out = _Output(file, complain or (lambda text: print(text, file=sys.stderr)))  # noqa: T201 - the channel
+        self._waiting: _Batch = []
         self._size = 0
+        self._refused = 0
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Future[None] | None = None
-        self._failing = False
-        self.written = 0
+        self._batches: SimpleQueue[tuple[_Batch, asyncio.Future[None]] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def written(self) -> int:
         """Entries written."""
-        self.lost = 0
+        return self._out.written
+
+    @property
+    def lost(self) -> int:
         """Entries that could not be."""
+        return self._out.lost + self._refused
 
     def open(self) -> None:
         """Open the file now. Raises ``OSError``: at the start a log that cannot be written is an error."""
-        self._fd = self._opened()
+        self._out.open()
+        # A daemon of its own: no slow job of the loop's executor holds it up, nor does an unread pipe hold up the exit.
+        self._thread = threading.Thread(target=self._run, name="mralab-log", daemon=True)
+        self._thread.start()
 
     def write(self, text: str) -> None:
         """Take one entry: one line, or an entry of several, each ending in a line feed."""
         if self._size > _MAX_WAITING:
-            self.lost += 1
+            self._refused += 1
             return
         self._waiting.append(text)
         self._size += len(text)
@@ -54,7 +72,7 @@ class LogSink:
 
     def reopen(self) -> None:
         """After a rotation: what is collected from now on goes to a new file."""
-        self._waiting.append("")
+        self._waiting.append(_REOPEN)
         if self._writing is None:
             self._start()
 
@@ -67,14 +85,18 @@ class LogSink:
                 await asyncio.wait([self._writing])
 
     async def close(self) -> None:
-        """Write what is left and close the file."""
-        await self.flush()
+        """Write what is left, for a few seconds at most, and close the file."""
+        try:
+            async with asyncio.timeout(_LAST_SECONDS):
+                await self.flush()
+        except TimeoutError:
+            self._out.complain(f"mralab: the log {self._out.name} does not take its last lines; they are lost")
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._fd > 2:
-            os.close(self._fd)
-        self._fd = -1
+        self._batches.put(None)
+        if self._thread is not None and self._writing is None:
+            self._thread.join()  # it has nothing to do but close the file
 
     def _start(self) -> None:
         if self._timer is not None:
@@ -83,55 +105,108 @@ class LogSink:
         if self._writing is not None or not self._waiting:
             return
         batch, self._waiting, self._size = self._waiting, [], 0
-        self._writing = asyncio.get_running_loop().run_in_executor(None, self._store, batch)
+        self._writing = asyncio.get_running_loop().create_future()
         self._writing.add_done_callback(self._stored)
+        self._batches.put((batch, self._writing))
 
     def _stored(self, _: asyncio.Future[None]) -> None:
         self._writing = None
         if self._waiting and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_DELAY, self._start)
 
-    def _store(self, batch: list[str]) -> None:
-        """In the executor's thread: write a batch; an empty entry in it means 'reopen here'."""
-        entries: list[str] = []
+    def _run(self) -> None:
+        """The thread: batches as they come, until there are no more."""
+        while (task := self._batches.get()) is not None:
+            batch, done = task
+            self._out.store(batch)
+            try:
+                done.get_loop().call_soon_threadsafe(_finish, done)
+            except RuntimeError:  # the loop has ended without closing its log: nobody waits any more
+                break
+        self._out.close()
+
+
+def _finish(done: asyncio.Future[None]) -> None:
+    if not done.done():
+        done.set_result(None)
+
+
+class _Output:
+    """The file as the writing thread has it."""
+
+    def __init__(self, file: Path | None, complain: Callable[[str], None]) -> None:
+        self._file = file
+        self.complain = complain
+        self.name = "on standard output" if file is None else str(file)
+        self._fd = -1
+        self._failing = False
+        self.written = 0
+        self.lost = 0
+
+    def open(self) -> None:
+        """Open it, or make it. Raises ``OSError``."""
+        if self._file is None:
+            self._fd = 1
+        else:
+            self._fd = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self._fd > 2:
+            os.close(self._fd)
+        self._fd = -1
+
+    def store(self, batch: _Batch) -> None:
+        """Write a batch, with the rotations in it."""
+        entries: _Batch = []
         for entry in batch:
-            if entry:
+            if entry != _REOPEN:
                 entries.append(entry)
                 continue
             self._append(entries)
             entries = []
-            self._close_for_reopen()
+            self.close()
         self._append(entries)
 
-    def _close_for_reopen(self) -> None:
-        if self._fd > 2:
-            os.close(self._fd)
-            self._fd = -1
-
-    def _append(self, entries: list[str]) -> None:
+    def _append(self, entries: _Batch) -> None:
         if not entries:
             return
         data = "".join(entries).encode("utf-8", "backslashreplace")
         try:
             if self._fd < 0:
-                self._fd = self._opened()
-            _write_all(self._fd, data)
+                self.open()
+            elif self._file is not None and not os.fstat(self._fd).st_nlink:  # deleted
+                self.close()
+                self.open()
+            _write_whole(self._fd, data)
         except OSError as error:
             self.lost += len(entries)
             if not self._failing:
-                self._complain(f"mralab: the log {self._file} cannot be written: {error.strerror}; traffic goes on")
+                self.complain(f"mralab: the log {self.name} cannot be written: {error.strerror}; traffic goes on")
             self._failing = True
-            self._close_for_reopen()
+            self.close()
             return
         self.written += len(entries)
         if self._failing:
-            self._complain(f"mralab: the log {self._file} is written again; {self.lost} entries were lost")
+            self.complain(f"mralab: the log {self.name} is written again; {self.lost} entries were lost")
         self._failing = False
 
-    def _opened(self) -> int:
-        if self._file is None:
-            return 1
-        return os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+
+def _write_whole(fd: int, data: bytes) -> None:
+    """Write all of ``data``, or (to a file) nothing of it. Raises ``OSError``."""
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        _write_all(fd, data)
+        return
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    try:
+        size = os.fstat(fd).st_size
+        try:
+            _write_all(fd, data)
+        except OSError:
+            os.ftruncate(fd, size)
+            raise
+    finally:
+        fcntl.flock(fd, fcntl.LOCK_UN)
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -1,0 +1,176 @@
+"""The log file: whole lines in order whatever happens to it, traffic never waits, every loss is counted and told."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mralab.net.sink import LogSink
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file whose writer may not go beyond 64 KB: what a full disk does, without a disk."""
+    import resource
+    import signal
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65536, before[1]))
+    try:
+        yield tmp_path / "log"
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+
+
+def line(number: int, size: int = 100) -> str:
+    return f"{number:06d} ".ljust(size - 1, "x") + "\n"
+
+
+def writers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "mralab-log"]
+
+
+def descriptors() -> int:
+    return len(list(Path("/dev/fd").iterdir()))
+
+
+async def test_lines_come_in_order_and_whole(tmp_path: Path) -> None:
+    sink = LogSink(tmp_path / "log")
+    sink.open()
+    for number in range(5000):
+        sink.write(line(number))
+        if number % 500 == 0:
+            await asyncio.sleep(0)
+    await sink.close()
+    assert (tmp_path / "log").read_text() == "".join(map(line, range(5000)))
+    assert (sink.written, sink.lost) == (5000, 0)
+
+
+async def test_a_full_disk_loses_whole_lines_says_so_once_and_goes_on(small_disk: Path) -> None:
+    told: list[str] = []
+    sink = LogSink(small_disk, told.append)
+    sink.open()
+    for number in range(1000):
+        sink.write(line(number))
+        if number % 100 == 99:
+            await sink.flush()
+    full = small_disk.read_text()
+    assert full == "".join(map(line, range(sink.written)))  # nothing torn, nothing out of order
+    assert 0 < sink.written < 1000
+    assert sink.lost == 1000 - sink.written
+    assert len(told) == 1
+    assert "cannot be written" in told[0]
+    os.truncate(small_disk, 0)
+    sink.write(line(1000))
+    await sink.close()
+    assert small_disk.read_text() == line(1000)
+    assert len(told) == 2
+    assert f"{1000 - len(full) // 100} entries were lost" in told[1]
+
+
+async def test_a_folder_that_goes_costs_lines_until_it_is_back(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    told: list[str] = []
+    sink = LogSink(folder / "log", told.append)
+    sink.open()
+    sink.write(line(1))
+    await sink.flush()
+    shutil.rmtree(folder)
+    sink.write(line(2))
+    sink.write(line(3))
+    await sink.flush()
+    assert (sink.written, sink.lost) == (1, 2)
+    folder.mkdir()
+    sink.write(line(4))
+    await sink.close()
+    assert (folder / "log").read_text() == line(4)
+    assert [text.split(" log ")[1].split(" ", 1)[1] for text in told] == [
+        "cannot be written: No such file or directory; traffic goes on",
+        "is written again; 2 entries were lost",
+    ]
+
+
+async def test_a_deleted_file_is_made_anew(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    sink = LogSink(file)
+    sink.open()
+    sink.write(line(1))
+    await sink.flush()
+    file.unlink()
+    sink.write(line(2))
+    await sink.close()
+    assert file.read_text() == line(2)
+    assert sink.lost == 0
+
+
+async def test_rotated_while_written_every_line_is_in_one_file(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    sink = LogSink(file)
+    sink.open()
+    for number in range(2000):
+        sink.write(line(number))
+        if number % 100 == 50:
+            await sink.flush()
+            file.rename(tmp_path / f"log.{number:04d}")
+            sink.reopen()
+    await sink.close()
+    parts = sorted(tmp_path.glob("log.*"))
+    assert len(parts) == 20
+    assert "".join(part.read_text() for part in [*parts, file]) == "".join(map(line, range(2000)))
+
+
+async def test_two_writers_of_one_file_tear_no_line(small_disk: Path) -> None:
+    sinks = [LogSink(small_disk, lambda _: None) for _ in range(2)]
+    for sink in sinks:
+        sink.open()
+    for number in range(1000):
+        sinks[number % 2].write(line(number))
+        if number % 50 == 49:
+            await asyncio.gather(*(sink.flush() for sink in sinks))
+    for sink in sinks:
+        await sink.close()
+    lines = small_disk.read_text().splitlines(keepends=True)
+    assert len(lines) == sum(sink.written for sink in sinks) > 500
+    assert all(text == line(int(text[:6])) for text in lines)
+
+
+async def test_a_pipe_that_nobody_reads_holds_up_neither_traffic_nor_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mralab.net.sink._LAST_SECONDS", 0.2)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    told: list[str] = []
+    sink = LogSink(pipe, told.append)
+    sink.open()
+    for number in range(2000):
+        sink.write(line(number))
+    await sink.close()
+    assert told == [f"mralab: the log {pipe} does not take its last lines; they are lost"]
+    os.set_blocking(reader, True)
+    while os.read(reader, 1 << 20):
+        pass  # until the writing thread, which has been let go of, has closed its end
+    os.close(reader)
+    for thread in writers():
+        thread.join(5)
+
+
+async def test_nothing_is_left_when_it_is_closed(tmp_path: Path) -> None:
+    before = descriptors()
+    for number in range(20):
+        sink = LogSink(tmp_path / "log")
+        sink.open()
+        sink.write(line(number))
+        await sink.close()
+    assert descriptors() == before
+    assert not writers()
