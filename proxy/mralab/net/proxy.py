@@ -25,6 +25,7 @@ from ..core.message import Hop
 from ..errors import ConfigError, MralabError, TrustStoreError
 from .acceptor import Acceptor, listening_socket, most_connections
 from .limits import ClientLimits
+from .resolver import Resolver
 from .server import ClientConnection
 from .sink import LogSink
 from .stats import Stats
@@ -145,6 +146,7 @@ class Services:
         "loop",
         "on_leave",
         "policy",
+        "resolver",
         "stats",
         "tell",
         "thread",
@@ -162,6 +164,7 @@ class Services:
         self.clients: set[ClientConnection] = set()
         self.on_leave: Callable[[], None] = lambda: None
         self.upstream = Upstream(self.stats)
+        self.resolver = Resolver(loop)
         self.draining = False
         self.empty = asyncio.Event()
         """No client is connected any more."""

@@ -1,14 +1,22 @@
-"""Where a server really is: the ``[hosts]`` table first, then the address itself, then DNS."""
+"""Where a server really is: the ``[hosts]`` table first, then the address itself, then DNS.
+
+The system's own resolver is asked (``/etc/hosts``, nsswitch and all), and it blocks: each name is looked up in a thread
+of its own, once for all who wait for it, so a name server that is slow for one name delays no other.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
+import threading
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ..config import HostEntry
+
+_MOST_LOOKUPS: Final = 256  # names at once; one more is answered as one that has no address
 
 
 class Place(NamedTuple):
@@ -35,19 +43,51 @@ def listed(hosts: Mapping[str, HostEntry], host: str, port: int) -> Place | None
     return Place(shown, dial, entry.ports.get(port, port))
 
 
-async def resolve(hosts: Mapping[str, HostEntry], host: str, port: int, seconds: float) -> Place:
-    """The place of a server; DNS may take ``seconds``. Raises ``UnknownHostError``."""
-    place = listed(hosts, host, port)
-    if place is not None:
-        return place
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(seconds):
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, TimeoutError, UnicodeError) as error:
-        raise UnknownHostError(host) from error
-    address = str(found[0][4][0])
-    return Place(address, address, port)
+class Resolver:
+    """Looks servers up for one proxy."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._asked: dict[str, asyncio.Future[str]] = {}
+
+    async def resolve(self, hosts: Mapping[str, HostEntry], host: str, port: int, seconds: float) -> Place:
+        """The place of a server; DNS may take ``seconds``. Raises ``UnknownHostError``."""
+        place = listed(hosts, host, port)
+        if place is not None:
+            return place
+        answer = self._asked.get(host) or self._ask(host)
+        try:
+            async with asyncio.timeout(seconds):
+                address = await asyncio.shield(answer)
+        except (OSError, TimeoutError, UnicodeError) as error:
+            raise UnknownHostError(host) from error
+        return Place(address, address, port)
+
+    def _ask(self, host: str) -> asyncio.Future[str]:
+        if len(self._asked) >= _MOST_LOOKUPS:
+            raise UnknownHostError(host)
+        answer: asyncio.Future[str] = self._loop.create_future()
+        self._asked[host] = answer
+        # A daemon: a look-up that hangs must not hold up the end of the process.
+        threading.Thread(target=self._look_up, args=(host, answer), name="mralab-dns", daemon=True).start()
+        return answer
+
+    def _look_up(self, host: str, answer: asyncio.Future[str]) -> None:
+        """In the thread: ask, and hand over what came of it."""
+        try:
+            found: str | Exception = str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
+        except (OSError, UnicodeError) as error:
+            found = error
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile: nobody waits any more
+            self._loop.call_soon_threadsafe(self._answered, host, answer, found)
+
+    def _answered(self, host: str, answer: asyncio.Future[str], found: str | Exception) -> None:
+        self._asked.pop(host, None)
+        if isinstance(found, str):
+            answer.set_result(found)
+        else:
+            answer.set_exception(found)
+            answer.exception()  # told: nobody may be waiting any more
 
 
 def _is_ip(text: str) -> bool:

@@ -52,7 +52,7 @@ from ..core.target import IllegalCharacter, RequestTarget, SchemeMismatch, Targe
 from ..core.tlserror import error_string
 from ..core.verdict import Verdict, error_text
 from .connection import HandshakeError, ResponseError, ServerConnection, ServerError
-from .resolver import Place, UnknownHostError, resolve
+from .resolver import Place, UnknownHostError
 
 if TYPE_CHECKING:
     from .proxy import Policy
@@ -134,7 +134,7 @@ async def run(client: ClientConnection, head: RequestHead, framing: Framing) -> 
     if max_forwards(head) == 0:
         return client.answer_last_hop(head, txn)
     try:
-        place = await resolve(policy.hosts, target.host, target.port, policy.connect_timeout)
+        place = await services.resolver.resolve(policy.hosts, target.host, target.port, policy.connect_timeout)
     except UnknownHostError:
         return client.answer(ANSWERS["no-name"], head, txn)
     wire, fields = request_head(
