@@ -1,0 +1,250 @@
+"""``[limits]``: what happens at each of them, and that it is over when it is over."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from .conftest import HOST, OK, Lines, Server, read_request, server_context
+
+Proxying = Callable[..., Any]
+Serving = Callable[..., Server]
+
+
+@pytest.fixture
+def context(ca: Any) -> ssl.SSLContext:
+    return server_context(ca.issue_cert(HOST))
+
+
+async def connect(lines: Lines) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection(lines.proxy.host, lines.proxy.port)
+
+
+async def rest(reader: asyncio.StreamReader, limit: float = 10) -> bytes:
+    """What comes until the end; ``RESET`` at its end where that is what it was."""
+    data = b""
+    async with asyncio.timeout(limit):
+        try:
+            while piece := await reader.read(65536):
+                data += piece
+        except ConnectionError:
+            data += b"RESET"
+    return data
+
+
+def request(lines: Lines, port: int, fields: str = "", method: str = "GET") -> bytes:
+    return f"{method} /{lines.token(port)}/a HTTP/1.1\r\nHost: h\r\n{fields}\r\n".encode()
+
+
+async def test_a_head_as_large_as_the_limit_is_taken_one_byte_more_is_not(
+    context: ssl.SSLContext, serving: Serving, proxying: Proxying
+) -> None:
+    server = serving(context)
+    lines = await proxying(server, limits={"header_bytes": 4096})
+    start = request(lines, server.port, "Connection: close\r\n")
+    for size, status in ((4096, b"200 "), (4097, b"400 Invalid HTTP Request")):
+        fill = size - len(start) - len("X: \r\n")
+        head = request(lines, server.port, f"Connection: close\r\nX: {'x' * fill}\r\n")
+        assert len(head) == size
+        assert (await lines.raw(head)).startswith(b"HTTP/1.1 " + status)
+    assert len(server.requests) == 1
+
+
+async def test_a_head_that_never_ends_is_refused_at_the_limit_not_after_the_timeout(proxying: Proxying) -> None:
+    lines = await proxying(limits={"header_bytes": 4096})
+    started = time.monotonic()
+    answer = await lines.raw(b"GET /a HTTP/1.1\r\nHost: h\r\n" + b"X: y\r\n" * 1000)
+    assert answer.startswith(b"HTTP/1.1 400 Invalid HTTP Request")
+    assert time.monotonic() - started < 5
+
+
+async def test_a_servers_head_has_the_same_limit(context: ssl.SSLContext, serving: Serving, proxying: Proxying) -> None:
+    def answer(stream: Any, server: Server) -> None:
+        read_request(stream)
+        size = int(server.requests.pop())
+        filler = size - len(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX: \r\n\r\n")
+        with contextlib.suppress(OSError):
+            stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX: %b\r\n\r\n" % (b"x" * filler))
+
+    server = serving(context, handle=answer)
+    lines = await proxying(server, limits={"header_bytes": 4096}, upstream={"attempts": 1})
+    server.requests.append(b"4096")
+    assert (await lines.get(server.port)).startswith(b"HTTP/1.1 200 OK")
+    server.requests.append(b"4097")
+    assert (await lines.get(server.port)).startswith(b"HTTP/1.1 502 Invalid HTTP Response")
+
+
+async def test_one_connection_more_than_the_limit_waits_until_another_goes(
+    context: ssl.SSLContext, serving: Serving, proxying: Proxying
+) -> None:
+    server = serving(context)
+    lines = await proxying(server, limits={"connections": 2})
+    held = [await connect(lines) for _ in range(2)]
+    for reader, writer in held:
+        writer.write(request(lines, server.port))
+        assert (await reader.readuntil(b"ok\n")).startswith(b"HTTP/1.1 200 ")
+    reader, writer = await connect(lines)  # the kernel takes it
+    writer.write(request(lines, server.port, "Connection: close\r\n"))
+    waiting = asyncio.create_task(rest(reader))
+    for held_reader, held_writer in held:  # those that are in go on as before
+        held_writer.write(request(lines, server.port))
+        await held_reader.readuntil(b"ok\n")
+    assert not waiting.done()
+    assert lines.proxy.stats.clients_open == 2
+    held[0][1].close()
+    assert (await waiting).startswith(b"HTTP/1.1 200 ")
+    for _, each in [*held, (reader, writer)]:
+        each.close()
+
+
+async def test_the_limit_on_connections_can_be_raised_while_they_wait(
+    context: ssl.SSLContext, serving: Serving, proxying: Proxying
+) -> None:
+    server = serving(context)
+    lines = await proxying(server, limits={"connections": 1})
+    _, held = await connect(lines)
+    reader, writer = await connect(lines)
+    writer.write(request(lines, server.port, "Connection: close\r\n"))
+    lines.proxy.apply(lines.proxy.config.changed(limits={"connections": 2}))
+    assert (await rest(reader)).startswith(b"HTTP/1.1 200 ")
+    held.close()
+    writer.close()
+
+
+async def test_a_client_that_says_nothing_is_let_go_without_a_word(proxying: Proxying) -> None:
+    lines = await proxying(limits={"idle_timeout": 0.3, "header_timeout": 20.0})
+    started = time.monotonic()
+    reader, writer = await connect(lines)
+    assert await rest(reader) == b""
+    assert 0.25 < time.monotonic() - started < 3
+    assert lines.events == []
+    writer.close()
+
+
+async def test_between_requests_a_client_may_be_idle_for_so_long(
+    context: ssl.SSLContext, serving: Serving, proxying: Proxying
+) -> None:
+    server = serving(context)
+    lines = await proxying(server, limits={"idle_timeout": 0.3})
+    reader, writer = await connect(lines)
+    writer.write(request(lines, server.port))
+    await reader.readuntil(b"ok\n")
+    started = time.monotonic()
+    assert await rest(reader) == b""
+    assert 0.25 < time.monotonic() - started < 3
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    "start", [b"G", b"GET /a HTTP/1.1\r\nHost: h\r\n", b"GET /a HTTP/1.1\r\nHost: h\r\nX: y\r\n\r"]
+)
+async def test_a_head_must_be_whole_in_time_however_it_trickles(start: bytes, proxying: Proxying) -> None:
+    lines = await proxying(limits={"header_timeout": 0.4, "idle_timeout": 20.0})
+    started = time.monotonic()
+    reader, writer = await connect(lines)
+    writer.write(start)
+    answer = asyncio.create_task(rest(reader))
+    trickle = b"x" if start == b"G" else b"X: y\r\n" if start.endswith(b"h\r\n") else b""
+    while not answer.done():
+        with contextlib.suppress(ConnectionError):
+            writer.write(trickle)
+        await asyncio.wait([answer], timeout=0.05)
+    assert (await answer).startswith(b"HTTP/1.1 408 Inactive Timeout\r\n")
+    assert 0.35 < time.monotonic() - started < 3
+    assert lines.kinds() == ["RequestRejected", "ResponseSent"]
+    writer.close()
+
+
+@pytest.mark.parametrize("trickle", [b"", b"x"])
+async def test_a_body_must_move(trickle: bytes, context: ssl.SSLContext, serving: Serving, proxying: Proxying) -> None:
+    server = serving(context)
+    lines = await proxying(server, limits={"idle_timeout": 0.4}, upstream={"response_timeout": 20.0})
+    started = time.monotonic()
+    reader, writer = await connect(lines)
+    writer.write(request(lines, server.port, "Content-Length: 100000\r\n", "POST") + b"begin")
+    answer = asyncio.create_task(rest(reader))
+    while not answer.done():
+        with contextlib.suppress(ConnectionError):
+            writer.write(trickle)
+        await asyncio.wait([answer], timeout=0.05)
+    assert (await answer).startswith(b"HTTP/1.1 408 Inactive Timeout\r\n")
+    assert 0.35 < time.monotonic() - started < 3
+    assert await asyncio.to_thread(server.ended.acquire, timeout=5)  # the server is not left waiting
+    assert lines.proxy.stats.requests == {(408, "malformed"): 1}
+    writer.close()
+
+
+async def test_a_slow_body_that_moves_is_waited_for_longer_than_any_timeout(
+    context: ssl.SSLContext, serving: Serving, proxying: Proxying
+) -> None:
+    server = serving(context)
+    lines = await proxying(server, limits={"idle_timeout": 0.3}, upstream={"response_timeout": 0.3})
+    reader, writer = await connect(lines)
+    writer.write(request(lines, server.port, "Content-Length: 20480\r\nConnection: close\r\n", "POST"))
+    for _ in range(20):
+        writer.write(b"x" * 1024)
+        await asyncio.sleep(0.05)
+    assert (await rest(reader)).startswith(b"HTTP/1.1 200 ")
+    assert server.requests[0].endswith(b"\r\n\r\n" + b"x" * 20480)
+    writer.close()
+
+
+async def test_a_body_that_the_server_does_not_take_is_not_held_against_the_client(
+    context: ssl.SSLContext, serving: Serving, proxying: Proxying
+) -> None:
+    size = 8 << 20
+
+    def slow(stream: Any, server: Server) -> None:
+        data = stream.recv(1)
+        time.sleep(1.0)  # it is the server that is slow, more than twice as long as a client may be
+        while len(data) < size and (piece := stream.recv(1 << 20)):
+            data += piece
+        stream.sendall(OK)
+
+    server = serving(context, handle=slow)
+    lines = await proxying(server, limits={"idle_timeout": 0.4})
+    reader, writer = await connect(lines)
+    writer.write(request(lines, server.port, f"Content-Length: {size}\r\nConnection: close\r\n", "POST"))
+    writer.write(bytes(size))
+    assert (await rest(reader)).startswith(b"HTTP/1.1 200 ")
+    writer.close()
+
+
+async def test_a_client_that_does_not_read_is_cut_off_and_its_server_let_go(
+    context: ssl.SSLContext, serving: Serving, proxying: Proxying
+) -> None:
+    def endless(stream: Any, server: Server) -> None:
+        read_request(stream)
+        stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10000000000\r\n\r\n")
+        with contextlib.suppress(OSError):
+            while True:
+                stream.sendall(bytes(1 << 20))
+
+    server = serving(context, handle=endless)
+    lines = await proxying(server, limits={"idle_timeout": 0.4})
+    reader, writer = await connect(lines)
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    writer.write(request(lines, server.port))
+    assert await asyncio.to_thread(server.ended.acquire, timeout=10)
+    assert lines.proxy.stats.responses_cut == 1
+    writer.transport.resume_reading()  # type: ignore[attr-defined]
+    assert (await rest(reader)).endswith(b"RESET")
+    writer.close()
+
+
+async def test_other_limits_hold_for_those_who_wait_already(proxying: Proxying) -> None:
+    lines = await proxying(limits={"idle_timeout": 100.0, "header_timeout": 100.0})
+    silent, partial = await connect(lines), await connect(lines)
+    partial[1].write(b"GET ")
+    await asyncio.sleep(0.05)
+    lines.proxy.apply(lines.proxy.config.changed(limits={"idle_timeout": 0.2, "header_timeout": 0.2}))
+    assert await rest(silent[0]) == b""
+    assert (await rest(partial[0])).startswith(b"HTTP/1.1 408 ")
+    for _, writer in (silent, partial):
+        writer.close()
