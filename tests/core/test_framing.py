@@ -63,7 +63,18 @@ def test_a_head_that_is_not_to_the_letter_is_refused_with_its_reason(head: bytes
 
 
 @pytest.mark.parametrize(
-    "start", [b"\x16\x03\x01\x02", b"GET / HTTP/1.1\nHost", b"GET /\r\n", b"GET / HTTP/1.1\r\nA: \x00", b"\n"]
+    "start",
+    [
+        b"\x16\x03\x01\x02",
+        b"GET / HTTP/1.1\nHost",
+        b"GET /\r\n",
+        b"GET / HTTP/1.1\r\nA: \x00",
+        b"\n",
+        b"\xff\xff",
+        b"GET /\xc3",
+        b"(GET",
+        b" GET",
+    ],
 )
 def test_a_hopeless_head_is_refused_before_it_is_complete(start: bytes) -> None:
     with pytest.raises(Malformed):

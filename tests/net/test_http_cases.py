@@ -113,6 +113,11 @@ CASES = {
         "GET /a HTTP/1.1\r\nHost: H\r\nX-Forwarded-For: 1.2.3.4, 127.0.0.1\r\n"
         "Via: 1.0 other, http/1.1 vcs[ID] (ATS)\r\nClient-IP: 9.9.9.9\r\n\r\n",
     ),
+    "forged under another spelling: safety wins": Case(
+        "GET T/a HTTP/1.1\r\nHost: h\r\nX_Forwarded_For: 6.6.6.6\r\nContent_Length: 5\r\nX_Other: 1\r\n\r\n",
+        "HTTP/1.1 200 ",
+        _get("GET /a HTTP/1.1", "X_Other: 1\r\n"),
+    ),
     "TRACE counts its hops": Case(
         "TRACE T/a HTTP/1.1\r\nHost: h\r\nMax-Forwards: 5\r\n\r\n",
         "HTTP/1.1 200 ",

@@ -28,6 +28,8 @@ _TRAILERS = re.compile(_FIELD_LINES + rb"\r\n")
 
 # What cannot be part of a head, wherever it stands: told at once rather than after the header timeout.
 _NOT_TEXT = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_NOT_ASCII = re.compile(rb"[\x80-\xff]")
+_BEGINNING = re.compile(_TOKEN + rb"(?: |\Z)|\r?\Z")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _BARE_CR = re.compile(rb"\r(?!\n)(?!\Z)")
 
@@ -105,8 +107,10 @@ def check_partial(head: bytes | bytearray, start: int = 0) -> None:
     if _BARE_CR.search(head, begin):
         raise Malformed("a carriage return without line feed", line=False)
     end = head.find(b"\r\n")
-    if end >= 0:
+    if end >= max(0, begin - 1):
         _check_request_line(bytes(head[:end]))
+    elif end < 0 and (_NOT_ASCII.search(head, begin) or (start == 0 and not _BEGINNING.match(head))):
+        raise Malformed("the request line is not 'METHOD TARGET HTTP/1.1'", line=False)
 
 
 def _check_request_line(line: bytes) -> None:

@@ -43,6 +43,8 @@ _NOT_IN_TRAILERS: Final = HOP_BY_HOP | {
     b"www-authenticate",
     b"x-forwarded-for",
 }
+# What only we and the framing say. A server that knows fields as HTTP_X_FORWARDED_FOR reads X_Forwarded_For as well.
+_NOT_BY_ANOTHER_NAME: Final = HOP_BY_HOP | {b"content-length", b"host", b"via", b"x-forwarded-for", b"trackingid"}
 _VIA_PEER = re.compile(rb"\[([0-9a-f-]{36})\]")
 
 
@@ -141,6 +143,8 @@ def request_head(
     for name, value in head.fields:
         key = name.lower()
         if key in HOP_BY_HOP or (dropped and key in dropped):
+            continue
+        if b"_" in key and key.replace(b"_", b"-") in _NOT_BY_ANOTHER_NAME:
             continue
         if key in (b"x-forwarded-for", b"via"):
             if key in ours:

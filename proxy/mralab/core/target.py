@@ -121,6 +121,16 @@ _AUTHORITY = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]*))?")
 _ILLEGAL = re.compile(r"[\x00-\x20\x7f]")
 _PARAMETERS = re.compile(r";[^/]*")
 _SLASHES = re.compile(r"/{2,}")
+_UNICODE_ESCAPE = re.compile(r"%[uU]([0-9A-Fa-f]{4})")
+# Two octets for a code below 0x80, three for one below 0x800, four for one below 0x10000.
+_OVERLONG = re.compile("[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f][\x80-\xbf]|\xf0[\x80-\x8f][\x80-\xbf]{2}")
+_LOOK_ALIKES = {
+    text: plain
+    for plain, characters in ((".", "\uff0e\u2024\ufe52"), ("/", "\uff0f\u2215\u2044"), ("\\", "\uff3c\ufe68"))
+    for character in characters
+    for text in (character, character.encode().decode("latin-1"))
+}
+_LOOK_ALIKE = re.compile("|".join(_LOOK_ALIKES))
 _CUT = re.compile(r"\x00|%00|[?#]")
 
 
@@ -230,7 +240,8 @@ def readings(path: str) -> frozenset[str]:
     r"""Every path that two readers could make of one: what is allowed must be allowed under each of them.
 
     ``path`` may carry a query; readings have none. The readers differ in whether and how often they decode
-    ``%xx``, take ``\`` for a slash, drop ``;parameters``, fold double slashes, remove dot segments (RFC 3986
+    ``%xx`` (or ``%uXXXX``), take overlong UTF-8 (RFC 3629 section 3) and look-alikes for the ASCII they stand
+    for, take ``\`` for a slash, drop ``;parameters``, fold double slashes, remove dot segments (RFC 3986
     section 5.2.4), stop at NUL (or a decoded ``?`` or ``#``), and in the order in which they do so: this is
     the closure of all that.
 
@@ -380,6 +391,10 @@ def _other_readings(path: str) -> Iterator[str]:
     """What one more step of each kind of reader makes of ``path``."""
     if "%" in path:
         yield unquote(path, "latin-1")
+        if "%u" in path or "%U" in path:
+            yield _UNICODE_ESCAPE.sub(lambda match: chr(int(match[1], 16)), path)
+    if not path.isascii():
+        yield _LOOK_ALIKE.sub(_ascii_of, _OVERLONG.sub(_ascii_of_overlong, path))
     yield _CUT.split(path, maxsplit=1)[0]
     yield path.replace("\\", "/")
     if ";" in path:
@@ -388,6 +403,19 @@ def _other_readings(path: str) -> Iterator[str]:
         yield _SLASHES.sub("/", path)
     if "/." in path:
         yield _without_dot_segments(path)
+
+
+def _ascii_of_overlong(match: re.Match[str]) -> str:
+    """The character that a UTF-8 decoder without a check for the shortest form makes of a sequence."""
+    code = 0
+    for octet in match[0][1:]:
+        code = code << 6 | ord(octet) & 0x3F
+    return chr(code | (ord(match[0][0]) & 0x1F) << 6 if len(match[0]) == 2 else code)
+
+
+def _ascii_of(match: re.Match[str]) -> str:
+    """What best-fit conversions make of a look-alike, given as a character or as its UTF-8 bytes in Latin-1."""
+    return _LOOK_ALIKES[match[0]]
 
 
 def _without_dot_segments(path: str) -> str:
