@@ -197,12 +197,20 @@ def test_ipv6_keeps_its_value_and_has_one_spelling(ip: IPv6Address) -> None:
         ("/a#frag", "/a"),
         ("/#frag", "/"),
         ("/a?b#frag", "/a?b"),
-        ("//a/../%2e%2e/./b", "//a/../%2e%2e/./b"),
+        ("/a//../%2e%2e/./b", "/a//../%2e%2e/./b"),
     ],
 )
 def test_everything_after_the_first_segment_is_left_alone(rest: str, path: str) -> None:
     for before in ("/", "//", f"http://{CONTROL}/", f"HTTP://{CONTROL.upper()}/"):
         assert split(f"{before}{CUCM}{rest}", CONTROL) == (decode(CUCM), path, CUCM)
+
+
+@pytest.mark.parametrize(
+    ("rest", "path"),
+    [("//a//b", "/a//b"), ("///a", "//a"), ("//", "/"), ("//?x", "/?x"), ("//?", "/"), ("/?//", "/?//")],
+)
+def test_one_of_two_slashes_behind_the_token_goes(rest: str, path: str) -> None:
+    assert split(f"/{CUCM}{rest}", CONTROL).path == path
 
 
 @pytest.mark.parametrize("rest", ["", "?x", "#frag"])

@@ -216,8 +216,11 @@ def split(raw: str, control_host: str) -> RequestTarget:
     path = rest[start + len(token) :]
     if path[:1] != "/":
         raise UnknownForm("no slash behind the token", absolute=absolute)
+    # Traffic Server lets go of one of two slashes behind the token, and of an empty query (observed).
+    if path[1:2] == "/":
+        path = path[1:]
     if path[-1] == "?" and path.count("?") == 1:
-        path = path[:-1]  # Traffic Server lets go of an empty query (observed)
+        path = path[:-1]
     return RequestTarget(target, path, token)
 
 
