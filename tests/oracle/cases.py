@@ -1,15 +1,14 @@
 """What is compared: certificate chains and the name that is asked for.
 
-``named()`` are those with a story, ``generated()`` pairs of a pattern and a name that a seeded generator draws, most
-of them near misses of each other. ``DEVIATIONS`` are the named cases in which we follow 8.1.11 and not 9.2.9.
+These are the cases with a story; ``strategies`` draws others. ``DEVIATIONS`` are those in which we follow 8.1.11 and
+not 9.2.9.
 """
 
 from __future__ import annotations
 
-import random
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from cryptography import x509
@@ -18,9 +17,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID as Purpose
 
 from .pki import Minted, mint, purposes, rsa_key, unknown_extension, usage
-
-GENERATED: Final = 120
-SEED: Final = 20240815
 
 DEVIATIONS: Final = {
     "wildcard-underscore": "9.x lets a wildcard stand for '_', 8.1.11 does not (X509HostnameValidator.cc)",
@@ -37,6 +33,10 @@ class Case:
     chain: tuple[Minted, ...]
     tls: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3
 
+    def with_chain(self, chain: tuple[Minted, ...], *, tls12: bool) -> Case:
+        """The same server with other certificates."""
+        return replace(self, chain=chain, tls=ssl.TLSVersion.TLSv1_2 if tls12 else ssl.TLSVersion.TLSv1_3)
+
     @property
     def about(self) -> str:
         leaf = self.chain[0].certificate
@@ -49,13 +49,8 @@ class Case:
 
 
 def build() -> tuple[list[Case], list[Minted]]:
-    """All cases, and the certificates of the trust store."""
+    """All cases, and the certificates of the trust store, ``Root A`` first."""
     root = mint("Root A", ca=True)
-    cases, trust = named(root)
-    return cases + generated(root), [root, *trust]
-
-
-def named(root: Minted) -> tuple[list[Case], list[Minted]]:
     cases: list[Case] = []
     trust: list[Minted] = []
 
@@ -64,7 +59,7 @@ def named(root: Minted) -> tuple[list[Case], list[Minted]]:
 
     _names(root, add)
     _chains(root, add, trust)
-    return cases, trust
+    return cases, [root, *trust]
 
 
 class _Add(Protocol):
@@ -230,57 +225,3 @@ def _chains(root: Minted, add: _Add, trust: list[Minted]) -> None:
     simple("rsa-1024", root, key=rsa_key(1024))
     simple("ec-384", root, key=ec.generate_private_key(ec.SECP384R1()))
     simple("sha512-leaf", root, digest=hashes.SHA512())
-
-
-def generated(root: Minted) -> list[Case]:
-    """Pairs of a name and a pattern made from it by a few random edits, in the SAN or in the CN."""
-    choose = random.Random(SEED)
-    cases: list[Case] = []
-    for number in range(GENERATED):
-        host = _host(choose)
-        patterns = [_pattern(choose, host) for _ in range(choose.choice((1, 1, 2)))]
-        if choose.random() < 0.7:
-            leaf = mint(*choose.choice(((), ("x",), (_pattern(choose, host)[:64],))), issuer=root, dns=patterns)
-        else:
-            leaf = mint(*(pattern[:64] for pattern in patterns), issuer=root)
-        cases.append(Case(f"generated-{number}", host, (leaf,)))
-    return cases
-
-
-def _host(choose: random.Random) -> str:
-    labels = [_label(choose) for _ in range(choose.choice((1, 2, 2, 3, 3, 4)))]
-    labels[-1] = choose.choice(("c", "uk", "lab", "test"))
-    if choose.random() < 0.1:
-        labels[0] = "xn--" + labels[0] + "-kva"
-    return ".".join(labels)
-
-
-def _label(choose: random.Random) -> str:
-    middle = "".join(choose.choices("ab1-", k=choose.randrange(3)))
-    return choose.choice("abc") + middle + choose.choice(("", "a", "9"))[: 1 if not middle else 9] + "z" * bool(middle)
-
-
-def _pattern(choose: random.Random, host: str) -> str:
-    labels = host.split(".")
-    for _ in range(choose.choice((0, 1, 1, 1, 2))):
-        at = choose.choice((0, 0, 0, choose.randrange(len(labels))))
-        label = labels[at]
-        cut = choose.randrange(len(label) + 1)
-        match choose.randrange(9):
-            case 0 | 1:
-                labels[at] = "*"
-            case 2:
-                labels[at] = "*" + label[cut:]
-            case 3:
-                labels[at] = label[:cut] + "*"
-            case 4:
-                labels[at] = label[:cut] + "*" + label[cut + choose.randrange(2) :]
-            case 5:
-                labels[at] = label.upper()
-            case 6:
-                labels.insert(0, choose.choice(("*", "a")))
-            case 7:
-                labels = labels[1:] or labels
-            case 8:
-                labels.append(choose.choice(("", "*", "b")))
-    return ".".join(labels) or "x"

@@ -10,10 +10,10 @@ from functools import cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID, ObjectIdentifier
 
-Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 DAY = dt.timedelta(days=1)
 NOW = dt.datetime.now(dt.UTC)
 
@@ -36,26 +36,31 @@ class Minted:
         )
 
 
-def subject(*names: str) -> x509.Name:
+def common_names(*names: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name) for name in names])
 
 
 def mint(
     *cns: str,
+    subject: x509.Name | None = None,
     issuer: Minted | None = None,
     ca: bool | None = False,
     path_length: int | None = None,
     dns: Sequence[str] = (),
     ips: Sequence[str] = (),
+    sans: Sequence[x509.GeneralName] = (),
     days: tuple[float, float] = (-1, 365),
     key: Key | None = None,
     digest: hashes.HashAlgorithm | None = None,
     identifiers: bool = True,
     extensions: Sequence[tuple[x509.ExtensionType, bool]] = (),
 ) -> Minted:
-    """One certificate; ``ca=None`` leaves basicConstraints out, no ``issuer`` means self-signed."""
+    """One certificate; ``ca=None`` leaves basicConstraints out, no ``issuer`` means self-signed.
+
+    ``subject`` stands for the ``cns``; ``sans`` come behind ``dns`` and ``ips``.
+    """
     key = key or ec.generate_private_key(ec.SECP256R1())
-    own = subject(*cns)
+    own = common_names(*cns) if subject is None else subject
     builder = (
         x509.CertificateBuilder()
         .subject_name(own)
@@ -69,8 +74,9 @@ def mint(
         builder = builder.add_extension(x509.BasicConstraints(ca, path_length if ca else None), critical=True)
     names: list[x509.GeneralName] = [x509.DNSName(name) for name in dns]
     names += [x509.IPAddress(ipaddress.ip_address(ip)) for ip in ips]
+    names += sans
     if names:
-        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=not cns)
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=not list(own))
     if identifiers:
         builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         if issuer:
@@ -78,8 +84,9 @@ def mint(
             builder = builder.add_extension(signer, critical=False)
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical=critical)
-    signed = builder.sign(issuer.key if issuer else key, digest or hashes.SHA256())  # type: ignore[arg-type]
-    return Minted(signed, key)
+    signer_key = issuer.key if issuer else key
+    hashed = None if isinstance(signer_key, ed25519.Ed25519PrivateKey) else digest or hashes.SHA256()
+    return Minted(builder.sign(signer_key, hashed), key)  # type: ignore[arg-type]
 
 
 def unknown_extension(critical: bool) -> tuple[x509.ExtensionType, bool]:
