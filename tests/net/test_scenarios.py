@@ -147,11 +147,14 @@ async def test_a_scenario_ends_as_it_does_with_traffic_server(
 ) -> None:
     it = SCENARIOS[name]
     if it.server in DNS:
+        real = socket.getaddrinfo
 
-        async def lookup(*_: object, **__: object) -> None:
-            raise socket.gaierror(DNS[it.server], "no address")
+        def lookup(host: str, *more: Any, **options: Any) -> Any:
+            if host == it.host:
+                raise socket.gaierror(DNS[it.server], "no address")
+            return real(host, *more, **options)
 
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", lookup)
+        monkeypatch.setattr(socket, "getaddrinfo", lookup)
     await _as_expected(serving, proxying, certificates, tmp_path, name, mode, attempts, "ignore", it)
 
 

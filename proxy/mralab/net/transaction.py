@@ -138,6 +138,7 @@ async def run(client: ClientConnection, head: RequestHead, framing: Framing) -> 
     )
 
     if lacks_length(head, framing):
+        client.verdict = "malformed"
         return client.answer(ANSWERS["length-required"], head, txn)
     client.verdict = "failed"
     if max_forwards(head) == 0:
