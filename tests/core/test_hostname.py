@@ -14,9 +14,14 @@ from cryptography.x509.oid import NameOID, ObjectIdentifier
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mralab.core.hostname import CertificateNames, match_name, names_of
+from mralab.core import hostname
+from mralab.core.hostname import CertificateNames, match_name
 
 SAN = ObjectIdentifier("2.5.29.17")
+
+
+def names_of(certificate: x509.Certificate) -> CertificateNames:
+    return hostname.names_of(certificate.public_bytes(Encoding.DER))
 
 
 def dns_matches(pattern: str, name: str) -> bool:

@@ -191,19 +191,34 @@ def test_ipv6_keeps_its_value_and_has_one_spelling(ip: IPv6Address) -> None:
 @pytest.mark.parametrize(
     ("rest", "path"),
     [
-        ("", "/"),
         ("/", "/"),
-        ("?x", "/?x"),
+        ("/?x", "/?x"),
         ("/a?b=/c?d", "/a?b=/c?d"),
         ("/a#frag", "/a"),
-        ("#frag", "/"),
+        ("/#frag", "/"),
         ("/a?b#frag", "/a?b"),
-        ("//a/../%2e%2e/./b", "//a/../%2e%2e/./b"),
+        ("/a//../%2e%2e/./b", "/a//../%2e%2e/./b"),
     ],
 )
 def test_everything_after_the_first_segment_is_left_alone(rest: str, path: str) -> None:
     for before in ("/", "//", f"http://{CONTROL}/", f"HTTP://{CONTROL.upper()}/"):
         assert split(f"{before}{CUCM}{rest}", CONTROL) == (decode(CUCM), path, CUCM)
+
+
+@pytest.mark.parametrize(
+    ("rest", "path"),
+    [("//a//b", "/a//b"), ("///a", "//a"), ("//", "/"), ("//?x", "/?x"), ("//?", "/"), ("/?//", "/?//")],
+)
+def test_one_of_two_slashes_behind_the_token_goes(rest: str, path: str) -> None:
+    assert split(f"/{CUCM}{rest}", CONTROL).path == path
+
+
+@pytest.mark.parametrize("rest", ["", "?x", "#frag"])
+def test_a_token_without_a_slash_is_mapped_to_nothing(rest: str) -> None:
+    for before, absolute in (("/", False), (f"http://{CONTROL}/", True)):
+        with pytest.raises(t.UnknownForm) as raised:
+            split(f"{before}{CUCM}{rest}", CONTROL)
+        assert raised.value.absolute is absolute
 
 
 @pytest.mark.parametrize(

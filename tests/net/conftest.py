@@ -26,8 +26,8 @@ HOST = "cucm.steven.lab"
 OK = b"HTTP/1.1 200 \r\nContent-Length: 3\r\nServer: origin\r\n\r\nok\n"
 
 
-def read_request(stream: Any) -> bytes:
-    """A request's bytes: head, and a body of known or chunked length."""
+def read_request(stream: Any, on_head: Callable[[bytes], None] | None = None) -> bytes:
+    """A request's bytes: head (``on_head`` is told), and a body of known or chunked length."""
     data = b""
     while b"\r\n\r\n" not in data:
         piece = stream.recv(65536)
@@ -36,6 +36,8 @@ def read_request(stream: Any) -> bytes:
         data += piece
     head, _, body = data.partition(b"\r\n\r\n")
     lowered = head.lower()
+    if on_head is not None:
+        on_head(lowered)
     if b"content-length:" in lowered:
         length = int(lowered.split(b"content-length:")[1].split(b"\r\n")[0])
         while len(body) < length and (piece := stream.recv(65536)):

@@ -1,26 +1,39 @@
 """What is compared: certificate chains and the name that is asked for.
 
-``named()`` are those with a story, ``generated()`` pairs of a pattern and a name that a seeded generator draws, most
-of them near misses of each other. ``DEVIATIONS`` are the named cases in which we follow 8.1.11 and not 9.2.9.
+These are the cases with a story; ``strategies`` draws others. ``DEVIATIONS`` are those in which we follow 8.1.11 and
+not 9.2.9.
 """
 
 from __future__ import annotations
 
-import random
 import ssl
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID as Purpose
 
-from .pki import Minted, mint, purposes, rsa_key, unknown_extension, usage
-
-GENERATED: Final = 120
-SEED: Final = 20240815
+from .pki import (
+    ISSUER,
+    SUBJECT,
+    Minted,
+    Tlv,
+    altered,
+    extension,
+    mint,
+    printable_subject,
+    purposes,
+    rsa_key,
+    serial,
+    tlv,
+    unknown_extension,
+    usage,
+    validity,
+    version,
+)
 
 DEVIATIONS: Final = {
     "wildcard-underscore": "9.x lets a wildcard stand for '_', 8.1.11 does not (X509HostnameValidator.cc)",
@@ -37,6 +50,10 @@ class Case:
     chain: tuple[Minted, ...]
     tls: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3
 
+    def with_chain(self, chain: tuple[Minted, ...], *, tls12: bool) -> Case:
+        """The same server with other certificates."""
+        return replace(self, chain=chain, tls=ssl.TLSVersion.TLSv1_2 if tls12 else ssl.TLSVersion.TLSv1_3)
+
     @property
     def about(self) -> str:
         leaf = self.chain[0].certificate
@@ -49,13 +66,8 @@ class Case:
 
 
 def build() -> tuple[list[Case], list[Minted]]:
-    """All cases, and the certificates of the trust store."""
+    """All cases, and the certificates of the trust store, ``Root A`` first."""
     root = mint("Root A", ca=True)
-    cases, trust = named(root)
-    return cases + generated(root), [root, *trust]
-
-
-def named(root: Minted) -> tuple[list[Case], list[Minted]]:
     cases: list[Case] = []
     trust: list[Minted] = []
 
@@ -64,7 +76,10 @@ def named(root: Minted) -> tuple[list[Case], list[Minted]]:
 
     _names(root, add)
     _chains(root, add, trust)
-    return cases, trust
+    _keys_and_signatures(root, add, trust)
+    _twins(root, add, trust)
+    _oddities(root, add)
+    return cases, [root, *trust]
 
 
 class _Add(Protocol):
@@ -232,55 +247,116 @@ def _chains(root: Minted, add: _Add, trust: list[Minted]) -> None:
     simple("sha512-leaf", root, digest=hashes.SHA512())
 
 
-def generated(root: Minted) -> list[Case]:
-    """Pairs of a name and a pattern made from it by a few random edits, in the SAN or in the CN."""
-    choose = random.Random(SEED)
-    cases: list[Case] = []
-    for number in range(GENERATED):
-        host = _host(choose)
-        patterns = [_pattern(choose, host) for _ in range(choose.choice((1, 1, 2)))]
-        if choose.random() < 0.7:
-            leaf = mint(*choose.choice(((), ("x",), (_pattern(choose, host)[:64],))), issuer=root, dns=patterns)
-        else:
-            leaf = mint(*(pattern[:64] for pattern in patterns), issuer=root)
-        cases.append(Case(f"generated-{number}", host, (leaf,)))
-    return cases
+def _keys_and_signatures(root: Minted, add: _Add, trust: list[Minted]) -> None:
+    def leaf(name: str, issuer: Minted, **options: object) -> Minted:
+        return mint("x", issuer=issuer, dns=[f"{name}.ats.test"], **options)  # type: ignore[arg-type]
+
+    for name, key in (
+        ("ed25519", ed25519.Ed25519PrivateKey.generate()),
+        ("p521", ec.generate_private_key(ec.SECP521R1())),
+    ):
+        add(f"leaf-{name}", leaf(f"leaf-{name}", root, key=key))
+        signer = mint(f"Root {name}", ca=True, key=key)
+        trust.append(signer)
+        add(f"root-{name}", leaf(f"root-{name}", signer))
+    rsa_root = mint("Root RSA", ca=True, key=rsa_key(2048))
+    weak_root = mint("Root RSA 1024", ca=True, key=rsa_key(1024))
+    trust += [rsa_root, weak_root]
+    add("rsa-root", leaf("rsa-root", rsa_root))
+    add("rsa-1024-root", leaf("rsa-1024-root", weak_root))
+    add("md5", altered(leaf("md5", rsa_root), rsa_root, lambda _: None, md5=True))
+    add("md5-and-mismatch", altered(mint("x", issuer=rsa_root), rsa_root, lambda _: None, md5=True))
+    old = leaf("md5-and-expired", rsa_root, days=(-10, -2))
+    add("md5-and-expired", altered(old, rsa_root, lambda _: None, md5=True))
+    other = mint("Unknown RSA", ca=True, key=rsa_key(2048))
+    add("md5-and-unknown", altered(leaf("md5-and-unknown", other), other, lambda _: None, md5=True))
+    md5_sub = altered(mint("Sub MD5", issuer=rsa_root, ca=True), rsa_root, lambda _: None, md5=True)
+    add("md5-intermediate", leaf("md5-intermediate", md5_sub), md5_sub)
+    md5_root = altered(mint("Root MD5", ca=True, key=rsa_key(2048)), rsa_root, lambda _: None, md5=True)
+    add("md5-root-sent", leaf("md5-root-sent", md5_root), md5_root)
+    forged = leaf("signature-forged", mint("Root A", ca=True))
+    aki = x509.AuthorityKeyIdentifier.from_issuer_public_key(root.key.public_key())
+    add(
+        "signature-forged",
+        mint(
+            "x",
+            issuer=Minted(root.certificate, forged.key),
+            dns=["signature-forged.ats.test"],
+            identifiers=False,
+            extensions=[(aki, False)],
+        ),
+    )
 
 
-def _host(choose: random.Random) -> str:
-    labels = [_label(choose) for _ in range(choose.choice((1, 2, 2, 3, 3, 4)))]
-    labels[-1] = choose.choice(("c", "uk", "lab", "test"))
-    if choose.random() < 0.1:
-        labels[0] = "xn--" + labels[0] + "-kva"
-    return ".".join(labels)
+def _twins(root: Minted, add: _Add, trust: list[Minted]) -> None:
+    """One subject and one key, several certificates; and chains with two ways up."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    trust += [mint("Renewed", ca=True, key=key, days=(-10, -2)), mint("Renewed", ca=True, key=key)]
+    add("root-renewed", mint("x", issuer=trust[-1], dns=["root-renewed.ats.test"]))
+    key = ec.generate_private_key(ec.SECP256R1())
+    trust += [mint("Renewed later", ca=True, key=key), mint("Renewed later", ca=True, key=key, days=(-10, -2))]
+    add("root-renewed-other-order", mint("x", issuer=trust[-2], dns=["root-renewed-other-order.ats.test"]))
+    unknown = mint("Cross root nobody knows", ca=True)
+    key = ec.generate_private_key(ec.SECP256R1())
+    ours, theirs = (mint("Crossed", issuer=issuer, ca=True, key=key) for issuer in (root, unknown))
+    add("crossed-good-sent", mint("x", issuer=ours, dns=["crossed-good-sent.ats.test"]), ours)
+    add("crossed-bad-sent", mint("x", issuer=ours, dns=["crossed-bad-sent.ats.test"]), theirs)
+    add("crossed-both-sent", mint("x", issuer=ours, dns=["crossed-both-sent.ats.test"]), theirs, ours)
+    add(
+        "crossed-both-and-root-sent",
+        mint("x", issuer=ours, dns=["crossed-both-and-root-sent.ats.test"]),
+        theirs,
+        unknown,
+        ours,
+    )
+    stored = mint("Crossed in the store", issuer=root, ca=True)
+    trust.append(stored)
+    away = mint("Crossed in the store", issuer=unknown, ca=True, key=stored.key)
+    add("crossed-good-in-store", mint("x", issuer=stored, dns=["crossed-good-in-store.ats.test"]), away, unknown)
+    both_old = mint("Old twice", issuer=root, ca=True, days=(-10, -2))
+    young = mint("Old twice", issuer=root, ca=True, key=both_old.key)
+    add("intermediate-renewed", mint("x", issuer=young, dns=["intermediate-renewed.ats.test"]), both_old, young)
 
 
-def _label(choose: random.Random) -> str:
-    middle = "".join(choose.choices("ab1-", k=choose.randrange(3)))
-    return choose.choice("abc") + middle + choose.choice(("", "a", "9"))[: 1 if not middle else 9] + "z" * bool(middle)
+def _oddities(root: Minted, add: _Add) -> None:
+    """What cryptography reads otherwise than OpenSSL, or not at all."""
+
+    def odd(name: str, change: Callable[[list[Tlv]], None], *cns: str, dns: Sequence[str] | None = None) -> None:
+        names = [f"{name}.ats.test"] if dns is None else dns
+        add(name, altered(mint(*(cns or ("x",)), issuer=root, dns=names), root, change))
+
+    odd("odd-printable", printable_subject, "*.ats.test", dns=())
+    odd("odd-printable-mismatch", printable_subject, "*.no.test", dns=())
+    odd("odd-time-offset", validity(b"200101000000+0100", b"490101000000+0100"))
+    odd("odd-time-fraction", validity(b"200101000000.5Z", b"490101000000Z"))
+    odd("odd-time-garbage", validity(b"xx0101000000Z", b"490101000000Z"))
+    odd("odd-time-garbage-end", validity(b"200101000000Z", b"xx0101000000Z"))
+    odd("odd-time-month", validity(b"201301000000Z", b"490101000000Z"))
+    odd("odd-time-garbage-mismatch", validity(b"xx0101000000Z", b"490101000000Z"), dns=("no.test",))
+    for number in (1, 2, 4):
+        odd(f"odd-version-{number}", version(number), f"odd-version-{number}.ats.test", dns=())
+    odd("odd-version-2-mismatch", version(2), "no.test", dns=())
+    odd("odd-serial-zero", serial(b"\0"))
+    odd("odd-serial-negative", serial(b"\x80"))
+    odd("odd-serial-long", serial(b"\x01" * 40))
+    odd("odd-policy-broken", extension("551d20", b"\x04\x00"))
+    odd(
+        "odd-purpose-critical", extension("551d25", tlv(0x30, tlv(6, bytes.fromhex("2b06010505070301"))), critical=True)
+    )
+    odd("odd-no-names", lambda _: None, dns=())
+    odd("odd-bit-string-name", _bit_string_subject, "odd.ats.test", dns=())
+    first = altered(mint("Old-fashioned CA", issuer=root), root, version(1))
+    add("issuer-version-1", mint("x", issuer=first, dns=["issuer-version-1.ats.test"]), first)
+    broken = altered(mint("Time-worn CA", issuer=root, ca=True), root, validity(b"xx0101000000Z", b"490101000000Z"))
+    add("intermediate-time-garbage", mint("x", issuer=broken, dns=["intermediate-time-garbage.ats.test"]), broken)
+    starred = altered(mint("Starred * CA", issuer=root, ca=True), root, printable_subject)
+    renamed = mint("x", issuer=starred, dns=["intermediate-printable.ats.test"])
+    add("intermediate-printable", altered(renamed, starred, _printable_issuer), starred)
 
 
-def _pattern(choose: random.Random, host: str) -> str:
-    labels = host.split(".")
-    for _ in range(choose.choice((0, 1, 1, 1, 2))):
-        at = choose.choice((0, 0, 0, choose.randrange(len(labels))))
-        label = labels[at]
-        cut = choose.randrange(len(label) + 1)
-        match choose.randrange(9):
-            case 0 | 1:
-                labels[at] = "*"
-            case 2:
-                labels[at] = "*" + label[cut:]
-            case 3:
-                labels[at] = label[:cut] + "*"
-            case 4:
-                labels[at] = label[:cut] + "*" + label[cut + choose.randrange(2) :]
-            case 5:
-                labels[at] = label.upper()
-            case 6:
-                labels.insert(0, choose.choice(("*", "a")))
-            case 7:
-                labels = labels[1:] or labels
-            case 8:
-                labels.append(choose.choice(("", "*", "b")))
-    return ".".join(labels) or "x"
+def _printable_issuer(fields: list[Tlv]) -> None:
+    fields[ISSUER] = (0x30, fields[ISSUER][1].replace(b"\x55\x04\x03\x0c", b"\x55\x04\x03\x13"))
+
+
+def _bit_string_subject(fields: list[Tlv]) -> None:
+    fields[SUBJECT] = (0x30, fields[SUBJECT][1].replace(b"\x55\x04\x03\x0c\x0codd", b"\x55\x04\x03\x03\x0c\x00dd"))

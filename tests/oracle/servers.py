@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Condition, Thread
+from typing import NamedTuple
 
 from .cases import Case
 from .pki import Minted
@@ -21,25 +22,41 @@ from .pki import Minted
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n"
 
 
+class Seen(NamedTuple):
+    """What upstreams saw: connections, the names in their ClientHellos, and what ended their handshakes."""
+
+    connections: int
+    snis: tuple[str | None, ...]
+    alerts: tuple[str, ...]
+
+
 class Upstreams:
-    """Listeners of all cases, served by one thread that accepts and a few that answer."""
+    """Listeners of all cases, served by one thread that accepts and a few that answer.
+
+    A listener's certificate can be changed between requests: ``present``.
+    """
 
     def __init__(self, cases: Sequence[Case], folder: Path) -> None:
         self.ports: dict[str, int] = {}
+        self._folder = folder
         self._selector = selectors.DefaultSelector()
         self._changed = Condition()
         self._running = 0
+        self._connections = 0
+        self._snis: list[str | None] = []
         self._alerts: list[str] = []
         self._ending = False
         self._pool = ThreadPoolExecutor(8)
         self._listeners: list[socket.socket] = []
+        self._contexts: dict[str, ssl.SSLContext] = {}
         for case in cases:
             ip = case.host if case.host.startswith("127.") else "127.0.0.1"
             listener = socket.create_server((ip, 0))
             listener.setblocking(False)
             self.ports[case.name] = listener.getsockname()[1]
             self._listeners.append(listener)
-            self._selector.register(listener, selectors.EVENT_READ, _context(case, folder))
+            self._selector.register(listener, selectors.EVENT_READ, case.name)
+            self.present(case)
         self._thread = Thread(target=self._accept, daemon=True)
 
     def __enter__(self) -> Upstreams:
@@ -54,13 +71,20 @@ class Upstreams:
         for listener in self._listeners:
             listener.close()
 
-    def alerts(self) -> list[str]:
-        """What ended the handshakes since the last call, once no connection is open."""
+    def present(self, case: Case) -> None:
+        """From the next connection on, the listener of this name shows the case's certificates."""
+        context = _context(case, self._folder)
+        context.sni_callback = lambda _socket, name, _context: self._snis.append(name)
+        self._contexts[case.name] = context
+
+    def seen(self) -> Seen:
+        """What was seen since the last call, once no connection is open."""
         with self._changed:
             if not self._changed.wait_for(lambda: not self._running, 10):
                 raise AssertionError("a connection to an upstream did not end")
-            alerts, self._alerts = self._alerts, []
-        return alerts
+            seen = Seen(self._connections, tuple(self._snis), tuple(self._alerts))
+            self._connections, self._snis, self._alerts = 0, [], []
+        return seen
 
     def _accept(self) -> None:
         while not self._ending:
@@ -73,7 +97,8 @@ class Upstreams:
                     continue
                 with self._changed:
                     self._running += 1
-                self._pool.submit(self._serve, connection, key.data)
+                    self._connections += 1
+                self._pool.submit(self._serve, connection, self._contexts[key.data])
 
     def _serve(self, connection: socket.socket, context: ssl.SSLContext) -> None:
         alert = ""
@@ -123,6 +148,7 @@ CONFIG proxy.config.http.cache.http INT 0
 CONFIG proxy.config.url_remap.remap_required INT 1
 CONFIG proxy.config.url_remap.pristine_host_hdr INT 0
 CONFIG proxy.config.http.connect_attempts_max_retries INT 1
+CONFIG proxy.config.http.connect_attempts_rr_retries INT 100000
 CONFIG proxy.config.http.connect_attempts_timeout INT 5
 CONFIG proxy.config.http.transaction_no_activity_timeout_out INT 5
 CONFIG proxy.config.hostdb.host_file.path STRING {folder}/hosts

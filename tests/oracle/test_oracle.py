@@ -1,14 +1,20 @@
-"""Our proxy against a real Traffic Server 9.2.9, before the same servers: status, warnings and TLS alerts."""
+"""Our proxy against a real Traffic Server 9.2.9, before the same servers.
+
+Compared is all that can be seen of a request: the status, every WARNING line, and on the server's side how often it was
+tried, the names asked for and the TLS alerts.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
 
 from mralab.config import from_mapping
 from mralab.core.allowlist import parse_rules_csv
@@ -18,19 +24,23 @@ from mralab.core.target import Target, encode
 from mralab.net.proxy import Proxy
 from mralab.net.trust import TrustStore
 
-from .cases import DEVIATIONS, build
-from .servers import Upstreams, find_traffic_server, traffic_server
+from .cases import DEVIATIONS, Case, build
+from .pki import Minted
+from .servers import Seen, TrafficServer, Upstreams, find_traffic_server, traffic_server
+from .strategies import HOSTS, Authorities, Drawn, drawn
 
 POLICIES = {"on": "ENFORCED", "audit": "PERMISSIVE", "off": "DISABLED"}
+ATTEMPTS = 2
+GENERATED = 160
 _WARNING = re.compile(r"WARNING: ((?:Core server|SNI \().*)")
 
 
-class Seen(NamedTuple):
-    """What a case came to."""
+class Outcome(NamedTuple):
+    """What a request came to."""
 
     status: str
     warnings: tuple[str, ...]
-    alerts: tuple[str, ...]
+    upstream: Seen
 
 
 @pytest.fixture(scope="module")
@@ -43,31 +53,46 @@ def program() -> str:
     return found
 
 
-@pytest.mark.parametrize("mode", POLICIES)
-async def test_as_traffic_server(mode: str, program: str, tmp_path: Path) -> None:
-    """Every case has the status, the WARNING lines and the TLS alert of Traffic Server, but for DEVIATIONS."""
-    cases, trust = build()
-    assert len(cases) >= 120
-    hosts = {case.host: {"ip": "127.0.0.1", "dial": "127.0.0.1"} for case in cases if "127." not in case.host}
+class Both:
+    """Traffic Server and our proxy, asked one after the other."""
+
+    def __init__(self, upstreams: Upstreams, theirs: TrafficServer, ours: Proxy, events: list[Event]) -> None:
+        self.upstreams = upstreams
+        self._theirs, self._ours, self._events = theirs, ours, events
+        self._writer = LineWriter("vcsc", 1, debug=False)
+
+    async def ask(self, case: Case) -> tuple[Outcome, Outcome]:
+        """Our outcome and theirs."""
+        status = await _get(self._theirs.port, f"/{case.name}/")
+        theirs = _outcome(status, self._theirs.lines(), await asyncio.to_thread(self.upstreams.seen))
+        self._events.clear()
+        token = encode(Target("steven.lab", "https", case.host, self.upstreams.ports[case.name]))
+        status = await _get(self._ours.port, f"/{token}/")
+        seen = await asyncio.to_thread(self.upstreams.seen)
+        return _outcome(status, [self._writer.format(event) for event in self._events], seen), theirs
+
+
+@asynccontextmanager
+async def both(
+    program: str, folder: Path, mode: str, cases: Sequence[Case], trust: Sequence[Minted]
+) -> AsyncIterator[Both]:
+    """Both proxies before the servers of these cases."""
     config = from_mapping(
         {
             "proxy": {"listen": "127.0.0.1:0"},
             "verify": {"origin": mode, "ip_san": "ignore", "openssl": "3"},
-            "upstream": {"attempts": 2, "tls": ["1.2", "1.3"], "connect_timeout": 5.0, "response_timeout": 5.0},
-            "hosts": hosts,
+            "upstream": {"attempts": ATTEMPTS, "tls": ["1.2", "1.3"], "connect_timeout": 5.0, "response_timeout": 5.0},
+            "hosts": {c.host: {"ip": "127.0.0.1", "dial": "127.0.0.1"} for c in cases if "127." not in c.host},
             "allow": {"automatic": False},
         },
-        tmp_path,
+        folder,
     )
-    folder = tmp_path / "ts"
-    folder.mkdir()
-    store = TrustStore([one.certificate for one in trust])
+    (folder / "ts").mkdir()
     events: list[Event] = []
-    writer = LineWriter("vcsc", 1, debug=False)
-    wrong: list[str] = []
+    store = TrustStore([one.certificate for one in trust])
     with (
-        Upstreams(cases, tmp_path) as upstreams,
-        traffic_server(program, folder, POLICIES[mode], cases, upstreams.ports, trust) as theirs,
+        Upstreams(cases, folder) as upstreams,
+        traffic_server(program, folder / "ts", POLICIES[mode], cases, upstreams.ports, trust) as theirs,
     ):
         rules = parse_rules_csv(
             "Url,Deployment,HttpMethods,MatchType,Description\n"
@@ -75,27 +100,65 @@ async def test_as_traffic_server(mode: str, program: str, tmp_path: Path) -> Non
             "rules",
         )
         async with Proxy(config, store=store, rules=rules, listener=events.append) as ours:
-            for case in cases:
-                token = encode(Target("steven.lab", "https", case.host, upstreams.ports[case.name]))
-                status = await _get(theirs.port, f"/{case.name}/")
-                alerts = await asyncio.to_thread(upstreams.alerts)
-                expected = _seen(status, theirs.lines(), alerts)
-                events.clear()
-                status = await _get(ours.port, f"/{token}/")
-                alerts = await asyncio.to_thread(upstreams.alerts)
-                got = _seen(status, (writer.format(event) for event in events), alerts)
-                if case.name in DEVIATIONS and mode != "off":
-                    if got == expected:
-                        wrong.append(f"{case.about}\n  no deviation any more: {got}")
-                elif got != expected:
-                    wrong.append(f"{case.about}\n  ours:   {got}\n  theirs: {expected}")
+            yield Both(upstreams, theirs, ours, events)
+
+
+@pytest.mark.parametrize("mode", POLICIES)
+async def test_as_traffic_server(mode: str, program: str, tmp_path: Path) -> None:
+    """Every case has the outcome of Traffic Server, but for DEVIATIONS."""
+    cases, trust = build()
+    wrong: list[str] = []
+    async with both(program, tmp_path, mode, cases, trust) as proxies:
+        for case in cases:
+            got, expected = await proxies.ask(case)
+            if case.name in DEVIATIONS and mode != "off":
+                if got == expected:
+                    wrong.append(f"{case.about}\n  no deviation any more: {got}")
+            elif got != expected:
+                wrong.append(f"{case.about}\n  ours:   {got}\n  theirs: {expected}")
     assert not wrong, f"{len(wrong)} of {len(cases)} cases differ:\n" + "\n".join(wrong)
 
 
-def _seen(status: str, lines: Iterable[str | bytes], alerts: Iterable[str]) -> Seen:
-    texts = (line.decode("latin-1") if isinstance(line, bytes) else line for line in lines)
-    warnings = (match[1].rstrip() for text in texts for line in text.splitlines() if (match := _WARNING.search(line)))
-    return Seen(status, tuple(dict.fromkeys(warnings)), tuple(dict.fromkeys(alerts)))
+@pytest.mark.parametrize("mode", POLICIES)
+def test_what_is_drawn_is_as_traffic_server(mode: str, program: str, tmp_path: Path) -> None:
+    """Certificates that hypothesis draws, put on the servers of a few hosts one after the other."""
+    (first, *_), trust = build()
+    authorities = Authorities(trust[0])
+    stage = {host: Case(f"stage-{number}", host, first.chain) for number, host in enumerate(HOSTS)}
+    compared: set[Drawn] = set()
+
+    with asyncio.Runner() as runner:
+        setting = both(program, tmp_path, mode, list(stage.values()), trust)
+        proxies = runner.run(setting.__aenter__())
+
+        # The same examples at each run: what fails in CI fails here. No deadline: two proxies and a server share the
+        # machine with other tests, and each request has a time limit of its own.
+        @settings(
+            max_examples=GENERATED,
+            derandomize=True,
+            deadline=None,
+            database=None,
+            phases=(Phase.generate, Phase.shrink),
+            suppress_health_check=(HealthCheck.too_slow,),
+        )
+        @given(drawn())
+        def compare(it: Drawn) -> None:
+            case = stage[it.host].with_chain(authorities.chain(it), tls12=it.tls12)
+            proxies.upstreams.present(case)
+            ours, theirs = runner.run(proxies.ask(case))
+            compared.add(it)
+            assert ours == theirs
+
+        try:
+            compare()
+        finally:
+            runner.run(setting.__aexit__(None, None, None))
+    assert len(compared) >= 120
+
+
+def _outcome(status: str, lines: Sequence[str], seen: Seen) -> Outcome:
+    found = (_WARNING.search(line) for text in lines for line in text.splitlines())
+    return Outcome(status, tuple(match[1].rstrip() for match in found if match), seen)
 
 
 async def _get(port: int, path: str) -> str:

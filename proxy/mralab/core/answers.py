@@ -33,6 +33,9 @@ ANSWERS: Final[dict[str, Answer]] = {
     "bad-request": Answer(
         400, "Invalid HTTP Request", _BAD_REQUEST, "The request could not be read as HTTP/1.1.", close=True
     ),
+    "bad-upgrade": Answer(
+        400, "Invalid Upgrade Request", _BAD_REQUEST, "The protocol that was asked for is not spoken here.", close=True
+    ),
     "host-required": Answer(
         400,
         "Host Header Required",
@@ -110,8 +113,8 @@ def render_last_hop(head: RequestHead, *, now: float, keep_alive: bool) -> tuple
     """
     start_line = f"HTTP/1.{head.minor} 200 OK"
     lines = [start_line, f"Date: {formatdate(now, usegmt=True)}"]
-    if head.minor:
-        lines.append(f"Connection: {'keep-alive' if keep_alive else 'close'}")
+    if head.minor or keep_alive:
+        lines.append(f"{connection_field(head)}: {'keep-alive' if keep_alive else 'close'}")
     lines.append(f"Server: {SERVER}")
     body = b""
     if head.method == b"TRACE":
@@ -124,6 +127,12 @@ def render_last_hop(head: RequestHead, *, now: float, keep_alive: bool) -> tuple
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body, start_line
 
 
+def connection_field(asked: RequestHead | None) -> str:
+    """The field that says whether the connection lives on: Proxy-Connection for a client that uses it."""
+    told = asked is not None and any(name.lower() == b"proxy-connection" for name, _ in asked.fields)
+    return "Proxy-Connection" if told else "Connection"
+
+
 def page(answer: Answer) -> bytes:
     """The answer's HTML page."""
     title = escape(answer.title)
@@ -134,18 +143,18 @@ def page(answer: Answer) -> bytes:
     ).encode("ascii")
 
 
-def render(answer: Answer, *, now: float, head_only: bool, minor: int, keep_alive: bool) -> tuple[bytes, str]:
+def render(answer: Answer, *, now: float, asked: RequestHead | None, minor: int, keep_alive: bool) -> tuple[bytes, str]:
     """The answer's bytes and its status line.
 
     Header order as Traffic Server's: Date, Connection, Server, Cache-Control, Content-Type, Content-Language,
-    Content-Length; an HTTP/1.0 client gets an HTTP/1.0 status line and no Connection. ``now`` is seconds since the
-    epoch. A HEAD request gets the head alone.
+    Content-Length; an HTTP/1.0 client gets an HTTP/1.0 status line, and Connection only where it lives on. ``now`` is
+    seconds since the epoch. ``asked`` is the request if it could be read: HEAD gets the head alone.
     """
     body = page(answer)
     start_line = f"HTTP/1.{minor} {answer.status} {answer.reason}"
     lines = [start_line, f"Date: {formatdate(now, usegmt=True)}"]
-    if minor:
-        lines.append(f"Connection: {'keep-alive' if keep_alive else 'close'}")
+    if minor or keep_alive:
+        lines.append(f"{connection_field(asked)}: {'keep-alive' if keep_alive else 'close'}")
     lines += [
         f"Server: {SERVER}",
         "Cache-Control: no-store",
@@ -154,4 +163,4 @@ def render(answer: Answer, *, now: float, head_only: bool, minor: int, keep_aliv
         f"Content-Length: {len(body)}",
     ]
     head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
-    return (head if head_only else head + body), start_line
+    return (head if asked is not None and asked.method == b"HEAD" else head + body), start_line

@@ -215,8 +215,6 @@ def request_framing(head: RequestHead) -> Framing:
     if lengths:
         length = _content_length(lengths)
         return NO_BODY if length == 0 else Framing(length, False)
-    if head.method in (b"POST", b"PUT", b"PUSH"):
-        raise Malformed(f"{head.method.decode()} without a length", "length-required")
     return NO_BODY
 
 

@@ -6,24 +6,20 @@ present; wildcards may cover part of a label; and an address is compared as text
 with iPAddress entries. Cisco documents that an address in the SAN counts, so that last point is a switch
 (``verify.ip_san``).
 
-Names are read from the certificate's DER as OpenSSL reads them. ``cryptography``'s own accessors refuse a
-whole subject or all extensions for one odd entry in them, where Traffic Server still finds its name.
+Names are read from the certificate's DER as OpenSSL reads them (``der`` says why).
 """
 
 from __future__ import annotations
 
 import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cryptography.x509 import Certificate
+from .der import SEQUENCE, NotDer, certificate_parts, first, values
 
 _COMMON_NAME = bytes.fromhex("550403")  # 2.5.4.3
 _SUBJECT_ALT_NAME = bytes.fromhex("551d11")  # 2.5.29.17
-_SEQUENCE, _OID, _OCTET_STRING, _BOOLEAN = 0x30, 0x06, 0x04, 0x01
+_OID, _OCTET_STRING, _BOOLEAN = 0x06, 0x04, 0x01
 _VERSION, _EXTENSIONS = 0xA0, 0xA3
 _DNS_NAME, _IP_ADDRESS = 0x82, 0x87
 _GENERAL_NAMES = frozenset((0xA0, 0x81, 0x82, 0xA3, 0xA4, 0xA5, 0x86, 0x87, 0x88))
@@ -84,16 +80,16 @@ def match_name(names: CertificateNames, name: str, *, ip_san_accepted: bool) -> 
     return None
 
 
-def names_of(certificate: Certificate) -> CertificateNames:
-    """Names of a parsed certificate; never raises, however odd it is."""
+def names_of(certificate: bytes) -> CertificateNames:
+    """Names of a certificate, given in DER; never raises, however odd it is."""
     try:
-        subject, extensions = _subject_and_extensions(certificate.tbs_certificate_bytes)
-    except _NotDer:
+        subject, extensions = _subject_and_extensions(certificate_parts(certificate)[0])
+    except NotDer:
         return CertificateNames()
     cn, cn_not_a_string = _first_common_name(subject)
     try:
         dns, ips = _alternative_names(extensions)
-    except _NotDer:
+    except NotDer:
         return CertificateNames((), (), cn, cn_not_a_string, san_unreadable=True)
     return CertificateNames(dns, ips, cn, cn_not_a_string)
 
@@ -139,59 +135,27 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
-class _NotDer(ValueError):  # noqa: N818 - a fact, caught within this module
-    """Not a well-formed DER value where one was due."""
-
-
-def _values(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Tag and content of each DER value in ``data``: low tags, definite lengths (X.690 section 10.1)."""
-    at, end = 0, len(data)
-    while at < end:
-        if end - at < 2 or data[at] & 0x1F == 0x1F:
-            raise _NotDer
-        tag, length = data[at], data[at + 1]
-        at += 2
-        if length & 0x80:
-            octets = length & 0x7F
-            if not 1 <= octets <= 4 or end - at < octets:
-                raise _NotDer
-            length = int.from_bytes(data[at : at + octets], "big")
-            at += octets
-        if end - at < length:
-            raise _NotDer
-        yield tag, data[at : at + length]
-        at += length
-
-
-def _first(data: bytes, tag: int) -> bytes:
-    """Content of the first value in ``data``, which must have ``tag``; what follows is not looked at."""
-    found, content = next(_values(data), (None, b""))
-    if found != tag:
-        raise _NotDer
-    return content
-
-
 def _subject_and_extensions(tbs: bytes) -> tuple[bytes, bytes]:
-    """Contents of ``subject`` and ``extensions`` of a TBSCertificate (RFC 5280 section 4.1)."""
-    fields = list(_values(_first(tbs, _SEQUENCE)))
+    """Contents of ``subject`` and ``extensions`` of a TBSCertificate's content (RFC 5280 section 4.1)."""
+    fields = list(values(tbs))
     if fields and fields[0][0] == _VERSION:
         del fields[0]
     # serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo, then optional fields
-    if len(fields) < 6 or fields[4][0] != _SEQUENCE:
-        raise _NotDer
+    if len(fields) < 6 or fields[4][0] != SEQUENCE:
+        raise NotDer
     explicit = next((content for tag, content in fields[6:] if tag == _EXTENSIONS), None)
-    return fields[4][1], _first(explicit, _SEQUENCE) if explicit is not None else b""
+    return fields[4][1], first(explicit, SEQUENCE) if explicit is not None else b""
 
 
 def _first_common_name(subject: bytes) -> tuple[str | None, bool]:
     """First CN as text, and whether it is of a type that is no string."""
     try:
-        for _, relative in _values(subject):
-            for _, attribute in _values(relative):
-                parts = list(_values(attribute))
+        for _, relative in values(subject):
+            for _, attribute in values(relative):
+                parts = list(values(attribute))
                 if len(parts) == 2 and parts[0] == (_OID, _COMMON_NAME):
                     return _text(*parts[1])
-    except _NotDer:
+    except NotDer:
         pass  # OpenSSL does not load such a subject: there is no name in it to find
     return None, False
 
@@ -214,21 +178,21 @@ def _text(tag: int, content: bytes) -> tuple[str | None, bool]:
 def _alternative_names(extensions: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """dNSNames and iPAddresses of the SAN extension; raises if it is malformed or not the only one."""
     found: list[bytes] = []
-    for tag, extension in _values(extensions):
-        parts = [part for part in _values(extension) if part[0] != _BOOLEAN]
-        if tag != _SEQUENCE or len(parts) != 2 or parts[1][0] != _OCTET_STRING:
-            raise _NotDer
+    for tag, extension in values(extensions):
+        parts = [part for part in values(extension) if part[0] != _BOOLEAN]
+        if tag != SEQUENCE or len(parts) != 2 or parts[1][0] != _OCTET_STRING:
+            raise NotDer
         if parts[0] == (_OID, _SUBJECT_ALT_NAME):
             found.append(parts[1][1])
     if not found:
         return (), ()
     if len(found) > 1:
-        raise _NotDer  # X509_get_ext_d2i returns NULL for an extension that is there twice
+        raise NotDer  # X509_get_ext_d2i returns NULL for an extension that is there twice
     dns: list[str] = []
     ips: list[str] = []
-    for tag, content in _values(_first(found[0], _SEQUENCE)):
+    for tag, content in values(first(found[0], SEQUENCE)):
         if tag not in _GENERAL_NAMES:
-            raise _NotDer
+            raise NotDer
         if tag == _DNS_NAME and content:
             dns.append(content.decode("latin-1"))
         elif tag == _IP_ADDRESS and len(content) in (4, 16):

@@ -10,7 +10,7 @@ import re
 from email.utils import formatdate, parsedate_to_datetime
 from typing import Final, NamedTuple
 
-from .answers import SERVER
+from .answers import SERVER, connection_field
 from .framing import CHUNKED, Fields, Framing, RequestHead, ResponseHead, list_items, values
 
 HOP_BY_HOP: Final = frozenset(
@@ -81,6 +81,26 @@ def max_forwards(head: RequestHead) -> int | None:
         return None
     said = values(head.fields, b"max-forwards")
     return int(said[0]) if said and said[0].isdigit() and len(said[0]) < 10 else None
+
+
+def lacks_length(head: RequestHead, framing: Framing) -> bool:
+    """Whether the method needs a body and nothing says how long it is."""
+    return framing.empty and head.method in (b"POST", b"PUT", b"PUSH") and not values(head.fields, b"content-length")
+
+
+def upgrade_answer(head: RequestHead) -> str:
+    """The entry of ``answers`` for a request that asks for another protocol; empty: served as if it did not ask.
+
+    A whole WebSocket handshake wants a ws:// map, which there is none of; another one is no request. Only h2c, other
+    methods than GET and HTTP/1.0 are let through (HttpTransact.cc, handle_upgrade_request; observed).
+    """
+    if head.method != b"GET" or not head.minor or b"upgrade" not in list_items(head.fields, b"connection"):
+        return ""
+    wanted = [value.lower() for value in values(head.fields, b"upgrade")]
+    if not wanted or wanted[0] == b"h2c":
+        return ""
+    whole = values(head.fields, b"sec-websocket-key") and values(head.fields, b"sec-websocket-version") == [b"13"]
+    return "not-found" if wanted[0] == b"websocket" and whole else "bad-upgrade"
 
 
 def loops(head: RequestHead, hop: Hop) -> bool:
@@ -219,9 +239,7 @@ def response_head(
     if framing.chunked:
         fields.append((b"Transfer-Encoding", b"chunked"))
     if minor or keep_alive:
-        by_proxy_name = any(name.lower() == b"proxy-connection" for name, _ in asked.fields)
-        option = b"keep-alive" if keep_alive else b"close"
-        fields.append((b"Proxy-Connection" if by_proxy_name else b"Connection", option))
+        fields.append((connection_field(asked).encode(), b"keep-alive" if keep_alive else b"close"))
     if not served:
         fields.append((b"Server", SERVER.encode()))
     lines = b"".join([b"%b: %b\r\n" % field for field in fields])

@@ -198,8 +198,8 @@ def decode(token: bytes | str) -> Target:
 def split(raw: str, control_host: str) -> RequestTarget:
     """What the request-target ``raw`` asks for; ``control_host`` is this proxy's own ``name[:port]``.
 
-    ``/TOKEN`` alone asks for ``/``, ``/TOKEN?x`` for ``/?x``. An absolute-form authority must be ours: a name
-    that starts with ``vcs_control.``, the control host, ``localhost`` or a loopback address, on any port.
+    ``/TOKEN`` without a slash behind it is mapped to nothing (observed). An absolute-form authority must be ours: a
+    name that starts with ``vcs_control.``, the control host, ``localhost`` or a loopback address, on any port.
     Raises a :class:`TargetError`: :class:`BadToken`, :class:`UnknownForm`, :class:`ForeignAuthority` (404),
     :class:`SchemeMismatch`, :class:`IllegalCharacter` (400).
     """
@@ -225,9 +225,12 @@ def split(raw: str, control_host: str) -> RequestTarget:
         raise
     path = rest[start + len(token) :]
     if path[:1] != "/":
-        path = "/" + path
+        raise UnknownForm("no slash behind the token", absolute=absolute)
+    # Traffic Server lets go of one of two slashes behind the token, and of an empty query (observed).
+    if path[1:2] == "/":
+        path = path[1:]
     if path[-1] == "?" and path.count("?") == 1:
-        path = path[:-1]  # Traffic Server lets go of an empty query (observed)
+        path = path[:-1]
     return RequestTarget(target, path, token)
 
 

@@ -289,8 +289,7 @@ class ClientConnection(asyncio.Protocol):
         """Answer by ourselves. Whether the connection goes on."""
         now = time.time()
         keep = not answer.close and self.keeps_alive()
-        head_only = head is not None and head.method == b"HEAD"
-        data, start_line = render(answer, now=now, head_only=head_only, minor=self.minor, keep_alive=keep)
+        data, start_line = render(answer, now=now, asked=head, minor=self.minor, keep_alive=keep)
         self.status = answer.status
         self._say(data, start_line, now, txn)
         return keep

@@ -8,19 +8,22 @@ SSLClientUtils.cc (8.1.11), the name check is ``core.hostname``.
 
 from __future__ import annotations
 
+import calendar
 import ipaddress
 import math
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.utils import CryptographyDeprecationWarning
 from OpenSSL import SSL, crypto
 
+from ..core.der import SEQUENCE, NotDer, certificate_parts, values
 from ..core.hostname import match_name, names_of
 from ..core.release import VerifyMode
 from ..core.verdict import Fault, Offer, Verdict
@@ -47,8 +50,10 @@ _RECORD: Final = 16384 + 256
 _BUILDING: Final = frozenset(
     (2, 18, 19, 20, 21, 22, 24, 25, 26, 32, 34, 37, 40, 41, 79, 85, 86, 89, 90, 91, 92, 93, 94)
 )
+_LEAF_ALONE: Final = Fault(21, 0)
 _WEAK: Final = frozenset((66, 67, 68))
-_INTERNAL_ERROR: Final = b"\x00\x02\x02\x50"  # an alert record's length, level fatal, description 80
+_FATAL_ALERT: Final = re.compile(rb"\x15\x03[\x00-\x04]\x00\x02\x02.\Z", re.DOTALL)
+"""A plaintext alert record: type, version, length, level fatal, description (RFC 8446 section 6)."""
 
 
 class TlsError(Exception):
@@ -141,23 +146,25 @@ class TlsClient:
 
     def inspect(self, certificate: crypto.X509, number: int, depth: int, ok: bool) -> bool:
         """OpenSSL's verify callback: one certificate of the chain, root first. Whether to go on."""
-        parsed = _parsed(certificate)
-        if self._settings.mode == "on":
-            self.expires = min(self.expires, parsed.not_valid_after_utc.timestamp())
+        if ok and self._settings.mode == "on":
+            self.expires = min(self.expires, _seconds(certificate.get_notAfter()))
         if not self._judged:
             self._judged = True
-            leaf = parsed if depth == 0 else next(iter(self.presented()), None)
+            leaf = certificate if depth == 0 else next(iter(self.presented()), None)
             if leaf is not None and security_bits(leaf) < _LEVEL_1 and not self._fault(66, 0):
                 return False
+        der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
         if ok or number not in _BUILDING:
-            for weakness in _weaknesses(parsed, depth):
+            for weakness in _weaknesses(certificate, der, depth):
+                if weakness == 68 and _LEAF_ALONE in self.verdict.faults:
+                    continue  # the last of a chain is believed or not: its signature is not judged
                 if Fault(weakness, depth) not in self.verdict.faults and not self._fault(weakness, depth):
                     return False
         if not ok:
             return self._fault(number, depth)
         if depth:
             return True
-        matched = match_name(names_of(parsed), self.verdict.name, ip_san_accepted=self._settings.ip_san)
+        matched = match_name(names_of(der), self.verdict.name, ip_san_accepted=self._settings.ip_san)
         self.verdict.matched = matched or ""
         return True if matched else self._fault(None, 0)
 
@@ -168,9 +175,9 @@ class TlsClient:
             verdict.offer = offer(chain[0])
         return verdict.add(Fault(number, depth))
 
-    def presented(self) -> list[x509.Certificate]:
+    def presented(self) -> list[crypto.X509]:
         """The certificates the server sent, leaf first; empty before it did."""
-        return [_parsed(certificate) for certificate in self._connection.get_peer_cert_chain() or ()]
+        return self._connection.get_peer_cert_chain() or []
 
     # -- bytes
 
@@ -227,12 +234,13 @@ class TlsClient:
     def alert(self) -> bytes:
         """The bytes of the fatal alert after a ``TlsError``.
 
-        A key or digest too weak is our own finding, which OpenSSL knows nothing of and calls an internal error (80);
-        1.1.1 calls it a bad certificate (42). In TLS 1.3 the alert is encrypted and stays what it is.
+        A key or digest too weak is our own finding: OpenSSL sends the alert of what it has found itself, an internal
+        error (80) if nothing. 1.1.1 calls it a bad certificate (42). In TLS 1.3 the alert is encrypted and stays what
+        it is.
         """
         data = self.outgoing()
         last = self.verdict.faults[-1] if self.verdict.faults else None
-        if last is not None and last.number in _WEAK and data.endswith(_INTERNAL_ERROR):
+        if last is not None and last.number in _WEAK and _FATAL_ALERT.search(data):
             return data[:-1] + b"\x2a"
         return data
 
@@ -246,19 +254,32 @@ class TlsClient:
         self.established = True
 
 
-def _parsed(certificate: crypto.X509) -> x509.Certificate:
-    """A certificate to look into. What is odd about it is for the verdict, not for standard error."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
-        return certificate.to_cryptography()
-
-
-def _weaknesses(certificate: x509.Certificate, depth: int) -> Iterator[int]:
+def _weaknesses(certificate: crypto.X509, der: bytes, depth: int) -> Iterator[int]:
     """The faults of one chain member's key (the leaf's is judged first) and digest, by 1.1.1's level 1."""
     if depth and security_bits(certificate) < _LEVEL_1:
         yield 67
-    if certificate.issuer != certificate.subject and _digest_bits(certificate) < _LEVEL_1:
+    if _weakly_signed(der):
         yield 68
+
+
+def _weakly_signed(der: bytes) -> bool:
+    """Whether a certificate is signed by another's key over a digest of less than level 1's security."""
+    try:
+        tbs, algorithm = certificate_parts(der)
+        names = [content for tag, content in values(tbs) if tag == SEQUENCE]  # algorithm, issuer, validity, subject
+    except NotDer:
+        return False
+    return any(oid in algorithm for oid in _WEAK_DIGESTS) and names[1] != names[3]
+
+
+def _seconds(time: bytes | None) -> float:
+    """An ASN.1 GeneralizedTime in seconds since the epoch; infinity where it is none."""
+    text = (time or b"").decode("ascii", "replace")
+    try:
+        fields = (int(text[:4]), *(int(text[at : at + 2]) for at in (4, 6, 8, 10, 12)))
+        return calendar.timegm((*fields, 0, 0, 0))
+    except (ValueError, OverflowError):
+        return math.inf
 
 
 def _is_ip(name: str) -> bool:
@@ -278,60 +299,69 @@ def _reason(error: SSL.Error) -> str:
 
 
 _LEVEL_1: Final = 80  # bits of security that OpenSSL's level 1 asks for
-# RFC 5280's algorithms by what breaking them costs (OpenSSL 1.1.1 crypto/x509/x509_set.c: half the digest's bits).
-_WEAK_DIGESTS: Final = {"md5": 64}
+# Algorithms of RFC 3279 and RFC 8017 with 64 bits of security, half of their digest's 128 (OpenSSL 1.1.1
+# crypto/x509/x509_set.c): MD2, MD4, MD5 with RSA, and MD5 as a parameter of RSASSA-PSS.
+_WEAK_DIGESTS: Final = tuple(
+    bytes.fromhex(oid)
+    for oid in ("06092a864886f70d010102", "06092a864886f70d010103", "06092a864886f70d010104", "06082a864886f70d0205")
+)
+_TYPE_RSA_PSS: Final = 912
 
 
-def security_bits(certificate: x509.Certificate) -> int:
-    """The security of a certificate's key as OpenSSL 1.1.1 counts it (NIST SP 800-57); 256 where it is not known."""
+def security_bits(certificate: crypto.X509) -> int:
+    """The security of a certificate's key as OpenSSL 1.1.1 counts it (NIST SP 800-57).
+
+    0 for a key that OpenSSL cannot read, 256 for one of a kind that has a single strength, as Ed25519.
+    """
     try:
-        key = certificate.public_key()
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        return 256
-    if isinstance(key, (rsa.RSAPublicKey, dsa.DSAPublicKey)):
-        size = key.key_size
+        key = certificate.get_pubkey()
+    except crypto.Error:
+        return 0
+    size = key.bits()
+    if key.type() in (crypto.TYPE_RSA, crypto.TYPE_DSA, _TYPE_RSA_PSS):
         for bits, strength in ((15360, 256), (7680, 192), (3072, 128), (2048, 112), (1024, 80)):
             if size >= bits:
                 return strength
         return 0
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        return key.curve.key_size // 2
-    return 256
+    return size // 2 if key.type() == crypto.TYPE_EC else 256
 
 
-def _digest_bits(certificate: x509.Certificate) -> int:
-    try:
-        digest = certificate.signature_hash_algorithm
-    except UnsupportedAlgorithm:
-        return 256
-    return _WEAK_DIGESTS.get(digest.name, 256) if digest is not None else 256
-
-
-def offer(certificate: x509.Certificate) -> Offer:
-    """What a certificate offers, in words."""
-    names = names_of(certificate)
-    try:
-        key = certificate.public_key()
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        described = "unreadable key"
-    else:
-        kind = type(key).__name__.lstrip("_").removesuffix("PublicKey")
-        size = getattr(key, "key_size", "")
-        described = f"{'EC' if isinstance(key, ec.EllipticCurvePublicKey) else kind} {size}".strip()
+def offer(certificate: crypto.X509) -> Offer:
+    """What a certificate offers, in words; what ``cryptography`` cannot read is empty."""
+    der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
+    names = names_of(der)
+    parsed = _parsed(certificate)
     return Offer(
-        subject=_name(certificate, "subject"),
-        issuer=_name(certificate, "issuer"),
+        subject=_shown(lambda: parsed.subject.rfc4514_string() if parsed else ""),
+        issuer=_shown(lambda: parsed.issuer.rfc4514_string() if parsed else ""),
         names=tuple(str(name) for name in (*names.dns, *names.ips)),
         cn=names.cn or "",
-        not_before=certificate.not_valid_before_utc.isoformat(),
-        not_after=certificate.not_valid_after_utc.isoformat(),
-        key=described,
-        fingerprint=certificate.fingerprint(SHA256()).hex(":").upper(),
+        not_before=_shown(lambda: parsed.not_valid_before_utc.isoformat() if parsed else ""),
+        not_after=_shown(lambda: parsed.not_valid_after_utc.isoformat() if parsed else ""),
+        key=_shown(lambda: _key(parsed) if parsed else ""),
+        fingerprint=sha256(der).digest().hex(":").upper(),
     )
 
 
-def _name(certificate: x509.Certificate, which: str) -> str:
+def _parsed(certificate: crypto.X509) -> x509.Certificate | None:
+    """A certificate to look into, None for one that is not to the letter. What is odd is for the verdict to say."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        try:
+            return certificate.to_cryptography()
+        except (ValueError, x509.InvalidVersion):
+            return None
+
+
+def _key(certificate: x509.Certificate) -> str:
+    key = certificate.public_key()
+    kind = type(key).__name__.lstrip("_").removesuffix("PublicKey")
+    size = getattr(key, "key_size", "")
+    return f"{'EC' if isinstance(key, ec.EllipticCurvePublicKey) else kind} {size}".strip()
+
+
+def _shown(read: Callable[[], str]) -> str:
     try:
-        return str(getattr(certificate, which).rfc4514_string())
-    except (ValueError, TypeError):
-        return "unreadable"
+        return read()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return ""

@@ -41,11 +41,13 @@ from ..core.framing import (
 from ..core.message import (
     client_framing,
     informational_head,
+    lacks_length,
     loops,
     max_forwards,
     request_head,
     response_head,
     trailer_fields,
+    upgrade_answer,
     wants_continue,
 )
 from ..core.target import IllegalCharacter, RequestTarget, SchemeMismatch, TargetError, absolute_url, split
@@ -99,6 +101,11 @@ async def run(client: ClientConnection, head: RequestHead, framing: Framing) -> 
             )
         )
         return client.answer(ANSWERS["cycle"], head, txn)
+    if upgrade := upgrade_answer(head):
+        tell(
+            RequestDenied(time.time(), "", "1", method, url, "Invalid request", "no other protocol is spoken here", txn)
+        )
+        return client.answer(ANSWERS[upgrade], head, txn)
     try:
         asked = split(raw, policy.control_host)
     except (SchemeMismatch, IllegalCharacter) as error:
@@ -130,6 +137,9 @@ async def run(client: ClientConnection, head: RequestHead, framing: Framing) -> 
         )
     )
 
+    if lacks_length(head, framing):
+        client.verdict = "malformed"
+        return client.answer(ANSWERS["length-required"], head, txn)
     client.verdict = "failed"
     if max_forwards(head) == 0:
         return client.answer_last_hop(head, txn)
