@@ -326,7 +326,7 @@ def _facts(certificate: crypto.X509) -> _Facts:
         if len(_known) >= _MOST_KNOWN:
             del _known[next(iter(_known))]
         facts = _known[der] = _Facts(
-            names_of(der), security_bits(certificate), _weakly_signed(der), _seconds(certificate.get_notAfter())
+            names_of(der), security_bits(certificate), _weakly_signed(der), _expiry(certificate)
         )
     return facts
 
@@ -341,13 +341,13 @@ def _weakly_signed(der: bytes) -> bool:
     return any(oid in algorithm for oid in _WEAK_DIGESTS) and names[1] != names[3]
 
 
-def _seconds(time: bytes | None) -> float:
-    """An ASN.1 GeneralizedTime in seconds since the epoch; infinity where it is none."""
-    text = (time or b"").decode("ascii", "replace")
+def _expiry(certificate: crypto.X509) -> float:
+    """When it expires, in seconds since the epoch; infinity where its date is none (OpenSSL then refuses it anyway)."""
     try:
+        text = (certificate.get_notAfter() or b"").decode("ascii", "replace")
         fields = (int(text[:4]), *(int(text[at : at + 2]) for at in (4, 6, 8, 10, 12)))
         return calendar.timegm((*fields, 0, 0, 0))
-    except (ValueError, OverflowError):
+    except (crypto.Error, ValueError, OverflowError):
         return math.inf
 
 
