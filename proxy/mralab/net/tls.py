@@ -235,8 +235,8 @@ class TlsClient:
         """The bytes of the fatal alert after a ``TlsError``.
 
         A key or digest too weak is our own finding: OpenSSL sends the alert of what it has found itself, an internal
-        error (80) if nothing. 1.1.1 calls it a bad certificate (42). The alert is plain in TLS 1.3 too: OpenSSL's client
-        does not encrypt before it is sure of the server.
+        error (80) if nothing. 1.1.1 calls it a bad certificate (42). The alert is plain in TLS 1.3 too: OpenSSL's
+        client does not encrypt before it is sure of the server.
         """
         data = self.outgoing()
         last = self.verdict.faults[-1] if self.verdict.faults else None
