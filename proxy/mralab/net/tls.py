@@ -155,10 +155,13 @@ class TlsClient:
                 return False
         der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
         if ok or number not in _BUILDING:
-            for weakness in _weaknesses(certificate, der, depth):
-                if weakness == 68 and _LEAF_ALONE in self.verdict.faults:
-                    continue  # the last of a chain is believed or not: its signature is not judged
-                if Fault(weakness, depth) not in self.verdict.faults and not self._fault(weakness, depth):
+            weak = [Fault(weakness, depth) for weakness in _weaknesses(certificate, der, depth)]
+            if depth and (weak or not ok):
+                weak = [*self._weaknesses_below(depth), *weak]
+            for fault in weak:
+                # The last of a chain is believed or not: its signature is not judged.
+                known = fault in self.verdict.faults or (fault.number == 68 and _LEAF_ALONE in self.verdict.faults)
+                if not known and not self._fault(*fault):
                     return False
         if not ok:
             return self._fault(number, depth)
@@ -167,6 +170,22 @@ class TlsClient:
         matched = match_name(names_of(der), self.verdict.name, ip_san_accepted=self._settings.ip_san)
         self.verdict.matched = matched or ""
         return True if matched else self._fault(None, 0)
+
+    def _weaknesses_below(self, depth: int) -> Iterator[Fault]:
+        """What is weak under ``depth``, the leaf first: 1.1.1 judges the whole chain's keys and digests before dates.
+
+        As far as the server has sent the chain; what comes from the store is judged when OpenSSL gets to it.
+        """
+        sent = self.presented()
+        member = next(iter(sent), None)
+        for at in range(depth):
+            if member is None:
+                return
+            der = crypto.dump_certificate(crypto.FILETYPE_ASN1, member)
+            yield from (Fault(weakness, at) for weakness in _weaknesses(member, der, at))
+            issuer = _issuer_and_subject(der)[0]
+            others = ((one, crypto.dump_certificate(crypto.FILETYPE_ASN1, one)) for one in sent[1:])
+            member = next((one for one, other in others if _issuer_and_subject(other)[1] == issuer), None)
 
     def _fault(self, number: int | None, depth: int) -> bool:
         """Note a fault, and with the first one what the server offers. Whether to go on."""
@@ -265,11 +284,23 @@ def _weaknesses(certificate: crypto.X509, der: bytes, depth: int) -> Iterator[in
 def _weakly_signed(der: bytes) -> bool:
     """Whether a certificate is signed by another's key over a digest of less than level 1's security."""
     try:
-        tbs, algorithm = certificate_parts(der)
-        names = [content for tag, content in values(tbs) if tag == SEQUENCE]  # algorithm, issuer, validity, subject
+        algorithm = certificate_parts(der)[1]
     except NotDer:
         return False
-    return any(oid in algorithm for oid in _WEAK_DIGESTS) and names[1] != names[3]
+    if not any(oid in algorithm for oid in _WEAK_DIGESTS):
+        return False
+    issuer, subject = _issuer_and_subject(der)
+    return issuer != subject
+
+
+def _issuer_and_subject(der: bytes) -> tuple[bytes, bytes]:
+    """The two names of a certificate, as they are encoded."""
+    try:
+        # after version and serialNumber: signature, issuer, validity, subject (RFC 5280 section 4.1)
+        sequences = [content for tag, content in values(certificate_parts(der)[0]) if tag == SEQUENCE]
+        return sequences[1], sequences[3]
+    except (NotDer, IndexError):
+        return b"", b""
 
 
 def _seconds(time: bytes | None) -> float:
