@@ -28,7 +28,7 @@ BAD, EXPIRED, UNKNOWN = "SSLV3_ALERT_BAD_CERTIFICATE", "SSLV3_ALERT_CERTIFICATE_
 class Case(NamedTuple):
     """``faults`` as audit tells them; ``on`` tells the first alone, with ``alert``."""
 
-    make: Callable[[Minted], Minted]
+    make: Callable[[Minted], Minted | tuple[Minted, ...]]
     faults: tuple[str, ...] = ()
     alert: str = ""
 
@@ -43,6 +43,11 @@ def _md5(root: Minted, *, dns: tuple[str, ...] = (HOST,), **options: Any) -> Min
 
 def _md5_of_nobody(_: Minted) -> Minted:
     return _md5(mint("Nobody", ca=True, key=rsa_key(2048)))
+
+
+def _md5_of_an_expired_intermediate(root: Minted) -> tuple[Minted, ...]:
+    old = mint("Old", issuer=root, ca=True, key=rsa_key(2048), days=(-10, -2))
+    return _md5(old), old
 
 
 def _bit_string(fields: list[tuple[int, bytes]]) -> None:
@@ -69,6 +74,7 @@ CASES = {
     "MD5": Case(_md5, (WEAK,), BAD),
     "MD5 and another name": Case(partial(_md5, dns=("no.lab",)), (WEAK, NAME), BAD),
     "MD5 and expired": Case(partial(_md5, days=(-10, -2)), (WEAK, "certificate has expired"), BAD),
+    "MD5 of an expired intermediate": Case(_md5_of_an_expired_intermediate, (WEAK, "certificate has expired"), BAD),
     # the leaf is the whole chain, and the last of a chain is not judged by its signature
     "MD5 of an unknown CA": Case(
         _md5_of_nobody, ("unable to get local issuer certificate", "unable to verify the first certificate"), UNKNOWN
@@ -87,7 +93,8 @@ async def test_an_odd_certificate_is_judged_as_openssl_judges_it(
     serving: Callable[..., Server], proxying: Callable[..., Any], root: Minted, name: str, mode: str
 ) -> None:
     case = CASES[name]
-    server = serving(context_of((case.make(root),), None))
+    made = case.make(root)
+    server = serving(context_of(made if isinstance(made, tuple) else (made,), None))
     it: Lines = await proxying(server, trust=root.pem, verify={"origin": mode}, upstream={"attempts": 1})
     answer = await it.get(server.port)
     assert await asyncio.to_thread(server.ended.acquire, timeout=5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ from typing import Any
 import pytest
 import trustme
 
-from mralab.errors import TrustStoreError
+from mralab.config import from_mapping
+from mralab.core.events import VerifyFailed
+from mralab.errors import ConfigError, TrustStoreError
+from mralab.net.proxy import Proxy
 from mralab.net.trust import TrustStore, load_store, parse_pem
 
 from .conftest import HOST, OK, Lines, Server, read_request, server_context
@@ -22,6 +26,10 @@ def _many(stream: Any, server: Server) -> None:
         stream.sendall(OK)
 
 
+SWAPS = 200
+TICK = 0.01  # seconds from swap to swap, at least: 100 swaps a second, and behind each at once two requests
+
+
 @pytest.mark.parametrize("connections", ["per-request", "keep-alive"])
 async def test_every_request_is_judged_by_the_store_of_its_moment(
     serving: Callable[..., Server], proxying: Callable[..., Any], ca: trustme.CA, connections: str
@@ -29,34 +37,75 @@ async def test_every_request_is_judged_by_the_store_of_its_moment(
     server = serving(server_context(ca.issue_cert(HOST)), handle=_many)
     it: Lines = await proxying(server, upstream={"connections": connections, "attempts": 1})
     certificates = parse_pem(ca.cert_pem.bytes(), "test")
+    loop = asyncio.get_running_loop()
     timeline: list[bool] = [True]  # whether the store trusts the server, swap by swap
-    done, answered = asyncio.Event(), asyncio.Event()
     outcomes: list[tuple[bytes, set[bool]]] = []
 
     async def ask() -> None:
-        while not done.is_set():
-            first = len(timeline) - 1
-            status = (await it.get(server.port)).split()[1]
-            outcomes.append((status, set(timeline[first:])))
-            answered.set()
+        first = len(timeline) - 1
+        status = (await it.get(server.port)).split()[1]
+        outcomes.append((status, set(timeline[first:])))
 
-    async def swap() -> None:
-        for number in range(200):
+    begin = loop.time()
+    async with asyncio.TaskGroup() as asking:
+        for number in range(SWAPS):
             if number % 2:
                 it.proxy.trust(certificates)
             else:
                 it.proxy.distrust(certificates)
             timeline.append(bool(number % 2))
-            for _ in range(2):  # let requests come between, however fast the machine is
-                answered.clear()
-                await answered.wait()
-        done.set()
+            await ask()  # no swap falls into this one, swaps may fall into the next
+            asking.create_task(ask())
+            await asyncio.sleep(begin + (number + 1) * TICK - loop.time())  # the pace of the load
+    assert [(status, seen) for status, seen in outcomes if (status == b"200") not in seen] == []
+    passed = sum(status == b"200" for status, _ in outcomes)
+    refused = sum(status == b"502" for status, _ in outcomes)
+    assert passed + refused == len(outcomes) == 2 * SWAPS
+    # no request was lost, none was sent to a server that the store of the moment refuses
+    assert len(server.requests) == passed
+    assert sum(isinstance(event, VerifyFailed) for event in it.events) == refused
+    for trusted in (True, False):
+        assert sum(seen == {trusted} for _, seen in outcomes) >= SWAPS // 2
 
-    await asyncio.gather(swap(), *(ask() for _ in range(3)))
-    wrong = [(status, seen) for status, seen in outcomes if (status == b"200") not in seen]
-    assert wrong == []
-    assert {status for status, _ in outcomes} == {b"200", b"502"}
-    assert len(outcomes) >= 400
+
+async def test_a_removed_ca_is_refused_although_a_connection_was_pooled(
+    serving: Callable[..., Server], proxying: Callable[..., Any], ca: trustme.CA
+) -> None:
+    server = serving(server_context(ca.issue_cert(HOST)), handle=_many)
+    it: Lines = await proxying(server, upstream={"connections": "keep-alive", "attempts": 1})
+    certificates = parse_pem(ca.cert_pem.bytes(), "test")
+    for _ in range(2):
+        assert (await it.get(server.port)).split()[1] == b"200"
+    assert server.connections == 1
+    it.proxy.distrust(certificates)
+    assert await asyncio.to_thread(server.ended.acquire, timeout=5)  # the pooled connection is closed at once
+    assert (await it.get(server.port)).split()[1] == b"502"
+    it.proxy.trust(certificates)
+    assert (await it.get(server.port)).split()[1] == b"200"
+    assert server.connections == 3
+
+
+async def test_a_connection_that_is_busy_during_the_swap_is_not_pooled_after_it(
+    serving: Callable[..., Server], proxying: Callable[..., Any], ca: trustme.CA
+) -> None:
+    asked, swapped = threading.Event(), threading.Event()
+
+    def slow(stream: Any, server: Server) -> None:
+        while request := read_request(stream):
+            server.requests.append(request)
+            asked.set()
+            assert swapped.wait(5)
+            stream.sendall(OK)
+
+    server = serving(server_context(ca.issue_cert(HOST)), handle=slow)
+    it: Lines = await proxying(server, upstream={"connections": "keep-alive", "attempts": 1})
+    busy = asyncio.create_task(it.get(server.port))
+    assert await asyncio.to_thread(asked.wait, 5)
+    it.proxy.distrust(parse_pem(ca.cert_pem.bytes(), "test"))
+    swapped.set()
+    assert (await busy).split()[1] == b"200"
+    assert (await it.get(server.port)).split()[1] == b"502"
+    assert server.connections == 2
 
 
 async def test_a_connection_that_was_pooled_before_the_swap_is_never_used_again(
@@ -68,6 +117,63 @@ async def test_a_connection_that_was_pooled_before_the_swap_is_never_used_again(
     it.proxy.apply(it.proxy.config.changed(verify={"origin": "audit"}))
     assert (await it.get(server.port)).split()[1] == b"200"
     assert server.connections == 2
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+async def test_a_store_on_disk_is_read_again_while_running(
+    serving: Callable[..., Server], ca: trustme.CA, tmp_path: Path, kind: str
+) -> None:
+    server = serving(server_context(ca.issue_cert(HOST)), handle=_many)
+    store = tmp_path / "trust"
+    place = store
+    if kind == "folder":
+        store.mkdir()
+        place = store / "ca.pem"
+    other, good = trustme.CA().cert_pem.bytes(), ca.cert_pem.bytes()
+    place.write_bytes(other)
+    (tmp_path / "rules.csv").write_text(
+        f"Url,Deployment,HttpMethods,MatchType,Description\nhttps://{HOST}:{server.port},,GET,prefix,\n"
+    )
+    config = from_mapping(
+        {
+            "proxy": {"listen": "127.0.0.1:0"},
+            "trust": {"store": str(store)},
+            "upstream": {"connections": "keep-alive", "attempts": 1},
+            "hosts": {HOST: {"dial": "127.0.0.1"}},
+            "allow": {"rules": "rules.csv", "automatic": False},
+            "log": {"file": "traffic_server.log"},
+        },
+        tmp_path,
+    )
+    async with Proxy(config) as proxy:
+        it = Lines(proxy, [])
+
+        async def status() -> bytes:
+            return (await it.get(server.port)).split()[1]
+
+        assert await status() == b"502"
+        place.write_bytes(other + good)
+        assert await status() == b"502"  # nobody has said that it changed
+        proxy.apply(config)
+        assert await status() == b"200"
+        for garbage in (b"", b"rubbish", good + b"-----BEGIN CERTIFICATE-----\nAAAA\n", good[:-30], other[:300] + good):
+            place.write_bytes(garbage)
+            with pytest.raises(ConfigError) as raised:
+                proxy.apply(config)
+            assert str(place) in raised.value.problems[0]
+            assert await status() == b"200"  # the old store stays, whole
+            assert len(proxy.store) == 2
+        place.write_bytes(other)
+        proxy.apply(config)
+        assert await status() == b"502"
+        if kind == "folder":
+            (store / "more.crt").write_bytes(good)
+            proxy.apply(config)
+            assert await status() == b"200"
+            (store / "more.crt").unlink()
+            place.unlink()
+            proxy.apply(config)
+            assert await status() == b"502"  # an empty folder trusts nothing
 
 
 def test_a_folder_is_loaded_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -8,25 +8,18 @@ SSLClientUtils.cc (8.1.11), the name check is ``core.hostname``.
 
 from __future__ import annotations
 
-import calendar
 import ipaddress
 import math
 import re
-import warnings
-from collections.abc import Callable, Iterator
-from hashlib import sha256
+from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.utils import CryptographyDeprecationWarning
 from OpenSSL import SSL, crypto
 
-from ..core.der import SEQUENCE, NotDer, certificate_parts, values
-from ..core.hostname import CertificateNames, match_name, names_of
+from ..core.hostname import match_name
 from ..core.release import VerifyMode
-from ..core.verdict import Fault, Offer, Verdict
+from ..core.verdict import Fault, Verdict
+from .certificate import LEVEL_1, facts, offer
 from .trust import TrustStore
 
 _VERSIONS: Final = {
@@ -162,19 +155,22 @@ class TlsClient:
 
     def inspect(self, certificate: crypto.X509, number: int, depth: int, ok: bool) -> bool:
         """OpenSSL's verify callback: one certificate of the chain, root first. Whether to go on."""
-        known = _facts(certificate)
+        known = facts(certificate)
         if ok and self._settings.mode == "on":
             self.expires = min(self.expires, known.expires)
         if not self._judged:
             self._judged = True
-            leaf = known if depth == 0 else next(map(_facts, self.presented()), None)
-            if leaf is not None and leaf.bits < _LEVEL_1 and not self._fault(66, 0):
+            leaf = known if depth == 0 else next(map(facts, self.presented()), None)
+            if leaf is not None and leaf.bits < LEVEL_1 and not self._fault(66, 0):
                 return False
         if ok or number not in _BUILDING:
-            for weakness in known.weaknesses(depth):
-                if weakness == 68 and _LEAF_ALONE in self.verdict.faults:
-                    continue  # the last of a chain is believed or not: its signature is not judged
-                if Fault(weakness, depth) not in self.verdict.faults and not self._fault(weakness, depth):
+            weak = list(known.weaknesses(depth))
+            if depth and (weak or not ok):
+                weak = [*self._weaknesses_below(depth), *weak]
+            for fault in weak:
+                # The last of a chain is believed or not: its signature is not judged.
+                told = fault in self.verdict.faults or (fault.number == 68 and _LEAF_ALONE in self.verdict.faults)
+                if not told and not self._fault(*fault):
                     return False
         if not ok:
             return self._fault(number, depth)
@@ -183,6 +179,20 @@ class TlsClient:
         matched = match_name(known.names, self.verdict.name, ip_san_accepted=self._settings.ip_san)
         self.verdict.matched = matched or ""
         return True if matched else self._fault(None, 0)
+
+    def _weaknesses_below(self, depth: int) -> Iterator[Fault]:
+        """What is weak under ``depth``, the leaf first: 1.1.1 judges the whole chain's keys and digests before dates.
+
+        As far as the server has sent the chain; what comes from the store is judged when OpenSSL gets to it.
+        """
+        sent = [facts(certificate) for certificate in self.presented()]
+        member = next(iter(sent), None)
+        for at in range(depth):
+            if member is None:
+                return
+            yield from member.weaknesses(at)
+            issuer = member.issuer
+            member = next((one for one in sent[1:] if one.subject == issuer), None)
 
     def _fault(self, number: int | None, depth: int) -> bool:
         """Note a fault, and with the first one what the server offers. Whether to go on."""
@@ -279,8 +289,8 @@ class TlsClient:
         """The bytes of the fatal alert after a ``TlsError``.
 
         A key or digest too weak is our own finding: OpenSSL sends the alert of what it has found itself, an internal
-        error (80) if nothing. 1.1.1 calls it a bad certificate (42). In TLS 1.3 the alert is encrypted and stays what
-        it is.
+        error (80) if nothing. 1.1.1 calls it a bad certificate (42). The alert is plain in TLS 1.3 too: OpenSSL's
+        client does not encrypt before it is sure of the server.
         """
         data = self.outgoing()
         last = self.verdict.faults[-1] if self.verdict.faults else None
@@ -298,59 +308,6 @@ class TlsClient:
         self.established = True
 
 
-class _Facts(NamedTuple):
-    """What verification asks of one certificate, whatever it is asked for."""
-
-    names: CertificateNames
-    bits: int
-    weakly_signed: bool
-    expires: float
-
-    def weaknesses(self, depth: int) -> Iterator[int]:
-        """The faults of a chain member's key (the leaf's is judged first) and digest, by 1.1.1's level 1."""
-        if depth and self.bits < _LEVEL_1:
-            yield 67
-        if self.weakly_signed:
-            yield 68
-
-
-_MOST_KNOWN: Final = 512  # certificates
-_known: dict[bytes, _Facts] = {}
-
-
-def _facts(certificate: crypto.X509) -> _Facts:
-    """The facts of a certificate, by its bytes: the same few are seen at each handshake (saves 60 of 260 us)."""
-    der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
-    facts = _known.get(der)
-    if facts is None:
-        if len(_known) >= _MOST_KNOWN:
-            del _known[next(iter(_known))]
-        facts = _known[der] = _Facts(
-            names_of(der), security_bits(certificate), _weakly_signed(der), _expiry(certificate)
-        )
-    return facts
-
-
-def _weakly_signed(der: bytes) -> bool:
-    """Whether a certificate is signed by another's key over a digest of less than level 1's security."""
-    try:
-        tbs, algorithm = certificate_parts(der)
-        names = [content for tag, content in values(tbs) if tag == SEQUENCE]  # algorithm, issuer, validity, subject
-    except NotDer:
-        return False
-    return any(oid in algorithm for oid in _WEAK_DIGESTS) and names[1] != names[3]
-
-
-def _expiry(certificate: crypto.X509) -> float:
-    """When it expires, in seconds since the epoch; infinity where its date is none (OpenSSL then refuses it anyway)."""
-    try:
-        text = (certificate.get_notAfter() or b"").decode("ascii", "replace")
-        fields = (int(text[:4]), *(int(text[at : at + 2]) for at in (4, 6, 8, 10, 12)))
-        return calendar.timegm((*fields, 0, 0, 0))
-    except (crypto.Error, ValueError, OverflowError):
-        return math.inf
-
-
 def _is_ip(name: str) -> bool:
     try:
         ipaddress.ip_address(name)
@@ -365,72 +322,3 @@ def _reason(error: SSL.Error) -> str:
     if isinstance(queue, list) and queue:
         return str(queue[0][2]) or "unknown error"
     return str(error) or "unknown error"
-
-
-_LEVEL_1: Final = 80  # bits of security that OpenSSL's level 1 asks for
-# Algorithms of RFC 3279 and RFC 8017 with 64 bits of security, half of their digest's 128 (OpenSSL 1.1.1
-# crypto/x509/x509_set.c): MD2, MD4, MD5 with RSA, and MD5 as a parameter of RSASSA-PSS.
-_WEAK_DIGESTS: Final = tuple(
-    bytes.fromhex(oid)
-    for oid in ("06092a864886f70d010102", "06092a864886f70d010103", "06092a864886f70d010104", "06082a864886f70d0205")
-)
-_TYPE_RSA_PSS: Final = 912
-
-
-def security_bits(certificate: crypto.X509) -> int:
-    """The security of a certificate's key as OpenSSL 1.1.1 counts it (NIST SP 800-57).
-
-    0 for a key that OpenSSL cannot read, 256 for one of a kind that has a single strength, as Ed25519.
-    """
-    try:
-        key = certificate.get_pubkey()
-    except crypto.Error:
-        return 0
-    size = key.bits()
-    if key.type() in (crypto.TYPE_RSA, crypto.TYPE_DSA, _TYPE_RSA_PSS):
-        for bits, strength in ((15360, 256), (7680, 192), (3072, 128), (2048, 112), (1024, 80)):
-            if size >= bits:
-                return strength
-        return 0
-    return size // 2 if key.type() == crypto.TYPE_EC else 256
-
-
-def offer(certificate: crypto.X509) -> Offer:
-    """What a certificate offers, in words; what ``cryptography`` cannot read is empty."""
-    der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
-    names = names_of(der)
-    parsed = _parsed(certificate)
-    return Offer(
-        subject=_shown(lambda: parsed.subject.rfc4514_string() if parsed else ""),
-        issuer=_shown(lambda: parsed.issuer.rfc4514_string() if parsed else ""),
-        names=tuple(str(name) for name in (*names.dns, *names.ips)),
-        cn=names.cn or "",
-        not_before=_shown(lambda: parsed.not_valid_before_utc.isoformat() if parsed else ""),
-        not_after=_shown(lambda: parsed.not_valid_after_utc.isoformat() if parsed else ""),
-        key=_shown(lambda: _key(parsed) if parsed else ""),
-        fingerprint=sha256(der).digest().hex(":").upper(),
-    )
-
-
-def _parsed(certificate: crypto.X509) -> x509.Certificate | None:
-    """A certificate to look into, None for one that is not to the letter. What is odd is for the verdict to say."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
-        try:
-            return certificate.to_cryptography()
-        except (ValueError, x509.InvalidVersion):
-            return None
-
-
-def _key(certificate: x509.Certificate) -> str:
-    key = certificate.public_key()
-    kind = type(key).__name__.lstrip("_").removesuffix("PublicKey")
-    size = getattr(key, "key_size", "")
-    return f"{'EC' if isinstance(key, ec.EllipticCurvePublicKey) else kind} {size}".strip()
-
-
-def _shown(read: Callable[[], str]) -> str:
-    try:
-        return read()
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        return ""
