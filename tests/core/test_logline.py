@@ -504,6 +504,7 @@ def test_rubbish_never_raises(lines: list[str]) -> None:
     st.sampled_from([line for path in sorted(GOLDEN.glob("*.log")) for line in golden(path.name)]),
     st.lists(st.tuples(st.integers(0, 400), st.integers(0, 40), texts), max_size=3),
 )
+@example(golden("article-8443-name-mismatch-debug.log")[4], [(58, 0, "Msg=")])
 def test_damaged_golden_lines_never_raise(line: str, cuts: list[tuple[int, int, str]]) -> None:
     for start, length, text in cuts:
         line = line[:start] + text + line[start + length :]

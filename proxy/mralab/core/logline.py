@@ -329,7 +329,7 @@ class _Form:
             if match := key.search(payload, position, limit):
                 position = match.end()
                 found.append((match.start(), position, name, kind))
-        ends = [start for start, *_ in found[1:]] + [len(payload)]
+        ends = [*(start for start, *_ in found), len(payload)][1:]
         integers = ("txn", "src_port", "dst_port")
         values: dict[str, Any] = {
             name: 0 if name in integers else "" for name in self.event._fields if name not in self.event._field_defaults
