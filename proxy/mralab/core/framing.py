@@ -49,8 +49,11 @@ class Malformed(ValueError):  # noqa: N818 - the field's word for it
     """A message that has no single reading. ``reason`` says what is wrong with it, for the log.
 
     ``answer`` names the entry of ``answers`` a client gets for it; a server's malformed answer is always a 502.
-    ``line`` is whether the request line itself could be read (Traffic Server answers HTTP/1.0 where it could not).
+    ``line`` is whether the request line itself could be read (Traffic Server answers HTTP/1.0 where it could not);
+    ``head`` is the request's head where that is well formed, and only its framing is not.
     """
+
+    head: RequestHead | None = None
 
     def __init__(self, reason: str, answer: str = "bad-request", *, line: bool = True) -> None:
         super().__init__(reason)

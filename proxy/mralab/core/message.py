@@ -10,7 +10,7 @@ import re
 from email.utils import formatdate, parsedate_to_datetime
 from typing import Final, NamedTuple
 
-from .answers import SERVER, connection_field
+from .answers import SERVER
 from .framing import CHUNKED, Fields, Framing, RequestHead, ResponseHead, list_items, values
 
 HOP_BY_HOP: Final = frozenset(
@@ -126,28 +126,20 @@ def _accept_encoding(value: bytes) -> bytes:
 
 
 def request_head(
-    head: RequestHead,
-    *,
-    path: bytes,
-    host: bytes,
-    client_ip: bytes,
-    tracking_id: bytes,
-    hop: Hop,
-    framing: Framing,
-    keep_alive: bool,
-) -> tuple[bytes, Fields]:
-    """The request as the server gets it: its bytes, and its fields for the log.
+    head: RequestHead, *, host: bytes, client_ip: bytes, hop: Hop, framing: Framing, keep_alive: bool
+) -> tuple[Fields, int]:
+    """The request's fields as the server gets them, and where in them the TrackingID stands that is ours to choose.
 
-    ``path`` is in origin form, ``host`` the server's ``host:port``. The client's fields keep their places; Host,
-    X-Forwarded-For and Via are rewritten where they stand. What the client did not have follows: TrackingID,
-    Client-ip, X-Forwarded-For, Connection, Via and Transfer-Encoding, in this order.
+    That one has no value yet; the place is -1 where the client chose. ``host`` is the server's ``host:port``. The
+    client's fields keep their places; Host, X-Forwarded-For and Via are rewritten where they stand. What the client
+    did not have follows: TrackingID, Client-ip, X-Forwarded-For, Connection, Via and Transfer-Encoding, in this order.
     """
     dropped = _named_in_connection(head.fields)
     hops = max_forwards(head)
     forwarded = [value for name, value in head.fields if name.lower() == b"x-forwarded-for"]
     via = [value for name, value in head.fields if name.lower() == b"via"]
     ours: dict[bytes, tuple[bytes, bytes]] = {
-        b"trackingid": (b"TrackingID", tracking_id),
+        b"trackingid": (b"TrackingID", b""),
         b"client-ip": (b"Client-ip", client_ip),
         b"x-forwarded-for": (b"X-Forwarded-For", b", ".join((*forwarded, client_ip))),
         b"connection": (b"Connection", b"close"),
@@ -186,8 +178,8 @@ def request_head(
     if not hosted:
         fields.insert(0, (b"Host", host))
     fields += ours.values()
-    lines = b"".join([b"%b: %b\r\n" % field for field in fields])
-    return b"%b %b HTTP/1.1\r\n%b\r\n" % (head.method, path, lines), fields
+    tracked = (at for at, (name, value) in enumerate(fields) if not value and name.lower() == b"trackingid")
+    return fields, next(tracked, -1)
 
 
 def client_framing(framing: Framing, minor: int) -> Framing:
@@ -198,12 +190,12 @@ def client_framing(framing: Framing, minor: int) -> Framing:
 
 
 def response_head(
-    head: ResponseHead, *, now: float, framing: Framing, keep_alive: bool, minor: int, asked: RequestHead
+    head: ResponseHead, *, now: float, framing: Framing, keep_alive: bool, minor: int, connection: bytes
 ) -> tuple[bytes, Fields]:
     """The response as the client gets it: its bytes, and its fields for the log.
 
-    ``framing`` is the client's (``client_framing``). Server is overwritten, Age always said, Date added where it is
-    missing. ``now`` is seconds since the epoch.
+    ``framing`` is the client's (``client_framing``), ``connection`` the field that tells whether its connection lives
+    on. Server is overwritten, Age always said, Date added where it is missing. ``now`` is seconds since the epoch.
     """
     dropped = _named_in_connection(head.fields)
     fields: Fields = []
@@ -239,7 +231,7 @@ def response_head(
     if framing.chunked:
         fields.append((b"Transfer-Encoding", b"chunked"))
     if minor or keep_alive:
-        fields.append((connection_field(asked).encode(), b"keep-alive" if keep_alive else b"close"))
+        fields.append((connection, b"keep-alive" if keep_alive else b"close"))
     if not served:
         fields.append((b"Server", SERVER.encode()))
     lines = b"".join([b"%b: %b\r\n" % field for field in fields])

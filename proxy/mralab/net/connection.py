@@ -13,17 +13,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, cast
 
 from ..core.answers import ANSWERS, Answer, connection_error
-from ..core.framing import (
-    Body,
-    Fields,
-    Framing,
-    Malformed,
-    ResponseHead,
-    body_reader,
-    parse_response,
-    response_framing,
-)
-from ..core.message import keeps_alive
+from ..core.framing import Body, Fields, Malformed, ResponseHead, body_reader
+from ..core.reply import Reply, read_reply
+from .deadlines import Deadlines
 from .stats import Stats
 from .tls import TlsClient, TlsError
 
@@ -92,20 +84,17 @@ class ServerConnection(asyncio.Protocol):
         "_head",
         "_header_bytes",
         "_informational",
-        "_last",
         "_loop",
         "_method",
         "_on_informational",
         "_pending",
         "_reader",
         "_ready",
+        "_silence",
         "_sink",
         "_stats",
-        "_timeout",
-        "_timer",
         "_transport",
         "closed",
-        "framing",
         "on_idle_close",
         "on_writable",
         "paused",
@@ -120,17 +109,17 @@ class ServerConnection(asyncio.Protocol):
         self,
         loop: asyncio.AbstractEventLoop,
         tls: TlsClient | None,
-        timeout: float,
+        silence: Deadlines[ServerConnection],
         header_bytes: int,
         stats: Stats,
     ) -> None:
         self._loop = loop
-        self._timeout = timeout
+        self._silence = silence
         self._header_bytes = header_bytes
         self._stats = stats
         self._transport: asyncio.Transport | None = None
         self._ready: asyncio.Future[None] = loop.create_future()
-        self._head: asyncio.Future[ResponseHead] | None = None
+        self._head: asyncio.Future[Reply] | None = None
         self._finished: asyncio.Future[None] | None = None
         self._buffer = bytearray()
         self._checked = 0
@@ -141,8 +130,6 @@ class ServerConnection(asyncio.Protocol):
         self._on_informational: Callable[[ResponseHead], None] | None = None
         self._informational = 0
         self._active = False
-        self._last = 0.0
-        self._timer: asyncio.TimerHandle | None = None
         self.tls = tls
         self.closed = False
         self.paused = False
@@ -151,7 +138,6 @@ class ServerConnection(asyncio.Protocol):
         self.reused = False
         self.uploading = False
         """The request's body is not all here: until it is, it is the client whom everybody waits for."""
-        self.framing = Framing(0, False)
         self.on_writable: Callable[[bool], None] | None = None
         """Told True when more may be sent, False when it should wait."""
         self.on_idle_close: Callable[[ServerConnection], None] | None = None
@@ -223,43 +209,53 @@ class ServerConnection(asyncio.Protocol):
         self._active = True
         self._head = self._loop.create_future()
         self._finished = None
-        self._last = self._loop.time()
-        if self._timer is None:
-            self._timer = self._loop.call_later(self._timeout, self._check_silence)
+        self._silence.begin(self)
 
     def send(self, data: bytes) -> None:
         """Send plaintext."""
         if self._transport is None or self.closed:
             return
-        self._last = self._loop.time()
+        if self._active:
+            self._silence.begin(self)
         if self.tls is not None:
             data = self.tls.send(data)
         self._stats.server_bytes_out += len(data)
         self._transport.write(data)
 
-    async def response(self) -> ResponseHead:
+    async def response(self) -> Reply:
         """The final response's head. Raises ``ResponseError``."""
         assert self._head is not None  # noqa: S101 - begin() came first
         return await self._head
 
-    async def relay(self, sink: Callable[[bytes], None]) -> Fields:
-        """Hand the body's bytes to ``sink`` until it is whole, give its trailers. Raises ``ResponseError``."""
-        reader = self._reader
-        assert reader is not None  # noqa: S101 - response() came first
+    def relay(self, sink: Callable[[bytes], None]) -> None:
+        """Hand the body's bytes to ``sink``: at once what is here, from then on what comes."""
+        assert self._reader is not None  # noqa: S101 - response() came first
         self._sink = sink
         pending, self._pending = self._pending, b""
-        if not reader.done:
+        if not self._reader.done:
             self._finished = self._loop.create_future()
             if pending:
                 self._feed(pending)
             if self.closed and not self._finished.done():
                 self._body_ended(None)
+
+    @property
+    def complete(self) -> bool:
+        """The response's body is all here."""
+        return self._finished is None or self._finished.done()
+
+    async def relayed(self) -> Fields:
+        """Wait for the body's end, give its trailers. Raises ``ResponseError``."""
+        reader = self._reader
+        assert reader is not None  # noqa: S101 - relay() came first
+        if self._finished is not None:
             await self._finished
         self._end_exchange()
         return reader.trailers
 
     def _read(self, data: bytes) -> None:
-        self._last = self._loop.time()
+        if self._active:
+            self._silence.begin(self)
         if self._sink is not None:
             self._feed(data)
         elif self._reader is not None:
@@ -286,7 +282,7 @@ class ServerConnection(asyncio.Protocol):
             del buffer[:end]
             self._checked = 0
             try:
-                self._take_head(parse_response(head))
+                self._take_head(read_reply(head, self._method))
             except Malformed as error:
                 self._fail(ResponseError("bad-response", error.reason))
                 self.abort()
@@ -294,7 +290,8 @@ class ServerConnection(asyncio.Protocol):
         self._pending = bytes(buffer)
         buffer.clear()
 
-    def _take_head(self, head: ResponseHead) -> None:
+    def _take_head(self, reply: Reply) -> None:
+        head = reply.head
         if head.status < 200:
             self._informational += 1
             if head.status == 101:
@@ -304,12 +301,10 @@ class ServerConnection(asyncio.Protocol):
             if self._on_informational is not None:
                 self._on_informational(head)
             return
-        self.framing = response_framing(head, self._method)
-        self._reader = body_reader(self.framing)
-        until_close = self.framing.length is None and not self.framing.chunked
-        self.reusable = keeps_alive(head.minor, head.fields) and not until_close
+        self._reader = body_reader(reply.framing)
+        self.reusable = reply.reusable
         if self._head is not None and not self._head.done():
-            self._head.set_result(head)
+            self._head.set_result(reply)
 
     def _feed(self, data: bytes) -> None:
         reader, sink = self._reader, self._sink
@@ -338,20 +333,12 @@ class ServerConnection(asyncio.Protocol):
         self._reader = None
         self._buffer.clear()
         self._checked = 0
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._silence.end(self)
 
-    def _check_silence(self) -> None:
-        """The response timeout: rearmed only when it fires, so that reads cost a time stamp and no timer."""
-        self._timer = None
-        if not self._active:
-            return
-        left = self._last + self._timeout - self._loop.time()
+    def silent_too_long(self) -> None:
+        """The response timeout is over: for the first byte, or since the last one."""
         if self.reading_paused or self.uploading:
-            left = self._timeout  # it is the client that is slow
-        if left > 0.001:
-            self._timer = self._loop.call_later(left, self._check_silence)
+            self._silence.begin(self)  # it is the client that is slow
             return
         self._fail(ResponseError("response-timeout", "no response in time"))
         self.abort()
@@ -374,7 +361,7 @@ class ServerConnection(asyncio.Protocol):
         """Go on taking."""
         if self.reading_paused and self._transport is not None and not self.closed:
             self.reading_paused = False
-            self._last = self._loop.time()
+            self._silence.begin(self)
             self._transport.resume_reading()
 
     def pause_writing(self) -> None:
@@ -386,7 +373,8 @@ class ServerConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The transport's buffer has room again."""
         self.paused = False
-        self._last = self._loop.time()
+        if self._active:
+            self._silence.begin(self)
         if self.on_writable is not None:
             self.on_writable(True)
 
@@ -399,9 +387,7 @@ class ServerConnection(asyncio.Protocol):
             self._ready.exception()
         if self._active:
             self._body_ended(exc)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._silence.end(self)
         if self.on_idle_close is not None:
             self.on_idle_close(self)
 

@@ -22,6 +22,7 @@ from ..core.allowlist import AllowList, Rule, RulesError, automatic_rules, parse
 from ..core.events import Event
 from ..core.logline import LineWriter
 from ..core.message import Hop
+from ..core.route import Routes
 from ..errors import ConfigError, MralabError, TrustStoreError
 from .acceptor import Acceptor, listening_socket, most_connections
 from .limits import ClientLimits
@@ -147,6 +148,7 @@ class Services:
         "on_leave",
         "policy",
         "resolver",
+        "routes",
         "stats",
         "tell",
         "thread",
@@ -155,7 +157,8 @@ class Services:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, policy: Policy, tell: Listener, thread: int, hop: Hop) -> None:
         self.loop = loop
-        self.policy = policy
+        self.policy: Policy
+        self.routes: Routes
         self.tell = tell
         self.thread = thread
         self.hop = hop
@@ -163,12 +166,21 @@ class Services:
         self.limits = ClientLimits(loop, policy.config.limits)
         self.clients: set[ClientConnection] = set()
         self.on_leave: Callable[[], None] = lambda: None
-        self.upstream = Upstream(self.stats)
+        self.upstream = Upstream(loop, self.stats, policy.response_timeout)
         self.resolver = Resolver(loop)
+        self.use(policy)
         self.draining = False
         self.empty = asyncio.Event()
         """No client is connected any more."""
         self._txn = itertools.count(1)
+
+    def use(self, policy: Policy) -> None:
+        """Put another policy into force from the next request on."""
+        self.policy = policy
+        self.routes = Routes(policy.allow, policy.control_host, self.hop, keep_alive=policy.keep_alive)
+        self.limits.apply(policy.config.limits)
+        self.upstream.silence.change(policy.response_timeout)
+        self.upstream.close_idle()
 
     def arrive(self, client: ClientConnection) -> None:
         """A client has connected."""
@@ -313,9 +325,7 @@ class Proxy:
     def _swap(self, policy: Policy) -> None:
         self._policy = policy
         if self._services is not None:
-            self._services.policy = policy
-            self._services.limits.apply(policy.config.limits)
-            self._services.upstream.close_idle()
+            self._services.use(policy)
         if self._acceptor is not None:
             self._acceptor.limit = self._most_clients()
 
@@ -341,7 +351,7 @@ class Proxy:
                     await services.empty.wait()
         for client in list(services.clients):
             client.abort()
-        services.upstream.close_idle()
+        services.upstream.close()
         services.limits.close()
         services.stats.close()
         await asyncio.sleep(0)

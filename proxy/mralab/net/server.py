@@ -15,18 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from ..core.answers import ANSWERS, Answer, render, render_last_hop
 from ..core.events import RequestRejected, ResponseSent
-from ..core.framing import (
-    Body,
-    Fields,
-    Framing,
-    Malformed,
-    RequestHead,
-    body_reader,
-    check_partial,
-    parse_request,
-    request_framing,
-)
-from ..core.message import keeps_alive
+from ..core.framing import Body, Fields, Malformed, RequestHead, body_reader, check_partial
+from ..core.route import Route
 from . import transaction
 from .deadlines import Deadlines
 from .limits import PROGRESS
@@ -48,6 +38,7 @@ class ClientConnection(asyncio.Protocol):
         "_buffer",
         "_checked",
         "_eof",
+        "_held",
         "_lingering",
         "_reading_paused",
         "_taken",
@@ -55,13 +46,13 @@ class ClientConnection(asyncio.Protocol):
         "_waiting",
         "_written",
         "body",
-        "head",
         "ip",
         "minor",
         "on_writable",
         "paused",
         "port",
         "responded",
+        "route",
         "services",
         "status",
         "transport",
@@ -74,7 +65,8 @@ class ClientConnection(asyncio.Protocol):
         self.ip = ""
         self.port = 0
         self.minor = 1
-        self.head: RequestHead | None = None
+        self.route: Route | None = None
+        """The request's that is being served."""
         self.body: Body | None = None
         """The reader of the request's body while it is not all here."""
         self.responded = False
@@ -96,6 +88,7 @@ class ClientConnection(asyncio.Protocol):
         self._waiting: Deadlines[ClientConnection] | None = None
         self._written = 0
         self._taken = 0
+        self._held: list[bytes] | None = None
         self._eof = False
         self._lingering = False
         self._reading_paused = False
@@ -153,11 +146,9 @@ class ClientConnection(asyncio.Protocol):
                 self._checked = len(buffer)
                 return
             self._checked = 0
-            head = parse_request(bytes(buffer[:end]))
+            data = bytes(buffer[:end])
             del buffer[:end]
-            self.head = head
-            self.minor = head.minor
-            framing = request_framing(head)
+            route = self.services.routes.find(data, self.ip)
         except Malformed as error:
             self._refuse(error)
             self.services.stats.served(self.status, "malformed", 0.0)
@@ -166,27 +157,31 @@ class ClientConnection(asyncio.Protocol):
         self.responded = False
         self.status = 0
         self.verdict = "pending"
-        self.body = None if framing.empty else body_reader(framing)
-        self._task = self.services.loop.create_task(self._serve(head, framing))
+        self.route = route
+        self.minor = route.head.minor
+        self.body = None if route.framing.empty else body_reader(route.framing)
+        self._task = self.services.loop.create_task(self._serve(route))
 
     def _refuse(self, error: Malformed) -> None:
         """Bytes that are no request: say so, to the client and in the log, and be done with it."""
         services = self.services
         services.tell(RequestRejected(time.time(), self.ip, self.port, error.reason))
-        if not error.line:
+        head = error.head or (self.route.head if self.route is not None else None)
+        if head is not None:
+            self.minor = head.minor
+        elif not error.line:
             self.minor = 0  # Traffic Server: a request line it cannot read is answered as HTTP/1.0's
-        self.answer(ANSWERS[error.answer], self.head, services.next_txn())
-        self.head = None
+        self.answer(ANSWERS[error.answer], head, services.next_txn())
         self._linger()
 
     # -- serving one request
 
-    async def _serve(self, head: RequestHead, framing: Framing) -> None:
+    async def _serve(self, route: Route) -> None:
         keep = False
         loop, stats = self.services.loop, self.services.stats
         started = loop.time()
         try:
-            keep = await transaction.run(self, head, framing)
+            keep = await transaction.run(self, route)
         except asyncio.CancelledError:
             if self._body_error is None or self.transport is None:
                 return
@@ -203,6 +198,7 @@ class ClientConnection(asyncio.Protocol):
             return
         finally:
             self._task = None
+            self._held = None
             self.on_writable = None
             self._body_sink = None
             self._body_end = None
@@ -216,7 +212,7 @@ class ClientConnection(asyncio.Protocol):
         if not keep or self._eof or self.services.draining:
             self._linger()
             return
-        self.head = None
+        self.route = None
         self._resume_reading()
         if self._buffer:
             self._next_request()
@@ -225,10 +221,10 @@ class ClientConnection(asyncio.Protocol):
 
     def keeps_alive(self) -> bool:
         """Whether the connection may serve another request after this one."""
-        head = self.head
+        route = self.route
         return (
-            head is not None
-            and keeps_alive(head.minor, head.fields)
+            route is not None
+            and route.keeps_alive
             and self.body is None
             and not self._eof
             and not self.services.draining
@@ -278,9 +274,21 @@ class ClientConnection(asyncio.Protocol):
 
     # -- answering
 
+    def hold(self) -> None:
+        """Keep what is written until ``release``: head and body of a small response then are one write."""
+        self._held = []
+
+    def release(self) -> None:
+        """Send what was held, and what is written from now on at once."""
+        held, self._held = self._held, None
+        if held:
+            self.write(held[0] if len(held) == 1 else b"".join(held))
+
     def write(self, data: bytes) -> None:
         """Send bytes to the client, if it is still there."""
-        if self.transport is not None:
+        if self._held is not None:
+            self._held.append(data)
+        elif self.transport is not None:
             self._written += len(data)
             self.services.stats.client_bytes_out += len(data)
             self.transport.write(data)

@@ -1,20 +1,18 @@
 """One request's way through, top to bottom.
 
-A parsed request -> where to (``target``) -> may it (``allowlist``) -> a verified connection or a verdict
-(``upstream``, ``tls``) -> the rewritten head (``message``) -> the relay with back-pressure -> the client. Each step
-tells what happens. Nothing of the request leaves before the server is verified.
+A parsed request -> where to and may it (``core.route``) -> a verified connection or a verdict (``upstream``, ``tls``)
+-> the rewritten head -> the relay with back-pressure -> the client. Each step tells what happens. Nothing of the
+request leaves before the server is verified.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
+import os
 import time
-import uuid
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ..core.allowlist import Allowed
-from ..core.answers import ANSWERS
+from ..core.answers import ANSWERS, connection_field
 from ..core.events import (
     HandshakeFailed,
     Headers,
@@ -27,30 +25,10 @@ from ..core.events import (
     ResponseSent,
     VerifyFailed,
 )
-from ..core.framing import (
-    CHUNKED,
-    Fields,
-    Framing,
-    RequestHead,
-    ResponseHead,
-    chunk,
-    last_chunk,
-    response_framing,
-    values,
-)
-from ..core.message import (
-    client_framing,
-    informational_head,
-    lacks_length,
-    loops,
-    max_forwards,
-    request_head,
-    response_head,
-    trailer_fields,
-    upgrade_answer,
-    wants_continue,
-)
-from ..core.target import IllegalCharacter, RequestTarget, SchemeMismatch, TargetError, absolute_url, split
+from ..core.framing import Fields, ResponseHead, chunk, last_chunk
+from ..core.message import informational_head, trailer_fields
+from ..core.reply import onward
+from ..core.route import Denial, Errand, Route
 from ..core.tlserror import error_string
 from ..core.verdict import Verdict, error_text
 from .connection import HandshakeError, ResponseError, ServerConnection, ServerError
@@ -60,105 +38,45 @@ if TYPE_CHECKING:
     from .proxy import Policy
     from .server import ClientConnection
 
-_SAFE = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE"))
-
 
 class Transaction(NamedTuple):
     """What one request is about, once it is known."""
 
     client: ClientConnection
     policy: Policy
-    head: RequestHead
-    framing: Framing
+    route: Route
+    errand: Errand
     txn: int
     tracking_id: str
-    asked: RequestTarget
     place: Place
-    wire: bytes
-    """The head as the server gets it, the same at each attempt."""
-    fields: Fields
 
 
-async def run(client: ClientConnection, head: RequestHead, framing: Framing) -> bool:
+async def run(client: ClientConnection, route: Route) -> bool:
     """Serve one request. Whether the client's connection goes on."""
     services, policy = client.services, client.services.policy
-    tell, txn = services.tell, services.next_txn()
-    tracking_id = _tracking_id(head)
-    raw = head.target.decode("ascii")
-    url = absolute_url(raw, policy.control_host)
-    method = head.method.decode("ascii")
-    client.verdict = "denied"
-    received = f"{method} {url} HTTP/1.{head.minor}"
-    tell(RequestReceived(time.time(), txn, tracking_id, client.ip, client.port, received, _logged(policy, head.fields)))
+    tell, txn, now = services.tell, services.next_txn(), time.time()
+    tracking_id = route.tracking_id or next(_tracking_ids)
+    received = _logged(policy, route.head.fields)
+    tell(RequestReceived(now, txn, tracking_id, client.ip, client.port, route.start_line, received))
 
-    if head.method == b"CONNECT":
-        tell(RequestDenied(time.time(), "", "1", method, url, "Invalid token", "CONNECT is not served", txn))
-        return client.answer(ANSWERS["no-connect"], head, txn)
-    if loops(head, services.hop):
-        tell(
-            RequestDenied(
-                time.time(), "", "1", method, url, "Invalid request", "the request has passed here before", txn
-            )
-        )
-        return client.answer(ANSWERS["cycle"], head, txn)
-    if upgrade := upgrade_answer(head):
-        tell(
-            RequestDenied(time.time(), "", "1", method, url, "Invalid request", "no other protocol is spoken here", txn)
-        )
-        return client.answer(ANSWERS[upgrade], head, txn)
-    try:
-        asked = split(raw, policy.control_host)
-    except (SchemeMismatch, IllegalCharacter) as error:
-        tell(RequestDenied(time.time(), "", "1", method, url, "Invalid token", error.reason, txn))
-        return client.answer(ANSWERS["bad-request"], head, txn)
-    except TargetError as error:
-        tell(RequestDenied(time.time(), "", "1", method, url, "Invalid token", error.reason, txn))
-        return client.answer(ANSWERS["not-found-absolute" if error.absolute else "not-found"], head, txn)
-
-    target = asked.target
-    username = _username(head, asked.path)
-    decision = policy.allow.decide(target.domain, method, target, asked.path)
-    target_url = target.url_for(asked.path)
-    if not isinstance(decision, Allowed):
-        tell(RequestDenied(time.time(), username, decision.deployment_number, method, target_url, txn=txn))
-        return client.answer(ANSWERS["denied"], head, txn)
-    rule = decision.rule
-    tell(
-        RequestAllowed(
-            time.time(),
-            username,
-            decision.deployment_number,
-            method,
-            target_url,
-            rule.url,
-            rule.match,
-            rule.type,
-            txn,
-        )
-    )
-
-    if lacks_length(head, framing):
+    errand = route.outcome
+    if isinstance(errand, Denial):
+        tell(RequestDenied(now, *errand.told(route.method), txn))
+        client.verdict = "denied"
+        return client.answer(ANSWERS[errand.answer], route.head, txn)
+    tell(RequestAllowed(now, *errand.permission.told(route.method), txn))
+    if errand.answer:
         client.verdict = "malformed"
-        return client.answer(ANSWERS["length-required"], head, txn)
+        return client.answer(ANSWERS[errand.answer], route.head, txn)
+    if errand.last_hop:
+        return client.answer_last_hop(route.head, txn)
     client.verdict = "failed"
-    if max_forwards(head) == 0:
-        return client.answer_last_hop(head, txn)
+    target = errand.asked.target
     try:
         place = await services.resolver.resolve(policy.hosts, target.host, target.port, policy.connect_timeout)
     except UnknownHostError:
-        return client.answer(ANSWERS["no-name"], head, txn)
-    wire, fields = request_head(
-        head,
-        path=asked.path.encode("ascii"),
-        host=target.authority.encode("ascii"),
-        client_ip=client.ip.encode("ascii"),
-        tracking_id=tracking_id.encode("latin-1"),
-        hop=services.hop,
-        framing=framing,
-        keep_alive=policy.keep_alive,
-    )
-    it = Transaction(client, policy, head, framing, txn, tracking_id, asked, place, wire, fields)
-    return await _attempts(it)
+        return client.answer(ANSWERS["no-name"], route.head, txn)
+    return await _attempts(Transaction(client, policy, route, errand, txn, tracking_id, place))
 
 
 async def _attempts(it: Transaction) -> bool:
@@ -179,28 +97,22 @@ async def _attempts(it: Transaction) -> bool:
                     it.client.truncate()
                     return False
                 failure = error
-                if connection.reused and error.unread and _may_repeat(it):
+                if connection.reused and error.unread and it.route.repeatable:
                     attempts += 1  # a kept connection that the server had closed meanwhile is no attempt
             except BaseException:  # cancelled, above all: a client that is gone takes its server's connection along
                 connection.abort()
                 raise
-        if attempts <= 0 or (failure.sent and not _may_repeat(it)):
+        if attempts <= 0 or (failure.sent and not it.route.repeatable):
             it.client.verdict = "refused" if failure.refused else "failed"
-            return it.client.answer(failure.answer, it.head, it.txn)
-
-
-def _may_repeat(it: Transaction) -> bool:
-    """Whether a request that a server may have seen may be sent again: a safe one, and only without a body."""
-    return it.head.method in _SAFE and it.framing.empty
+            return it.client.answer(failure.answer, it.route.head, it.txn)
 
 
 async def _connect(it: Transaction) -> ServerConnection:
     """A verified connection: a kept one, or a new one. Tells what verification found. Raises ``ServerError``."""
-    policy, target, place = it.policy, it.asked.target, it.place
+    policy, target, place = it.policy, it.errand.asked.target, it.place
     services = it.client.services
-    line = f"{it.head.method.decode('ascii')} {it.asked.path} HTTP/1.1"
-    headers = _logged(policy, it.fields)
-    services.tell(RequestSent(time.time(), it.txn, it.tracking_id, place.ip, target.port, line, headers))
+    headers = _logged(policy, it.errand.fields_sent(it.tracking_id.encode("latin-1"))) if policy.debug else ()
+    services.tell(RequestSent(time.time(), it.txn, it.tracking_id, place.ip, target.port, it.errand.line, headers))
     services.stats.attempts += 1
     if policy.keep_alive and (kept := services.upstream.take(_key(it))) is not None:
         return kept
@@ -211,7 +123,6 @@ async def _connect(it: Transaction) -> ServerConnection:
             place.dial,
             place.port,
             policy.connect_timeout,
-            policy.response_timeout,
             services.limits.header_bytes,
         )
     except HandshakeError as error:
@@ -227,7 +138,7 @@ async def _connect(it: Transaction) -> ServerConnection:
 
 
 def _tell_faults(it: Transaction, verdict: Verdict) -> None:
-    services, host, ip = it.client.services, it.asked.target.host, it.place.ip
+    services, host, ip = it.client.services, it.errand.asked.target.host, it.place.ip
     for fault in verdict.faults:
         now = time.time()
         if fault.number is None:
@@ -239,42 +150,50 @@ def _tell_faults(it: Transaction, verdict: Verdict) -> None:
 
 def _key(it: Transaction) -> tuple[object, ...]:
     """What a kept connection must share to be used: the settings it was verified under above all."""
-    target, place = it.asked.target, it.place
+    target, place = it.errand.asked.target, it.place
     return (it.policy.generation, target.scheme, target.host, place.dial, place.port)
 
 
 async def _exchange(it: Transaction, connection: ServerConnection) -> bool:
     """Send the request, relay the response. Raises ``ResponseError``."""
-    client, policy, head = it.client, it.policy, it.head
+    client, policy, route = it.client, it.policy, it.route
     tell = client.services.tell
 
     def informational(early: ResponseHead) -> None:
-        if early.status == 100 and wants_continue(head) and not client.responded:
+        if early.status == 100 and route.wants_continue and not client.responded:
             client.write(informational_head(early, time.time()))
 
-    connection.begin(head.method, informational)
-    connection.send(it.wire)
+    connection.begin(route.head.method, informational)
+    connection.send(it.errand.wire(it.tracking_id.encode("latin-1")))
     _send_body(it, connection)
-    response = await connection.response()
+    reply = await connection.response()
 
-    now = time.time()
-    status = f"{response.status} {response.reason.decode('latin-1')}"
-    received = f"HTTP/1.{response.minor} {status}"
-    headers = _logged(policy, response.fields)
-    tell(ResponseReceived(now, it.txn, it.place.ip, it.asked.target.port, received, headers))
-    framing = response_framing(response, head.method)
-    onward = client_framing(framing, head.minor)
-    until_close = onward.length is None and not onward.chunked
-    keep = client.keeps_alive() and not until_close
-    data, fields = response_head(response, now=now, framing=onward, keep_alive=keep, minor=head.minor, asked=head)
+    now, place, port = time.time(), it.place, it.errand.asked.target.port
+    tell(ResponseReceived(now, it.txn, place.ip, port, reply.start_line, _logged(policy, reply.head.fields)))
+    response = onward(
+        reply,
+        minor=route.head.minor,
+        keep_alive=client.keeps_alive(),
+        connection=connection_field(route.head),
+        now=now,
+    )
     client.responded = True
-    client.status = response.status
+    client.status = reply.head.status
     client.verdict = "tolerated" if connection.tls is not None and connection.tls.verdict.faults else "passed"
-    client.write(data)
-    sent = f"HTTP/1.{head.minor} {status}"
-    tell(ResponseSent(now, it.txn, client.ip, client.port, sent, _logged(policy, fields)))
+    tell(ResponseSent(now, it.txn, client.ip, client.port, response.start_line, _logged(policy, response.fields)))
+    client.hold()  # head and a body that is here already go out together
+    client.write(response.data)
+    await _relay(client, connection, chunked=response.chunked)
+    connection.on_writable = None
+    if policy.keep_alive and connection.reusable and client.body is None and client.services.policy is policy:
+        client.services.upstream.keep(_key(it), connection)
+    else:
+        connection.close()
+    return response.keep_alive and client.body is None
 
-    chunked = onward.chunked and head.method != b"HEAD"
+
+async def _relay(client: ClientConnection, connection: ServerConnection, *, chunked: bool) -> None:
+    """Pass the response's body on as it comes, no faster than the client takes it. Raises ``ResponseError``."""
 
     def relay(piece: bytes) -> None:
         client.write(chunk(piece) if chunked else piece)
@@ -282,16 +201,14 @@ async def _exchange(it: Transaction, connection: ServerConnection) -> bool:
     client.on_writable = lambda writable: connection.resume_reading() if writable else connection.pause_reading()
     if client.paused:
         connection.pause_reading()
-    trailers = await connection.relay(relay)
+    connection.relay(relay)
+    if not connection.complete:
+        client.release()
+    trailers = await connection.relayed()
     client.on_writable = None
-    if chunked and not framing.empty:
+    if chunked:
         client.write(last_chunk(trailer_fields(trailers)))
-    connection.on_writable = None
-    if policy.keep_alive and connection.reusable and client.body is None and client.services.policy is policy:
-        client.services.upstream.keep(_key(it), connection)
-    else:
-        connection.close()
-    return keep and client.body is None
+    client.release()
 
 
 def _send_body(it: Transaction, connection: ServerConnection) -> None:
@@ -299,7 +216,7 @@ def _send_body(it: Transaction, connection: ServerConnection) -> None:
     client = it.client
     if client.body is None:
         return
-    chunked = it.framing == CHUNKED
+    chunked = it.route.framing.chunked
 
     def send(piece: bytes) -> None:
         connection.send(chunk(piece) if chunked else piece)
@@ -314,25 +231,19 @@ def _send_body(it: Transaction, connection: ServerConnection) -> None:
     client.start_body(send, end)
 
 
-def _tracking_id(head: RequestHead) -> str:
-    given = values(head.fields, b"trackingid")
-    return given[0].decode("latin-1") if given and given[0] else str(uuid.uuid4())
+def _make_tracking_ids() -> Iterator[str]:
+    """Random UUIDs (RFC 9562 section 5.4), many at a time: one by one the system's call costs more than the rest."""
+    while True:
+        digits = os.urandom(16 * 64).hex()
+        for at in range(0, len(digits), 32):
+            variant = "89ab"[int(digits[at + 16], 16) & 3]
+            yield (
+                f"{digits[at : at + 8]}-{digits[at + 8 : at + 12]}-4{digits[at + 13 : at + 16]}-"
+                f"{variant}{digits[at + 17 : at + 20]}-{digits[at + 20 : at + 32]}"
+            )
 
 
-def _username(head: RequestHead, path: str) -> str:
-    """Who asks: the user of Basic authorization, else of ``/cucm-uds/user/NAME``, else nobody."""
-    for value in values(head.fields, b"authorization"):
-        scheme, _, credentials = value.partition(b" ")
-        if scheme.lower() == b"basic":
-            try:
-                user, colon, _ = base64.b64decode(credentials.strip(), validate=True).partition(b":")
-            except (binascii.Error, ValueError):
-                continue
-            if colon:
-                return user.decode("latin-1")
-    if path.startswith("/cucm-uds/user/"):
-        return path[15:].partition("?")[0].partition("/")[0]
-    return ""
+_tracking_ids: Final = _make_tracking_ids()
 
 
 def _logged(policy: Policy, fields: Fields) -> Headers:

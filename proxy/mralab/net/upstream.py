@@ -8,6 +8,7 @@ from collections import defaultdict
 from typing import Final
 
 from .connection import ConnectError, ConnectTimeoutError, ServerConnection
+from .deadlines import Deadlines
 from .stats import Stats
 from .tls import TlsClient
 
@@ -22,13 +23,18 @@ class Upstream:
     ends with the request that is using it. ``len()`` is how many are kept.
     """
 
-    def __init__(self, stats: Stats) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, stats: Stats, response_timeout: float) -> None:
+        self._loop = loop
         self._stats = stats
+        self.silence: Deadlines[ServerConnection] = Deadlines(
+            loop, response_timeout, lambda connection: connection.silent_too_long()
+        )
+        """How long a server may take to say something."""
+        self._unused: Deadlines[ServerConnection] = Deadlines(loop, _IDLE_SECONDS, lambda one: one.close())
         self._idle: defaultdict[tuple[object, ...], list[ServerConnection]] = defaultdict(list)
-        self._timers: dict[ServerConnection, asyncio.TimerHandle] = {}
 
     def __len__(self) -> int:
-        return len(self._timers)
+        return len(self._unused)
 
     def take(self, key: tuple[object, ...]) -> ServerConnection | None:
         """A kept connection for ``key``, or None."""
@@ -37,7 +43,7 @@ class Upstream:
             connection = kept.pop()
             if not kept:
                 del self._idle[key]
-            self._timers.pop(connection).cancel()
+            self._unused.end(connection)
             connection.on_idle_close = None
             if connection.closed:
                 continue
@@ -57,12 +63,10 @@ class Upstream:
             return
         kept.append(connection)
         connection.on_idle_close = lambda gone: self._forget(key, gone)
-        self._timers[connection] = asyncio.get_running_loop().call_later(_IDLE_SECONDS, connection.close)
+        self._unused.begin(connection)
 
     def _forget(self, key: tuple[object, ...], connection: ServerConnection) -> None:
-        timer = self._timers.pop(connection, None)
-        if timer is not None:
-            timer.cancel()
+        self._unused.end(connection)
         kept = self._idle.get(key)
         if kept and connection in kept:
             kept.remove(connection)
@@ -75,21 +79,25 @@ class Upstream:
             for connection in list(kept):
                 connection.close()
 
+    def close(self) -> None:
+        """Close every kept connection, and watch none any longer."""
+        self.close_idle()
+        self.silence.close()
+        self._unused.close()
+
     async def connect(
         self,
         tls: TlsClient | None,
         dial: str,
         port: int,
         connect_timeout: float,
-        response_timeout: float,
         header_bytes: int,
     ) -> ServerConnection:
         """A new, verified connection. Raises a ``ServerError``; ``connect_timeout`` is for TCP and TLS together."""
-        loop = asyncio.get_running_loop()
-        connection = ServerConnection(loop, tls, response_timeout, header_bytes, self._stats)
+        connection = ServerConnection(self._loop, tls, self.silence, header_bytes, self._stats)
         try:
             async with asyncio.timeout(connect_timeout):
-                await loop.create_connection(lambda: connection, dial, port)
+                await self._loop.create_connection(lambda: connection, dial, port)
                 await connection.ready()
         except TimeoutError:
             connection.abort()

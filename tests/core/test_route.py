@@ -1,0 +1,120 @@
+"""Routes: what is decided of a head, remembered for as long as nothing else would be decided."""
+
+from __future__ import annotations
+
+import pytest
+
+from mralab.core.allowlist import AllowList, parse_rules_csv
+from mralab.core.framing import Malformed
+from mralab.core.message import Hop
+from mralab.core.route import Denial, Errand, Routes
+from mralab.core.target import Target, encode
+
+CONTROL = "vcs_control.steven.lab:8443"
+TOKEN = encode(Target("steven.lab", "https", "cucm.steven.lab", 8443))
+HOP = Hop(b"vcs", b"11111111-2222-4333-8444-555555555555")
+RULES = "Url,Deployment,HttpMethods,MatchType,Description\nhttps://cucm.steven.lab:8443/a,,,prefix,\n"
+
+
+def routes(rules: str = RULES, *, keep_alive: bool = True) -> Routes:
+    return Routes(AllowList(parse_rules_csv(rules, "test")), CONTROL, HOP, keep_alive=keep_alive)
+
+
+def head(path: str = "/a", fields: str = "", method: str = "GET") -> bytes:
+    return f"{method} /{TOKEN}{path} HTTP/1.1\r\nHost: h\r\n{fields}\r\n".encode()
+
+
+def errand(found: Routes, data: bytes, ip: str = "127.0.0.1") -> Errand:
+    outcome = found.find(data, ip).outcome
+    assert isinstance(outcome, Errand)
+    return outcome
+
+
+def test_the_server_gets_a_tracking_id_in_its_place() -> None:
+    found = errand(routes(), head())
+    expected = (
+        "GET /a HTTP/1.1\r\nHost: cucm.steven.lab:8443\r\nTrackingID: ID\r\nClient-ip: 127.0.0.1\r\n"
+        f"X-Forwarded-For: 127.0.0.1\r\nVia: {HOP.via(1).decode()}\r\n\r\n"
+    )
+    assert found.wire(b"ID").decode() == expected
+    assert (b"TrackingID", b"ID") in found.fields_sent(b"ID")
+    assert (b"TrackingID", b"") in found.fields  # what is remembered has none
+
+
+def test_a_clients_own_tracking_id_is_kept_and_an_empty_one_filled() -> None:
+    route = routes().find(head(fields="TrackingID: mine\r\n"), "127.0.0.1")
+    assert route.tracking_id == "mine"
+    assert isinstance(route.outcome, Errand)
+    assert b"\r\nTrackingID: mine\r\n" in route.outcome.wire(b"other")
+    assert b"other" not in route.outcome.wire(b"other")
+    empty = errand(routes(), head(fields="TrackingID:\r\nX: y\r\n"))
+    assert b"\r\nTrackingID: ID\r\nX: y\r\n" in empty.wire(b"ID")
+
+
+def test_the_same_head_from_another_address_is_another_route() -> None:
+    found = routes()
+    assert b"X-Forwarded-For: 127.0.0.1\r\n" in errand(found, head()).wire(b"")
+    assert b"X-Forwarded-For: ::1\r\n" in errand(found, head(), "::1").wire(b"")
+    assert found.find(head(), "::1") is found.find(head(), "::1")
+
+
+def test_other_rules_decide_anew() -> None:
+    assert isinstance(routes().find(head(), "127.0.0.1").outcome, Errand)
+    denied = routes(RULES.replace("/a,", "/b,")).find(head(), "127.0.0.1").outcome
+    assert isinstance(denied, Denial)
+    assert (denied.answer, denied.url) == ("denied", "https://cucm.steven.lab:8443/a")
+
+
+@pytest.mark.parametrize(
+    ("data", "answer"),
+    [
+        (b"CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n", "no-connect"),
+        (head(fields=f"Via: {HOP.via(1).decode()}\r\n"), "cycle"),
+        (head(fields="Connection: upgrade\r\nUpgrade: foo\r\n"), "bad-upgrade"),
+        (b"GET /nothing/a HTTP/1.1\r\nHost: h\r\n\r\n", "not-found"),
+        (b"GET http://other/a HTTP/1.1\r\nHost: h\r\n\r\n", "not-found-absolute"),
+        (b"GET https://127.0.0.1/a HTTP/1.1\r\nHost: h\r\n\r\n", "bad-request"),
+        (head("/b"), "denied"),
+    ],
+)
+def test_what_goes_nowhere_says_how_it_is_answered(data: bytes, answer: str) -> None:
+    outcome = routes().find(data, "127.0.0.1").outcome
+    assert isinstance(outcome, Denial)
+    assert outcome.answer == answer
+
+
+def test_a_method_that_needs_a_length_is_answered_after_it_was_allowed() -> None:
+    assert errand(routes(), head(method="POST")).answer == "length-required"
+    assert errand(routes(), head(method="POST", fields="Content-Length: 0\r\n")).answer == ""
+
+
+@pytest.mark.parametrize(
+    ("method", "fields", "repeatable"),
+    [
+        ("GET", "", True),
+        ("GET", "Content-Length: 1\r\n", False),
+        ("POST", "Content-Length: 0\r\n", False),
+        ("PUT", "Content-Length: 1\r\n", False),
+    ],
+)
+def test_only_safe_requests_without_a_body_are_sent_again(method: str, fields: str, repeatable: bool) -> None:
+    assert routes().find(head(method=method, fields=fields), "127.0.0.1").repeatable is repeatable
+
+
+def test_framing_that_is_refused_tells_the_head_it_is_of() -> None:
+    with pytest.raises(Malformed) as caught:
+        routes().find(head(method="HEAD", fields="Content-Length: x\r\n"), "127.0.0.1")
+    assert caught.value.head is not None
+    assert caught.value.head.method == b"HEAD"
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mralab.core.route._MOST_KEPT", 10)
+    found = routes()
+    first = found.find(head("/a0"), "127.0.0.1")
+    for number in range(1, 11):
+        found.find(head(f"/a{number}"), "127.0.0.1")
+    assert found.find(head("/a10"), "127.0.0.1") is found.find(head("/a10"), "127.0.0.1")
+    assert found.find(head("/a0"), "127.0.0.1") is not first
+    large = head(fields=f"X: {'x' * 4096}\r\n")
+    assert found.find(large, "127.0.0.1") is not found.find(large, "127.0.0.1")
