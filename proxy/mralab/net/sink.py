@@ -158,6 +158,9 @@ class _Output:
 
     def store(self, batch: _Batch) -> None:
         """Write a batch, with the rotations in it."""
+        if _REOPEN not in batch:  # the rule: no walk through thousands of entries while the loop waits for the GIL
+            self._append(batch)
+            return
         entries: _Batch = []
         for entry in batch:
             if entry != _REOPEN:
