@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 SHELL := /bin/bash
 
-.PHONY: demo test check picture clean
+.PHONY: demo test check fuzz picture clean
 
 demo: $(STAMP)
 	@$(BIN)/mralab demo
@@ -19,6 +19,12 @@ check: $(DEV_STAMP)
 	$(BIN)/ruff format --check proxy tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The grammars under libFuzzer (atheris, Linux): make fuzz SECONDS=600; each has its share
+SECONDS_OF_FUZZ := $(or $(SECONDS),80)
+fuzz: $(DEV_STAMP)
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install -q --disable-pip-version-check atheris
+	@$(BIN)/python -m tests.fuzz.run $(SECONDS_OF_FUZZ)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "mralab needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from mralab.config import from_mapping
 from mralab.core.events import VerifyFailed
@@ -197,3 +199,12 @@ def test_a_certificate_counts_once_and_can_be_taken_out() -> None:
         1,
         0,
     )
+
+
+@pytest.mark.parametrize("form", ["pem", "der"])
+def test_a_certificate_of_no_known_version_is_refused_with_its_reason(form: str, ca: trustme.CA) -> None:
+    (good,) = parse_pem(ca.cert_pem.bytes(), "good")
+    der = good.public_bytes(Encoding.DER).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x31", 1)
+    pem = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
+    with pytest.raises(TrustStoreError, match="49 is not a valid X509 version"):
+        parse_pem(der if form == "der" else pem, "odd.pem")

@@ -7,11 +7,13 @@ running store stays: falling back to less would be falling back to no verificati
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import warnings
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.utils import CryptographyDeprecationWarning
 
 from ..errors import TrustStoreError
 
@@ -49,7 +51,7 @@ def parse_pem(data: bytes, source: str) -> list[x509.Certificate]:
     """All certificates of a PEM text (or one DER certificate). Raises ``TrustStoreError`` with every problem."""
     if data[:2] == b"\x30\x82":
         try:
-            return [x509.load_der_x509_certificate(data)]
+            return [_load(data, x509.load_der_x509_certificate)]
         except ValueError as error:
             raise TrustStoreError([f"{source}: is no DER certificate: {error}"]) from error
     certificates: list[x509.Certificate] = []
@@ -61,7 +63,7 @@ def parse_pem(data: bytes, source: str) -> list[x509.Certificate]:
             problems.append(f"{source}:{line}: a {block[1].decode().lower()} in a trust store, not a certificate")
             continue
         try:
-            certificates.append(x509.load_pem_x509_certificate(block[0]))
+            certificates.append(_load(block[0], x509.load_pem_x509_certificate))
         except ValueError as error:
             problems.append(f"{source}:{line}: a certificate that cannot be read: {str(error).splitlines()[0]}")
     if data.count(b"-----BEGIN ") > len(blocks):
@@ -71,6 +73,16 @@ def parse_pem(data: bytes, source: str) -> list[x509.Certificate]:
     if problems:
         raise TrustStoreError(problems)
     return certificates
+
+
+def _load(data: bytes, load: Callable[[bytes], x509.Certificate]) -> x509.Certificate:
+    """One certificate. Raises ``ValueError`` for whatever is wrong with it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CryptographyDeprecationWarning)  # odd, but a certificate
+            return load(data)
+    except x509.InvalidVersion as error:
+        raise ValueError(str(error)) from error
 
 
 def load_store(path: Path) -> TrustStore:

@@ -1,0 +1,283 @@
+"""What is fed with rubbish: one function a grammar, each with what must hold whatever it gets, and good samples.
+
+Run by hypothesis in ``make test`` (test_targets.py) and by atheris in ``make fuzz`` (run.py). A target returns, or it
+has found something.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import httptools
+import trustme
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from mralab.core.allowlist import Allowed, AllowList, RulesError, parse_rules_csv
+from mralab.core.der import NotDer, certificate_parts
+from mralab.core.events import Event
+from mralab.core.framing import (
+    ChunkedBody,
+    Malformed,
+    check_partial,
+    chunk,
+    last_chunk,
+    parse_request,
+    parse_response,
+    request_framing,
+    response_framing,
+)
+from mralab.core.hostname import match_name, names_of
+from mralab.core.logline import LineWriter, read
+from mralab.core.message import Hop
+from mralab.core.route import Errand, Routes
+from mralab.core.target import Target, TargetError, decode, encode, readings, split
+from mralab.errors import TrustStoreError
+from mralab.net.tls import TlsContext, TlsError, TlsSettings
+from mralab.net.trust import TrustStore, parse_pem
+
+CONTROL: Final = "vcs_control.steven.lab:8443"
+TOKEN: Final = encode(Target("steven.lab", "https", "cucm.steven.lab", 8443))
+HOP: Final = Hop(b"vcs", b"11111111-2222-4333-8444-555555555555")
+RULES: Final = "Url,Deployment,HttpMethods,MatchType,Description\nhttps://cucm.steven.lab:8443/a/,,,prefix,\n"
+_ROUTES: Final = Routes(AllowList(parse_rules_csv(RULES, "fuzz")), CONTROL, HOP, keep_alive=True)
+_CERTIFICATE: Final = trustme.CA().issue_cert("cucm.steven.lab", "10.48.36.215", "*.steven.lab").cert_chain_pems[0]
+
+
+class _Reader:
+    """httptools' reading of a message, as a second opinion."""
+
+    def __init__(self) -> None:
+        self.fields: list[tuple[bytes, bytes]] = []
+        self.url = b""
+        self.heads = 0
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.fields.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        self.heads += 1
+
+
+def _pieces(data: bytes) -> tuple[bytes, bytes]:
+    """Two pieces of what comes, cut where the data itself says."""
+    at = data[0] * len(data) // 256 if data else 0
+    return data[:at], data[at:]
+
+
+def request_head(data: bytes) -> None:
+    """A client's head: read or refused, and what goes on to the server has one reading."""
+    end = data.find(b"\r\n\r\n") + 4
+    if end < 4:
+        with contextlib.suppress(Malformed):
+            check_partial(data)
+        return
+    data = data[:end]
+    try:
+        route = _ROUTES.find(data, "127.0.0.1")
+    except Malformed:
+        return
+    check_partial(data[:-4])  # a good head is not refused while it arrives
+    outcome = route.outcome
+    if not isinstance(outcome, Errand):
+        return
+    wire = outcome.wire(b"id")
+    again = parse_request(wire)
+    assert request_framing(again) == route.framing or outcome.answer
+    assert again.method == route.head.method
+    assert [name.lower() for name, _ in again.fields].count(b"host") == 1
+    reader = _Reader()
+    with contextlib.suppress(httptools.HttpParserInvalidMethodError):  # it does not know all methods there are
+        httptools.HttpRequestParser(reader).feed_data(wire)
+        assert reader.url == again.target
+        assert [(name, value.strip(b" \t")) for name, value in reader.fields] == again.fields
+
+
+def response_head(data: bytes) -> None:
+    """A server's head: read or refused, and read as httptools reads it."""
+    end = data.find(b"\r\n\r\n") + 4
+    if end < 4:
+        return
+    try:
+        head = parse_response(data[:end])
+        response_framing(head, b"GET")
+    except Malformed:
+        return
+    if head.status < 200:
+        return
+    reader = _Reader()
+    parser = httptools.HttpResponseParser(reader)
+    try:
+        parser.feed_data(data[:end])
+    except httptools.HttpParserError:
+        return  # stricter in places than RFC 9112: what the client gets is written anew
+    assert parser.get_status_code() == head.status
+
+
+def chunked_body(data: bytes) -> None:
+    """A chunked body: the same in one piece and in two, and in the coding that we send on."""
+
+    def decode_in(pieces: tuple[bytes, ...]) -> tuple[bytes, bool, bytes] | None:
+        reader, body = ChunkedBody(), b""
+        try:
+            for piece in pieces:
+                if not reader.done:
+                    body += reader.feed(piece)
+                else:
+                    reader.rest += piece
+        except Malformed:
+            return None
+        return body, reader.done, reader.rest if reader.done else b""
+
+    whole, cut = decode_in((data,)), decode_in(_pieces(data))
+    assert whole == cut
+    if whole is not None and whole[1] and whole[0]:
+        again = ChunkedBody()
+        assert again.feed(chunk(whole[0]) + last_chunk([])) == whole[0]
+        assert again.done
+
+
+def target(data: bytes) -> None:
+    """A request-target: led somewhere or refused, and never to two places."""
+    raw = data.decode("latin-1")
+    for each in (raw, f"/{raw}", f"/{TOKEN}{raw}", f"/{TOKEN}/a/{raw}", f"http://{CONTROL}/{TOKEN}/a/{raw}"):
+        try:
+            asked = split(each, CONTROL)
+        except TargetError as error:
+            assert error.reason.isascii()
+            continue
+        assert decode(encode(asked.target)) == asked.target
+        assert asked.path.startswith("/")
+        found = readings(asked.path)
+        assert asked.path.partition("?")[0] in found
+        decision = AllowList(parse_rules_csv(RULES, "fuzz")).decide("steven.lab", "GET", asked.target, asked.path)
+        if isinstance(decision, Allowed):
+            assert all(reading.startswith("/a/") for reading in found)
+
+
+def rules(data: bytes) -> None:
+    """A rules file: taken or refused with reasons, and each rule lets through what it names."""
+    text = data.decode("utf-8", "replace")
+    try:
+        found = parse_rules_csv(text, "fuzz")
+    except RulesError as error:
+        assert error.problems
+        assert all(problem.startswith("fuzz:") for problem in error.problems)
+        return
+    allow = AllowList(found)
+    for rule in found:
+        place = Target("default.test", rule.scheme, rule.host, rule.port)
+        domain = rule.deployment or "default.test"
+        if rule.deployment.lower() in ("1", "default deployment"):
+            domain = "default.test"
+        for method in sorted(rule.allowed_methods)[:2]:
+            decision = allow.decide(domain, method, place, rule.path)
+            plain = readings(rule.path) == {rule.path.partition("?")[0]}
+            assert isinstance(decision, Allowed) or not plain
+
+
+def log(data: bytes) -> None:
+    """A log: never an error, and what was understood of it can be written and read again."""
+    lines = data.decode("latin-1").splitlines(keepends=True)
+    found: list[Event] = [record.event for record in read(lines) if record.event is not None]
+    writer = LineWriter("vcsc", 1)
+    for event in found:
+        if not 0 <= event.at < 4e9:
+            continue  # no clock of a lab says so
+        (again,) = read([writer.format(event)])
+        # What a damaged line did not say comes back as what stands for nothing.
+        assert type(again.event) is type(event)
+        assert again.event[1:5] == event[1:5]
+
+
+def certificate(data: bytes) -> None:
+    """A certificate's bytes: names in them or none, never an error."""
+    names = names_of(data)
+    for name in ("cucm.steven.lab", "10.48.36.215", "xn--a.steven.lab", "."):
+        match_name(names, name, ip_san_accepted=True)
+    with contextlib.suppress(NotDer):
+        certificate_parts(data)
+    with contextlib.suppress(TrustStoreError):
+        parse_pem(data, "fuzz")
+
+
+_TLS: Final = TlsContext(TlsSettings("on", True, "HIGH", ("1.2", "1.3")), TrustStore())
+
+
+def server_bytes(data: bytes) -> None:
+    """What a server sends instead of TLS: an error that has a name."""
+    client = _TLS.connect("cucm.steven.lab")
+    assert client.start()
+    for piece in filter(None, _pieces(data)):
+        try:
+            assert client.receive(piece) == b""
+        except TlsError as error:
+            assert error.reason
+            client.alert()
+            return
+        client.outgoing()
+
+
+class Grammar(NamedTuple):
+    """A target and samples that it takes: where rubbish begins to be interesting."""
+
+    check: Callable[[bytes], None]
+    samples: tuple[bytes, ...]
+
+
+_LINES = (
+    b'2022-07-11T18:55:26.000+02:00 vcsc traffic_server[1]: UTCTime="2022-07-11 16:55:26,000" '
+    b'Module="network.http.trafficserver" Level="INFO": Detail="Sending Request" Txn-id="191" TrackingID="x" '
+    b'Dst-ip="10.48.36.215" Dst-port="6972" Msg="GET /a HTTP/1.1"\n',
+    b"2022-07-11T18:55:26.016+02:00 vcsc traffic_server[1]: [ET_NET 0] WARNING: Core server certificate verification "
+    b"failed for (cucm.steven.lab). Action=Terminate Error=self signed certificate "
+    b"server=cucm.steven.lab(10.48.36.215) depth=0\n",
+    b"2022-07-11T18:55:26.016+02:00 vcsc traffic_server[1]: [ET_NET 0] ERROR: SSL connection failed for 'a': error:1\n",
+)
+_HEAD = f"GET /{TOKEN}/a/b HTTP/1.1\r\nHost: h\r\n".encode()
+
+GRAMMARS: Final[dict[str, Grammar]] = {
+    "request-head": Grammar(
+        request_head,
+        (
+            _HEAD + b"\r\n",
+            _HEAD + b"Content-Length: 5\r\nConnection: close, x\r\nVia: 1.1 a\r\nAccept-Encoding: gzip\r\n\r\n",
+            _HEAD.replace(b"GET", b"POST") + b"Transfer-Encoding: chunked\r\nTrackingID: x\r\nX_Y: z\r\n\r\n",
+        ),
+    ),
+    "response-head": Grammar(
+        response_head,
+        (
+            b"HTTP/1.1 200 \r\nContent-Length: 3\r\nDate: Tue, 14 Nov 2023 22:13:10 GMT\r\n\r\n",
+            b"HTTP/1.0 304 Not Modified\r\nTransfer-Encoding: chunked\r\nConnection: a, close\r\n\r\n",
+        ),
+    ),
+    "chunked-body": Grammar(
+        chunked_body, (b"3\r\nabc\r\n0\r\n\r\n", b'5;a="b"\r\nhello\r\n1\r\nx\r\n0\r\nX: y\r\n\r\nGET', b"0\r\n\r\n")
+    ),
+    "target": Grammar(
+        target, (b"/a/../b", b"/a/%2e%2e%2fb", b"..;x/b%00", b"%c0%ae%u002e", f"/{TOKEN}/a?b#c".encode())
+    ),
+    "rules": Grammar(rules, (RULES.encode(), RULES.encode() + b'http://[::1]/x?y,steven.lab,"GET,PUT",exact,"a, b"\n')),
+    "log": Grammar(log, (*_LINES, b"".join(_LINES))),
+    "certificate": Grammar(certificate, (_CERTIFICATE.bytes(), b"0\x82\x01\x02", b"0\x03\x02\x01\x01")),
+    "server-bytes": Grammar(
+        server_bytes,
+        (b"HTTP/1.1 400 Bad\r\n\r\n", b"\x16\x03\x03\x00\x04\x02\x00\x00\x00", b"\x15\x03\x03\x00\x02\x02\x28"),
+    ),
+}
+
+
+def der_of_certificate() -> bytes:
+    """The sample certificate as DER, for what reads that."""
+    (one,) = parse_pem(_CERTIFICATE.bytes(), "sample")
+    return one.public_bytes(Encoding.DER)
+
+
+GRAMMARS["certificate"] = GRAMMARS["certificate"]._replace(
+    samples=(*GRAMMARS["certificate"].samples, der_of_certificate())
+)
