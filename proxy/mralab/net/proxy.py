@@ -18,7 +18,7 @@ from typing import Any
 from cryptography import x509
 
 from ..config import Config, HostEntry
-from ..core.allowlist import AllowList, Rule, RulesError, automatic_rules, parse_rules_csv
+from ..core.allowlist import AllowList, OpenAllowList, Rule, RulesError, automatic_rules, parse_rules_csv
 from ..core.events import Event
 from ..core.logline import LineWriter
 from ..core.message import Hop
@@ -72,7 +72,7 @@ class Policy:
             store,
         )
         self.wording = config.verify.openssl
-        self.allow = AllowList(rules)
+        self.allow = OpenAllowList(rules, config.hosts) if config.allow.everything else AllowList(rules)
         self.hosts: Mapping[str, HostEntry] = config.hosts
         self.attempts = config.upstream.attempts
         self.connect_timeout = config.upstream.connect_timeout
