@@ -5,6 +5,7 @@ An error is raised where the fact is known and shown once, at the edge (``cli``)
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 
 
@@ -43,3 +44,10 @@ class TrustStoreError(InputError):
 
 class ListenError(MralabError):
     """An address that cannot be listened on (in use, not ours, not permitted)."""
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """The end of a sentence about a wrong word: ``"; did you mean X?"``, or nothing where no word is near."""
+    lowered = {candidate.lower(): candidate for candidate in words}
+    near = difflib.get_close_matches(word.lower(), lowered, n=1)
+    return f"; did you mean {lowered[near[0]]}?" if near else ""
