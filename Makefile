@@ -15,8 +15,8 @@ test: $(DEV_STAMP)
 	@$(BIN)/python -m pytest -n 2 -q
 
 check: $(DEV_STAMP)
-	$(BIN)/ruff check proxy tests
-	$(BIN)/ruff format --check proxy tests
+	$(BIN)/ruff check proxy tests examples
+	$(BIN)/ruff format --check proxy tests examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
