@@ -12,7 +12,7 @@ demo: $(STAMP)
 	@$(BIN)/mralab demo
 
 test: $(DEV_STAMP)
-	@$(BIN)/python -m pytest -n 2 -q
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -q
 
 check: $(DEV_STAMP)
 	$(BIN)/ruff check proxy tests examples

@@ -21,6 +21,7 @@ from cryptography import x509
 from mralab import Lab, Proxy
 from mralab.config import HostEntry, from_mapping
 from mralab.core.allowlist import automatic_rules
+from mralab.core.target import Target, encode
 from mralab.diagnose.judged import UnknownCodeError
 from mralab.errors import ConfigError, InputError, ListenError, TrustStoreError
 from mralab.lab.pki import Pki, mint
@@ -260,11 +261,17 @@ def test_a_url_that_leads_nowhere(url: str) -> None:
         Proxy().url(for_=url)
 
 
-def test_urls_keep_their_query_and_know_default_ports() -> None:
-    proxy = Proxy()
-    assert proxy.url(for_="https://a.lab/x%2fy?b=%3D&c").endswith("YXMubGFiLzQ0Mw/x%2fy?b=%3D&c") is False
-    assert proxy.url(for_="https://a.lab/x?b=%3D") == proxy.url(for_="https://a.lab:443/x?b=%3D")
-    assert proxy.url(for_="http://[2001:DB8::1]/") == proxy.url(for_="http://[2001:db8:0::1]:80")
+@pytest.mark.parametrize(
+    ("url", "target", "rest"),
+    [
+        ("https://A.lab/x%2fy?b=%3D&c", Target("steven.lab", "https", "a.lab", 443), "/x%2fy?b=%3D&c"),
+        ("http://10.48.36.215", Target("steven.lab", "http", "10.48.36.215", 80), "/"),
+        ("https://[2001:DB8:0::1]:8443/?", Target("steven.lab", "https", "2001:db8::1", 8443), "/"),
+    ],
+)
+def test_urls_are_tokens_and_what_comes_after(url: str, target: Target, rest: str) -> None:
+    assert Proxy().url(for_=url) == f"http://:0/{encode(target)}{rest}"
+    assert Proxy(domain="b.lab").url(for_=url) == f"http://:0/{encode(target._replace(domain='b.lab'))}{rest}"
 
 
 def test_a_port_in_use_is_told_in_either_world(address: tuple[str, int]) -> None:

@@ -19,8 +19,8 @@ from mralab.lab.thread import Held
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from mralab.lab.connection import Seen
     from mralab.lab.pki import Certified
-    from mralab.lab.wire import Seen
 
 DIAL_LIMIT: Final = 10.0
 """Seconds that the mock behind may take to accept a connection, TLS included."""

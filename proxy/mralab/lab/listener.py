@@ -15,9 +15,9 @@ from aiohttp import web
 from aiohttp.http import SERVER_SOFTWARE
 
 from mralab.errors import ListenError, MralabError
+from mralab.lab.connection import KEPT, Connection, Seen, TlsConnection
 from mralab.lab.context import Offer, ServerContext, server_context
 from mralab.lab.fault import Armed, Fault, Faults
-from mralab.lab.wire import KEPT, Connection, Seen, TlsConnection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
