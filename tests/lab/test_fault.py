@@ -163,6 +163,18 @@ def test_a_stalled_handshake_times_out_and_goes_on_once_lifted(proxy: Proxy, poi
     assert proxy.transactions[0].attempts == 1
 
 
+async def test_a_reset_drops_what_is_under_way(proxy: Proxy, point: FaultPoint) -> None:
+    point.inject(fault.Stall())
+    asked = asyncio.create_task(asyncio.to_thread(get, proxy))
+    async with asyncio.timeout(10):
+        while not any(each.attempts for each in proxy.transactions):  # noqa: ASYNC110 - a request is no event
+            await asyncio.sleep(0.001)
+    proxy.reset()
+    with pytest.raises(ConnectionResetError):
+        await asked
+    assert (proxy.log, proxy.transactions) == ((), ())
+
+
 async def test_lifting_lets_go_of_the_connections_that_a_fault_holds(leaf: trustme.LeafCert, ca: trustme.CA) -> None:
     with mock(leaf) as address:
         async with (

@@ -97,6 +97,7 @@ def test_settings_change_from_the_next_request_on_and_reset_takes_them_back(
         assert get(proxy) == 502  # what xConfiguration said outlives an upgrade
         proxy.trust(ca)
         assert get(proxy) == 200
+        assert repr(proxy) == f"<Proxy X14.0.7 at http://127.0.0.1:{proxy.port}>"
         proxy.reset()
         assert (proxy.release, proxy.log, proxy.transactions, len(proxy.trusted)) == ("X14.0.7", (), (), 0)
         assert get(proxy) == 403

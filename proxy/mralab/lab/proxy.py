@@ -241,10 +241,14 @@ class Proxy:
         return Done()
 
     def reset(self) -> Done:
-        """Put everything back to the start: configuration, trust store, log."""
+        """Put everything back to the start: configuration, trust store, log. Requests under way are dropped."""
         config, store = self._start
+        call_in(self._loop, self._core.drop_clients)
         call_in(self._loop, lambda: self._core.apply(config, store))
         return self.clear()
+
+    def __repr__(self) -> str:
+        return f"<Proxy {self.release} at {self.base_url}>" if self._loop else f"<Proxy {self.release}, not running>"
 
 
 def origin(value: str) -> str:

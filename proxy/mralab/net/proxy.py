@@ -334,6 +334,12 @@ class Proxy:
         if self._sink is not None:
             await self._sink.flush()
 
+    def drop_clients(self) -> None:
+        """End every client's connection now, whatever it waits for."""
+        if self._services is not None:
+            for client in list(self._services.clients):
+                client.abort()
+
     async def stop(self, grace: float = 10.0) -> None:
         """Stop accepting, finish what runs (at most ``grace`` seconds), flush the log."""
         services, acceptor, sink = self._services, self._acceptor, self._sink
