@@ -81,7 +81,7 @@ def test_a_failing_assertion_says_what_happened(pytester: pytest.Pytester) -> No
             "*findings*",
             "not-allowed: No rule of the HTTP allow list lets GET https://cucm.lab:8443/x through*",
             "E * assert not cucm.lab was refused: not-allowed (8443)",
-            "E * 'selfsigned' is no finding code; did you mean self-signed?",
+            "E * 'selfsigned' is no finding code; did you mean 'self-signed'?",
             "E * assert cucm.lab was not allowed: no request came in",
             "*Expressway-C X14.2*",
             "no request came in",
@@ -127,11 +127,11 @@ def test_each_test_begins_at_the_start(pytester: pytest.Pytester) -> None:
 
 
 WRONG = [
-    ("relase='X14.2'", "mra_proxy", "mralab(relase=...) is unknown; did you mean release?"),
+    ("relase='X14.2'", "mra_proxy", "mralab(relase=...) is unknown; did you mean 'release'?"),
     ("'X14.2'", "mra_lab", "mralab('X14.2') takes names only: release, scenario, verify"),
     ("release='X14.2'", "mra_proxy, mra_release", "mra_release and mralab(release=...): choose one"),
     ("scenario='ip'", "mra_proxy", "mralab(scenario=...) is for mra_lab"),
-    ("scenario='ecdsa-frist'", "mra_lab", "'ecdsa-frist' is no scenario; did you mean ecdsa-first?"),
+    ("scenario='ecdsa-frist'", "mra_lab", "'ecdsa-frist' is no scenario; did you mean 'ecdsa-first'?"),
     ("release='X14.1'", "mra_proxy", "release: is no release known here: X14.0.7, X14.2"),
     ("verify='enforced'", "mra_proxy", "verify.origin: must be on, off or audit"),
 ]

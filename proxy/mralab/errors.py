@@ -47,7 +47,7 @@ class ListenError(MralabError):
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:
-    """The end of a sentence about a wrong word: ``"; did you mean X?"``, or nothing where no word is near."""
+    """``; did you mean 'WORD'?`` where one of ``words`` is near, else nothing."""
     lowered = {candidate.lower(): candidate for candidate in words}
-    near = difflib.get_close_matches(word.lower(), lowered, n=1)
-    return f"; did you mean {lowered[near[0]]}?" if near else ""
+    match = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.5)
+    return f"; did you mean {lowered[match[0]]!r}?" if match else ""

@@ -225,7 +225,7 @@ def test_a_mock_in_plain_text_behind_and_one_that_is_not_there(ca: trustme.CA) -
 @pytest.mark.parametrize(
     ("wrong", "times", "message"),
     [
-        (fault.SendAlert("handshake_failur"), None, "did you mean handshake_failure"),
+        (fault.SendAlert("handshake_failur"), None, "did you mean 'handshake_failure'"),
         (fault.WrongVersion("1.0"), None, "'1.0' is neither"),
         (fault.Answer(100), None, "no final status"),
         (fault.Slow(size=0), None, "no pace"),

@@ -233,8 +233,8 @@ def test_a_failing_assertion_says_what_did_happen(misnamed: tuple[str, int], ca:
             ),
             proxy.refused(HOST, port=6972): f"{HOST}:6972 was not refused: it was asked on 8443 only",
             proxy.refused("cucm2.steven.lab"): (
-                f"cucm2.steven.lab was not refused: nobody asked for it; did you mean {HOST}?; asked for: {HOST}:8443, "
-                f"{HOST} (name-not-in-certificate)"
+                f"cucm2.steven.lab was not refused: nobody asked for it; did you mean '{HOST}'? "
+                f"Asked for: {HOST}:8443, {HOST} (name-not-in-certificate)"
             ),
             proxy.allowed(HOST): (
                 f"{HOST} was not allowed: GET {URL} got 502 connect failed (name-not-in-certificate (8443))"
@@ -252,7 +252,7 @@ def test_a_failing_assertion_says_what_did_happen(misnamed: tuple[str, int], ca:
 
 
 def test_a_code_that_does_not_exist_is_an_error_not_a_no() -> None:
-    with Proxy() as proxy, pytest.raises(UnknownCodeError, match="did you mean name-not-in-certificate"):
+    with Proxy() as proxy, pytest.raises(UnknownCodeError, match="did you mean 'name-not-in-certificate"):
         proxy.refused(HOST, because="name-not-in-cert")
 
 
@@ -353,5 +353,5 @@ async def test_a_lab_of_another_loop_can_be_awaited(pki: Pki) -> None:
 
 
 def test_a_scenario_that_does_not_exist() -> None:
-    with pytest.raises(ConfigError, match="did you mean fqdn"):
+    with pytest.raises(ConfigError, match="did you mean 'fqdn'"):
         Lab(scenario="fqnd")

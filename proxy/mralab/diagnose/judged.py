@@ -96,7 +96,7 @@ def _happened(server: str, port: int | None, findings: Sequence[Finding], transa
     if not others:
         return f"no request came in{'' if not transactions else ' that had a server'}"
     near = did_you_mean(server, [each.server for each in transactions if each.server])
-    return f"nobody asked for it{near}; asked for: {', '.join(others)}"
+    return f"nobody asked for it{near}{' Asked' if near else '; asked'} for: {', '.join(others)}"
 
 
 def _asked(server: str, port: int | None, transactions: Iterable[Served]) -> list[Served]:

@@ -20,7 +20,7 @@ from ..config import Config, load
 from ..core.release import VerifyMode
 from ..data import data_path
 from ..diagnose.findings import Finding
-from ..diagnose.journal import Served
+from ..diagnose.journal import Journal, Served
 from ..diagnose.judged import Judged
 from ..net.trust import TrustStore
 from .client import Login, login
@@ -68,6 +68,11 @@ class RunningLab:
     def via(self) -> str:
         """Where clients come in: get_edge_config and, behind it, the proxy."""
         return f"http://127.0.0.1:{self._running.edge.port}"
+
+    @property
+    def journal(self) -> Journal:
+        """What the proxy has told since it started, as ``Proxy.journal``."""
+        return self.proxy.journal
 
     @property
     def log(self) -> tuple[str, ...]:

@@ -125,6 +125,11 @@ class Proxy:
         """The data plane underneath. Call it in its own loop only."""
         return self._core
 
+    @property
+    def journal(self) -> Journal:
+        """What the proxy has told since ``clear``. Read it in the proxy's own loop only."""
+        return self._journal
+
     # -- where it is
 
     @property
