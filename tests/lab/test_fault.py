@@ -145,6 +145,13 @@ def test_slow_bytes_come_all_the_same_and_faster_once_lifted(proxy: Proxy, point
     assert not proxy.findings
 
 
+@pytest.mark.parametrize("pace", [None, fault.Slow(size=200_000, every=0.001)], ids=["at once", "paced"])
+def test_five_megabytes_come_through_whole(proxy: Proxy, point: FaultPoint, pace: fault.Fault | None) -> None:
+    if pace is not None:
+        point.inject(pace)
+    assert get(proxy, f"https://{HOST}:8443/big") == (200, BODY * 5000)
+
+
 def test_faults_add_up(proxy: Proxy, point: FaultPoint) -> None:
     point.inject(fault.Slow(size=100, every=0.001))
     point.inject(fault.Answer(500))
@@ -230,6 +237,7 @@ def test_a_mock_in_plain_text_behind_and_one_that_is_not_there(ca: trustme.CA) -
         (fault.Answer(100), None, "no final status"),
         (fault.Slow(size=0), None, "no pace"),
         (fault.Stall(), 0, "times = 0"),
+        (fault.Truncate(after=-1), None, "after = -1"),
         (fault.Present(b"nonsense"), None, "no certificate that can be read"),
     ],
 )

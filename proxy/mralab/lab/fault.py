@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import http
 import ssl
+import threading
 import weakref
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Self
@@ -263,6 +264,11 @@ class Truncate(Fault):
 
     after: int = 100
 
+    def _offer(self, offer: Offer) -> Offer:
+        if self.after < 0:
+            raise MralabError(f"Truncate: after = {self.after}: must be 0 bytes or more")
+        return offer
+
     def _effect(self) -> Effect:
         return _Truncate(self.after)
 
@@ -344,9 +350,12 @@ class Armed:
     def lift(self) -> None:
         """End it, also for connections that it holds. From any thread."""
         self.lifted = True
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._let_go)
+
+    def _let_go(self) -> None:
         for effect in tuple(self._alive):
-            if self._loop is not None and not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(effect.lift)
+            effect.lift()
 
     def offer(self, offer: Offer) -> Offer:
         """What a connection that meets it is offered in the handshake."""
@@ -361,10 +370,11 @@ class Armed:
 
 
 class Faults:
-    """The faults in force at one listener."""
+    """The faults in force at one listener. Tests arm them from their thread, connections meet them in the loop's."""
 
     def __init__(self) -> None:
         self._armed: list[Armed] = []
+        self._lock = threading.Lock()
 
     def arm(self, fault: Fault, offer: Offer, times: int | None) -> Armed:
         """Put a fault in force. Raises ``MralabError`` where it and ``offer`` do not go together."""
@@ -372,18 +382,21 @@ class Faults:
             raise MralabError(f"{fault.name}: times = {times}: must be 1 or more, or None for 'until lifted'")
         fault._offer(offer)
         armed = Armed(fault, times)
-        self._armed.append(armed)
+        with self._lock:
+            self._armed.append(armed)
         return armed
 
     def next(self) -> list[Armed]:
         """The faults that the next connection meets, in the order in which they were armed."""
-        self._armed = met = [armed for armed in self._armed if not armed.over]
-        for armed in met:
-            armed.met += 1
-        return met
+        with self._lock:
+            self._armed = [armed for armed in self._armed if not armed.over]
+            for armed in self._armed:
+                armed.met += 1
+            return list(self._armed)
 
     def lift(self) -> None:
         """Lift them all."""
-        armed, self._armed = self._armed, []
+        with self._lock:
+            armed, self._armed = self._armed, []
         for each in armed:
             each.lift()

@@ -141,7 +141,6 @@ class _Front(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.back: asyncio.Transport | None = None
         self._dialling: asyncio.Task[None] | None = None
-        self._early = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -154,15 +153,10 @@ class _Front(asyncio.Protocol):
             back.abort()
             return
         self.back = back
-        if self._early:
-            back.write(self._early)
-        self._early = b""
         self.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
-        if self.back is None:
-            self._early += data
-        else:
+        if self.back is not None:
             self.back.write(data)
 
     def pause_writing(self) -> None:
