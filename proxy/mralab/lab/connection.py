@@ -1,8 +1,9 @@
-"""One connection of a mock server: TLS over TCP, what was seen of it, and the faults that it meets.
+"""One connection of a mock: TLS over TCP, what was seen of it, and the faults that it meets.
 
-TLS runs here on ``ssl.MemoryBIO``, not in asyncio's own TLS transport, for two reasons. A mock must tell how
+TLS runs here on ``ssl.MemoryBIO``, not in asyncio's own TLS transport, for three reasons. A mock must tell how
 a handshake ended (the alert that a client sent is the point of many a test), and must itself send the alert
 that a real server sends: asyncio drops it and just closes (https://github.com/python/cpython/issues/98078).
+And asyncio and uvloop lose what is not read yet when a server closes while its client has paused reading.
 What speaks above TLS (aiohttp's server protocol, a relay) gets this module's transport in place of asyncio's.
 """
 
@@ -120,7 +121,7 @@ class Connection(asyncio.Protocol):
 
 
 class TlsConnection(Connection):
-    """A connection that is TLS: the protocol above is told of it once the handshake is done."""
+    """A server's connection that is TLS: the protocol above is told of it once the handshake is done."""
 
     def __init__(
         self,
@@ -151,6 +152,24 @@ class TlsConnection(Connection):
         super().connection_lost(exc)
 
 
+class TlsClientConnection(TlsConnection):
+    """A client's connection that is TLS, to a server that it asks for by ``name`` (empty: without SNI)."""
+
+    def __init__(
+        self, connections: set[Connection], above: asyncio.Protocol, context: ssl.SSLContext, name: str
+    ) -> None:
+        super().__init__(connections, above, context)
+        self._name = name
+
+    def _open(self, raw: asyncio.Transport) -> None:
+        wire = Wire(raw, self)
+        try:
+            self._tls = TlsTransport(wire, self, self._context, (), self._name)
+        except ValueError:  # no name that Python's ssl would ask for
+            self._tls = TlsTransport(wire, self, self._context, (), "")
+        self._tls.feed(b"")  # the ClientHello
+
+
 class _SslObject(ssl.SSLObject):
     """Remembers the name of its ClientHello, also when the handshake fails later."""
 
@@ -166,16 +185,24 @@ class TlsTransport(asyncio.Transport):
     """What the protocol above writes to: encrypts, decrypts, and sends every alert there is to send."""
 
     def __init__(
-        self, wire: Wire, connection: TlsConnection, context: ssl.SSLContext, effects: Sequence[Effect]
+        self,
+        wire: Wire,
+        connection: TlsConnection,
+        context: ssl.SSLContext,
+        effects: Sequence[Effect],
+        ask_for: str | None = None,
     ) -> None:
+        """``ask_for``: the name of the server that this is the client of; None: this is the server."""
         super().__init__()
         self.wire = wire
         self._connection = connection
         self._context = context
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         context.sslobject_class = _SslObject
-        context.sni_callback = _note_sni
-        self._ssl = cast("_SslObject", context.wrap_bio(self._incoming, self._outgoing, server_side=True))
+        if ask_for is None:
+            context.sni_callback = _note_sni
+        tls = context.wrap_bio(self._incoming, self._outgoing, ask_for is None, ask_for or None)
+        self._ssl = cast("_SslObject", tls)
         self._cipher_id = 0
         self._paused = False
         self._closing = False

@@ -11,12 +11,14 @@ import ssl
 from typing import TYPE_CHECKING, Final, Self, cast
 
 from mralab.lab.certificates import Authority, Presentable, certified
+from mralab.lab.connection import Connection, TlsClientConnection
 from mralab.lab.context import server_context
 from mralab.lab.fault import Armed, Fault
 from mralab.lab.listener import Listener
 from mralab.lab.thread import Held
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from mralab.lab.connection import Seen
@@ -50,10 +52,10 @@ class FaultPoint:
     ) -> None:
         self.certificate = certified(certificate, issuer)
         self._dial = dial
-        self._behind = _unverified() if tls else None
+        self._context = _unverified() if tls else None
+        self._behind: set[Connection] = set()
         self._listener = Listener(self._relay, server_context(self.certificate, tls=versions), host, port)
         self._dialling: set[asyncio.Task[None]] = set()
-        self._behind_gone: set[asyncio.Future[None]] = set()
         self._held: Held | None = None
 
     async def __aenter__(self) -> Self:
@@ -69,7 +71,7 @@ class FaultPoint:
         for task in tuple(self._dialling):
             task.cancel()
         await asyncio.gather(*self._dialling, return_exceptions=True)
-        await asyncio.gather(*self._behind_gone)
+        await asyncio.gather(*(connection.abort() for connection in tuple(self._behind)))
 
     def __enter__(self) -> Self:
         """Start to listen, in a thread of its own."""
@@ -112,39 +114,43 @@ class FaultPoint:
         self._listener.lift_faults()
 
     def _relay(self) -> asyncio.Protocol:
-        return _Front(self)
+        return _Front(self._dial_for)
 
-    def dial(self, front: _Front) -> asyncio.Task[None]:
-        """Connect to the mock behind for a client."""
-        task = asyncio.get_running_loop().create_task(self._connect(front))
+    def _dial_for(self, front: _Front, name: str) -> asyncio.Task[None]:
+        """Connect to the mock behind for a client that asked for ``name``."""
+        task = asyncio.get_running_loop().create_task(self._connect(front, name))
         self._dialling.add(task)
         task.add_done_callback(self._dialling.discard)
         return task
 
-    async def _connect(self, front: _Front) -> None:
-        loop = asyncio.get_running_loop()
+    async def _connect(self, front: _Front, name: str) -> None:
+        def connection() -> Connection:
+            back = _Back(front)
+            if self._context is None:
+                return Connection(self._behind, back)
+            return TlsClientConnection(self._behind, back, self._context, name)
+
         try:
             async with asyncio.timeout(DIAL_LIMIT):
-                _, back = await loop.create_connection(lambda: _Back(front), *self._dial, ssl=self._behind)
+                _, made = await asyncio.get_running_loop().create_connection(connection, *self._dial)
+                await made.settled
         except (OSError, TimeoutError):
             front.cut()  # as a client of the mock itself would see it: a connection without an answer
-            return
-        self._behind_gone.add(back.gone)
-        back.gone.add_done_callback(self._behind_gone.discard)
 
 
 class _Front(asyncio.Protocol):
     """The client's side of a relay. Nothing is read before the mock is there to take it."""
 
-    def __init__(self, point: FaultPoint) -> None:
-        self._point = point
+    def __init__(self, dial: Callable[[_Front, str], asyncio.Task[None]]) -> None:
+        self._dial = dial
         self.transport: asyncio.Transport | None = None
         self.back: asyncio.Transport | None = None
         self._dialling: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self._dialling = self._point.dial(self)
+        connection = self.transport.get_protocol()
+        self._dialling = self._dial(self, connection.seen.sni if isinstance(connection, Connection) else "")
         self.transport.pause_reading()
 
     def connected(self, back: asyncio.Transport) -> None:
@@ -185,7 +191,6 @@ class _Back(asyncio.Protocol):
 
     def __init__(self, front: _Front) -> None:
         self._front = front
-        self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._front.connected(cast("asyncio.Transport", transport))
@@ -207,7 +212,6 @@ class _Back(asyncio.Protocol):
             self._front.cut()
         elif self._front.transport is not None:
             self._front.transport.close()
-        self.gone.set_result(None)
 
 
 def _unverified() -> ssl.SSLContext:
