@@ -12,11 +12,11 @@ demo: $(STAMP)
 	@$(BIN)/mralab demo
 
 test: $(DEV_STAMP)
-	@$(BIN)/python -m pytest -n 2 -q
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -q
 
 check: $(DEV_STAMP)
-	$(BIN)/ruff check proxy tests
-	$(BIN)/ruff format --check proxy tests
+	$(BIN)/ruff check proxy tests examples
+	$(BIN)/ruff format --check proxy tests examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

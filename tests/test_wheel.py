@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
 import venv
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.xdist_group("wheel")  # one worker makes the environment, once
 
 
 @pytest.fixture(scope="module")
@@ -35,19 +38,49 @@ def test_the_wheel_puts_nothing_but_mralab_on_the_import_path(wheel: Path) -> No
     assert not [name for name in names if name.endswith((".pem", ".key"))]
 
 
-def test_the_wheel_in_an_empty_environment_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
-    venv.create(tmp_path / "venv", with_pip=True)
-    python = tmp_path / "venv" / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "-q", str(wheel)], check=True, capture_output=True, timeout=300)
-    result = subprocess.run(
-        [tmp_path / "venv" / "bin" / "mralab", "demo", "--out", str(tmp_path / "out")],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=tmp_path,
-        check=False,
+@pytest.fixture(scope="module")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment's commands: the wheel and pytest, nothing else of ours."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    subprocess.run(
+        [python, "-m", "pip", "install", "-q", str(wheel), "pytest"], check=True, capture_output=True, timeout=300
     )
+    return folder / "bin"
+
+
+def run(environment: Path, *command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [environment / command[0], *command[1:]], capture_output=True, text=True, timeout=120, cwd=cwd, check=False
+    )
+
+
+def test_the_wheel_in_an_empty_environment_runs_the_demo(environment: Path, tmp_path: Path) -> None:
+    result = run(environment, "mralab", "demo", "--out", str(tmp_path / "out"), cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "Everything went as the article says." in result.stdout
     assert result.stderr == ""
     assert (tmp_path / "out" / "fqdn-X14.2.log").stat().st_size
+
+
+def test_the_readmes_test_in_a_scratch_project_is_green_before_and_red_after(environment: Path, tmp_path: Path) -> None:
+    section = (ROOT / "README.md").read_text().partition("## In your tests")[2]
+    example = re.search(r"```python\n(.*?)```", section, re.DOTALL)
+    assert example is not None
+    (tmp_path / "test_version.py").write_text(example[1])
+    shutil.copy(ROOT / "examples" / "pytest" / "conftest.py", tmp_path)  # the mock
+    result = run(environment, "pytest", "-rA", cwd=tmp_path)
+    assert result.returncode == 1, result.stdout
+    assert "PASSED test_version.py::test_version[before]" in result.stdout
+    assert "FAILED test_version.py::test_version[after]" in result.stdout
+    assert "warning" not in result.stdout.lower().replace("] warning: core server certificate", "")
+    _, _, report = result.stdout.partition("- Expressway-C X14.2: traffic_server log -")
+    assert "failed for (cucm.example.com). Action=Terminate Error=unable to get local issuer certificate" in report
+    assert "issuer-missing: The issuer of cucm.example.com:8443's certificate was neither sent along nor" in report
+    (tmp_path / "test_version.py").write_text(
+        example[1]
+        .replace("    mra_proxy.add", "    mra_proxy.trust(mra_ca)\n    mra_proxy.add")
+        .replace("cucm)", "cucm, mra_ca)", 1)
+    )
+    assert run(environment, "pytest", cwd=tmp_path).returncode == 0

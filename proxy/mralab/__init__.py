@@ -1,27 +1,29 @@
 """mralab: a lab Expressway-C traffic server that verifies, refuses and logs like X14.2.
 
-``Lab`` is the whole lab of the article, ``Proxy`` the proxy alone, before servers of your own.
+``Lab`` is the whole lab of the article, ``Proxy`` the proxy alone, before servers of your own, ``FaultPoint`` what goes
+between the two to break TLS on demand, by the records in ``fault``.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from .lab import fault
+    from .lab.faultpoint import FaultPoint
     from .lab.lab import Lab
-    from .net.proxy import Proxy
+    from .lab.proxy import Proxy
 
-__all__ = ["Lab", "Proxy"]
+__all__ = ["FaultPoint", "Lab", "Proxy", "fault"]
+
+_HOMES: Final = {"FaultPoint": "faultpoint", "Lab": "lab", "Proxy": "proxy"}
 
 
 def __getattr__(name: str) -> Any:
     """Import on first use (PEP 562): ``mralab --help`` needs neither TLS nor HTTP."""
-    if name == "Lab":
-        from .lab.lab import Lab
-
-        return Lab
-    if name == "Proxy":
-        from .net.proxy import Proxy
-
-        return Proxy
+    if name == "fault":
+        return import_module("mralab.lab.fault")
+    if name in _HOMES:
+        return getattr(import_module(f"mralab.lab.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -122,18 +122,30 @@ class LimitsTable(_Table):
 
 
 class HostEntry(_Table):
-    """One entry of ``[hosts]``: ``ip`` is shown in the log, ``dial`` connected to, ``ports`` maps asked to dialled."""
+    """One entry of ``[hosts]``: ``ip`` is shown in the log, ``dial`` connected to, ``ports`` maps asked to dialled.
+
+    ``port`` is dialled for every port that ``ports`` does not list; default: the port that is asked for.
+    """
 
     ip: IpText = ""
     dial: IpText = ""
     ports: dict[Port, Port] = Field(default_factory=dict)
+    port: Port | None = None
+
+    def dialled(self, asked: int) -> int:
+        """The port that stands for ``asked``."""
+        return self.ports.get(asked, self.port or asked)
 
 
 class AllowTable(_Table):
-    """``[allow]``: the allow list's CSV file, and whether rules are made for discovered nodes."""
+    """``[allow]``: the allow list's CSV file, and whether rules are made for discovered nodes.
+
+    ``everything``: whatever is asked of a host of ``[hosts]`` is allowed, for tests that are about other things.
+    """
 
     rules: str = "allowlist.csv"
     automatic: bool = True
+    everything: bool = False
 
 
 class LogTable(_Table):
@@ -256,9 +268,9 @@ def _host_problems(config: Config) -> Iterator[str]:
     for name, entry in config.hosts.items():
         if not name or any(character in name for character in "/ \t[]"):
             yield f"hosts.{name!r}: is no host name or address"
-        if not (entry.ip or entry.dial or entry.ports):
+        if not (entry.ip or entry.dial or entry.ports or entry.port):
             yield f"hosts.{name!r}: says neither ip, dial nor ports"
-        if entry.ports and not (entry.dial or entry.ip or _is_ip(name)):
+        if (entry.ports or entry.port) and not (entry.dial or entry.ip or _is_ip(name)):
             yield f"hosts.{name!r}: has ports but neither dial nor ip to use them on"
 
 

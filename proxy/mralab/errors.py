@@ -5,6 +5,7 @@ An error is raised where the fact is known and shown once, at the edge (``cli``)
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 
 
@@ -43,3 +44,10 @@ class TrustStoreError(InputError):
 
 class ListenError(MralabError):
     """An address that cannot be listened on (in use, not ours, not permitted)."""
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """``; did you mean 'WORD'?`` where one of ``words`` is near, else nothing."""
+    lowered = {candidate.lower(): candidate for candidate in words}
+    match = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.5)
+    return f"; did you mean {lowered[match[0]]!r}?" if match else ""

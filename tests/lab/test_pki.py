@@ -141,17 +141,17 @@ def test_everything_wrong_is_told_at_once() -> None:
         mint(recipes, source="my.toml")
     told = caught.value.problems
     expected = [
-        "my.toml: [a] kee: unknown key; did you mean key?",
-        "my.toml: [a] subject: 'CM=x': unknown type; did you mean C",
+        "my.toml: [a] kee: unknown key; did you mean 'key'?",
+        "my.toml: [a] subject: 'CM=x': unknown type; did you mean 'C",
         "my.toml: [a] subject: 'CN' is not TYPE=value",
-        "my.toml: [a] key: 'rsa2049' is not one of rsa2048, ec-p256, ec-p384; did you mean rsa2048?",
+        "my.toml: [a] key: 'rsa2049' is not one of rsa2048, ec-p256, ec-p384; did you mean 'rsa2048'?",
         "my.toml: [b] subject: 'C=BEL': ",
         "my.toml: [b] issuer: 'bb' is not one of a, b, bb-ca, no subject",
         "my.toml: [b] sans: 'dns:' is not dns:NAME or ip:ADDRESS",
         "my.toml: [b] sans: 'ip:1.2.3': ",
         "my.toml: [b] sans: 'cucm' is not dns:NAME or ip:ADDRESS",
         "my.toml: [bb-ca] ca: 'yes' is not true or false",
-        "my.toml: [bb-ca] eku: 'serverauth': unknown purpose; did you mean serverAuth?",
+        "my.toml: [bb-ca] eku: 'serverauth': unknown purpose; did you mean 'serverAuth'?",
         "my.toml: [bb-ca] key_usage: 'signs': unknown usage",
         "my.toml: [bb-ca] days: [1] is not [from, until] in days",
         "my.toml: [no subject]: a name has letters",

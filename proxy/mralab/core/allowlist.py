@@ -225,6 +225,26 @@ class AllowList:
         return _did_you_mean(host, self._sorted_hosts[max(0, at - 8) : at + 8], "; did you mean {}?")
 
 
+class OpenAllowList(AllowList):
+    """Allows besides whatever is asked of ``hosts``: for tests that are about something else than the allow list."""
+
+    __slots__ = ("_open",)
+
+    def __init__(self, rules: Iterable[Rule], hosts: Iterable[str]) -> None:
+        """``hosts`` as in :class:`~mralab.core.target.Target`."""
+        super().__init__(rules)
+        self._open = frozenset(hosts)
+
+    def decide(self, domain: str, method: str, target: Target, path: str) -> Allowed | Denied:
+        """May a client of ``domain`` send ``method`` for ``path`` (with its query) to ``target``?"""
+        decision = super().decide(domain, method, target, path)
+        if isinstance(decision, Allowed) or target.host not in self._open:
+            return decision
+        methods = frozenset((method,))
+        rule = _make(target.scheme, target.host, target.port, "/", methods, "prefix", "", AUTOMATIC_CUCM, "")
+        return Allowed(rule, decision.deployment_number)
+
+
 class _Origin:
     """Rules of one deployment for one scheme, host and port."""
 

@@ -391,6 +391,10 @@ _RULES: Final[tuple[Rule, ...]] = (
 )
 
 
+CODES: Final = tuple(dict.fromkeys(rule.code for rule in _RULES))
+"""Every code that a finding can have."""
+
+
 def rule_for(fault: Fault) -> Rule | None:
     """The rule that a fault comes under; None where there is nothing to say about it."""
     return next((rule for rule in _RULES if rule.fits(fault)), None)

@@ -15,8 +15,10 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from mralab.errors import MralabError
 from mralab.lab import tftp
-from mralab.lab.listener import TlsListener, server_context
+from mralab.lab.context import server_context
+from mralab.lab.listener import TlsListener
 from mralab.lab.xmlbody import document, element
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from xml.etree.ElementTree import Element
 
+    from mralab.lab.fault import Armed, Fault
     from mralab.lab.pki import Certified
 
 CERTIFICATES: Final = ("tomcat", "tomcat-ECDSA", "CallManager", "CallManager-ECDSA")
@@ -123,6 +126,21 @@ class Cucm:
         """Say which certificates 8443 or 6972 has from now on: at most one RSA and one ECDSA."""
         self._serves[port] = names
         self._show()
+
+    def inject(self, fault: Fault, port: int = UDS_PORT, times: int | None = None) -> Armed:
+        """Let the next ``times`` connections to 8443 or 6972 meet a fault, or all until it is lifted.
+
+        ``with lab.cucm.inject(Stall(), port=6972): ...``; see ``mralab.lab.fault`` for what there is.
+        """
+        listeners = {UDS_PORT: self.uds, TFTP_PORT: self.tftp}
+        if port not in listeners:
+            raise MralabError(f"{self.fqdn}: has no port {port}; it has {UDS_PORT} and {TFTP_PORT}")
+        return listeners[port].inject(fault, times)
+
+    def lift_faults(self) -> None:
+        """Lift every fault."""
+        self.uds.lift_faults()
+        self.tftp.lift_faults()
 
     def _show(self) -> None:
         uds, phones = ([self.certificate(name) for name in self._serves[port]] for port in (UDS_PORT, TFTP_PORT))

@@ -10,7 +10,6 @@ new ones. EC keys are always new.
 from __future__ import annotations
 
 import datetime as dt
-import difflib
 import ipaddress
 import os
 import re
@@ -18,7 +17,7 @@ import threading
 import tomllib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from cryptography import x509
@@ -27,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mralab.data import data_path
-from mralab.errors import ConfigError
+from mralab.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,6 +78,8 @@ class Certified:
     cert: x509.Certificate
     key: Key
     chain: tuple[x509.Certificate, ...] = ()
+    issuer_key: Key | None = field(default=None, repr=False)
+    """Its issuer's key where that is known: with it the certificate can be signed anew."""
 
     @property
     def pem(self) -> str:
@@ -164,9 +165,9 @@ class Pki(Mapping[str, Certified]):
         issuer = None if recipe.issuer == recipe.name else self[recipe.issuer]  # while the key is being made
         key: Key = ec.generate_private_key(_CURVES[recipe.key]()) if pending is None else pending.result()
         if issuer is None:
-            return Certified(recipe.name, _sign(recipe, key, recipe.subject, key, self._now), key)
+            return Certified(recipe.name, _sign(recipe, key, recipe.subject, key, self._now), key, issuer_key=key)
         cert = _sign(recipe, key, issuer.cert.subject, issuer.key, self._now)
-        return Certified(recipe.name, cert, key, (issuer.cert, *issuer.chain))
+        return Certified(recipe.name, cert, key, (issuer.cert, *issuer.chain), issuer.key)
 
 
 def read_recipes(file: Path | None = None) -> dict[str, dict[str, Any]]:
@@ -252,8 +253,13 @@ def _sign(recipe: _Recipe, key: Key, issuer: x509.Name, issuer_key: Key, now: dt
     if recipe.key_usage:
         usage = {python: name in recipe.key_usage for name, python in _USAGES.items()}
         builder = builder.add_extension(x509.KeyUsage(**usage, encipher_only=False, decipher_only=False), critical=True)
-    wide = isinstance(issuer_key, ec.EllipticCurvePrivateKey) and issuer_key.key_size > 256
-    return builder.sign(issuer_key, hashes.SHA384() if wide else hashes.SHA256())
+    return builder.sign(issuer_key, digest_for(issuer_key))
+
+
+def digest_for(key: Key) -> hashes.SHA256 | hashes.SHA384:
+    """The digest that goes with a signing key."""
+    wide = isinstance(key, ec.EllipticCurvePrivateKey) and key.key_size > 256
+    return hashes.SHA384() if wide else hashes.SHA256()
 
 
 def _pem(cert: x509.Certificate) -> str:
@@ -302,7 +308,7 @@ class _Table:
             self._problems.append(f"{self._where}: a name has letters, digits, '.', '_' and '-' (it names files)")
         for key in self.table:
             if key not in self.KEYS:
-                self._problems.append(f"{self._where} {key}: unknown key{_nearest(key, self.KEYS)}")
+                self._problems.append(f"{self._where} {key}: unknown key{did_you_mean(key, self.KEYS)}")
         ca = self._value("ca", bool, False, "true or false")
         return _Recipe(
             name=self.name,
@@ -331,7 +337,7 @@ class _Table:
         word = self._value(key, str, default, "a text")
         if word in words:
             return word
-        self._wrong(key, f"{word!r} is not one of {', '.join(words)}{_nearest(word, words)}")
+        self._wrong(key, f"{word!r} is not one of {', '.join(words)}{did_you_mean(word, words)}")
         return default
 
     def _list(self, key: str) -> list[str]:
@@ -351,7 +357,7 @@ class _Table:
             if not equals:
                 self._wrong("subject", f"{text!r} is not TYPE=value")
             elif kind not in _SUBJECT_TYPES:
-                self._wrong("subject", f"{text!r}: unknown type{_nearest(kind, tuple(_SUBJECT_TYPES))}")
+                self._wrong("subject", f"{text!r}: unknown type{did_you_mean(kind, tuple(_SUBJECT_TYPES))}")
             else:
                 try:
                     attributes.append(x509.NameAttribute(_SUBJECT_TYPES[kind], value))
@@ -378,7 +384,7 @@ class _Table:
         except ValueError as error:
             self._wrong("sans", f"{text!r}: {error}")
             return None
-        near = _nearest(kind.lower(), ("dns", "ip")) if colon else ""
+        near = did_you_mean(kind.lower(), ("dns", "ip")) if colon else ""
         self._wrong("sans", f"{text!r} is not dns:NAME or ip:ADDRESS{near}")
         return None
 
@@ -391,7 +397,7 @@ class _Table:
             except ValueError as error:
                 self._wrong("eku", f"{text!r}: {error}")
                 return None
-        self._wrong("eku", f"{text!r}: unknown purpose{_nearest(text, tuple(_PURPOSES))}")
+        self._wrong("eku", f"{text!r}: unknown purpose{did_you_mean(text, tuple(_PURPOSES))}")
         return None
 
     def _usages(self) -> Iterator[str]:
@@ -399,7 +405,7 @@ class _Table:
             if text in _USAGES:
                 yield text
             else:
-                self._wrong("key_usage", f"{text!r}: unknown usage{_nearest(text, tuple(_USAGES))}")
+                self._wrong("key_usage", f"{text!r}: unknown usage{did_you_mean(text, tuple(_USAGES))}")
 
     def _days(self) -> tuple[float, float]:
         match self.table.get("days", [-1, 825]):
@@ -408,9 +414,3 @@ class _Table:
             case other:
                 self._wrong("days", f"{other!r} is not [from, until] in days, such as [-1, 825]")
                 return -1, 825
-
-
-def _nearest(word: str, words: tuple[str, ...]) -> str:
-    lowered = {candidate.lower(): candidate for candidate in words}
-    near = difflib.get_close_matches(word.lower(), lowered, n=1)
-    return f"; did you mean {lowered[near[0]]}?" if near else ""

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..core.release import Preference
 from ..data import data_path
-from ..errors import ConfigError
+from ..errors import ConfigError, did_you_mean
 
 
 class Scenario(BaseModel):
@@ -52,3 +52,11 @@ def shipped_scenarios() -> tuple[Scenario, ...]:
     """The scenarios that come with mralab, in the article's order."""
     found = [load_scenario(file) for file in sorted(data_path("config/scenarios").glob("*.toml"))]
     return tuple(sorted(found, key=lambda scenario: (scenario.order, scenario.name)))
+
+
+def scenario_named(name: str) -> Scenario:
+    """The shipped scenario of this name. Raises ``ConfigError`` that names the nearest one."""
+    known = {scenario.name: scenario for scenario in shipped_scenarios()}
+    if name not in known:
+        raise ConfigError([f"{name!r} is no scenario{did_you_mean(name, known)}"], f"known: {', '.join(known)}")
+    return known[name]

@@ -24,7 +24,9 @@ _RESERVED: Final = 64  # descriptors for the log, the trust store, the loop and 
 def listening_socket(address: str) -> socket.socket:
     """Listen on ``host:port`` (port 0: any free one). Raises ``ListenError``."""
     host, port = split_address(address)
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol is named: asyncio's own loop sets TCP_NODELAY on what is accepted only where it is.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))

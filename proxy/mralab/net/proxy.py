@@ -18,7 +18,7 @@ from typing import Any
 from cryptography import x509
 
 from ..config import Config, HostEntry
-from ..core.allowlist import AllowList, Rule, RulesError, automatic_rules, parse_rules_csv
+from ..core.allowlist import AllowList, OpenAllowList, Rule, RulesError, automatic_rules, parse_rules_csv
 from ..core.events import Event
 from ..core.logline import LineWriter
 from ..core.message import Hop
@@ -72,7 +72,7 @@ class Policy:
             store,
         )
         self.wording = config.verify.openssl
-        self.allow = AllowList(rules)
+        self.allow = OpenAllowList(rules, config.hosts) if config.allow.everything else AllowList(rules)
         self.hosts: Mapping[str, HostEntry] = config.hosts
         self.attempts = config.upstream.attempts
         self.connect_timeout = config.upstream.connect_timeout
@@ -333,6 +333,12 @@ class Proxy:
         """Wait until every line so far is in the log file."""
         if self._sink is not None:
             await self._sink.flush()
+
+    def drop_clients(self) -> None:
+        """End every client's connection now, whatever it waits for."""
+        if self._services is not None:
+            for client in list(self._services.clients):
+                client.abort()
 
     async def stop(self, grace: float = 10.0) -> None:
         """Stop accepting, finish what runs (at most ``grace`` seconds), flush the log."""

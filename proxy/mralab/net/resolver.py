@@ -40,7 +40,7 @@ def listed(hosts: Mapping[str, HostEntry], host: str, port: int) -> Place | None
     dial = entry.dial or entry.ip or (host if _is_ip(host) else "")
     if not dial:
         return None
-    return Place(shown, dial, entry.ports.get(port, port))
+    return Place(shown, dial, entry.dialled(port))
 
 
 class Resolver:

@@ -1,0 +1,72 @@
+"""What a server is to present, taken as it is."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from cryptography import x509
+
+from mralab.errors import MralabError
+from mralab.lab.certificates import certified, expired
+from mralab.lab.pki import Pki
+
+NAME = "cucm.steven.lab"
+
+
+@pytest.fixture(scope="module")
+def ca() -> trustme.CA:
+    return trustme.CA()
+
+
+def test_a_certificate_with_its_key_in_every_form(ca: trustme.CA, tmp_path: Path) -> None:
+    leaf = ca.create_child_ca().issue_cert(NAME)
+    pem = leaf.private_key_and_cert_chain_pem.bytes()
+    key_last = b"".join(blob.bytes() for blob in leaf.cert_chain_pems) + leaf.private_key_pem.bytes()
+    (tmp_path / "server.pem").write_bytes(pem)
+    forms: list[Any] = [leaf, pem, pem.decode(), key_last, tmp_path / "server.pem", str(tmp_path / "server.pem")]
+    for form in forms:
+        found = certified(form)
+        assert found.cert == x509.load_pem_x509_certificate(leaf.cert_chain_pems[0].bytes())
+        assert (len(found.chain), found.kind, found.issuer_key) == (1, "ec", None)
+
+
+def test_our_own_stays_what_it_is(pki: Pki) -> None:
+    assert certified(pki["tomcat"]) is pki["tomcat"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (b"nonsense", "the PEM: holds no certificate"),
+        ("no.pem", "no.pem: cannot be read: No such file"),
+        (7, "7: is no certificate with its key"),
+    ],
+)
+def test_what_is_no_certificate_is_told(wrong: Any, message: str) -> None:
+    with pytest.raises(MralabError, match=message):
+        certified(wrong)
+
+
+def test_a_certificate_without_its_key_or_with_anothers(ca: trustme.CA) -> None:
+    leaf, other = ca.issue_cert(NAME), ca.issue_cert(NAME)
+    with pytest.raises(MralabError, match="holds no unencrypted private key"):
+        certified(leaf.cert_chain_pems[0].bytes())
+    with pytest.raises(MralabError, match="key is not that of its first certificate"):
+        certified(leaf.cert_chain_pems[0].bytes() + other.private_key_pem.bytes())
+
+
+def test_expired_is_the_same_certificate_in_all_but_its_dates(ca: trustme.CA, pki: Pki) -> None:
+    for whole in (certified(ca.issue_cert(NAME), ca), pki["tomcat"], pki["tomcat-ECDSA"]):
+        old, new = whole.cert, expired(whole, days=2).cert
+        assert (new.subject, new.issuer, new.public_key()) == (old.subject, old.issuer, old.public_key())
+        assert list(new.extensions) == list(old.extensions)
+        gone = dt.datetime.now(dt.UTC) - new.not_valid_after_utc
+        assert dt.timedelta(days=2) <= gone < dt.timedelta(days=2, minutes=1)
+        assert new.not_valid_before_utc < new.not_valid_after_utc
+        issuer = whole.chain[0] if whole.chain else old
+        if whole.issuer_key is not None and (whole.chain or whole.issuer_key == whole.key):
+            new.verify_directly_issued_by(issuer)

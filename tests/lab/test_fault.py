@@ -1,0 +1,286 @@
+"""Faults on demand: each one is what X14.2 sees of a real server with that fault."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import time
+from collections.abc import AsyncIterator, Iterator
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+import trustme
+
+from mralab import FaultPoint, Lab, Proxy, fault
+from mralab.errors import MralabError
+from mralab.lab.cucm import Cucm
+from mralab.lab.pki import Pki
+
+from .mock import BODY, mock
+from .relay import USERS
+
+HOST = "cucm.steven.lab"
+URL = f"https://{HOST}:8443/cucm-uds/version"
+
+
+@pytest.fixture(scope="module")
+def ca() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def below(ca: trustme.CA) -> trustme.CA:
+    return ca.create_child_ca()
+
+
+@pytest.fixture(scope="module")
+def leaf(below: trustme.CA) -> trustme.LeafCert:
+    return below.issue_cert(HOST)
+
+
+@pytest.fixture(scope="module")
+def point(leaf: trustme.LeafCert, below: trustme.CA) -> Iterator[FaultPoint]:
+    with mock(leaf) as address, FaultPoint(dial=address, certificate=leaf, issuer=below) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def proxy(ca: trustme.CA, point: FaultPoint) -> Iterator[Proxy]:
+    times = {"response_timeout": 20.0, "connect_timeout": 20.0}
+    with Proxy(release="X14.2", hosts={HOST: point.address}, trust=[ca], upstream=times) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(point: FaultPoint, proxy: Proxy) -> Iterator[None]:
+    yield
+    point.lift_faults()
+    proxy.reset()
+
+
+def get(proxy: Proxy, url: str = URL) -> tuple[int, bytes]:
+    try:
+        with urlopen(proxy.url(for_=url), timeout=20) as answer:  # noqa: S310 - a URL of our own
+            return answer.status, answer.read()
+    except HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+def test_without_a_fault_the_mock_behind_answers(proxy: Proxy, point: FaultPoint) -> None:
+    assert get(proxy) == (200, BODY)
+    assert proxy.allowed(HOST)
+    assert point.seen[-1].sni == HOST
+    assert point.seen[-1].faults == ()
+
+
+SELF_SIGNED_ELSEWHERE = trustme.CA().issue_cert(HOST)
+NAMED_OTHERWISE = "cucm2.steven.lab"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [
+        (fault.Present(SELF_SIGNED_ELSEWHERE), "issuer-missing"),
+        (fault.DropIntermediates(), "issuer-missing"),
+        (fault.Expire(), "expired"),
+        (fault.WrongVersion("1.3"), "tls-mismatch"),
+        (fault.SendAlert("handshake_failure"), "tls-mismatch"),
+        (fault.SendAlert("unknown_ca"), "rejected-by-server"),
+        (fault.SendAlert(48), "rejected-by-server"),
+        (fault.NotTls(), "not-tls"),
+        (fault.ResetAfterCertificate(), "unreachable"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.name,
+)
+def test_a_fault_has_its_finding(proxy: Proxy, point: FaultPoint, wrong: fault.Fault, code: str) -> None:
+    with point.inject(wrong) as armed:
+        assert get(proxy)[0] == 502
+    assert proxy.refused(HOST, because=code, port=8443)
+    assert armed.met == 2  # both attempts
+    assert point.seen[-1].faults == (wrong.name,)
+    assert point.seen[-1].http_bytes == 0
+    assert get(proxy)[0] == 200
+
+
+def test_a_certificate_for_another_name(proxy: Proxy, point: FaultPoint, below: trustme.CA) -> None:
+    with point.inject(fault.Present(below.issue_cert(NAMED_OTHERWISE))):
+        assert get(proxy)[0] == 502
+    assert proxy.refused(HOST, because="name-not-in-certificate")
+
+
+def test_a_fault_of_one_connection_is_over_after_it(proxy: Proxy, point: FaultPoint) -> None:
+    armed = point.inject(fault.SendAlert("internal_error"), times=1)
+    assert get(proxy) == (200, BODY)  # the second attempt meets it no more
+    assert armed.over
+    assert armed.met == 1
+    assert len(proxy.transactions) == 1
+    assert proxy.transactions[0].attempts == 2
+
+
+def test_an_answer_of_5xx_and_the_next_one_from_the_mock(proxy: Proxy, point: FaultPoint) -> None:
+    point.inject(fault.Answer(503), times=1)
+    assert get(proxy) == (503, b"")
+    assert proxy.transactions[-1].reason == "Service Unavailable"
+    assert get(proxy) == (200, BODY)
+    assert proxy.findings == ()
+
+
+def test_a_truncated_answer_is_never_taken_for_a_whole_one(proxy: Proxy, point: FaultPoint) -> None:
+    with (
+        point.inject(fault.Truncate(after=len(BODY))),  # head and most of the body
+        pytest.raises((http.client.IncompleteRead, ConnectionResetError)),
+    ):
+        get(proxy)
+    assert get(proxy) == (200, BODY)
+
+
+def test_slow_bytes_come_all_the_same_and_faster_once_lifted(proxy: Proxy, point: FaultPoint) -> None:
+    with point.inject(fault.Slow(size=200, every=0.005)):
+        begin = time.monotonic()
+        assert get(proxy) == (200, BODY)
+        assert time.monotonic() - begin > 0.025  # at least 1 100 bytes
+    assert not proxy.findings
+
+
+@pytest.mark.parametrize("pace", [None, fault.Slow(size=200_000, every=0.001)], ids=["at once", "paced"])
+def test_five_megabytes_come_through_whole(proxy: Proxy, point: FaultPoint, pace: fault.Fault | None) -> None:
+    if pace is not None:
+        point.inject(pace)
+    assert get(proxy, f"https://{HOST}:8443/big") == (200, BODY * 5000)
+
+
+def test_faults_add_up(proxy: Proxy, point: FaultPoint) -> None:
+    point.inject(fault.Slow(size=100, every=0.001))
+    point.inject(fault.Answer(500))
+    assert get(proxy) == (500, b"")
+    assert point.seen[-1].faults == ("Slow", "Answer")
+
+
+def test_a_stalled_handshake_times_out_and_goes_on_once_lifted(proxy: Proxy, point: FaultPoint) -> None:
+    with point.inject(fault.Stall()):
+        proxy.change(upstream={"connect_timeout": 0.1, "attempts": 1})
+        assert get(proxy)[0] in (502, 504)
+        assert proxy.refused(HOST, because="timeout")
+    proxy.reset()
+    point.inject(fault.Stall(seconds=0.01), times=1)
+    assert get(proxy) == (200, BODY)
+    assert proxy.transactions[0].attempts == 1
+
+
+async def test_a_reset_drops_what_is_under_way(proxy: Proxy, point: FaultPoint) -> None:
+    point.inject(fault.Stall())
+    asked = asyncio.create_task(asyncio.to_thread(get, proxy))
+    async with asyncio.timeout(10):
+        while not any(each.attempts for each in proxy.transactions):  # noqa: ASYNC110 - a request is no event
+            await asyncio.sleep(0.001)
+    proxy.reset()
+    with pytest.raises(ConnectionResetError):
+        await asked
+    assert (proxy.log, proxy.transactions) == ((), ())
+
+
+async def test_lifting_lets_go_of_the_connections_that_a_fault_holds(leaf: trustme.LeafCert, ca: trustme.CA) -> None:
+    with mock(leaf) as address:
+        async with (
+            FaultPoint(dial=address, certificate=leaf) as point,
+            Proxy(hosts={HOST: point.address}, trust=ca) as proxy,
+        ):
+            armed = point.inject(fault.Stall())
+            asked = asyncio.create_task(asyncio.to_thread(get, proxy))
+            async with asyncio.timeout(10):
+                while not any(each.faults for each in point.seen):  # noqa: ASYNC110 - a connection is no event
+                    await asyncio.sleep(0.001)
+            assert not asked.done()
+            armed.lift()
+            assert await asked == (200, BODY)
+
+
+async def test_a_fault_point_ends_with_connections_open_and_leaves_nothing(leaf: trustme.LeafCert) -> None:
+    before = asyncio.all_tasks()
+    with mock(leaf) as address:
+        async with FaultPoint(dial=address, certificate=leaf) as point:
+            point.inject(fault.Stall())
+            readers = [await asyncio.open_connection(*point.address) for _ in range(3)]
+            for _, writer in readers:
+                writer.write(b"\x16\x03\x01\x00\x05hello")
+        for reader, writer in readers:
+            with contextlib.suppress(ConnectionResetError):
+                assert await reader.read() == b""
+            writer.close()
+    assert asyncio.all_tasks() == before
+
+
+def test_a_mock_in_plain_text_behind_and_one_that_is_not_there(ca: trustme.CA) -> None:
+    leaf = ca.issue_cert(HOST)
+    with (
+        mock(None) as address,
+        FaultPoint(dial=address, certificate=leaf, tls=False) as point,
+        Proxy(hosts={HOST: point.address}, trust=[ca]) as proxy,
+    ):
+        assert get(proxy) == (200, BODY)
+    with (
+        FaultPoint(dial=address, certificate=leaf) as point,
+        Proxy(hosts={HOST: point.address}, trust=[ca]) as proxy,
+    ):
+        assert get(proxy)[0] == 502
+        assert proxy.refused(HOST)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "times", "message"),
+    [
+        (fault.SendAlert("handshake_failur"), None, "did you mean 'handshake_failure'"),
+        (fault.WrongVersion("1.0"), None, "'1.0' is neither"),
+        (fault.Answer(100), None, "no final status"),
+        (fault.Slow(size=0), None, "no pace"),
+        (fault.Stall(), 0, "times = 0"),
+        (fault.Truncate(after=-1), None, "after = -1"),
+        (fault.Present(b"nonsense"), None, "no certificate that can be read"),
+    ],
+)
+def test_a_fault_that_cannot_be_is_told_when_it_is_injected(
+    point: FaultPoint, wrong: fault.Fault, times: int | None, message: str
+) -> None:
+    with pytest.raises(MralabError, match=message):
+        point.inject(wrong, times)
+
+
+def test_expiring_needs_the_issuers_key(leaf: trustme.LeafCert) -> None:
+    point = FaultPoint(dial=("127.0.0.1", 1), certificate=leaf)
+    with pytest.raises(MralabError, match="key of its issuer is not known"):
+        point.inject(fault.Expire())
+
+
+# -- on our own mocks
+
+
+@pytest.fixture
+async def lab(pki: Pki) -> AsyncIterator[Lab]:
+    async with Lab(pki=pki, scenario="fqdn") as running:
+        yield running
+
+
+async def test_our_own_cucm_fails_on_demand_on_either_port(lab: Lab) -> None:
+    lab.trust(lab.cucm.certificate("CallManager-ECDSA"))
+    lab.cucm.inject(fault.Expire(days=3), port=6972)
+    lab.cucm.inject(fault.Answer(503), port=8443, times=1)
+    login = await lab.login()
+    assert next(step.status for step in login.steps if ":8443" in step.server) == 503
+    # Another certificate than the trusted one, though of the same key: OpenSSL names the fault that it meets first.
+    assert {(each.port, each.code) for each in lab.findings} == {(6972, "self-signed")}
+    lab.cucm.lift_faults()
+    assert (await lab.login()).ok
+
+
+async def test_a_ca_signed_certificate_of_our_cucm_expires(lab: Lab) -> None:
+    with lab.cucm.inject(fault.Expire()):
+        assert not (await lab.login()).ok
+    assert lab.refused(HOST, because="expired", port=8443)
+
+
+async def test_a_port_that_cucm_does_not_have(pki: Pki) -> None:
+    with pytest.raises(MralabError, match="has no port 443; it has 8443 and 6972"):
+        Cucm(pki, USERS).inject(fault.Stall(), port=443)

@@ -1,0 +1,115 @@
+"""Each example runs as it stands."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree.ElementTree import parse
+
+import pytest
+import yaml
+
+from mralab import Lab
+from mralab.lab.lab import SyncLab
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def run(*command: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    here = str(Path(sys.executable).parent)
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PATH": f"{here}:{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": "1", **environment},
+    )
+
+
+def needs(*programs: str) -> pytest.MarkDecorator:
+    missing = [program for program in programs if shutil.which(program) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(missing)}")
+
+
+def test_unittest() -> None:
+    result = run("python", "-W", "error", "-m", "unittest", "-v", cwd=EXAMPLES / "unittest")
+    assert result.returncode == 0, result.stderr
+    assert "Ran 2 tests" in result.stderr
+
+
+@needs("bash", "curl", "openssl")
+def test_shell() -> None:
+    result = run("bash", "before-and-after.sh", cwd=EXAMPLES / "shell")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        "X14.0.7: HTTP/1.1 200 ok",
+        "X14.2: HTTP/1.1 502 connect failed",
+        "WARNING: Core server certificate verification failed for (cucm.example.com). Action=Terminate "
+        "Error=self signed certificate server=cucm.example.com(127.0.0.1) depth=0",
+        "X14.2, certificate trusted: HTTP/1.1 200 ok",
+    ]
+
+
+@needs("node", "openssl")
+def test_node() -> None:
+    result = run("node", "--test", cwd=EXAMPLES / "node")
+    assert result.returncode == 0, result.stdout
+    assert "# pass 3" in result.stdout
+
+
+@needs("bash")
+def test_the_jobs_commands_run_in_a_checkout(tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLES / "pytest", tmp_path, dirs_exist_ok=True)
+    job = yaml.safe_load((EXAMPLES / "github-actions" / "mra.yml").read_text())["jobs"]["expressway"]
+    commands = {step["name"]: step["run"] for step in job["steps"] if "run" in step}
+    assert commands.pop("Install").startswith("pip install mralab ")  # what the environment of these tests has
+    (command,) = commands.values()
+    # What else is installed here is not in that job: it would say that it wants to be configured.
+    result = run("bash", "-c", command, cwd=tmp_path, PYTEST_ADDOPTS="-p no:asyncio -p no:aiohttp")
+    assert result.returncode == 0, result.stdout
+    upload = next(step for step in job["steps"] if "upload" in step.get("uses", ""))
+    assert len(list(parse(tmp_path / upload["with"]["path"]).iter("testcase"))) == 5  # noqa: S314 - our own file
+
+
+def cron(lab: SyncLab, folder: Path, *trusted: str) -> subprocess.CompletedProcess[str]:
+    """Run the cron job's script against a lab's CUCM."""
+    uds, tftp = lab.cucm.uds_port, lab.cucm.tftp_port
+    (folder / "trust.pem").write_text("".join(lab.cucm.certificate(name).pem for name in trusted))
+    (folder / "mralab.toml").write_text(
+        f"""
+release = "X14.2"
+upstream = {{ prefer = "rsa" }}
+proxy = {{ listen = "127.0.0.1:0" }}
+trust = {{ store = "trust.pem" }}
+hosts."cucm.steven.lab" = {{ dial = "127.0.0.1", ports = {{ 8443 = {uds}, 6972 = {tftp} }} }}
+[log]
+file = "{folder}/mra.log"
+"""
+    )
+    return run(
+        str(EXAMPLES / "cron" / "check-mra.sh"),
+        str(folder / "mralab.toml"),
+        "cucm.steven.lab",
+        cwd=folder,
+        MRA_USER="emusk",
+        MRA_PASSWORD="cisco123",
+        MRA_DOMAIN="steven.lab",
+    )
+
+
+def test_cron_is_silent_while_logins_work_and_says_why_they_would_not(tmp_path: Path) -> None:
+    with Lab() as lab:
+        good = cron(lab, tmp_path, "steven-DC-CA", "CallManager-ECDSA")
+        assert (good.returncode, good.stdout, good.stderr) == (0, "", "")
+        bad = cron(lab, tmp_path, "steven-DC-CA")
+    assert (bad.returncode, bad.stderr) == (1, "")
+    assert bad.stdout.startswith("Login fails.")
+    assert (
+        "\nWARNING: Core server certificate verification failed for (cucm.steven.lab). Action=Terminate" in bad.stdout
+    )
+    assert bad.stdout.count("Error=self signed certificate") == 1

@@ -1,0 +1,242 @@
+"""The pytest plugin, in pytest sessions of its own (pytester)."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+# Loaded here, they are not loaded anew by each of pytester's sessions, which cryptography does not survive.
+import mralab.lab.faultpoint
+import mralab.lab.lab
+import mralab.net.proxy  # noqa: F401
+
+ROOT = Path(__file__).parents[1]
+ALONE = ("-p", "no:asyncio", "-p", "no:aiohttp", "-p", "no:anyio", "-p", "no:hypothesispytest")
+"""Without the plugins that run asynchronous tests."""
+
+
+@pytest.fixture(autouse=True)
+def strict(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nfilterwarnings = error\naddopts = --strict-markers -p no:cacheprovider\n")
+
+
+def test_before_and_after_and_the_report_of_the_failure(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        def test_login(mra_lab, mra_release):
+            assert mra_lab.login("emusk").ok
+        """
+    )
+    result = pytester.runpytest_inprocess(*ALONE, "-rA")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "PASSED *test_login[[]before[]]",
+            "FAILED *test_login[[]after[]]*",
+        ]
+    )
+    text = result.stdout.str()
+    assert text.count("traffic_server log -") == 1
+    assert "- Expressway-C X14.2: traffic_server log -" in text
+    assert "Core server certificate verification failed for (cucm.steven.lab). Action=Terminate" in text
+    assert "self-signed: cucm.steven.lab:6972 presented a self-signed certificate" in text
+    assert "Add the CallManager or CallManager-ECDSA certificate of cucm.steven.lab itself" in text
+
+
+def test_a_failing_assertion_says_what_happened(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        from urllib.error import HTTPError
+        from urllib.request import urlopen
+
+        def ask(proxy):
+            try:
+                urlopen(proxy.url(for_="https://cucm.lab:8443/x"))
+            except HTTPError as error:
+                error.close()
+
+        def test_because(mra_proxy):
+            ask(mra_proxy)
+            assert mra_proxy.refused("cucm.lab", because="self-signed")
+
+        def test_not(mra_proxy):
+            ask(mra_proxy)
+            assert not mra_proxy.refused("cucm.lab")
+
+        def test_typo(mra_proxy):
+            assert mra_proxy.refused("cucm.lab", because="selfsigned")
+
+        def test_nothing(mra_proxy):
+            assert mra_proxy.allowed("cucm.lab")
+        """
+    )
+    result = pytester.runpytest_inprocess(*ALONE)
+    result.assert_outcomes(failed=4)
+    result.stdout.fnmatch_lines(
+        [
+            "E * assert cucm.lab was refused, but because of not-allowed (8443), not self-signed",
+            "*findings*",
+            "not-allowed: No rule of the HTTP allow list lets GET https://cucm.lab:8443/x through*",
+            "E * assert not cucm.lab was refused: not-allowed (8443)",
+            "E * 'selfsigned' is no finding code; did you mean 'self-signed'?",
+            "E * assert cucm.lab was not allowed: no request came in",
+            "*Expressway-C X14.2*",
+            "no request came in",
+        ]
+    )
+
+
+def test_each_test_begins_at_the_start(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        seen = []
+
+        @pytest.mark.parametrize("turn", range(3))
+        def test_start(mra_proxy, mra_ca, turn):
+            seen.append(mra_proxy.port)
+            assert len(set(seen)) == 1
+            assert (mra_proxy.release, mra_proxy.log, len(mra_proxy.trusted)) == ("X14.2", (), 0)
+            assert mra_proxy.config.verify_mode == "on"
+            assert not mra_proxy.config.hosts
+            mra_proxy.trust(mra_ca)
+            mra_proxy.release = "X14.0.7"
+            mra_proxy.verify_origin_server("Off")
+            mra_proxy.add_host("cucm.lab", ("127.0.0.1", 1))
+
+        @pytest.mark.mralab(release="X14.0.7")
+        class TestMarks:
+            def test_release(self, mra_proxy):
+                assert (mra_proxy.release, mra_proxy.config.verify_mode) == ("X14.0.7", "off")
+
+            @pytest.mark.mralab(verify="audit", release="X14.2")
+            def test_nearest(self, mra_proxy):
+                assert (mra_proxy.release, mra_proxy.config.verify_mode) == ("X14.2", "audit")
+
+        @pytest.mark.mralab(scenario="ip", verify="audit")
+        def test_scenario(mra_lab):
+            assert mra_lab.login().ok
+            assert {each.code for each in mra_lab.findings} == {"name-not-in-certificate"}
+        """
+    )
+    pytester.runpytest_inprocess(*ALONE).assert_outcomes(passed=6)
+
+
+WRONG = [
+    ("relase='X14.2'", "mra_proxy", "mralab(relase=...) is unknown; did you mean 'release'?"),
+    ("'X14.2'", "mra_lab", "mralab('X14.2') takes names only: release, scenario, verify"),
+    ("release='X14.2'", "mra_proxy, mra_release", "mra_release and mralab(release=...): choose one"),
+    ("scenario='ip'", "mra_proxy", "mralab(scenario=...) is for mra_lab"),
+    ("scenario='ecdsa-frist'", "mra_lab", "'ecdsa-frist' is no scenario; did you mean 'ecdsa-first'?"),
+    ("release='X14.1'", "mra_proxy", "release: is no release known here: X14.0.7, X14.2"),
+    ("verify='enforced'", "mra_proxy", "verify.origin: must be on, off or audit"),
+]
+
+
+def test_wrong_marks_are_told(pytester: pytest.Pytester) -> None:
+    tests = (
+        f"@pytest.mark.mralab({mark})\ndef test_{number}({arguments}):\n    pass\n"
+        for number, (mark, arguments, _) in enumerate(WRONG)
+    )
+    pytester.makepyfile("import pytest\n\n" + "\n".join(tests))
+    result = pytester.runpytest_inprocess(*ALONE)
+    result.assert_outcomes(errors=len(WRONG) + 1)  # mra_release makes two of one
+    text = re.sub(r"'(on|off|audit)'", r"\1", result.stdout.str())
+    for _, _, message in WRONG:
+        assert message in text
+
+
+ASYNCHRONOUS = """
+    import asyncio
+    import threading
+
+    async def ask(proxy):
+        reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
+        path = proxy.url(for_="https://cucm.lab:8443/x").removeprefix(proxy.base_url)
+        writer.write(f"GET {path} HTTP/1.1\\r\\nHost: h\\r\\nConnection: close\\r\\n\\r\\n".encode())
+        answer = await reader.read()
+        writer.close()
+        return answer
+
+    MARK
+    async def test_proxy(mra_proxy):
+        assert (await ask(mra_proxy)).startswith(b"HTTP/1.1 403 ")
+        assert mra_proxy.refused("cucm.lab", because="not-allowed")
+        await mra_proxy.clear()
+        assert not mra_proxy.log
+
+    MARK
+    async def test_lab(mra_lab):
+        assert not (await mra_lab.login()).ok
+        await mra_lab.trust(mra_lab.cucm.certificate("CallManager-ECDSA"))
+        assert (await mra_lab.login()).ok
+        await mra_lab.upgrade("X14.0.7")
+        assert (await mra_lab.login()).ok
+
+    def test_synchronous(mra_lab):
+        assert not mra_lab.login().ok
+"""
+
+
+@pytest.mark.parametrize(
+    ("others", "mark"),
+    [
+        (("-p", "no:aiohttp", "-p", "no:anyio"), "@__import__('pytest').mark.asyncio"),
+        (("-p", "no:anyio", "--asyncio-mode=auto"), ""),
+        (("-p", "no:asyncio", "-p", "no:aiohttp"), "@__import__('pytest').mark.anyio"),
+    ],
+    ids=["pytest-asyncio", "pytest-aiohttp", "anyio"],
+)
+def test_asynchronous_tests_whoever_runs_them(pytester: pytest.Pytester, others: tuple[str, ...], mark: str) -> None:
+    pytester.makeconftest(
+        "import pytest\n\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n" if "anyio" in mark else ""
+    )
+    pytester.makepyfile(ASYNCHRONOUS.replace("MARK", mark))
+    scope = () if "no:asyncio" in others else ("-o", "asyncio_default_fixture_loop_scope=function")
+    pytester.runpytest_inprocess(*others, *scope).assert_outcomes(passed=3)
+
+
+def test_eight_workers_do_not_meet(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from urllib.error import HTTPError
+        from urllib.request import urlopen
+
+        @pytest.mark.parametrize("turn", range(24))
+        def test_own(mra_proxy, mra_release, turn):
+            with pytest.raises(HTTPError) as caught:
+                urlopen(mra_proxy.url(for_=f"https://cucm{turn}.lab:8443/x"))
+            caught.value.close()
+            assert [served.url for served in mra_proxy.transactions] == [f"https://cucm{turn}.lab:8443/x"]
+            assert mra_proxy.release == mra_release
+            assert turn != 23, "one that fails"
+        """
+    )
+    result = pytester.runpytest_inprocess(*ALONE, "-n", "8", "-q")
+    result.assert_outcomes(passed=46, failed=2)
+    assert result.stdout.str().count("lets GET https://cucm23.lab:8443/x through") == 2
+
+
+def test_nothing_is_imported_before_a_fixture_is_asked_for(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test_nothing():
+            heavy = {"aiohttp", "OpenSSL", "cryptography", "pydantic", "uvloop", "trustme"}
+            assert not heavy & set(sys.modules)
+            assert "mralab.pytest_plugin" in sys.modules
+        """
+    )
+    pytester.runpytest_subprocess(*ALONE, "-p", "no:xdist").assert_outcomes(passed=1)
+
+
+def test_the_example_runs(pytester: pytest.Pytester) -> None:
+    for file in ("conftest.py", "test_version.py"):
+        shutil.copy(ROOT / "examples" / "pytest" / file, pytester.path)
+    pytester.runpytest_inprocess(*ALONE).assert_outcomes(passed=5)
