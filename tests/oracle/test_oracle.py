@@ -62,14 +62,23 @@ class Both:
         self._writer = LineWriter("vcsc", 1, debug=False)
 
     async def ask(self, case: Case) -> tuple[Outcome, Outcome]:
-        """Our outcome and theirs."""
-        status = await _get(self._theirs.port, f"/{case.name}/")
-        theirs = _outcome(status, self._theirs.lines(), await asyncio.to_thread(self.upstreams.seen))
+        """Our outcome and theirs.
+
+        On a loaded machine the real server now and then leaves its second attempt out (seen in one run of ten; why is
+        not known). So where it made one attempt only, it is asked once more.
+        """
+        theirs = await self._ask_theirs(case)
+        if theirs.status != "200" and theirs.upstream.connections < ATTEMPTS:
+            theirs = await self._ask_theirs(case)
         self._events.clear()
         token = encode(Target("steven.lab", "https", case.host, self.upstreams.ports[case.name]))
         status = await _get(self._ours.port, f"/{token}/")
         seen = await asyncio.to_thread(self.upstreams.seen)
         return _outcome(status, [self._writer.format(event) for event in self._events], seen), theirs
+
+    async def _ask_theirs(self, case: Case) -> Outcome:
+        status = await _get(self._theirs.port, f"/{case.name}/")
+        return _outcome(status, self._theirs.lines(), await asyncio.to_thread(self.upstreams.seen))
 
 
 @asynccontextmanager
