@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,7 @@ from .client import Login, login
 from .cucm import Cucm
 from .edge import Edge
 from .pki import Pki, mint
+from .probe import answers
 from .proxy import Proxy, verify_table
 from .scenario import Scenario, scenario_named
 from .thread import Done, Held, await_in
@@ -96,6 +98,14 @@ class RunningLab:
     def allowed(self, server: str, *, port: int | None = None) -> Judged:
         """Whether ``server`` answered the latest requests to it, as ``Proxy.allowed``."""
         return self.proxy.allowed(server, port=port)
+
+    def probes(self) -> dict[tuple[str, str], Callable[[], Awaitable[None]]]:
+        """What asks each mock whether it answers: its name and address -> a call that raises where it does not."""
+        uds, tftp = (f"https://127.0.0.1:{port}" for port in (self.cucm.uds_port, self.cucm.tftp_port))
+        return {
+            (name, url.partition("//")[2]): functools.partial(answers, url)
+            for name, url in (("cucm 8443", uds), ("cucm 6972", tftp), ("edge", self.via))
+        }
 
     def clear(self) -> Done:
         """Forget the log, the requests and the findings so far."""
