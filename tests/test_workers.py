@@ -257,6 +257,9 @@ def test_an_end_while_starting_is_clean(tmp_path: Path, server: Server, ca: trus
         assert process.stdout is not None
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        assert process.wait(15) == 0
+        try:
+            assert process.wait(15) == 0
+        finally:
+            process.kill()
         assert process.stderr is not None
         assert process.stderr.read() == b""

@@ -8,6 +8,7 @@ in the loop at hand; ``with Lab(release="X14.2") as lab`` is the same in a threa
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import functools
 import tempfile
@@ -101,11 +102,13 @@ class RunningLab:
 
     def probes(self) -> dict[tuple[str, str], Callable[[], Awaitable[None]]]:
         """What asks each mock whether it answers: its name and address -> a call that raises where it does not."""
-        uds, tftp = (f"https://127.0.0.1:{port}" for port in (self.cucm.uds_port, self.cucm.tftp_port))
-        return {
-            (name, url.partition("//")[2]): functools.partial(answers, url)
-            for name, url in (("cucm 8443", uds), ("cucm 6972", tftp), ("edge", self.via))
+        token = base64.b64encode(DOMAIN.encode()).decode().rstrip("=")
+        urls = {
+            "cucm 8443": f"https://127.0.0.1:{self.cucm.uds_port}/",
+            "cucm 6972": f"https://127.0.0.1:{self.cucm.tftp_port}/",
+            "edge": f"{self.via}/{token}/get_edge_config",  # the edge's own answer: anything else goes to the proxy
         }
+        return {(name, url.split("/")[2]): functools.partial(answers, url) for name, url in urls.items()}
 
     def clear(self) -> Done:
         """Forget the log, the requests and the findings so far."""
