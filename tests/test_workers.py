@@ -250,7 +250,7 @@ def test_sigterm_refuses_newcomers_at_once_and_finishes_what_runs(tmp_path: Path
     next(runner, None)
 
 
-def test_an_end_while_starting_is_clean(tmp_path: Path, server: Server, ca: trustme.CA) -> None:
+def test_sigint_ends_them_all(tmp_path: Path, server: Server, ca: trustme.CA) -> None:
     (tmp_path / "mralab.toml").write_text(config_for(server, ca, tmp_path, workers="8"))
     command = ["mralab", "serve", "-c", str(tmp_path / "mralab.toml")]
     with subprocess.Popen([sys.executable, "-m", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -25,7 +25,7 @@ def test_schemathesis_finds_nothing(tmp_path: Path, workers: int) -> None:
                 "run",
                 f"http://{admin}/api/openapi.json",
                 "--exclude-path=/api/events",  # endless: tests/web/test_api.py
-                "--max-examples=10",
+                "--max-examples=5",
                 "--workers=2",
                 "--no-color",
             ],
