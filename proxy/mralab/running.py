@@ -160,6 +160,7 @@ async def lab(file: Path | None, release: str | None, advertise: Literal["fqdn",
         admin = admin_socket(running.proxy.config)
         control = LocalControl(lambda: running.proxy.core, lambda: running.journal)
         control.probes = running.probes()
+        control.on_reset.append(running.cucm.lift_faults)
         async with _administered(control, admin):
             proxy = running.proxy
             start = {"edge": running.via.removeprefix("http://"), "log": str(proxy.config.path(proxy.config.log.file))}

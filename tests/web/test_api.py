@@ -147,12 +147,8 @@ async def test_diagnostic_logging_answers_the_lines_between_start_and_stop(admin
 
 
 async def test_reset_is_the_state_of_the_start_however_often(admin: Administered, pem: str) -> None:
-    lifted = []
-
-    async def lift() -> None:
-        lifted.append(True)
-
-    admin.control.on_reset.append(lift)
+    lifted: list[bool] = []
+    admin.control.on_reset.append(lambda: lifted.append(True))
     start = await admin.ask("GET", "/api/config")
     await admin.ask("PATCH", "/api/config", {"release": "X14.0.7", "upstream": {"attempts": 1}})
     await admin.ask("POST", "/api/trust", {"pem": pem})

@@ -64,7 +64,7 @@ class Control(ABC):
     def __init__(self, started: Settings, file: Path | None = None) -> None:
         self.file = file
         self.probes: dict[tuple[str, str], Callable[[], Awaitable[None]]] = {}
-        self.on_reset: list[Callable[[], Awaitable[None]]] = []
+        self.on_reset: list[Callable[[], None]] = []
         """Called by ``reset``: what else there is to bring back, such as a lab's faults."""
         self.stream = Stream(self._watch)
         self._started = started
@@ -156,7 +156,7 @@ class Control(ABC):
             self._recording = None
             late, replies = await asyncio.gather(self._put(self._started), self._ask("reset", must=True))
             for call in self.on_reset:
-                await call()
+                call()
             self._confirmed(late or replies.silent)
         self.stream.publish("reset", {})
 
