@@ -8,7 +8,7 @@ import pytest
 
 from mralab.config import Config, from_mapping, load, split_address
 from mralab.errors import ConfigError
-from mralab.net.proxy import build_policy
+from mralab.net.proxy import load_settings
 
 
 def _problems(text: str, tmp_path: Path) -> str:
@@ -25,7 +25,7 @@ def test_an_empty_file_is_valid_and_means_x14_2(tmp_path: Path) -> None:
     config = load(file)
     assert (config.release, config.verify_mode, config.preference) == ("X14.2", "on", "ecdsa")
     assert config.tls_versions == ("1.2",)
-    assert build_policy(config).store.certificates == ()
+    assert load_settings(config).store.certificates == ()
 
 
 def test_the_release_decides_what_the_file_does_not_say() -> None:
@@ -69,7 +69,7 @@ def test_files_it_names_are_checked_together(tmp_path: Path) -> None:
         tmp_path,
     )
     with pytest.raises(ConfigError) as raised:
-        build_policy(config)
+        load_settings(config)
     text = str(raised.value)
     assert "ca.pem:1: a certificate that cannot be read" in text
     assert "rules.csv:2:" in text
@@ -83,7 +83,7 @@ def test_a_trust_store_that_is_none_is_refused(tmp_path: Path, store: str) -> No
     (tmp_path / "text.pem").write_text("hello\n")
     (tmp_path / "cut.pem").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n")
     with pytest.raises(ConfigError, match=store):
-        build_policy(from_mapping({"trust": {"store": store}}, tmp_path))
+        load_settings(from_mapping({"trust": {"store": store}}, tmp_path))
 
 
 @pytest.mark.parametrize("value", ["127.0.0.1", "x:1", "127.0.0.1:70000", "::1:80", ":1", "127.0.0.1:-1"])

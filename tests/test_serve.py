@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import trustme
@@ -23,8 +23,14 @@ from mralab.core.target import Target, encode
 from tests.net.conftest import HOST, OK, Server, read_request, server_context
 
 
+class Serving(NamedTuple):
+    process: subprocess.Popen[str]
+    port: int
+    admin: str
+
+
 @contextmanager
-def serving(folder: Path, config: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def serving(folder: Path, config: str) -> Iterator[Serving]:
     (folder / "mralab.toml").write_text(config)
     command = [sys.executable, "-m", "mralab", "serve", "-c", str(folder / "mralab.toml")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -33,7 +39,7 @@ def serving(folder: Path, config: str) -> Iterator[tuple[subprocess.Popen[str], 
             line = process.stdout.readline()
             start = json.loads(line)
             assert start["pid"] == process.pid
-            yield process, int(start["listening"].rpartition(":")[2])
+            yield Serving(process, int(start["listening"].rpartition(":")[2]), start["admin"])
         finally:
             if process.poll() is None:
                 process.terminate()
@@ -81,7 +87,7 @@ def token(server: Server) -> str:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_curl_gets_its_answer_and_sigterm_ends_it(tmp_path: Path, server: Server, ca: trustme.CA, workers: str) -> None:
-    with serving(tmp_path, config_for(server, ca, tmp_path, workers=workers)) as (process, port):
+    with serving(tmp_path, config_for(server, ca, tmp_path, workers=workers)) as (process, port, _):
         answer = curl(f"http://127.0.0.1:{port}/{token(server)}/cucm-uds/version")
         assert answer.startswith("HTTP/1.1 200 ")
         absolute = f"http://vcs_control.steven.lab:8443/{token(server)}/cucm-uds/version"
@@ -106,7 +112,7 @@ def test_sighup_takes_a_valid_configuration_and_keeps_the_old_one_otherwise(
     tmp_path: Path, server: Server, ca: trustme.CA
 ) -> None:
     config = config_for(server, ca, tmp_path)
-    with serving(tmp_path, config) as (process, port):
+    with serving(tmp_path, config) as (process, port, _):
         url = f"http://127.0.0.1:{port}/{token(server)}/x"
         assert curl(url).startswith("HTTP/1.1 200")
         (tmp_path / "mralab.toml").write_text(config + "[verfy]\n")
@@ -126,31 +132,57 @@ def test_sighup_takes_a_valid_configuration_and_keeps_the_old_one_otherwise(
             pytest.fail("the removed rule still counts")
 
 
-def test_a_port_in_use_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        (tmp_path / "mralab.toml").write_text(f'[proxy]\nlisten = "127.0.0.1:{port}"\n')
-        result = subprocess.run(
-            [sys.executable, "-m", "mralab", "serve", "-c", str(tmp_path / "mralab.toml")],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-    assert result.returncode == 2
-    assert f"127.0.0.1:{port} cannot be listened on" in result.stderr
-    assert result.stdout == ""
-
-
-def test_a_bad_configuration_is_exit_2_with_every_problem(tmp_path: Path) -> None:
-    (tmp_path / "mralab.toml").write_text('[trust]\nstore = "no.pem"\n[allow]\nrules = "no.csv"\n')
-    result = subprocess.run(
-        [sys.executable, "-m", "mralab", "serve", "-c", str(tmp_path / "mralab.toml")],
+def ended(folder: Path, config: str) -> subprocess.CompletedProcess[str]:
+    (folder / "mralab.toml").write_text(config)
+    return subprocess.run(
+        [sys.executable, "-m", "mralab", "serve", "-c", str(folder / "mralab.toml")],
         capture_output=True,
         text=True,
         timeout=30,
         check=False,
     )
+
+
+def test_a_port_in_use_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = ended(tmp_path, f'[proxy]\nlisten = "127.0.0.1:{port}"\n')
+    assert result.returncode == 2
+    assert f"127.0.0.1:{port} cannot be listened on" in result.stderr
+    assert result.stdout == ""
+
+
+def test_an_admin_port_in_use_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = ended(tmp_path, f'[proxy]\nlisten = "127.0.0.1:0"\nadmin = "127.0.0.1:{port}"\n')
+    assert result.returncode == 2
+    assert f"proxy.admin: 127.0.0.1:{port} cannot be listened on" in result.stderr
+
+
+def test_an_admin_port_that_others_reach_is_refused(tmp_path: Path) -> None:
+    result = ended(tmp_path, '[proxy]\nadmin = "0.0.0.0:0"\n')
+    assert result.returncode == 2
+    assert "proxy.admin: '0.0.0.0' is not a loopback address" in result.stderr
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_start_that_fails_says_why_once(tmp_path: Path, workers: int) -> None:
+    result = ended(tmp_path, f'[proxy]\nlisten = "127.0.0.1:0"\nworkers = {workers}\n[log]\nfile = "none/x.log"\n')
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.count("none/x.log: the log cannot be written") == 1
+
+
+def test_without_an_admin_port_none_is_told(tmp_path: Path, server: Server, ca: trustme.CA) -> None:
+    config = config_for(server, ca, tmp_path).replace("[proxy]", '[proxy]\nadmin = ""')
+    with serving(tmp_path, config) as (_, port, admin):
+        assert admin == ""
+        assert curl(f"http://127.0.0.1:{port}/{token(server)}/x").startswith("HTTP/1.1 200")
+
+
+def test_a_bad_configuration_is_exit_2_with_every_problem(tmp_path: Path) -> None:
+    result = ended(tmp_path, '[trust]\nstore = "no.pem"\n[allow]\nrules = "no.csv"\n')
     assert result.returncode == 2
     assert "no.pem: cannot be read" in result.stderr
     assert "no.csv: cannot be read" in result.stderr
@@ -193,7 +225,7 @@ async def test_a_gigabyte_passes_through_64_megabytes(tmp_path: Path, ca: trustm
 
     runner = Server(server_context(ca.issue_cert(HOST)), handle=down if direction == "down" else up).run()
     server = next(runner)
-    with serving(tmp_path, config_for(server, ca, tmp_path)) as (process, port):
+    with serving(tmp_path, config_for(server, ca, tmp_path)) as (process, port, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         if direction == "down":
             writer.write(f"GET /{token(server)}/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())

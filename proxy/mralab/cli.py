@@ -10,36 +10,13 @@ from typing import Any, Literal, TypeVar
 
 import click
 
-from .errors import MralabError
+from .cli_admin import diagnostic_logging, trust, xconfiguration
+from .cli_group import Group
 
 T = TypeVar("T")
 
 
-class _Group(click.Group):
-    """Shows mralab's errors as they are meant: the message, the hint, the exit code."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except MralabError as error:
-            click.echo(str(error), err=True)
-            ctx.exit(error.exit_code)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            import difflib
-
-            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
-            if near:
-                raise click.UsageError(f"{error.message} Did you mean {near[0]!r}?", ctx) from None
-            raise
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="mralab", message="%(version)s")
 def main() -> None:
     """A lab Expressway-C traffic server: verifies, refuses and logs like X14.2.
@@ -48,6 +25,10 @@ def main() -> None:
     Example:
       mralab demo
     """
+
+
+for command in (trust, xconfiguration, diagnostic_logging):
+    main.add_command(command)
 
 
 def _run(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -136,13 +117,13 @@ def _outcome_json(outcome: Any) -> dict[str, Any]:
 def serve(file: Path) -> None:
     """The proxy alone, until SIGTERM (drains) or SIGINT; SIGHUP reloads.
 
-    Prints one JSON line with the address it listens on.
+    Prints one JSON line with the addresses of the proxy and of its control API.
 
     \b
     Example:
       mralab serve -c mralab.toml
     """
-    from .net.workers import serve as serve_file
+    from .running import serve as serve_file
 
     sys.exit(serve_file(file))
 
@@ -171,9 +152,9 @@ def lab(file: Path | None, release: str | None, advertise: Literal["fqdn", "ip"]
       mralab lab &
       mralab login emusk --via http://127.0.0.1:PORT
     """
-    from .lab import running
+    from .running import lab as run_lab
 
-    sys.exit(_run(lambda: running.run(file, release, advertise)))
+    sys.exit(_run(lambda: run_lab(file, release, advertise)))
 
 
 @main.command()

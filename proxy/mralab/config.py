@@ -7,7 +7,6 @@ decides unless the file says otherwise (``[verify] origin``, ``[upstream] prefer
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -18,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from .core.release import RELEASES, Preference, Release, VerifyMode, cipher_string
 from .core.verdict import Wording
-from .errors import ConfigError
+from .errors import ConfigError, did_you_mean
 
 
 def _address(value: object) -> object:
@@ -45,13 +44,25 @@ def split_address(value: str) -> tuple[str, int]:
     return bare, int(port)
 
 
+def join_address(host: str, port: int) -> str:
+    """``host:port``, with brackets around IPv6."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _admin(value: object) -> object:
-    return value if value == "" else _address(value)
+    """As ``_address``, on loopback: whoever reaches the control API owns the proxy. Empty: none."""
+    if value == "":
+        return value
+    checked = str(_address(value))
+    host, _ = split_address(checked)
+    if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+        raise ValueError(f"{host!r} is not a loopback address (127.0.0.1, ::1, localhost)")
+    return value
 
 
 def _release(value: object) -> object:
     if not isinstance(value, str) or value not in RELEASES:
-        raise ValueError(f"is no release known here: {', '.join(RELEASES)}{_nearest(str(value), RELEASES)}")
+        raise ValueError(f"is no release known here: {', '.join(RELEASES)}{did_you_mean(str(value), RELEASES)}")
     return value
 
 
@@ -204,7 +215,7 @@ class Config(_Table):
         """A path of the configuration, absolute."""
         return self.folder / Path(value).expanduser()
 
-    def changed(self, **tables: Mapping[str, Any] | str) -> Config:
+    def changed(self, /, **tables: Mapping[str, Any] | str) -> Config:
         """A copy with keys changed: ``config.changed(release='X14.0.7', verify={'origin': 'off'})``.
 
         Raises ``ConfigError`` as ``load`` does.
@@ -291,7 +302,7 @@ def _problem(source: str, detail: Any) -> str:
     if detail["type"] == "literal_error":
         expected = str(detail["ctx"]["expected"]).replace("'", "")
         words = expected.replace(" or ", ", ").split(", ")
-        message = f"must be {expected}{_nearest(str(detail['input']), words)}"
+        message = f"must be {expected}{did_you_mean(str(detail['input']), words)}"
     given = detail.get("input")
     shown = f" (is {given!r})" if isinstance(given, (str, int, float, bool)) else ""
     return f"{source}: {key}: {message[:1].lower()}{message[1:]}{shown}"
@@ -309,9 +320,4 @@ def _unknown(source: str, location: tuple[str, ...]) -> str:
             model = annotation
     names = [name for name in model.model_fields if name != "folder"]
     kind = "table or key" if len(location) == 1 else "key"
-    return f"{source}: {'.'.join(location)}: unknown {kind}{_nearest(location[-1], names)}"
-
-
-def _nearest(word: str, words: Any) -> str:
-    match = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
-    return f"; did you mean {match[0]!r}?" if match else ""
+    return f"{source}: {'.'.join(location)}: unknown {kind}{did_you_mean(location[-1], names)}"

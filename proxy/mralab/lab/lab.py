@@ -8,9 +8,11 @@ in the loop at hand; ``with Lab(release="X14.2") as lab`` is the same in a threa
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import functools
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +29,7 @@ from .client import Login, login
 from .cucm import Cucm
 from .edge import Edge
 from .pki import Pki, mint
+from .probe import answers
 from .proxy import Proxy, verify_table
 from .scenario import Scenario, scenario_named
 from .thread import Done, Held, await_in
@@ -96,6 +99,16 @@ class RunningLab:
     def allowed(self, server: str, *, port: int | None = None) -> Judged:
         """Whether ``server`` answered the latest requests to it, as ``Proxy.allowed``."""
         return self.proxy.allowed(server, port=port)
+
+    def probes(self) -> dict[tuple[str, str], Callable[[], Awaitable[None]]]:
+        """What asks each mock whether it answers: its name and address -> a call that raises where it does not."""
+        token = base64.b64encode(DOMAIN.encode()).decode().rstrip("=")
+        urls = {
+            "cucm 8443": f"https://127.0.0.1:{self.cucm.uds_port}/",
+            "cucm 6972": f"https://127.0.0.1:{self.cucm.tftp_port}/",
+            "edge": f"{self.via}/{token}/get_edge_config",  # the edge's own answer: anything else goes to the proxy
+        }
+        return {(name, url.split("/")[2]): functools.partial(answers, url) for name, url in urls.items()}
 
     def clear(self) -> Done:
         """Forget the log, the requests and the findings so far."""

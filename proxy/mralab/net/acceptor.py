@@ -21,8 +21,8 @@ _PAUSE: Final = 0.2  # seconds without accepting after the system ran out of som
 _RESERVED: Final = 64  # descriptors for the log, the trust store, the loop and the admin port
 
 
-def listening_socket(address: str) -> socket.socket:
-    """Listen on ``host:port`` (port 0: any free one). Raises ``ListenError``."""
+def listening_socket(address: str, key: str = "proxy.listen") -> socket.socket:
+    """Listen on ``host:port`` (port 0: any free one), as the configuration's ``key`` says. Raises ``ListenError``."""
     host, port = split_address(address)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named: asyncio's own loop sets TCP_NODELAY on what is accepted only where it is.
@@ -34,7 +34,7 @@ def listening_socket(address: str) -> socket.socket:
     except OSError as error:
         sock.close()
         raise ListenError(
-            f"proxy.listen: {address} cannot be listened on: {error.strerror or error}", "port 0 takes any free port"
+            f"{key}: {address} cannot be listened on: {error.strerror or error}", "port 0 takes any free port"
         ) from error
     sock.setblocking(False)
     return sock

@@ -28,6 +28,7 @@ from .acceptor import Acceptor, listening_socket, most_connections
 from .limits import ClientLimits
 from .resolver import Resolver
 from .server import ClientConnection
+from .settings import Settings
 from .sink import LogSink
 from .stats import Stats
 from .tls import TlsContext, TlsSettings, check_ciphers
@@ -53,12 +54,15 @@ class Policy:
         "hosts",
         "keep_alive",
         "response_timeout",
+        "settings",
         "store",
         "tls",
         "wording",
     )
 
-    def __init__(self, config: Config, store: TrustStore, rules: Iterable[Rule]) -> None:
+    def __init__(self, settings: Settings) -> None:
+        config, store, rules = settings
+        self.settings = settings
         self.config = config
         self.store = store
         self.generation = next(_generations)
@@ -72,7 +76,9 @@ class Policy:
             store,
         )
         self.wording = config.verify.openssl
-        self.allow = OpenAllowList(rules, config.hosts) if config.allow.everything else AllowList(rules)
+        automatic = [rule for host in config.hosts for rule in automatic_rules(host)] if config.allow.automatic else []
+        every = [*rules, *automatic]
+        self.allow = OpenAllowList(every, config.hosts) if config.allow.everything else AllowList(every)
         self.hosts: Mapping[str, HostEntry] = config.hosts
         self.attempts = config.upstream.attempts
         self.connect_timeout = config.upstream.connect_timeout
@@ -82,8 +88,8 @@ class Policy:
         self.debug = config.log.level == "DEBUG"
 
 
-def build_policy(config: Config, store: TrustStore | None = None, rules: Iterable[Rule] | None = None) -> Policy:
-    """Resolve a configuration: read its trust store and its rules unless they are given.
+def load_settings(config: Config, store: TrustStore | None = None, rules: Iterable[Rule] | None = None) -> Settings:
+    """A configuration with its trust store and its rules: those given, or read from the files that it names.
 
     Raises ``ConfigError`` with every problem in every file at once.
     """
@@ -102,8 +108,7 @@ def build_policy(config: Config, store: TrustStore | None = None, rules: Iterabl
         problems.append(f"upstream.ciphers: {why} (is {config.upstream.ciphers!r})")
     if problems or store is None or rules is None:
         raise ConfigError(problems)
-    automatic = [rule for host in config.hosts for rule in automatic_rules(host)] if config.allow.automatic else []
-    return Policy(config, store, [*rules, *automatic])
+    return Settings(config, store, tuple(rules))
 
 
 def _load_trust(config: Config) -> TrustStore:
@@ -219,16 +224,17 @@ class Proxy:
         workers: int = 1,
         hop: Hop | None = None,
     ) -> None:
-        self._policy = build_policy(config, store, rules)
+        self._policy = Policy(load_settings(config, store, rules))
         self._rules = rules
         self._store_given = store is not None
-        self._listener = listener
+        self._listeners: tuple[Listener, ...] = (listener,) if listener is not None else ()
         self._thread = thread
         self._workers = workers
         self._hop = hop or new_hop()
         self._services: Services | None = None
         self._acceptor: Acceptor | None = None
         self._sink: LogSink | None = None
+        self._writer = LineWriter(config.log.hostname, os.getpid(), debug=True)
         self.host = ""
         self.port = 0
 
@@ -248,6 +254,11 @@ class Proxy:
     def store(self) -> TrustStore:
         """The trust store in force."""
         return self._policy.store
+
+    @property
+    def settings(self) -> Settings:
+        """Everything it runs by now."""
+        return self._policy.settings
 
     @property
     def sink(self) -> LogSink | None:
@@ -273,15 +284,7 @@ class Proxy:
             sink.open()
         except OSError as error:
             raise MralabError(f"{config.path(config.log.file)}: the log cannot be written: {error.strerror}") from error
-        writer = LineWriter(config.log.hostname, os.getpid(), debug=True)
-        listener = self._listener
-
-        def tell(event: Event) -> None:
-            sink.write(writer.format(event))
-            if listener is not None:
-                listener(event)
-
-        services = Services(loop, self._policy, tell, self._thread, self._hop)
+        services = Services(loop, self._policy, self._teller(sink), self._thread, self._hop)
         try:
             listening = sock or listening_socket(config.proxy.listen)
         except BaseException:  # a start that fails leaves no open log behind
@@ -295,6 +298,26 @@ class Proxy:
         )
         services.on_leave = self._acceptor.released
         services.stats.watch(loop)
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Tell ``listener`` the events of requests that come from now on; what it gives ends that."""
+        self._tell_to((*self._listeners, listener))
+        return lambda: self._tell_to(tuple(one for one in self._listeners if one != listener))
+
+    def _tell_to(self, listeners: tuple[Listener, ...]) -> None:
+        self._listeners = listeners
+        if self._services is not None and self._sink is not None:
+            self._services.tell = self._teller(self._sink)
+
+    def _teller(self, sink: LogSink) -> Listener:
+        write, line, listeners = sink.write, self._writer.format, self._listeners
+
+        def tell(event: Event) -> None:
+            write(line(event))
+            for listener in listeners:
+                listener(event)
+
+        return tell
 
     def _most_clients(self) -> int:
         """This process's share of ``limits.connections``, as far as its descriptors go."""
@@ -312,22 +335,23 @@ class Proxy:
         """
         if store is None and self._store_given:
             store = self.store
-        self._swap(build_policy(config, store, self._rules))
+        self.put(load_settings(config, store, self._rules))
+
+    def put(self, settings: Settings) -> None:
+        """Put settings into force from the next request on. ``load_settings`` has checked them; no file is read."""
+        self._policy = Policy(settings)
+        if self._services is not None:
+            self._services.use(self._policy)
+        if self._acceptor is not None:
+            self._acceptor.limit = self._most_clients()
 
     def trust(self, certificates: Iterable[x509.Certificate]) -> None:
         """Add certificates to the trust store in force."""
-        self._swap(build_policy(self.config, self.store.add(certificates), self._rules))
+        self.put(self.settings._replace(store=self.store.add(certificates)))
 
     def distrust(self, certificates: Iterable[x509.Certificate]) -> None:
         """Take certificates out of the trust store in force."""
-        self._swap(build_policy(self.config, self.store.remove(certificates), self._rules))
-
-    def _swap(self, policy: Policy) -> None:
-        self._policy = policy
-        if self._services is not None:
-            self._services.use(policy)
-        if self._acceptor is not None:
-            self._acceptor.limit = self._most_clients()
+        self.put(self.settings._replace(store=self.store.remove(certificates)))
 
     async def flush_log(self) -> None:
         """Wait until every line so far is in the log file."""

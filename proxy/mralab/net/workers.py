@@ -1,130 +1,273 @@
-"""Running the proxy as a process: one worker here, or several behind one listening socket.
+"""Several processes on one listening socket: started, asked, repaired and ended from here.
 
-SIGTERM drains (finishes what runs), SIGINT ends, SIGHUP re-reads the configuration and reopens the log: a valid one
-replaces the old from the next request on, an invalid one is told on standard error and changes nothing.
+Workers are forked, and only while nothing else runs: before there is an event loop, and later (a worker crashed)
+between two turns of it, in a process without threads. Each has a channel to here. An end of this process, of any
+kind, closes the channels; the workers see that, finish what they have, and end as well.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import socket
 import sys
-import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NamedTuple, NoReturn
 
 import uvloop
 
-from ..config import Config, load
-from ..core.message import Hop
 from ..errors import MralabError
-from .acceptor import listening_socket, raise_descriptor_limit
-from .proxy import Proxy, build_policy, new_hop
+from .channel import Channel, ChannelError, open_channel
 
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_CRASH_PAUSE: Final = 0.5  # seconds before a crashed worker is started again
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+_CRASH_PAUSE: Final = 0.5  # seconds before a crashed worker is started again: one that cannot run must not spin
+_PATIENCE: Final = 2.0  # seconds that a worker has to answer
+_START_LIMIT: Final = 30.0
+_END_LIMIT: Final = 17.0  # a proxy finishes what runs for 10, and writes its log for 5
 
-
-def serve(file: Path) -> int:
-    """Serve a configuration file until a signal ends it. Raises ``MralabError`` where it cannot start."""
-    config = load(file)
-    build_policy(config)
-    raise_descriptor_limit(config.limits.connections)
-    sock = listening_socket(config.proxy.listen)
-    bound = sock.getsockname()
-    host = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
-    _announce({"listening": f"{host}:{bound[1]}", "admin": "", "pid": os.getpid()})
-    if config.proxy.workers == 1:
-        return uvloop.run(_work(file, config, sock, 0, new_hop()))
-    return _supervise(file, config, sock)
+Work = Callable[[int, socket.socket], Coroutine[Any, Any, int]]
 
 
-def _announce(start: dict[str, object]) -> None:
-    sys.stdout.write(json.dumps(start) + "\n")
-    sys.stdout.flush()
+class StartError(MralabError):
+    """A worker that cannot start; its own reason."""
 
 
-async def _work(file: Path, config: Config, sock: socket.socket, thread: int, hop: Hop) -> int:
-    """One worker: serve on ``sock`` until a signal says stop."""
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    proxy = Proxy(config, thread=thread, workers=config.proxy.workers, hop=hop)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, _reload, file, proxy)
-    await proxy.start(sock)
-    try:
-        await stop.wait()
-    finally:
-        await proxy.stop()
-    return 0
+class Replies(NamedTuple):
+    """What the workers answered, by their number, and those that did not answer in time, as text."""
+
+    answers: dict[int, Any]
+    silent: tuple[str, ...]
 
 
-def _reload(file: Path, proxy: Proxy) -> None:
-    try:
-        proxy.apply(load(file))
-    except MralabError as error:
-        print(f"mralab: reload refused, the old configuration stays:\n{error}", file=sys.stderr)  # noqa: T201
-    if proxy.sink is not None:
-        proxy.sink.reopen()
+class _Worker:
+    """One process: its number, its pid, and the channel to it."""
+
+    def __init__(self, number: int, pid: int, sock: socket.socket) -> None:
+        self.number = number
+        self.pid = pid
+        self.sock = sock
+        self.channel: Channel | None = None
+        self.ready = False
+        self.failure: StartError | None = None
+
+    def __str__(self) -> str:
+        return f"worker {self.number} (pid {self.pid})"
 
 
-def _supervise(file: Path, config: Config, sock: socket.socket) -> int:
-    """Several workers: start them, start crashed ones again, pass signals on, end with them."""
-    workers: dict[int, int] = {}
-    hop = new_hop()  # one for all: a loop is cut whichever worker it comes back to
-    stopping = False
+class Workers:
+    """``count`` processes that do ``work(number, channel_socket)``, each on a loop of its own.
 
-    def pass_on(number: int, _: object) -> None:
-        nonlocal stopping
-        stopping = stopping or number != signal.SIGHUP
-        for pid in list(workers):
+    ``work`` gives the process's exit code; it tells its channel ``"ready"`` once it serves, or ``"failed"`` and why
+    (message, hint). ``keep`` are the descriptors that it needs besides; ``told(number, name, params)`` hears whatever
+    else it tells.
+    """
+
+    def __init__(self, count: int, work: Work, keep: tuple[int, ...], told: Callable[[int, str, Any], None]) -> None:
+        self._count = count
+        self._work = work
+        self._keep = keep
+        self._told = told
+        self._workers: dict[int, _Worker] = {}
+        self._missing: set[int] = set()
+        self._waiters: list[asyncio.Future[None]] = []
+        self._burials: set[asyncio.Task[None]] = set()
+        self._failure: StartError | None = None
+        self._started = False
+        self._stopping = False
+
+    def run(self, main: Callable[[], Coroutine[Any, Any, int]]) -> int:
+        """Start the workers and run ``main`` beside them; its result. Call it before any loop or thread exists."""
+        for number in range(self._count):
+            self._fork(number)
+        with asyncio.Runner() as runner:
+            task = runner.get_loop().create_task(main())
+            task.add_done_callback(lambda _: self._wake())
+            while runner.run(self._turn(task)):
+                for number in sorted(self._missing):
+                    self._fork(number)
+                self._missing.clear()
+            return task.result()
+
+    async def ready(self) -> None:
+        """Wait until every worker serves. Raises ``StartError``, with a worker's own reason where one cannot."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_START_LIMIT):
+                await self._until(lambda: self._failure is not None or not self._unready())
+        if self._failure is not None:
+            raise self._failure
+        if unready := self._unready():
+            raise StartError(f"{', '.join(unready)}: not ready after {_START_LIMIT:.0f} s")
+        self._started = True
+
+    @property
+    def pids(self) -> dict[int, int]:
+        """The processes that run, by their number."""
+        return {worker.number: worker.pid for worker in self._workers.values()}
+
+    async def ask(self, name: str, params: Any = None, *, must: bool = False) -> Replies:
+        """Ask every worker. One that does not answer within two seconds is named; one that ended is left out.
+
+        ``must``: one that does not listen now shall still get it when it listens again.
+        """
+        await self._until(lambda: all(worker.channel is not None for worker in self._workers.values()))
+        asked = [(worker, worker.channel) for worker in self._workers.values() if worker.channel is not None]
+        results = await asyncio.gather(
+            *(channel.ask(name, params, seconds=_PATIENCE, must=must) for _, channel in asked), return_exceptions=True
+        )
+        answers: dict[int, Any] = {}
+        silent: list[str] = []
+        for (worker, channel), result in zip(asked, results, strict=True):
+            if isinstance(result, TimeoutError):
+                silent.append(f"{worker}: no answer within {_PATIENCE:.0f} s")
+            elif isinstance(result, ChannelError):
+                if not channel.closed.is_set():
+                    silent.append(f"{worker}: {result.message}")
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                answers[worker.number] = result
+        return Replies(answers, tuple(silent))
+
+    async def stop(self) -> None:
+        """End them as SIGTERM does; one that has not ended after its grace is killed, and that is said."""
+        self._stopping = True
+        self._kill(signal.SIGTERM)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_END_LIMIT):
+                await self._until(lambda: not self._workers)
+        for worker in self._workers.values():
+            _say(f"{worker} did not end within {_END_LIMIT:.0f} s and is killed")
+        self._kill(signal.SIGKILL)
+        await self._until(lambda: not self._workers)
+
+    # -- inside
+
+    async def _turn(self, task: asyncio.Task[int]) -> bool:
+        """Go on until workers must be forked (True) or ``task`` is done (False)."""
+        for worker in self._workers.values():
+            if worker.channel is None:
+                worker.channel = await open_channel(worker.sock, _answers_nothing, self._hearing(worker))
+        self._wake()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._reap)
+        self._reap()  # whoever ended while nobody looked
+        await self._until(lambda: task.done() or bool(self._missing))
+        return not task.done()
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _unready(self) -> list[str]:
+        return [str(worker) for worker in self._workers.values() if not worker.ready]
+
+    def _kill(self, number: signal.Signals) -> None:
+        for worker in self._workers.values():
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
+                os.kill(worker.pid, number)
 
-    with _signals_handled(pass_on):
-        for thread in range(config.proxy.workers):
-            workers[_fork(file, config, sock, thread, hop)] = thread
-        while workers:
-            pid, status = os.wait()
-            thread = workers.pop(pid, -1)
-            if stopping or thread < 0:
-                continue
-            code = os.waitstatus_to_exitcode(status)
-            print(f"mralab: worker {thread} (pid {pid}) ended with {code}; starting it again", file=sys.stderr)  # noqa: T201
-            time.sleep(_CRASH_PAUSE)  # a worker that cannot run must not spin
-            workers[_fork(file, config, sock, thread, hop)] = thread
-    return 0
+    def _hearing(self, worker: _Worker) -> Callable[[str, Any], None]:
+        def hear(name: str, params: Any) -> None:
+            if name == "ready":
+                worker.ready = True
+                self._wake()
+            elif name == "failed":
+                worker.failure = StartError(params["message"], params["hint"])
+            else:
+                self._told(worker.number, name, params)
 
+        return hear
 
-@contextlib.contextmanager
-def _signals_handled(handler: object) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in _SIGNALS}  # type: ignore[arg-type]
-    try:
-        yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
+    def _reap(self) -> None:
+        """Take note of every worker that has ended."""
+        for worker in self._workers.values():
+            try:
+                pid, status = os.waitpid(worker.pid, os.WNOHANG)
+            except ChildProcessError:
+                continue  # noted already, its burial is under way
+            if pid:
+                task = asyncio.create_task(self._bury(worker, os.waitstatus_to_exitcode(status)))
+                self._burials.add(task)
+                task.add_done_callback(self._burials.discard)
 
+    async def _bury(self, worker: _Worker, code: int) -> None:
+        """Hear what it said last, and have another in its place unless all are to end."""
+        if worker.channel is not None:
+            await worker.channel.closed.wait()
+            await worker.channel.close()
+        del self._workers[worker.number]
+        if self._stopping:
+            self._wake()
+            return
+        if not self._started:
+            self._failure = worker.failure or StartError(f"{worker} ended with {code} before it was ready")
+            self._wake()
+            return
+        reason = f": {worker.failure}" if worker.failure is not None else ""
+        _say(f"{worker} ended with {code}{reason}; starting it again")
+        await asyncio.sleep(_CRASH_PAUSE)
+        if not self._stopping:
+            self._missing.add(worker.number)
+            self._wake()
 
-def _fork(file: Path, config: Config, sock: socket.socket, thread: int, hop: Hop) -> int:
-    pid = os.fork()
-    if pid:
-        return pid
-    code = 70
-    try:
-        for number in _SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
-        code = uvloop.run(_work(file, config, sock, thread, hop))
-    except MralabError as error:
-        print(f"mralab: {error}", file=sys.stderr)  # noqa: T201
-        code = error.exit_code
-    finally:
+    def _fork(self, number: int) -> None:
+        ours, theirs = socket.socketpair()
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code)
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # none may reach the new process as if it were this one
+        pid = os.fork()
+        if pid == 0:
+            self._be_worker(number, theirs)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        theirs.close()
+        self._workers[number] = _Worker(number, pid, ours)
+
+    def _be_worker(self, number: int, channel: socket.socket) -> NoReturn:
+        code = 70
+        try:
+            signal.set_wakeup_fd(-1)
+            for signum in _SIGNALS:
+                signal.signal(signum, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            _let_go({0, 1, 2, channel.fileno(), *self._keep})
+            code = uvloop.run(self._work(number, channel))
+        except BaseException:  # whatever it is, it must not return into the process that was forked
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+
+def _let_go(keep: set[int]) -> None:
+    """Let every inherited descriptor but ``keep`` go: the other workers' channels and the clients of the admin port.
+
+    Each is replaced rather than closed: its number stays taken, so that an inherited object which closes it later
+    does not close something new.
+    """
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for fd in [int(entry.name) for entry in Path("/dev/fd").iterdir()]:
+        if fd in keep or fd == null:
+            continue
+        with contextlib.suppress(OSError):  # the listing's own is gone already
+            os.fstat(fd)
+            os.dup2(null, fd, inheritable=False)
+
+
+async def _answers_nothing(name: str, _: Any) -> Any:
+    raise ChannelError(f"{name}: nothing is answered here")
+
+
+def _say(text: str) -> None:
+    print(f"mralab: {text}", file=sys.stderr, flush=True)  # noqa: T201 - that is the channel

@@ -1,0 +1,49 @@
+"""What a proxy runs by: its configuration, and the trust store and the rules that were read for it.
+
+Put into force as one thing, so that a change of one key never reads other files anew. ``message`` and
+``from_message`` carry it to another process as JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from ..config import Config, from_mapping
+from ..core.allowlist import Rule
+from .trust import TrustStore, parse_pem
+
+
+class Settings(NamedTuple):
+    """``rules`` are the allow list's own; those made for discovered nodes follow from ``config``."""
+
+    config: Config
+    store: TrustStore
+    rules: tuple[Rule, ...]
+
+    def message(self, *, with_rules: bool) -> dict[str, Any]:
+        """As JSON can carry it; without the rules where the other end has them."""
+        pem = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in self.store.certificates)
+        rules = [[sorted(part) if isinstance(part, frozenset) else part for part in rule] for rule in self.rules]
+        return {
+            "config": self.config.model_dump(mode="json", exclude_unset=True),
+            "folder": str(self.config.folder),
+            "store": pem.decode("ascii"),
+            "rules": rules if with_rules else None,
+        }
+
+
+def from_message(message: Mapping[str, Any], rules: tuple[Rule, ...]) -> Settings:
+    """The settings that ``message`` made; ``rules`` stay where it has none. Raises ``MralabError``."""
+    pem = message["store"].encode("ascii")
+    if message["rules"] is not None:
+        told = ((frozenset(part) if isinstance(part, list) else part for part in rule) for rule in message["rules"])
+        rules = tuple(Rule._make(rule) for rule in told)
+    return Settings(
+        from_mapping(message["config"], Path(message["folder"])),
+        TrustStore(parse_pem(pem, "trust store") if pem else ()),
+        rules,
+    )

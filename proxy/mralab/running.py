@@ -1,0 +1,240 @@
+"""What runs until a signal ends it: ``mralab serve`` and ``mralab lab``. Puts proxy, workers and control API together.
+
+SIGTERM drains (finishes what runs), SIGINT ends, SIGHUP re-reads the configuration and reopens the log: a valid one
+replaces the old from the next request on, an invalid one is told on standard error and changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any, Literal
+
+import uvloop
+
+from .config import Config, join_address, load
+from .core.message import Hop
+from .diagnose.recent import Recent
+from .errors import MralabError
+from .net.acceptor import listening_socket, raise_descriptor_limit
+from .net.channel import open_channel
+from .net.proxy import Proxy, load_settings, new_hop
+from .net.settings import Settings
+from .net.workers import Workers
+from .web.control import Control
+from .web.reach import LocalControl, WorkersControl
+
+
+def serve(file: Path) -> int:
+    """Serve a configuration file until a signal ends it. Raises ``MralabError`` where it cannot start."""
+    settings = load_settings(load(file))
+    config = settings.config
+    raise_descriptor_limit(config.limits.connections)
+    sock = listening_socket(config.proxy.listen)
+    admin = admin_socket(config)
+    if config.proxy.workers == 1:
+        return uvloop.run(_serve_alone(file, settings, sock, admin))
+    return _serve_with_workers(file, settings, sock, admin)
+
+
+def admin_socket(config: Config) -> socket.socket | None:
+    """Where the control API will listen; None where there shall be none. Raises ``ListenError``."""
+    return listening_socket(config.proxy.admin, "proxy.admin") if config.proxy.admin else None
+
+
+async def _serve_alone(file: Path, settings: Settings, sock: socket.socket, admin: socket.socket | None) -> int:
+    """Proxy and control API in this process."""
+    stop = _stop_event()
+    recent = Recent(settings.config.log.hostname, os.getpid())
+    proxy = _proxy(settings, recent, 0, new_hop())
+    await proxy.start(sock)
+    host, port = proxy.host, proxy.port
+    control = LocalControl(lambda: proxy, lambda: recent, file)
+    _on_hangup(control.reload)
+    async with _administered(control, admin):
+        _announce((host, port), admin)
+        await stop.wait()
+        await proxy.stop()
+    return 0
+
+
+def _serve_with_workers(file: Path, settings: Settings, sock: socket.socket, admin: socket.socket | None) -> int:
+    """The control API in this process, the proxy in several others."""
+    hop = new_hop()  # one for all: a loop is cut whichever worker it comes back to
+    host, port = sock.getsockname()[:2]
+    control = WorkersControl(settings, (host, port), file)
+
+    async def work(number: int, channel: socket.socket) -> int:
+        # What is in force, and on, when the worker is started: also one that takes a crashed one's place.
+        on = [name for name, wanted in (("record", control.recording), ("watch", control.stream.active)) if wanted]
+        return await _work(control.settings, number, hop, sock, channel, on)
+
+    workers = control.workers = Workers(settings.config.proxy.workers, work, (sock.fileno(),), control.hear)
+
+    async def attend() -> int:
+        stop = _stop_event()
+        try:
+            if not await _before(workers.ready(), stop):
+                return 0
+            _on_hangup(control.reload)
+            async with _administered(control, admin):
+                _announce((host, port), admin)
+                await stop.wait()
+                sock.close()  # the workers close theirs: nobody is accepted any more
+                await workers.stop()
+            return 0
+        finally:
+            await workers.stop()
+
+    return workers.run(attend)
+
+
+async def _work(
+    settings: Settings, number: int, hop: Hop, sock: socket.socket, channel_sock: socket.socket, on: list[str]
+) -> int:
+    """One worker: serve on ``sock`` until a signal, or the end of the process that started it, says stop."""
+    stop = _stop_event()
+    recent = Recent(settings.config.log.hostname, os.getpid())
+    proxy = _proxy(settings, recent, number, hop)
+    control: LocalControl
+
+    async def answer(name: str, params: Any) -> Any:
+        return await control.answer(name, params)
+
+    channel = await open_channel(channel_sock, answer, lambda name, params: None)
+    control = LocalControl(lambda: proxy, lambda: recent, worker=number, channel=channel)
+    try:
+        await proxy.start(sock)
+    except MralabError as error:
+        channel.tell("failed", {"message": error.message, "hint": error.hint})
+        await channel.close()
+        return error.exit_code
+    for name in on:
+        await control.answer(name, True)
+    channel.tell("ready")
+    _on_hangup(control.reload)
+    await _before(channel.closed.wait(), stop)
+    await proxy.stop()
+    await channel.close()
+    return 0
+
+
+def _proxy(settings: Settings, recent: Recent, worker: int, hop: Hop) -> Proxy:
+    config, store, rules = settings
+    return Proxy(
+        config,
+        store=store,
+        rules=rules,
+        listener=recent.take if config.proxy.admin else None,  # without a control API nobody will ask
+        thread=worker,
+        workers=config.proxy.workers,
+        hop=hop,
+    )
+
+
+async def lab(file: Path | None, release: str | None, advertise: Literal["fqdn", "ip"]) -> int:
+    """Run a lab, say where it is in one JSON line, wait for SIGINT or SIGTERM. Raises ``MralabError``."""
+    from .lab.lab import Lab
+    from .lab.scenario import Scenario
+
+    config = load(file) if file is not None else None
+    scenario = Scenario(
+        name="lab",
+        title="the article's lab",
+        advertise=advertise,
+        prefer=config.preference if config is not None else "rsa",
+        expect={},
+    )
+    stop = _stop_event()
+    log = config.path(config.log.file) if config is not None and config.log.file != "-" else None
+    chosen = release or (config.release if config is not None else "X14.2")
+    async with Lab(chosen, scenario=scenario, config=config, log_file=log) as running:
+        admin = admin_socket(running.proxy.config)
+        control = LocalControl(lambda: running.proxy.core, lambda: running.journal)
+        control.probes = running.probes()
+        control.on_reset.append(running.cucm.lift_faults)
+        async with _administered(control, admin):
+            proxy = running.proxy
+            start = {"edge": running.via.removeprefix("http://"), "log": str(proxy.config.path(proxy.config.log.file))}
+            _announce((proxy.host, proxy.port), admin, **start)
+            await stop.wait()
+    return 0
+
+
+# -- the pieces
+
+
+def _stop_event() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def _on_hangup(reload: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """SIGHUP reloads; one that comes while another is under way is done after it."""
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[None]] = set()
+
+    def begin() -> None:
+        task = loop.create_task(reload())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, begin)
+
+
+async def _before(something: Coroutine[Any, Any, Any], stop: asyncio.Event) -> bool:
+    """Wait for ``something`` (True; what it raises is raised) or for ``stop`` (False), whichever comes first."""
+    task, stopped = asyncio.ensure_future(something), asyncio.ensure_future(stop.wait())
+    await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    for one in (task, stopped):
+        one.cancel()
+    if task.done() and not task.cancelled():
+        task.result()
+        return True
+    return False
+
+
+@contextlib.asynccontextmanager
+async def _administered(control: Control, admin: socket.socket | None) -> AsyncIterator[None]:
+    """Serve the control API on ``admin`` meanwhile, if there is one.
+
+    It is loaded when somebody first asks: a proxy that nobody controls starts in half the time and is 15 MB smaller.
+    """
+    if admin is None:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    loop.add_reader(admin, asked.set)
+
+    async def begin(stack: contextlib.AsyncExitStack) -> None:
+        await asked.wait()
+        loop.remove_reader(admin)
+        api = await control.aside(importlib.import_module, "mralab.web.api")
+        await stack.enter_async_context(api.serve_admin(control, admin))
+
+    async with contextlib.AsyncExitStack() as stack:
+        beginning = asyncio.create_task(begin(stack))
+        try:
+            yield
+        finally:
+            loop.remove_reader(admin)
+            beginning.cancel()
+            await asyncio.wait([beginning])
+
+
+def _announce(listening: tuple[str, int], admin: socket.socket | None, **more: str) -> None:
+    place = join_address(*admin.getsockname()[:2]) if admin is not None else ""
+    start = {"listening": join_address(*listening), "admin": place, "pid": os.getpid(), **more}
+    sys.stdout.write(json.dumps(start) + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,302 @@
+"""The control API: aiohttp on loopback, JSON in and out, on a ``Control``.
+
+``serve_admin(control)`` serves it as long as its context lasts, in a running loop; ``openapi.OPERATIONS`` is the table
+of its routes, ``guard`` who may use it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import json
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from cryptography import x509
+from pydantic import BaseModel, ValidationError
+
+from ..config import Config, join_address
+from ..errors import ConfigError, InputError, MralabError, TrustStoreError, did_you_mean
+from ..net.acceptor import listening_socket
+from ..net.trust import parse_pem
+from .control import Control, NotRecordingError, SilentError, UnusableError, fingerprint
+from .guard import ForbiddenError, check_sender
+from .metrics import CONTENT_TYPE, exposition
+from .openapi import DEFAULT_MOST, MOST, OPERATIONS, describe
+from .schemas import (
+    CertificateAnswer,
+    CheckAnswer,
+    ConfigAnswer,
+    DistrustBody,
+    ErrorAnswer,
+    FindingsAnswer,
+    HealthAnswer,
+    LogAnswer,
+    Problem,
+    StartAnswer,
+    TransactionsAnswer,
+    TrustAnswer,
+    TrustBody,
+    problems_of,
+)
+
+_MAX_BODY: Final = 1 << 20
+_SHUTDOWN: Final = 1.0  # seconds that a request may still take when the API ends
+_log = logging.getLogger(__name__)
+_server_log = logging.getLogger(f"{__name__}.http")
+_server_log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
+"""A request that is no HTTP gets its 400, and is no fault of ours to be told on standard error."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@contextlib.asynccontextmanager
+async def serve_admin(control: Control, where: socket.socket | str = "127.0.0.1:0") -> AsyncIterator[str]:
+    """Serve the control API on a listening socket, or a loopback ``host:port``; gives where. Raises ``ListenError``.
+
+    No thread is used but by what ``control`` does.
+    """
+    sock = listening_socket(where, "admin") if isinstance(where, str) else where
+    runner = web.AppRunner(_application(control), access_log=None, logger=_server_log, shutdown_timeout=_SHUTDOWN)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, sock).start()
+        yield join_address(*sock.getsockname()[:2])
+    finally:
+        control.stream.close()
+        await runner.cleanup()
+
+
+def _application(control: Control) -> web.Application:
+    app = web.Application(middlewares=[_answer_errors, _guard], client_max_size=_MAX_BODY)
+    api = _Api(control)
+    for operation in OPERATIONS:
+        app.router.add_route(operation.method, operation.path, getattr(api, operation.name))
+    return app
+
+
+# -- errors
+
+
+class _BadRequestError(InputError):
+    """What was sent cannot be read, or is not as described."""
+
+
+@web.middleware
+async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except ForbiddenError as error:
+        return _problem(403, error.code, error)
+    except (_BadRequestError, ConfigError) as error:
+        return _problem(400, "invalid", error)
+    except (UnusableError, TrustStoreError) as error:
+        return _problem(409, "unusable", error)
+    except NotRecordingError as error:
+        return _problem(409, "not-started", error)
+    except SilentError as error:
+        return _problem(504, "worker-silent", error)
+    except web.HTTPNotFound:
+        paths = {operation.path for operation in OPERATIONS}
+        text = f"{request.path}: nothing is here{did_you_mean(request.path, paths)}"
+        return _problem(404, "not-found", MralabError(text, "GET /api/openapi.json has all there is"))
+    except web.HTTPMethodNotAllowed as error:
+        allowed = ", ".join(sorted(error.allowed_methods))
+        wrong = MralabError(f"{request.method} {request.path}: not possible", f"possible: {allowed}")
+        return _problem(405, "method-not-allowed", wrong, {"Allow": allowed})
+    except web.HTTPRequestEntityTooLarge:
+        return _problem(413, "too-large", MralabError(f"more than {_MAX_BODY} bytes", "send less at once"))
+    except web.HTTPException as error:
+        return _problem(error.status, "http", MralabError(error.reason))
+    except Exception:  # a fault of ours: told as such, and to whoever reads standard error
+        _log.exception("%s %s", request.method, request.path)
+        return _problem(500, "internal", MralabError("this should not have happened", "standard error says more"))
+
+
+def _problem(status: int, code: str, error: MralabError, headers: dict[str, str] | None = None) -> web.Response:
+    problems = list(error.problems) if isinstance(error, InputError) else [error.message]
+    answer = ErrorAnswer(error=Problem(code=code, message=error.message, problems=problems, hint=error.hint))
+    return web.Response(
+        status=status, body=answer.model_dump_json().encode(), content_type="application/json", headers=headers
+    )
+
+
+@web.middleware
+async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    check_sender(request.headers)
+    return await handler(request)
+
+
+# -- reading
+
+
+async def _json(request: web.Request) -> dict[str, Any]:
+    """The body, a JSON object."""
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType
+    data = await request.read()
+    try:
+        value = json.loads(data, parse_constant=_no_number, parse_float=_number)
+        json.dumps(value, ensure_ascii=False).encode()  # halves of surrogate pairs are no text
+    except (ValueError, RecursionError) as error:
+        raise _BadRequestError([f"the body is not JSON: {error}"]) from error
+    if not isinstance(value, dict):
+        raise _BadRequestError(["the body is not a JSON object"])
+    return value
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _number(text: str) -> float:
+    """4.0 is an integer in JSON Schema."""
+    value = float(text)
+    return int(value) if value.is_integer() and abs(value) < 1 << 53 else value
+
+
+async def _body(request: web.Request, model: type[Model]) -> Model:
+    try:
+        return model.model_validate(await _json(request))
+    except ValidationError as error:
+        raise _BadRequestError(problems_of(error, model)) from None
+
+
+def _most(request: web.Request) -> int:
+    problems = [f"{key}: unknown parameter{did_you_mean(key, ('most',))}" for key in request.query if key != "most"]
+    given = request.query.getall("most", [str(DEFAULT_MOST)])
+    number = given[0]
+    right = len(given) == 1 and number.isascii() and number.isdigit() and len(number) < 10
+    if not right or not 1 <= int(number) <= MOST:
+        problems.append(f"most: must be one number from 1 to {MOST} (is {', '.join(given)!r})")
+    if problems:
+        raise _BadRequestError(problems)
+    return int(number)
+
+
+def _certificates(pem: str) -> list[x509.Certificate]:
+    """Certificates of a PEM text. Raises ``TrustStoreError`` with every problem in it."""
+    return parse_pem(pem.encode(), "pem")
+
+
+# -- answering
+
+
+def _answer(model: BaseModel, status: int = 200) -> web.Response:
+    return web.Response(status=status, body=model.model_dump_json().encode(), content_type="application/json")
+
+
+class _Api:
+    """One method an operation, named as in ``openapi.OPERATIONS``."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+        self._description = describe(importlib.metadata.version("mralab"))
+
+    async def health(self, _: web.Request) -> web.Response:
+        checks = await self._control.health()
+        ok = not any(check.error for check in checks)
+        answer = HealthAnswer(
+            status="ok" if ok else "failing",
+            release=self._control.config.release,
+            pid=os.getpid(),
+            checks=[CheckAnswer(name=c.name, address=c.address, ok=not c.error, error=c.error) for c in checks],
+        )
+        return _answer(answer, 200 if ok else 503)
+
+    async def config(self, _: web.Request) -> web.Response:
+        return _answer(_in_force(self._control.config))
+
+    async def change_config(self, request: web.Request) -> web.Response:
+        await self._control.change(await _json(request))
+        return _answer(_in_force(self._control.config))
+
+    async def trust(self, _: web.Request) -> web.Response:
+        return self._trusted()
+
+    async def add_trust(self, request: web.Request) -> web.Response:
+        body = await _body(request, TrustBody)
+        return self._trusted(added=await self._control.trust(_certificates(body.pem)))
+
+    async def remove_trust(self, request: web.Request) -> web.Response:
+        body = await _body(request, DistrustBody)
+        if not body.model_fields_set:
+            raise _BadRequestError(["fingerprints, pem: one of them is needed"])
+        given = _certificates(body.pem) if "pem" in body.model_fields_set else []
+        gone = [fingerprint(certificate) for certificate in given]
+        gone += [bytes.fromhex(one.replace(":", "")).hex(":").upper() for one in body.fingerprints]
+        return self._trusted(removed=await self._control.distrust(gone))
+
+    def _trusted(self, **changed: int) -> web.Response:
+        store = self._control.settings.store
+        return _answer(TrustAnswer(certificates=[_certificate(one) for one in store.certificates], **changed))
+
+    async def transactions(self, request: web.Request) -> web.Response:
+        served, total, silent = await self._control.transactions(_most(request))
+        return _answer(TransactionsAnswer.model_validate({"transactions": served, "total": total, "silent": silent}))
+
+    async def findings(self, _: web.Request) -> web.Response:
+        findings, silent = await self._control.findings()
+        return _answer(FindingsAnswer.model_validate({"findings": findings, "silent": silent}))
+
+    async def log(self, request: web.Request) -> web.Response:
+        lines, total, silent = await self._control.log(_most(request))
+        return _answer(LogAnswer.model_validate({"lines": lines, "total": total, "silent": silent}))
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        last = request.headers.get("Last-Event-ID", "")
+        after = int(last) if last.isascii() and last.isdigit() and len(last) < 16 else None
+        response = web.StreamResponse(headers={"Cache-Control": "no-store"})
+        response.content_type = "text/event-stream"
+        async with self._control.stream.reading(after) as reader:  # whatever happens from now on is told
+            with contextlib.suppress(ConnectionError):
+                await response.prepare(request)
+                await response.write(b": follows\n\n")
+                async for message in reader.messages():
+                    await response.write(message.encode() if message is not None else b": still here\n\n")
+        return response
+
+    async def start_diagnostic_logging(self, _: web.Request) -> web.Response:
+        started = datetime.fromtimestamp(await self._control.start_recording(), UTC)
+        return _answer(StartAnswer(started=started.isoformat(timespec="milliseconds")))
+
+    async def stop_diagnostic_logging(self, _: web.Request) -> web.Response:
+        name, archive = await self._control.stop_recording()
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return web.Response(body=archive, content_type="application/gzip", headers=headers)
+
+    async def reset(self, _: web.Request) -> web.Response:
+        await self._control.reset()
+        return _answer(_in_force(self._control.config))
+
+    async def openapi(self, _: web.Request) -> web.Response:
+        return web.json_response(self._description)
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        snapshot, workers, up = await self._control.stats()
+        return web.Response(body=exposition(snapshot, workers, up), headers={"Content-Type": CONTENT_TYPE})
+
+
+def _in_force(config: Config) -> ConfigAnswer:
+    values = config.model_dump()
+    values["verify"]["origin"] = config.verify_mode
+    values["upstream"].update(prefer=config.preference, tls=list(config.tls_versions))
+    return ConfigAnswer.model_validate(values)
+
+
+def _certificate(certificate: x509.Certificate) -> CertificateAnswer:
+    return CertificateAnswer(
+        subject=certificate.subject.rfc4514_string(),
+        issuer=certificate.issuer.rfc4514_string(),
+        serial=f"{certificate.serial_number:x}",
+        not_before=certificate.not_valid_before_utc.isoformat(),
+        not_after=certificate.not_valid_after_utc.isoformat(),
+        fingerprint=fingerprint(certificate),
+    )

@@ -1,0 +1,48 @@
+"""What several workers answered, as one answer. Pure."""
+
+from __future__ import annotations
+
+import heapq
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+_STAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}")
+_SAME: Final = ("code", "server", "port")
+
+
+def merge_lines(logs: Iterable[list[str]]) -> list[str]:
+    """Log lines in the order of their stamps. Lines without one (HTTPMSG) stay behind the line they belong to."""
+    return [line for _, _, line in heapq.merge(*(_stamped(number, lines) for number, lines in enumerate(logs)))]
+
+
+def _stamped(number: int, lines: list[str]) -> Iterator[tuple[str, tuple[int, int], str]]:
+    stamp = ""
+    for place, line in enumerate(lines):
+        if (match := _STAMP.match(line)) is not None and match[0] > stamp:
+            stamp = match[0]
+        yield stamp, (number, place), line
+
+
+def merge_transactions(answers: Mapping[int, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Transactions in the order in which they started, each with its worker's number."""
+    numbered = [[{"worker": number, **served} for served in answer] for number, answer in answers.items()]
+    return sorted((served for answer in numbered for served in answer), key=lambda served: served["started"])
+
+
+def merge_findings(answers: Iterable[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """One finding for each cause, server and port; its evidence is the latest."""
+    merged: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for finding in (finding for answer in answers for finding in answer):
+        key = tuple(finding[name] for name in _SAME)
+        known = merged.get(key)
+        if known is None:
+            merged[key] = finding
+            continue
+        latest = finding if finding["last"] > known["last"] else known
+        merged[key] = {
+            **latest,
+            "count": known["count"] + finding["count"],
+            "first": min(known["first"], finding["first"]),
+        }
+    return sorted(merged.values(), key=lambda finding: finding["first"])

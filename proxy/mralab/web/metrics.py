@@ -1,0 +1,82 @@
+"""``GET /metrics``: what the proxy has done, in Prometheus' text format."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any, Final
+
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
+
+_COUNTERS: Final = {
+    "attempts": ("mralab_attempts", "Attempts to send a request to a server"),
+    "pool_hits": ("mralab_pool_hits", "Requests sent on a kept connection"),
+    "client_connections": ("mralab_client_connections", "Client connections taken"),
+    "clients_refused": ("mralab_client_connections_refused", "Client connections not taken for want of descriptors"),
+    "server_connections": ("mralab_server_connections", "Connections made to servers"),
+    "responses_cut": ("mralab_responses_cut", "Responses that ended in the middle of a body"),
+    "log_written": ("mralab_log_entries_written", "Log entries written"),
+    "log_lost": ("mralab_log_entries_lost", "Log entries that could not be written"),
+}
+_GAUGES: Final = {
+    "clients_open": ("mralab_client_connections_open", "Client connections open"),
+    "servers_open": ("mralab_server_connections_open", "Server connections open"),
+    "servers_idle": ("mralab_pool_idle_connections", "Verified server connections that wait for a request"),
+}
+_BYTES: Final = (
+    ("client", "in", "client_bytes_in"),
+    ("client", "out", "client_bytes_out"),
+    ("server", "in", "server_bytes_in"),
+    ("server", "out", "server_bytes_out"),
+)
+_HISTOGRAMS: Final = {
+    "latency": ("mralab_request_duration_seconds", "From a request's head to the end of its response"),
+    "loop_delay": ("mralab_loop_delay_seconds", "How late the event loop comes to what is due"),
+}
+
+
+def exposition(snapshot: dict[str, Any], workers: int, up: int) -> bytes:
+    """A snapshot of ``net.stats`` as text; ``up`` of ``workers`` processes are in it."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Snapshot(snapshot, workers, up))
+    return generate_latest(registry)
+
+
+class _Snapshot(Collector):
+    def __init__(self, snapshot: dict[str, Any], workers: int, up: int) -> None:
+        self._numbers = snapshot
+        self._workers = workers
+        self._up = up
+
+    def collect(self) -> Iterator[Metric]:
+        """The metric families."""
+        numbers = self._numbers
+        requests = CounterMetricFamily(
+            "mralab_requests", "Requests that are over, by status sent and verdict", labels=["status", "verdict"]
+        )
+        for status, verdict, count in numbers["requests"]:
+            requests.add_metric([str(status), verdict], count)
+        yield requests
+        handshakes = CounterMetricFamily("mralab_handshakes", "TLS handshakes with servers", labels=["result"])
+        for result, count in numbers["handshakes"].items():
+            handshakes.add_metric([result], count)
+        yield handshakes
+        moved = CounterMetricFamily("mralab_bytes", "Bytes moved", labels=["side", "direction"])
+        for side, direction, name in _BYTES:
+            moved.add_metric([side, direction], numbers[name])
+        yield moved
+        for name, (metric, text) in _COUNTERS.items():
+            yield CounterMetricFamily(metric, text, value=numbers[name])
+        for name, (metric, text) in _GAUGES.items():
+            yield GaugeMetricFamily(metric, text, value=numbers[name])
+        yield GaugeMetricFamily("mralab_workers", "Processes that should serve", value=self._workers)
+        yield GaugeMetricFamily("mralab_workers_up", "Processes that answered, and are counted here", value=self._up)
+        for name, (metric, text) in _HISTOGRAMS.items():
+            measured = numbers[name]
+            bounds = [*(repr(bound) for bound in measured["bounds"]), "+Inf"]
+            buckets = list(zip(bounds, itertools.accumulate(measured["counts"]), strict=True))
+            yield HistogramMetricFamily(metric, text, buckets=buckets, sum_value=measured["total"])

@@ -1,0 +1,217 @@
+"""Requests and answers of the control API as types: what is checked, and what the OpenAPI description is made of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..config import (
+    AllowTable,
+    HostEntry,
+    LimitsTable,
+    LogTable,
+    ProxyTable,
+    TrustTable,
+    UpstreamTable,
+    VerifyTable,
+)
+from ..core.release import RELEASES
+from ..errors import did_you_mean
+
+Fingerprint = Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$")]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class ConfigChange(_Body):
+    """Keys to change, as in the configuration file; what is not named stays."""
+
+    release: str = Field(default="", json_schema_extra={"enum": list(RELEASES)})
+    verify: VerifyTable = VerifyTable()
+    upstream: UpstreamTable = UpstreamTable()
+
+
+class TrustBody(_Body):
+    """Certificates to trust: one or more in PEM."""
+
+    pem: str = Field(description="Certificates in PEM, one after the other")
+
+
+class DistrustBody(_Body):
+    """Certificates to trust no more, by fingerprint or as they are."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    fingerprints: list[Fingerprint] = Field(default=[], min_length=1, description="SHA-256, with or without colons")
+    pem: str = Field(default="", description="Certificates in PEM, one after the other")
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Problem(_Answer):
+    """What went wrong. ``problems`` has all of it at once, ``hint`` says what to do."""
+
+    code: str
+    message: str
+    problems: list[str]
+    hint: str
+
+
+class ErrorAnswer(_Answer):
+    """Every answer but 200."""
+
+    error: Problem
+
+
+class CheckAnswer(_Answer):
+    """One thing that must work; ``error`` says why it does not."""
+
+    name: str
+    address: str
+    ok: bool
+    error: str
+
+
+class HealthAnswer(_Answer):
+    """``failing`` (503) as soon as one check is not ok."""
+
+    status: Literal["ok", "failing"]
+    release: str
+    pid: int
+    checks: list[CheckAnswer]
+
+
+class ConfigAnswer(_Answer):
+    """The configuration in force; where the file leaves it to the release, what the release says."""
+
+    release: str
+    proxy: ProxyTable
+    verify: VerifyTable
+    trust: TrustTable
+    upstream: UpstreamTable
+    limits: LimitsTable
+    hosts: dict[str, HostEntry]
+    allow: AllowTable
+    log: LogTable
+
+
+class CertificateAnswer(_Answer):
+    """One certificate. Names as RFC 4514 writes them, ``serial`` in hexadecimal, dates in UTC."""
+
+    subject: str
+    issuer: str
+    serial: str
+    not_before: str
+    not_after: str
+    fingerprint: str = Field(description="SHA-256")
+
+
+class TrustAnswer(_Answer):
+    """The trust store, and what the request changed in it."""
+
+    certificates: list[CertificateAnswer]
+    added: int = 0
+    removed: int = 0
+
+
+class TransactionAnswer(_Answer):
+    """What became of one request. Times in seconds, ``started`` since the epoch; ``status`` 0: not answered yet."""
+
+    worker: int
+    txn: int
+    tracking_id: str
+    started: float
+    seconds: float
+    client: str
+    method: str
+    url: str
+    username: str
+    deployment: str
+    rule: str
+    allowed: bool
+    denied: str
+    server: str
+    ip: str
+    port: int
+    attempts: int
+    faults: list[str]
+    action: str
+    error: str
+    answered: bool
+    status: int
+    reason: str
+    verdict: Literal["denied", "refused", "failed", "tolerated", "passed", "pending"]
+
+
+class TransactionsAnswer(_Answer):
+    """The latest requests, the latest last, and how many are kept. ``silent``: workers that did not answer."""
+
+    transactions: list[TransactionAnswer]
+    total: int
+    silent: list[str]
+
+
+class RemedyAnswer(_Answer):
+    """One thing to do, and where."""
+
+    code: str
+    text: str
+    where: str
+
+
+class FindingAnswer(_Answer):
+    """One cause at one server and port, with its evidence and what helps."""
+
+    code: str
+    server: str
+    ip: str
+    port: int | None
+    error: str
+    depth: int | None
+    action: str
+    count: int
+    first: float
+    last: float
+    evidence: list[str]
+    cause: str
+    remedies: list[RemedyAnswer]
+    reference: str
+
+
+class FindingsAnswer(_Answer):
+    """What the log says is wrong, in the order in which it first occurred."""
+
+    findings: list[FindingAnswer]
+    silent: list[str]
+
+
+class LogAnswer(_Answer):
+    """The latest lines of the traffic_server log, the latest last, and how many are kept."""
+
+    lines: list[str]
+    total: int
+    silent: list[str]
+
+
+class StartAnswer(_Answer):
+    """Since when a diagnostic log is written, in UTC."""
+
+    started: str
+
+
+def problems_of(error: ValidationError, model: type[BaseModel]) -> list[str]:
+    """What is wrong with a body, a line a problem, with the nearest right name for a wrong one."""
+    return [_problem(detail, model) for detail in error.errors(include_url=False)]
+
+
+def _problem(detail: Any, model: type[BaseModel]) -> str:
+    key = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        return f"{key}: unknown key{did_you_mean(key, model.model_fields)}"
+    message = str(detail["msg"])
+    return f"{key}: {message[:1].lower()}{message[1:]}"

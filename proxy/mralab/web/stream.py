@@ -1,0 +1,137 @@
+"""Live events for readers of ``GET /api/events``: numbered, kept for a while, never waiting for a slow reader."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import Any, Final, NamedTuple
+
+_KEPT: Final = 1000  # events that a reader who comes back may still get
+_QUEUED: Final = 1000  # events that a slow reader may fall behind
+_LINGER: Final = 30.0  # seconds that events are still collected after the last reader left, so that it may come back
+_HEARTBEAT: Final = 15.0
+
+
+class Message(NamedTuple):
+    """One event: its number, its kind, and its data as JSON."""
+
+    number: int
+    kind: str
+    data: str
+
+    def encode(self) -> bytes:
+        """As it is sent (HTML Standard, 9.2)."""
+        return f"id: {self.number}\nevent: {self.kind}\ndata: {self.data}\n\n".encode()
+
+
+class Reader:
+    """One reader's bounded queue: what does not fit is counted, and told once there is room."""
+
+    def __init__(self) -> None:
+        self._queue: deque[Message] = deque()
+        self._missed = 0
+        self._latest = 0
+        self._more = asyncio.Event()
+        self._ended = False
+
+    def put(self, message: Message) -> None:
+        """Queue an event."""
+        self._latest = message.number
+        if len(self._queue) >= _QUEUED:
+            self.miss(1)
+        else:
+            self._queue.append(message)
+        self._more.set()
+
+    def miss(self, count: int) -> None:
+        """Count events that the reader will not get."""
+        self._missed += count
+        self._more.set()
+
+    def end(self) -> None:
+        """There will be no more."""
+        self._ended = True
+        self._more.set()
+
+    async def messages(self, heartbeat: float = _HEARTBEAT) -> AsyncGenerator[Message | None]:
+        """The events as they come; None where none came for ``heartbeat`` seconds.
+
+        A ``missed`` event tells how many a reader lost by being slow, or by coming back late.
+        """
+        while not self._ended:
+            self._more.clear()
+            if not self._queue and not self._missed:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(heartbeat):
+                        await self._more.wait()
+                if not self._more.is_set():
+                    yield None
+            while self._queue:
+                yield self._queue.popleft()
+            if self._missed:
+                missed, self._missed = self._missed, 0
+                yield Message(self._latest, "missed", json.dumps({"count": missed}))
+
+
+class Stream:
+    """``publish`` gives an event to every reader; ``watch(bool)`` is awaited before somebody reads, and after."""
+
+    def __init__(self, watch: Callable[[bool], Awaitable[None]]) -> None:
+        self._watch = watch
+        self._readers: set[Reader] = set()
+        self._kept: deque[Message] = deque(maxlen=_KEPT)
+        self._number = 0
+        self._resting: asyncio.Task[None] | None = None
+        self._closed = False
+        self.active = False
+        """Somebody reads, or did until a moment ago."""
+
+    def publish(self, kind: str, data: Any) -> None:
+        """Give an event to whoever reads."""
+        if not self.active:
+            return
+        self._number += 1
+        message = Message(self._number, kind, json.dumps(data))
+        self._kept.append(message)
+        for reader in self._readers:
+            reader.put(message)
+
+    @contextlib.asynccontextmanager
+    async def reading(self, after: int | None = None) -> AsyncIterator[Reader]:
+        """A reader of every event from now on, or from the one ``after`` that number as far as they are kept."""
+        reader = Reader()
+        if after is not None and after <= self._number:
+            oldest = self._kept[0].number if self._kept else self._number + 1
+            reader.miss(max(0, oldest - 1 - after))
+            for message in self._kept:
+                if message.number > after:
+                    reader.put(message)
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
+        self._readers.add(reader)
+        try:
+            if not self.active:
+                self.active = True
+                await self._watch(True)
+            yield reader
+        finally:
+            self._readers.discard(reader)
+            if not self._readers and not self._closed:
+                self._resting = asyncio.create_task(self._rest())
+
+    def close(self) -> None:
+        """End every reader's stream."""
+        self._closed = True
+        if self._resting is not None:
+            self._resting.cancel()
+        for reader in self._readers:
+            reader.end()
+
+    async def _rest(self) -> None:
+        await asyncio.sleep(_LINGER)
+        self.active = False
+        await self._watch(False)

@@ -1,0 +1,51 @@
+"""The Expressway's own command line: ``xConfiguration EdgeConfigServer VerifyOriginServer: Off``. Pure.
+
+Words are taken in any case. How the setting is read back (``*c xConfiguration ..: "On"``) is emulated, not observed.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Final
+
+from ..errors import InputError, did_you_mean
+
+_PATH: Final = ("EdgeConfigServer", "VerifyOriginServer")
+_VALUES: Final = ("On", "Off")
+_USAGE: Final = f"xConfiguration {' '.join(_PATH)}: {'|'.join(_VALUES)}"
+
+
+class SpellingError(InputError):
+    """Words that are no setting or value, with the nearest that are."""
+
+
+def parse(words: Sequence[str]) -> str | None:
+    """The value to set, ``On`` or ``Off``; None to read it back. Raises ``SpellingError``."""
+    text = " ".join(words)
+    path, colon, value = text.partition(":")
+    given = path.split()
+    problems = []
+    for place, right in enumerate(_PATH):
+        if place >= len(given):
+            if colon or not given:
+                problems.append(f"a word is missing; did you mean {right!r}?")
+        elif given[place].lower() != right.lower():
+            problems.append(f"{given[place]!r}: no such setting; did you mean {right!r}?")
+    extra = given[len(_PATH) :]
+    if extra:
+        near = difflib.get_close_matches(extra[0].capitalize(), _VALUES, n=1, cutoff=0.0)[0]
+        problems.append(f"{' '.join(extra)!r}: a value follows a colon; did you mean '{_PATH[-1]}: {near}'?")
+    word = value.strip().strip("\"'")
+    right_value = next((one for one in _VALUES if one.lower() == word.lower()), None)
+    if colon and right_value is None:
+        near = did_you_mean(word.capitalize(), _VALUES) if word else ""
+        problems.append(f"{word!r}: must be {' or '.join(_VALUES)}{near}")
+    if problems:
+        raise SpellingError(problems, _USAGE)
+    return right_value
+
+
+def read_back(mode: str) -> str:
+    """The setting as the command line shows it, for a value of ``verify.origin``."""
+    return f'*c xConfiguration {" ".join(_PATH)}: "{"On" if mode == "on" else "Off"}"'

@@ -1,0 +1,44 @@
+"""Diagnostic-logging archives, written and read back."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from mralab.diagnose.archive import Recording, log_lines, pack
+from mralab.errors import InputError
+
+LINES = ("2022-07-11T18:55:26.000+02:00 vcsc traffic_server[18242]: x", "|GET / HTTP/1.1", "\xfc \u2028".strip())
+
+
+def test_what_is_packed_can_be_read_back(tmp_path: Path) -> None:
+    recording = Recording("vcsc", 1657558544.5, LINES)
+    archive = tmp_path / recording.archive_name
+    archive.write_bytes(pack(recording))
+    assert log_lines(archive) == list(LINES)
+    assert recording.archive_name.startswith("diagnostic_log_vcsc_2022-07-11_")
+    with tarfile.open(archive) as opened:
+        assert opened.getnames() == [recording.log_name]
+        assert {(member.isfile(), member.mode, member.uid) for member in opened} == {(True, 0o640, 0)}
+
+
+def test_what_is_missing_is_said_in_it(tmp_path: Path) -> None:
+    archive = tmp_path / "a.tar.gz"
+    archive.write_bytes(pack(Recording("vcsc", 0.0, LINES, 7, ("worker 1 (pid 4): no answer within 2 s",))))
+    assert log_lines(archive) == list(LINES)
+    with tarfile.open(archive) as opened:
+        note = opened.extractfile(opened.getmembers()[1])
+        assert note is not None
+        assert note.read().decode().splitlines() == [
+            "incomplete: worker 1 (pid 4): no answer within 2 s",
+            "incomplete: the oldest 7 events were not kept",
+        ]
+
+
+@pytest.mark.parametrize("data", [b"", b"\x1f\x8b", b"no archive"])
+def test_what_is_no_archive_is_said_to_be_none(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.tar.gz").write_bytes(data)
+    with pytest.raises(InputError, match=r"a\.tar\.gz: is no diagnostic-logging archive"):
+        log_lines(tmp_path / "a.tar.gz")

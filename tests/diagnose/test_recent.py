@@ -1,0 +1,44 @@
+"""The recent past: as a journal tells it, and bounded."""
+
+from __future__ import annotations
+
+from mralab.core.events import RequestReceived, ResponseReceived, ResponseSent
+from mralab.diagnose.journal import Journal
+from mralab.diagnose.recent import Recent
+
+
+def request(number: int, path: str = "/x") -> RequestReceived:
+    return RequestReceived(float(number), number, "", "127.0.0.1", 40000, f"GET http://vcs{path} HTTP/1.1")
+
+
+def test_it_tells_what_a_journal_tells() -> None:
+    recent, journal = Recent("vcsc", 1), Journal("vcsc", 1)
+    for event in (request(1), ResponseSent(1.5, 1, "127.0.0.1", 40000, "HTTP/1.1 404 Not Found"), request(2)):
+        recent.take(event)
+        journal.take(event)
+    told = recent.told(recent.events())
+    assert told.lines == journal.lines
+    assert told.transactions == journal.transactions
+    recent.clear()
+    assert recent.events() == ()
+
+
+def test_the_latest_events_are_kept() -> None:
+    recent = Recent("vcsc", 1, most=100)
+    for number in range(1000):
+        recent.take(request(number))
+        kept = recent.events()
+        assert len(kept) <= 100
+        assert kept[-1] == request(number)
+    assert recent.lost + len(recent.events()) == 1000
+    assert len(recent.events()) >= 50
+
+
+def test_long_heads_take_no_more_room_than_short_ones() -> None:
+    recent = Recent("vcsc", 1, most_text=1 << 20)
+    for number in range(100):
+        recent.take(request(number, "/" + "x" * 100_000))
+        recent.take(
+            ResponseReceived(0.0, number, "10.0.0.1", 8443, "HTTP/1.1 200 " + "y" * 100_000, (("a", "b" * 1000),))
+        )
+        assert sum(len(event.start_line) for event in recent.events() if isinstance(event, RequestReceived)) < 1 << 19

@@ -1,0 +1,177 @@
+"""The commands that act on a running proxy."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mralab.diagnose.archive import log_lines
+from mralab.web.xconfiguration import SpellingError, parse, read_back
+from tests.net.conftest import HOST, Server, server_context
+from tests.test_serve import Serving, config_for, serving
+from tests.test_workers import get
+
+
+@pytest.fixture(scope="module")
+def ca() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def server(ca: trustme.CA) -> Iterator[Server]:
+    yield from Server(server_context(ca.issue_cert(HOST))).run()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Iterator[Serving]:
+    folder = tmp_path_factory.mktemp("serve")
+    with serving(folder, config_for(server, trustme.CA(), folder)) as one:
+        yield one
+
+
+def mralab(*arguments: str, admin: str = "", cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mralab", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        cwd=cwd,
+        env={**os.environ, "MRALAB_ADMIN": admin},
+    )
+
+
+def test_trust(running: Serving, server: Server, ca: trustme.CA, tmp_path: Path) -> None:
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    der = x509.load_pem_x509_certificate(ca.cert_pem.bytes()).public_bytes(Encoding.DER)
+    (tmp_path / "ca.der").write_bytes(der)
+    (tmp_path / "bad.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+
+    before = mralab("trust", "list", admin=running.admin)
+    assert (before.returncode, before.stdout.splitlines()[0]) == (0, "1 in the trust store")
+    assert get(running, server) == 502
+
+    bad = mralab("trust", "add", "ca.pem", "bad.pem", "none.pem", admin=running.admin, cwd=tmp_path)
+    assert bad.returncode == 2
+    assert "bad.pem: a '-----BEGIN' without" in bad.stderr
+    assert "none.pem: cannot be read" in bad.stderr
+    assert get(running, server) == 502
+
+    added = mralab("trust", "add", "ca.der", "--admin", running.admin, cwd=tmp_path)
+    assert added.stdout.splitlines()[0] == "1 added; 2 in the trust store"
+    assert get(running, server) == 200
+    listed = json.loads(mralab("trust", "list", "--json", admin=running.admin).stdout)["certificates"]
+    assert len(listed) == 2
+
+    removed = mralab("trust", "remove", "ca.pem", admin=running.admin, cwd=tmp_path)
+    assert removed.stdout.splitlines()[0] == "1 removed; 1 in the trust store"
+    again = mralab("trust", "remove", listed[1]["fingerprint"], admin=running.admin)
+    assert (again.returncode, again.stdout.splitlines()[0]) == (0, "0 removed; 1 in the trust store")
+    assert get(running, server) == 502
+
+
+def test_xconfiguration(running: Serving, server: Server) -> None:
+    words = ("EdgeConfigServer", "VerifyOriginServer:")
+    off = mralab("xConfiguration", *words, "Off", admin=running.admin)
+    assert off.stdout == '*c xConfiguration EdgeConfigServer VerifyOriginServer: "Off"\n'
+    assert get(running, server) == 200
+    read = mralab("xconfiguration", "EdgeConfigServer", "VerifyOriginServer", "--json", admin=running.admin)
+    assert json.loads(read.stdout) == {"verify": {"origin": "off"}}
+    mralab("xconfiguration", *words, "On", admin=running.admin)
+    assert get(running, server) == 502
+    wrong = mralab("xconfiguration", "EdgeConfServer", "VerifyOriginServr:", "Of", admin=running.admin)
+    assert wrong.returncode == 2
+    assert wrong.stderr.splitlines()[:3] == [
+        "'EdgeConfServer': no such setting; did you mean 'EdgeConfigServer'?",
+        "'VerifyOriginServr': no such setting; did you mean 'VerifyOriginServer'?",
+        "'Of': must be On or Off; did you mean 'Off'?",
+    ]
+
+
+def test_diagnostic_logging(running: Serving, server: Server, tmp_path: Path) -> None:
+    early = mralab("diagnostic-logging", "stop", admin=running.admin)
+    assert (early.returncode, early.stdout) == (2, "")
+    assert early.stderr.startswith("diagnostic logging was not started")
+    assert mralab("diagnostic-logging", "start", admin=running.admin).stdout.startswith("started 2")
+    get(running, server)
+    stopped = mralab("diagnostic-logging", "stop", admin=running.admin, cwd=tmp_path)
+    (archive,) = tmp_path.iterdir()
+    assert stopped.stdout == f"{archive.name}\n"
+    assert log_lines(archive)[-1].endswith('Msg="HTTP/1.1 502 connect failed"')
+    mralab("diagnostic-logging", "start", admin=running.admin)
+    out = mralab("diagnostic-logging", "stop", "--out", "none/a.tar.gz", admin=running.admin, cwd=tmp_path)
+    assert (out.returncode, out.stdout) == (2, "")
+    assert out.stderr.startswith("none/a.tar.gz: cannot be written")
+
+
+@pytest.mark.parametrize(
+    ("admin", "said"),
+    [
+        ("", "Neither --admin nor MRALAB_ADMIN"),
+        ("127.0.0.1:1", "no control API at 127.0.0.1:1: Connection refused"),
+        ("cucm", "admin: 'cucm' is not 'host:port'"),
+    ],
+)
+def test_where_nobody_is_there_that_is_said(admin: str, said: str) -> None:
+    result = mralab("trust", "list", admin=admin)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_something_else_that_answers_is_no_control_api(running: Serving) -> None:
+    result = mralab("trust", "list", admin=f"127.0.0.1:{running.port}")
+    assert result.returncode == 2
+    assert "does not answer as a control API does (status 404)" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["trust", "trust add", "trust list", "trust remove", "xconfiguration"])
+def test_help_has_an_example(command: str) -> None:
+    assert "Example:\n    mralab " in mralab(*command.split(), "--help").stdout
+
+
+def test_a_wrong_word_gets_the_nearest() -> None:
+    assert "did you mean 'remove'?" in mralab("trust", "remov").stderr
+    assert "did you mean 'diagnostic-logging'?" in mralab("diagnostic-loging").stderr
+
+
+@given(
+    st.sampled_from(["On", "Off", "on", "OFF", '"Off"', "'On'"]),
+    st.sampled_from(["EdgeConfigServer VerifyOriginServer:{}", "edgeconfigserver verifyoriginserver: {}"]),
+    st.booleans(),
+)
+def test_spellings_that_the_expressway_takes(value: str, text: str, split: bool) -> None:
+    line = text.format(value)
+    assert parse(line.split() if split else [line]) == value.strip("\"'").capitalize()
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("EdgeConfigServer VerifyOriginServer off", "did you mean 'VerifyOriginServer: Off'?"),
+        ("EdgeConfigServer VerifyOriginServer:", "'': must be On or Off"),
+        ("EdgeConfigServer: Off", "a word is missing; did you mean 'VerifyOriginServer'?"),
+        ("Zones", "'Zones': no such setting; did you mean 'EdgeConfigServer'?"),
+    ],
+)
+def test_spellings_that_it_does_not_take(line: str, problem: str) -> None:
+    with pytest.raises(SpellingError) as error:
+        parse(line.split())
+    assert problem in error.value.message
+
+
+def test_reading_back() -> None:
+    assert parse(["EdgeConfigServer", "VerifyOriginServer"]) is None
+    assert read_back("on").endswith('VerifyOriginServer: "On"')
+    assert read_back("audit").endswith('VerifyOriginServer: "Off"')

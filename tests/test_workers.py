@@ -1,0 +1,265 @@
+"""Two workers behind one port and one control API: what is done to one is done to both, and outlives a crash."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from cryptography import x509
+
+from tests.net.conftest import HOST, Server, server_context
+from tests.test_serve import Serving, config_for, serving, token
+
+
+@pytest.fixture(scope="module")
+def ca() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def server(ca: trustme.CA) -> Iterator[Server]:
+    yield from Server(server_context(ca.issue_cert(HOST))).run()
+
+
+@pytest.fixture
+def two(tmp_path: Path, server: Server) -> Iterator[Serving]:
+    """Two workers that trust another CA than the server's."""
+    with serving(tmp_path, config_for(server, trustme.CA(), tmp_path, workers="2")) as running:
+        yield running
+
+
+def ask(running: Serving, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    """Status and JSON of the control API's answer."""
+    connection = http.client.HTTPConnection(running.admin, timeout=20)
+    data = None if body is None else json.dumps(body)
+    connection.request(method, path, data, {} if body is None else {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    answer = json.loads(response.read())
+    connection.close()
+    return response.status, answer
+
+
+def get(running: Serving, server: Server) -> int:
+    """The proxy's status for one request on a connection of its own."""
+    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=20)
+    connection.request("GET", f"/{token(server)}/x")
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def statuses(running: Serving, server: Server) -> dict[int, set[int]]:
+    """What each of the two workers answers from now on."""
+    since = time.time()
+    found: dict[int, set[int]] = {}
+    for _ in range(500):
+        get(running, server)
+        _, answer = ask(running, "GET", "/api/transactions")
+        for served in answer["transactions"]:
+            if served["started"] >= since and served["status"]:
+                found.setdefault(served["worker"], set()).add(served["status"])
+        if len(found) == 2:
+            return found
+    pytest.fail(f"not every worker was asked: {found}")
+
+
+def pids(running: Serving) -> dict[str, int]:
+    """The workers' processes by their names, once all are well."""
+    for _ in range(200):
+        status, health = ask(running, "GET", "/api/health")
+        if status == 200:
+            workers = [check for check in health["checks"] if check["name"].startswith("worker")]
+            return {check["name"]: int(check["address"].removeprefix("pid ")) for check in workers}
+        time.sleep(0.05)
+    pytest.fail(f"never well: {health}")
+
+
+def stderr_line(running: Serving) -> str:
+    assert running.process.stderr is not None
+    return running.process.stderr.readline()
+
+
+def test_what_is_changed_counts_in_every_worker(two: Serving, server: Server, ca: trustme.CA) -> None:
+    assert statuses(two, server) == {0: {502}, 1: {502}}
+    assert ask(two, "PATCH", "/api/config", {"verify": {"origin": "off"}})[0] == 200
+    assert statuses(two, server) == {0: {200}, 1: {200}}
+    assert ask(two, "POST", "/api/reset")[0] == 200
+    assert statuses(two, server) == {0: {502}, 1: {502}}
+    assert ask(two, "POST", "/api/trust", {"pem": ca.cert_pem.bytes().decode()})[1]["added"] == 1
+    assert statuses(two, server) == {0: {200}, 1: {200}}
+
+    _, answer = ask(two, "GET", "/api/findings")
+    assert [finding["code"] for finding in answer["findings"]] == ["issuer-missing"]
+    _, transactions = ask(two, "GET", "/api/transactions")
+    started = [served["started"] for served in transactions["transactions"]]
+    assert started == sorted(started)
+    refused = sum(served["status"] == 502 for served in transactions["transactions"])
+    assert answer["findings"][0]["count"] == 2 * refused
+    _, log = ask(two, "GET", "/api/log")
+    stamps = [line[:23] for line in log["lines"]]
+    assert stamps == sorted(stamps)
+    assert len({line.partition("traffic_server[")[2].partition("]")[0] for line in log["lines"]}) == 2
+
+
+def test_events_come_from_every_worker(two: Serving, server: Server) -> None:
+    connection = http.client.HTTPConnection(two.admin, timeout=20)
+    connection.request("GET", "/api/events")
+    response = connection.getresponse()
+    assert response.readline() == b": follows\n"
+    statuses(two, server)
+    seen: set[int] = set()
+    while seen != {0, 1}:
+        line = response.readline()
+        if line.startswith(b"data: "):
+            seen.add(json.loads(line[6:])["worker"])
+    connection.close()
+
+
+def test_a_killed_worker_is_replaced_with_the_settings_in_force(two: Serving, server: Server) -> None:
+    ask(two, "PATCH", "/api/config", {"verify": {"origin": "off"}})
+    before = pids(two)
+    os.kill(before["worker 0"], signal.SIGKILL)
+    assert stderr_line(two) == f"mralab: worker 0 (pid {before['worker 0']}) ended with -9; starting it again\n"
+    after = pids(two)
+    assert after["worker 0"] != before["worker 0"]
+    assert after["worker 1"] == before["worker 1"]
+    assert statuses(two, server) == {0: {200}, 1: {200}}
+    assert ask(two, "PATCH", "/api/config", {"verify": {"origin": "on"}})[0] == 200
+    assert statuses(two, server) == {0: {502}, 1: {502}}
+    two.process.send_signal(signal.SIGTERM)
+    assert two.process.wait(15) == 0
+
+
+def test_a_hung_worker_is_named_and_follows_when_it_wakes(two: Serving, server: Server) -> None:
+    hung = pids(two)["worker 1"]
+    os.kill(hung, signal.SIGSTOP)
+    try:
+        begun = time.monotonic()
+        assert ask(two, "GET", "/api/log")[1]["silent"] == [f"worker 1 (pid {hung}): no answer within 2 s"]
+        status, answer = ask(two, "PATCH", "/api/config", {"verify": {"origin": "off"}})
+        assert time.monotonic() - begun < 10
+        assert (status, answer["error"]["code"]) == (504, "worker-silent")
+        assert f"pid {hung}" in answer["error"]["message"]
+        assert get(two, server) == 200
+    finally:
+        os.kill(hung, signal.SIGCONT)
+    pids(two)
+    assert statuses(two, server) == {0: {200}, 1: {200}}
+
+
+def test_a_reload_reaches_every_worker_and_a_refused_one_is_told_once(
+    two: Serving, server: Server, ca: trustme.CA, tmp_path: Path
+) -> None:
+    file = tmp_path / "mralab.toml"
+    valid = file.read_text()
+    file.write_text(valid + "[verfy]\n")
+    two.process.send_signal(signal.SIGHUP)
+    assert "reload refused" in stderr_line(two)
+    assert "did you mean 'verify'?" in stderr_line(two)
+    assert statuses(two, server) == {0: {502}, 1: {502}}
+    file.write_text(valid)
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    (tmp_path / "traffic_server.log").rename(tmp_path / "old.log")
+    two.process.send_signal(signal.SIGHUP)
+    for _ in range(200):
+        if ask(two, "GET", "/api/trust")[1]["certificates"][0]["subject"] == ca_subject(ca):
+            break
+    ask(two, "GET", "/api/findings")  # answered by each after what came before
+    assert statuses(two, server) == {0: {200}, 1: {200}}
+    two.process.terminate()
+    assert two.process.wait(15) == 0
+    assert two.process.stderr is not None
+    assert two.process.stderr.read() == ""
+    assert 'Msg="HTTP/1.1 200 "' in (tmp_path / "traffic_server.log").read_text()
+
+
+def ca_subject(ca: trustme.CA) -> str:
+    return x509.load_pem_x509_certificate(ca.cert_pem.bytes()).subject.rfc4514_string()
+
+
+def test_workers_end_with_the_process_that_started_them(two: Serving) -> None:
+    before = pids(two)
+    two.process.kill()
+    two.process.wait(15)
+    begun = time.monotonic()
+    while True:
+        try:
+            socket.create_server(("127.0.0.1", two.port)).close()
+            break
+        except OSError:
+            assert time.monotonic() - begun < 1
+            time.sleep(0.01)
+    for pid in before.values():
+        wait_for_end(pid)
+
+
+def wait_for_end(pid: int) -> None:
+    for _ in range(500):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.01)
+    pytest.fail(f"{pid} lives on")
+
+
+def test_sigterm_refuses_newcomers_at_once_and_finishes_what_runs(tmp_path: Path, ca: trustme.CA) -> None:
+    asked, go = threading.Event(), threading.Event()
+
+    def slow(stream: Any, server: Server) -> None:
+        stream.recv(65536)
+        stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n")
+        asked.set()
+        go.wait(10)
+        stream.sendall(b"ok\n")
+
+    runner = Server(server_context(ca.issue_cert(HOST)), handle=slow).run()
+    server = next(runner)
+    with serving(tmp_path, config_for(server, ca, tmp_path, workers="2")) as running:
+        connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=20)
+        connection.request("GET", f"/{token(server)}/x")
+        response = connection.getresponse()
+        assert asked.wait(10)
+        running.process.send_signal(signal.SIGTERM)
+        refused = False
+        for _ in range(200):
+            try:
+                socket.create_connection(("127.0.0.1", running.port)).close()
+            except ConnectionRefusedError:
+                refused = True
+                break
+            time.sleep(0.01)
+        assert refused
+        assert running.process.poll() is None
+        go.set()
+        assert response.read() == b"ok\n"
+        connection.close()
+        assert running.process.wait(15) == 0
+    next(runner, None)
+
+
+def test_sigint_ends_them_all(tmp_path: Path, server: Server, ca: trustme.CA) -> None:
+    (tmp_path / "mralab.toml").write_text(config_for(server, ca, tmp_path, workers="8"))
+    command = ["mralab", "serve", "-c", str(tmp_path / "mralab.toml")]
+    with subprocess.Popen([sys.executable, "-m", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        try:
+            assert process.wait(15) == 0
+        finally:
+            process.kill()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""

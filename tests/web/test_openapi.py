@@ -1,0 +1,53 @@
+"""The OpenAPI description, held against the server by schemathesis."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mralab.web.openapi import OPERATIONS, describe
+from tests.test_serve import serving
+
+pytest.importorskip("schemathesis", reason="schemathesis is not installed")
+
+CONFIG = '[proxy]\nlisten = "127.0.0.1:0"\nworkers = {}\n[trust]\nstore = ""\n[allow]\nrules = ""\n'
+
+
+@pytest.mark.parametrize(("workers", "phase"), [(1, "coverage"), (2, "fuzzing")])
+def test_schemathesis_finds_nothing(tmp_path: Path, workers: int, phase: str) -> None:
+    with serving(tmp_path, CONFIG.format(workers)) as (process, _, admin):
+        result = subprocess.run(
+            [
+                Path(sys.executable).with_name("st"),
+                "run",
+                f"http://{admin}/api/openapi.json",
+                "--exclude-path=/api/events",  # endless: tests/web/test_api.py
+                f"--phases={phase}",
+                "--max-examples=10",
+                "--workers=2",
+                "--no-color",
+            ],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            cwd=tmp_path,
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert "No issues found" in result.stdout
+        process.terminate()
+        assert process.wait(15) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+def test_every_route_is_described_with_its_errors() -> None:
+    described = describe("1")
+    assert described["openapi"] == "3.1.0"
+    for operation in OPERATIONS:
+        route = described["paths"][operation.path][operation.method.lower()]
+        assert {"200", "403"} <= set(route["responses"])
+        assert ("requestBody" in route) == (operation.body is not None)

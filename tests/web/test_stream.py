@@ -1,0 +1,81 @@
+"""Readers of live events: slow ones, late ones, and the end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import aclosing
+
+from mralab.web.stream import Message, Stream
+
+
+async def watch(_: bool) -> None:
+    """Nobody needs to be told."""
+
+
+async def take(messages: object, count: int) -> list[Message | None]:
+    return [await anext(messages) for _ in range(count)]  # type: ignore[call-overload]
+
+
+async def test_a_slow_reader_loses_events_and_is_told_how_many() -> None:
+    stream = Stream(watch)
+    async with stream.reading() as reader:
+        for number in range(1005):
+            stream.publish("log", number)
+        async with aclosing(reader.messages()) as messages:
+            seen = await take(messages, 1001)
+            assert [message.data for message in seen if message] == [*map(str, range(1000)), '{"count": 5}']
+            assert seen[-1] is not None
+            assert (seen[-1].number, seen[-1].kind) == (1005, "missed")
+            stream.publish("log", "next")
+            assert await take(messages, 1) == [Message(1006, "log", '"next"')]
+    stream.close()
+
+
+async def test_a_reader_that_comes_back_gets_what_is_kept() -> None:
+    stream = Stream(watch)
+    async with stream.reading():
+        for number in range(1, 1003):
+            stream.publish("log", number)
+    async with stream.reading(after=1000) as reader, aclosing(reader.messages()) as messages:
+        assert [message.number for message in await take(messages, 2) if message] == [1001, 1002]
+    async with stream.reading(after=1) as reader, aclosing(reader.messages()) as messages:
+        seen = await take(messages, 1001)
+        assert seen[0] == Message(3, "log", "3")
+        assert seen[-1] == Message(1002, "missed", '{"count": 1}')
+    async with stream.reading(after=4711) as reader, aclosing(reader.messages(heartbeat=0.01)) as messages:
+        assert await take(messages, 1) == [None]
+    stream.close()
+
+
+async def test_only_while_somebody_reads_are_events_collected() -> None:
+    told: list[bool] = []
+
+    async def note(on: bool) -> None:
+        told.append(on)
+
+    stream = Stream(note)
+    stream.publish("log", "nobody hears this")
+    async with stream.reading(), stream.reading():
+        assert told == [True]
+    assert stream.active
+    async with stream.reading(after=0) as reader, aclosing(reader.messages(heartbeat=0.01)) as messages:
+        assert await take(messages, 1) == [None]
+    assert told == [True]
+    stream.close()
+
+
+async def test_the_end_ends_every_reader() -> None:
+    stream = Stream(watch)
+    async with stream.reading() as reader:
+
+        async def all_of_it() -> list[Message | None]:
+            async with aclosing(reader.messages()) as messages:
+                return [message async for message in messages]
+
+        task = asyncio.create_task(all_of_it())
+        await asyncio.sleep(0)
+        stream.publish("log", 1)
+        stream.close()
+        async with asyncio.timeout(5):
+            assert [json.loads(message.data) for message in await task if message] == [1]
