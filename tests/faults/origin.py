@@ -35,10 +35,10 @@ class Exchange:
         """The request's body, whole."""
         if self.field("Transfer-Encoding"):
             body = b""
-            while (size := int(await self.reader.readline(), 16)) > 0:
+            while (size := int(await self.reader.readuntil(b"\r\n"), 16)) > 0:
                 body += await self.reader.readexactly(size)
                 await self.reader.readexactly(2)
-            while await self.reader.readline() != b"\r\n":
+            while await self.reader.readuntil(b"\r\n") != b"\r\n":
                 pass
             return body
         return await self.reader.readexactly(int(self.field("Content-Length") or 0))
