@@ -124,6 +124,8 @@ class Steady:
         self._request = request if callable(request) else (lambda _: request)
         self._every = every
         self._stop = False
+        self._wanted = 0
+        self._enough = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Steady:
@@ -137,9 +139,17 @@ class Steady:
 
     async def asked(self, more: int) -> None:
         """Wait for that many more answers."""
-        wanted = len(self.answers) + more
-        while len(self.answers) < wanted and self._task is not None and not self._task.done():
-            await asyncio.sleep(self._every)
+        self._wanted = len(self.answers) + more
+        self._enough.clear()
+        enough = asyncio.create_task(self._enough.wait())
+        assert self._task is not None
+        await asyncio.wait([enough, self._task], return_when=asyncio.FIRST_COMPLETED)
+        enough.cancel()
+
+    def _take(self, answer: Answer) -> None:
+        self.answers.append(answer)
+        if len(self.answers) >= self._wanted:
+            self._enough.set()
 
     async def _run(self) -> None:
         number = 0
@@ -150,7 +160,7 @@ class Steady:
                     writer.write(self._request(number))
                     number += 1
                     answer = await read_answer(reader)
-                    self.answers.append(answer)
+                    self._take(answer)
                     whole = answer.whole and b"\r\nConnection: close" not in answer.head
                     await asyncio.sleep(self._every)
 

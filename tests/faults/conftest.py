@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 import pytest
 import trustme
 
+from tests.net.conftest import HOST
+
 from . import process
 from .origin import Origin
 from .process import Serve
@@ -74,7 +76,7 @@ async def start(tmp_path: Path, ca: trustme.CA) -> AsyncIterator[Start]:
             **changes: Any,
         ) -> Serve:
             ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-            (tmp_path / "rules.csv").write_text(process.rules(origins, (process.HOST, "other.steven.lab")))
+            (tmp_path / "rules.csv").write_text(process.rules(origins, (HOST, "other.steven.lab")))
             (tmp_path / "mralab.toml").write_text(process.toml(process.tables(**changes)))
             return await stack.enter_async_context(process.serve(tmp_path, command=command, environment=environment))
 

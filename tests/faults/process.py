@@ -55,6 +55,10 @@ class Serve:
         """A whole request, by default one that keeps the connection."""
         return f"{method} {self.target(origin, path)} HTTP/1.1\r\nHost: proxy\r\n{fields}\r\n".encode() + body
 
+    def numbered(self, origin: Origin, first: int = 0) -> Callable[[int], bytes]:
+        """Requests for ``Steady``, each with a path of its own: a number."""
+        return lambda number: self.request(origin, f"/{first + number}")
+
     async def warm(self) -> None:
         """Let each worker serve something, so that it holds what it will always hold."""
         for _ in range(4 * max(1, len(self.workers()))):
@@ -181,7 +185,7 @@ async def serve(
     arguments = [*command, sys.executable, "-m", "mralab", "serve", "-c", str(folder / "mralab.toml")]
     with (
         (folder / "stderr.txt").open("a") as stderr,
-        subprocess.Popen(
+        subprocess.Popen(  # noqa: ASYNC220 - asyncio's would want a pipe's transport for the same
             arguments,
             stdout=subprocess.PIPE,
             stderr=stderr,

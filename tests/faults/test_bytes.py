@@ -123,8 +123,7 @@ ANSWER = "HTTP/1.1 200 OK\r\n"
 IN_CHUNKS = ANSWER + "Transfer-Encoding: chunked\r\n\r\n"
 
 RESPONSES = {
-    "Content-Length and Transfer-Encoding": ANSWER
-    + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "Content-Length and Transfer-Encoding": ANSWER + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "two lengths": ANSWER + "Content-Length: 0\r\nContent-Length: 5\r\n\r\n",
     "lengths in a list": ANSWER + "Content-Length: 2, 5\r\n\r\nab",
     "negative length": ANSWER + "Content-Length: -2\r\n\r\nab",
@@ -255,7 +254,9 @@ async def _send_once(port: int, data: bytes) -> bytes:
 @pytest.mark.parametrize("side", ["requests", "responses"])
 async def test_random_bytes(start: Start, figure: Figure, side: str) -> None:
     count = size(1500, 1_000_000 if side == "requests" else 100_000)
-    responses = Mutations([text.encode("latin-1") for text in (*PARTED.values(), *RESPONSES.values(), OK.decode())], SEED)
+    responses = Mutations(
+        [text.encode("latin-1") for text in (*PARTED.values(), *RESPONSES.values(), OK.decode())], SEED
+    )
 
     async def handle(exchange: Exchange) -> bool | None:
         if side == "requests":
