@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +33,19 @@ FULL = os.environ.get("MRALAB_FAULTS") == "full"
 def size(bounded: T, full: T) -> T:
     """The number for this run."""
     return full if FULL else bounded
+
+
+SLACK = size(1.0, 0.0)
+"""Seconds that an end may be late besides its tenth: the small limits of ``make test`` on a machine that others use."""
+BUSY = size(0.25, 0.05)
+"""Seconds that an answer may take under load however quick the idle ones were."""
+
+
+def in_time(seconds: Iterable[float], limit: float) -> None:
+    """What waited for a limit ended at it, give or take a tenth."""
+    seconds = sorted(seconds)
+    assert seconds[0] >= limit * 0.9
+    assert seconds[-1] <= limit * 1.1 + SLACK
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,9 @@ import trustme
 from tests.net.conftest import HOST, server_context
 
 from .client import Answer, Steady, ask, many
-from .conftest import Figure, Start, size
+from .conftest import BUSY, Figure, Start, in_time, size
 from .origin import Exchange, Origin, serving
 from .process import until
-from .test_clients import BUSY
 
 HALF = bytes(50_000)
 
@@ -136,8 +135,7 @@ async def test_hanging_servers(start: Start, figure: Figure, stage: str) -> None
     seconds = [answer.seconds for answer in answers]
     assert {answer.status for answer in answers} == {status}
     assert {answer.whole for answer in answers} == {status != 200}
-    assert limit * 0.9 <= min(seconds)
-    assert max(seconds) <= limit * 1.1
+    in_time(seconds, limit)
     assert {answer.status for answer in busy.answers} == {200}
     assert busy.percentile() < max(2 * idle.percentile(), BUSY)
     figure(
