@@ -12,6 +12,7 @@ import pytest
 
 from mralab.config import from_mapping
 from mralab.core.events import RequestReceived
+from mralab.core.target import Target, encode
 from mralab.net.proxy import Proxy
 from tests.net.conftest import HOST
 
@@ -34,7 +35,7 @@ async def _server(exchange: Exchange) -> None:
 
 
 def _target(origin: Origin, path: str) -> bytes:
-    target = process.encode(process.Target("steven.lab", "http", HOST, origin.port))
+    target = encode(Target("steven.lab", "http", HOST, origin.port))
     return f"GET /{target}{path} HTTP/1.1\r\nHost: proxy\r\n\r\n".encode()
 
 

@@ -21,10 +21,10 @@ from .process import until
 
 @contextlib.contextmanager
 def small_disk(folder: Path) -> Iterator[None]:
-    """``folder`` as a disk of its own, of 256 KB."""
+    """``folder`` as a disk of its own, of 1 MB."""
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k,mode=0777", "none", str(folder)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=1m,mode=0777", "none", str(folder)], capture_output=True, check=False
     )
     if mounted.returncode:
         pytest.skip(
@@ -40,11 +40,11 @@ LINES = 5  # of one request that is answered, at INFO
 
 
 async def test_disk_full(start: Start, figure: Figure, tmp_path: Path) -> None:
-    requests = size(600, 20_000)
+    requests = size(400, 20_000)
     with small_disk(tmp_path / "logs"):
         async with serving() as origin:
             it = await start(origin, log={"file": "logs/traffic_server.log"})
-            (tmp_path / "logs" / "other").write_bytes(bytes(100_000))
+            (tmp_path / "logs" / "other").write_bytes(bytes(700_000))
             async with Steady(it.port, it.numbered(origin), every=0) as steady:
                 await steady.asked(requests)
             await until(lambda: "cannot be written" in it.complaints())
@@ -52,7 +52,7 @@ async def test_disk_full(start: Start, figure: Figure, tmp_path: Path) -> None:
             (tmp_path / "logs" / "traffic_server.log").rename(tmp_path / "logs" / "first")
             (tmp_path / "logs" / "other").unlink()
             it.signal(signal.SIGHUP)
-            async with Steady(it.port, it.numbered(origin, 1_000_000), every=0) as again:
+            async with Steady(it.port, it.numbered(origin, 1_000_000)) as again:
                 await again.asked(1)
                 await until(lambda: "written again" in it.complaints())
                 await again.asked(1)
