@@ -231,6 +231,7 @@ class ServerConnection(asyncio.Protocol):
         """Hand the body's bytes to ``sink``: at once what is here, from then on what comes."""
         assert self._reader is not None  # noqa: S101 - response() came first
         self._sink = sink
+        self.resume_reading()  # what came before the head was passed on may have been enough for then
         pending, self._pending = self._pending, b""
         if not self._reader.done:
             self._finished = self._loop.create_future()
@@ -333,6 +334,7 @@ class ServerConnection(asyncio.Protocol):
         self._reader = None
         self._buffer.clear()
         self._checked = 0
+        self.resume_reading()  # a client that is slow with the end is no business of the next one's
         self._silence.end(self)
 
     def silent_too_long(self) -> None:
