@@ -21,7 +21,9 @@ def main() -> int:
     print(f"soak: {given.seconds:g} s, seed {given.seed}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         books = asyncio.run(soak(Path(folder), given.seconds, given.seed, lambda text: print(text, flush=True)))
-    clients, log, servers = (sum(one[side] for one in books) for side in range(3))
+    clients = sum(one.clients for one in books)
+    log = sum(one.log for one in books)
+    servers = sum(one.servers for one in books)
     problems = [problem for one in books for problem in one.problems]
     if not clients == log == servers:
         problems.append("the three sides are not equal")

@@ -13,8 +13,10 @@ from tests.faults.client import NOTHING, Answer, Stream, connected, read_answer,
 from tests.faults.origin import Origin
 from tests.faults.process import Serve
 
-from .servers import CUT, EXPECTED, KIND, NONE, WHOLE, Servers, body_of
+from .servers import CUT, EXPECTED, KIND, WHOLE, Servers, body_of
 
+PATIENCE = 20.0
+"""Seconds for an answer: longer than any limit of the proxy."""
 STAYS, LEAVES = "stays", "leaves"
 
 
@@ -120,7 +122,12 @@ class Client:
         return asked
 
     async def _read(self, stream: Stream, asked: Asked) -> Answer:
-        answer = await read_answer(stream[0], bodiless=asked.method == "HEAD")
+        try:
+            async with asyncio.timeout(PATIENCE):
+                answer = await read_answer(stream[0], bodiless=asked.method == "HEAD")
+        except TimeoutError:
+            self._ledger.wrong.append(f"{asked.name}/{asked.behaviour}: nothing for {PATIENCE:g} s")
+            answer = NOTHING
         self._ledger.take(asked, answer)
         return answer
 
@@ -247,6 +254,3 @@ class Client:
             with contextlib.suppress(ConnectionError):
                 await reader.read(500)
             self._go(writer)
-
-
-__all__ = ["CUT", "NONE", "Client", "Ledger"]
