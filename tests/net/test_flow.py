@@ -1,4 +1,4 @@
-"""Flow control of one server connection: what is paused goes on, in this exchange and in the next."""
+"""One server connection from one exchange to the next: what is paused goes on, what ends is not taken."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from mralab.net.connection import ServerConnection
 from mralab.net.deadlines import Deadlines
 from mralab.net.stats import Stats
+from mralab.net.upstream import Upstream
 
 
 class Transport:
@@ -17,6 +18,10 @@ class Transport:
 
     def __init__(self) -> None:
         self.reading = True
+        self.closing = False
+
+    def is_closing(self) -> bool:
+        return self.closing
 
     def pause_reading(self) -> None:
         self.reading = False
@@ -28,7 +33,7 @@ class Transport:
         """Taken."""
 
     def close(self) -> None:
-        """Closed."""
+        self.closing = True
 
 
 @pytest.fixture
@@ -85,3 +90,14 @@ async def test_a_slow_client_keeps_the_server_waiting(connection: ServerConnecti
     connection.data_received(bytes(100_000))
     await connection.relayed()
     connection.connection_lost(None)
+
+
+async def test_a_kept_connection_is_not_taken_once_its_end_has_begun(connection: ServerConnection) -> None:
+    transport: Any = Transport()
+    connection.connection_made(transport)
+    upstream = Upstream(asyncio.get_running_loop(), Stats(), 30.0)
+    upstream.keep(("key",), connection)
+    upstream.close_idle()  # a reload, between two steps of a request
+    assert upstream.take(("key",)) is None
+    connection.connection_lost(None)
+    upstream.close()

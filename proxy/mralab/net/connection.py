@@ -147,6 +147,13 @@ class ServerConnection(asyncio.Protocol):
         """When the first of the certificates it was verified with expires, in seconds since the epoch."""
         return math.inf if self.tls is None else self.tls.expires
 
+    @property
+    def ending(self) -> bool:
+        """Closed, or about to be: no longer good for another exchange."""
+        if self.closed or self._transport is None or self._transport.is_closing():
+            return True
+        return self.tls is not None and self.tls.closed
+
     # -- connecting
 
     async def ready(self) -> None:
@@ -212,8 +219,8 @@ class ServerConnection(asyncio.Protocol):
         self._silence.begin(self)
 
     def send(self, data: bytes) -> None:
-        """Send plaintext."""
-        if self._transport is None or self.closed:
+        """Send plaintext; to a server that has ended the connection, nothing."""
+        if self._transport is None or self.closed or (self.tls is not None and self.tls.closed):
             return
         if self._active:
             self._silence.begin(self)
