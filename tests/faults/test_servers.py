@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -13,9 +14,9 @@ import trustme
 
 from tests.net.conftest import HOST, server_context
 
-from .client import Answer, Steady, ask, many
+from .client import Answer, Steady, ask, connected, many, read_answer
 from .conftest import BUSY, Figure, Start, in_time, size
-from .origin import Exchange, Origin, serving
+from .origin import Exchange, Origin, answer_ok, serving
 from .process import until
 
 HALF = bytes(50_000)
@@ -193,3 +194,66 @@ async def test_attempts_each_have_the_whole_limit(start: Start) -> None:
         assert (await asyncio.create_task(ask(it.port, it.request(origin)))).status == 502
         assert 0.9 <= time.monotonic() - began <= 1.2
         assert origin.connections == 2
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_an_answer_before_the_request_s_body_is_there(
+    start: Start, figure: Figure, ca: trustme.CA, scheme: str
+) -> None:
+    count = size(20, 500)
+    context = server_context(ca.issue_cert(HOST)) if scheme == "https" else None
+
+    async def hasty(exchange: Exchange) -> bool:
+        await exchange.send(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
+        return True
+
+    async with serving(hasty, context) as origin:
+        it = await start(origin)
+
+        async def upload(number: int) -> int:
+            async with connected(it.port) as (reader, writer):
+                answer = asyncio.create_task(read_answer(reader))
+                writer.write(it.request(origin, f"/{number}", "Content-Length: 1000000\r\n", method="POST"))
+                for _ in range(20):
+                    if writer.is_closing():
+                        break
+                    writer.write(bytes(50_000))
+                    await asyncio.sleep(0.001)
+                return (await answer).status
+
+        statuses = await many(count, upload, 5)
+        await until(lambda: origin.open == 0, 5, "the servers' connections closed")
+        assert it.complaints() == ""
+    assert set(statuses) <= {0, 413, 502}
+    assert statuses.count(413) > count / 2
+    figure(
+        "server reset or cut mid-body",
+        f"an answer while the request's body still comes ({scheme}): the answer, or a cut",
+        f"{count}: {statuses.count(413)} answers, {count - statuses.count(413)} cut; nothing on standard error",
+    )
+
+
+async def test_kept_connections_that_servers_end(start: Start, figure: Figure, ca: trustme.CA) -> None:
+    """A kept connection that its server is about to end is either still good or not used: never an error."""
+    count = size(400, 20_000)
+
+    async def fickle(exchange: Exchange) -> bool:
+        await answer_ok(exchange)
+        await asyncio.sleep(random.random() * 0.004)
+        return random.random() < 0.5
+
+    async with serving(fickle, server_context(ca.issue_cert(HOST))) as origin:
+        it = await start(origin, upstream={"connections": "keep-alive"})
+        async with contextlib.AsyncExitStack() as clients:
+            loads = [
+                await clients.enter_async_context(Steady(it.port, it.request(origin), every=0.001)) for _ in range(8)
+            ]
+            await loads[0].asked(count // 8)
+        assert it.complaints() == ""
+    answers = [answer for load in loads for answer in load.answers]
+    assert {(answer.status, answer.whole) for answer in answers} == {(200, True)}
+    figure(
+        "server reset or cut mid-body",
+        "kept connections that servers end at any moment: every request its answer",
+        f"{len(answers)} requests over {origin.connections} connections",
+    )
