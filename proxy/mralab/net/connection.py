@@ -200,6 +200,7 @@ class ServerConnection(asyncio.Protocol):
             self._transport.close()
         if not self._ready.done():
             self._ready.set_exception(HandshakeError(error.reason, tls.verdict))
+            self._ready.exception()  # told: a client that is gone meanwhile does not ask any more
         self._fail(ResponseError("hangup", error.reason))
 
     # -- one exchange
