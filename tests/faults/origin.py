@@ -45,6 +45,8 @@ class Exchange:
 
     async def send(self, data: bytes) -> None:
         """Send bytes, no faster than they are taken."""
+        if self.writer.is_closing():
+            raise ConnectionResetError
         self.writer.write(data)
         await self.writer.drain()
 

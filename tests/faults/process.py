@@ -134,7 +134,8 @@ class Serve:
 
     def configure(self, tables: Mapping[str, Any]) -> None:
         """Write another configuration; SIGHUP makes it count."""
-        (self.folder / "mralab.toml").write_text(toml(tables))
+        (self.folder / "new.toml").write_text(toml(tables))
+        (self.folder / "new.toml").rename(self.folder / "mralab.toml")  # whole at any moment, as an editor does it
 
     async def ended(self, limit: float = 15.0) -> int:
         """Wait for its end; the exit code."""

@@ -205,6 +205,16 @@ async def test_rubbish_in_files(start: Start, figure: Figure, ca: trustme.CA, wo
     )
 
 
+async def test_an_emptied_configuration_never_means_no_verification(start: Start, ca: trustme.CA) -> None:
+    async with serving(context=server_context(trustme.CA().issue_cert(HOST))) as unknown:
+        it = await start(unknown)
+        assert (await ask(it.port, it.request(unknown))).status == 502
+        (it.folder / "mralab.toml").write_text("")
+        it.signal(signal.SIGHUP)
+        statuses = {(await ask(it.port, it.request(unknown))).status for _ in range(100)}
+        assert statuses <= {502, 403}
+
+
 def _start(folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "mralab", "serve", "-c", str(folder / "mralab.toml")]
     return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -14,7 +15,7 @@ import trustme
 
 from tests.net.conftest import HOST, server_context
 
-from .client import Answer, Steady, ask, connected, many, read_answer
+from .client import Answer, Steady, ask, connected, many, read_answer, reset
 from .conftest import BUSY, Figure, Start, in_time, size
 from .origin import Exchange, Origin, answer_ok, serving
 from .process import until
@@ -256,4 +257,30 @@ async def test_kept_connections_that_servers_end(start: Start, figure: Figure, c
         "server reset or cut mid-body",
         "kept connections that servers end at any moment: every request its answer",
         f"{len(answers)} requests over {origin.connections} connections",
+    )
+
+
+async def test_clients_gone_during_a_handshake(start: Start, figure: Figure, ca: trustme.CA) -> None:
+    count = size(300, 5000)
+    context = server_context(trustme.CA().issue_cert(HOST))
+    async with serving(context=context) as origin:
+        it = await start(origin)
+        await it.warm()
+        descriptors = it.descriptors()
+
+        async def leave(_: int) -> None:
+            async with connected(it.port) as (_reader, writer):
+                writer.write(it.request(origin))
+                await asyncio.sleep(random.random() * 0.02)
+                reset(writer)
+
+        await many(count, leave, 10)
+        await until(lambda: it.descriptors() <= descriptors, 5, "everything closed")
+        it.signal(signal.SIGTERM)
+        assert await it.ended() == 0
+        assert it.complaints() == ""
+    figure(
+        "client gone mid-body",
+        "gone during the server's handshake: that ends too; nothing on standard error",
+        f"{count} clients: nothing left open",
     )
