@@ -6,13 +6,21 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 SHELL := /bin/bash
 
-.PHONY: demo test check fuzz picture clean
+.PHONY: demo test soak fuzz check picture clean
 
 demo: $(STAMP)
 	@$(BIN)/mralab demo
 
 test: $(DEV_STAMP)
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup -q
+
+# Mixed traffic and random faults from both sides, for SECONDS=120; then the books: clients, log and servers must agree.
+# SEED=N does the same again. FULL=1 adds every row of docs/faults.md at its full size (about half an hour).
+soak: $(DEV_STAMP)
+	@$(BIN)/python -m tests.soak --seconds $(or $(SECONDS),120) $(if $(SEED),--seed $(SEED))
+ifdef FULL
+	@MRALAB_FAULTS=full $(BIN)/python -m pytest -q tests/faults
+endif
 
 check: $(DEV_STAMP)
 	$(BIN)/ruff check proxy tests examples

@@ -76,6 +76,22 @@ async def test_a_full_disk_loses_whole_lines_says_so_once_and_goes_on(small_disk
     assert f"{1000 - len(full) // 100} entries were lost" in told[1]
 
 
+async def test_a_disk_that_fills_up_is_said_to_be_full_once(small_disk: Path) -> None:
+    told: list[str] = []
+    sink = LogSink(small_disk, told.append)
+    sink.open()
+    for number in range(200):  # large entries do not fit any more, small ones still do
+        sink.write(line(number, 5000 if number % 2 else 50))
+        await sink.flush()
+    assert sink.lost > 50
+    assert len(told) == 1
+    os.truncate(small_disk, 0)
+    sink.write(line(200))
+    await sink.close()
+    assert len(told) == 2
+    assert f"{sink.lost} entries were lost" in told[1]
+
+
 async def test_a_folder_that_goes_costs_lines_until_it_is_back(tmp_path: Path) -> None:
     folder = tmp_path / "logs"
     folder.mkdir()

@@ -19,6 +19,8 @@ from typing import NamedTuple
 from .cases import Case
 from .pki import Minted
 
+# An address of their own: on 127.0.0.1 a client of another test, whose server has gone, may come to a port again.
+SERVERS = "127.0.9.1"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n"
 
 
@@ -50,7 +52,7 @@ class Upstreams:
         self._listeners: list[socket.socket] = []
         self._contexts: dict[str, ssl.SSLContext] = {}
         for case in cases:
-            ip = case.host if case.host.startswith("127.") else "127.0.0.1"
+            ip = case.host if case.host.startswith("127.") else SERVERS
             listener = socket.create_server((ip, 0))
             listener.setblocking(False)
             self.ports[case.name] = listener.getsockname()[1]
@@ -223,7 +225,7 @@ def traffic_server(
     (folder / "runroot.yaml").write_text(RUNROOT.format(folder))
     (folder / "trust.pem").write_bytes(b"".join(one.pem for one in trust))
     (folder / "hosts").write_text(
-        "127.0.0.1 ready.ats.test\n" + "".join(f"127.0.0.1 {case.host}\n" for case in cases if "127." not in case.host)
+        "127.0.0.1 ready.ats.test\n" + "".join(f"{SERVERS} {case.host}\n" for case in cases if "127." not in case.host)
     )
     (etc / "records.config").write_text(RECORDS.format(port=port, folder=folder, policy=policy))
     (etc / "ip_allow.yaml").write_text(IP_ALLOW)

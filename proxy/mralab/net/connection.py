@@ -147,6 +147,13 @@ class ServerConnection(asyncio.Protocol):
         """When the first of the certificates it was verified with expires, in seconds since the epoch."""
         return math.inf if self.tls is None else self.tls.expires
 
+    @property
+    def ending(self) -> bool:
+        """Closed, or about to be: no longer good for another exchange."""
+        if self.closed or self._transport is None or self._transport.is_closing():
+            return True
+        return self.tls is not None and self.tls.closed
+
     # -- connecting
 
     async def ready(self) -> None:
@@ -193,6 +200,7 @@ class ServerConnection(asyncio.Protocol):
             self._transport.close()
         if not self._ready.done():
             self._ready.set_exception(HandshakeError(error.reason, tls.verdict))
+            self._ready.exception()  # told: a client that is gone meanwhile does not ask any more
         self._fail(ResponseError("hangup", error.reason))
 
     # -- one exchange
@@ -212,8 +220,8 @@ class ServerConnection(asyncio.Protocol):
         self._silence.begin(self)
 
     def send(self, data: bytes) -> None:
-        """Send plaintext."""
-        if self._transport is None or self.closed:
+        """Send plaintext; to a server that has ended the connection, nothing."""
+        if self._transport is None or self.closed or (self.tls is not None and self.tls.closed):
             return
         if self._active:
             self._silence.begin(self)
@@ -231,6 +239,7 @@ class ServerConnection(asyncio.Protocol):
         """Hand the body's bytes to ``sink``: at once what is here, from then on what comes."""
         assert self._reader is not None  # noqa: S101 - response() came first
         self._sink = sink
+        self.resume_reading()  # what came before the head was passed on may have been enough for then
         pending, self._pending = self._pending, b""
         if not self._reader.done:
             self._finished = self._loop.create_future()
@@ -333,6 +342,7 @@ class ServerConnection(asyncio.Protocol):
         self._reader = None
         self._buffer.clear()
         self._checked = 0
+        self.resume_reading()  # a client that is slow with the end is no business of the next one's
         self._silence.end(self)
 
     def silent_too_long(self) -> None:

@@ -14,6 +14,7 @@ import os
 import stat
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
@@ -22,6 +23,7 @@ from typing import Final
 _DELAY: Final = 0.05  # seconds that lines wait for company
 _MAX_BATCH: Final = 1 << 20  # bytes of text after which they do not wait
 _MAX_WAITING: Final = 64 << 20  # bytes of text held while the disk does not take them
+_CALM: Final = 1.0  # seconds without a failure before writing is said to work again: a disk that fills up stutters
 _LAST_SECONDS: Final = 5.0  # how long closing waits for a disk, or a pipe that nobody reads
 
 _Batch = list[str]
@@ -123,7 +125,7 @@ class LogSink:
                 done.get_loop().call_soon_threadsafe(_finish, done)
             except RuntimeError:  # the loop has ended without closing its log: nobody waits any more
                 break
-        self._out.close()
+        self._out.end()
 
 
 def _finish(done: asyncio.Future[None]) -> None:
@@ -140,6 +142,7 @@ class _Output:
         self.name = "on standard output" if file is None else str(file)
         self._fd = -1
         self._failing = False
+        self._failed_at = 0.0
         self.written = 0
         self.lost = 0
 
@@ -155,6 +158,12 @@ class _Output:
         if self._fd > 2:
             os.close(self._fd)
         self._fd = -1
+
+    def end(self) -> None:
+        """Let go of it for good."""
+        if self._failing and self._fd >= 0:  # the last that was written went well
+            self._restored()
+        self.close()
 
     def store(self, batch: _Batch) -> None:
         """Write a batch, with the rotations in it."""
@@ -187,11 +196,15 @@ class _Output:
             if not self._failing:
                 self.complain(f"mralab: the log {self.name} cannot be written: {error.strerror}; traffic goes on")
             self._failing = True
+            self._failed_at = time.monotonic()
             self.close()
             return
         self.written += len(entries)
-        if self._failing:
-            self.complain(f"mralab: the log {self.name} is written again; {self.lost} entries were lost")
+        if self._failing and time.monotonic() - self._failed_at >= _CALM:
+            self._restored()
+
+    def _restored(self) -> None:
+        self.complain(f"mralab: the log {self.name} is written again; {self.lost} entries were lost")
         self._failing = False
 
 

@@ -199,9 +199,9 @@ async def _relay(client: ClientConnection, connection: ServerConnection, *, chun
         client.write(chunk(piece) if chunked else piece)
 
     client.on_writable = lambda writable: connection.resume_reading() if writable else connection.pause_reading()
+    connection.relay(relay)
     if client.paused:
         connection.pause_reading()
-    connection.relay(relay)
     if not connection.complete:
         client.release()
     trailers = await connection.relayed()

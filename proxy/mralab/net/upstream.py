@@ -45,7 +45,7 @@ class Upstream:
                 del self._idle[key]
             self._unused.end(connection)
             connection.on_idle_close = None
-            if connection.closed:
+            if connection.ending:
                 continue
             if connection.expires <= time.time():
                 connection.close()

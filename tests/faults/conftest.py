@@ -1,0 +1,96 @@
+"""Faults at two sizes: small ones in ``make test``, those of the design's own table with ``MRALAB_FAULTS=full``.
+
+Each test says what it measured; with ``MRALAB_FIGURES=FOLDER`` that is kept, and ``python -m tests.faults.table`` makes
+docs/faults.md of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import trustme
+
+from tests.net.conftest import HOST
+
+from . import process
+from .origin import Origin
+from .process import Serve
+
+T = TypeVar("T")
+Start = Callable[..., Awaitable[Serve]]
+Size = Callable[[Any, Any], Any]
+Figure = Callable[[str, str, str], None]
+
+FULL = os.environ.get("MRALAB_FAULTS") == "full"
+
+
+def size(bounded: T, full: T) -> T:
+    """The number for this run."""
+    return full if FULL else bounded
+
+
+SLACK = size(1.0, 0.0)
+"""Seconds that an end may be late besides its tenth: the small limits of ``make test`` on a machine that others use."""
+BUSY = size(0.25, 0.05)
+"""Seconds that an answer may take under load however quick the idle ones were."""
+
+
+def in_time(seconds: Iterable[float], limit: float) -> None:
+    """What waited for a limit ended at it, give or take a tenth."""
+    seconds = sorted(seconds)
+    assert seconds[0] >= limit * 0.9
+    assert seconds[-1] <= limit * 1.1 + SLACK
+
+
+@pytest.fixture(scope="session")
+def ca() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Figure:
+    """``figure(row, got, measured)``: keep what a test of a row of the table has seen."""
+
+    def keep(row: str, got: str, measured: str) -> None:
+        folder = os.environ.get("MRALAB_FIGURES")
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            file = Path(folder) / f"{os.environ.get('PYTEST_XDIST_WORKER', 'one')}.jsonl"
+            test = request.node.nodeid.partition("::")
+            line = {
+                "row": row,
+                "file": test[0],
+                "test": test[2],
+                "full": FULL,
+                "got": got,
+                "measured": measured,
+            }
+            with file.open("a") as out:
+                out.write(json.dumps(line) + "\n")
+
+    return keep
+
+
+@pytest.fixture
+async def start(tmp_path: Path, ca: trustme.CA) -> AsyncIterator[Start]:
+    """``await start(origin, ..., proxy={...})``: a ``mralab serve`` that trusts ``ca`` and allows these servers."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def one(
+            *origins: Origin,
+            command: tuple[str, ...] = (),
+            environment: Mapping[str, str] | None = None,
+            **changes: Any,
+        ) -> Serve:
+            ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+            (tmp_path / "rules.csv").write_text(process.rules(origins, (HOST, "other.steven.lab")))
+            (tmp_path / "mralab.toml").write_text(process.toml(process.tables(**changes)))
+            return await stack.enter_async_context(process.serve(tmp_path, command=command, environment=environment))
+
+        yield one

@@ -1,0 +1,212 @@
+"""A real ``mralab serve`` process: started with a configuration, watched from outside, ended whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mralab.core.events import RequestReceived
+from mralab.core.logline import Record, read
+from mralab.core.target import Target, encode
+from tests.net.conftest import HOST
+
+from .client import ask
+from .origin import Origin
+
+METHODS = "GET,HEAD,POST,PUT,DELETE,OPTIONS"
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+async def until(true: Callable[[], object], limit: float = 10.0, what: str = "") -> float:
+    """Wait until ``true()`` is; the seconds it took. Fails after ``limit`` seconds."""
+    started = time.monotonic()
+    while not true():
+        if time.monotonic() - started > limit:
+            raise AssertionError(f"not within {limit} s: {what or true}")
+        await asyncio.sleep(0.005)
+    return time.monotonic() - started
+
+
+class Serve:
+    """A running process (and its workers), its address, and what /proc and its files say about it."""
+
+    def __init__(self, process: subprocess.Popen[str], folder: Path, listening: str) -> None:
+        self.process = process
+        self.folder = folder
+        self.pid = process.pid
+        self.port = int(listening.rpartition(":")[2])
+
+    def target(self, origin: Origin, path: str = "/x", host: str = HOST) -> str:
+        """The request target that leads to ``path`` of an origin."""
+        return f"/{encode(Target('steven.lab', origin.scheme, host, origin.port))}{path}"
+
+    def request(
+        self, origin: Origin, path: str = "/x", fields: str = "", body: bytes = b"", *, method: str = "GET"
+    ) -> bytes:
+        """A whole request, by default one that keeps the connection."""
+        return f"{method} {self.target(origin, path)} HTTP/1.1\r\nHost: proxy\r\n{fields}\r\n".encode() + body
+
+    def numbered(self, origin: Origin, first: int = 0) -> Callable[[int], bytes]:
+        """Requests for ``Steady``, each with a path of its own: a number."""
+        return lambda number: self.request(origin, f"/{first + number}")
+
+    async def warm(self) -> None:
+        """Let each worker serve something, so that it holds what it will always hold."""
+        for _ in range(4 * max(1, len(self.workers()))):
+            assert (await ask(self.port, b"GET / HTTP/1.1\r\nHost: proxy\r\n\r\n")).status == 404
+
+    def workers(self) -> list[int]:
+        """The processes it has started."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        return [int(pid) for pid in children.read_text().split()] if children.exists() else []
+
+    def pids(self) -> list[int]:
+        """It and its workers."""
+        return [self.pid, *self.workers()]
+
+    def _status(self, key: str) -> int:
+        total = 0
+        for pid in self.pids():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+                total += sum(int(line.split()[1]) for line in lines if line.startswith(key + ":"))
+        return total
+
+    def resident(self) -> int:
+        """Resident memory, KiB, of all its processes."""
+        return self._status("VmRSS")
+
+    def peak(self) -> int:
+        """The most memory that was ever resident, KiB."""
+        return self._status("VmHWM")
+
+    def threads(self) -> int:
+        """Threads of all its processes."""
+        return self._status("Threads")
+
+    def descriptors(self) -> int:
+        """Open descriptors of all its processes."""
+        total = 0
+        for pid in self.pids():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                total += len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - no Path for each of thousands
+        return total
+
+    def processor(self) -> float:
+        """Seconds of processor time used so far."""
+        total = 0
+        for pid in self.pids():
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            total += int(fields[11]) + int(fields[12])
+        return total / _TICKS
+
+    def complaints(self) -> str:
+        """What it has said on standard error."""
+        return (self.folder / "stderr.txt").read_text()
+
+    def log(self, name: str = "traffic_server.log") -> list[Record]:
+        """The log, read back."""
+        with (self.folder / name).open(encoding="latin-1", newline="") as file:
+            return list(read(file))
+
+    def received(self, *names: str) -> list[str]:
+        """The start lines of the requests in the log (or in several)."""
+        records = [record for name in names or ("traffic_server.log",) for record in self.log(name)]
+        return [record.event.start_line for record in records if isinstance(record.event, RequestReceived)]
+
+    def numbers(self, *names: str) -> set[int]:
+        """The last segments of the requests' paths in the log, those that are numbers."""
+        last = (line.split(" ")[1].rpartition("/")[2] for line in self.received(*names))
+        return {int(segment) for segment in last if segment.isdecimal()}
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+    def configure(self, tables: Mapping[str, Any]) -> None:
+        """Write another configuration; SIGHUP makes it count."""
+        (self.folder / "new.toml").write_text(toml(tables))
+        (self.folder / "new.toml").rename(self.folder / "mralab.toml")  # whole at any moment, as an editor does it
+
+    async def ended(self, limit: float = 15.0) -> int:
+        """Wait for its end; the exit code."""
+        await until(lambda: self.process.poll() is not None, limit, "the end of mralab serve")
+        return self.process.returncode
+
+
+def toml(tables: Mapping[str, Any]) -> str:
+    """A configuration as TOML."""
+    text = "".join(f"{key} = {_value(value)}\n" for key, value in tables.items() if not isinstance(value, Mapping))
+    for table, values in tables.items():
+        if isinstance(values, Mapping):
+            text += f"[{table}]\n" + "".join(f"{json.dumps(key)} = {_value(value)}\n" for key, value in values.items())
+    return text
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{json.dumps(str(key))} = {_value(item)}" for key, item in value.items()) + " }"
+    return json.dumps(value)
+
+
+def rules(origins: Iterable[Origin], hosts: Iterable[str] = (HOST,)) -> str:
+    """A rules file that allows everything on these servers."""
+    lines = [f'{it.scheme}://{host}:{it.port},,"{METHODS}",prefix,\n' for it in origins for host in hosts]
+    return "Url,Deployment,HttpMethods,MatchType,Description\n" + "".join(lines)
+
+
+def tables(**changes: Any) -> dict[str, Any]:
+    """A configuration before servers on loopback, with ``changes``."""
+    entry = {"ip": "10.48.36.215", "dial": "127.0.0.1"}
+    whole: dict[str, Any] = {
+        "proxy": {"listen": "127.0.0.1:0", "admin": ""},
+        "trust": {"store": "ca.pem"},
+        "hosts": {HOST: entry, "other.steven.lab": entry},
+        "allow": {"rules": "rules.csv", "automatic": False},
+    }
+    for table, values in changes.items():
+        whole[table] = {**whole.get(table, {}), **values} if isinstance(values, dict) else values
+    return whole
+
+
+@contextlib.asynccontextmanager
+async def serve(
+    folder: Path, *, command: tuple[str, ...] = (), environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Serve]:
+    """``mralab serve`` with the configuration in ``folder``; ``command`` runs it, ``ulimit`` or ``faketime`` say."""
+    arguments = [*command, sys.executable, "-m", "mralab", "serve", "-c", str(folder / "mralab.toml")]
+    with (
+        (folder / "stderr.txt").open("a") as stderr,
+        subprocess.Popen(  # noqa: ASYNC220 - asyncio's would want a pipe's transport for the same
+            arguments,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env={**os.environ, **(environment or {})},
+        ) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            line = await asyncio.to_thread(process.stdout.readline)
+            assert line, f"it did not start: {(folder / 'stderr.txt').read_text()}"
+            it = Serve(process, folder, json.loads(line)["listening"])
+            it.pid = json.loads(line)["pid"]
+            yield it
+            assert "Traceback" not in it.complaints(), it.complaints()
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    await asyncio.to_thread(process.wait, 15)
+                except subprocess.TimeoutExpired:
+                    process.send_signal(signal.SIGKILL)
+                    raise

@@ -1,0 +1,103 @@
+"""One server connection from one exchange to the next: what is paused goes on, what ends is not taken."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from mralab.net.connection import ServerConnection
+from mralab.net.deadlines import Deadlines
+from mralab.net.stats import Stats
+from mralab.net.upstream import Upstream
+
+
+class Transport:
+    """As much of a transport as a connection touches."""
+
+    def __init__(self) -> None:
+        self.reading = True
+        self.closing = False
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def write(self, data: bytes) -> None:
+        """Taken."""
+
+    def close(self) -> None:
+        self.closing = True
+
+
+@pytest.fixture
+async def connection() -> ServerConnection:
+    loop = asyncio.get_running_loop()
+    silence: Deadlines[ServerConnection] = Deadlines(loop, 30.0, lambda _: None)
+    return ServerConnection(loop, None, silence, 131072, Stats())
+
+
+def answer(length: int) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % length
+
+
+async def test_a_client_slow_at_the_end_of_a_body_does_not_stop_the_next_exchange(connection: ServerConnection) -> None:
+    transport: Any = Transport()
+    connection.connection_made(transport)
+    connection.begin(b"GET", None)
+    connection.data_received(answer(1000) + bytes(1000))
+    await connection.response()
+    connection.relay(lambda _: connection.pause_reading())  # the client takes no more, and is then forgotten
+    await connection.relayed()
+    connection.begin(b"GET", None)
+    assert transport.reading
+    connection.connection_lost(None)
+
+
+async def test_a_body_that_comes_before_its_head_is_passed_on_is_read_to_its_end(connection: ServerConnection) -> None:
+    transport: Any = Transport()
+    connection.connection_made(transport)
+    connection.begin(b"GET", None)
+    connection.data_received(answer(300_000) + bytes(100_000))
+    connection.data_received(bytes(100_000))
+    assert not transport.reading  # enough for now
+    await connection.response()
+    got: list[bytes] = []
+    connection.relay(got.append)
+    assert transport.reading
+    connection.data_received(bytes(100_000))
+    await connection.relayed()
+    assert sum(map(len, got)) == 300_000
+    connection.connection_lost(None)
+
+
+async def test_a_slow_client_keeps_the_server_waiting(connection: ServerConnection) -> None:
+    transport: Any = Transport()
+    connection.connection_made(transport)
+    connection.begin(b"GET", None)
+    connection.data_received(answer(300_000) + bytes(100_000))
+    connection.data_received(bytes(100_000))
+    await connection.response()
+    connection.relay(lambda _: connection.pause_reading())
+    assert not transport.reading
+    connection.resume_reading()
+    connection.data_received(bytes(100_000))
+    await connection.relayed()
+    connection.connection_lost(None)
+
+
+async def test_a_kept_connection_is_not_taken_once_its_end_has_begun(connection: ServerConnection) -> None:
+    transport: Any = Transport()
+    connection.connection_made(transport)
+    upstream = Upstream(asyncio.get_running_loop(), Stats(), 30.0)
+    upstream.keep(("key",), connection)
+    upstream.close_idle()  # a reload, between two steps of a request
+    assert upstream.take(("key",)) is None
+    connection.connection_lost(None)
+    upstream.close()

@@ -1,0 +1,240 @@
+"""The soak itself: clients and servers of all kinds around a real ``mralab serve``, then the books.
+
+One phase each for one worker and two, new connections to servers and kept ones. In each, what clients sent, what the
+log has and what servers saw must be the same requests; descriptors and threads must come back to where they were, and
+memory must stay where it was after the warm-up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import trustme
+
+from mralab.core.events import RequestDenied, RequestReceived, RequestRejected, RequestSent
+from tests.faults import process
+from tests.faults.process import Serve, until
+
+from .clients import LEAVES, STAYS, Client, Ledger
+from .servers import Seen, Servers, servers
+
+PHASES = ((1, "per-request"), (2, "keep-alive"), (1, "keep-alive"), (2, "per-request"))
+CLIENTS = 24
+MEMORY = 6 * 1024  # KiB that a worker may grow between the warm-up and the end: what fragments, not what leaks
+
+
+class Books(NamedTuple):
+    """A phase's numbers. The first three are the same requests, counted on each of the three sides."""
+
+    clients: int
+    log: int
+    servers: int
+    denied: int
+    refused: int
+    left: int
+    rejected: int
+    attempts: int
+    reloads: int
+    memory: int
+    """KiB, from the middle of the phase to its end, all processes together."""
+    problems: list[str]
+
+
+async def soak(folder: Path, seconds: float, seed: int, told: Callable[[str], None] = lambda _: None) -> list[Books]:
+    """All phases, each in its share of ``seconds``. ``told`` hears how it goes."""
+    trusted, sometimes = trustme.CA(), trustme.CA()
+    books: list[Books] = []
+    for phase, (workers, connections) in enumerate(PHASES):
+        room = folder / f"phase{phase}"
+        room.mkdir(parents=True)
+        seen = Seen()
+        async with servers(seen, trusted, sometimes) as around:
+            rnd = random.Random(f"{seed}.{phase}")
+            one = await _phase(
+                room, phase, workers, connections, seconds / len(PHASES), rnd, around, seen, (trusted, sometimes)
+            )
+        books.append(one)
+        told(
+            f"{workers} worker{'s' * (workers > 1)}, {connections}: clients {one.clients}, log {one.log}, servers "
+            f"{one.servers}; besides {one.denied} denied, {one.refused} to servers not to be had, {one.left} left by "
+            f"their clients, {one.rejected} no requests; {one.attempts} attempts, {one.reloads} reloads; memory "
+            f"{one.memory:+d} KB"
+        )
+    return books
+
+
+async def _phase(
+    room: Path,
+    phase: int,
+    workers: int,
+    connections: str,
+    seconds: float,
+    rnd: random.Random,
+    around: Servers,
+    seen: Seen,
+    authorities: tuple[trustme.CA, trustme.CA],
+) -> Books:
+    _trust(room, authorities[:1])
+    origins = (around.plain, around.secure, around.sometimes, *around.never)
+    (room / "rules.csv").write_text(process.rules(origins))
+    tables = process.tables(
+        proxy={"workers": workers},
+        upstream={"connections": connections, "connect_timeout": 1.5, "response_timeout": 1.5},
+        limits={"idle_timeout": 10.0, "header_timeout": 10.0},
+    )
+    (room / "mralab.toml").write_text(process.toml(tables))
+    ledger = Ledger()
+    async with process.serve(room) as it:
+        await it.warm()
+        descriptors, threads = it.descriptors(), it.threads()
+        stop = asyncio.Event()
+        numbers = itertools.count()
+        began = time.monotonic()
+        running = [
+            asyncio.create_task(Client(phase, numbers, it, around, ledger, random.Random(rnd.random())).run(stop))
+            for _ in range(CLIENTS)
+        ]
+        events = Disturbances(it, room, rnd, authorities, tables)
+        middle = 0
+        while (elapsed := time.monotonic() - began) < seconds and not any(task.done() for task in running):
+            await asyncio.sleep(min(0.4, seconds - elapsed))
+            if not middle and elapsed > seconds / 2:
+                middle = it.resident()
+            if elapsed > 0.3:
+                await events.one()
+        stop.set()
+        await asyncio.gather(*running)
+        it.signal(signal.SIGHUP)  # kept connections are closed, by this if by nothing else
+        await until(lambda: it.descriptors() <= descriptors and it.threads() <= threads, 10, "descriptors and threads")
+        memory = it.resident() - middle
+        it.signal(signal.SIGTERM)
+        problems = [] if await it.ended() == 0 else ["it did not exit with 0"]
+        problems += _said(it, events)
+    problems += ledger.wrong
+    if memory > MEMORY * workers:
+        problems.append(f"memory grew by {memory} KB")
+    return _balance(it, events.files, ledger, seen, problems, events.reloads, memory)
+
+
+def _trust(room: Path, authorities: tuple[trustme.CA, ...]) -> None:
+    (room / "new.pem").write_bytes(b"".join(one.cert_pem.bytes() for one in authorities))
+    (room / "new.pem").rename(room / "ca.pem")
+
+
+class Disturbances:
+    """What is done to the running process: reloads good and bad, trust swaps, log rotations."""
+
+    def __init__(
+        self,
+        it: Serve,
+        room: Path,
+        rnd: random.Random,
+        authorities: tuple[trustme.CA, trustme.CA],
+        tables: dict[str, object],
+    ) -> None:
+        self._it = it
+        self._room = room
+        self._rnd = rnd
+        self._authorities = authorities
+        self._tables = tables
+        self.files = ["traffic_server.log"]
+        self.reloads = 0
+        self.bad = 0
+
+    async def one(self) -> None:
+        """One of them, at random."""
+        kind = self._rnd.choice(("reload", "trust", "distrust", "rotate", "spoil"))
+        if kind == "trust":
+            _trust(self._room, self._authorities)
+        elif kind == "distrust":
+            _trust(self._room, self._authorities[:1])
+        elif kind == "rotate":
+            self.files.append(f"rotated.{len(self.files)}")
+            (self._room / "traffic_server.log").rename(self._room / self.files[-1])
+        elif kind == "spoil":
+            said = self._it.complaints().count("reload refused")
+            (self._room / "mralab.toml").write_text("[verify]\norigin = \n")
+            self._it.signal(signal.SIGHUP)
+            self.bad += 1
+            await until(lambda: self._it.complaints().count("reload refused") > said, 5, "the bad reload told")
+            self._it.configure(self._tables)
+        self.reloads += 1
+        self._it.signal(signal.SIGHUP)
+        if kind == "rotate":
+            await until((self._room / "traffic_server.log").exists, 5, "the new log file")
+
+
+def _said(it: Serve, events: Disturbances) -> list[str]:
+    """What standard error has besides the refused reloads."""
+    rest = [line for line in it.complaints().splitlines() if "reload refused" not in line and "is not TOML" not in line]
+    missing = [] if it.complaints().count("reload refused") >= events.bad else ["a refused reload was not told"]
+    return missing + [f"standard error: {line}" for line in rest[:5]]
+
+
+def _balance(
+    it: Serve, files: list[str], ledger: Ledger, seen: Seen, problems: list[str], reloads: int, memory: int
+) -> Books:
+    """Compare the three sides, request by request."""
+    received: Counter[str] = Counter()
+    sent: Counter[str] = Counter()
+    denied = rejected = 0
+    for record in (record for file in files for record in it.log(file)):
+        event = record.event
+        if event is None:
+            problems.append(f"a torn line: {record.text[:100]!r}")
+        elif isinstance(event, RequestReceived):
+            if event.start_line.split(" ")[1].count("/") > 5:  # those of the warm-up are shorter
+                received[event.tracking_id] += 1
+        elif isinstance(event, RequestSent):
+            sent[event.tracking_id] += 1
+        elif isinstance(event, RequestDenied):
+            denied += event.reason == "Not in allow list"
+        elif isinstance(event, RequestRejected):
+            rejected += 1
+
+    def told(what: str, names: set[str]) -> None:
+        if names:
+            shown = ", ".join(
+                f"{name} ({ledger.asked[name].where} {ledger.asked[name].behaviour})" for name in sorted(names)[:5]
+            )
+            problems.append(f"{what}: {len(names)}, such as {shown}")
+
+    asked = ledger.asked
+    stayed = {name for name, one in asked.items() if one.stays == STAYS}
+    left = {name for name, one in asked.items() if one.stays == LEAVES}
+    unknown = (set(received) | set(sent) | set(seen.requests)) - set(asked)
+    if unknown:
+        problems.append(f"requests that nobody sent: {sorted(unknown)[:5]}")
+    told("sent, but not in the log", stayed - set(received))
+    told("in the log more than once", {name for name, count in received.items() if count > 1})
+    told("not answered, and not cut", stayed - set(ledger.answers))
+    told("seen by servers more often than sent", {name for name, count in seen.requests.items() if count > sent[name]})
+    refused = {name for name in stayed if asked[name].where == "never"}
+    refused |= {name for name in stayed if asked[name].where == "sometimes" and ledger.answers[name].status == 502}
+    forbidden = {name for name in stayed if asked[name].where == "denied"}
+    reach = stayed - refused - forbidden
+    seen_of_stayed = {name for name in seen.requests if name in stayed}
+    told("answered, but seen by no server", reach - seen_of_stayed)
+    told("seen by a server that it must not reach", seen_of_stayed - reach)
+    told("dialled, though denied", {name for name in sent if asked[name].where == "denied"})
+    return Books(
+        clients=len(reach),
+        log=len({name for name in sent if name in reach and received[name]}),
+        servers=len(seen_of_stayed),
+        denied=len(forbidden),
+        refused=len(refused),
+        left=len(left),
+        rejected=rejected,
+        attempts=sum(sent.values()),
+        reloads=reloads,
+        memory=memory,
+        problems=problems,
+    )

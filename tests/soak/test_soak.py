@@ -1,0 +1,28 @@
+"""A short soak: the mixture of ``make soak``, for seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.faults.conftest import Figure, figure, size
+
+from .mixture import PHASES, soak
+
+__all__ = ["figure"]
+
+
+async def test_every_request_is_accounted_for_on_all_three_sides(tmp_path: Path, figure: Figure) -> None:
+    seconds, seed = size(6, 120), 1
+    books = await soak(tmp_path, seconds, seed)
+    assert [one.problems for one in books] == [[]] * len(PHASES)
+    for one in books:
+        assert one.clients == one.log == one.servers > 20
+        assert min(one.denied, one.refused, one.left, one.rejected) > 0
+    clients, log, servers = (sum(one[side] for one in books) for side in (0, 1, 2))  # type: ignore[misc]
+    figure(
+        "soak",
+        "what its server sent, or an answer or a cut that says why not",
+        f"{seconds} s, seed {seed}: clients {clients}, log {log}, servers {servers}; "
+        f"{sum(one.left for one in books)} left by their clients; {sum(one.reloads for one in books)} reloads; memory "
+        f"at most +{max(one.memory for one in books)} KB over the second half of a phase",
+    )
