@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from .core.hostname import is_address
 from .core.release import RELEASES, Preference, Release, VerifyMode, cipher_string
 from .core.verdict import Wording
 from .errors import ConfigError, did_you_mean
@@ -281,16 +282,8 @@ def _host_problems(config: Config) -> Iterator[str]:
             yield f"hosts.{name!r}: is no host name or address"
         if not (entry.ip or entry.dial or entry.ports or entry.port):
             yield f"hosts.{name!r}: says neither ip, dial nor ports"
-        if (entry.ports or entry.port) and not (entry.dial or entry.ip or _is_ip(name)):
+        if (entry.ports or entry.port) and not (entry.dial or entry.ip or is_address(name)):
             yield f"hosts.{name!r}: has ports but neither dial nor ip to use them on"
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _problem(source: str, detail: Any) -> str:

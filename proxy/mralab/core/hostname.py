@@ -12,6 +12,7 @@ Names are read from the certificate's DER as OpenSSL reads them (``der`` says wh
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
 
@@ -126,6 +127,12 @@ def _wildcard(pattern: bytes, *, idna: bool) -> int | None:
     if star < 0 or label.count(b"*") > 1 or star not in (0, len(label) - 1):
         return None
     return None if idna and label != b"*" else star
+
+
+@lru_cache(maxsize=4096)
+def is_address(text: str) -> bool:
+    """Whether a host is an IPv4 or IPv6 address rather than a name."""
+    return _address(text) is not None
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:

@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import ip_address
 from typing import Final, Literal, NamedTuple
 
+from ..core.hostname import is_address
 from ..core.logline import escape
 
 
@@ -200,14 +200,6 @@ class Rule(NamedTuple):
         )
 
 
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
 _chain = partial(Rule, kind="chain")
 _handshake = partial(Rule, kind="handshake")
 _answer = partial(Rule, kind="answer", reference=_MRA_GUIDE)
@@ -294,7 +286,7 @@ _RULES: Final[tuple[Rule, ...]] = (
         "name-not-in-certificate",
         "name",
         "",
-        when=lambda fault: _is_address(fault.server),
+        when=lambda fault: is_address(fault.server),
         cause="Clients are sent to the IP address {server}, and the certificate that {place} presented has a good "
         "chain but does not contain that address: System > Server on CUCM advertises an address where the "
         "certificate has names.",

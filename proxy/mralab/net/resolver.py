@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import socket
 import threading
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from ..config import HostEntry
+from ..core.hostname import is_address
 
 _MOST_LOOKUPS: Final = 256  # names at once; one more is answered as one that has no address
 
@@ -35,9 +35,9 @@ def listed(hosts: Mapping[str, HostEntry], host: str, port: int) -> Place | None
     """The place that the table or the address itself gives, without asking DNS."""
     entry = hosts.get(host)
     if entry is None:
-        return Place(host, host, port) if _is_ip(host) else None
-    shown = entry.ip or (host if _is_ip(host) else entry.dial)
-    dial = entry.dial or entry.ip or (host if _is_ip(host) else "")
+        return Place(host, host, port) if is_address(host) else None
+    shown = entry.ip or (host if is_address(host) else entry.dial)
+    dial = entry.dial or entry.ip or (host if is_address(host) else "")
     if not dial:
         return None
     return Place(shown, dial, entry.dialled(port))
@@ -88,11 +88,3 @@ class Resolver:
         else:
             answer.set_exception(found)
             answer.exception()  # told: nobody may be waiting any more
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

@@ -8,7 +8,6 @@ SSLClientUtils.cc (8.1.11), the name check is ``core.hostname``.
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import re
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from OpenSSL import SSL, crypto
 
-from ..core.hostname import match_name
+from ..core.hostname import is_address, match_name
 from ..core.release import VerifyMode
 from ..core.verdict import Fault, Verdict
 from .certificate import LEVEL_1, facts, offer
@@ -147,7 +146,7 @@ class TlsClient:
         connection = SSL.Connection(context, None)
         connection.set_app_data(self)
         connection.set_connect_state()
-        if not _is_ip(name):
+        if not is_address(name):
             connection.set_tlsext_host_name(name.encode("ascii"))
         self._connection = connection
 
@@ -306,14 +305,6 @@ class TlsClient:
         except SSL.Error as error:
             raise TlsError(_reason(error)) from error
         self.established = True
-
-
-def _is_ip(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _reason(error: SSL.Error) -> str:
