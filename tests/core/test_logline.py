@@ -23,7 +23,9 @@ from mralab.core.events import (
     ResponseSent,
     VerifyFailed,
 )
-from mralab.core.logline import CONCEALED, LineWriter, Record, escape, is_secret, read, unescape
+from mralab.core.logescape import escape, unescape
+from mralab.core.logline import CONCEALED, LineWriter, is_secret
+from mralab.core.logread import Record, read
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 

@@ -21,7 +21,8 @@ from mralab.core.events import (
     ResponseSent,
     VerifyFailed,
 )
-from mralab.core.logline import LineWriter, read
+from mralab.core.logline import LineWriter
+from mralab.core.logread import read
 from mralab.core.target import Target, encode
 from mralab.diagnose.findings import Diagnosis, Finding, find, summary
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mralab.core.events import RequestReceived
-from mralab.core.logline import Record, read
+from mralab.core.logread import Record, read
 from mralab.core.target import Target, encode
 from tests.net.conftest import HOST
 

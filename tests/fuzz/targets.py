@@ -29,7 +29,8 @@ from mralab.core.framing import (
     response_framing,
 )
 from mralab.core.hostname import match_name, names_of
-from mralab.core.logline import LineWriter, read
+from mralab.core.logline import LineWriter
+from mralab.core.logread import read
 from mralab.core.message import Hop
 from mralab.core.route import Errand, Routes
 from mralab.core.target import Target, TargetError, decode, encode, readings, split

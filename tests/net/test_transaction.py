@@ -24,7 +24,7 @@ from mralab.core.events import (
     ResponseSent,
     VerifyFailed,
 )
-from mralab.core.logline import read
+from mralab.core.logread import read
 
 from .conftest import HOST, OK, Lines, Server, read_request, server_context
 

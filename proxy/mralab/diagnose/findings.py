@@ -24,7 +24,7 @@ from ..core.events import (
     ResponseSent,
     VerifyFailed,
 )
-from ..core.logline import Record, read
+from ..core.logread import Record, read
 from ..core.target import BadToken, decode
 from .rules import Fault, Remedy, Rule, explain, rule_for
 

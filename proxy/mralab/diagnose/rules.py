@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final, Literal, NamedTuple
 
 from ..core.hostname import is_address
-from ..core.logline import escape
+from ..core.logescape import escape
 
 
 @dataclass(frozen=True, slots=True)
