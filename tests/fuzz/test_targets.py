@@ -29,7 +29,7 @@ def tampered(draw: st.DrawFn, name: str) -> bytes:
 def test_rubbish_is_read_or_refused(name: str) -> None:
     check = GRAMMARS[name].check
 
-    @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
     @given(tampered(name) | st.binary(max_size=200))
     def run(data: bytes) -> None:
         check(data)
