@@ -20,7 +20,7 @@ from typing import Final, NoReturn
 from . import costs, machine, measure, table
 from .aims import aims
 from .figures import Figures, Results
-from .load import LoadError
+from .load import LoadError, raise_descriptor_limit
 from .measure import Settings
 from .processes import DidNotStart
 from .proof import UnequalWork, prove
@@ -90,6 +90,7 @@ def main() -> None:
     if missing := missing_packages():
         _end(2, f"not installed: {', '.join(missing)}\nDebian: apt-get install -y {' '.join(missing)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends what was started, as Ctrl-C does
+    raise_descriptor_limit()
     began = time.monotonic()
 
     def say(text: str) -> None:

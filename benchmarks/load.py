@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
-from .proxies import find
+from .processes import find
 
 _SCRIPTS: Final = Path(__file__).parent / "peers"
 
@@ -96,9 +96,18 @@ def percentile(values: Iterable[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
+def raise_descriptor_limit() -> None:
+    """Let this process, and what it starts, have as many descriptors as 10 000 clients and their servers may need."""
+    wanted = 32768
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < wanted:
+        with contextlib.suppress(ValueError, PermissionError):  # only root may
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, wanted))
+
+
 def most_clients() -> int:
-    """Connections that this process and one proxy may each hold, by the limit on descriptors."""
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 100
+    """Clients that a proxy can hold by the limit on descriptors, each with a server's connection of its own."""
+    return (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 100) // 2
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from typing import Final
 
 from cryptography.hazmat.backends.openssl import backend
 
-from .proxies import find
+from .processes import find
 
 _ASKED: Final = {
     "nginx": ("nginx", "-v"),

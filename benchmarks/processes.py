@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import socket
 import subprocess
 import time
@@ -28,6 +29,11 @@ class DidNotStart(RuntimeError):  # noqa: N818 - it says what happened
 def fill(template: str, values: Mapping[str, object]) -> str:
     """A configuration of ``benchmarks/peers`` with its ``@names`` filled in. Raises ``KeyError`` for one unknown."""
     return _Filled((_PEERS / template).read_text("utf-8")).substitute(values)
+
+
+def find(program: str) -> str:
+    """Where a program is, /usr/sbin included; empty if nowhere."""
+    return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/bin:/usr/sbin:/sbin") or ""
 
 
 def free_port() -> int:
@@ -94,17 +100,12 @@ class Program:
 
     def cpu(self) -> float:
         """Seconds of CPU that it and its children have used, user and system; in steps of a clock tick."""
-        stats = (read_stat(pid) for pid in self.pids())
+        stats = (_read_stat(pid) for pid in self.pids())
         return sum(int(fields[11]) + int(fields[12]) for fields in stats if fields) / TICK
-
-    def cpu_of_each(self) -> list[float]:
-        """Seconds of CPU of each process of it that has used any, the busiest first."""
-        stats = (read_stat(pid) for pid in self.pids())
-        return sorted(((int(fields[11]) + int(fields[12])) / TICK for fields in stats if fields), reverse=True)
 
     def resident(self) -> int:
         """Bytes resident of it and its children."""
-        stats = (read_stat(pid) for pid in self.pids())
+        stats = (_read_stat(pid) for pid in self.pids())
         return sum(int(fields[21]) for fields in stats if fields) * _PAGE
 
     def _wait_for(self, port: int) -> None:
@@ -120,7 +121,7 @@ class Program:
         raise DidNotStart(f"{self.name} does not listen on 127.0.0.1:{port}\n{tail}")
 
 
-def read_stat(pid: int) -> list[str]:
+def _read_stat(pid: int) -> list[str]:
     """Fields of /proc/PID/stat from the third (state) on, proc(5); empty if the process is gone."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
@@ -141,5 +142,5 @@ def machine_idle() -> tuple[float, float]:
 
 
 def _all_stats() -> dict[int, list[str]]:
-    found = {int(entry.name): read_stat(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
+    found = {int(entry.name): _read_stat(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
     return {pid: fields for pid, fields in found.items() if fields}

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from .processes import Program, fill, free_port
+from .load import ask
+from .processes import Program, fill, find, free_port
 from .stage import Stage, names
 
 Mode = Literal["keep-alive", "per-request"]
@@ -58,11 +59,6 @@ class Proxy:
         return f"http://127.0.0.1:{self.port}{path}"
 
 
-def find(program: str) -> str:
-    """Where a program is, /usr/sbin included; empty if nowhere."""
-    return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/bin:/usr/sbin:/sbin") or ""
-
-
 def missing_packages() -> list[str]:
     """Debian packages of the programs that are not installed."""
     return [package for program, package in _PACKAGES.items() if not find(program)]
@@ -87,8 +83,15 @@ def running(
             else:
                 proxy = _START[name](stage, folder, mode)
             stack.callback(proxy.program.stop)
+            _await_answer(stage, proxy)
             proxies.append(proxy)
         yield proxies
+
+
+def _await_answer(stage: Stage, proxy: Proxy) -> None:
+    """A program may listen before it is ready: many rules take a while to read."""
+    with socket.create_connection(("127.0.0.1", proxy.port), 60) as client:
+        ask(client, proxy.port, stage.path("good", "1k.xml"))
 
 
 def _mralab(stage: Stage, folder: Path, mode: Mode, workers: int, rules: int) -> Proxy:

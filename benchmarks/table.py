@@ -79,15 +79,16 @@ def readme_block(results: Results | None) -> str:
     if results is None:
         return f"{BEGIN}\n{_NONE}\n{END}"
     machine, settings = results.machine, results.settings
+    rounds = settings["rounds"]
     lines = [
         BEGIN,
         f"Taken {results.taken[:10]} on {machine['cores']} cores of {machine['processor']}, Linux {machine['kernel']}, "
-        f"Python {machine['Python']}; one worker or thread each,",
-        f"{settings['rounds']} alternating runs of {number(settings['seconds'])} s, median (least-greatest); µs of CPU for "
-        "each request. Every handshake is full, TLS 1.2 with",
-        "RSA-2048; every proxy verifies chain and name; mralab writes five log lines for each request.",
+        f"Python {machine['Python']}.",
+        f"One worker or thread each; {rounds} alternating runs of {settings['seconds']} s: median (least-greatest).",
+        "Every handshake is a full one, TLS 1.2 with RSA-2048; every proxy verifies chain and name; mralab writes five",
+        "log lines for each request.",
         "",
-        "| 1 KB answers | keep-alive | per-request |",
+        "| CPU for a request, requests/s | keep-alive | per-request |",
         "|---|---|---|",
         *_readme_rows(results.figures),
         "",
