@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from typing import Final, NoReturn
 
 from . import costs, machine, measure, table
@@ -29,39 +31,42 @@ from .readme import RESULTS
 from .stage import stage
 
 PARTS: Final = ("cpu", "latency", "bodies", "relay", "refused", "memory", "workers", "rules", "start")
+_UNDER_LOAD: Final = {"cpu", "latency", "bodies", "relay", "refused"}
 _FILES: Final = {"keep-alive": ("1k.xml", "100k.xml", "10m.xml", "100m.xml"), "per-request": ("1k.xml",)}
 _QUICK: Final = ("mralab", "Traffic Server", "nginx", "HAProxy")
 
 
-def compare(parts: frozenset[str], settings: Settings) -> tuple[Figures, list[str]]:
-    """Measure ``parts``, in this order; figures, and what was proved before."""
+def compare(parts: frozenset[str], settings: Settings) -> tuple[Figures, list[str], list[str]]:
+    """Measure ``parts``, in this order. The figures, what was proved before, and what could not be measured."""
     figures = Figures()
     proved: list[str] = []
+    failed: list[str] = []
+
+    def take(part: str, measured: Callable[..., None], *work: object) -> None:
+        """Measure one part; where it fails, the others are still worth having."""
+        if part in parts:
+            try:
+                measured(*work, figures, settings)
+            except (LoadError, DidNotStart) as error:
+                failed.append(f"{part}: {error}")
+                settings.say(f"{part} FAILED: {error}")
+
     with stage() as set_up:
-        for mode in MODES:
-            if not parts & {"cpu", "latency", "bodies", "relay", "refused"}:
-                break
+        for mode in MODES if parts & _UNDER_LOAD else ():
             with running(set_up, mode, NAMES) as proxies:
                 proved += prove(set_up, proxies, mode, _FILES[mode])
-                if parts & {"cpu", "latency"}:
-                    measure.requests_cost(set_up, proxies, mode, figures, settings)
-                if "latency" in parts:
-                    measure.latency(set_up, proxies, mode, figures, settings)
-                if mode == "keep-alive" and "bodies" in parts:
-                    measure.bodies(set_up, proxies, figures, settings)
-                if mode == "keep-alive" and "relay" in parts:
-                    measure.relay(set_up, proxies, figures, settings)
-                if mode == "per-request" and "refused" in parts:
-                    measure.refused(set_up, proxies, figures, settings)
-        if "memory" in parts:
-            costs.memory(set_up, figures, settings)
-        if "workers" in parts:
-            measure.workers(set_up, figures, settings)
-        if "rules" in parts:
-            costs.rules(set_up, figures, settings)
-    if "start" in parts:
-        costs.start(figures, settings)
-    return figures, proved
+                take("cpu", measure.requests_cost, set_up, proxies, mode)
+                take("latency", measure.latency, set_up, proxies, mode)
+                if mode == "keep-alive":
+                    take("bodies", measure.bodies, set_up, proxies)
+                    take("relay", measure.relay, set_up, proxies)
+                else:
+                    take("refused", measure.refused, set_up, proxies)
+        take("memory", costs.memory, set_up)
+        take("workers", measure.workers, set_up)
+        take("rules", costs.rules, set_up)
+    take("start", costs.start)
+    return figures, proved, failed
 
 
 def compare_quickly(settings: Settings) -> Figures:
@@ -91,6 +96,7 @@ def main() -> None:
         _end(2, f"not installed: {', '.join(missing)}\nDebian: apt-get install -y {' '.join(missing)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends what was started, as Ctrl-C does
     raise_descriptor_limit()
+    busy = round(os.getloadavg()[0], 2)
     began = time.monotonic()
 
     def say(text: str) -> None:
@@ -100,13 +106,19 @@ def main() -> None:
         if wanted.quick:
             print("\n".join(table.ratio_lines(compare_quickly(Settings(1, 2, say)))))
             return
-        figures, proved = compare(frozenset(wanted.only), Settings(wanted.seconds, wanted.rounds, say))
+        figures, proved, failed = compare(frozenset(wanted.only), Settings(wanted.seconds, wanted.rounds, say))
     except UnequalWork as error:
         _end(1, f"nothing is compared: the work is not equal\n{error}")
     except (LoadError, DidNotStart) as error:
         _end(1, f"stopped: {error}")
     taken = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    settings = {"seconds": wanted.seconds, "rounds": wanted.rounds, "clients": 64}
+    settings = {
+        "seconds": wanted.seconds,
+        "rounds": wanted.rounds,
+        "clients": 64,
+        "load_before": busy,
+        "failed": failed,
+    }
     results = Results(taken, machine.describe(), settings, tuple(proved), figures)
     print(", ".join(f"{key} {value}" for key, value in results.machine.items()))
     print("\n".join([*table.figure_lines(figures), "", *table.aim_lines(aims(figures))]))
@@ -114,6 +126,8 @@ def main() -> None:
         file = RESULTS / f"{wanted.name or taken[:10]}.json"
         results.write(file)
         print(f"\nwritten: benchmarks/results/{file.name}; `python -m benchmarks.readme` puts it into README")
+    if failed:
+        _end(1, "not everything could be measured\n" + "\n".join(failed))
 
 
 def _end(code: int, text: str) -> NoReturn:

@@ -14,7 +14,6 @@ from string import Template
 from typing import Final
 
 TICK: Final = os.sysconf("SC_CLK_TCK")
-_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _PEERS: Final = Path(__file__).parent / "peers"
 
 
@@ -104,9 +103,9 @@ class Program:
         return sum(int(fields[11]) + int(fields[12]) for fields in stats if fields) / TICK
 
     def resident(self) -> int:
-        """Bytes resident of it and its children."""
-        stats = (_read_stat(pid) for pid in self.pids())
-        return sum(int(fields[21]) for fields in stats if fields) * _PAGE
+        """Bytes resident of it and its children, exactly; /proc/PID/stat may be off by 128 KB a process."""
+        rollups = (Path(f"/proc/{pid}/smaps_rollup").read_text("ascii") for pid in self.pids())
+        return sum(resident_bytes(text) for text in rollups)
 
     def _wait_for(self, port: int) -> None:
         end = time.monotonic() + 20
@@ -133,6 +132,11 @@ def _read_stat(pid: int) -> list[str]:
 def stat_fields(text: str) -> list[str]:
     """The fields after the name, which may hold blanks and parentheses itself."""
     return text.rpartition(")")[2].split()
+
+
+def resident_bytes(rollup: str) -> int:
+    """``Rss`` of /proc/PID/smaps_rollup."""
+    return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Rss:")) * 1024
 
 
 def machine_idle() -> tuple[float, float]:

@@ -35,7 +35,7 @@ def _row(work: str, figure: Figure, ours: Figure | None) -> list[str]:
     low, high = figure.spread
     spread = f"{number(low)}-{number(high)}" if len(figure.values) > 1 else "one run"
     compared = ""
-    if ours is not None and ours is not figure and len(ours.values) == len(figure.values) and all(figure.values):
+    if ours is not None and ours is not figure and all(figure.values):
         found = ratio(ours, figure)
         compared = f"{found.median:.2f} ({found.low:.2f}-{found.high:.2f})"
     return [work, figure.proxy, number(figure.median), spread, compared]
@@ -65,7 +65,7 @@ def _reached(aim: Aim) -> tuple[str, str, str]:
     unit = aim.unit if aim.unit == "x" else f" {aim.unit}"
     found = aim.value
     bound = f"{'at most' if aim.at_most else 'at least'} {number(aim.bound)}{unit}"
-    return f"{number(found.median)}{unit}", f"{number(found.low)}-{number(found.high)}", bound
+    return f"{number(found.median)}{unit}", f"{number(found.low)} to {number(found.high)}", bound
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -40,9 +40,8 @@ def test_a_ratio_is_taken_round_by_round() -> None:
     assert ratio(figure(10, 20), figure(5, 10)).high == 2
 
 
-def test_rounds_that_do_not_belong_together_have_no_ratio() -> None:
-    with pytest.raises(ValueError, match="argument 2"):
-        ratio(figure(1), figure(1, 2))
+def test_a_round_that_one_of_two_lacks_is_left_out() -> None:
+    assert ratio(figure(2, 100), figure(1)).high == 2
 
 
 def test_aims_are_judged_by_the_median_from_their_side(figures: Figures) -> None:
@@ -69,7 +68,7 @@ def test_the_table_shows_median_spread_and_ratio(figures: Figures) -> None:
 def test_aims_that_are_not_met_stand_out() -> None:
     figures = Figures([Figure("start", "mralab --help", "mralab", "ms", (180.0, 150.0, 170.0))])
     assert aim_lines(aims(figures))[1].split() == [
-        *("mralab", "--help", "170", "ms", "150-180", "at", "most", "120", "ms", "NOT", "MET")
+        *("mralab", "--help", "170", "ms", "150", "to", "180", "at", "most", "120", "ms", "NOT", "MET")
     ]
 
 
@@ -102,7 +101,7 @@ def test_readme_block_says_where_and_what(results: Results) -> None:
     block = readme_block(results)
     assert "2 cores of AMD EPYC" in block
     assert "| nginx | 30 µs (20-40), 33333/s |" in block
-    assert "| keep-alive: CPU against Traffic Server | 1x (0.9-1.1) | at most 1x | met |" in block
+    assert "| keep-alive: CPU against Traffic Server | 1x (0.9 to 1.1) | at most 1x | met |" in block
     assert current_block(f"before\n{block}\nafter") == block
 
 
