@@ -47,8 +47,8 @@ def run(
     load = wrk(proxy.url(path), seconds, clients, script=script)
     cpu_used, (idle_after, all_after) = proxy.program.cpu() - cpu, machine_idle()
     dialled = stage.accepted() - dialled - 1  # the question itself is one
-    if load.errors or not load.requests:
-        raise LoadError(f"{proxy.name}: {load.errors} failed connections, {load.requests} answers to {path}")
+    if load.errors or not load.bytes:
+        raise LoadError(f"{proxy.name}: {load.errors} failed connections, {load.bytes} bytes from {path}")
     if proxy.log and proxy.name == "mralab" and script == "wrk.lua":
         written = settled_lines(proxy.log) - lines
         if written < LINES * load.requests:

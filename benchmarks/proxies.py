@@ -11,13 +11,14 @@ import json
 import shutil
 import socket
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 from .load import ask
-from .processes import Program, fill, find, free_port
+from .processes import DidNotStart, Program, fill, find, free_port
 from .stage import Stage, names
 
 Mode = Literal["keep-alive", "per-request"]
@@ -89,9 +90,14 @@ def running(
 
 
 def _await_answer(stage: Stage, proxy: Proxy) -> None:
-    """A program may listen before it is ready: many rules take a while to read."""
-    with socket.create_connection(("127.0.0.1", proxy.port), 60) as client:
-        ask(client, proxy.port, stage.path("good", "1k.xml"))
+    """A program may listen before it is ready: many rules take a while to read, Traffic Server's hosts file as well."""
+    end = time.monotonic() + 20
+    status = 0
+    while status != 200 and time.monotonic() < end:
+        with socket.create_connection(("127.0.0.1", proxy.port), 60) as client:
+            status, _ = ask(client, proxy.port, stage.path("good", "1k.xml"))
+    if status != 200:
+        raise DidNotStart(f"{proxy.name} answers {status} to what it should relay")
 
 
 def _mralab(stage: Stage, folder: Path, mode: Mode, workers: int, rules: int) -> Proxy:
