@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 SHELL := /bin/bash
 
-.PHONY: demo test soak fuzz check picture clean
+.PHONY: demo test soak fuzz bench bench-quick check picture clean
 
 demo: $(STAMP)
 	@$(BIN)/mralab demo
@@ -23,8 +23,8 @@ ifdef FULL
 endif
 
 check: $(DEV_STAMP)
-	$(BIN)/ruff check proxy tests examples
-	$(BIN)/ruff format --check proxy tests examples
+	$(BIN)/ruff check proxy tests examples benchmarks
+	$(BIN)/ruff format --check proxy tests examples benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -33,6 +33,13 @@ SECONDS_OF_FUZZ := $(or $(SECONDS),80)
 fuzz: $(DEV_STAMP)
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install -q --disable-pip-version-check atheris
 	@$(BIN)/python -m tests.fuzz.run $(SECONDS_OF_FUZZ)
+
+# Compared with the real Traffic Server, nginx and HAProxy; says which Debian packages it lacks. BENCH adds options.
+bench: $(DEV_STAMP)
+	@$(BIN)/python -m benchmarks.compare $(BENCH)
+
+bench-quick: $(DEV_STAMP)
+	@$(BIN)/python -m benchmarks.compare --quick
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "mralab needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }
