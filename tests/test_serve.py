@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 import trustme
 
 from mralab.core.target import Target, encode
-from tests.net.conftest import HOST, OK, Server, read_request, server_context
+from tests.net.conftest import HOST, Server, server_context
 
 
 class Serving(NamedTuple):
@@ -187,63 +184,3 @@ def test_a_bad_configuration_is_exit_2_with_every_problem(tmp_path: Path) -> Non
     assert "no.pem: cannot be read" in result.stderr
     assert "no.csv: cannot be read" in result.stderr
     assert "Traceback" not in result.stderr
-
-
-SIZE = 1 << 30
-BLOCK = b"x" * (1 << 18)
-
-
-def _peak_kib(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    match = re.search(r"VmHWM:\s+(\d+) kB", status)
-    assert match is not None
-    return int(match[1])
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc (Linux)")
-@pytest.mark.parametrize("direction", ["down", "up"])
-async def test_a_gigabyte_passes_through_64_megabytes(tmp_path: Path, ca: trustme.CA, direction: str) -> None:
-    received = threading.Event()
-    counted: list[int] = []
-
-    def down(stream: Any, server: Server) -> None:
-        read_request(stream)
-        stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SIZE)
-        for _ in range(SIZE // len(BLOCK)):
-            stream.sendall(BLOCK)
-
-    def up(stream: Any, server: Server) -> None:
-        data, total, buffer = b"", 0, bytearray(1 << 18)
-        while b"\r\n\r\n" not in data:
-            data += stream.recv(65536)
-        total = len(data.partition(b"\r\n\r\n")[2])
-        while total < SIZE and (size := stream.recv_into(buffer)):
-            total += size
-        counted.append(total)
-        received.set()
-        stream.sendall(OK)
-
-    runner = Server(server_context(ca.issue_cert(HOST)), handle=down if direction == "down" else up).run()
-    server = next(runner)
-    with serving(tmp_path, config_for(server, ca, tmp_path)) as (process, port, _):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        if direction == "down":
-            writer.write(f"GET /{token(server)}/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
-            head = await reader.readuntil(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 200 OK")
-            total = 0
-            while piece := await reader.read(1 << 18):
-                total += len(piece)
-        else:
-            post = f"POST /{token(server)}/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: {SIZE}\r\n\r\n"
-            writer.write(post.encode())
-            for _ in range(SIZE // len(BLOCK)):
-                writer.write(BLOCK)
-                await writer.drain()
-            assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
-            assert received.is_set()
-            total = counted[0]
-        writer.close()
-        assert total == SIZE
-        assert _peak_kib(process.pid) < 64 * 1024
-    next(runner, None)

@@ -19,10 +19,10 @@ async def test_every_request_is_accounted_for_on_all_three_sides(tmp_path: Path,
         assert one.clients == one.log == one.servers > 20
         assert min(one.denied, one.refused, one.left, one.rejected) > 0
     clients, log, servers = (sum(one[side] for one in books) for side in (0, 1, 2))  # type: ignore[misc]
+    left, reloads = sum(one.left for one in books), sum(one.reloads for one in books)
     figure(
         "soak",
         "what its server sent, or an answer or a cut that says why not",
-        f"{seconds} s, seed {seed}: clients {clients}, log {log}, servers {servers}; "
-        f"{sum(one.left for one in books)} left by their clients; {sum(one.reloads for one in books)} reloads; memory "
-        f"at most +{max(one.memory for one in books)} KB over the second half of a phase",
+        f"{seconds} s, seed {seed}: clients {clients}, log {log}, servers {servers} requests; {left} left by their "
+        f"clients; {reloads} reloads; memory +{max(one.memory for one in books)} KB in half a phase at most",
     )
