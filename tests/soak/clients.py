@@ -92,7 +92,12 @@ class Client:
             + [self._leave_in_head, self._leave_in_upload, self._leave_in_download]
         )
         while not stop.is_set():
-            await self._rnd.choice(kinds)()
+            kind = self._rnd.choice(kinds)
+            try:
+                async with asyncio.timeout(3 * PATIENCE):  # whatever hangs, the soak ends
+                    await kind()
+            except TimeoutError:
+                self._ledger.wrong.append(f"a client hangs: {kind.__name__}")
 
     def _ask(
         self, stays: str = STAYS, *, kind: bool = False, method: str = "", body: bytes = b"", fields: str = ""
