@@ -285,7 +285,7 @@ async def test_random_bytes(start: Start, figure: Figure, side: str) -> None:
         await many(count - count // 4, one, 32)
         growth = it.resident() - before
         await until(lambda: origin.open == 0 and it.descriptors() <= descriptors, 10, "everything closed")
-        assert (await ask(it.port, it.request(origin))).status in (200, 502)
+        await it.warm()  # it still answers
         assert it.complaints() == ""
     assert growth < 4096
     shown = ", ".join(f"{count} {status.decode() or 'nothing'}" for status, count in statuses.most_common())

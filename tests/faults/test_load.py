@@ -9,7 +9,7 @@ from .client import Answer, ask, connected, percentile, read_answer, reset
 from .conftest import Figure, Start, size
 from .origin import Exchange, answer_ok, serving
 
-SLOTS, SERVICE = 40, 0.1  # clients at once, seconds for each: 400 requests a second are what can be served
+SLOTS, SERVICE = 20, 0.2  # clients at once, seconds for each: 100 requests a second are what can be served
 
 
 async def test_twice_the_capacity(start: Start, figure: Figure) -> None:
