@@ -41,7 +41,8 @@ async def connected(port: int) -> AsyncIterator[Stream]:
 def reset(writer: asyncio.StreamWriter) -> None:
     """End a connection with a reset."""
     sock: Any = writer.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with contextlib.suppress(OSError):  # the other side was quicker
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 

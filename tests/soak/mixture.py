@@ -26,7 +26,8 @@ from tests.faults.process import Serve, until
 from .clients import LEAVES, STAYS, Client, Ledger
 from .servers import Seen, Servers, servers
 
-PHASES = ((1, "per-request"), (2, "keep-alive"), (1, "keep-alive"), (2, "per-request"))
+Phases = tuple[tuple[int, str], ...]
+PHASES: Phases = ((1, "per-request"), (2, "keep-alive"), (1, "keep-alive"), (2, "per-request"))
 CLIENTS = 24
 MEMORY = 6 * 1024  # KiB that a worker may grow between the warm-up and the end: what fragments, not what leaks
 
@@ -48,18 +49,20 @@ class Books(NamedTuple):
     problems: list[str]
 
 
-async def soak(folder: Path, seconds: float, seed: int, told: Callable[[str], None] = lambda _: None) -> list[Books]:
+async def soak(
+    folder: Path, seconds: float, seed: int, told: Callable[[str], None] = lambda _: None, phases: Phases = PHASES
+) -> list[Books]:
     """All phases, each in its share of ``seconds``. ``told`` hears how it goes."""
     trusted, sometimes = trustme.CA(), trustme.CA()
     books: list[Books] = []
-    for phase, (workers, connections) in enumerate(PHASES):
+    for phase, (workers, connections) in enumerate(phases):
         room = folder / f"phase{phase}"
         room.mkdir(parents=True)
         seen = Seen()
         async with servers(seen, trusted, sometimes) as around:
             rnd = random.Random(f"{seed}.{phase}")
             one = await _phase(
-                room, phase, workers, connections, seconds / len(PHASES), rnd, around, seen, (trusted, sometimes)
+                room, phase, workers, connections, seconds / len(phases), rnd, around, seen, (trusted, sometimes)
             )
         books.append(one)
         told(
@@ -87,7 +90,7 @@ async def _phase(
     (room / "rules.csv").write_text(process.rules(origins))
     tables = process.tables(
         proxy={"workers": workers},
-        upstream={"connections": connections, "connect_timeout": 1.5, "response_timeout": 1.5},
+        upstream={"connections": connections, "connect_timeout": 1.0, "response_timeout": 1.0},
         limits={"idle_timeout": 10.0, "header_timeout": 10.0},
     )
     (room / "mralab.toml").write_text(process.toml(tables))
