@@ -170,6 +170,8 @@ class Client:
             asked = self._ask()
             step = self._rnd.randint(20, 80)
             for at in range(0, len(asked.data), step):
+                if stream[1].is_closing():
+                    break
                 stream[1].write(asked.data[at : at + step])
                 await self._pause(0.02)
             await self._read(stream, asked)
@@ -182,6 +184,8 @@ class Client:
             asked = self._ask(kind=True, method=self._rnd.choice(("POST", "PUT")), body=body, fields=fields)
             stream[1].write(asked.data)
             for at in range(0, len(body), 50_000):
+                if stream[1].is_closing():
+                    break
                 piece = body[at : at + 50_000]
                 stream[1].write(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
                 await self._pause(0.01)
