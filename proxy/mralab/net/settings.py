@@ -36,6 +36,20 @@ class Settings(NamedTuple):
         }
 
 
+def emptied(before: Settings, after: Settings) -> list[str]:
+    """What is gone from the files between two readings, where nothing says that it should be; each in words.
+
+    A file that an editor or a full disk has emptied reads like one that wants nothing: no rules, nobody trusted.
+    """
+    problems = []
+    said, path = after.config.model_fields_set - {"folder"}, after.config.path(after.config.trust.store)
+    if not said and before.config.model_fields_set - {"folder"}:
+        problems.append("the configuration file says nothing any more")
+    elif before.store and not after.store and after.config.trust.store == before.config.trust.store:
+        problems.append(f'trust.store: {path} holds no certificate any more; to trust nothing, say store = ""')
+    return problems
+
+
 def from_message(message: Mapping[str, Any], rules: tuple[Rule, ...]) -> Settings:
     """The settings that ``message`` made; ``rules`` stay where it has none. Raises ``MralabError``."""
     pem = message["store"].encode("ascii")

@@ -23,7 +23,7 @@ from ..config import Config, join_address, load
 from ..diagnose.archive import Recording, pack
 from ..errors import ConfigError, InputError, MralabError
 from ..net.proxy import load_settings
-from ..net.settings import Settings
+from ..net.settings import Settings, emptied
 from ..net.stats import merged
 from ..net.workers import Replies
 from .merged import merge_findings, merge_lines, merge_transactions
@@ -166,6 +166,8 @@ class Control(ABC):
             if self.file is not None:
                 try:
                     settings = load_settings(load(self.file))
+                    if problems := emptied(self._started, settings):
+                        raise ConfigError([f"{self.file}: {problem}" for problem in problems])
                 except MralabError as error:
                     _say(f"reload refused, the old configuration stays:\n{error}")
                 else:
