@@ -6,6 +6,7 @@ Expectations are those of a client with OpenSSL 1.1.1 under Traffic Server 8.1's
 from __future__ import annotations
 
 import asyncio
+import gc
 import ssl
 import tempfile
 from collections.abc import Callable
@@ -13,11 +14,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import trustme
+from OpenSSL import SSL
 
 from mralab.core.events import NameMismatch, VerifyFailed
 from mralab.lab.pki import Pki, mint
 
-from .conftest import HOST, Lines, Server
+from .conftest import HOST, Lines, Server, server_context
 
 DNS = f"dns:{HOST}"
 RECIPES: dict[str, dict[str, Any]] = {
@@ -175,3 +178,21 @@ async def test_a_server_is_judged_as_traffic_server_judges_it(
     assert answer.split(b"\r\n")[0] == (b"HTTP/1.1 502 connect failed" if refused else b"HTTP/1.1 200 ")
     assert server.alerts == ([case.alert] if refused else [])
     assert len(server.requests) == (0 if refused else 1)
+
+
+async def test_what_ended_is_freed_at_once_not_when_the_garbage_collector_comes(
+    ca: trustme.CA, serving: Callable[..., Server], proxying: Callable[..., Any]
+) -> None:
+    good = serving(server_context(ca.issue_cert(HOST)))
+    bad = serving(server_context(trustme.CA().issue_cert(HOST)))
+    lines = await proxying(good, bad)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(5):
+            assert (await lines.get(good.port)).startswith(b"HTTP/1.1 200")
+            assert (await lines.get(bad.port)).startswith(b"HTTP/1.1 502")
+        left = [one for one in gc.get_objects() if isinstance(one, SSL.Connection)]
+    finally:
+        gc.enable()
+    assert len(left) <= 1  # the last one's end may not have been told yet

@@ -398,6 +398,8 @@ class ServerConnection(asyncio.Protocol):
         if self._active:
             self._body_ended(exc)
         self._silence.end(self)
+        if self.tls is not None:
+            self.tls.free()
         if self.on_idle_close is not None:
             self.on_idle_close(self)
 
