@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mralab.config import HostEntry
-from mralab.net.resolver import Place, Resolver, UnknownHostError
+from mralab.net.resolver import Place, Resolver, UnknownHostError, listed
 
 
 class NameServer:
@@ -43,31 +43,30 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[NameServer]:
             thread.join(5)
 
 
-async def test_the_table_and_addresses_need_no_dns(names: NameServer) -> None:
-    resolver = Resolver(asyncio.get_running_loop())
+def test_the_table_and_addresses_need_no_dns(names: NameServer) -> None:
     hosts = {"cucm.steven.lab": HostEntry(ip="10.48.36.215", dial="127.0.48.215", ports={8443: 41021})}
-    assert await resolver.resolve(hosts, "cucm.steven.lab", 8443, 1) == Place("10.48.36.215", "127.0.48.215", 41021)
-    assert await resolver.resolve(hosts, "cucm.steven.lab", 6972, 1) == Place("10.48.36.215", "127.0.48.215", 6972)
-    assert await resolver.resolve(hosts, "::1", 8443, 1) == Place("::1", "::1", 8443)
+    assert listed(hosts, "cucm.steven.lab", 8443) == Place("10.48.36.215", "127.0.48.215", 41021)
+    assert listed(hosts, "cucm.steven.lab", 6972) == Place("10.48.36.215", "127.0.48.215", 6972)
+    assert listed(hosts, "::1", 8443) == Place("::1", "::1", 8443)
     assert names.asked == []
 
 
 async def test_a_name_is_asked_for_each_time_so_a_change_counts_at_once(names: NameServer) -> None:
     resolver = Resolver(asyncio.get_running_loop())
-    assert (await resolver.resolve({}, "cucm.steven.lab", 8443, 5)).dial == "127.0.0.1"
+    assert (await resolver.look_up("cucm.steven.lab", 8443, 5)).dial == "127.0.0.1"
     names.addresses["cucm.steven.lab"] = "127.0.0.2"
-    assert (await resolver.resolve({}, "cucm.steven.lab", 8443, 5)).dial == "127.0.0.2"
+    assert (await resolver.look_up("cucm.steven.lab", 8443, 5)).dial == "127.0.0.2"
     del names.addresses["cucm.steven.lab"]
     with pytest.raises(UnknownHostError):
-        await resolver.resolve({}, "cucm.steven.lab", 8443, 5)
+        await resolver.look_up("cucm.steven.lab", 8443, 5)
 
 
 async def test_a_slow_name_delays_no_other_and_is_asked_once(names: NameServer) -> None:
     resolver = Resolver(asyncio.get_running_loop())
     names.hanging.add("slow.steven.lab")
     names.addresses["slow.steven.lab"] = "127.0.0.3"
-    waiting = [asyncio.create_task(resolver.resolve({}, "slow.steven.lab", 8443, 20)) for _ in range(100)]
-    assert (await resolver.resolve({}, "cucm.steven.lab", 8443, 5)).dial == "127.0.0.1"
+    waiting = [asyncio.create_task(resolver.look_up("slow.steven.lab", 8443, 20)) for _ in range(100)]
+    assert (await resolver.look_up("cucm.steven.lab", 8443, 5)).dial == "127.0.0.1"
     names.go.set()
     assert {place.dial for place in await asyncio.gather(*waiting)} == {"127.0.0.3"}
     assert names.asked.count("slow.steven.lab") == 1
@@ -77,7 +76,7 @@ async def test_it_gives_up_at_the_limit(names: NameServer) -> None:
     resolver = Resolver(asyncio.get_running_loop())
     names.hanging.add("slow.steven.lab")
     with pytest.raises(UnknownHostError):
-        await resolver.resolve({}, "slow.steven.lab", 8443, 0.05)
+        await resolver.look_up("slow.steven.lab", 8443, 0.05)
 
 
 async def test_names_that_hang_are_bounded(names: NameServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,10 +84,10 @@ async def test_names_that_hang_are_bounded(names: NameServer, monkeypatch: pytes
     resolver = Resolver(asyncio.get_running_loop())
     slow = [f"{number}.steven.lab" for number in range(3)]
     names.hanging.update(slow)
-    waiting = [asyncio.create_task(resolver.resolve({}, name, 8443, 20)) for name in slow]
+    waiting = [asyncio.create_task(resolver.look_up(name, 8443, 20)) for name in slow]
     await asyncio.sleep(0)
     with pytest.raises(UnknownHostError):
-        await resolver.resolve({}, "cucm.steven.lab", 8443, 5)
+        await resolver.look_up("cucm.steven.lab", 8443, 5)
     names.go.set()
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(result, UnknownHostError) for result in results)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from .allowlist import Allowed, AllowList
+from .answers import connection_field
 from .framing import Fields, Framing, Malformed, RequestHead, parse_request, request_framing, values
 from .message import (
     Hop,
@@ -110,6 +111,8 @@ class Route:
     tracking_id: str
     """The client's own, or empty."""
     keeps_alive: bool
+    connection_field: str
+    """The field that tells the client whether its connection lives on."""
     wants_continue: bool
     repeatable: bool
     """A request that a server may have seen may be sent again: a safe one, and only without a body."""
@@ -160,6 +163,7 @@ class Routes:
             f"{method} {url} HTTP/1.{head.minor}",
             given[0].decode("latin-1") if given else "",
             keeps_alive(head.minor, head.fields),
+            connection_field(head),
             wants_continue(head),
             head.method in _SAFE and framing.empty,
             self._decide(head, framing, raw, url, client_ip),

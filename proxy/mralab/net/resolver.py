@@ -44,17 +44,14 @@ def listed(hosts: Mapping[str, HostEntry], host: str, port: int) -> Place | None
 
 
 class Resolver:
-    """Looks servers up for one proxy."""
+    """Asks DNS for one proxy."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._asked: dict[str, asyncio.Future[str]] = {}
 
-    async def resolve(self, hosts: Mapping[str, HostEntry], host: str, port: int, seconds: float) -> Place:
-        """The place of a server; DNS may take ``seconds``. Raises ``UnknownHostError``."""
-        place = listed(hosts, host, port)
-        if place is not None:
-            return place
+    async def look_up(self, host: str, port: int, seconds: float) -> Place:
+        """The place of a server that is not listed; DNS may take ``seconds``. Raises ``UnknownHostError``."""
         answer = self._asked.get(host) or self._ask(host)
         try:
             async with asyncio.timeout(seconds):

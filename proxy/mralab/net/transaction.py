@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ..core.answers import ANSWERS, connection_field
+from ..core.answers import ANSWERS
 from ..core.events import (
     HandshakeFailed,
     Headers,
@@ -32,7 +32,7 @@ from ..core.route import Denial, Errand, Route
 from ..core.tlserror import error_string
 from ..core.verdict import Verdict, error_text
 from .connection import HandshakeError, ResponseError, ServerConnection, ServerError
-from .resolver import Place, UnknownHostError
+from .resolver import Place, UnknownHostError, listed
 
 if TYPE_CHECKING:
     from .proxy import Policy
@@ -72,10 +72,12 @@ async def run(client: ClientConnection, route: Route) -> bool:
         return client.answer_last_hop(route.head, txn)
     client.verdict = "failed"
     target = errand.asked.target
-    try:
-        place = await services.resolver.resolve(policy.hosts, target.host, target.port, policy.connect_timeout)
-    except UnknownHostError:
-        return client.answer(ANSWERS["no-name"], route.head, txn)
+    place = listed(policy.hosts, target.host, target.port)
+    if place is None:
+        try:
+            place = await services.resolver.look_up(target.host, target.port, policy.connect_timeout)
+        except UnknownHostError:
+            return client.answer(ANSWERS["no-name"], route.head, txn)
     return await _attempts(Transaction(client, policy, route, errand, txn, tracking_id, place))
 
 
@@ -174,7 +176,7 @@ async def _exchange(it: Transaction, connection: ServerConnection) -> bool:
         reply,
         minor=route.head.minor,
         keep_alive=client.keeps_alive(),
-        connection=connection_field(route.head),
+        connection=route.connection_field,
         now=now,
     )
     client.responded = True
