@@ -10,10 +10,10 @@ from pathlib import Path
 from xml.etree.ElementTree import parse
 
 import pytest
+import trustme
 import yaml
 
-from mralab import Lab
-from mralab.lab.lab import SyncLab
+from tests.net.conftest import Server, server_context
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -76,40 +76,24 @@ def test_the_jobs_commands_run_in_a_checkout(tmp_path: Path) -> None:
     assert len(list(parse(tmp_path / upload["with"]["path"]).iter("testcase"))) == 5  # noqa: S314 - our own file
 
 
-def cron(lab: SyncLab, folder: Path, *trusted: str) -> subprocess.CompletedProcess[str]:
-    """Run the cron job's script against a lab's CUCM."""
-    uds, tftp = lab.cucm.uds_port, lab.cucm.tftp_port
-    (folder / "trust.pem").write_text("".join(lab.cucm.certificate(name).pem for name in trusted))
+def cron(folder: Path, port: int, trusted: trustme.CA) -> subprocess.CompletedProcess[str]:
+    """Run the cron job's script against a server."""
+    trusted.cert_pem.write_to_path(str(folder / "trust.pem"))
     (folder / "mralab.toml").write_text(
         f"""
-release = "X14.2"
-upstream = {{ prefer = "rsa" }}
-proxy = {{ listen = "127.0.0.1:0" }}
 trust = {{ store = "trust.pem" }}
-hosts."cucm.steven.lab" = {{ dial = "127.0.0.1", ports = {{ 8443 = {uds}, 6972 = {tftp} }} }}
-[log]
-file = "{folder}/mra.log"
+hosts."cucm.steven.lab" = {{ dial = "127.0.0.1", ports = {{ 8443 = {port} }} }}
 """
     )
-    return run(
-        str(EXAMPLES / "cron" / "check-mra.sh"),
-        str(folder / "mralab.toml"),
-        "cucm.steven.lab",
-        cwd=folder,
-        MRA_USER="emusk",
-        MRA_PASSWORD="cisco123",
-        MRA_DOMAIN="steven.lab",
-    )
+    return run(str(EXAMPLES / "cron" / "preflight.sh"), str(folder / "mralab.toml"), cwd=folder)
 
 
-def test_cron_is_silent_while_logins_work_and_says_why_they_would_not(tmp_path: Path) -> None:
-    with Lab() as lab:
-        good = cron(lab, tmp_path, "steven-DC-CA", "CallManager-ECDSA")
-        assert (good.returncode, good.stdout, good.stderr) == (0, "", "")
-        bad = cron(lab, tmp_path, "steven-DC-CA")
+def test_cron_is_silent_while_all_is_well_and_says_what_is_not(tmp_path: Path) -> None:
+    ours, another = trustme.CA(), trustme.CA()
+    for server in Server(server_context(ours.issue_cert("cucm.steven.lab"))).run():
+        good = cron(tmp_path, server.port, ours)
+        bad = cron(tmp_path, server.port, another)
+    assert (good.returncode, good.stdout, good.stderr) == (0, "", "")
     assert (bad.returncode, bad.stderr) == (1, "")
-    assert bad.stdout.startswith("Login fails.")
-    assert (
-        "\nWARNING: Core server certificate verification failed for (cucm.steven.lab). Action=Terminate" in bad.stdout
-    )
-    assert bad.stdout.count("Error=self signed certificate") == 1
+    assert bad.stdout.startswith("X14.2 would refuse 1 of 1.\n")
+    assert "issuer-missing" in bad.stdout

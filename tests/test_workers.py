@@ -263,3 +263,22 @@ def test_sigint_ends_them_all(tmp_path: Path, server: Server, ca: trustme.CA) ->
             process.kill()
         assert process.stderr is not None
         assert process.stderr.read() == b""
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors in /proc, which is Linux's")
+def test_a_rush_of_connections_is_shared_evenly(two: Serving) -> None:
+    pids = [int(pid) for pid in Path(f"/proc/{two.process.pid}/task/{two.process.pid}/children").read_text().split()]
+
+    def descriptors() -> list[int]:
+        return [len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids]
+
+    before = descriptors()
+    rush = [socket.create_connection(("127.0.0.1", two.port)) for _ in range(60)]
+    try:
+        end = time.monotonic() + 10
+        while sum(taken := [now - then for now, then in zip(descriptors(), before, strict=True)]) < len(rush):
+            assert time.monotonic() < end, taken
+        assert max(taken) - min(taken) <= 4
+    finally:
+        for one in rush:
+            one.close()

@@ -12,6 +12,7 @@ import click
 
 from .cli_admin import diagnostic_logging, trust, xconfiguration
 from .cli_group import Group
+from .errors import MralabError
 
 T = TypeVar("T")
 
@@ -160,7 +161,13 @@ def lab(file: Path | None, release: str | None, advertise: Literal["fqdn", "ip"]
 @main.command()
 @click.argument("user")
 @click.option("--via", required=True, metavar="URL", help="The proxy (or the lab's edge) to log in through.")
-@click.option("--password", default="cisco123", show_default=True, help="The user's password; the lab's by default.")
+@click.option(
+    "--password",
+    envvar="MRALAB_PASSWORD",
+    default="cisco123",
+    show_default=True,
+    help="The user's password, better given as $MRALAB_PASSWORD; the lab's by default.",
+)
 @click.option("--domain", default="steven.lab", show_default=True, help="The users' domain.")
 @click.option("--server", default=None, help="CUCM's name where no get_edge_config answers [default: cucm.DOMAIN].")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the table.")
@@ -195,3 +202,53 @@ def login(user: str, via: str, password: str, domain: str, server: str | None, a
         click.echo("Login works." if result.ok else "Login fails.")
         terminal.console().print(terminal.login_table(result))
     sys.exit(0 if result.ok else 1)
+
+
+@main.command()
+@click.argument("servers", nargs=-1, metavar="[HOST:PORT]...")
+@click.option(
+    "-c",
+    "--config",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A TOML configuration: its [hosts] are asked if no server is named, and its [trust] is believed.",
+)
+@click.option("--trust", "trusted", type=click.Path(path_type=Path), help="PEM file or folder of the trusted CAs.")
+@click.option("--timeout", default=5.0, show_default=True, type=click.FloatRange(0.1, 300), help="Seconds a handshake.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the table.")
+def preflight(servers: tuple[str, ...], file: Path | None, trusted: Path | None, timeout: float, as_json: bool) -> None:
+    """What X14.2 would refuse, asked of live servers: each as one who prefers ECDSA and as one who prefers RSA.
+
+    No request is sent. Exit 0: X14.2 would accept all of them. Exit 1: it would not, and why is printed.
+
+    \b
+    Example:
+      mralab preflight cucm.steven.lab:8443 cucm.steven.lab:6972 --trust trust/
+      mralab preflight -c mralab.toml
+    """
+    from .config import from_mapping, load
+    from .diagnose import preflight as preflights
+    from .net.proxy import load_settings
+    from .net.trust import load_store
+    from .show import terminal
+
+    config = load(file) if file is not None else from_mapping({"trust": {"store": ""}, "allow": {"rules": ""}})
+    store = load_store(trusted) if trusted is not None else load_settings(config).store
+    asked = preflights.parse_questions(servers) if servers else preflights.questions(config)
+    if not asked:
+        raise MralabError("which servers? Neither HOST:PORT nor a configuration with [hosts] says it", "see --help")
+    progress = terminal.console(stderr=True)
+    if progress.is_terminal:
+        with progress.status("asking") as status:
+            told = lambda question: status.update(f"asking {question}")  # noqa: E731 - said where it is used
+            answers = _run(lambda: preflights.check(asked, config, store, seconds=timeout, told=told))
+    else:
+        answers = _run(lambda: preflights.check(asked, config, store, seconds=timeout))
+    refused = [answer for answer in answers if not answer.ok]
+    if as_json:
+        click.echo(json.dumps([answer.as_json() for answer in answers], indent=2))
+    else:
+        places = {answer.question for answer in refused}
+        click.echo(f"X14.2 would refuse {len(places)} of {len(asked)}." if places else "X14.2 would accept everything.")
+        terminal.console().print(terminal.preflight_table(answers))
+    sys.exit(1 if refused else 0)

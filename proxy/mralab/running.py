@@ -28,6 +28,7 @@ from .net.acceptor import listening_socket, raise_descriptor_limit
 from .net.channel import open_channel
 from .net.proxy import Proxy, load_settings, new_hop
 from .net.settings import Settings
+from .net.shares import Share, Shares
 from .net.workers import Workers
 from .web.control import Control
 from .web.reach import LocalControl, WorkersControl
@@ -71,11 +72,12 @@ def _serve_with_workers(file: Path, settings: Settings, sock: socket.socket, adm
     hop = new_hop()  # one for all: a loop is cut whichever worker it comes back to
     host, port = sock.getsockname()[:2]
     control = WorkersControl(settings, (host, port), file)
+    shares = Shares(settings.config.proxy.workers)
 
     async def work(number: int, channel: socket.socket) -> int:
         # What is in force, and on, when the worker is started: also one that takes a crashed one's place.
         on = [name for name, wanted in (("record", control.recording), ("watch", control.stream.active)) if wanted]
-        return await _work(control.settings, number, hop, sock, channel, on)
+        return await _work(control.settings, number, hop, shares.of(number), sock, channel, on)
 
     workers = control.workers = Workers(settings.config.proxy.workers, work, (sock.fileno(),), control.hear)
 
@@ -98,12 +100,18 @@ def _serve_with_workers(file: Path, settings: Settings, sock: socket.socket, adm
 
 
 async def _work(
-    settings: Settings, number: int, hop: Hop, sock: socket.socket, channel_sock: socket.socket, on: list[str]
+    settings: Settings,
+    number: int,
+    hop: Hop,
+    share: Share,
+    sock: socket.socket,
+    channel_sock: socket.socket,
+    on: list[str],
 ) -> int:
     """One worker: serve on ``sock`` until a signal, or the end of the process that started it, says stop."""
     stop = _stop_event()
     recent = Recent(settings.config.log.hostname, os.getpid())
-    proxy = _proxy(settings, recent, number, hop)
+    proxy = _proxy(settings, recent, number, hop, share)
     control: LocalControl
 
     async def answer(name: str, params: Any) -> Any:
@@ -127,7 +135,7 @@ async def _work(
     return 0
 
 
-def _proxy(settings: Settings, recent: Recent, worker: int, hop: Hop) -> Proxy:
+def _proxy(settings: Settings, recent: Recent, worker: int, hop: Hop, share: Share | None = None) -> Proxy:
     config, store, rules = settings
     return Proxy(
         config,
@@ -137,6 +145,7 @@ def _proxy(settings: Settings, recent: Recent, worker: int, hop: Hop) -> Proxy:
         thread=worker,
         workers=config.proxy.workers,
         hop=hop,
+        share=share,
     )
 
 

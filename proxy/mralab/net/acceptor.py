@@ -2,7 +2,7 @@
 
 Its own, because neither asyncio's server nor uvloop's can be told to stop accepting for a while: they take everything
 at once, and without descriptors asyncio's complains at each turn and libuv's drops the newcomers. One connection is
-taken a turn of the loop, so that a storm of them delays nobody and workers on the same socket share it evenly.
+taken a turn of the loop, so that a storm of them delays nobody.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from typing import Final
 
 from ..config import split_address
 from ..errors import ListenError
+from .shares import Share
 
 BACKLOG: Final = 4096
 _PAUSE: Final = 0.2  # seconds without accepting after the system ran out of something
+_TURN: Final = 0.002  # seconds that a worker which is ahead leaves to the others
 _RESERVED: Final = 64  # descriptors for the log, the trust store, the loop and the admin port
 
 
@@ -60,7 +62,8 @@ class Acceptor:
     """Accepts on ``sock`` while fewer than ``limit`` connections are open. ``released`` tells that one has gone.
 
     ``make`` makes a connection's protocol; ``refused`` hears of a connection that could not be taken for want of
-    descriptors or memory, after which there is a short pause.
+    descriptors or memory, after which there is a short pause. ``share`` is this process's among the workers that accept
+    on the same socket: one that is ahead lets the others try first.
     """
 
     def __init__(
@@ -70,8 +73,10 @@ class Acceptor:
         limit: int,
         make: Callable[[], asyncio.Protocol],
         refused: Callable[[OSError], object],
+        share: Share | None = None,
     ) -> None:
         self._loop = loop
+        self._share = share
         self._sock = sock
         self._make = make
         self._refused = refused
@@ -95,7 +100,7 @@ class Acceptor:
 
     def released(self) -> None:
         """A connection has gone: there is room for another."""
-        self._open -= 1
+        self._opened(-1)
         if not self._listening:
             self._listen()
 
@@ -127,7 +132,25 @@ class Acceptor:
             self._listening = False
             self._loop.remove_reader(self._sock)
 
+    def _opened(self, more: int) -> None:
+        self._open += more
+        if self._share is not None:
+            self._share.tell(self._open)
+
     def _accept(self) -> None:
+        if self._share is not None and self._share.is_ahead():
+            self._stop_listening()
+            self._pause = self._loop.call_later(_TURN, self._take_what_is_left)
+        else:
+            self._take()
+
+    def _take_what_is_left(self) -> None:
+        """The others had their turn: whoever still waits shall wait no longer."""
+        self._pause = None
+        self._take()
+        self._listen()
+
+    def _take(self) -> None:
         try:
             connection, _ = self._sock.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -138,7 +161,7 @@ class Acceptor:
             self._pause = self._loop.call_later(_PAUSE, self._resume)
             return
         connection.setblocking(False)
-        self._open += 1
+        self._opened(1)
         if self._open >= self._limit:
             self._stop_listening()
         task = self._loop.create_task(self._arrive(connection))

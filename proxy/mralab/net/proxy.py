@@ -29,6 +29,7 @@ from .limits import ClientLimits
 from .resolver import Resolver
 from .server import ClientConnection
 from .settings import Settings
+from .shares import Share
 from .sink import LogSink
 from .stats import Stats
 from .tls import TlsContext, TlsSettings, check_ciphers
@@ -210,7 +211,7 @@ class Proxy:
     """The traffic server alone. ``await start()``, ``await stop()``, or ``async with``.
 
     ``listener`` is told every event as it happens, besides the log. Where several ``workers`` serve one socket,
-    ``thread`` is this one's number and ``hop`` what they all call themselves in Via.
+    ``thread`` is this one's number, ``share`` its share of the connections, and ``hop`` what they all are in Via.
     """
 
     def __init__(
@@ -223,6 +224,7 @@ class Proxy:
         thread: int = 0,
         workers: int = 1,
         hop: Hop | None = None,
+        share: Share | None = None,
     ) -> None:
         self._policy = Policy(load_settings(config, store, rules))
         self._rules = rules
@@ -231,6 +233,7 @@ class Proxy:
         self._thread = thread
         self._workers = workers
         self._hop = hop or new_hop()
+        self._share = share
         self._services: Services | None = None
         self._acceptor: Acceptor | None = None
         self._sink: LogSink | None = None
@@ -294,7 +297,7 @@ class Proxy:
         bound: Any = listening.getsockname()
         self.host, self.port = str(bound[0]), int(bound[1])
         self._acceptor = Acceptor(
-            loop, listening, self._most_clients(), lambda: ClientConnection(services), self._refused
+            loop, listening, self._most_clients(), lambda: ClientConnection(services), self._refused, self._share
         )
         services.on_leave = self._acceptor.released
         services.stats.watch(loop)

@@ -12,6 +12,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from ..diagnose.findings import Remedy
+    from ..diagnose.preflight import Checked
     from ..lab.client import Login
     from ..lab.demo import Outcome
 
@@ -76,4 +77,23 @@ def login_table(login: Login) -> Table:
         status = f"{step.status} {step.reason}".strip() if step.status is not None else "-"
         style = "green" if step.ok else "red"
         table.add_row(step.name, f"{step.method} {step.url}", step.server, Text(status, style=style), step.meaning)
+    return table
+
+
+def preflight_table(answers: Iterable[Checked]) -> Table:
+    """A server and preference a row: the certificate shown, what X14.2 would do, why, and what helps."""
+    table = Table(show_lines=True)
+    for title, ratio in (("Server", 3), ("Asked for", 2), ("Shows", 5), ("X14.2", 2), ("Why", 8), ("Fix", 8)):
+        table.add_column(title, ratio=ratio, overflow="fold")
+    for answer in answers:
+        certificate = answer.certificate
+        shown = f"{certificate.key}, {certificate.subject}\nby {certificate.issuer}" if certificate else "nothing"
+        table.add_row(
+            Text(str(answer.question)),
+            Text(" or ".join(prefer.upper() for prefer in answer.prefer) + " first"),
+            Text(shown),
+            Text("accepts", style="green") if answer.ok else Text("refuses", style="bold red"),
+            _lines(f"{finding.code}: {finding.cause}" for finding in answer.findings),
+            _lines(_remedy(finding.remedies[0]) for finding in answer.findings if finding.remedies),
+        )
     return table
