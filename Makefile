@@ -12,7 +12,7 @@ demo: $(STAMP)
 	@$(BIN)/mralab demo
 
 test: $(DEV_STAMP)
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -q
+	@$(BIN)/python -m pytest -n 2 --dist loadscope -q
 
 # Mixed traffic and random faults from both sides, for SECONDS=120; then the books: clients, log and servers must agree.
 # SEED=N does the same again. FULL=1 adds every row of docs/faults.md at its full size (about half an hour).

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-pytestmark = pytest.mark.xdist_group("wheel")  # one worker makes the environment, once
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +41,9 @@ def test_the_wheel_puts_nothing_but_mralab_on_the_import_path(wheel: Path) -> No
 def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment's commands: the wheel and pytest, nothing else of ours."""
     folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, with_pip=True)
-    python = folder / "bin" / "python"
-    subprocess.run(
-        [python, "-m", "pip", "install", "-q", str(wheel), "pytest"], check=True, capture_output=True, timeout=300
-    )
+    venv.create(folder)
+    pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python")]
+    subprocess.run([*pip, "install", "-q", str(wheel), "pytest"], check=True, capture_output=True, timeout=300)
     return folder / "bin"
 
 
