@@ -248,3 +248,18 @@ async def test_other_limits_hold_for_those_who_wait_already(proxying: Proxying) 
     assert (await rest(partial[0])).startswith(b"HTTP/1.1 408 ")
     for _, writer in (silent, partial):
         writer.close()
+
+
+async def test_a_client_that_waits_for_100_continue_is_not_the_slow_one(
+    context: ssl.SSLContext, serving: Serving, proxying: Proxying
+) -> None:
+    def hang(stream: Any, server: Server) -> None:
+        while stream.recv(65536):
+            pass  # it takes the head, and says nothing
+
+    server = serving(context, handle=hang)
+    lines = await proxying(server, limits={"idle_timeout": 20.0}, upstream={"response_timeout": 0.3})
+    reader, writer = await connect(lines)
+    writer.write(request(lines, server.port, "Content-Length: 5\r\nExpect: 100-continue\r\n", "POST"))
+    assert (await reader.readline()) == b"HTTP/1.1 504 Connection Timed Out\r\n"
+    writer.close()

@@ -29,7 +29,7 @@ from .servers import Seen, Servers, servers
 Phases = tuple[tuple[int, str], ...]
 PHASES: Phases = ((1, "per-request"), (2, "keep-alive"), (1, "keep-alive"), (2, "per-request"))
 CLIENTS = 24
-MEMORY = 16 * 1024  # KiB that a worker may grow from the middle of a phase on: flat only after some 35 s
+MEMORY = 6 * 1024  # KiB that a worker may grow from the middle of a phase on
 
 
 class Books(NamedTuple):

@@ -221,6 +221,7 @@ def _send_body(it: Transaction, connection: ServerConnection) -> None:
     chunked = it.route.framing.chunked
 
     def send(piece: bytes) -> None:
+        connection.uploading = True
         connection.send(chunk(piece) if chunked else piece)
 
     def end(trailers: Fields) -> None:
@@ -228,7 +229,8 @@ def _send_body(it: Transaction, connection: ServerConnection) -> None:
         if chunked:
             connection.send(last_chunk(trailer_fields(trailers)))
 
-    connection.uploading = True
+    # While the client waits for 100 Continue, it is the server whom everybody waits for.
+    connection.uploading = not it.route.wants_continue
     connection.on_writable = client.pause_reading
     client.start_body(send, end)
 
