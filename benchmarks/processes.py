@@ -75,7 +75,7 @@ class Program:
         program = cls(name, process, output)
         try:
             program._wait_for(port)
-        except BaseException:
+        except BaseException:  # Ctrl-C, above all: a program that was started is not left behind
             program.stop()
             raise
         return program

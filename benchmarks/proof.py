@@ -116,6 +116,6 @@ def settled_lines(log: Path) -> int:
     size = -1
     while (now := log.stat().st_size) != size:
         size = now
-        time.sleep(0.25)
+        time.sleep(0.25)  # nothing tells when another process has written its last batch but its silence
     with log.open("rb") as file:
         return sum(piece.count(b"\n") for piece in iter(lambda: file.read(1 << 20), b""))

@@ -489,3 +489,9 @@ MORE: Final[dict[str, Case]] = {
     "a method that no rule has": Case(_get("<T>/a", method="PATCH"), DENIED),
 }
 CASES: Final = ORACLE | MORE
+
+NOT_REFUSED: Final[dict[str, tuple[tuple[Answer, ...], tuple[str, ...]]]] = {
+    "502-accept-language": (OK, request("GET /1", "Accept-Language: de\r\nAccept: application/json\r\n")),
+    "502-then-second": ((ok(), ok()), request("GET /1")),
+}
+"""The oracle's requests to an untrusted server under ``audit`` and ``off``: the answers, and what that server gets."""

@@ -243,7 +243,7 @@ def readings(path: str) -> frozenset[str]:
     r"""Every path that two readers could make of one: what is allowed must be allowed under each of them.
 
     ``path`` may carry a query; readings have none. The readers differ in whether and how often they decode
-    ``%xx`` (or ``%uXXXX``), take overlong UTF-8 (RFC 3629 section 3) and look-alikes for the ASCII they stand
+    ``%xx`` (or ``%u002e``), take overlong UTF-8 (RFC 3629 section 3) and look-alikes for the ASCII they stand
     for, take ``\`` for a slash, drop ``;parameters``, fold double slashes, remove dot segments (RFC 3986
     section 5.2.4), stop at NUL (or a decoded ``?`` or ``#``), and in the order in which they do so: this is
     the closure of all that.

@@ -172,7 +172,7 @@ class TlsListener(Listener):
             server.request_handler = _recording(server.request_handler)
         try:
             return await super().__aenter__()
-        except BaseException:
+        except BaseException:  # a start that fails or is cancelled leaves no runner behind
             await self._runner.cleanup()
             raise
 

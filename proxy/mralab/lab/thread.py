@@ -30,7 +30,7 @@ class LoopThread:
         future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
         try:
             return future.result(limit)
-        except BaseException:
+        except BaseException:  # Ctrl-C in the waiting thread, above all: nobody wants the result any more
             future.cancel()
             raise
 
@@ -63,7 +63,7 @@ class Held:
         self._context = context
         try:
             self.thread.call(_enter(context), START_LIMIT)
-        except BaseException:
+        except BaseException:  # what did not start, for whatever reason, has nobody who could stop it
             self.thread.stop()
             raise
 
