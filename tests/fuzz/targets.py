@@ -35,7 +35,8 @@ from mralab.core.message import Hop
 from mralab.core.route import Errand, Routes
 from mralab.core.target import Target, TargetError, decode, encode, readings, split
 from mralab.errors import TrustStoreError
-from mralab.net.tls import TlsContext, TlsError, TlsSettings
+from mralab.net.openssl import TlsError
+from mralab.net.tls import TlsContext, TlsSettings
 from mralab.net.trust import TrustStore, parse_pem
 
 CONTROL: Final = "vcs_control.steven.lab:8443"

@@ -33,8 +33,9 @@ from ..core.tlserror import error_string
 from ..core.verdict import Offer, error_text
 from ..errors import InputError
 from ..net.certificate import offer
+from ..net.openssl import TlsError
 from ..net.resolver import Place, Resolver, UnknownHostError, listed
-from ..net.tls import TlsClient, TlsContext, TlsError, TlsSettings
+from ..net.tls import TlsClient, TlsContext, TlsSettings
 from ..net.trust import TrustStore
 from .findings import Finding, find
 

@@ -16,8 +16,9 @@ from ..core.answers import ANSWERS, Answer, connection_error
 from ..core.framing import Body, Fields, Malformed, ResponseHead, body_reader
 from ..core.reply import Reply, read_reply
 from .deadlines import Deadlines
+from .openssl import TlsError
 from .stats import Stats
-from .tls import TlsClient, TlsError
+from .tls import TlsClient
 
 if TYPE_CHECKING:
     from ..core.verdict import Verdict
@@ -183,7 +184,7 @@ class ServerConnection(asyncio.Protocol):
         except TlsError as error:
             self._tls_failed(tls, error)
             return
-        if not established:
+        if not established or not data:  # the handshake's next step, or the answer to a KeyUpdate
             outgoing = tls.outgoing()
             if outgoing and self._transport is not None:
                 self._transport.write(outgoing)
@@ -226,7 +227,11 @@ class ServerConnection(asyncio.Protocol):
         if self._active:
             self._silence.begin(self)
         if self.tls is not None:
-            data = self.tls.send(data)
+            try:
+                data = self.tls.send(data)
+            except TlsError as error:
+                self._tls_failed(self.tls, error)
+                return
         self._stats.server_bytes_out += len(data)
         self._transport.write(data)
 

@@ -1,4 +1,4 @@
-"""TLS to servers, on pyOpenSSL's memory BIOs, verified inside the handshake.
+"""TLS to servers, verified inside the handshake.
 
 ``TlsContext`` is made once for each (settings, trust store); ``TlsClient`` is one connection's state and knows no
 sockets: bytes in, bytes out. The verify callback is OpenSSL's own, so it sees what Traffic Server's callback sees
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from OpenSSL import SSL, crypto
 
@@ -19,6 +19,7 @@ from ..core.hostname import is_address, match_name
 from ..core.release import VerifyMode
 from ..core.verdict import Fault, Verdict
 from .certificate import LEVEL_1, facts, offer
+from .openssl import Endpoint, verify
 from .trust import TrustStore
 
 _VERSIONS: Final = {
@@ -36,11 +37,7 @@ _NO_VERSION: Final = {
 # OpenSSL 1.1.1 talks to servers without secure renegotiation (RFC 5746), as old CUCM is; 3 and later must be told.
 _OP_LEGACY_SERVER_CONNECT: Final = 0x4
 _VERIFY_DEPTH: Final = 7  # Traffic Server: iocore/net/SSLConfig.cc:341
-_RECORD: Final = 16384 + 256
-_MANY: Final = 1 << 30
-_RECORD_OVERHEAD: Final = 256
-_SMALL: Final = 8192  # plaintext that is one record: its ciphertext is read with one call
-_PIECE: Final = 65536  # ciphertext read at once: more than 128 KB would be mapped and unmapped by malloc each time
+_MOST_AT_ONCE: Final = 1 << 20  # bytes of plaintext that OpenSSL is given before their ciphertext is taken from it
 # OpenSSL verifies in two passes: it builds the chain and checks its extensions (these errors), then walks from the
 # root to the leaf over signatures and dates. 1.1.1 judges keys and digests between the two.
 _BUILDING: Final = frozenset(
@@ -50,14 +47,6 @@ _LEAF_ALONE: Final = Fault(21, 0)
 _WEAK: Final = frozenset((66, 67, 68))
 _FATAL_ALERT: Final = re.compile(rb"\x15\x03[\x00-\x04]\x00\x02\x02.\Z", re.DOTALL)
 """A plaintext alert record: type, version, length, level fatal, description (RFC 8446 section 6)."""
-
-
-class TlsError(Exception):
-    """OpenSSL ended the TLS connection. ``reason`` is its text (``certificate verify failed``), never empty."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class TlsSettings(NamedTuple):
@@ -104,7 +93,7 @@ class TlsContext:
             assert certificates is not None  # noqa: S101 - an SSL_CTX always has one
             for certificate in store.certificates:
                 certificates.add_cert(crypto.X509.from_cryptography(certificate))
-            context.set_verify(SSL.VERIFY_PEER, _verify)
+            verify(context)
         self._context = context
 
     def connect(self, name: str) -> TlsClient:
@@ -112,21 +101,13 @@ class TlsContext:
         return TlsClient(self._context, self.settings, name)
 
 
-def _verify(connection: SSL.Connection, certificate: crypto.X509, number: int, depth: int, ok: int) -> bool:
-    client: TlsClient = connection.get_app_data()
-    return client.inspect(certificate, number, depth, bool(ok))
-
-
 class TlsClient:
     """One connection's TLS. Feed it what the server sent, send what ``outgoing`` gives."""
 
     __slots__ = (
-        "_connection",
-        "_header",
+        "_endpoint",
         "_judged",
-        "_owed",
         "_settings",
-        "closed",
         "established",
         "expires",
         "verdict",
@@ -136,31 +117,27 @@ class TlsClient:
         self._settings = settings
         self.verdict = Verdict(name, settings.mode)
         self.established = False
-        self.closed = False
-        """The server said close_notify: what came before it is whole."""
         self.expires = math.inf
         """When the first certificate of the verified chain expires, in seconds since the epoch."""
         self._judged = False
-        self._owed = 0  # bytes to the next record's header
-        self._header = b""  # the beginning of a header that was cut
-        connection = SSL.Connection(context, None)
-        connection.set_app_data(self)
-        connection.set_connect_state()
-        if not is_address(name):
-            connection.set_tlsext_host_name(name.encode("ascii"))
-        self._connection = connection
+        self._endpoint = Endpoint(context, b"" if is_address(name) else name.encode("ascii"), self.inspect)
+
+    @property
+    def closed(self) -> bool:
+        """The server said close_notify: what came before it is whole."""
+        return self._endpoint.closed
 
     # -- verification
 
-    def inspect(self, certificate: crypto.X509, number: int, depth: int, ok: bool) -> bool:
+    def inspect(self, der: bytes, number: int, depth: int, ok: bool) -> bool:
         """OpenSSL's verify callback: one certificate of the chain, root first. Whether to go on."""
-        known = facts(certificate)
+        known = facts(der)
         if ok and self._settings.mode == "on":
             self.expires = min(self.expires, known.expires)
         if not self._judged:
             self._judged = True
-            leaf = known if depth == 0 else next(map(facts, self.presented()), None)
-            if leaf is not None and leaf.bits < LEVEL_1 and not self._fault(66, 0):
+            sent = der if depth == 0 else self._endpoint.leaf()
+            if sent and facts(sent).bits < LEVEL_1 and not self._fault(66, 0):
                 return False
         if ok or number not in _BUILDING:
             weak = list(known.weaknesses(depth))
@@ -184,7 +161,7 @@ class TlsClient:
 
         As far as the server has sent the chain; what comes from the store is judged when OpenSSL gets to it.
         """
-        sent = [facts(certificate) for certificate in self.presented()]
+        sent = [facts(der) for der in self.presented()]
         member = next(iter(sent), None)
         for at in range(depth):
             if member is None:
@@ -196,101 +173,61 @@ class TlsClient:
     def _fault(self, number: int | None, depth: int) -> bool:
         """Note a fault, and with the first one what the server offers. Whether to go on."""
         verdict = self.verdict
-        if verdict.offer is None and (chain := self.presented()):
-            verdict.offer = offer(chain[0])
+        if verdict.offer is None and (leaf := self._endpoint.leaf()):
+            verdict.offer = offer(leaf)
         return verdict.add(Fault(number, depth))
 
-    def presented(self) -> list[crypto.X509]:
-        """The certificates the server sent, leaf first; empty before it did."""
-        return self._connection.get_peer_cert_chain() or []
+    def presented(self) -> list[bytes]:
+        """The certificates the server sent, in DER, leaf first; empty before it did."""
+        return self._endpoint.presented()
 
     # -- bytes
 
     def start(self) -> bytes:
         """The ClientHello."""
-        self._handshake()
-        return self.outgoing()
+        self._endpoint.handshake()
+        return self._endpoint.take()
 
     def receive(self, data: bytes) -> bytes:
         """Take bytes from the server, give the plaintext in them. Raises ``TlsError``; ``outgoing`` has the alert."""
-        connection = self._connection
-        connection.bio_write(data)
-        records = self._count_records(data)
+        endpoint = self._endpoint
+        endpoint.put(data)
         if not self.established:
-            self._handshake()
+            self.established = endpoint.handshake()
             if not self.established:
                 return b""
-            records = _MANY  # the last flight may have brought more than the handshake took
-        pieces: list[bytes] = []
-        try:
-            # One read a record: a read more would end in an exception, half the price of all the rest.
-            for _ in range(records):
-                pieces.append(connection.recv(_RECORD))  # noqa: PERF401 - what came before an end counts
-        except SSL.WantReadError:  # it was none that carries data
-            pass
-        except SSL.ZeroReturnError:
-            self.closed = True
-        except SSL.Error as error:
-            raise TlsError(_reason(error)) from error
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def _count_records(self, data: bytes) -> int:
-        """How many records end in these bytes (RFC 5246 section 6.2: type, version, two octets of length)."""
-        if self._header:
-            data = self._header + data
-            self._header = b""
-        at, size = self._owed, len(data)
-        ended = 1 if 0 < at <= size else 0
-        while at + 5 <= size:
-            length = data[at + 3] << 8 | data[at + 4]
-            if length > _RECORD:
-                return _MANY  # no record: OpenSSL says what it thinks of it
-            at += 5 + length
-            if at <= size:
-                ended += 1
-        self._owed = max(0, at - size)
-        if at < size:
-            self._header = data[at:]
-        return ended
+        first = endpoint.read()
+        if not endpoint.more:
+            return first
+        pieces = [first]
+        while endpoint.more and not endpoint.closed:
+            pieces.append(endpoint.read())
+        return b"".join(pieces)
 
     def send(self, data: bytes) -> bytes:
-        """Plaintext to the server: the bytes that carry it."""
-        if len(data) <= _SMALL:
-            self._connection.sendall(data)
-            sent = self._connection.bio_read(_SMALL + _RECORD_OVERHEAD)
-            return sent if len(sent) < _SMALL else sent + self.outgoing()
-        view = memoryview(data)
-        for start in range(0, len(data), 1 << 20):
-            self._connection.sendall(view[start : start + (1 << 20)])
-        return self.outgoing()
-
-    def free(self) -> None:
-        """The connection is gone: let OpenSSL's go with it now, not when a garbage collector finds the two together.
-
-        Only the verdict and the dates are of use afterwards.
-        """
-        self._connection.set_app_data(None)
-        del self._connection
-
-    def close(self) -> bytes:
-        """The bytes of our close_notify."""
-        try:
-            self._connection.shutdown()
-        except SSL.Error:
-            return b""
-        return self.outgoing()
+        """Plaintext to the server: the bytes that carry it. Raises ``TlsError``."""
+        endpoint = self._endpoint
+        if len(data) <= _MOST_AT_ONCE:
+            endpoint.write(data)
+            return endpoint.take()
+        carried = []
+        for start in range(0, len(data), _MOST_AT_ONCE):
+            endpoint.write(data[start : start + _MOST_AT_ONCE])
+            carried.append(endpoint.take())
+        return b"".join(carried)
 
     def outgoing(self) -> bytes:
         """What OpenSSL wants sent."""
-        pieces: list[bytes] = []
-        while True:
-            try:
-                pieces.append(self._connection.bio_read(_PIECE))
-            except SSL.WantReadError:
-                break
-            if len(pieces[-1]) < _PIECE:
-                break
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return self._endpoint.take()
+
+    def close(self) -> bytes:
+        """The bytes of our close_notify."""
+        self._endpoint.shut()
+        return self._endpoint.take()
+
+    def free(self) -> None:
+        """The connection is gone: let OpenSSL's memory go with it. Only the verdict and the dates are of use then."""
+        self._endpoint.free()
 
     def alert(self) -> bytes:
         """The bytes of the fatal alert after a ``TlsError``.
@@ -304,20 +241,3 @@ class TlsClient:
         if last is not None and last.number in _WEAK and _FATAL_ALERT.search(data):
             return data[:-1] + b"\x2a"
         return data
-
-    def _handshake(self) -> None:
-        try:
-            self._connection.do_handshake()
-        except SSL.WantReadError:
-            return
-        except SSL.Error as error:
-            raise TlsError(_reason(error)) from error
-        self.established = True
-
-
-def _reason(error: SSL.Error) -> str:
-    """The reason text of OpenSSL's first error (SSLNetVConnection.cc peeks at the first one)."""
-    queue: Any = error.args[0] if error.args else None
-    if isinstance(queue, list) and queue:
-        return str(queue[0][2]) or "unknown error"
-    return str(error) or "unknown error"
