@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import random
 import socket
 import ssl
 from collections.abc import Callable
@@ -398,6 +399,23 @@ async def test_kept_connections_are_used_again(serving: Serving, proxying: Proxy
         assert (await it.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
     assert (len(server.requests), server.connections) == (3, 1)
     assert b"\r\nConnection:" not in server.requests[0]
+
+
+@pytest.mark.parametrize("size", [1, 16384, 16385, 65536, 262144, (3 << 20) + 7])
+async def test_a_body_arrives_whole_in_either_direction(
+    size: int, serving: Serving, proxying: Proxying, good: ssl.SSLContext
+) -> None:
+    """About the sizes of a TLS record, of what is read at once, and beyond."""
+
+    def echo(stream: Any, _: Server) -> None:
+        body = read_request(stream).partition(b"\r\n\r\n")[2]
+        stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    server = serving(good, handle=echo)
+    it: Lines = await proxying(server)
+    body = random.Random(size).randbytes(size)
+    answer = await it.get(server.port, method="POST", headers=f"Content-Length: {size}\r\n", body=body)
+    assert answer.partition(b"\r\n\r\n")[2] == body
 
 
 async def test_head_has_no_body_and_http_1_0_gets_http_1_0(

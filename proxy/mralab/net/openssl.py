@@ -50,7 +50,7 @@ class Endpoint:
     """A client's end of one TLS connection: ``put`` what came from the server, send it what ``take`` gives.
 
     ``name`` is the SNI, empty for none; ``inspect`` is told of each certificate that OpenSSL verifies, where the
-    context asks for verification (``verify``). Used by the thread that made it.
+    context asks for it (``prepare``). Used by the thread that made it.
     """
 
     __slots__ = ("_from_ssl", "_inspect", "_into_ssl", "_memory", "_pointer", "_ssl", "_text", "closed")
@@ -153,9 +153,12 @@ class Endpoint:
         raise TlsError(_drain() or "unknown error")
 
 
-def verify(context: SSL.Context) -> None:
-    """Have OpenSSL verify each server of this context, and tell its ``Endpoint`` of every certificate."""
-    _lib.SSL_CTX_set_verify(context._context, _lib.SSL_VERIFY_PEER, _told)
+def prepare(context: SSL.Context, *, verify: bool) -> None:
+    """Make a context ready for ``Endpoint``: whether each server is verified, and its inspector told."""
+    # pyOpenSSL's contexts write a record with each call; an endpoint's writes are whole.
+    _lib.SSL_CTX_clear_mode(context._context, _lib.SSL_MODE_ENABLE_PARTIAL_WRITE)
+    mode, told = (_lib.SSL_VERIFY_PEER, _told) if verify else (_lib.SSL_VERIFY_NONE, _NULL)
+    _lib.SSL_CTX_set_verify(context._context, mode, told)
 
 
 _inspectors: Final[dict[Any, Inspect]] = {}

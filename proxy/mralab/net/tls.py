@@ -19,7 +19,7 @@ from ..core.hostname import is_address, match_name
 from ..core.release import VerifyMode
 from ..core.verdict import Fault, Verdict
 from .certificate import LEVEL_1, facts, offer
-from .openssl import Endpoint, verify
+from .openssl import Endpoint, prepare
 from .trust import TrustStore
 
 _VERSIONS: Final = {
@@ -86,14 +86,12 @@ class TlsContext:
         context.set_cipher_list(f"{settings.ciphers}:@SECLEVEL=0".encode())
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         context.set_verify_depth(_VERIFY_DEPTH)
-        if settings.mode == "off":
-            context.set_verify(SSL.VERIFY_NONE)
-        else:
+        prepare(context, verify=settings.mode != "off")
+        if settings.mode != "off":
             certificates = context.get_cert_store()
             assert certificates is not None  # noqa: S101 - an SSL_CTX always has one
             for certificate in store.certificates:
                 certificates.add_cert(crypto.X509.from_cryptography(certificate))
-            verify(context)
         self._context = context
 
     def connect(self, name: str) -> TlsClient:
