@@ -40,7 +40,7 @@ class Transport:
 async def connection() -> ServerConnection:
     loop = asyncio.get_running_loop()
     silence: Deadlines[ServerConnection] = Deadlines(loop, 30.0, lambda _: None)
-    return ServerConnection(loop, None, silence, 131072, Stats())
+    return ServerConnection(None, silence, 131072, Stats())
 
 
 def answer(length: int) -> bytes:
@@ -95,7 +95,7 @@ async def test_a_slow_client_keeps_the_server_waiting(connection: ServerConnecti
 async def test_a_kept_connection_is_not_taken_once_its_end_has_begun(connection: ServerConnection) -> None:
     transport: Any = Transport()
     connection.connection_made(transport)
-    upstream = Upstream(asyncio.get_running_loop(), Stats(), 30.0)
+    upstream = Upstream(asyncio.get_running_loop(), Stats(), 30.0, 30.0)
     upstream.keep(("key",), connection)
     upstream.close_idle()  # a reload, between two steps of a request
     assert upstream.take(("key",)) is None

@@ -18,6 +18,7 @@ from ..core.reply import Reply, read_reply
 from .deadlines import Deadlines
 from .openssl import TlsError
 from .stats import Stats
+from .steps import Steps, news
 from .tls import TlsClient
 
 if TYPE_CHECKING:
@@ -75,27 +76,32 @@ class ResponseError(ServerError):
 
 
 class ServerConnection(asyncio.Protocol):
-    """One connection to a server. One exchange at a time: ``send`` .. ``response`` .. ``relay``."""
+    """One connection to a server. One exchange at a time: ``send`` .. ``response`` .. ``relay``.
+
+    One coroutine waits for what comes (``waiter``): it goes on at the end of the call that brought it.
+    """
 
     __slots__ = (
         "_active",
         "_buffer",
         "_checked",
-        "_finished",
-        "_head",
+        "_error",
         "_header_bytes",
         "_informational",
-        "_loop",
         "_method",
+        "_news",
         "_on_informational",
         "_pending",
         "_reader",
         "_ready",
+        "_reply",
         "_silence",
         "_sink",
         "_stats",
         "_transport",
         "closed",
+        "complete",
+        "dialling",
         "on_idle_close",
         "on_writable",
         "paused",
@@ -104,24 +110,24 @@ class ServerConnection(asyncio.Protocol):
         "reused",
         "tls",
         "uploading",
+        "waiter",
     )
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
         tls: TlsClient | None,
         silence: Deadlines[ServerConnection],
         header_bytes: int,
         stats: Stats,
     ) -> None:
-        self._loop = loop
         self._silence = silence
         self._header_bytes = header_bytes
         self._stats = stats
         self._transport: asyncio.Transport | None = None
-        self._ready: asyncio.Future[None] = loop.create_future()
-        self._head: asyncio.Future[Reply] | None = None
-        self._finished: asyncio.Future[None] | None = None
+        self._ready = False
+        self._error: Exception | None = None
+        self._reply: Reply | None = None
+        self._news = False
         self._buffer = bytearray()
         self._checked = 0
         self._pending = b""
@@ -132,6 +138,11 @@ class ServerConnection(asyncio.Protocol):
         self._informational = 0
         self._active = False
         self.tls = tls
+        self.waiter: Steps | None = None
+        self.dialling: Steps | None = None
+        """What makes the TCP connection, until it stands."""
+        self.complete = False
+        """The response's body is all here."""
         self.closed = False
         self.paused = False
         self.reading_paused = False
@@ -158,26 +169,51 @@ class ServerConnection(asyncio.Protocol):
     # -- connecting
 
     async def ready(self) -> None:
-        """Wait for the verified connection. Raises ``ConnectError`` or ``HandshakeError``."""
-        await self._ready
+        """Wait for the verified connection. Raises what it failed with: ``ServerError``, but for our own mistakes."""
+        while not self._ready:
+            if self._error is not None:
+                raise self._error
+            await news(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TCP stands: start TLS, or be ready."""
+        if self.closed:  # given up in this very moment
+            cast("asyncio.Transport", transport).abort()
+            return
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but inheritance
         self._stats.server_connections += 1
         self._stats.servers_open += 1
+        self.dialling = None
         if self.tls is None:
-            self._ready.set_result(None)
+            self._ready = True
+            self._wake()
         else:
             self._transport.write(self.tls.start())
+
+    def failed(self, error: Exception) -> None:
+        """It is not to be had: whoever waits learns it."""
+        self._fail(error)
+        self._wake()
+
+    def _wake(self) -> None:
+        """The last thing that a call does: the waiter may begin another exchange."""
+        waiter = self.waiter
+        if waiter is not None:
+            self.waiter = None
+            waiter.go_on()
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the server."""
         self._stats.server_bytes_in += len(data)
-        tls = self.tls
-        if tls is None:
+        self._news = False
+        if self.tls is None:
             self._read(data)
-            return
+        else:
+            self._decrypt(self.tls, data)
+        if self._news:
+            self._wake()
+
+    def _decrypt(self, tls: TlsClient, data: bytes) -> None:
         established = tls.established
         try:
             data = tls.receive(data)
@@ -188,8 +224,8 @@ class ServerConnection(asyncio.Protocol):
             outgoing = tls.outgoing()
             if outgoing and self._transport is not None:
                 self._transport.write(outgoing)
-            if tls.established and not self._ready.done():
-                self._ready.set_result(None)
+            if tls.established:
+                self._ready = self._news = True
         if data:
             self._read(data)
         if tls.closed and self._transport is not None:
@@ -199,10 +235,8 @@ class ServerConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(tls.alert())
             self._transport.close()
-        if not self._ready.done():
-            self._ready.set_exception(HandshakeError(error.reason, tls.verdict))
-            self._ready.exception()  # told: a client that is gone meanwhile does not ask any more
-        self._fail(ResponseError("hangup", error.reason))
+        hangup = ResponseError("hangup", error.reason)
+        self._fail(hangup if self._ready else HandshakeError(error.reason, tls.verdict))
 
     # -- one exchange
 
@@ -214,10 +248,11 @@ class ServerConnection(asyncio.Protocol):
         self._reader = None
         self._sink = None
         self._pending = b""
+        self._error = None
+        self._reply = None
+        self.complete = False
         self.reusable = False
         self._active = True
-        self._head = self._loop.create_future()
-        self._finished = None
         self._silence.begin(self)
 
     def send(self, data: bytes) -> None:
@@ -237,33 +272,37 @@ class ServerConnection(asyncio.Protocol):
 
     async def response(self) -> Reply:
         """The final response's head. Raises ``ResponseError``."""
-        assert self._head is not None  # noqa: S101 - begin() came first
-        return await self._head
+        while self._reply is None:
+            if self._error is not None:
+                raise self._error
+            await news(self)
+        return self._reply
 
     def relay(self, sink: Callable[[bytes], None]) -> None:
         """Hand the body's bytes to ``sink``: at once what is here, from then on what comes."""
-        assert self._reader is not None  # noqa: S101 - response() came first
+        reader = self._reader
+        assert reader is not None  # noqa: S101 - response() came first
         self._sink = sink
         self.resume_reading()  # what came before the head was passed on may have been enough for then
         pending, self._pending = self._pending, b""
-        if not self._reader.done:
-            self._finished = self._loop.create_future()
+        if reader.done:
+            self.complete = True
             if pending:
-                self._feed(pending)
-            if self.closed and not self._finished.done():
-                self._body_ended(None)
-
-    @property
-    def complete(self) -> bool:
-        """The response's body is all here."""
-        return self._finished is None or self._finished.done()
+                self.reusable = False  # more than was announced
+            return
+        if pending:
+            self._feed(pending)
+        if self.closed and not self.complete:
+            self._body_ended(None)
 
     async def relayed(self) -> Fields:
         """Wait for the body's end, give its trailers. Raises ``ResponseError``."""
         reader = self._reader
         assert reader is not None  # noqa: S101 - relay() came first
-        if self._finished is not None:
-            await self._finished
+        while not self.complete:
+            if self._error is not None:
+                raise self._error
+            await news(self)
         self._end_exchange()
         return reader.trailers
 
@@ -317,8 +356,8 @@ class ServerConnection(asyncio.Protocol):
             return
         self._reader = body_reader(reply.framing)
         self.reusable = reply.reusable
-        if self._head is not None and not self._head.done():
-            self._head.set_result(reply)
+        self._reply = reply
+        self._news = True
 
     def _feed(self, data: bytes) -> None:
         reader, sink = self._reader, self._sink
@@ -336,11 +375,10 @@ class ServerConnection(asyncio.Protocol):
         if reader.done:
             if reader.rest:
                 self.reusable = False
-            if self._finished is not None and not self._finished.done():
-                self._finished.set_result(None)
+            self.complete = self._news = True
 
     def _end_exchange(self) -> None:
-        if self._reader is not None and (self._reader.rest or self._pending):
+        if self._reader is not None and self._reader.rest:
             self.reusable = False
         self._active = False
         self._sink = None
@@ -355,14 +393,14 @@ class ServerConnection(asyncio.Protocol):
         if self.reading_paused or self.uploading:
             self._silence.begin(self)  # it is the client that is slow
             return
-        self._fail(ResponseError("response-timeout", "no response in time"))
         self.abort()
+        self.failed(ResponseError("response-timeout", "no response in time"))
 
-    def _fail(self, error: ResponseError) -> None:
-        for future in (self._head, self._finished):
-            if future is not None and not future.done():
-                future.set_exception(error)
-                future.exception()  # told; whoever waits hears it too
+    def _fail(self, error: Exception) -> None:
+        """Note the first of the faults that ended it."""
+        self._news = True
+        if self._error is None:
+            self._error = error
 
     # -- flow and ends
 
@@ -395,25 +433,26 @@ class ServerConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone: whoever waits for something learns it."""
+        if self._transport is None:
+            return
         self.closed = True
         self._stats.servers_open -= 1
-        if not self._ready.done():
-            self._ready.set_exception(ConnectError(exc if isinstance(exc, OSError) else None))
-            self._ready.exception()
-        if self._active:
-            self._body_ended(exc)
         self._silence.end(self)
+        if not self._ready:
+            self._fail(ConnectError(exc if isinstance(exc, OSError) else None))
+        elif self._active:
+            self._body_ended(exc)
         if self.tls is not None:
             self.tls.free()
         if self.on_idle_close is not None:
             self.on_idle_close(self)
+        self._wake()
 
     def _body_ended(self, exc: Exception | None) -> None:
         """A body that ends with the connection is whole only after a clean end (RFC 9112 section 9.8)."""
         clean = exc is None and (self.tls is None or self.tls.closed)
         if clean and self._reader is not None and self._reader.feed_eof():
-            if self._finished is not None and not self._finished.done():
-                self._finished.set_result(None)
+            self.complete = True
             return
         unread = self._reader is None and not self._buffer and not self._informational
         self._fail(ResponseError("hangup", "the server closed the connection", unread=unread))
@@ -427,5 +466,13 @@ class ServerConnection(asyncio.Protocol):
 
     def abort(self) -> None:
         """End it at once."""
-        if self._transport is not None and not self.closed:
+        if self.closed:
+            return
+        if self._transport is not None:
             self._transport.abort()
+            return
+        self.closed = True
+        if self.dialling is not None:
+            self.dialling.interrupt(asyncio.CancelledError())
+        if self.tls is not None:
+            self.tls.free()

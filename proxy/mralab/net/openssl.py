@@ -140,7 +140,7 @@ class Endpoint:
     def free(self) -> None:
         """Let go of OpenSSL's memory, and of the inspector, now. Nothing else may be called any more."""
         _ffi.release(self._ssl)
-        del self._inspect
+        del self._ssl, self._into_ssl, self._from_ssl, self._inspect  # what would use them fails, as it must
 
     def _over(self, result: int) -> bool:
         """Whether a call that did not succeed has ended the connection in good order. Raises ``TlsError``."""

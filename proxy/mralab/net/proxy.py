@@ -172,7 +172,7 @@ class Services:
         self.limits = ClientLimits(loop, policy.config.limits)
         self.clients: set[ClientConnection] = set()
         self.on_leave: Callable[[], None] = lambda: None
-        self.upstream = Upstream(loop, self.stats, policy.response_timeout)
+        self.upstream = Upstream(loop, self.stats, policy.connect_timeout, policy.response_timeout)
         self.resolver = Resolver(loop)
         self.use(policy)
         self.draining = False
@@ -185,6 +185,7 @@ class Services:
         self.policy = policy
         self.routes = Routes(policy.allow, policy.control_host, self.hop, keep_alive=policy.keep_alive)
         self.limits.apply(policy.config.limits)
+        self.upstream.making.change(policy.connect_timeout)
         self.upstream.silence.change(policy.response_timeout)
         self.upstream.close_idle()
 

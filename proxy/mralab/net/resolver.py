@@ -53,12 +53,15 @@ class Resolver:
     async def look_up(self, host: str, port: int, seconds: float) -> Place:
         """The place of a server that is not listed; DNS may take ``seconds``. Raises ``UnknownHostError``."""
         answer = self._asked.get(host) or self._ask(host)
+        address = await self._loop.create_task(self._answer(host, answer, seconds))
+        return Place(address, address, port)
+
+    async def _answer(self, host: str, answer: asyncio.Future[str], seconds: float) -> str:
         try:
             async with asyncio.timeout(seconds):
-                address = await asyncio.shield(answer)
+                return await asyncio.shield(answer)
         except (OSError, TimeoutError, UnicodeError) as error:
             raise UnknownHostError(host) from error
-        return Place(address, address, port)
 
     def _ask(self, host: str) -> asyncio.Future[str]:
         if len(self._asked) >= _MOST_LOOKUPS:

@@ -20,6 +20,7 @@ from ..core.route import Route
 from . import transaction
 from .deadlines import Deadlines
 from .limits import PROGRESS
+from .steps import Steps
 
 if TYPE_CHECKING:
     from .proxy import Services
@@ -41,8 +42,8 @@ class ClientConnection(asyncio.Protocol):
         "_held",
         "_lingering",
         "_reading_paused",
+        "_steps",
         "_taken",
-        "_task",
         "_waiting",
         "_written",
         "body",
@@ -84,7 +85,7 @@ class ClientConnection(asyncio.Protocol):
         self._body_end: Callable[[Fields], None] | None = None
         self._body_error: Malformed | None = None
         self._body_moved = 0
-        self._task: asyncio.Task[None] | None = None
+        self._steps: Steps | None = None
         self._waiting: Deadlines[ClientConnection] | None = None
         self._written = 0
         self._taken = 0
@@ -110,13 +111,13 @@ class ClientConnection(asyncio.Protocol):
         self.services.leave(self)
         self._stop_waiting()
         self.services.limits.unread.end(self)
-        if self._task is not None:
-            self._task.cancel()
+        if self._steps is not None:
+            self._steps.interrupt(asyncio.CancelledError())
 
     def eof_received(self) -> bool:
         """The client has nothing more to send. One whose request is whole still gets its answer (half-close)."""
         self._eof = True
-        if self._task is None or self._lingering:
+        if self._steps is None or self._lingering:
             return False
         return self.body is None or self._body_sink is None  # what is still in the buffer may be the rest of it
 
@@ -126,7 +127,7 @@ class ClientConnection(asyncio.Protocol):
         if self._lingering:
             return
         self._buffer += data
-        if self._task is None:
+        if self._steps is None:
             self._next_request()
         elif self._body_sink is not None:
             self._pump()
@@ -160,7 +161,8 @@ class ClientConnection(asyncio.Protocol):
         self.route = route
         self.minor = route.head.minor
         self.body = None if route.framing.empty else body_reader(route.framing)
-        self._task = self.services.loop.create_task(self._serve(route))
+        self._steps = Steps(self._serve(route))
+        self._steps.go_on()
 
     def _refuse(self, error: Malformed) -> None:
         """Bytes that are no request: say so, to the client and in the log, and be done with it."""
@@ -197,7 +199,7 @@ class ClientConnection(asyncio.Protocol):
             self.truncate()
             return
         finally:
-            self._task = None
+            self._steps = None
             self._held = None
             self.on_writable = None
             self._body_sink = None
@@ -215,9 +217,14 @@ class ClientConnection(asyncio.Protocol):
         self.route = None
         self._resume_reading()
         if self._buffer:
-            self._next_request()
+            self.services.loop.call_soon(self._go_on)  # others' turn first
         else:
             self._wait(self.services.limits.idle)
+
+    def _go_on(self) -> None:
+        """Take the next request of a client that did not wait for its answers."""
+        if self._steps is None and self._buffer and self.transport is not None and not self._lingering:
+            self._next_request()
 
     def keeps_alive(self) -> bool:
         """Whether the connection may serve another request after this one."""
@@ -269,8 +276,8 @@ class ClientConnection(asyncio.Protocol):
     def _spoil_body(self, error: Malformed) -> None:
         """The rest of the request's body is not to be had: what is done for it ends, with ``error`` as its answer."""
         self._body_error = error
-        if self._task is not None:
-            self._task.cancel()
+        if self._steps is not None:
+            self._steps.interrupt(asyncio.CancelledError())
 
     # -- answering
 
@@ -398,7 +405,7 @@ class ClientConnection(asyncio.Protocol):
 
     def drain(self) -> None:
         """The proxy stops: end now if nothing is being served, after the answer otherwise."""
-        if self._task is None:
+        if self._steps is None:
             self._close()
 
     def abort(self) -> None:

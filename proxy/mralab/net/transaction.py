@@ -120,13 +120,7 @@ async def _connect(it: Transaction) -> ServerConnection:
         return kept
     tls = policy.tls.connect(target.host) if target.scheme == "https" else None
     try:
-        connection = await services.upstream.connect(
-            tls,
-            place.dial,
-            place.port,
-            policy.connect_timeout,
-            services.limits.header_bytes,
-        )
+        connection = await services.upstream.connect(tls, place.dial, place.port, services.limits.header_bytes)
     except HandshakeError as error:
         services.stats.handshakes["refused" if error.refused else "failed"] += 1
         _tell_faults(it, error.verdict)

@@ -10,6 +10,7 @@ from typing import Final
 from .connection import ConnectError, ConnectTimeoutError, ServerConnection
 from .deadlines import Deadlines
 from .stats import Stats
+from .steps import Steps
 from .tls import TlsClient
 
 _IDLE_SECONDS: Final = 110.0  # a little less than Traffic Server's keep_alive_no_activity_timeout_out, 120
@@ -23,13 +24,19 @@ class Upstream:
     ends with the request that is using it. ``len()`` is how many are kept.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, stats: Stats, response_timeout: float) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, stats: Stats, connect_timeout: float, response_timeout: float
+    ) -> None:
         self._loop = loop
         self._stats = stats
         self.silence: Deadlines[ServerConnection] = Deadlines(
             loop, response_timeout, lambda connection: connection.silent_too_long()
         )
         """How long a server may take to say something."""
+        self.making: Deadlines[ServerConnection] = Deadlines(
+            loop, connect_timeout, lambda connection: connection.failed(ConnectTimeoutError())
+        )
+        """How long TCP and TLS may take together."""
         self._unused: Deadlines[ServerConnection] = Deadlines(loop, _IDLE_SECONDS, lambda one: one.close())
         self._idle: defaultdict[tuple[object, ...], list[ServerConnection]] = defaultdict(list)
 
@@ -83,28 +90,30 @@ class Upstream:
         """Close every kept connection, and watch none any longer."""
         self.close_idle()
         self.silence.close()
+        self.making.close()
         self._unused.close()
 
-    async def connect(
-        self,
-        tls: TlsClient | None,
-        dial: str,
-        port: int,
-        connect_timeout: float,
-        header_bytes: int,
-    ) -> ServerConnection:
-        """A new, verified connection. Raises a ``ServerError``; ``connect_timeout`` is for TCP and TLS together."""
-        connection = ServerConnection(self._loop, tls, self.silence, header_bytes, self._stats)
+    async def connect(self, tls: TlsClient | None, dial: str, port: int, header_bytes: int) -> ServerConnection:
+        """A new, verified connection. Raises a ``ServerError``."""
+        connection = ServerConnection(tls, self.silence, header_bytes, self._stats)
+        connection.dialling = Steps(self._dial(connection, dial, port))
+        self.making.begin(connection)
+        connection.dialling.go_on()
         try:
-            async with asyncio.timeout(connect_timeout):
-                await self._loop.create_connection(lambda: connection, dial, port)
-                await connection.ready()
-        except TimeoutError:
-            connection.abort()
-            raise ConnectTimeoutError from None
-        except OSError as error:
-            raise ConnectError(error) from error
-        except asyncio.CancelledError:
+            await connection.ready()
+        except BaseException:  # cancelled too: a client that is gone leaves no half-made connection behind
             connection.abort()
             raise
+        finally:
+            self.making.end(connection)
         return connection
+
+    async def _dial(self, connection: ServerConnection, dial: str, port: int) -> None:
+        try:
+            await self._loop.create_connection(lambda: connection, dial, port)
+        except OSError as error:
+            connection.failed(ConnectError(error))
+        except asyncio.CancelledError:
+            return
+        except Exception as error:  # none that is known: the request that waits has it
+            connection.failed(error)
