@@ -1,0 +1,116 @@
+"""A coroutine that goes on inside the call that brings what it waits for."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from mralab.net.steps import Steps, news
+
+
+class Bell:
+    """A source that rings."""
+
+    def __init__(self) -> None:
+        self.waiter: Steps | None = None
+
+    def ring(self) -> None:
+        waiter, self.waiter = self.waiter, None
+        assert waiter is not None
+        waiter.go_on()
+
+
+def test_it_goes_on_at_once_and_only_when_there_is_news() -> None:
+    seen: list[str] = []
+    bell = Bell()
+
+    async def work() -> None:
+        seen.append("began")
+        await news(bell)
+        seen.append("went on")
+        await news(bell)
+        seen.append("ended")
+
+    steps = Steps(work())
+    assert seen == []
+    steps.go_on()
+    assert seen == ["began"]
+    bell.ring()
+    assert seen == ["began", "went on"]
+    bell.ring()
+    assert seen == ["began", "went on", "ended"]
+    steps.interrupt(RuntimeError("nobody hears this"))
+    assert bell.waiter is None
+
+
+def test_an_interruption_comes_where_it_waits_and_it_may_go_on() -> None:
+    seen: list[str] = []
+    bell = Bell()
+
+    async def work() -> None:
+        try:
+            await news(bell)
+        except ValueError as error:
+            seen.append(str(error))
+        await news(bell)
+        seen.append("ended")
+
+    steps = Steps(work())
+    steps.go_on()
+    steps.interrupt(ValueError("stop"))
+    assert seen == ["stop"]
+    bell.ring()
+    assert seen == ["stop", "ended"]
+
+
+def test_an_interruption_of_a_running_one_comes_where_it_waits_next() -> None:
+    seen: list[str] = []
+    bell = Bell()
+
+    async def work() -> None:
+        steps.interrupt(ValueError("stop"))
+        seen.append("still running")
+        try:
+            await news(bell)
+        except ValueError as error:
+            seen.append(str(error))
+
+    steps = Steps(work())
+    steps.go_on()
+    assert seen == ["still running", "stop"]
+    assert bell.waiter is None
+
+
+def test_what_it_raises_is_for_whoever_let_it_go_on() -> None:
+    bell = Bell()
+
+    async def work() -> None:
+        await news(bell)
+        raise LookupError("its own")
+
+    steps = Steps(work())
+    steps.go_on()
+    with pytest.raises(LookupError, match="its own"):
+        bell.ring()
+
+
+async def test_it_waits_for_futures_too_and_an_interruption_cancels_them() -> None:
+    loop = asyncio.get_running_loop()
+    first, second = loop.create_future(), loop.create_future()
+    ended: asyncio.Future[str] = loop.create_future()
+
+    async def work() -> None:
+        result = await first
+        try:
+            await second
+        except asyncio.CancelledError:
+            ended.set_result(result)
+
+    steps = Steps(work())
+    steps.go_on()
+    first.set_result("there")
+    await asyncio.sleep(0)
+    steps.interrupt(asyncio.CancelledError())
+    assert await ended == "there"
+    assert second.cancelled()
