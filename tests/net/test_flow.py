@@ -96,7 +96,8 @@ async def test_a_kept_connection_is_not_taken_once_its_end_has_begun(connection:
     transport: Any = Transport()
     connection.connection_made(transport)
     upstream = Upstream(asyncio.get_running_loop(), Stats(), 30.0, 30.0)
-    upstream.keep(("key",), connection)
+    connection.key = ("key",)
+    upstream.keep(connection)
     upstream.close_idle()  # a reload, between two steps of a request
     assert upstream.take(("key",)) is None
     connection.connection_lost(None)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final
 
 from .events import Event, Headers, RequestSent
 from .logescape import escape_field
-from .logform import WRITE, WRITE_TWIN
+from .logform import WRITE
 
 CONCEALED: Final = "<CONCEALED>"
 _SECRET = re.compile(r"cookie|authorization|x-auth|token|secret|passw|api-?key", re.IGNORECASE)
@@ -63,12 +63,12 @@ class LineWriter:
         millisecond = int(event[0] * 1000 + 0.5)
         if millisecond != self._millisecond:
             self._tick(millisecond)
-        line = WRITE[type(event)](self._prefix, self._utc, event)
-        if not self._debug:
+        write, write_twin = WRITE[type(event)]
+        line = write(self._prefix, self._utc, event)
+        if write_twin is None or not self._debug:
             return line
-        write_twin = WRITE_TWIN.get(type(event))
-        message = cast("RequestSent", event)
-        if write_twin is None or not message.headers:
+        message: RequestSent = event  # type: ignore[assignment]  # or another with headers: it has a twin
+        if not message.headers:
             return line
         twin = write_twin(self._prefix, self._utc, event)
         return f"{line}{twin}{_block(message.start_line, message.headers)}"

@@ -9,7 +9,7 @@ from typing import Final, cast
 
 from .events import Event, RequestSent
 from .logescape import unescape
-from .logform import BY_TITLE, WARNINGS, WRITE_TWIN, seconds_of
+from .logform import BY_TITLE, TWINS, WARNINGS, seconds_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class _Reader:
                     self._twin = twin
                 else:
                     yield from self._flush()
-                    if twin is not None or type(record.event) in WRITE_TWIN:
+                    if twin is not None or type(record.event) in TWINS:
                         self._pending, self._twin = record, twin
                     else:
                         yield record

@@ -102,6 +102,7 @@ class ServerConnection(asyncio.Protocol):
         "closed",
         "complete",
         "dialling",
+        "key",
         "on_idle_close",
         "on_writable",
         "paused",
@@ -141,6 +142,8 @@ class ServerConnection(asyncio.Protocol):
         self.waiter: Steps | None = None
         self.dialling: Steps | None = None
         """What makes the TCP connection, until it stands."""
+        self.key: tuple[object, ...] = ()
+        """What another request must share to be served by it."""
         self.complete = False
         """The response's body is all here."""
         self.closed = False
@@ -212,6 +215,8 @@ class ServerConnection(asyncio.Protocol):
             self._decrypt(self.tls, data)
         if self._news:
             self._wake()
+        if self._active:  # what is over by now, as most are, needs no new limit
+            self._silence.begin(self)
 
     def _decrypt(self, tls: TlsClient, data: bytes) -> None:
         established = tls.established
@@ -241,7 +246,7 @@ class ServerConnection(asyncio.Protocol):
     # -- one exchange
 
     def begin(self, method: bytes, on_informational: Callable[[ResponseHead], None] | None) -> None:
-        """A new exchange: what comes from the server from here on answers ``method``."""
+        """A new exchange: what comes from the server from here on answers ``method``. The request is to be sent now."""
         self._method = method
         self._on_informational = on_informational
         self._informational = 0
@@ -253,7 +258,6 @@ class ServerConnection(asyncio.Protocol):
         self.complete = False
         self.reusable = False
         self._active = True
-        self._silence.begin(self)
 
     def send(self, data: bytes) -> None:
         """Send plaintext; to a server that has ended the connection, nothing."""
@@ -307,8 +311,6 @@ class ServerConnection(asyncio.Protocol):
         return reader.trailers
 
     def _read(self, data: bytes) -> None:
-        if self._active:
-            self._silence.begin(self)
         if self._sink is not None:
             self._feed(data)
         elif self._reader is not None:
@@ -321,27 +323,31 @@ class ServerConnection(asyncio.Protocol):
             self.abort()  # it speaks unasked: never reused
 
     def _read_head(self, data: bytes) -> None:
-        buffer = self._buffer
-        buffer += data
+        buffer: bytes | bytearray = data  # the rule: it comes whole, and needs no buffer
+        if self._buffer:
+            self._buffer += data
+            buffer = self._buffer
+        at = 0
         while self._reader is None:
-            end = buffer.find(b"\r\n\r\n", max(0, self._checked - 3)) + 4
-            if end < 4 or end > self._header_bytes:
-                self._checked = len(buffer)
-                if self._checked > self._header_bytes or not b"HTTP/1.".startswith(buffer[:7]):
+            end = buffer.find(b"\r\n\r\n", at + max(0, self._checked - 3)) + 4
+            if end < 4 or end - at > self._header_bytes:
+                if at or buffer is data:
+                    self._buffer = bytearray(buffer[at:])
+                self._checked = len(self._buffer)
+                if self._checked > self._header_bytes or not b"HTTP/1.".startswith(self._buffer[:7]):
                     self._fail(ResponseError("bad-response", "no HTTP/1.1 response head"))
                     self.abort()
                 return
-            head = bytes(buffer[:end])
-            del buffer[:end]
             self._checked = 0
             try:
-                self._take_head(read_reply(head, self._method))
+                self._take_head(read_reply(bytes(buffer[at:end]), self._method))
             except Malformed as error:
                 self._fail(ResponseError("bad-response", error.reason))
                 self.abort()
                 return
-        self._pending = bytes(buffer)
-        buffer.clear()
+            at = end
+        self._pending = bytes(buffer[at:])
+        self._buffer.clear()
 
     def _take_head(self, reply: Reply) -> None:
         head = reply.head

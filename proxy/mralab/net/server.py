@@ -147,8 +147,12 @@ class ClientConnection(asyncio.Protocol):
                 self._checked = len(buffer)
                 return
             self._checked = 0
-            data = bytes(buffer[:end])
-            del buffer[:end]
+            if end == len(buffer):  # the rule: one request, and nothing behind it
+                data = bytes(buffer)
+                buffer.clear()
+            else:
+                data = bytes(buffer[:end])
+                del buffer[:end]
             route = self.services.routes.find(data, self.ip)
         except Malformed as error:
             self._refuse(error)
@@ -202,9 +206,9 @@ class ClientConnection(asyncio.Protocol):
             self._steps = None
             self._held = None
             self.on_writable = None
-            self._body_sink = None
-            self._body_end = None
-            self.services.limits.body.end(self)
+            if self._body_sink is not None:
+                self._body_sink = self._body_end = None
+                self.services.limits.body.end(self)
             stats.served(self.status, self.verdict, loop.time() - started)
         self._served(keep)
 

@@ -116,11 +116,13 @@ async def _connect(it: Transaction) -> ServerConnection:
     headers = _logged(policy, it.errand.fields_sent(it.tracking_id.encode("latin-1"))) if policy.debug else ()
     services.tell(RequestSent(time.time(), it.txn, it.tracking_id, place.ip, target.port, it.errand.line, headers))
     services.stats.attempts += 1
-    if policy.keep_alive and (kept := services.upstream.take(_key(it))) is not None:
+    key = _key(it)
+    if policy.keep_alive and (kept := services.upstream.take(key)) is not None:
         return kept
     tls = policy.tls.connect(target.host) if target.scheme == "https" else None
     try:
         connection = await services.upstream.connect(tls, place.dial, place.port, services.limits.header_bytes)
+        connection.key = key
     except HandshakeError as error:
         services.stats.handshakes["refused" if error.refused else "failed"] += 1
         _tell_faults(it, error.verdict)
@@ -182,7 +184,7 @@ async def _exchange(it: Transaction, connection: ServerConnection) -> bool:
     await _relay(client, connection, chunked=response.chunked)
     connection.on_writable = None
     if policy.keep_alive and connection.reusable and client.body is None and client.services.policy is policy:
-        client.services.upstream.keep(_key(it), connection)
+        client.services.upstream.keep(connection)
     else:
         connection.close()
     return response.keep_alive and client.body is None

@@ -62,23 +62,23 @@ class Upstream:
             return connection
         return None
 
-    def keep(self, key: tuple[object, ...], connection: ServerConnection) -> None:
-        """Keep a connection whose exchange is over."""
-        kept = self._idle[key]
+    def keep(self, connection: ServerConnection) -> None:
+        """Keep a connection whose exchange is over, for requests with its ``key``."""
+        kept = self._idle[connection.key]
         if connection.closed or len(kept) >= _MAX_IDLE:
             connection.close()
             return
         kept.append(connection)
-        connection.on_idle_close = lambda gone: self._forget(key, gone)
+        connection.on_idle_close = self._forget
         self._unused.begin(connection)
 
-    def _forget(self, key: tuple[object, ...], connection: ServerConnection) -> None:
+    def _forget(self, connection: ServerConnection) -> None:
         self._unused.end(connection)
-        kept = self._idle.get(key)
+        kept = self._idle.get(connection.key)
         if kept and connection in kept:
             kept.remove(connection)
             if not kept:
-                del self._idle[key]
+                del self._idle[connection.key]
 
     def close_idle(self) -> None:
         """Close every kept connection: the settings they were verified under are no more."""
