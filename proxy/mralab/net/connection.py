@@ -225,7 +225,7 @@ class ServerConnection(asyncio.Protocol):
         except TlsError as error:
             self._tls_failed(tls, error)
             return
-        if not established or not data:  # the handshake's next step, or the answer to a KeyUpdate
+        if not established or not data:  # the handshake's next step, or another handshake's
             outgoing = tls.outgoing()
             if outgoing and self._transport is not None:
                 self._transport.write(outgoing)

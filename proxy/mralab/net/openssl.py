@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from cryptography.hazmat.bindings.openssl.binding import Binding
 from OpenSSL import SSL
@@ -53,7 +54,17 @@ class Endpoint:
     context asks for it (``prepare``). Used by the thread that made it.
     """
 
-    __slots__ = ("_from_ssl", "_inspect", "_into_ssl", "_memory", "_pointer", "_ssl", "_text", "closed")
+    __slots__ = (
+        "__weakref__",
+        "_from_ssl",
+        "_into_ssl",
+        "_memory",
+        "_pointer",
+        "_ssl",
+        "_text",
+        "closed",
+        "inspect",
+    )
 
     def __init__(self, context: SSL.Context, name: bytes, inspect: Inspect) -> None:
         self._ssl = _ffi.gc(_lib.SSL_new(context._context), _lib.SSL_free)
@@ -63,11 +74,12 @@ class Endpoint:
         _lib.SSL_set_connect_state(self._ssl)
         if name:
             _lib.SSL_set_tlsext_host_name(self._ssl, name)
-        self._inspect = inspect
+        self.inspect = inspect
         scratch = _scratch
         self._memory, self._text, self._pointer = scratch.memory, scratch.text, scratch.pointer
         self.closed = False
         """The server said close_notify."""
+        _endpoints[_ffi.cast("void *", self._ssl)] = self
 
     def put(self, data: bytes) -> None:
         """Ciphertext from the server."""
@@ -85,15 +97,7 @@ class Endpoint:
 
     def handshake(self) -> bool:
         """Go on with the handshake. Whether it is over. Raises ``TlsError``."""
-        ssl = self._ssl
-        _inspectors[ssl] = self._inspect
-        try:
-            result = _lib.SSL_do_handshake(ssl)
-        finally:
-            del _inspectors[ssl]
-        if _problems:
-            _drain()
-            raise _problems.pop()
+        result = _lib.SSL_do_handshake(self._ssl)
         if result > 0:
             return True
         if self._over(result):
@@ -140,10 +144,13 @@ class Endpoint:
     def free(self) -> None:
         """Let go of OpenSSL's memory, and of the inspector, now. Nothing else may be called any more."""
         _ffi.release(self._ssl)
-        del self._ssl, self._into_ssl, self._from_ssl, self._inspect  # what would use them fails, as it must
+        del self._ssl, self._into_ssl, self._from_ssl, self.inspect  # what would use them fails, as it must
 
     def _over(self, result: int) -> bool:
         """Whether a call that did not succeed has ended the connection in good order. Raises ``TlsError``."""
+        if _problems:
+            _drain()
+            raise _problems.pop()
         error = _lib.SSL_get_error(self._ssl, result)
         if error == _lib.SSL_ERROR_WANT_READ:
             return False
@@ -161,20 +168,20 @@ def prepare(context: SSL.Context, *, verify: bool) -> None:
     _lib.SSL_CTX_set_verify(context._context, mode, told)
 
 
-_inspectors: Final[dict[Any, Inspect]] = {}
-"""By the address of the SSL object, while it is in its handshake."""
+_endpoints: Final[WeakValueDictionary[Any, Endpoint]] = WeakValueDictionary()
+"""By the address of the SSL object."""
 _problems: Final[list[BaseException]] = []
 
 
 def _note_problem(_: object, problem: BaseException | None, __: object) -> None:
-    """An inspector failed: the handshake fails with it, as it must, and ``handshake`` raises it."""
+    """An inspector failed: the handshake fails with it, as it must, and whoever called for it hears of it."""
     if problem is not None:
         _problems.append(problem)
 
 
 @_ffi.callback("int(int, X509_STORE_CTX *)", error=0, onerror=_note_problem)  # type: ignore[untyped-decorator]
 def _told(content: int, store: Any) -> int:
-    inspect = _inspectors[_lib.X509_STORE_CTX_get_ex_data(store, _CONNECTION)]
+    inspect = _endpoints[_lib.X509_STORE_CTX_get_ex_data(store, _CONNECTION)].inspect
     der = _der(_lib.X509_STORE_CTX_get_current_cert(store))
     number, depth = _lib.X509_STORE_CTX_get_error(store), _lib.X509_STORE_CTX_get_error_depth(store)
     if not inspect(der, number, depth, bool(content)):

@@ -1,0 +1,75 @@
+"""What servers may do to a TLS connection that stands: new keys, another handshake; asked of OpenSSL's own server."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from .conftest import HOST, Lines, Server
+
+pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="the server here is openssl's")
+
+ANSWER = b"HTTP/1.1 200 \nContent-Length: 2\n\nok"
+
+
+@asynccontextmanager
+async def s_server(folder: Path, ca: trustme.CA, *options: str) -> AsyncIterator[tuple[Any, int]]:
+    """``openssl s_server``: what it is told, it sends; but for lines that are its commands."""
+    file = folder / "server.pem"
+    certificate = ca.issue_cert(HOST)
+    file.write_bytes(certificate.cert_chain_pems[0].bytes() + certificate.private_key_pem.bytes())
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = await asyncio.create_subprocess_exec(
+        *("openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", str(file), "-crlf", "-msg", *options),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        await said(process, b"ACCEPT")
+        yield process, port
+    finally:
+        process.kill()
+        await process.communicate()
+
+
+async def said(process: Any, text: bytes) -> bytes:
+    """Everything up to this, from its mouth."""
+    async with asyncio.timeout(10):
+        return bytes(await process.stdout.readuntil(text))
+
+
+@pytest.mark.parametrize(
+    ("version", "command", "then"),
+    [
+        ("1.3", b"k", b">>> TLS 1.3, Handshake [length 0005], KeyUpdate"),
+        ("1.2", b"r", b"<<< TLS 1.2, Handshake [length 0010], Finished"),  # the certificate is verified again
+    ],
+    ids=["its keys are new", "another handshake"],
+)
+async def test_what_a_server_asks_of_a_standing_connection_is_done(
+    version: str,
+    command: bytes,
+    then: bytes,
+    ca: trustme.CA,
+    tmp_path: Path,
+    proxying: Callable[..., Any],
+) -> None:
+    options = ("-tls1_2", "-legacy_renegotiation") if version == "1.2" else ("-tls1_3",)
+    async with s_server(tmp_path, ca, *options) as (process, port):
+        it: Lines = await proxying(Server(None, port=port), upstream={"tls": [version]})
+        asking = asyncio.ensure_future(it.get(port))
+        await said(process, b"GET /cucm-uds/version HTTP/1.1\r\n")
+        process.stdin.write(command + b"\n")
+        await said(process, then)
+        process.stdin.write(ANSWER + b"\n")
+        assert (await asking).startswith(b"HTTP/1.1 200 \r\n")
