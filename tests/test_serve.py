@@ -129,6 +129,19 @@ def test_sighup_takes_a_valid_configuration_and_keeps_the_old_one_otherwise(
             pytest.fail("the removed rule still counts")
 
 
+def test_a_reload_says_what_counts_only_at_the_next_start(tmp_path: Path, server: Server, ca: trustme.CA) -> None:
+    config = config_for(server, ca, tmp_path)
+    with serving(tmp_path, config) as (process, port, _):
+        changed = config.replace("127.0.0.1:0", "127.0.0.1:1") + "[log]\nfile = \"other.log\"\n"
+        (tmp_path / "mralab.toml").write_text(changed)
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        assert said.startswith("mralab: reload: proxy.listen")
+        assert said.endswith(f"log.file: changed in {tmp_path / 'mralab.toml'}, but counts only at the next start\n")
+        assert curl(f"http://127.0.0.1:{port}/{token(server)}/x").startswith("HTTP/1.1 200")
+
+
 def ended(folder: Path, config: str) -> subprocess.CompletedProcess[str]:
     (folder / "mralab.toml").write_text(config)
     return subprocess.run(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -48,6 +48,19 @@ def emptied(before: Settings, after: Settings) -> list[str]:
     elif before.store and not after.store and after.config.trust.store == before.config.trust.store:
         problems.append(f'trust.store: {path} holds no certificate any more; to trust nothing, say store = ""')
     return problems
+
+
+_AT_START: Final = ("proxy.listen", "proxy.admin", "proxy.workers", "log.file", "log.hostname")
+
+
+def only_at_start(before: Settings, after: Settings) -> list[str]:
+    """The keys that differ and count only when a proxy starts: what listens and writes stays as it is."""
+
+    def value(settings: Settings, key: str) -> object:
+        table, _, name = key.partition(".")
+        return getattr(getattr(settings.config, table), name)
+
+    return [key for key in _AT_START if value(before, key) != value(after, key)]
 
 
 def from_message(message: Mapping[str, Any], rules: tuple[Rule, ...]) -> Settings:

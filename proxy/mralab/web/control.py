@@ -23,7 +23,7 @@ from ..config import Config, join_address, load
 from ..diagnose.archive import Recording, pack
 from ..errors import ConfigError, InputError, MralabError
 from ..net.proxy import load_settings
-from ..net.settings import Settings, emptied
+from ..net.settings import Settings, emptied, only_at_start
 from ..net.stats import merged
 from ..net.workers import Replies
 from .merged import merge_findings, merge_lines, merge_transactions
@@ -67,7 +67,7 @@ class Control(ABC):
         self.on_reset: list[Callable[[], None]] = []
         """Called by ``reset``: what else there is to bring back, such as a lab's faults."""
         self.stream = Stream(self._watch)
-        self._started = started
+        self._first = self._started = started
         self._recording: float | None = None
         self._lock = asyncio.Lock()
 
@@ -171,6 +171,8 @@ class Control(ABC):
                 except MralabError as error:
                     _say(f"reload refused, the old configuration stays:\n{error}")
                 else:
+                    if keys := only_at_start(self._first, settings):
+                        _say(f"reload: {', '.join(keys)}: changed in {self.file}, but counts only at the next start")
                     self._started = settings
                     for late in await self._put(settings):
                         _say(f"reload: {late}; it follows when it can")
