@@ -17,6 +17,7 @@ import pytest
 import trustme
 
 from tests.net.conftest import HOST
+from tests.serving import toml
 
 from . import process
 from .origin import Origin
@@ -90,7 +91,7 @@ async def start(tmp_path: Path, ca: trustme.CA) -> AsyncIterator[Start]:
         ) -> Serve:
             ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
             (tmp_path / "rules.csv").write_text(process.rules(origins, (HOST, "other.steven.lab")))
-            (tmp_path / "mralab.toml").write_text(process.toml(process.tables(**changes)))
+            (tmp_path / "mralab.toml").write_text(toml(process.tables(**changes)))
             return await stack.enter_async_context(process.serve(tmp_path, command=command, environment=environment))
 
         yield one

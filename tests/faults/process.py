@@ -1,15 +1,11 @@
-"""A real ``mralab serve`` process: started with a configuration, watched from outside, ended whatever happens."""
+"""A real ``mralab serve`` process before servers of the tests' own, watched from outside."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import json
 import os
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,23 +13,15 @@ from typing import Any
 from mralab.core.events import RequestReceived
 from mralab.core.logread import Record, read
 from mralab.core.target import Target, encode
+from tests.modes import KEPT, moded
 from tests.net.conftest import HOST
+from tests.serving import running, toml, until
 
 from .client import ask
 from .origin import Origin
 
 METHODS = "GET,HEAD,POST,PUT,DELETE,OPTIONS"
 _TICKS = os.sysconf("SC_CLK_TCK")
-
-
-async def until(true: Callable[[], object], limit: float = 10.0, what: str = "") -> float:
-    """Wait until ``true()`` is; the seconds it took. Fails after ``limit`` seconds."""
-    started = time.monotonic()
-    while not true():
-        if time.monotonic() - started > limit:
-            raise AssertionError(f"not within {limit} s: {what or true}")
-        await asyncio.sleep(0.005)
-    return time.monotonic() - started
 
 
 class Serve:
@@ -128,6 +116,11 @@ class Serve:
         last = (line.split(" ")[1].rpartition("/")[2] for line in self.received(*names))
         return {int(segment) for segment in last if segment.isdecimal()}
 
+    def let_go(self) -> None:
+        """Have kept connections to servers closed, as a reload does: what is open after that was forgotten."""
+        if KEPT:
+            self.signal(signal.SIGHUP)
+
     def signal(self, number: int) -> None:
         """Send it a signal."""
         self.process.send_signal(number)
@@ -141,21 +134,6 @@ class Serve:
         """Wait for its end; the exit code."""
         await until(lambda: self.process.poll() is not None, limit, "the end of mralab serve")
         return self.process.returncode
-
-
-def toml(tables: Mapping[str, Any]) -> str:
-    """A configuration as TOML."""
-    text = "".join(f"{key} = {_value(value)}\n" for key, value in tables.items() if not isinstance(value, Mapping))
-    for table, values in tables.items():
-        if isinstance(values, Mapping):
-            text += f"[{table}]\n" + "".join(f"{json.dumps(key)} = {_value(value)}\n" for key, value in values.items())
-    return text
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{json.dumps(str(key))} = {_value(item)}" for key, item in value.items()) + " }"
-    return json.dumps(value)
 
 
 def rules(origins: Iterable[Origin], hosts: Iterable[str] = (HOST,)) -> str:
@@ -175,7 +153,7 @@ def tables(**changes: Any) -> dict[str, Any]:
     }
     for table, values in changes.items():
         whole[table] = {**whole.get(table, {}), **values} if isinstance(values, dict) else values
-    return whole
+    return moded(whole)
 
 
 @contextlib.asynccontextmanager
@@ -183,30 +161,7 @@ async def serve(
     folder: Path, *, command: tuple[str, ...] = (), environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[Serve]:
     """``mralab serve`` with the configuration in ``folder``; ``command`` runs it, ``ulimit`` or ``faketime`` say."""
-    arguments = [*command, sys.executable, "-m", "mralab", "serve", "-c", str(folder / "mralab.toml")]
-    with (
-        (folder / "stderr.txt").open("a") as stderr,
-        subprocess.Popen(  # noqa: ASYNC220 - asyncio's would want a pipe's transport for the same
-            arguments,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-            env={**os.environ, **(environment or {})},
-        ) as process,
-    ):
-        assert process.stdout is not None
-        try:
-            line = await asyncio.to_thread(process.stdout.readline)
-            assert line, f"it did not start: {(folder / 'stderr.txt').read_text()}"
-            it = Serve(process, folder, json.loads(line)["listening"])
-            it.pid = json.loads(line)["pid"]
-            yield it
-            assert "Traceback" not in it.complaints(), it.complaints()
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                try:
-                    await asyncio.to_thread(process.wait, 15)
-                except subprocess.TimeoutExpired:
-                    process.send_signal(signal.SIGKILL)
-                    raise
+    async with running(folder, command=command, environment=environment) as (process, start):
+        it = Serve(process, folder, start["listening"])
+        it.pid = start["pid"]
+        yield it

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from tests.serving import until
+
 from .client import ask, many
 from .conftest import Figure, Start, size
 from .origin import OK, Exchange, answer_ok, serving
-from .process import Serve, until
+from .process import Serve
 
 SEED = 9112
 SMUGGLED = "GET T/smuggled HTTP/1.1\r\nHost: h\r\n\r\n"

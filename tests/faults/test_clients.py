@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from tests.serving import until
+
 from .client import Steady, Stream, ask, connected, gone, many, read_answer, reset
 from .conftest import BUSY, SLACK, Figure, Start, in_time, size
 from .origin import OK, Exchange, answer_ok, serving
-from .process import Serve, until
+from .process import Serve
 
 LENGTH = 1 << 30
 

@@ -15,12 +15,12 @@ from mralab.core.events import RequestReceived
 from mralab.core.target import Target, encode
 from mralab.net.proxy import Proxy
 from tests.net.conftest import HOST
+from tests.serving import until
 
 from . import process
 from .client import ask, connected, gone, read_answer
 from .conftest import Figure, Start, in_time
 from .origin import Exchange, Origin, answer_ok, serving
-from .process import until
 
 HOUR, DAY = 3600, 86400
 STEPS = (DAY, -HOUR)

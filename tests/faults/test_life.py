@@ -17,12 +17,12 @@ import pytest
 import trustme
 
 from tests.net.conftest import HOST, server_context
+from tests.serving import until
 
 from . import process
 from .client import NOTHING, Answer, Steady, Stream, ask, connected, read_answer
 from .conftest import FULL, Figure, Start, size
 from .origin import Exchange, serving
-from .process import until
 
 HEADER = "Url,Deployment,HttpMethods,MatchType,Description\n"
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from mralab.core.events import RequestReceived, RequestRejected, RequestSent, ResponseReceived
+from tests.serving import until
 
 from .client import Steady, ask
 from .conftest import Figure, Start, size
 from .origin import Exchange, serving
-from .process import until
 
 
 @contextlib.contextmanager

@@ -15,11 +15,12 @@ from typing import cast
 
 import pytest
 
+from tests.serving import until
+
 from . import process
 from .client import Answer, Steady, ask, many
 from .conftest import BUSY, Figure, Start, in_time, size
 from .origin import Exchange, serving
-from .process import until
 
 
 class NameServer(asyncio.DatagramProtocol):

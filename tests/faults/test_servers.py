@@ -14,11 +14,11 @@ import pytest
 import trustme
 
 from tests.net.conftest import HOST, server_context
+from tests.serving import until
 
 from .client import Answer, Steady, ask, connected, many, read_answer, reset
 from .conftest import BUSY, Figure, Start, in_time, size
 from .origin import Exchange, Origin, answer_ok, serving
-from .process import until
 
 HALF = bytes(50_000)
 

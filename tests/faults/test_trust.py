@@ -14,11 +14,11 @@ import trustme
 
 from mralab.core.events import VerifyFailed
 from tests.net.conftest import HOST, server_context
+from tests.serving import until
 
 from .client import Steady, ask, connected, read_answer
 from .conftest import Figure, Start, size
 from .origin import OK, Exchange, serving
-from .process import until
 
 
 @pytest.mark.parametrize("connections", ["per-request", "keep-alive"])

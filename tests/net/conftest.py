@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 import ssl
@@ -16,13 +15,13 @@ from typing import Any
 import pytest
 import trustme
 
-from mralab.config import from_mapping
-from mralab.core.events import Event
-from mralab.core.target import Target, encode
-from mralab.net.proxy import Proxy
-from mralab.net.trust import TrustStore, parse_pem
+from tests import modes
 
-HOST = "cucm.steven.lab"
+from .lines import HOST, Lines, inside, merged, outside
+
+__all__ = ["HOST", "Lines"]
+
+ENTRY = {"ip": "10.48.36.215", "dial": "127.0.0.1"}
 OK = b"HTTP/1.1 200 \r\nContent-Length: 3\r\nServer: origin\r\n\r\nok\n"
 
 
@@ -141,51 +140,6 @@ def server_context(certificate: trustme.LeafCert, *, chain: bool = True) -> ssl.
     return context
 
 
-@dataclass
-class Lines:
-    """A running proxy and what it told."""
-
-    proxy: Proxy
-    events: list[Event]
-
-    def token(self, port: int, *, host: str = HOST, scheme: str = "https") -> str:
-        return encode(Target("steven.lab", scheme, host, port))
-
-    def kinds(self) -> list[str]:
-        return [type(event).__name__ for event in self.events]
-
-    async def raw(self, data: bytes, *, eof: bool = False, limit: float = 20) -> bytes:
-        """Send bytes to the proxy, read until it closes."""
-        async with asyncio.timeout(limit):
-            reader, writer = await asyncio.open_connection(self.proxy.host, self.proxy.port)
-            writer.write(data)
-            if eof:
-                writer.write_eof()
-            try:
-                return await reader.read()
-            except ConnectionError:
-                return b"RESET"
-            finally:
-                writer.close()
-                with contextlib.suppress(ConnectionError):
-                    await writer.wait_closed()
-
-    async def get(
-        self,
-        port: int,
-        path: str = "/cucm-uds/version",
-        *,
-        host: str = HOST,
-        scheme: str = "https",
-        method: str = "GET",
-        headers: str = "",
-        body: bytes = b"",
-    ) -> bytes:
-        token = self.token(port, host=host, scheme=scheme)
-        head = f"{method} /{token}{path} HTTP/1.1\r\nHost: proxy\r\nConnection: close\r\n{headers}\r\n"
-        return await self.raw(head.encode() + body)
-
-
 RULES = "Url,Deployment,HttpMethods,MatchType,Description\n" + "".join(
     f'{scheme}://{host}:{{port}},,"GET,HEAD,POST,PUT,DELETE,FOO,OPTIONS,TRACE",prefix,\n'
     for scheme in ("https", "http")
@@ -194,7 +148,7 @@ RULES = "Url,Deployment,HttpMethods,MatchType,Description\n" + "".join(
 
 
 @pytest.fixture
-async def proxying(tmp_path: Path, ca: trustme.CA) -> AsyncIterator[Callable[..., Any]]:
+async def proxying(request: pytest.FixtureRequest, tmp_path: Path, ca: trustme.CA) -> AsyncIterator[Callable[..., Any]]:
     """``await proxying(server, ...)`` starts a proxy before ``server`` that trusts ``ca`` and allows everything."""
     async with contextlib.AsyncExitStack() as stack:
 
@@ -208,21 +162,18 @@ async def proxying(tmp_path: Path, ca: trustme.CA) -> AsyncIterator[Callable[...
                 )
             )
             (tmp_path / "rules.csv").write_text(rules)
-            entry = {"ip": "10.48.36.215", "dial": "127.0.0.1"}
-            config: dict[str, Any] = {
-                "release": "X14.2",
-                "proxy": {"listen": "127.0.0.1:0"},
-                "hosts": {HOST: entry, "10.48.36.215": entry},
-                "allow": {"rules": "rules.csv", "automatic": False},
-                "log": {"file": "traffic_server.log"},
-            }
-            for table, values in tables.items():
-                config[table] = {**config.get(table, {}), **values} if isinstance(values, dict) else values
-            events: list[Event] = []
-            pem = ca.cert_pem.bytes() if trust is None else trust
-            store = TrustStore(parse_pem(pem, "test") if pem else ())
-            proxy = Proxy(from_mapping(config, tmp_path), store=store, listener=events.append)
-            await stack.enter_async_context(proxy)
-            return Lines(proxy, events)
+            tables_here = merged(
+                {
+                    "release": "X14.2",
+                    "proxy": {"listen": "127.0.0.1:0"},
+                    "hosts": {HOST: ENTRY, "10.48.36.215": ENTRY},
+                    "allow": {"rules": "rules.csv", "automatic": False},
+                    "log": {"file": "traffic_server.log"},
+                },
+                tables,
+            )
+            trusted = ca.cert_pem.bytes() if trust is None else trust
+            one = inside if modes.is_inside(request) else outside
+            return await stack.enter_async_context(one(tmp_path, modes.moded(tables_here), trusted))
 
         yield start

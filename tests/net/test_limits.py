@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.modes import WORKERS
+
 from .conftest import HOST, OK, Lines, Server, read_request, server_context
 
 Proxying = Callable[..., Any]
@@ -23,7 +25,7 @@ def context(ca: Any) -> ssl.SSLContext:
 
 
 async def connect(lines: Lines) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    return await asyncio.open_connection(lines.proxy.host, lines.proxy.port)
+    return await asyncio.open_connection(lines.host, lines.port)
 
 
 async def rest(reader: asyncio.StreamReader, limit: float = 10) -> bytes:
@@ -96,7 +98,7 @@ async def test_one_connection_more_than_the_limit_waits_until_another_goes(
         held_writer.write(request(lines, server.port))
         await held_reader.readuntil(b"ok\n")
     assert not waiting.done()
-    assert lines.proxy.stats.clients_open == 2
+    assert await lines.metrics("mralab_client_connections_open") == {(): 2}
     held[0][1].close()
     assert (await waiting).startswith(b"HTTP/1.1 200 ")
     for _, each in [*held, (reader, writer)]:
@@ -107,14 +109,14 @@ async def test_the_limit_on_connections_can_be_raised_while_they_wait(
     context: ssl.SSLContext, serving: Serving, proxying: Proxying
 ) -> None:
     server = serving(context)
-    lines = await proxying(server, limits={"connections": 1})
-    _, held = await connect(lines)
+    lines = await proxying(server, limits={"connections": WORKERS})
+    held = [await connect(lines) for _ in range(WORKERS)]
     reader, writer = await connect(lines)
     writer.write(request(lines, server.port, "Connection: close\r\n"))
-    lines.proxy.apply(lines.proxy.config.changed(limits={"connections": 2}))
+    await lines.change(limits={"connections": 2 * WORKERS})
     assert (await rest(reader)).startswith(b"HTTP/1.1 200 ")
-    held.close()
-    writer.close()
+    for _, each in [*held, (reader, writer)]:
+        each.close()
 
 
 async def test_a_client_that_says_nothing_is_let_go_without_a_word(proxying: Proxying) -> None:
@@ -123,7 +125,7 @@ async def test_a_client_that_says_nothing_is_let_go_without_a_word(proxying: Pro
     reader, writer = await connect(lines)
     assert await rest(reader) == b""
     assert 0.25 < time.monotonic() - started < 3
-    assert lines.events == []
+    assert await lines.told() == []
     writer.close()
 
 
@@ -157,7 +159,7 @@ async def test_a_head_must_be_whole_in_time_however_it_trickles(start: bytes, pr
         await asyncio.wait([answer], timeout=0.05)
     assert (await answer).startswith(b"HTTP/1.1 408 Inactive Timeout\r\n")
     assert 0.35 < time.monotonic() - started < 3
-    assert lines.kinds() == ["RequestRejected", "ResponseSent"]
+    assert await lines.kinds() == ["RequestRejected", "ResponseSent"]
     writer.close()
 
 
@@ -176,7 +178,7 @@ async def test_a_body_must_move(trickle: bytes, context: ssl.SSLContext, serving
     assert (await answer).startswith(b"HTTP/1.1 408 Inactive Timeout\r\n")
     assert 0.35 < time.monotonic() - started < 3
     assert await asyncio.to_thread(server.ended.acquire, timeout=5)  # the server is not left waiting
-    assert lines.proxy.stats.requests == {(408, "malformed"): 1}
+    assert await lines.metrics("mralab_requests_total") == {("408", "malformed"): 1}
     writer.close()
 
 
@@ -232,7 +234,7 @@ async def test_a_client_that_does_not_read_is_cut_off_and_its_server_let_go(
     writer.transport.pause_reading()  # type: ignore[attr-defined]
     writer.write(request(lines, server.port))
     assert await asyncio.to_thread(server.ended.acquire, timeout=10)
-    assert lines.proxy.stats.responses_cut == 1
+    assert await lines.metrics("mralab_responses_cut_total") == {(): 1}
     writer.transport.resume_reading()  # type: ignore[attr-defined]
     assert (await rest(reader)).endswith(b"RESET")
     writer.close()
@@ -243,7 +245,7 @@ async def test_other_limits_hold_for_those_who_wait_already(proxying: Proxying) 
     silent, partial = await connect(lines), await connect(lines)
     partial[1].write(b"GET ")
     await asyncio.sleep(0.05)
-    lines.proxy.apply(lines.proxy.config.changed(limits={"idle_timeout": 0.2, "header_timeout": 0.2}))
+    await lines.change(limits={"idle_timeout": 0.2, "header_timeout": 0.2})
     assert await rest(silent[0]) == b""
     assert (await rest(partial[0])).startswith(b"HTTP/1.1 408 ")
     for _, writer in (silent, partial):

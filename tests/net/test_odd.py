@@ -98,9 +98,10 @@ async def test_an_odd_certificate_is_judged_as_openssl_judges_it(
     it: Lines = await proxying(server, trust=root.pem, verify={"origin": mode}, upstream={"attempts": 1})
     answer = await it.get(server.port)
     assert await asyncio.to_thread(server.ended.acquire, timeout=5)
+    events = await it.told()
     told = [
         event.error if isinstance(event, VerifyFailed) else NAME
-        for event in it.events
+        for event in events
         if isinstance(event, VerifyFailed | NameMismatch)
     ]
     refused = mode == "on" and bool(case.faults)

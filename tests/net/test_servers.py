@@ -88,19 +88,19 @@ async def test_a_server_that_fails_is_told_alike_in_every_mode(
     server = serving(context, before_tls=case.before_tls)
     it: Lines = await proxying(server, verify={"origin": mode}, upstream=case.upstream)
     assert (await it.get(server.port)).split(b"\r\n")[0].decode() == f"HTTP/1.1 {case.status}"
-    assert {event.error for event in it.events if isinstance(event, HandshakeFailed)} == ({case.line} - {""})
-    assert sum(isinstance(event, RequestSent) for event in it.events) == (1 if case.status == "200 " else 2)
+    events = await it.told()
+    assert {event.error for event in events if isinstance(event, HandshakeFailed)} == ({case.line} - {""})
+    assert sum(isinstance(event, RequestSent) for event in events) == (1 if case.status == "200 " else 2)
 
 
 @pytest.mark.parametrize("mode", ["on", "off"])
 async def test_a_name_without_an_address_is_a_502_and_nothing_is_dialled(
     serving: Callable[..., Server], proxying: Callable[..., Any], tmp_path: Any, mode: str
 ) -> None:
-    it: Lines = await proxying(serving(None), verify={"origin": mode})
     rules = "Url,Deployment,HttpMethods,MatchType,Description\nhttps://nowhere.invalid:8443,,GET,prefix,\n"
     (tmp_path / "dns.csv").write_text(rules)
-    it.proxy.apply(it.proxy.config.changed(allow={"rules": "dns.csv"}))
+    it: Lines = await proxying(serving(None), verify={"origin": mode}, allow={"rules": "dns.csv"})
     token = encode(Target("steven.lab", "https", "nowhere.invalid", 8443))
     answer = await it.raw(f"GET /{token}/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
     assert answer.startswith(b"HTTP/1.1 502 Cannot find server.\r\n")
-    assert "RequestSent" not in it.kinds()
+    assert "RequestSent" not in await it.kinds()

@@ -18,8 +18,10 @@ from mralab.core.events import VerifyFailed
 from mralab.errors import ConfigError, TrustStoreError
 from mralab.net.proxy import Proxy
 from mralab.net.trust import TrustStore, load_store, parse_pem
+from tests.modes import WORKERS
 
 from .conftest import HOST, OK, Lines, Server, read_request, server_context
+from .lines import Inside
 
 
 def _many(stream: Any, server: Server) -> None:
@@ -38,24 +40,23 @@ async def test_every_request_is_judged_by_the_store_of_its_moment(
 ) -> None:
     server = serving(server_context(ca.issue_cert(HOST)), handle=_many)
     it: Lines = await proxying(server, upstream={"connections": connections, "attempts": 1})
-    certificates = parse_pem(ca.cert_pem.bytes(), "test")
+    pem = ca.cert_pem.bytes()
     loop = asyncio.get_running_loop()
-    timeline: list[bool] = [True]  # whether the store trusts the server, swap by swap
+    timeline: list[bool] = [True]  # whether the store trusts the server, swap by swap, from when a swap begins
+    in_force = 0  # the latest swap that is over
     outcomes: list[tuple[bytes, set[bool]]] = []
 
     async def ask() -> None:
-        first = len(timeline) - 1
+        first = in_force
         status = (await it.get(server.port)).split()[1]
         outcomes.append((status, set(timeline[first:])))
 
     begin = loop.time()
     async with asyncio.TaskGroup() as asking:
         for number in range(SWAPS):
-            if number % 2:
-                it.proxy.trust(certificates)
-            else:
-                it.proxy.distrust(certificates)
             timeline.append(bool(number % 2))
+            await (it.trust(pem) if number % 2 else it.distrust(pem))
+            in_force = len(timeline) - 1
             await ask()  # no swap falls into this one, swaps may fall into the next
             asking.create_task(ask())
             await asyncio.sleep(begin + (number + 1) * TICK - loop.time())  # the pace of the load
@@ -65,7 +66,7 @@ async def test_every_request_is_judged_by_the_store_of_its_moment(
     assert passed + refused == len(outcomes) == 2 * SWAPS
     # no request was lost, none was sent to a server that the store of the moment refuses
     assert len(server.requests) == passed
-    assert sum(isinstance(event, VerifyFailed) for event in it.events) == refused
+    assert sum(isinstance(event, VerifyFailed) for event in await it.told()) == refused
     for trusted in (True, False):
         assert sum(seen == {trusted} for _, seen in outcomes) >= SWAPS // 2
 
@@ -75,16 +76,17 @@ async def test_a_removed_ca_is_refused_although_a_connection_was_pooled(
 ) -> None:
     server = serving(server_context(ca.issue_cert(HOST)), handle=_many)
     it: Lines = await proxying(server, upstream={"connections": "keep-alive", "attempts": 1})
-    certificates = parse_pem(ca.cert_pem.bytes(), "test")
-    for _ in range(2):
+    for _ in range(2 * WORKERS):
         assert (await it.get(server.port)).split()[1] == b"200"
-    assert server.connections == 1
-    it.proxy.distrust(certificates)
-    assert await asyncio.to_thread(server.ended.acquire, timeout=5)  # the pooled connection is closed at once
+    pooled = server.connections
+    assert pooled <= WORKERS  # each process has a pool of its own
+    await it.distrust(ca.cert_pem.bytes())
+    for _ in range(pooled):
+        assert await asyncio.to_thread(server.ended.acquire, timeout=5)  # what is pooled is closed at once
     assert (await it.get(server.port)).split()[1] == b"502"
-    it.proxy.trust(certificates)
+    await it.trust(ca.cert_pem.bytes())
     assert (await it.get(server.port)).split()[1] == b"200"
-    assert server.connections == 3
+    assert server.connections == pooled + 2
 
 
 async def test_a_connection_that_is_busy_during_the_swap_is_not_pooled_after_it(
@@ -103,11 +105,12 @@ async def test_a_connection_that_is_busy_during_the_swap_is_not_pooled_after_it(
     it: Lines = await proxying(server, upstream={"connections": "keep-alive", "attempts": 1})
     busy = asyncio.create_task(it.get(server.port))
     assert await asyncio.to_thread(asked.wait, 5)
-    it.proxy.distrust(parse_pem(ca.cert_pem.bytes(), "test"))
+    await it.distrust(ca.cert_pem.bytes())
     swapped.set()
     assert (await busy).split()[1] == b"200"
-    assert (await it.get(server.port)).split()[1] == b"502"
-    assert server.connections == 2
+    for number in range(2 * WORKERS):  # whichever process it comes to
+        assert (await it.get(server.port)).split()[1] == b"502"
+        assert server.connections == 2 + number
 
 
 async def test_a_connection_that_was_pooled_before_the_swap_is_never_used_again(
@@ -115,10 +118,13 @@ async def test_a_connection_that_was_pooled_before_the_swap_is_never_used_again(
 ) -> None:
     server = serving(server_context(ca.issue_cert(HOST)), handle=_many)
     it: Lines = await proxying(server, upstream={"connections": "keep-alive"})
+    for _ in range(2 * WORKERS):
+        assert (await it.get(server.port)).split()[1] == b"200"
+    pooled = server.connections
+    assert pooled <= WORKERS
+    await it.change(verify={"origin": "audit"})
     assert (await it.get(server.port)).split()[1] == b"200"
-    it.proxy.apply(it.proxy.config.changed(verify={"origin": "audit"}))
-    assert (await it.get(server.port)).split()[1] == b"200"
-    assert server.connections == 2
+    assert server.connections == pooled + 1
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
@@ -148,7 +154,7 @@ async def test_a_store_on_disk_is_read_again_while_running(
         tmp_path,
     )
     async with Proxy(config) as proxy:
-        it = Lines(proxy, [])
+        it = Inside(proxy, [])
 
         async def status() -> bytes:
             return (await it.get(server.port)).split()[1]

@@ -21,7 +21,8 @@ import trustme
 
 from mralab.core.events import RequestDenied, RequestReceived, RequestRejected, RequestSent
 from tests.faults import process
-from tests.faults.process import Serve, until
+from tests.faults.process import Serve
+from tests.serving import toml, until
 
 from .clients import LEAVES, STAYS, Client, Ledger
 from .servers import Seen, Servers, servers
@@ -93,7 +94,7 @@ async def _phase(
         upstream={"connections": connections, "connect_timeout": 1.0, "response_timeout": 1.0},
         limits={"idle_timeout": 10.0, "header_timeout": 10.0},
     )
-    (room / "mralab.toml").write_text(process.toml(tables))
+    (room / "mralab.toml").write_text(toml(tables))
     ledger = Ledger()
     async with process.serve(room) as it:
         await it.warm()
