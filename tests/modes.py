@@ -38,6 +38,11 @@ INSIDE: Final = {
     "net/test_verification.py::test_what_ended_is_freed_at_once_not_when_the_garbage_collector_comes": (
         "counts the objects that are left"
     ),
+    "web/test_api.py::test_reset_reaches_what_is_around_the_proxy": "puts something around it, as mralab.Lab does",
+    "web/test_api.py::test_health_asks_what_is_around_the_proxy": "puts something around it, as mralab.Lab does",
+    "web/test_api.py::test_health_notices_a_proxy_that_no_longer_listens": (
+        "stops the proxy alone; tests/test_workers.py kills and hangs workers"
+    ),
     "faults/test_clock.py::test_time_in_the_process_steps": (
         "time.time is patched; where libfaketime is installed, the test beside it asks processes"
     ),

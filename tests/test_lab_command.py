@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
 
-
-def ask(address: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection(address, timeout=20)
-    data = None if body is None else json.dumps(body)
-    connection.request(method, path, data, {} if body is None else {"Content-Type": "application/json"})
-    response = connection.getresponse()
-    answer = json.loads(response.read())
-    connection.close()
-    return response.status, answer
+from mralab.data import data_path
+from tests.modes import KEPT
+from tests.serving import control
 
 
 @contextmanager
-def running() -> Iterator[subprocess.Popen[str]]:
+def running(folder: Path) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "mralab", "lab"]
+    if KEPT:
+        shipped = data_path("config/lab.toml").read_text()
+        (folder / "lab.toml").write_text(shipped.replace("[upstream]", '[upstream]\nconnections = "keep-alive"'))
+        command += ["-c", str(folder / "lab.toml")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process
@@ -38,25 +35,25 @@ def login(via: str) -> bool:
     return bool(json.loads(result.stdout)["ok"])
 
 
-def test_a_lab_is_controlled_by_its_admin_port() -> None:
-    with running() as process:
+def test_a_lab_is_controlled_by_its_admin_port(tmp_path: Path) -> None:
+    with running(tmp_path) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         start = json.loads(process.stdout.readline())
         assert start["pid"] == process.pid
-        status, health = ask(start["admin"], "GET", "/api/health")
+        status, health = control(start["admin"], "GET", "/api/health")
         assert (status, health["status"]) == (200, "ok")
         checks = {check["name"]: check["address"] for check in health["checks"]}
         assert set(checks) == {"proxy", "cucm 8443", "cucm 6972", "edge", "worker 0"}
         assert (checks["proxy"], checks["edge"]) == (start["listening"], start["edge"])
 
         assert not login(start["edge"])
-        _, answer = ask(start["admin"], "GET", "/api/findings")
+        _, answer = control(start["admin"], "GET", "/api/findings")
         assert [finding["code"] for finding in answer["findings"]] == ["self-signed"]
-        ask(start["admin"], "PATCH", "/api/config", {"release": "X14.0.7"})
+        control(start["admin"], "PATCH", "/api/config", {"release": "X14.0.7"})
         assert login(start["edge"])
-        ask(start["admin"], "POST", "/api/reset")
-        assert ask(start["admin"], "GET", "/api/findings")[1]["findings"] == []
+        control(start["admin"], "POST", "/api/reset")
+        assert control(start["admin"], "GET", "/api/findings")[1]["findings"] == []
         assert not login(start["edge"])
         process.send_signal(signal.SIGTERM)
         assert process.wait(15) == 0

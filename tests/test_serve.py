@@ -17,6 +17,7 @@ import pytest
 import trustme
 
 from mralab.core.target import Target, encode
+from tests.modes import CONNECTIONS, WORKERS
 from tests.net.conftest import HOST, Server, server_context
 
 
@@ -43,7 +44,7 @@ def serving(folder: Path, config: str) -> Iterator[Serving]:
                 process.wait(15)
 
 
-def config_for(server: Server, ca: trustme.CA, folder: Path, **more: str) -> str:
+def config_for(server: Server, ca: trustme.CA, folder: Path, *, workers: int = WORKERS) -> str:
     ca.cert_pem.write_to_path(str(folder / "ca.pem"))
     (folder / "rules.csv").write_text(
         "Url,Deployment,HttpMethods,MatchType,Description\n" + f'https://{HOST}:{server.port},,"GET,POST",prefix,\n'
@@ -51,7 +52,9 @@ def config_for(server: Server, ca: trustme.CA, folder: Path, **more: str) -> str
     return f"""
 [proxy]
 listen = "127.0.0.1:0"
-workers = {more.get("workers", "1")}
+workers = {workers}
+[upstream]
+connections = "{CONNECTIONS}"
 [trust]
 store = "ca.pem"
 [allow]
@@ -82,8 +85,8 @@ def token(server: Server) -> str:
     return encode(Target("steven.lab", "https", HOST, server.port))
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_curl_gets_its_answer_and_sigterm_ends_it(tmp_path: Path, server: Server, ca: trustme.CA, workers: str) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_curl_gets_its_answer_and_sigterm_ends_it(tmp_path: Path, server: Server, ca: trustme.CA, workers: int) -> None:
     with serving(tmp_path, config_for(server, ca, tmp_path, workers=workers)) as (process, port, _):
         answer = curl(f"http://127.0.0.1:{port}/{token(server)}/cucm-uds/version")
         assert answer.startswith("HTTP/1.1 200 ")

@@ -20,6 +20,7 @@ import trustme
 from cryptography import x509
 
 from tests.net.conftest import HOST, Server, server_context
+from tests.serving import control
 from tests.test_serve import Serving, config_for, serving, token
 
 
@@ -36,19 +37,13 @@ def server(ca: trustme.CA) -> Iterator[Server]:
 @pytest.fixture
 def two(tmp_path: Path, server: Server) -> Iterator[Serving]:
     """Two workers that trust another CA than the server's."""
-    with serving(tmp_path, config_for(server, trustme.CA(), tmp_path, workers="2")) as running:
+    with serving(tmp_path, config_for(server, trustme.CA(), tmp_path, workers=2)) as running:
         yield running
 
 
 def ask(running: Serving, method: str, path: str, body: Any = None) -> tuple[int, Any]:
     """Status and JSON of the control API's answer."""
-    connection = http.client.HTTPConnection(running.admin, timeout=20)
-    data = None if body is None else json.dumps(body)
-    connection.request(method, path, data, {} if body is None else {"Content-Type": "application/json"})
-    response = connection.getresponse()
-    answer = json.loads(response.read())
-    connection.close()
-    return response.status, answer
+    return control(running.admin, method, path, body)
 
 
 def get(running: Serving, server: Server) -> int:
@@ -227,7 +222,7 @@ def test_sigterm_refuses_newcomers_at_once_and_finishes_what_runs(tmp_path: Path
 
     runner = Server(server_context(ca.issue_cert(HOST)), handle=slow).run()
     server = next(runner)
-    with serving(tmp_path, config_for(server, ca, tmp_path, workers="2")) as running:
+    with serving(tmp_path, config_for(server, ca, tmp_path, workers=2)) as running:
         connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=20)
         connection.request("GET", f"/{token(server)}/x")
         response = connection.getresponse()
@@ -251,7 +246,7 @@ def test_sigterm_refuses_newcomers_at_once_and_finishes_what_runs(tmp_path: Path
 
 
 def test_sigint_ends_them_all(tmp_path: Path, server: Server, ca: trustme.CA) -> None:
-    (tmp_path / "mralab.toml").write_text(config_for(server, ca, tmp_path, workers="8"))
+    (tmp_path / "mralab.toml").write_text(config_for(server, ca, tmp_path, workers=8))
     command = ["mralab", "serve", "-c", str(tmp_path / "mralab.toml")]
     with subprocess.Popen([sys.executable, "-m", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None

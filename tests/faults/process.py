@@ -81,10 +81,10 @@ class Serve:
         """Threads of all its processes."""
         return self._status("Threads")
 
-    def descriptors(self) -> int:
-        """Open descriptors of all its processes."""
+    def descriptors(self, *pids: int) -> int:
+        """Open descriptors of some of its processes, or of all."""
         total = 0
-        for pid in self.pids():
+        for pid in pids or self.pids():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 total += len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - no Path for each of thousands
         return total

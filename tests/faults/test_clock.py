@@ -123,10 +123,14 @@ async def test_the_system_s_clock_steps(start: Start, figure: Figure, tmp_path: 
         it = await start(origin, environment=fake, **TIMES)
 
         async def stamp() -> float:
-            lines = len(it.log())
-            await ask(it.port, _target(origin, "/x"))
-            await until(lambda: len(it.log()) > lines + 3)
-            return it.log()[-1].at
+            def stamps() -> list[float]:
+                received = (one for one in it.log() if isinstance(one.event, RequestReceived))
+                return [one.at for one in received if "/stamp" in one.text]
+
+            before = len(stamps())
+            await ask(it.port, _target(origin, "/stamp"))
+            await until(lambda: len(stamps()) > before)
+            return stamps()[-1]
 
         waited = await steps(it.port, origin, step, stamp)
     _kept(waited, figure, "libfaketime under the process")

@@ -48,11 +48,12 @@ def read_request(stream: Any, on_head: Callable[[bytes], None] | None = None) ->
 
 
 def answer_ok(stream: Any, server: Server) -> None:
-    """Answer one request."""
-    request = read_request(stream)
-    if request:
+    """Answer one request after the other, until one wants the connection's end."""
+    while request := read_request(stream):
         server.requests.append(request)
         stream.sendall(OK)
+        if b"\r\nConnection: close\r\n" in request:
+            return
 
 
 @dataclass

@@ -22,6 +22,7 @@ from mralab.core.target import Target, encode
 from mralab.net.proxy import Proxy
 from mralab.net.trust import TrustStore, parse_pem
 from mralab.web.metrics import exposition
+from tests.modes import KEPT
 from tests.serving import control, running, toml, until
 
 HOST: Final = "cucm.steven.lab"
@@ -39,8 +40,17 @@ class Lines(ABC):
         """All that it told, request after request. That of other processes is over by then: it ends their service."""
 
     @abstractmethod
+    async def answered(self, count: int) -> list[Event]:
+        """All that it has told once ``count`` answers are among it. It serves on."""
+
+    @abstractmethod
     async def change(self, **tables: Any) -> None:
         """Change keys of its configuration, from the next request on."""
+
+    async def let_go(self) -> None:
+        """Have kept connections to servers closed, as any change does."""
+        if KEPT:
+            await self.change()
 
     @abstractmethod
     async def trust(self, pem: bytes) -> None:
@@ -113,6 +123,10 @@ class Inside(Lines):
         await self.proxy.flush_log()
         return self._events
 
+    async def answered(self, count: int) -> list[Event]:
+        """Its events."""
+        return self._events
+
     async def change(self, **tables: Any) -> None:
         """By ``apply``."""
         self.proxy.apply(self.proxy.config.changed(**tables))
@@ -146,22 +160,32 @@ class Outside(Lines):
             self._process.send_signal(signal.SIGTERM)
             await until(lambda: self._process.poll() is not None, 15, "the end of mralab serve")
             assert self._process.returncode == 0
+        return self._read()
+
+    async def answered(self, count: int) -> list[Event]:
+        """Its log so far, read back."""
+        await until(lambda: self.log.read_bytes().count(b'Detail="Sending Response"') >= count)
+        return self._read()
+
+    def _read(self) -> list[Event]:
         with self.log.open(encoding="latin-1", newline="") as file:
             events = [record.event for record in in_order(read(file))]
         assert None not in events
         return [event for event in events if event is not None]
 
     async def change(self, **tables: Any) -> None:
-        """By a reload."""
+        """By a reload, which also takes back what ``trust`` and ``distrust`` did."""
         self._tables = merged(self._tables, tables)
         (self._folder / "mralab.toml").write_text(toml(self._tables))
         self._process.send_signal(signal.SIGHUP)
+        if not tables:
+            return  # nothing by which it would be seen
         expected = from_mapping(self._tables, self._folder).model_dump(mode="json")
-        changed = [table for table in tables if table != "allow"]
-        while True:
-            _, shown = await self._ask("GET", "/api/config")
-            if all(shown[table] == expected[table] for table in changed):
-                break
+        async with asyncio.timeout(10):
+            while (shown := (await self._ask("GET", "/api/config"))[1]) and any(
+                shown[table] != expected[table] for table in tables
+            ):
+                pass
         await self._ask("GET", "/api/findings")  # answered by each worker after what it was told before
 
     async def trust(self, pem: bytes) -> None:

@@ -97,6 +97,7 @@ async def test_an_odd_certificate_is_judged_as_openssl_judges_it(
     server = serving(context_of(made if isinstance(made, tuple) else (made,), None))
     it: Lines = await proxying(server, trust=root.pem, verify={"origin": mode}, upstream={"attempts": 1})
     answer = await it.get(server.port)
+    await it.let_go()
     assert await asyncio.to_thread(server.ended.acquire, timeout=5)
     events = await it.told()
     told = [

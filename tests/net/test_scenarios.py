@@ -115,6 +115,7 @@ async def _as_expected(
         assert sum(isinstance(event, RequestSent) for event in events) == (0 if it.server in DNS else tries)
         if it.server != "tls":
             return
+        await lines.let_go()
         for _ in range(tries):
             assert await asyncio.to_thread(server.ended.acquire, timeout=5)
         assert server.connections == tries

@@ -167,6 +167,7 @@ async def test_a_server_is_judged_as_traffic_server_judges_it(
     trust = "".join(pki[each].pem for each in case.trust.split()).encode()
     it: Lines = await proxying(server, trust=trust, verify={"origin": mode}, upstream={"attempts": 1})
     answer = await it.get(server.port)
+    await it.let_go()
     assert await asyncio.to_thread(server.ended.acquire, timeout=5)
     told = _told(await it.told())
     if mode == "off":

@@ -62,6 +62,7 @@ async def test_weakness_is_judged_as_openssl_1_1_1_does(
     server = serving(context)
     it: Lines = await proxying(server, trust=trust, verify={"origin": mode}, upstream={"attempts": 1})
     answer = await it.get(server.port)
+    await it.let_go()
     assert await asyncio.to_thread(server.ended.acquire, timeout=5)
     refused = bool(fault) and mode == "on"
     assert answer.split()[1] == (b"502" if refused else b"200")

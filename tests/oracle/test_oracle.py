@@ -16,13 +16,10 @@ from typing import NamedTuple
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from mralab.config import from_mapping
-from mralab.core.allowlist import parse_rules_csv
-from mralab.core.events import Event
 from mralab.core.logline import LineWriter
 from mralab.core.target import Target, encode
-from mralab.net.proxy import Proxy
-from mralab.net.trust import TrustStore
+from tests.modes import WORKERS, moded
+from tests.net.lines import Lines, inside, outside
 
 from .cases import DEVIATIONS, Case, build
 from .pki import Minted
@@ -56,20 +53,23 @@ def program() -> str:
 class Both:
     """Traffic Server and our proxy, asked one after the other."""
 
-    def __init__(self, upstreams: Upstreams, theirs: TrafficServer, ours: Proxy, events: list[Event]) -> None:
+    def __init__(self, upstreams: Upstreams, theirs: TrafficServer, ours: Lines) -> None:
         self.upstreams = upstreams
-        self._theirs, self._ours, self._events = theirs, ours, events
+        self._theirs, self._ours = theirs, ours
+        self._asked = self._told = 0
         self._writer = LineWriter("vcsc", 1, debug=False)
 
     async def ask(self, case: Case) -> tuple[Outcome, Outcome]:
         """Our outcome and theirs."""
         status = await _get(self._theirs.port, f"/{case.name}/")
         theirs = _outcome(status, self._theirs.lines(), await asyncio.to_thread(self.upstreams.seen))
-        self._events.clear()
         token = encode(Target("steven.lab", "https", case.host, self.upstreams.ports[case.name]))
         status = await _get(self._ours.port, f"/{token}/")
         seen = await asyncio.to_thread(self.upstreams.seen)
-        return _outcome(status, [self._writer.format(event) for event in self._events], seen), theirs
+        self._asked += 1
+        events = await self._ours.answered(self._asked)
+        latest, self._told = events[self._told :], len(events)
+        return _outcome(status, [self._writer.format(event) for event in latest], seen), theirs
 
 
 @asynccontextmanager
@@ -77,30 +77,28 @@ async def both(
     program: str, folder: Path, mode: str, cases: Sequence[Case], trust: Sequence[Minted]
 ) -> AsyncIterator[Both]:
     """Both proxies before the servers of these cases."""
-    config = from_mapping(
+    tables = moded(
         {
             "proxy": {"listen": "127.0.0.1:0"},
             "verify": {"origin": mode, "ip_san": "ignore", "openssl": "3"},
             "upstream": {"attempts": ATTEMPTS, "tls": ["1.2", "1.3"], "connect_timeout": 5.0, "response_timeout": 5.0},
             "hosts": {c.host: {"ip": SERVERS, "dial": SERVERS} for c in cases if "127." not in c.host},
-            "allow": {"automatic": False},
-        },
-        folder,
+            "allow": {"rules": "rules.csv", "automatic": False},
+            "log": {"file": "traffic_server.log"},
+        }
     )
     (folder / "ts").mkdir()
-    events: list[Event] = []
-    store = TrustStore([one.certificate for one in trust])
+    trusted = b"".join(one.pem for one in trust)
     with (
         Upstreams(cases, folder) as upstreams,
         traffic_server(program, folder / "ts", POLICIES[mode], cases, upstreams.ports, trust) as theirs,
     ):
-        rules = parse_rules_csv(
+        (folder / "rules.csv").write_text(
             "Url,Deployment,HttpMethods,MatchType,Description\n"
-            + "".join(f"https://{case.host}:{upstreams.ports[case.name]}/,,GET,prefix,\n" for case in cases),
-            "rules",
+            + "".join(f"https://{case.host}:{upstreams.ports[case.name]}/,,GET,prefix,\n" for case in cases)
         )
-        async with Proxy(config, store=store, rules=rules, listener=events.append) as ours:
-            yield Both(upstreams, theirs, ours, events)
+        async with (inside if WORKERS == 1 else outside)(folder, tables, trusted) as ours:
+            yield Both(upstreams, theirs, ours)
 
 
 @pytest.mark.parametrize("mode", POLICIES)

@@ -1,8 +1,9 @@
-"""A proxy with its control API in the test's own loop, before servers that do as they are told."""
+"""A proxy and its control API, in the test's own loop or as ``mralab serve``, before servers that obey."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import contextlib
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,16 @@ from mralab.net.proxy import Proxy
 from mralab.net.trust import TrustStore
 from mralab.web.api import serve_admin
 from mralab.web.reach import LocalControl
+from tests.modes import is_inside, moded
 from tests.net.conftest import HOST, Server, server_context
+from tests.serving import running, toml
 
 
 @dataclass
 class Administered:
     """A proxy that trusts nothing and allows everything, its control API, and a client of that."""
 
-    proxy: Proxy
-    control: LocalControl
+    listening: str
     address: str
     session: aiohttp.ClientSession
     server: Server
@@ -39,9 +41,17 @@ class Administered:
     async def status(self) -> int:
         """What a client of the proxy gets for a request to the server."""
         token = encode(Target("steven.lab", "https", HOST, self.server.port))
-        url = f"http://{self.proxy.host}:{self.proxy.port}/{token}/cucm-uds/user/emusk/devices"
+        url = f"http://{self.listening}/{token}/cucm-uds/user/emusk/devices"
         async with self.session.get(url) as response:
             return response.status
+
+
+@dataclass
+class AdministeredHere(Administered):
+    """One in this process, and what it is made of."""
+
+    proxy: Proxy
+    control: LocalControl
 
 
 @pytest.fixture(scope="session")
@@ -59,24 +69,30 @@ def server(ca: trustme.CA) -> Iterator[Server]:
     yield from Server(server_context(ca.issue_cert(HOST))).run()
 
 
-Administer = Callable[..., Awaitable[Administered]]
-
-
 @pytest.fixture
-async def admin(tmp_path: Path, server: Server) -> AsyncIterator[Administered]:
+async def admin(request: pytest.FixtureRequest, tmp_path: Path, server: Server) -> AsyncIterator[Administered]:
     (tmp_path / "rules.csv").write_text(
         f"Url,Deployment,HttpMethods,MatchType,Description\nhttps://{HOST}:{server.port},,GET,prefix,\n"
     )
-    config = from_mapping(
+    tables = moded(
         {
             "proxy": {"listen": "127.0.0.1:0"},
+            "trust": {"store": ""},
             "hosts": {HOST: {"ip": "10.48.36.215", "dial": "127.0.0.1"}},
             "allow": {"rules": "rules.csv", "automatic": False},
-        },
-        tmp_path,
+        }
     )
-    recent = Recent("vcsc", 18242)
-    async with Proxy(config, store=TrustStore(), listener=recent.take) as proxy:
+    async with contextlib.AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        if not is_inside(request):
+            (tmp_path / "mralab.toml").write_text(toml(tables))
+            _, start = await stack.enter_async_context(running(tmp_path))
+            yield Administered(start["listening"], start["admin"], session, server)
+            assert (tmp_path / "stderr.txt").read_text() == ""
+            return
+        recent = Recent("vcsc", 18242)
+        config = from_mapping(tables, tmp_path)
+        proxy = await stack.enter_async_context(Proxy(config, store=TrustStore(), listener=recent.take))
         control = LocalControl(lambda: proxy, lambda: recent)
-        async with serve_admin(control) as address, aiohttp.ClientSession() as session:
-            yield Administered(proxy, control, address, session, server)
+        address = await stack.enter_async_context(serve_admin(control))
+        yield AdministeredHere(f"{proxy.host}:{proxy.port}", address, session, server, proxy, control)

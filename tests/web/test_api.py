@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 import tarfile
 from typing import Any
 
@@ -17,10 +18,12 @@ from mralab.core.allowlist import parse_rules_csv
 from mralab.net.settings import Settings, from_message
 from mralab.net.trust import TrustStore, parse_pem
 from mralab.web.guard import is_loopback
+from tests.modes import WORKERS
 
-from .conftest import Administered
+from .conftest import Administered, AdministeredHere
 
 JSON = {"Content-Type": "application/json"}
+_PID = re.compile(r"(?<= traffic_server)\[\d+\](?=: )")
 
 
 async def test_a_change_counts_from_the_next_request_on(admin: Administered) -> None:
@@ -143,20 +146,17 @@ async def test_diagnostic_logging_answers_the_lines_between_start_and_stop(admin
         lines = file.read().decode().splitlines()
     assert len(lines) == 9
     _, log = await admin.ask("GET", "/api/log")
-    assert lines == [line.replace("[18242]", lines[0].split()[2][14:-1]) for line in log["lines"][9:18]]
+    assert [_PID.sub("", line) for line in lines] == [_PID.sub("", line) for line in log["lines"][9:18]]
 
 
 async def test_reset_is_the_state_of_the_start_however_often(admin: Administered, pem: str) -> None:
-    lifted: list[bool] = []
-    admin.control.on_reset.append(lambda: lifted.append(True))
     start = await admin.ask("GET", "/api/config")
     await admin.ask("PATCH", "/api/config", {"release": "X14.0.7", "upstream": {"attempts": 1}})
     await admin.ask("POST", "/api/trust", {"pem": pem})
     await admin.ask("POST", "/api/diagnostic-logging/start")
     await admin.status()
-    for times in (1, 2):
+    for _ in range(2):
         assert await admin.ask("POST", "/api/reset") == start
-        assert len(lifted) == times
         assert (await admin.ask("GET", "/api/trust"))[1]["certificates"] == []
         assert (await admin.ask("GET", "/api/transactions"))[1]["total"] == 0
         assert (await admin.ask("GET", "/api/log"))[1]["lines"] == []
@@ -164,11 +164,22 @@ async def test_reset_is_the_state_of_the_start_however_often(admin: Administered
     assert await admin.status() == 502
 
 
-async def test_health_asks_what_is_around_the_proxy(admin: Administered) -> None:
+async def test_reset_reaches_what_is_around_the_proxy(admin: AdministeredHere) -> None:
+    lifted: list[bool] = []
+    admin.control.on_reset.append(lambda: lifted.append(True))
+    for times in (1, 2):
+        await admin.ask("POST", "/api/reset")
+        assert len(lifted) == times
+
+
+async def test_health_asks_each_process(admin: Administered) -> None:
     status, answer = await admin.ask("GET", "/api/health")
     assert (status, answer["status"], answer["release"]) == (200, "ok", "X14.2")
-    assert [(check["name"], check["ok"]) for check in answer["checks"]] == [("proxy", True), ("worker 0", True)]
+    names = ["proxy", *(f"worker {number}" for number in range(WORKERS))]
+    assert [(check["name"], check["ok"]) for check in answer["checks"]] == [(name, True) for name in names]
 
+
+async def test_health_asks_what_is_around_the_proxy(admin: AdministeredHere) -> None:
     async def broken() -> None:
         raise ConnectionRefusedError("nobody listens")
 
@@ -178,7 +189,7 @@ async def test_health_asks_what_is_around_the_proxy(admin: Administered) -> None
     assert [(c["name"], c["error"]) for c in answer["checks"] if not c["ok"]] == [("cucm 8443", "nobody listens")]
 
 
-async def test_health_notices_a_proxy_that_no_longer_listens(admin: Administered) -> None:
+async def test_health_notices_a_proxy_that_no_longer_listens(admin: AdministeredHere) -> None:
     await admin.proxy.stop()
     status, answer = await admin.ask("GET", "/api/health")
     assert status == 503
@@ -224,7 +235,7 @@ async def test_metrics_are_what_happened(admin: Administered) -> None:
     assert values["mralab_bytes_total", "out", "client"] > 0
     assert ("mralab_loop_delay_seconds_count",) in values
     assert ("mralab_log_entries_lost_total",) in values
-    assert values["mralab_workers_up",] == 1
+    assert values["mralab_workers_up",] == WORKERS
 
 
 @pytest.mark.parametrize(
