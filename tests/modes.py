@@ -48,7 +48,7 @@ INSIDE: Final = {
     ),
 }
 """What runs in the test's own process with two workers as well, and why."""
-BY_NATURE: Final = "tests of mralab.Proxy and mralab.Lab (one process by nature), and of parts that serve nothing"
+BY_NATURE: Final = "those of mralab.Proxy and mralab.Lab (one process by nature), and of parts that serve nothing"
 
 
 def moded(tables: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,6 +73,6 @@ def summary() -> list[str]:
         return [mode]
     return [
         mode,
-        f"in the test's own process as ever, {BY_NATURE}; and:",
+        f"in the tests' own process as ever: {BY_NATURE};",
         *(f"  {name}: {why}" for name, why in INSIDE.items()),
     ]

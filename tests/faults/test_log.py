@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import subprocess
 from collections import Counter
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from mralab.core.events import RequestReceived, RequestRejected, RequestSent, ResponseReceived
+from tests.modes import WORKERS
 from tests.serving import until
 
 from .client import Steady, ask
@@ -37,6 +39,7 @@ def small_disk(folder: Path) -> Iterator[None]:
 
 
 LINES = 5  # of one request that is answered, at INFO
+CLIENTS = 1 if WORKERS == 1 else 4 * WORKERS  # so many that every process has some
 
 
 async def test_disk_full(start: Start, figure: Figure, tmp_path: Path) -> None:
@@ -45,25 +48,31 @@ async def test_disk_full(start: Start, figure: Figure, tmp_path: Path) -> None:
         async with serving() as origin:
             it = await start(origin, log={"file": "logs/traffic_server.log"})
             (tmp_path / "logs" / "other").write_bytes(bytes(700_000))
-            async with Steady(it.port, it.numbered(origin), every=0) as steady:
-                await steady.asked(requests)
-            await until(lambda: "cannot be written" in it.complaints())
+
+            def it_asks(every: float) -> Steady:
+                return Steady(it.port, it.request(origin), every=every)
+
+            async with contextlib.AsyncExitStack() as clients:
+                loads = [await clients.enter_async_context(it_asks(0)) for _ in range(CLIENTS)]
+                await loads[0].asked(requests // CLIENTS)
+                await until(lambda: it.complaints().count("cannot be written") == WORKERS)
             full = it.complaints()
             (tmp_path / "logs" / "traffic_server.log").rename(tmp_path / "logs" / "first")
             (tmp_path / "logs" / "other").unlink()
             it.signal(signal.SIGHUP)
-            async with Steady(it.port, it.numbered(origin, 1_000_000)) as again:
-                await again.asked(1)
-                await until(lambda: "written again" in it.complaints())
-                await again.asked(1)
+            async with contextlib.AsyncExitStack() as clients:
+                loads += [await clients.enter_async_context(it_asks(0.01 * CLIENTS)) for _ in range(CLIENTS)]
+                await loads[-1].asked(1)
+                await until(lambda: it.complaints().count("written again") == WORKERS)
+                await loads[-1].asked(1)
             it.signal(signal.SIGTERM)
             assert await it.ended() == 0
             said = it.complaints()
-            answers = [*steady.answers, *again.answers]
+            answers = [answer for load in loads for answer in load.answers]
             assert {answer.status for answer in answers} == {200}
-            assert full.count("\n") == 1
-            assert said.count("\n") == 2
-            lost = int(said.rpartition(" entries were lost")[0].rpartition(" ")[2])
+            assert full.count("\n") == WORKERS  # one message of each process
+            assert said.count("\n") == 2 * WORKERS
+            lost = sum(map(int, re.findall(r"(\d+) entries were lost", said)))
             records = it.log("logs/first") + it.log("logs/traffic_server.log")
             assert all(record.event is not None for record in records)
             assert lost + len(records) == LINES * len(answers)
