@@ -15,7 +15,7 @@ test: $(DEV_STAMP)
 	@$(BIN)/python -m pytest -n 2 --dist loadscope -q
 
 # The whole suite in each way of serving: one worker and two, a connection for each request and kept ones. A line for
-# each, then what stays in the tests' own process; about 17 minutes on two cores.
+# each, then what stays in the tests' own process; about 18 minutes on two cores.
 test-modes: $(DEV_STAMP)
 	@log=$$(mktemp) && trap 'rm -f '$$log EXIT; \
 	for workers in 1 2; do for connections in per-request keep-alive; do \
