@@ -135,7 +135,7 @@ def test_sighup_takes_a_valid_configuration_and_keeps_the_old_one_otherwise(
 def test_a_reload_says_what_counts_only_at_the_next_start(tmp_path: Path, server: Server, ca: trustme.CA) -> None:
     config = config_for(server, ca, tmp_path)
     with serving(tmp_path, config) as (process, port, _):
-        changed = config.replace("127.0.0.1:0", "127.0.0.1:1") + "[log]\nfile = \"other.log\"\n"
+        changed = config.replace("127.0.0.1:0", "127.0.0.1:1") + '[log]\nfile = "other.log"\n'
         (tmp_path / "mralab.toml").write_text(changed)
         process.send_signal(signal.SIGHUP)
         assert process.stderr is not None
