@@ -92,6 +92,18 @@ async def test_a_disk_that_fills_up_is_said_to_be_full_once(small_disk: Path) ->
     assert f"{sink.lost} entries were lost" in told[1]
 
 
+async def test_what_a_disk_that_stays_full_has_lost_is_said_at_the_end(small_disk: Path) -> None:
+    told: list[str] = []
+    sink = LogSink(small_disk, told.append)
+    sink.open()
+    for number in range(1000):
+        sink.write(line(number, 1000))
+    await sink.close()
+    assert sink.lost > 0
+    assert len(told) == 2
+    assert told[1].endswith(f"could not be written to its end; {sink.lost} entries were lost")
+
+
 async def test_a_folder_that_goes_costs_lines_until_it_is_back(tmp_path: Path) -> None:
     folder = tmp_path / "logs"
     folder.mkdir()

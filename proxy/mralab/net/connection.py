@@ -465,7 +465,7 @@ class ServerConnection(asyncio.Protocol):
 
     def close(self) -> None:
         """End it in good order: close_notify, then FIN."""
-        if self._transport is not None and not self.closed:
+        if self._transport is not None and not self._transport.is_closing():
             if self.tls is not None and self.tls.established:
                 self._transport.write(self.tls.close())
             self._transport.close()

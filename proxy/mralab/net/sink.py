@@ -163,6 +163,8 @@ class _Output:
         """Let go of it for good."""
         if self._failing and self._fd >= 0:  # the last that was written went well
             self._restored()
+        elif self._failing:
+            self.complain(f"mralab: the log {self.name} could not be written to its end; {self.lost} entries were lost")
         self.close()
 
     def store(self, batch: _Batch) -> None:

@@ -192,7 +192,7 @@ class TlsClient:
         endpoint.put(data)
         if not self.established:
             self.established = endpoint.handshake()
-            if not self.established:
+            if not self.established or not endpoint.more:
                 return b""
         first = endpoint.read()
         if not endpoint.more:

@@ -56,7 +56,7 @@ async def run(client: ClientConnection, route: Route) -> bool:
     services, policy = client.services, client.services.policy
     tell, txn, now = services.tell, services.next_txn(), time.time()
     tracking_id = route.tracking_id or next(_tracking_ids)
-    received = _logged(policy, route.head.fields)
+    received = _logged(route.head.fields) if policy.debug else ()
     tell(RequestReceived(now, txn, tracking_id, client.ip, client.port, route.start_line, received))
 
     errand = route.outcome
@@ -113,7 +113,7 @@ async def _connect(it: Transaction) -> ServerConnection:
     """A verified connection: a kept one, or a new one. Tells what verification found. Raises ``ServerError``."""
     policy, target, place = it.policy, it.errand.asked.target, it.place
     services = it.client.services
-    headers = _logged(policy, it.errand.fields_sent(it.tracking_id.encode("latin-1"))) if policy.debug else ()
+    headers = _logged(it.errand.fields_sent(it.tracking_id.encode("latin-1"))) if policy.debug else ()
     services.tell(RequestSent(time.time(), it.txn, it.tracking_id, place.ip, target.port, it.errand.line, headers))
     services.stats.attempts += 1
     key = _key(it)
@@ -167,7 +167,8 @@ async def _exchange(it: Transaction, connection: ServerConnection) -> bool:
     reply = await connection.response()
 
     now, place, port = time.time(), it.place, it.errand.asked.target.port
-    tell(ResponseReceived(now, it.txn, place.ip, port, reply.start_line, _logged(policy, reply.head.fields)))
+    headers = _logged(reply.head.fields) if policy.debug else ()
+    tell(ResponseReceived(now, it.txn, place.ip, port, reply.start_line, headers))
     response = onward(
         reply,
         minor=route.head.minor,
@@ -178,7 +179,8 @@ async def _exchange(it: Transaction, connection: ServerConnection) -> bool:
     client.responded = True
     client.status = reply.head.status
     client.verdict = "tolerated" if connection.tls is not None and connection.tls.verdict.faults else "passed"
-    tell(ResponseSent(now, it.txn, client.ip, client.port, response.start_line, _logged(policy, response.fields)))
+    headers = _logged(response.fields) if policy.debug else ()
+    tell(ResponseSent(now, it.txn, client.ip, client.port, response.start_line, headers))
     client.hold()  # head and a body that is here already go out together
     client.write(response.data)
     await _relay(client, connection, chunked=response.chunked)
@@ -246,8 +248,6 @@ def _make_tracking_ids() -> Iterator[str]:
 _tracking_ids: Final = _make_tracking_ids()
 
 
-def _logged(policy: Policy, fields: Fields) -> Headers:
-    """Fields for the log: only where the level asks for them."""
-    if not policy.debug:
-        return ()
+def _logged(fields: Fields) -> Headers:
+    """Fields for the log, whose level asks for them."""
     return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in fields)
