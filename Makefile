@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 SHELL := /bin/bash
 
-.PHONY: demo test test-modes soak fuzz bench bench-quick check picture clean
+.PHONY: demo test test-modes soak fuzz bench bench-quick profile check picture clean
 
 demo: $(STAMP)
 	@$(BIN)/mralab demo
@@ -50,6 +50,10 @@ bench: $(DEV_STAMP)
 
 bench-quick: $(DEV_STAMP)
 	@$(BIN)/python -m benchmarks.compare --quick
+
+# Where a request's CPU goes, by part: kernel, OpenSSL, interpreter... (needs linux-perf as well)
+profile: $(DEV_STAMP)
+	@$(BIN)/python -m benchmarks.profile
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "mralab needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }

@@ -81,8 +81,8 @@ def _memory(figures: Figures) -> Iterator[Aim]:
 
 def _workers(figures: Figures) -> Iterator[Aim]:
     for unit, text in (("cores used", "CPU used"), (RATE, "requests/s")):
-        one = figures.find("workers", "refused by the allow list, pipelined", "mralab, 1 worker", unit)
-        two = figures.find("workers", "refused by the allow list, pipelined", "mralab, 2 workers", unit)
+        one = figures.find("workers", "refused by the allow list, each head new", "mralab, 1 worker", unit)
+        two = figures.find("workers", "refused by the allow list, each head new", "mralab, 2 workers", unit)
         if one and two:
             yield Aim(f"2 workers against 1: {text}", ratio(two, one), 1.8, at_most=False)
 

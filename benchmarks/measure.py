@@ -164,13 +164,14 @@ def workers(stage: Stage, figures: Figures, settings: Settings) -> None:
     """One worker and two.
 
     Where two workers are to fill two cores, the load must cost next to nothing: requests that the allow list refuses,
-    sixteen in each of wrk's writes. How idle the machine was besides says whether there was room. The usual work is
+    sixteen in each of wrk's writes, and no two alike, so that none is known already. How idle the machine was besides
+    says whether there was room. The usual work is
     measured too: there the CPU for each request must not rise.
     """
     with running(stage, "keep-alive", ["mralab"]) as one, running(stage, "keep-alive", ["mralab"], workers=2) as two:
         named = (("mralab, 1 worker", one[0]), ("mralab, 2 workers", two[0]))
         for work, path, script in (
-            ("refused by the allow list, pipelined", stage.path("good", "nothing-allowed"), "pipelined.lua"),
+            ("refused by the allow list, each head new", stage.path("good", "nothing-allowed"), "pipelined.lua"),
             ("keep-alive, 1 KB", stage.path("good", "1k.xml"), "wrk.lua"),
         ):
             for _, proxy in named:

@@ -1,0 +1,103 @@
+"""Where a request's CPU goes, ours and Traffic Server's: ``make profile``.
+
+``perf record`` (cpu-clock, 2000 samples a second) samples each proxy's processes under the load that ``compare``
+measures with; a sample counts for the part of the machine that it fell into: kernel, OpenSSL, interpreter and so on.
+The shares are told in microseconds of the CPU for each request that /proc counted in the same run (perf's is in it).
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from .load import raise_descriptor_limit
+from .measure import run
+from .processes import find
+from .proof import prove
+from .proxies import MODES, Proxy, missing_packages, running
+from .stage import Stage, stage
+from .table import columns
+
+_SECONDS: Final = 6.0
+_SAMPLES: Final = 2000  # a second
+_NAMES: Final = ("mralab", "Traffic Server")
+_PARTS: Final = (
+    ("kernel", re.compile(r"\[")),
+    ("OpenSSL", re.compile(r"_rust\.abi3|libssl|libcrypto")),
+    ("interpreter", re.compile(r"python[\d.]*$|libpython")),
+    ("event loop (uvloop)", re.compile(r"loop\.cpython")),
+    ("cffi", re.compile(r"_cffi_backend")),
+    ("C library", re.compile(r"lib(c|m|pthread|stdc\+\+)[.-]|ld-linux")),
+    ("Traffic Server's own", re.compile(r"traffic_server|libts|\[TS|libpcre|libjemalloc")),
+)
+_OTHER: Final = "other"
+_LINE: Final = re.compile(r"^\s*(\d+\.\d+)%\s+(\S+)", re.MULTILINE)
+
+
+def part_of(binary: str) -> str:
+    """The part of the machine that a binary, as ``perf report`` names it, belongs to."""
+    return next((part for part, pattern in _PARTS if pattern.match(binary)), _OTHER)
+
+
+def read_report(text: str) -> dict[str, float]:
+    """``perf report --sort dso``'s text: the share of each part, 0 to 1."""
+    shares: defaultdict[str, float] = defaultdict(float)
+    for percent, binary in _LINE.findall(text):
+        shares[part_of(binary)] += float(percent) / 100
+    return dict(shares)
+
+
+@contextmanager
+def _sampled(pids: Sequence[int], file: Path) -> Iterator[None]:
+    """Sample these processes meanwhile, into ``file``."""
+    command = [find("perf"), "record", "-q", "-e", "cpu-clock", "-F", str(_SAMPLES), "-o", str(file)]
+    perf = subprocess.Popen([*command, "-p", ",".join(map(str, pids))], stdout=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        perf.send_signal(signal.SIGINT)  # it then writes what it has
+        perf.wait(60)
+
+
+def profile(stage: Stage, proxy: Proxy) -> dict[str, float]:
+    """Microseconds of CPU for each request, by part. Raises ``CalledProcessError`` where perf has recorded nothing."""
+    path, file = stage.path("good", "1k.xml"), stage.folder / f"{proxy.program.pid}.perf"
+    run(stage, proxy, path, 1)  # warm
+    with _sampled(proxy.program.pids(), file):
+        done = run(stage, proxy, path, _SECONDS)
+    report = [find("perf"), "report", "--stdio", "-q", "--no-children", "-F", "overhead,dso", "-i", str(file)]
+    shares = read_report(subprocess.run(report, capture_output=True, text=True, check=True, timeout=120).stdout)
+    return {part: share * done.cpu / done.load.requests * 1e6 for part, share in shares.items()}
+
+
+def table_lines(profiles: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """A column for each proxy, a row for each part, in microseconds."""
+    parts = [part for part in (*(name for name, _ in _PARTS), _OTHER) if any(part in one for one in profiles.values())]
+    rows = [["us CPU/request", *profiles]]
+    rows += [[part, *(f"{one.get(part, 0):.1f}" for one in profiles.values())] for part in parts]
+    rows.append(["all", *(f"{sum(one.values()):.1f}" for one in profiles.values())])
+    return columns(rows)
+
+
+def main() -> None:
+    """Profile both proxies in both modes; exit 2 where a program is missing."""
+    missing = [*missing_packages(), *(() if find("perf") else ("linux-perf",))]
+    if missing:
+        sys.exit(f"benchmarks: not installed: {', '.join(missing)}\nDebian: apt-get install -y {' '.join(missing)}")
+    raise_descriptor_limit()
+    with stage() as set_up:
+        for mode in MODES:
+            with running(set_up, mode, _NAMES) as proxies:
+                prove(set_up, proxies, mode, ["1k.xml"])
+                print("\n".join([mode, *table_lines({proxy.name: profile(set_up, proxy) for proxy in proxies}), ""]))
+
+
+if __name__ == "__main__":
+    main()

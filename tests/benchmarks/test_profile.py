@@ -1,0 +1,45 @@
+"""What perf reports is counted by part."""
+
+from __future__ import annotations
+
+from benchmarks.profile import part_of, read_report, table_lines
+
+REPORT = """
+    42.62%  _rust.abi3.so
+    28.11%  [kernel.kallsyms]
+     8.77%  python3.11
+     5.02%  libc.so.6
+     3.00%  loop.cpython-311-x86_64-linux-gnu.so
+     1.00%  [vdso]
+     0.50%  libm.so.6
+     0.25%  something.else
+"""
+
+
+def test_each_binary_counts_for_its_part() -> None:
+    shares = read_report(REPORT)
+    assert {part: round(share, 4) for part, share in shares.items()} == {
+        "OpenSSL": 0.4262,
+        "kernel": 0.2911,
+        "interpreter": 0.0877,
+        "C library": 0.0552,
+        "event loop (uvloop)": 0.03,
+        "other": 0.0025,
+    }
+
+
+def test_binaries_of_both_proxies_are_known() -> None:
+    assert part_of("libssl.so.3") == part_of("libcrypto.so.3") == "OpenSSL"
+    assert part_of("traffic_server") == part_of("libtscore.so.9.2.9") == "Traffic Server's own"
+    assert part_of("_cffi_backend.cpython-311-x86_64-linux-gnu.so") == "cffi"
+    assert part_of("libpython3.13.so.1.0") == "interpreter"
+
+
+def test_a_part_that_only_one_has_is_none_of_the_others() -> None:
+    lines = table_lines({"ours": {"kernel": 10.04, "interpreter": 20.0}, "theirs": {"kernel": 9.0}})
+    assert [line.split() for line in lines] == [
+        ["us", "CPU/request", "ours", "theirs"],
+        ["kernel", "10.0", "9.0"],
+        ["interpreter", "20.0", "0.0"],
+        ["all", "30.0", "9.0"],
+    ]
