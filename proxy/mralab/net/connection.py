@@ -8,7 +8,6 @@ be tried again (Traffic Server 8.1.11, HttpTransact.cc:3487-3591 and is_request_
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, cast
 
@@ -158,11 +157,6 @@ class ServerConnection(asyncio.Protocol):
         self.on_idle_close: Callable[[ServerConnection], None] | None = None
 
     @property
-    def expires(self) -> float:
-        """When the first of the certificates it was verified with expires, in seconds since the epoch."""
-        return math.inf if self.tls is None else self.tls.expires
-
-    @property
     def ending(self) -> bool:
         """Closed, or about to be: no longer good for another exchange."""
         if self.closed or self._transport is None or self._transport.is_closing():
@@ -301,14 +295,11 @@ class ServerConnection(asyncio.Protocol):
 
     async def relayed(self) -> Fields:
         """Wait for the body's end, give its trailers. Raises ``ResponseError``."""
-        reader = self._reader
-        assert reader is not None  # noqa: S101 - relay() came first
         while not self.complete:
             if self._error is not None:
                 raise self._error
             await news(self)
-        self._end_exchange()
-        return reader.trailers
+        return self.end()
 
     def _read(self, data: bytes) -> None:
         if self._sink is not None:
@@ -383,16 +374,21 @@ class ServerConnection(asyncio.Protocol):
                 self.reusable = False
             self.complete = self._news = True
 
-    def _end_exchange(self) -> None:
-        if self._reader is not None and self._reader.rest:
+    def end(self) -> Fields:
+        """The exchange is over, its body complete: the trailers."""
+        reader = self._reader
+        assert reader is not None  # noqa: S101 - response() came first
+        if reader.rest:
             self.reusable = False
         self._active = False
         self._sink = None
         self._reader = None
-        self._buffer.clear()
+        if self._buffer:
+            self._buffer.clear()
         self._checked = 0
         self.resume_reading()  # a client that is slow with the end is no business of the next one's
         self._silence.end(self)
+        return reader.trailers
 
     def silent_too_long(self) -> None:
         """The response timeout is over: for the first byte, or since the last one."""

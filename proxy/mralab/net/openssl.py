@@ -21,6 +21,7 @@ _ffi: Final[Any] = Binding.ffi
 _PIECE: Final = 65536  # bytes read at once: a record's plaintext is 16384 at most
 _CONNECTION: Final = _lib.SSL_get_ex_data_X509_STORE_CTX_idx()
 _NULL: Final = _ffi.NULL
+_read, _write, _bio_read, _pending = _lib.SSL_read, _lib.SSL_write, _lib.BIO_read, _lib.BIO_get_mem_data  # per record
 
 Inspect = Callable[[bytes, int, int, bool], bool]
 """Told of a certificate in DER, OpenSSL's error number, depth, and whether OpenSSL is content; whether to go on."""
@@ -105,26 +106,29 @@ class Endpoint:
         return False
 
     def read(self) -> bytes:
-        """The plaintext of one record; empty: there is none yet, or (``closed``) no more. Raises ``TlsError``."""
-        size: int = _lib.SSL_read(self._ssl, self._memory, _PIECE)
-        if size <= 0:
-            self._over(size)
-            return b""
-        text: bytes = self._text[:size]
-        return text
+        """The plaintext of all whole records; nothing: none yet, or (``closed``) no more. Raises ``TlsError``."""
+        pieces: list[bytes] = []
+        while True:
+            size = _read(self._ssl, self._memory, _PIECE)
+            if size > 0:
+                pieces.append(self._text[:size])
+            elif self._over(size):
+                break
+            if _pending(self._into_ssl, self._pointer) <= 0:  # OpenSSL takes a record and not a byte more: that was all
+                break
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    @property
-    def more(self) -> bool:
-        """There is ciphertext that no ``read`` has taken yet (OpenSSL takes a record and not a byte more)."""
-        pending: int = _lib.BIO_get_mem_data(self._into_ssl, self._pointer)
-        return pending > 0
-
-    def write(self, data: bytes) -> None:
-        """Plaintext for the server, not empty. Raises ``TlsError``."""
-        result = _lib.SSL_write(self._ssl, data, len(data))
+    def send(self, data: bytes) -> bytes:
+        """Plaintext for the server, not empty: the ciphertext. Raises ``TlsError``."""
+        result = _write(self._ssl, data, len(data))
         if result <= 0:
             self._over(result)
             raise TlsError("the server ended TLS, or asks for another handshake, in the middle of a request")
+        size = _bio_read(self._from_ssl, self._memory, _PIECE)
+        if size < _PIECE:
+            sent: bytes = self._text[:size]
+            return sent
+        return bytes(self._text[:size]) + self.take()
 
     def shut(self) -> None:
         """Say close_notify; nothing where that is not possible any more."""

@@ -39,7 +39,6 @@ class ClientConnection(asyncio.Protocol):
         "_buffer",
         "_checked",
         "_eof",
-        "_held",
         "_lingering",
         "_reading_paused",
         "_steps",
@@ -89,7 +88,6 @@ class ClientConnection(asyncio.Protocol):
         self._waiting: Deadlines[ClientConnection] | None = None
         self._written = 0
         self._taken = 0
-        self._held: list[bytes] | None = None
         self._eof = False
         self._lingering = False
         self._reading_paused = False
@@ -204,7 +202,6 @@ class ClientConnection(asyncio.Protocol):
             return
         finally:
             self._steps = None
-            self._held = None
             self.on_writable = None
             if self._body_sink is not None:
                 self._body_sink = self._body_end = None
@@ -285,21 +282,9 @@ class ClientConnection(asyncio.Protocol):
 
     # -- answering
 
-    def hold(self) -> None:
-        """Keep what is written until ``release``: head and body of a small response then are one write."""
-        self._held = []
-
-    def release(self) -> None:
-        """Send what was held, and what is written from now on at once."""
-        held, self._held = self._held, None
-        if held:
-            self.write(held[0] if len(held) == 1 else b"".join(held))
-
     def write(self, data: bytes) -> None:
         """Send bytes to the client, if it is still there."""
-        if self._held is not None:
-            self._held.append(data)
-        elif self.transport is not None:
+        if self.transport is not None:
             self._written += len(data)
             self.services.stats.client_bytes_out += len(data)
             self.transport.write(data)

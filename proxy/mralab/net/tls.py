@@ -106,6 +106,7 @@ class TlsClient:
         "_endpoint",
         "_judged",
         "_settings",
+        "closed",
         "established",
         "expires",
         "verdict",
@@ -115,15 +116,12 @@ class TlsClient:
         self._settings = settings
         self.verdict = Verdict(name, settings.mode)
         self.established = False
+        self.closed = False
+        """The server said close_notify: what came before it is whole."""
         self.expires = math.inf
         """When the first certificate of the verified chain expires, in seconds since the epoch."""
         self._judged = False
         self._endpoint = Endpoint(context, b"" if is_address(name) else name.encode("ascii"), self.inspect)
-
-    @property
-    def closed(self) -> bool:
-        """The server said close_notify: what came before it is whole."""
-        return self._endpoint.closed
 
     # -- verification
 
@@ -192,27 +190,18 @@ class TlsClient:
         endpoint.put(data)
         if not self.established:
             self.established = endpoint.handshake()
-            if not self.established or not endpoint.more:
+            if not self.established:
                 return b""
-        first = endpoint.read()
-        if not endpoint.more:
-            return first
-        pieces = [first]
-        while endpoint.more and not endpoint.closed:
-            pieces.append(endpoint.read())
-        return b"".join(pieces)
+        plain = endpoint.read()
+        self.closed = endpoint.closed
+        return plain
 
     def send(self, data: bytes) -> bytes:
         """Plaintext to the server: the bytes that carry it. Raises ``TlsError``."""
-        endpoint = self._endpoint
         if len(data) <= _MOST_AT_ONCE:
-            endpoint.write(data)
-            return endpoint.take()
-        carried = []
-        for start in range(0, len(data), _MOST_AT_ONCE):
-            endpoint.write(data[start : start + _MOST_AT_ONCE])
-            carried.append(endpoint.take())
-        return b"".join(carried)
+            return self._endpoint.send(data)
+        starts = range(0, len(data), _MOST_AT_ONCE)
+        return b"".join([self._endpoint.send(data[start : start + _MOST_AT_ONCE]) for start in starts])
 
     def outgoing(self) -> bytes:
         """What OpenSSL wants sent."""

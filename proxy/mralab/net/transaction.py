@@ -27,7 +27,7 @@ from ..core.events import (
 )
 from ..core.framing import Fields, ResponseHead, chunk, last_chunk
 from ..core.message import informational_head, trailer_fields
-from ..core.reply import onward
+from ..core.reply import Onward, onward
 from ..core.route import Denial, Errand, Route
 from ..core.tlserror import error_string
 from ..core.verdict import Verdict, error_text
@@ -163,7 +163,8 @@ async def _exchange(it: Transaction, connection: ServerConnection) -> bool:
 
     connection.begin(route.head.method, informational)
     connection.send(it.errand.wire(it.tracking_id.encode("latin-1")))
-    _send_body(it, connection)
+    if client.body is not None:
+        _send_body(it, connection)
     reply = await connection.response()
 
     now, place, port = time.time(), it.place, it.errand.asked.target.port
@@ -181,9 +182,7 @@ async def _exchange(it: Transaction, connection: ServerConnection) -> bool:
     client.verdict = "tolerated" if connection.tls is not None and connection.tls.verdict.faults else "passed"
     headers = _logged(response.fields) if policy.debug else ()
     tell(ResponseSent(now, it.txn, client.ip, client.port, response.start_line, headers))
-    client.hold()  # head and a body that is here already go out together
-    client.write(response.data)
-    await _relay(client, connection, chunked=response.chunked)
+    await _relay(client, connection, response)
     connection.on_writable = None
     if policy.keep_alive and connection.reusable and client.body is None and client.services.policy is policy:
         client.services.upstream.keep(connection)
@@ -192,30 +191,32 @@ async def _exchange(it: Transaction, connection: ServerConnection) -> bool:
     return response.keep_alive and client.body is None
 
 
-async def _relay(client: ClientConnection, connection: ServerConnection, *, chunked: bool) -> None:
-    """Pass the response's body on as it comes, no faster than the client takes it. Raises ``ResponseError``."""
+async def _relay(client: ClientConnection, connection: ServerConnection, response: Onward) -> None:
+    """Pass the response on as it comes, no faster than the client takes it. Raises ``ResponseError``."""
+    chunked = response.chunked
 
-    def relay(piece: bytes) -> None:
-        client.write(chunk(piece) if chunked else piece)
-
+    here: list[bytes] = []  # already: it goes out with the head, in one write
+    connection.relay(here.append)
+    if connection.complete:
+        trailers = connection.end()
+        if chunked:
+            here = [*map(chunk, here), last_chunk(trailer_fields(trailers))]
+        client.write(b"".join((response.data, *here)))
+        return
+    client.write(b"".join((response.data, *(map(chunk, here) if chunked else here))))
+    connection.relay((lambda piece: client.write(chunk(piece))) if chunked else client.write)
     client.on_writable = lambda writable: connection.resume_reading() if writable else connection.pause_reading()
-    connection.relay(relay)
     if client.paused:
         connection.pause_reading()
-    if not connection.complete:
-        client.release()
     trailers = await connection.relayed()
     client.on_writable = None
     if chunked:
         client.write(last_chunk(trailer_fields(trailers)))
-    client.release()
 
 
 def _send_body(it: Transaction, connection: ServerConnection) -> None:
     """Pass the request's body on as it comes, no faster than the server takes it."""
     client = it.client
-    if client.body is None:
-        return
     chunked = it.route.framing.chunked
 
     def send(piece: bytes) -> None:

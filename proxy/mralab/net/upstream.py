@@ -54,7 +54,7 @@ class Upstream:
             connection.on_idle_close = None
             if connection.ending:
                 continue
-            if connection.expires <= time.time():
+            if connection.tls is not None and connection.tls.expires <= time.time():
                 connection.close()
                 continue
             connection.reused = True
