@@ -102,7 +102,7 @@ class ServerConnection(asyncio.Protocol):
         "complete",
         "dialling",
         "key",
-        "on_idle_close",
+        "on_close",
         "on_writable",
         "paused",
         "reading_paused",
@@ -154,7 +154,7 @@ class ServerConnection(asyncio.Protocol):
         """The request's body is not all here: until it is, it is the client whom everybody waits for."""
         self.on_writable: Callable[[bool], None] | None = None
         """Told True when more may be sent, False when it should wait."""
-        self.on_idle_close: Callable[[ServerConnection], None] | None = None
+        self.on_close: Callable[[ServerConnection], None] | None = None
 
     @property
     def ending(self) -> bool:
@@ -387,11 +387,12 @@ class ServerConnection(asyncio.Protocol):
             self._buffer.clear()
         self._checked = 0
         self.resume_reading()  # a client that is slow with the end is no business of the next one's
-        self._silence.end(self)
         return reader.trailers
 
     def silent_too_long(self) -> None:
         """The response timeout is over: for the first byte, or since the last one."""
+        if not self._active:
+            return
         if self.reading_paused or self.uploading:
             self._silence.begin(self)  # it is the client that is slow
             return
@@ -446,8 +447,8 @@ class ServerConnection(asyncio.Protocol):
             self._body_ended(exc)
         if self.tls is not None:
             self.tls.free()
-        if self.on_idle_close is not None:
-            self.on_idle_close(self)
+        if self.on_close is not None:
+            self.on_close(self)
         self._wake()
 
     def _body_ended(self, exc: Exception | None) -> None:

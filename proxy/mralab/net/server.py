@@ -156,7 +156,8 @@ class ClientConnection(asyncio.Protocol):
             self._refuse(error)
             self.services.stats.served(self.status, "malformed", 0.0)
             return
-        self._stop_waiting()
+        if self._waiting is not limits.idle:  # that one begins anew after the answer, or is none meanwhile
+            self._stop_waiting()
         self.responded = False
         self.status = 0
         self.verdict = "pending"
@@ -385,7 +386,8 @@ class ClientConnection(asyncio.Protocol):
     def silent_too_long(self) -> None:
         """Nothing was asked for too long: nothing needs to be said."""
         self._waiting = None
-        self._close()
+        if self._steps is None:
+            self._close()
 
     def lingered_long_enough(self) -> None:
         """Nobody reads any more: an end is an end."""
@@ -403,8 +405,9 @@ class ClientConnection(asyncio.Protocol):
             self.transport.abort()
 
     def _wait(self, limit: Deadlines[ClientConnection]) -> None:
-        self._stop_waiting()
-        self._waiting = limit
+        if self._waiting is not limit:
+            self._stop_waiting()
+            self._waiting = limit
         limit.begin(self)
 
     def _stop_waiting(self) -> None:

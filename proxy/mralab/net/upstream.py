@@ -37,11 +37,11 @@ class Upstream:
             loop, connect_timeout, lambda connection: connection.failed(ConnectTimeoutError())
         )
         """How long TCP and TLS may take together."""
-        self._unused: Deadlines[ServerConnection] = Deadlines(loop, _IDLE_SECONDS, lambda one: one.close())
+        self._unused: Deadlines[ServerConnection] = Deadlines(loop, _IDLE_SECONDS, self._unused_too_long)
         self._idle: defaultdict[tuple[object, ...], list[ServerConnection]] = defaultdict(list)
 
     def __len__(self) -> int:
-        return len(self._unused)
+        return sum(map(len, self._idle.values()))
 
     def take(self, key: tuple[object, ...]) -> ServerConnection | None:
         """A kept connection for ``key``, or None."""
@@ -50,8 +50,6 @@ class Upstream:
             connection = kept.pop()
             if not kept:
                 del self._idle[key]
-            self._unused.end(connection)
-            connection.on_idle_close = None
             if connection.ending:
                 continue
             if connection.tls is not None and connection.tls.expires <= time.time():
@@ -69,7 +67,7 @@ class Upstream:
             connection.close()
             return
         kept.append(connection)
-        connection.on_idle_close = self._forget
+        connection.on_close = self._forget
         self._unused.begin(connection)
 
     def _forget(self, connection: ServerConnection) -> None:
@@ -79,6 +77,11 @@ class Upstream:
             kept.remove(connection)
             if not kept:
                 del self._idle[connection.key]
+
+    def _unused_too_long(self, connection: ServerConnection) -> None:
+        """It was last kept long ago. One that is in use ends no sooner for that."""
+        if connection in self._idle.get(connection.key, ()):
+            connection.close()
 
     def close_idle(self) -> None:
         """Close every kept connection: the settings they were verified under are no more."""
