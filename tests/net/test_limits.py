@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -215,6 +216,30 @@ async def test_a_body_that_the_server_does_not_take_is_not_held_against_the_clie
     writer.write(request(lines, server.port, f"Content-Length: {size}\r\nConnection: close\r\n", "POST"))
     writer.write(bytes(size))
     assert (await rest(reader)).startswith(b"HTTP/1.1 200 ")
+    writer.close()
+
+
+async def test_a_client_that_waits_for_its_second_answer_is_not_idle(
+    context: ssl.SSLContext, serving: Serving, proxying: Proxying
+) -> None:
+    slow = threading.Event()
+
+    def second_is_slow(stream: Any, _: Server) -> None:
+        while read_request(stream):
+            if slow.is_set():
+                time.sleep(1.0)  # more than twice as long as a client may be idle
+            slow.set()
+            stream.sendall(OK)
+
+    server = serving(context, handle=second_is_slow)
+    lines = await proxying(server, limits={"idle_timeout": 0.4})
+    reader, writer = await connect(lines)
+    for _ in range(2):
+        writer.write(request(lines, server.port))
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+        assert head.startswith(b"HTTP/1.1 200 ")
+        assert await reader.readexactly(3) == b"ok\n"
+    assert await asyncio.wait_for(reader.read(), 10) == b""  # now it was
     writer.close()
 
 
