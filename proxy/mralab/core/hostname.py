@@ -53,6 +53,7 @@ class CertificateNames(NamedTuple):
     san_unreadable: bool = False
 
 
+@lru_cache(512)  # asked at each handshake, mostly of the same few: 2 microseconds
 def match_name(names: CertificateNames, name: str, *, ip_san_accepted: bool) -> str | None:
     """What in the certificate matches ``name`` (a host name, IPv4 or IPv6 text), or None.
 

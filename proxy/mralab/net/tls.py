@@ -18,7 +18,7 @@ from OpenSSL import SSL, crypto
 from ..core.hostname import is_address, match_name
 from ..core.release import VerifyMode
 from ..core.verdict import Fault, Verdict
-from .certificate import LEVEL_1, facts, offer
+from .certificate import LEVEL_1, Facts, facts, offer
 from .openssl import Endpoint, prepare
 from .trust import TrustStore
 
@@ -130,6 +130,8 @@ class TlsClient:
         known = facts(der)
         if ok and self._settings.mode == "on":
             self.expires = min(self.expires, known.expires)
+        if ok and known.bits >= LEVEL_1 and not known.weakly_signed:  # the rule: there is nothing to put in order
+            return depth > 0 or self._is_for_its_name(known)
         if not self._judged:
             self._judged = True
             sent = der if depth == 0 else self._endpoint.leaf()
@@ -146,9 +148,11 @@ class TlsClient:
                     return False
         if not ok:
             return self._fault(number, depth)
-        if depth:
-            return True
-        matched = match_name(known.names, self.verdict.name, ip_san_accepted=self._settings.ip_san)
+        return depth > 0 or self._is_for_its_name(known)
+
+    def _is_for_its_name(self, leaf: Facts) -> bool:
+        """The chain is good, or what is not is tolerated: does it name who was asked for? Whether to go on."""
+        matched = match_name(leaf.names, self.verdict.name, ip_san_accepted=self._settings.ip_san)
         self.verdict.matched = matched or ""
         return True if matched else self._fault(None, 0)
 
@@ -191,6 +195,8 @@ class TlsClient:
         if not self.established:
             self.established = endpoint.handshake()
             if not self.established:
+                return b""
+            if not endpoint.waiting():
                 return b""
         plain = endpoint.read()
         self.closed = endpoint.closed
