@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 import trustme
 
-from .conftest import HOST, Lines, Server
+from mralab.core.events import HandshakeFailed
+
+from .conftest import HOST, Lines, Server, server_context
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="the server here is openssl's")
 
@@ -73,3 +75,16 @@ async def test_what_a_server_asks_of_a_standing_connection_is_done(
         await said(process, then)
         process.stdin.write(ANSWER + b"\n")
         assert (await asking).startswith(b"HTTP/1.1 200 \r\n")
+
+
+async def test_a_handshake_that_cannot_even_begin_fails_at_once(
+    ca: trustme.CA, serving: Callable[..., Server], proxying: Callable[..., Any]
+) -> None:
+    """No cipher of these is one of TLS 1.0: OpenSSL has nothing to offer."""
+    server = serving(server_context(ca.issue_cert(HOST)))
+    it: Lines = await proxying(server, upstream={"tls": ["1.0"], "ciphers": "ECDHE-RSA-AES128-GCM-SHA256"})
+    async with asyncio.timeout(5):
+        assert (await it.get(server.port)).startswith(b"HTTP/1.1 502 connect failed\r\n")
+    failed = [event for event in await it.told() if isinstance(event, HandshakeFailed)]
+    assert len(failed) == 2
+    assert failed[0].error.endswith("no ciphers available")

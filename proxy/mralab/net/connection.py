@@ -184,8 +184,12 @@ class ServerConnection(asyncio.Protocol):
         if self.tls is None:
             self._ready = True
             self._wake()
-        else:
+            return
+        try:
             self._transport.write(self.tls.start())
+        except TlsError as error:  # there is nothing to offer: no cipher of these versions
+            self._tls_failed(self.tls, error)
+            self._wake()
 
     def failed(self, error: Exception) -> None:
         """It is not to be had: whoever waits learns it."""
@@ -255,15 +259,16 @@ class ServerConnection(asyncio.Protocol):
 
     def send(self, data: bytes) -> None:
         """Send plaintext; to a server that has ended the connection, nothing."""
-        if self._transport is None or self.closed or (self.tls is not None and self.tls.closed):
-            return
         if self._active:
             self._silence.begin(self)
+        if self._transport is None or self.closed or (self.tls is not None and self.tls.closed):
+            return
         if self.tls is not None:
             try:
                 data = self.tls.send(data)
             except TlsError as error:
                 self._tls_failed(self.tls, error)
+                self.abort()  # whoever waits learns it from the connection's end
                 return
         self._stats.server_bytes_out += len(data)
         self._transport.write(data)
