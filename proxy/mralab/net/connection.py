@@ -1,77 +1,26 @@
 """One connection to a server: TCP, its TLS, and HTTP/1.1 on it, one exchange at a time.
 
 It is usable only after ``Upstream.connect`` has returned it, which is after the server was verified. Every way it can
-fail is one of the ``ServerError`` classes, each with the answer that a client gets for it and whether the request may
-be tried again (Traffic Server 8.1.11, HttpTransact.cc:3487-3591 and is_request_retryable).
+fail is one of the classes of ``failures``.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
-from ..core.answers import ANSWERS, Answer, connection_error
 from ..core.framing import Body, Fields, Malformed, ResponseHead, body_reader
 from ..core.reply import Reply, read_reply
 from .deadlines import Deadlines
+from .failures import ConnectError, HandshakeError, ResponseError
 from .openssl import TlsError
 from .stats import Stats
 from .steps import Steps, news
 from .tls import TlsClient
 
-if TYPE_CHECKING:
-    from ..core.verdict import Verdict
-
 _MAX_PENDING: Final = 131072  # bytes of a body that wait for the client's head to be written
 _MAX_INFORMATIONAL: Final = 16
-
-
-class ServerError(Exception):
-    """A server that could not be used: the answer for it, and whether anything of the request may have arrived."""
-
-    sent = False
-    refused = False
-    """It was verification that ended it."""
-
-    def __init__(self, answer: Answer, reason: str) -> None:
-        super().__init__(reason)
-        self.answer = answer
-
-
-class ConnectError(ServerError):
-    """No TCP connection, or one that ended or broke during the TLS handshake."""
-
-    def __init__(self, error: OSError | None) -> None:
-        super().__init__(connection_error(error), str(error or "closed during the handshake"))
-
-
-class ConnectTimeoutError(ServerError):
-    """TCP and TLS together took longer than ``connect_timeout``."""
-
-    def __init__(self) -> None:
-        super().__init__(ANSWERS["connect-timeout"], "connect timeout")
-
-
-class HandshakeError(ServerError):
-    """OpenSSL ended the handshake: ``reason`` is its text, ``verdict`` what verification had found."""
-
-    def __init__(self, reason: str, verdict: Verdict) -> None:
-        super().__init__(ANSWERS["connect-failed"], reason)
-        self.reason = reason
-        self.verdict = verdict
-        self.refused = verdict.refused
-
-
-class ResponseError(ServerError):
-    """The server got (some of) the request and did not answer it: hangup, rubbish or silence."""
-
-    sent = True
-
-    def __init__(self, answer: str, reason: str, *, unread: bool = False) -> None:
-        super().__init__(ANSWERS[answer], reason)
-        self.unread = unread
-        """The connection ended before a byte of a response came: a kept one may have been closed all along."""
 
 
 class ServerConnection(asyncio.Protocol):

@@ -31,7 +31,8 @@ from ..core.reply import Onward, onward
 from ..core.route import Denial, Errand, Route
 from ..core.tlserror import error_string
 from ..core.verdict import Verdict, error_text
-from .connection import HandshakeError, ResponseError, ServerConnection, ServerError
+from .connection import ServerConnection
+from .failures import HandshakeError, ResponseError, ServerError
 from .resolver import Place, UnknownHostError, listed
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ import time
 from collections import defaultdict
 from typing import Final
 
-from .connection import ConnectError, ConnectTimeoutError, ServerConnection
+from .connection import ServerConnection
 from .deadlines import Deadlines
+from .failures import ConnectError, ConnectTimeoutError
 from .stats import Stats
 from .steps import Steps
 from .tls import TlsClient

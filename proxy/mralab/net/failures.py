@@ -1,0 +1,61 @@
+"""How a server can fail a request: each way with its answer, and whether anything of the request may have arrived.
+
+A request of which nothing was sent may be tried again, and another one only if it is safe to (Traffic Server 8.1.11,
+HttpTransact.cc:3487-3591 and is_request_retryable).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..core.answers import ANSWERS, Answer, connection_error
+
+if TYPE_CHECKING:
+    from ..core.verdict import Verdict
+
+
+class ServerError(Exception):
+    """A server that could not be used: the answer for it, and whether anything of the request may have arrived."""
+
+    sent = False
+    refused = False
+    """It was verification that ended it."""
+
+    def __init__(self, answer: Answer, reason: str) -> None:
+        super().__init__(reason)
+        self.answer = answer
+
+
+class ConnectError(ServerError):
+    """No TCP connection, or one that ended or broke during the TLS handshake."""
+
+    def __init__(self, error: OSError | None) -> None:
+        super().__init__(connection_error(error), str(error or "closed during the handshake"))
+
+
+class ConnectTimeoutError(ServerError):
+    """TCP and TLS together took longer than ``connect_timeout``."""
+
+    def __init__(self) -> None:
+        super().__init__(ANSWERS["connect-timeout"], "connect timeout")
+
+
+class HandshakeError(ServerError):
+    """OpenSSL ended the handshake: ``reason`` is its text, ``verdict`` what verification had found."""
+
+    def __init__(self, reason: str, verdict: Verdict) -> None:
+        super().__init__(ANSWERS["connect-failed"], reason)
+        self.reason = reason
+        self.verdict = verdict
+        self.refused = verdict.refused
+
+
+class ResponseError(ServerError):
+    """The server got (some of) the request and did not answer it: hangup, rubbish or silence."""
+
+    sent = True
+
+    def __init__(self, answer: str, reason: str, *, unread: bool = False) -> None:
+        super().__init__(ANSWERS[answer], reason)
+        self.unread = unread
+        """The connection ended before a byte of a response came: a kept one may have been closed all along."""
