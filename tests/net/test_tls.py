@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,8 +13,10 @@ from typing import Any
 
 import pytest
 import trustme
+from OpenSSL import SSL
 
 from mralab.core.events import HandshakeFailed
+from mralab.net.openssl import Endpoint, prepare
 
 from .conftest import HOST, Lines, Server, server_context
 
@@ -88,3 +91,28 @@ async def test_a_handshake_that_cannot_even_begin_fails_at_once(
     failed = [event for event in await it.told() if isinstance(event, HandshakeFailed)]
     assert len(failed) == 2
     assert failed[0].error.endswith("no ciphers available")
+
+
+def test_what_an_inspector_raises_ends_the_handshake_and_is_heard(ca: trustme.CA) -> None:
+    class OwnError(Exception):
+        pass
+
+    def fails(der: bytes, number: int, depth: int, content: bool) -> bool:
+        raise OwnError
+
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    prepare(context, verify=True)
+    ours = Endpoint(context, b"", fails)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    theirs = server_context(ca.issue_cert(HOST)).wrap_bio(incoming, outgoing, server_side=True)
+    assert not ours.handshake()
+    incoming.write(ours.take())
+    with pytest.raises(ssl.SSLWantReadError):
+        theirs.do_handshake()
+    ours.put(outgoing.read())
+    with pytest.raises(OwnError):
+        ours.handshake()
+    incoming.write(ours.take())
+    with pytest.raises(ssl.SSLError, match="ALERT"):
+        theirs.do_handshake()
+    ours.free()

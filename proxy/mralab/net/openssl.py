@@ -38,13 +38,14 @@ class TlsError(Exception):
 
 
 class _Scratch(threading.local):
-    """What calls to OpenSSL write into before Python takes it: each thread has its own, for the GIL is let go."""
+    """What calls to OpenSSL leave before Python takes it: each thread has its own, for the GIL is let go."""
 
     def __init__(self) -> None:
         self.memory = _ffi.new("char[]", _PIECE)
         self.text = _ffi.buffer(self.memory, _PIECE)
         self.pointer = _ffi.new("char *[1]")
         self.der = _ffi.gc(_lib.BIO_new(_MEMORY), _lib.BIO_free)
+        self.problem: BaseException | None = None
 
 
 _scratch: Final = _Scratch()
@@ -162,9 +163,11 @@ class Endpoint:
 
     def _over(self, result: int) -> bool:
         """Whether a call that did not succeed has ended the connection in good order. Raises ``TlsError``."""
-        if _problems:
+        problem = _scratch.problem
+        if problem is not None:
+            _scratch.problem = None
             _drain()
-            raise _problems.pop()
+            raise problem
         error = _lib.SSL_get_error(self._ssl, result)
         if error == _WANT_READ:
             return False
@@ -184,13 +187,11 @@ def prepare(context: SSL.Context, *, verify: bool) -> None:
 
 _endpoints: Final[dict[Any, ref[Endpoint]]] = {}
 """By the address of the SSL object, as long as there is one (a WeakValueDictionary costs 2 microseconds more)."""
-_problems: Final[list[BaseException]] = []
 
 
 def _note_problem(_: object, problem: BaseException | None, __: object) -> None:
     """An inspector failed: the handshake fails with it, as it must, and whoever called for it hears of it."""
-    if problem is not None:
-        _problems.append(problem)
+    _scratch.problem = problem
 
 
 @_ffi.callback("int(int, X509_STORE_CTX *)", error=0, onerror=_note_problem)  # type: ignore[untyped-decorator]
