@@ -77,7 +77,7 @@ def pids(running: Serving) -> dict[str, int]:
         if status == 200:
             workers = [check for check in health["checks"] if check["name"].startswith("worker")]
             return {check["name"]: int(check["address"].removeprefix("pid ")) for check in workers}
-        time.sleep(0.05)
+        time.sleep(0.05)  # workers are processes that start: health is all there is to ask
     pytest.fail(f"never well: {health}")
 
 
@@ -195,7 +195,7 @@ def test_workers_end_with_the_process_that_started_them(two: Serving) -> None:
             break
         except OSError:
             assert time.monotonic() - begun < 1
-            time.sleep(0.01)
+            time.sleep(0.01)  # killed processes let go of the port: nothing tells but the port itself
     for pid in before.values():
         wait_for_end(pid)
 
