@@ -16,6 +16,7 @@ from mralab.core.events import (
     VerifyFailed,
 )
 from mralab.core.logline import LineWriter
+from mralab.core.outcome import Outcome
 from mralab.core.target import Target, encode
 from mralab.diagnose.journal import Journal
 
@@ -37,8 +38,8 @@ def sent(txn: int) -> Event:
     return RequestSent(1.0, txn, "t", IP, 8443, "GET /a HTTP/1.1")
 
 
-def answered(txn: int, status: str) -> Event:
-    return ResponseSent(1.5, txn, "127.0.0.1", 5000 + txn, f"HTTP/1.1 {status}")
+def answered(txn: int, status: str, outcome: Outcome, because: str = "") -> Event:
+    return ResponseSent(1.5, txn, "127.0.0.1", 5000 + txn, f"HTTP/1.1 {status}", (), outcome, because)
 
 
 def journal_of(*events: Event, most: int = 1000) -> Journal:
@@ -65,8 +66,8 @@ def test_requests_that_run_side_by_side_keep_their_faults_apart() -> None:
         VerifyFailed(1.0, 0, NAME, "Terminate", "self signed certificate", NAME, IP, 0, 2),
         HandshakeFailed(1.0, 0, NAME, VERIFY_ERROR, 2),
         ResponseReceived(1.1, 1, IP, 8443, "HTTP/1.1 200 "),
-        answered(1, "200 "),
-        answered(2, "502 connect failed"),
+        answered(1, "200 ", Outcome.PASSED),
+        answered(2, "502 connect failed", Outcome.REFUSED),
     )
     first, second = journal.transactions
     assert (first.verdict, first.status, first.reason, first.faults) == ("passed", 200, "", [])
@@ -82,17 +83,17 @@ def test_each_end_has_its_word() -> None:
     journal = journal_of(
         received(1),
         RequestDenied(1.0, "", "1", "GET", f"https://{NAME}:8443/a", txn=1),
-        answered(1, "403 Forbidden"),
+        answered(1, "403 Forbidden", Outcome.DENIED),
         received(2),
         allowed(2),
         sent(2),
-        answered(2, "504 Connection Timed Out"),
+        answered(2, "504 Connection Timed Out", Outcome.FAILED),
         received(3),
         allowed(3),
         sent(3),
         mismatch,
         ResponseReceived(1.1, 3, IP, 8443, "HTTP/1.1 200 OK"),
-        answered(3, "200 OK"),
+        answered(3, "200 OK", Outcome.TOLERATED),
         received(4),
     )
     assert [served.verdict for served in journal.transactions] == ["denied", "failed", "tolerated", "pending"]

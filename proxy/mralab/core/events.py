@@ -1,14 +1,19 @@
 """What happens in a transaction, as records.
 
-The data plane tells a listener these, in the order in which they happen; ``logline`` turns them into the lines of
-a traffic_server log and back, and everything that explains or shows works on them. Text is Latin-1 as it stood on
-the wire, never escaped here; ``at`` is seconds since the epoch. ``txn`` is the transaction's number: the lines of some
-events do not show it, and read back they have 0.
+The data plane emits these to its listeners, in the order in which they happen; ``logline`` turns them into the lines
+of a traffic_server log and back, and everything that explains or shows works on them. Text is Latin-1 as it stood on
+the wire, never escaped here; ``at`` is seconds since the epoch.
+
+Some fields are not in the line of their event: the transaction's number ``txn`` of events whose lines have no Txn-id,
+and what only the data plane knows (``nearest``, ``unlisted``, ``dial``, ``outcome``, ``because``). An event that was
+read from a log has their defaults.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+from .outcome import Outcome
 
 Headers = tuple[tuple[str, str], ...]
 """Field name and value, in order; empty unless the log level is DEBUG."""
@@ -55,6 +60,10 @@ class RequestDenied(NamedTuple):
     detail: str = "Access denied"
     reason: str = "Not in allow list"
     txn: int = 0
+    nearest: str = ""
+    """What came closest in the allow list, in one sentence."""
+    unlisted: bool = False
+    """The host that was asked for is not in the proxy's ``[hosts]``."""
 
 
 class RequestRejected(NamedTuple):
@@ -64,6 +73,7 @@ class RequestRejected(NamedTuple):
     src_ip: str
     src_port: int
     reason: str
+    txn: int = 0
 
 
 class RequestSent(NamedTuple):
@@ -76,6 +86,8 @@ class RequestSent(NamedTuple):
     dst_port: int
     start_line: str
     headers: Headers = ()
+    dial: str = ""
+    """Where the connection really goes, ``address:port``: ``[hosts]`` may send it elsewhere than ``dst_ip``."""
 
 
 class VerifyFailed(NamedTuple):
@@ -143,6 +155,16 @@ class ResponseSent(NamedTuple):
     dst_port: int
     start_line: str
     headers: Headers = ()
+    outcome: Outcome | None = None
+    because: str = ""
+    """Why the proxy answered by itself, in words: ``Connection refused``."""
+
+
+class ClientGone(NamedTuple):
+    """The client's connection ended before the response began. Traffic Server logs nothing of it, nor do we."""
+
+    at: float
+    txn: int
 
 
 Event = (
@@ -156,4 +178,5 @@ Event = (
     | HandshakeFailed
     | ResponseReceived
     | ResponseSent
+    | ClientGone
 )

@@ -305,5 +305,7 @@ TABLE: Final = {event: _Form(event, template) for event, template in _FORMS}
 BY_TITLE: Final = {form.title: form for form in TABLE.values() if form.title}
 WARNINGS: Final = tuple(TABLE[event] for event in (VerifyFailed, NameMismatch, HandshakeFailed))
 TWINS: Final = frozenset(event for event, form in TABLE.items() if form.has_twin)
+LEVELS: Final = {event: _level(template) for event, template in _FORMS}
+"""By event, the level of its line."""
 WRITE: Final = {event: (form.write, form.write_twin) for event, form in TABLE.items()}
 """By event, what writes its line, and what writes its DEBUG twin up to the block where it has one."""

@@ -20,6 +20,11 @@ def is_secret(header: str) -> bool:
     return _SECRET.search(header) is not None
 
 
+def has_line(event: Event) -> bool:
+    """Return whether an event is logged; the log says nothing of a client that is gone."""
+    return type(event) in WRITE
+
+
 def _local_offset(second: float) -> int:
     return time.localtime(second).tm_gmtoff
 
@@ -59,7 +64,7 @@ class LineWriter:
         self._local = self._zone = self._prefix = self._utc = self._utc_second = ""
 
     def format(self, event: Event) -> str:
-        """The event's line with its line end; with ``debug`` also its twin, in the same text."""
+        """Return the line of an event that ``has_line``, with its line end; with ``debug`` also its twin."""
         millisecond = int(event[0] * 1000 + 0.5)
         if millisecond != self._millisecond:
             self._tick(millisecond)

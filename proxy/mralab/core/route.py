@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from .allowlist import Allowed, AllowList
 from .answers import connection_field
+from .events import RequestDenied
 from .framing import Fields, Framing, Malformed, RequestHead, parse_request, request_framing, values
 from .message import (
     Hop,
@@ -47,10 +49,13 @@ class Denial(NamedTuple):
     url: str
     detail: str = "Access denied"
     reason: str = "Not in allow list"
+    nearest: str = ""
+    unlisted: bool = False
 
-    def told(self, method: str) -> tuple[str, str, str, str, str, str]:
-        """The event's fields behind its time."""
-        return self.username, self.deployment, method, self.url, self.detail, self.reason
+    def event(self, at: float, method: str, txn: int) -> RequestDenied:
+        """Return the event of this denial at ``at``, in seconds since the epoch."""
+        who, reason = (self.username, self.deployment), (self.detail, self.reason)
+        return RequestDenied(at, *who, method, self.url, *reason, txn, self.nearest, self.unlisted)
 
 
 class Permission(NamedTuple):
@@ -122,12 +127,16 @@ class Route:
 class Routes:
     """Finds the routes of heads under one allow list. ``hop`` is this proxy, ``control_host`` its name in the log.
 
-    ``keep_alive`` is whether servers are asked to keep their connections open.
+    ``keep_alive`` is whether servers are asked to keep their connections open; ``hosts`` are the names and addresses
+    of ``[hosts]``.
     """
 
-    __slots__ = ("_allow", "_control_host", "_hop", "_keep_alive", "_known")
+    __slots__ = ("_allow", "_control_host", "_hop", "_hosts", "_keep_alive", "_known")
 
-    def __init__(self, allow: AllowList, control_host: str, hop: Hop, *, keep_alive: bool) -> None:
+    def __init__(
+        self, allow: AllowList, control_host: str, hop: Hop, *, keep_alive: bool, hosts: Container[str] = ()
+    ) -> None:
+        self._hosts = hosts
         self._allow = allow
         self._control_host = control_host
         self._hop = hop
@@ -192,7 +201,9 @@ class Routes:
         decision = self._allow.decide(target.domain, head.method.decode("ascii"), target, asked.path)
         url = target.url_for(asked.path)
         if not isinstance(decision, Allowed):
-            return Denial("denied", username, decision.deployment_number, url)
+            unlisted = target.host not in self._hosts
+            nearest = decision.nearest
+            return Denial("denied", username, decision.deployment_number, url, nearest=nearest, unlisted=unlisted)
         rule = decision.rule
         permission = Permission(username, decision.deployment_number, url, rule.url, rule.match, rule.type)
         return self._errand(permission, head, framing, asked, client_ip)

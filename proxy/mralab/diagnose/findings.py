@@ -39,7 +39,8 @@ class Finding:
     where the log does not tell. ``error`` is the text of the line; ``depth`` and ``action`` (``Terminate`` or
     ``Continue``) are None and empty but for verification faults. ``first`` and ``last`` are seconds since the
     epoch. ``evidence`` is the most recent WARNING and ERROR line (or the lines of the request), as logged.
-    ``remedies`` are in order of preference.
+    ``remedies`` are in order of preference. ``dial`` is the ``address:port`` really connected to and ``nearest`` what
+    came closest in the allow list; both are empty where only a log is at hand, which has no field for them.
     """
 
     code: str
@@ -56,6 +57,8 @@ class Finding:
     cause: str
     remedies: tuple[Remedy, ...]
     reference: str
+    dial: str = ""
+    nearest: str = ""
 
 
 def find(source: Iterable[Record] | Iterable[str]) -> tuple[Finding, ...]:

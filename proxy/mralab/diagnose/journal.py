@@ -1,16 +1,18 @@
-"""What one proxy told so far: its log lines, what became of each request, and the findings. Bounded, for days of use.
+"""What one proxy did: its log lines, what became of each request, and the findings. Bounded, for days of use.
 
-A journal is a listener: ``Proxy(config, listener=journal.take)``. It sees what the log sees, so the findings are those
-that the log alone gives.
+A journal is a listener: ``TrafficServer(config, listener=journal.take)``. It sees what the log sees, and what the log
+has no field for (``core.events``).
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from ..core.events import (
+    ClientGone,
     Event,
     HandshakeFailed,
     NameMismatch,
@@ -23,7 +25,10 @@ from ..core.events import (
     ResponseSent,
     VerifyFailed,
 )
-from ..core.logline import LineWriter
+from ..core.logform import LEVELS
+from ..core.logline import LineWriter, has_line
+from ..core.logread import Record
+from ..core.outcome import Outcome
 from .findings import Finding, find
 
 _LINES_A_REQUEST: Final = 5
@@ -34,9 +39,10 @@ class Served:
     """What became of one request so far. Times are seconds, ``started`` since the epoch.
 
     ``url`` is what the client asked for until the allow list has decided, then the server's; ``server`` and ``port``
-    are empty and 0 where nothing was to be dialled. ``faults`` are OpenSSL's texts (``not in certificate`` for the
-    name), one for each attempt that had it, ``error`` is the last handshake's ``error:..`` text. ``status`` is 0 while
-    no answer was sent.
+    are empty and 0 where nothing was to be dialled. ``dial`` is the ``address:port`` really connected to. ``nearest``
+    says what came closest in the allow list. ``faults`` are OpenSSL's texts (``not in certificate`` for the name), one
+    for each attempt that had it, ``error`` is the last handshake's ``error:..`` text. ``status`` is 0 while no answer
+    was sent; ``because`` is why the proxy answered by itself.
     """
 
     txn: int
@@ -62,20 +68,15 @@ class Served:
     reason: str = ""
     seconds: float = 0.0
 
-    @property
-    def verdict(self) -> str:
-        """In one word.
+    dial: str = ""
+    nearest: str = ""
+    because: str = ""
+    outcome: Outcome = Outcome.PENDING
 
-        ``denied`` (nothing was dialled), ``refused`` (verification ended it), ``failed`` (no answer for another
-        reason), ``tolerated`` (faults were logged, traffic flowed), ``passed``; ``pending`` while none is known.
-        """
-        if self.denied:
-            return "denied"
-        if self.faults and self.action == "Terminate" and not self.answered:
-            return "refused"
-        if self.answered:
-            return "tolerated" if self.faults and self.action == "Continue" else "passed"
-        return "failed" if self.status else "pending"
+    @property
+    def verdict(self) -> Outcome:
+        """``outcome``, by the name that the control API and ``/metrics`` give it."""
+        return self.outcome
 
 
 class Journal:
@@ -86,8 +87,11 @@ class Journal:
     """
 
     def __init__(self, hostname: str, pid: int, *, most: int = 100_000) -> None:
+        self._hostname = hostname
+        self._pid = pid
         self._writer = LineWriter(hostname, pid, debug=True)
         self._lines: deque[str] = deque(maxlen=most)
+        self._events: deque[tuple[Event, str]] = deque(maxlen=most)
         self._served: dict[int, Served] = {}
         self._most = max(1, most // _LINES_A_REQUEST)
 
@@ -98,8 +102,13 @@ class Journal:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What the lines say is wrong."""
-        return find(self._lines)
+        """What the events of those lines say is wrong."""
+        return find(self.records())
+
+    def records(self) -> Iterator[Record]:
+        """The events as a reader of the log gets them, but with every field."""
+        for number, (event, text) in enumerate(tuple(self._events), start=1):
+            yield Record(event, self._hostname, self._pid, event.at, number, text, LEVELS.get(type(event), ""))
 
     @property
     def transactions(self) -> tuple[Served, ...]:
@@ -107,21 +116,33 @@ class Journal:
         return tuple(self._served.values())
 
     def clear(self) -> None:
-        """Forget everything so far; requests that are under way are let go of, too."""
+        """Forget everything so far, requests that are under way included."""
         self._lines.clear()
+        self._events.clear()
         self._served.clear()
 
     def take(self, event: Event) -> None:
         """Take the next event."""
-        self._lines.extend(self._writer.format(event).splitlines())
+        lines = self._writer.format(event).splitlines() if has_line(event) else [""]
+        if lines[0]:
+            self._lines.extend(lines)
+        self._events.append((event, lines[0]))
         if isinstance(event, RequestReceived):
             self._begin(event)
-        elif not isinstance(event, RequestRejected) and (served := self._served.get(event.txn)) is not None:
+        elif (served := self._served.get(event.txn)) is not None:
             _note(served, event)
+        elif isinstance(event, RequestRejected) and event.txn:
+            self._reject(event)
+
+    def _reject(self, event: RequestRejected) -> None:
+        """Bytes that never became a request are a transaction without method and URL."""
+        self._make_room()
+        client = f"{event.src_ip}:{event.src_port}"
+        served = self._served[event.txn] = Served(event.txn, "", event.at, client, "", "")
+        _note(served, event)
 
     def _begin(self, event: RequestReceived) -> None:
-        if len(self._served) >= self._most:
-            del self._served[next(iter(self._served))]
+        self._make_room()
         method, _, rest = event.start_line.partition(" ")
         self._served[event.txn] = Served(
             event.txn,
@@ -132,9 +153,13 @@ class Journal:
             rest.rpartition(" ")[0],
         )
 
+    def _make_room(self) -> None:
+        if len(self._served) >= self._most:
+            del self._served[next(iter(self._served))]
+
 
 def _note(served: Served, event: Event) -> None:
-    """What one event tells of its request."""
+    """Note what one event says of its request."""
     match event:
         case RequestAllowed():
             served.allowed = True
@@ -144,9 +169,12 @@ def _note(served: Served, event: Event) -> None:
         case RequestDenied():
             served.denied = f"{event.detail}: {event.reason}"
             served.username, served.deployment, served.url = event.username, event.deployment, event.url
+            served.nearest = event.nearest
+        case RequestRejected():
+            served.because = event.reason
         case RequestSent():
             served.attempts += 1
-            served.ip, served.port = event.dst_ip, event.dst_port
+            served.ip, served.port, served.dial = event.dst_ip, event.dst_port, event.dial
         case VerifyFailed():
             served.faults.append(event.error)
             served.action = event.action
@@ -161,6 +189,11 @@ def _note(served: Served, event: Event) -> None:
             status, _, served.reason = event.start_line.partition(" ")[2].partition(" ")
             served.status = int(status)
             served.seconds = event.at - served.started
+            served.because = event.because
+            served.outcome = event.outcome or Outcome.PENDING
+        case ClientGone():
+            served.seconds = event.at - served.started
+            served.outcome = Outcome.ABANDONED
 
 
 def _server(url: str) -> tuple[str, int]:

@@ -6,6 +6,7 @@ HttpTransact.cc:3487-3591 and is_request_retryable).
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from ..core.answers import ANSWERS, Answer, connection_error
@@ -24,13 +25,17 @@ class ServerError(Exception):
     def __init__(self, answer: Answer, reason: str) -> None:
         super().__init__(reason)
         self.answer = answer
+        self.reason = reason
+        """What happened, in words, without addresses."""
 
 
 class ConnectError(ServerError):
     """No TCP connection, or one that ended or broke during the TLS handshake."""
 
     def __init__(self, error: OSError | None) -> None:
-        super().__init__(connection_error(error), str(error or "closed during the handshake"))
+        # asyncio's own text repeats the address; the transaction has it already.
+        reason = os.strerror(error.errno) if error is not None and error.errno else str(error or "")
+        super().__init__(connection_error(error), reason or "closed during the TLS handshake")
 
 
 class ConnectTimeoutError(ServerError):
@@ -45,7 +50,6 @@ class HandshakeError(ServerError):
 
     def __init__(self, reason: str, verdict: Verdict) -> None:
         super().__init__(ANSWERS["connect-failed"], reason)
-        self.reason = reason
         self.verdict = verdict
         self.refused = verdict.refused
 

@@ -151,6 +151,7 @@ class Services:
         "hop",
         "limits",
         "loop",
+        "note",
         "on_leave",
         "policy",
         "resolver",
@@ -166,6 +167,8 @@ class Services:
         self.policy: Policy
         self.routes: Routes
         self.tell = tell
+        self.note: Listener = lambda _: None
+        """Emits an event that has no line in the log."""
         self.thread = thread
         self.hop = hop
         self.stats = Stats()
@@ -183,7 +186,9 @@ class Services:
     def use(self, policy: Policy) -> None:
         """Put another policy into force from the next request on."""
         self.policy = policy
-        self.routes = Routes(policy.allow, policy.control_host, self.hop, keep_alive=policy.keep_alive)
+        self.routes = Routes(
+            policy.allow, policy.control_host, self.hop, keep_alive=policy.keep_alive, hosts=policy.hosts
+        )
         self.limits.apply(policy.config.limits)
         self.upstream.making.change(policy.connect_timeout)
         self.upstream.silence.change(policy.response_timeout)
@@ -289,6 +294,7 @@ class Proxy:
         except OSError as error:
             raise MralabError(f"{config.path(config.log.file)}: the log cannot be written: {error.strerror}") from error
         services = Services(loop, self._policy, self._teller(sink), self._thread, self._hop)
+        services.note = self._emit
         try:
             listening = sock or listening_socket(config.proxy.listen)
         except BaseException:  # a start that fails leaves no open log behind
@@ -312,6 +318,10 @@ class Proxy:
         self._listeners = listeners
         if self._services is not None and self._sink is not None:
             self._services.tell = self._teller(self._sink)
+
+    def _emit(self, event: Event) -> None:
+        for listener in self._listeners:
+            listener(event)
 
     def _teller(self, sink: LogSink) -> Listener:
         write, line, listeners = sink.write, self._writer.format, self._listeners

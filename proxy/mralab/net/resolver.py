@@ -26,6 +26,11 @@ class Place(NamedTuple):
     dial: str
     port: int
 
+    @property
+    def text(self) -> str:
+        """What is connected to, as ``address:port``."""
+        return f"[{self.dial}]:{self.port}" if ":" in self.dial else f"{self.dial}:{self.port}"
+
 
 class UnknownHostError(Exception):
     """A name without an address."""

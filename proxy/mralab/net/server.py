@@ -14,8 +14,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from ..core.answers import ANSWERS, Answer, render, render_last_hop
-from ..core.events import RequestRejected, ResponseSent
+from ..core.events import ClientGone, RequestRejected, ResponseSent
 from ..core.framing import Body, Fields, Malformed, RequestHead, body_reader, check_partial
+from ..core.outcome import Outcome
 from ..core.route import Route
 from . import transaction
 from .deadlines import Deadlines
@@ -49,6 +50,7 @@ class ClientConnection(asyncio.Protocol):
         "ip",
         "minor",
         "on_writable",
+        "outcome",
         "paused",
         "port",
         "responded",
@@ -56,7 +58,7 @@ class ClientConnection(asyncio.Protocol):
         "services",
         "status",
         "transport",
-        "verdict",
+        "txn",
     )
 
     def __init__(self, services: Services) -> None:
@@ -73,8 +75,10 @@ class ClientConnection(asyncio.Protocol):
         """The final response has begun."""
         self.status = 0
         """The final response's status, 0 before it."""
-        self.verdict = ""
-        """What became of the request, in the words of ``diagnose.journal.Served.verdict``."""
+        self.outcome = Outcome.PENDING
+        """What became of the request."""
+        self.txn = 0
+        """The number of the request that is being served, 0 before it has one."""
         self.paused = False
         self.on_writable: Callable[[bool], None] | None = None
         """Told True when the client takes more of the response, False when it is slow."""
@@ -153,14 +157,15 @@ class ClientConnection(asyncio.Protocol):
                 del buffer[:end]
             route = self.services.routes.find(data, self.ip)
         except Malformed as error:
+            self.txn = 0
             self._refuse(error)
-            self.services.stats.served(self.status, "malformed", 0.0)
+            self.services.stats.served(self.status, Outcome.MALFORMED, 0.0)
             return
         if self._waiting is not limits.idle:  # that one begins anew after the answer, or is none meanwhile
             self._stop_waiting()
         self.responded = False
-        self.status = 0
-        self.verdict = "pending"
+        self.status = self.txn = 0
+        self.outcome = Outcome.PENDING
         self.route = route
         self.minor = route.head.minor
         self.body = None if route.framing.empty else body_reader(route.framing)
@@ -170,13 +175,15 @@ class ClientConnection(asyncio.Protocol):
     def _refuse(self, error: Malformed) -> None:
         """Bytes that are no request: say so, to the client and in the log, and be done with it."""
         services = self.services
-        services.tell(RequestRejected(time.time(), self.ip, self.port, error.reason))
+        txn = self.txn or services.next_txn()
+        self.outcome = Outcome.MALFORMED
+        services.tell(RequestRejected(time.time(), self.ip, self.port, error.reason, txn))
         head = error.head or (self.route.head if self.route is not None else None)
         if head is not None:
             self.minor = head.minor
         elif not error.line:
             self.minor = 0  # Traffic Server: a request line it cannot read is answered as HTTP/1.0's
-        self.answer(ANSWERS[error.answer], head, services.next_txn())
+        self.answer(ANSWERS[error.answer], head, txn, error.reason)
         self._linger()
 
     # -- serving one request
@@ -189,11 +196,13 @@ class ClientConnection(asyncio.Protocol):
             keep = await transaction.run(self, route)
         except asyncio.CancelledError:
             if self._body_error is None or self.transport is None:
+                if not self.responded:
+                    self.outcome = Outcome.ABANDONED
+                    self.services.note(ClientGone(time.time(), self.txn))
                 return
             if self.responded:
                 self.truncate()
             else:
-                self.verdict = "malformed"
                 self._refuse(self._body_error)
             return
         except Exception as error:
@@ -207,7 +216,7 @@ class ClientConnection(asyncio.Protocol):
             if self._body_sink is not None:
                 self._body_sink = self._body_end = None
                 self.services.limits.body.end(self)
-            stats.served(self.status, self.verdict, loop.time() - started)
+            stats.served(self.status, self.outcome, loop.time() - started)
         self._served(keep)
 
     def _served(self, keep: bool) -> None:
@@ -290,13 +299,13 @@ class ClientConnection(asyncio.Protocol):
             self.services.stats.client_bytes_out += len(data)
             self.transport.write(data)
 
-    def answer(self, answer: Answer, head: RequestHead | None, txn: int) -> bool:
-        """Answer by ourselves. Whether the connection goes on."""
+    def answer(self, answer: Answer, head: RequestHead | None, txn: int, because: str = "") -> bool:
+        """Send an answer of the proxy's own, ``because`` of what happened; return whether the connection goes on."""
         now = time.time()
         keep = not answer.close and self.keeps_alive()
         data, start_line = render(answer, now=now, asked=head, minor=self.minor, keep_alive=keep)
         self.status = answer.status
-        self._say(data, start_line, now, txn)
+        self._say(data, start_line, now, txn, because)
         return keep
 
     def answer_last_hop(self, head: RequestHead, txn: int) -> bool:
@@ -305,14 +314,14 @@ class ClientConnection(asyncio.Protocol):
         keep = self.keeps_alive()
         data, start_line = render_last_hop(head, now=now, keep_alive=keep)
         self.status = 200
-        self.verdict = "passed"
-        self._say(data, start_line, now, txn)
+        self.outcome = Outcome.PASSED
+        self._say(data, start_line, now, txn, "")
         return keep
 
-    def _say(self, data: bytes, start_line: str, now: float, txn: int) -> None:
+    def _say(self, data: bytes, start_line: str, now: float, txn: int, because: str) -> None:
         self.responded = True
         self.write(data)
-        self.services.tell(ResponseSent(now, txn, self.ip, self.port, start_line))
+        self.services.tell(ResponseSent(now, txn, self.ip, self.port, start_line, (), self.outcome, because))
 
     def truncate(self) -> None:
         """End the connection so that nobody takes what was sent for a whole response: with a reset."""
@@ -381,7 +390,9 @@ class ClientConnection(asyncio.Protocol):
     def head_too_slow(self) -> None:
         """The time for the request's head is over."""
         self._waiting = None
+        self.txn = 0
         self._refuse(Malformed("the head did not come in time", "client-timeout"))
+        self.services.stats.served(self.status, Outcome.MALFORMED, 0.0)
 
     def silent_too_long(self) -> None:
         """Nothing was asked for too long: nothing needs to be said."""

@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final
 
+from ..core.outcome import Outcome
+
 LATENCY_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 DELAY_BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 _SAMPLE_SECONDS: Final = 0.25
@@ -53,14 +55,14 @@ class Histogram:
 class Stats:
     """Counters of one process, all since its start. Names as in ``snapshot``.
 
-    ``requests`` counts by (status, verdict): the status sent, 0 where the client was gone before; the verdict as in
-    ``diagnose.journal.Served``. ``handshakes`` counts TLS handshakes with servers: ``verified``, ``unverified``,
-    ``tolerated``, ``refused``, ``failed``. ``clients_refused`` are connections that could not be accepted for want of
-    descriptors or memory; ``responses_cut`` those that ended in the middle of a body.
+    ``requests`` counts by (status, outcome): the status sent, 0 where the client was gone before. ``handshakes`` counts
+    TLS handshakes with servers: ``verified``, ``unverified``, ``tolerated``, ``refused``, ``failed``.
+    ``clients_refused`` are connections that could not be accepted because descriptors or memory ran out;
+    ``responses_cut`` those that ended in the middle of a body.
     """
 
     def __init__(self) -> None:
-        self.requests: Counter[tuple[int, str]] = Counter()
+        self.requests: Counter[tuple[int, Outcome]] = Counter()
         self.handshakes: Counter[str] = Counter()
         self.latency = Histogram(LATENCY_BOUNDS)
         self.loop_delay = Histogram(DELAY_BOUNDS)
@@ -82,9 +84,9 @@ class Stats:
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
 
-    def served(self, status: int, verdict: str, seconds: float) -> None:
+    def served(self, status: int, outcome: Outcome, seconds: float) -> None:
         """Count one request that is over."""
-        self.requests[status, verdict] += 1
+        self.requests[status, outcome] += 1
         self.latency.observe(seconds)
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -103,9 +105,9 @@ class Stats:
             self._timer = None
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything as JSON takes it: ``requests`` is a list of [status, verdict, count]."""
+        """Everything as JSON takes it: ``requests`` is a list of [status, outcome, count]."""
         numbers: dict[str, Any] = {name: getattr(self, name) for name in _SUMMED}
-        numbers["requests"] = [[status, verdict, count] for (status, verdict), count in self.requests.items()]
+        numbers["requests"] = [[status, outcome, count] for (status, outcome), count in self.requests.items()]
         numbers["handshakes"] = dict(self.handshakes)
         for name in _MEASURED:
             histogram: Histogram = getattr(self, name)
@@ -125,13 +127,13 @@ def merged(snapshots: Iterable[dict[str, Any]]) -> dict[str, Any]:
     for one in snapshots:
         for name in _SUMMED:
             whole[name] += one[name]
-        for status, verdict, count in one["requests"]:
-            requests[status, verdict] += count
+        for status, outcome, count in one["requests"]:
+            requests[status, outcome] += count
         handshakes.update(one["handshakes"])
         for name in _MEASURED:
             into = whole[name]
             into["counts"] = [a + b for a, b in zip(into["counts"], one[name]["counts"], strict=True)]
             into["total"] += one[name]["total"]
-    whole["requests"] = [[status, verdict, count] for (status, verdict), count in requests.items()]
+    whole["requests"] = [[status, outcome, count] for (status, outcome), count in requests.items()]
     whole["handshakes"] = dict(handshakes)
     return whole

@@ -18,7 +18,6 @@ from ..core.events import (
     Headers,
     NameMismatch,
     RequestAllowed,
-    RequestDenied,
     RequestReceived,
     RequestSent,
     ResponseReceived,
@@ -27,6 +26,7 @@ from ..core.events import (
 )
 from ..core.framing import Fields, ResponseHead, chunk, last_chunk
 from ..core.message import informational_head, trailer_fields
+from ..core.outcome import Outcome
 from ..core.reply import Onward, onward
 from ..core.route import Denial, Errand, Route
 from ..core.tlserror import error_string
@@ -56,29 +56,30 @@ async def run(client: ClientConnection, route: Route) -> bool:
     """Serve one request. Whether the client's connection goes on."""
     services, policy = client.services, client.services.policy
     tell, txn, now = services.tell, services.next_txn(), time.time()
+    client.txn = txn
     tracking_id = route.tracking_id or next(_tracking_ids)
     received = _logged(route.head.fields) if policy.debug else ()
     tell(RequestReceived(now, txn, tracking_id, client.ip, client.port, route.start_line, received))
 
     errand = route.outcome
     if isinstance(errand, Denial):
-        tell(RequestDenied(now, *errand.told(route.method), txn))
-        client.verdict = "denied"
+        tell(errand.event(now, route.method, txn))
+        client.outcome = Outcome.DENIED
         return client.answer(ANSWERS[errand.answer], route.head, txn)
     tell(RequestAllowed(now, *errand.permission.told(route.method), txn))
     if errand.answer:
-        client.verdict = "malformed"
+        client.outcome = Outcome.MALFORMED
         return client.answer(ANSWERS[errand.answer], route.head, txn)
     if errand.last_hop:
         return client.answer_last_hop(route.head, txn)
-    client.verdict = "failed"
     target = errand.asked.target
     place = listed(policy.hosts, target.host, target.port)
     if place is None:
         try:
             place = await services.resolver.look_up(target.host, target.port, policy.connect_timeout)
         except UnknownHostError:
-            return client.answer(ANSWERS["no-name"], route.head, txn)
+            client.outcome = Outcome.FAILED
+            return client.answer(ANSWERS["no-name"], route.head, txn, "the name has no address")
     return await _attempts(Transaction(client, policy, route, errand, txn, tracking_id, place))
 
 
@@ -106,8 +107,8 @@ async def _attempts(it: Transaction) -> bool:
                 connection.abort()
                 raise
         if attempts <= 0 or (failure.sent and not it.route.repeatable):
-            it.client.verdict = "refused" if failure.refused else "failed"
-            return it.client.answer(failure.answer, it.route.head, it.txn)
+            it.client.outcome = Outcome.REFUSED if failure.refused else Outcome.FAILED
+            return it.client.answer(failure.answer, it.route.head, it.txn, failure.reason)
 
 
 async def _connect(it: Transaction) -> ServerConnection:
@@ -115,7 +116,8 @@ async def _connect(it: Transaction) -> ServerConnection:
     policy, target, place = it.policy, it.errand.asked.target, it.place
     services = it.client.services
     headers = _logged(it.errand.fields_sent(it.tracking_id.encode("latin-1"))) if policy.debug else ()
-    services.tell(RequestSent(time.time(), it.txn, it.tracking_id, place.ip, target.port, it.errand.line, headers))
+    sent = RequestSent(time.time(), it.txn, it.tracking_id, place.ip, target.port, it.errand.line, headers, place.text)
+    services.tell(sent)
     services.stats.attempts += 1
     key = _key(it)
     if policy.keep_alive and (kept := services.upstream.take(key)) is not None:
@@ -180,9 +182,10 @@ async def _exchange(it: Transaction, connection: ServerConnection) -> bool:
     )
     client.responded = True
     client.status = reply.head.status
-    client.verdict = "tolerated" if connection.tls is not None and connection.tls.verdict.faults else "passed"
+    tolerated = connection.tls is not None and connection.tls.verdict.faults
+    client.outcome = Outcome.TOLERATED if tolerated else Outcome.PASSED
     headers = _logged(response.fields) if policy.debug else ()
-    tell(ResponseSent(now, it.txn, client.ip, client.port, response.start_line, headers))
+    tell(ResponseSent(now, it.txn, client.ip, client.port, response.start_line, headers, client.outcome))
     await _relay(client, connection, response)
     connection.on_writable = None
     if policy.keep_alive and connection.reusable and client.body is None and client.services.policy is policy:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..core.events import Event
-from ..core.logline import LineWriter
+from ..core.logline import LineWriter, has_line
 from ..diagnose.findings import find
 from ..diagnose.journal import Journal, Served
 from ..diagnose.recent import Recent
@@ -81,6 +81,8 @@ class LocalControl(Control):
         return await self.aside(journal.told, journal.events()) if isinstance(journal, Recent) else journal
 
     def _show(self, event: Event) -> None:
+        if not has_line(event):
+            return
         for line in self._writer.format(event).splitlines():
             data = {"worker": self._worker, "line": line}
             if self._tell is None:
@@ -104,7 +106,7 @@ class LocalControl(Control):
                 lines = (await self._told()).lines
                 return {"lines": lines[-params:], "total": len(lines)}
             case "findings":
-                findings = await self.aside(find, (await self._told()).lines)
+                findings = await self.aside(find, (await self._told()).records())
                 return [dataclasses.asdict(finding) for finding in findings]
             case "stats":
                 return self._proxy().stats.snapshot()
@@ -180,4 +182,6 @@ class WorkersControl(Control):
 
 
 def _served(served: Served) -> dict[str, Any]:
-    return {**dataclasses.asdict(served), "verdict": served.verdict}
+    values = dataclasses.asdict(served)
+    values["verdict"] = values.pop("outcome")
+    return values

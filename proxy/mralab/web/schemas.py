@@ -16,6 +16,7 @@ from ..config import (
     UpstreamTable,
     VerifyTable,
 )
+from ..core.outcome import Outcome
 from ..core.release import RELEASES
 from ..errors import did_you_mean
 
@@ -145,7 +146,10 @@ class TransactionAnswer(_Answer):
     answered: bool
     status: int
     reason: str
-    verdict: Literal["denied", "refused", "failed", "tolerated", "passed", "pending"]
+    dial: str
+    nearest: str
+    because: str
+    verdict: Annotated[Outcome, Field(strict=False)]
 
 
 class TransactionsAnswer(_Answer):
@@ -181,6 +185,8 @@ class FindingAnswer(_Answer):
     cause: str
     remedies: list[RemedyAnswer]
     reference: str
+    dial: str
+    nearest: str
 
 
 class FindingsAnswer(_Answer):
