@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from mralab.core.tlserror import alert_number, error_string
-from mralab.core.verdict import error_text
 
 
 @pytest.mark.parametrize(
@@ -52,17 +51,3 @@ def test_alerts_are_known_in_any_wording() -> None:
     assert alert_number("ssl/tls alert bad certificate") == 42
     assert alert_number("tlsv1 unrecognized name") == 112
     assert alert_number("certificate verify failed") is None
-
-
-@pytest.mark.parametrize(
-    ("number", "old", "new"),
-    [
-        (18, "self signed certificate", "self-signed certificate"),
-        (19, "self signed certificate in certificate chain", "self-signed certificate in certificate chain"),
-        (26, "unsupported certificate purpose", "unsuitable certificate purpose"),
-        (20, "unable to get local issuer certificate", "unable to get local issuer certificate"),
-        (10, "certificate has expired", "certificate has expired"),
-    ],
-)
-def test_verify_texts_by_openssl(number: int, old: str, new: str) -> None:
-    assert (error_text(number, "1.1.1"), error_text(number, "3")) == (old, new)
