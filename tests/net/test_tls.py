@@ -93,6 +93,30 @@ async def test_a_handshake_that_cannot_even_begin_fails_at_once(
     assert failed[0].error.endswith("no ciphers available")
 
 
+@pytest.mark.parametrize(
+    ("alert", "error"),
+    [
+        (b"\x01\x00", None),  # close_notify: no error in OpenSSL's queue, so Traffic Server logs nothing
+        (b"\x02\x73", "error:1409445B:SSL routines:ssl3_read_bytes:reason(1115)"),
+        (b"\x02\xff", "error:140944E7:SSL routines:ssl3_read_bytes:reason(1255)"),
+        (b"\x02\x30", "error:14094418:SSL routines:ssl3_read_bytes:tlsv1 alert unknown ca"),
+    ],
+    ids=["close_notify", "no text in 1.1.1", "no text anywhere", "unknown ca"],
+)
+async def test_an_alert_instead_of_a_handshake_is_logged_as_openssl_1_1_1_prints_it(
+    alert: bytes, error: str | None, serving: Callable[..., Server], proxying: Callable[..., Any]
+) -> None:
+    def answers(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"\x15\x03\x03\x00\x02" + alert)
+
+    server = serving(None, before_tls=answers)
+    it: Lines = await proxying(server, upstream={"attempts": 1})
+    assert (await it.get(server.port)).startswith(b"HTTP/1.1 502 connect failed\r\n")
+    failed = [event.error for event in await it.told() if isinstance(event, HandshakeFailed)]
+    assert failed == ([error] if error else [])
+
+
 def test_what_an_inspector_raises_ends_the_handshake_and_is_heard(ca: trustme.CA) -> None:
     class OwnError(Exception):
         pass

@@ -1,55 +1,33 @@
 """OpenSSL's error texts: what ``SSL connection failed for '..': error:..`` ends in.
 
-Traffic Server prints ``ERR_error_string_n`` of the first error. OpenSSL 1.1.1 packs library, function and reason
-into the code and prints the function's name; OpenSSL 3 has no function codes (``error:0A000086:SSL routines::..``).
-Numbers from include/openssl/sslerr.h of 1.1.1; checked against what a 1.1.1l client printed.
+Traffic Server prints ``ERR_error_string_n`` of the first error. OpenSSL 1.1.1 packs library, function and reason into
+the code and prints the function's name; OpenSSL 3 has no functions (``error:0A000086:SSL routines::..``).
+
+No text claims a code that is not known. Where 1.1.1 raises a reason in several functions of a client, and a reason
+text does not tell which, the function is 0 and printed as ``func(0)``, as 1.1.1 prints one without a name; library and
+reason of such a code are right. What 1.1.1 does not have (reasons that came later, errors of libraries other than
+libssl) is printed as the OpenSSL in use prints it.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final
 
-from .verdict import Wording
+from .sslreasons import FUNCTIONS, REASONS, Function
+from .verifyerror import Wording
 
-
-class Reason(NamedTuple):
-    """An OpenSSL SSL reason: its number, and the 1.1.1 function that raises it in a client (number and name)."""
-
-    number: int
-    function: int
-    function_name: str
-
-
-_READ_BYTES: Final = (148, "ssl3_read_bytes")
-_GET_RECORD: Final = (143, "ssl3_get_record")
-
-_SERVER_HELLO: Final = (369, "tls_process_server_hello")
-_CIPHERSUITE: Final = (540, "set_client_ciphersuite")
-_EXTENSIONS: Final = (435, "tls_collect_extensions")
-
-_REASONS: Final[dict[str, Reason]] = {
-    "certificate verify failed": Reason(134, 367, "tls_process_server_certificate"),
-    "wrong version number": Reason(267, *_GET_RECORD),
-    "packet length too long": Reason(198, *_GET_RECORD),
-    "encrypted length too long": Reason(150, *_GET_RECORD),
-    "data length too long": Reason(146, *_GET_RECORD),
-    "bad record type": Reason(443, *_GET_RECORD),
-    "decryption failed or bad record mac": Reason(281, *_GET_RECORD),
-    "unexpected record": Reason(245, *_READ_BYTES),
-    "unexpected message": Reason(244, 417, "ossl_statem_client_read_transition"),
-    "unsupported protocol": Reason(258, 607, "ssl_choose_client_version"),
-    "wrong ssl version": Reason(266, 607, "ssl_choose_client_version"),
-    "length mismatch": Reason(159, *_SERVER_HELLO),
-    "unknown cipher returned": Reason(248, *_CIPHERSUITE),
-    "wrong cipher returned": Reason(261, *_CIPHERSUITE),
-    "bad extension": Reason(110, *_EXTENSIONS),
-    "unsolicited extension": Reason(217, *_EXTENSIONS),
-    "unsafe legacy renegotiation disabled": Reason(338, 483, "final_renegotiate"),
-    "dh key too small": Reason(394, 419, "tls_process_ske_dhe"),
-    "bad signature": Reason(123, 365, "tls_process_key_exchange"),
-    "wrong signature type": Reason(370, 333, "tls12_check_peer_sigalg"),
+_READ_BYTES: Final = Function(148, "ssl3_read_bytes")
+_UNKNOWN: Final = Function(0, "func(0)")
+# Reasons with a new text in OpenSSL 4, by the text that 1.1.1 and 3 print.
+_RENAMED: Final = {
+    "tls ext invalid max fragment length": "ssl3 ext invalid max fragment length",
+    "tls ext invalid servername": "ssl3 ext invalid servername",
+    "tls ext invalid servername type": "ssl3 ext invalid servername type",
+    "tls session id too long": "ssl3 session id too long",
 }
+_RENUMBERED: Final = frozenset(("ocsp callback failure",))  # in OpenSSL 3
+_LIBRARY: Final = ":SSL routines:"
 # Alert number -> name (RFC 8446 section 6, OpenSSL's ssl/ssl_stat.c), and OpenSSL 1.1.1's prefix for it.
 _SSLV3_ALERTS: Final = frozenset((10, 20, 30, 40, 41, 42, 43, 44, 45, 46, 47))
 ALERTS: Final[dict[int, str]] = {
@@ -88,19 +66,27 @@ ALERTS: Final[dict[int, str]] = {
     116: "certificate required",
     120: "no application protocol",
 }
+# 1.1.1 has no text for these and prints "reason(1115)".
+_NAMELESS_IN_1_1_1: Final = frozenset((115, 120))
 _ALERT_NUMBERS: Final = {name: number for number, name in ALERTS.items()}
-_ALERT_TEXT = re.compile(r"(?:ssl/tls|tlsv13|tlsv1|sslv3|tls)(?: alert)? (.+)")
-# These five have no "alert" in 1.1.1's text.
+_ALERT_TEXT: Final = re.compile(r"(?:ssl/tls|tlsv13|tlsv1|sslv3|tls)(?: alert)? (.+)")
+_NAMELESS: Final = re.compile(r"reason\(1([0-9]{3})\)")
+# These five have no "alert" in their text.
 _EXTENSION_ALERTS: Final = frozenset((110, 111, 112, 113, 114))
 
 
 def alert_number(reason: str) -> int | None:
-    """The alert that OpenSSL's reason text tells of, in any version's wording, or None."""
-    match = _ALERT_TEXT.fullmatch(reason)
-    return None if match is None else _ALERT_NUMBERS.get(match[1])
+    """Return the number of the alert that a reason text of any OpenSSL version names, or None."""
+    if (match := _ALERT_TEXT.fullmatch(reason)) is not None:
+        return _ALERT_NUMBERS.get(match[1])
+    if (match := _NAMELESS.fullmatch(reason)) is not None and int(match[1]) <= 255:
+        return int(match[1])
+    return None
 
 
-def _alert_reason(number: int) -> str:
+def _alert_reason(number: int, wording: Wording) -> str:
+    if number not in ALERTS or number == 0 or (wording == "1.1.1" and number in _NAMELESS_IN_1_1_1):
+        return f"reason({1000 + number})"
     if number in _SSLV3_ALERTS:
         return f"sslv3 alert {ALERTS[number]}"
     if number in _EXTENSION_ALERTS:
@@ -109,20 +95,26 @@ def _alert_reason(number: int) -> str:
     return f"{prefix} alert {ALERTS[number]}"
 
 
-def error_string(reason: str, wording: Wording) -> str:
-    """The whole ``error:CODE:SSL routines:FUNCTION:REASON`` for an OpenSSL reason text.
+def error_string(reason: str, wording: Wording, printed: str = "") -> str:
+    """Return the whole ``error:CODE:SSL routines:FUNCTION:REASON`` for an OpenSSL reason text.
 
-    A reason that is not in the table keeps its text, with OpenSSL 3's form and no code of ours made up.
+    ``printed`` is what the OpenSSL in use prints for the error (``TlsError.printed``). It is returned for what the
+    wording does not have; empty where there is no OpenSSL error, and so nothing to print.
     """
+    if printed and _LIBRARY not in printed:
+        return printed
     alert = alert_number(reason)
     if alert is not None:
-        text = _alert_reason(alert)
-        entry = Reason(1000 + alert, *_READ_BYTES)
-    elif (known := _REASONS.get(reason)) is not None:
-        text, entry = reason, known
+        number, function, text = 1000 + alert, _READ_BYTES, _alert_reason(alert, wording)
     else:
-        return f"error:00000000:SSL routines::{reason}"
-    if wording == "3":
-        return f"error:0A{entry.number:06X}:SSL routines::{text}"
-    code = 0x14000000 | entry.function << 12 | entry.number
-    return f"error:{code:08X}:SSL routines:{entry.function_name}:{text}"
+        text = _RENAMED.get(reason, reason)
+        if text not in REASONS:
+            return printed
+        number = REASONS[text]
+        function = FUNCTIONS.get(number, _UNKNOWN)
+    if wording == "1.1.1":
+        code = 0x14000000 | function.number << 12 | number
+        return f"error:{code:08X}:SSL routines:{function.name}:{text}"
+    if number < 100 or text in _RENUMBERED:
+        return printed
+    return f"error:0A{number:06X}:SSL routines::{text}"

@@ -201,6 +201,8 @@ async def _shake(question: Question, place: Place | None, context: TlsContext, s
                 writer.write(tls.close())
             except TlsError as error:
                 writer.write(tls.alert())
+                if not error.printed:  # the server ended TLS: no error of OpenSSL's, and none in a log
+                    return _Outcome(answer=ANSWERS["connect-failed"])
                 return _Outcome(tls, error.reason)
             finally:
                 writer.close()

@@ -188,7 +188,7 @@ class ServerConnection(asyncio.Protocol):
             self._transport.write(tls.alert())
             self._transport.close()
         hangup = ResponseError("hangup", error.reason)
-        self._fail(hangup if self._ready else HandshakeError(error.reason, tls.verdict))
+        self._fail(hangup if self._ready else HandshakeError(error, tls.verdict))
 
     # -- one exchange
 

@@ -13,6 +13,7 @@ from ..core.answers import ANSWERS, Answer, connection_error
 
 if TYPE_CHECKING:
     from ..core.verdict import Verdict
+    from .openssl import TlsError
 
 
 class ServerError(Exception):
@@ -46,10 +47,11 @@ class ConnectTimeoutError(ServerError):
 
 
 class HandshakeError(ServerError):
-    """OpenSSL ended the handshake: ``reason`` is its text, ``verdict`` what verification had found."""
+    """OpenSSL ended the handshake, for ``tls`` as it says; ``verdict`` is what verification had found."""
 
-    def __init__(self, reason: str, verdict: Verdict) -> None:
-        super().__init__(ANSWERS["connect-failed"], reason)
+    def __init__(self, tls: TlsError, verdict: Verdict) -> None:
+        super().__init__(ANSWERS["connect-failed"], tls.reason)
+        self.tls = tls
         self.verdict = verdict
         self.refused = verdict.refused
 

@@ -30,11 +30,16 @@ Inspect = Callable[[bytes, int, int, bool], bool]
 
 
 class TlsError(Exception):
-    """OpenSSL ended the TLS connection. ``reason`` is its text (``certificate verify failed``), never empty."""
+    """TLS cannot go on.
 
-    def __init__(self, reason: str) -> None:
+    ``reason`` is OpenSSL's text for it (``certificate verify failed``) or ours, never empty. ``printed`` is the whole
+    text of the OpenSSL in use (``error:0A000086:SSL routines::..``), empty where OpenSSL reports no error.
+    """
+
+    def __init__(self, reason: str, printed: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
+        self.printed = printed
 
 
 class _Scratch(threading.local):
@@ -107,7 +112,7 @@ class Endpoint:
         if result > 0:
             return True
         if self._over(result):
-            raise TlsError("unknown error")
+            raise TlsError("the server ended TLS during the handshake")
         return False
 
     def read(self) -> bytes:
@@ -174,7 +179,7 @@ class Endpoint:
         if error == _ZERO_RETURN:
             self.closed = True
             return True
-        raise TlsError(_drain() or "unknown error")
+        raise TlsError(*_drain())
 
 
 def prepare(context: SSL.Context, *, verify: bool) -> None:
@@ -217,11 +222,20 @@ def _der(certificate: Any) -> bytes:
     return der
 
 
-def _drain() -> str:
-    """Empty OpenSSL's queue of errors, give the first one's reason (SSLNetVConnection.cc peeks at the first one)."""
-    reason = ""
-    while code := _lib.ERR_get_error():
-        text = "" if reason else _lib.ERR_reason_error_string(code)
-        if text:
-            reason = _ffi.string(text).decode("utf-8", "replace")
-    return reason
+def _drain() -> tuple[str, str]:
+    """Empty OpenSSL's error queue. Return reason and whole text of its first error (SSLNetVConnection.cc peeks at it).
+
+    The text is ``ERR_error_string_n``'s, which ``cryptography`` does not bind.
+    """
+    first = code = _lib.ERR_get_error()
+    if not first:
+        return "no reason given by OpenSSL", ""
+    while code:
+        code = _lib.ERR_get_error()
+    library, text = _lib.ERR_lib_error_string(first), _lib.ERR_reason_error_string(first)
+    reason = _text(text) if text else f"reason({_lib.ERR_GET_REASON(first)})"
+    return reason, f"error:{first:08X}:{_text(library) if library else ''}::{reason}"
+
+
+def _text(string: Any) -> str:
+    return _ffi.string(string).decode("utf-8", "replace")  # type: ignore[no-any-return]  # cffi has no types

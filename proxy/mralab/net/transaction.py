@@ -33,6 +33,7 @@ from ..core.tlserror import error_string
 from ..core.verdict import Verdict, error_text
 from .connection import ServerConnection
 from .failures import HandshakeError, ResponseError, ServerError
+from .openssl import TlsError
 from .resolver import Place, UnknownHostError, listed
 
 if TYPE_CHECKING:
@@ -129,8 +130,7 @@ async def _connect(it: Transaction) -> ServerConnection:
     except HandshakeError as error:
         services.stats.handshakes["refused" if error.refused else "failed"] += 1
         _tell_faults(it, error.verdict)
-        text = error_string(error.reason, policy.wording)
-        services.tell(HandshakeFailed(time.time(), services.thread, target.host, text, it.txn))
+        _tell_failed(it, error.tls)
         raise
     if tls is not None:
         services.stats.handshakes[tls.verdict.outcome] += 1
@@ -147,6 +147,13 @@ def _tell_faults(it: Transaction, verdict: Verdict) -> None:
         else:
             text = error_text(fault.number, it.policy.wording)
             services.tell(VerifyFailed(now, services.thread, host, verdict.action, text, host, ip, fault.depth, it.txn))
+
+
+def _tell_failed(it: Transaction, error: TlsError) -> None:
+    """Log OpenSSL's error; where the server merely ended TLS there is none, and no line (SSLNetVConnection.cc:1446)."""
+    services = it.client.services
+    if text := error_string(error.reason, it.policy.wording, error.printed):
+        services.tell(HandshakeFailed(time.time(), services.thread, it.errand.asked.target.host, text, it.txn))
 
 
 def _key(it: Transaction) -> tuple[object, ...]:
