@@ -266,6 +266,10 @@ class _Form:
                 return make(found.groups(), at), level
         return None
 
+    def is_whole(self, payload: str) -> bool:
+        """Return whether a damaged payload has its last field and ends with that field's quote."""
+        return self._keys[-1][0].search(payload) is not None and payload.rstrip(" \t").endswith('"')
+
     def read_patiently(self, payload: str, at: float) -> Event:
         """The event of a damaged payload: what stands between the keys, looked for in the form's order."""
         msg = payload.find("Msg=")
@@ -290,6 +294,35 @@ class _Form:
             elif name:
                 values[name] = unescape(text)
         return self.event(**values)
+
+
+_DIAGNOSTIC = re.compile(
+    # Thread, level, and what Traffic Server's diags.log adds: source location and debug tag (src/tscore/Diags.cc).
+    r"(?:[\[{](ET_\w+ -?\d{1,18})[\]}] *)?(WARNING|ERROR|DIAG|DEBUG|NOTE) *: *"
+    r"(?:<[^<>]{1,200}> *)?(?:\([\w.]{1,40}\) *)?",
+    re.ASCII,
+)
+
+
+def read_diagnostic(payload: str, at: float) -> tuple[Event, str] | None:
+    """Return event and level of a WARNING or ERROR line, None for one that is none of the forms.
+
+    A line may have more, or less, in it than Expressway's: Traffic Server 9 puts its source location before the text,
+    prints handshake errors at DIAG, and ``(null)`` where it has no name. The thread of a line without one is -1.
+    """
+    if "(null)" not in payload:
+        for form in WARNINGS:
+            if read := form.read(payload, at):
+                return read
+    head = _DIAGNOSTIC.match(payload)
+    if head is None:
+        return None
+    text = payload[head.end() :].replace("(null)", "")
+    for level in ("WARNING", "ERROR"):
+        for form in WARNINGS:
+            if read := form.read(f"[{head[1] or 'ET_NET -1'}] {level}: {text}", at):
+                return read[0], "DEBUG" if head[2] in ("DIAG", "DEBUG") else level
+    return None
 
 
 def _level(template: str) -> str:

@@ -118,3 +118,19 @@ def error_string(reason: str, wording: Wording, printed: str = "") -> str:
     if number < 100 or text in _RENUMBERED:
         return printed
     return f"error:0A{number:06X}:SSL routines::{text}"
+
+
+_PRINTED: Final = re.compile(r"error:[0-9A-Fa-f]{8}: ?[^:]*:[^: ]*:[ ]*(\S.*)", re.DOTALL)
+_FORMER_REASONS: Final = frozenset(("unknown protocol", "unsupported protocol"))  # 1.0.2's
+
+
+def is_whole(printed: str) -> bool:
+    """Return whether an ``error:CODE:LIBRARY:FUNCTION:REASON`` ends with a reason that OpenSSL has.
+
+    A log's line that was cut does not.
+    """
+    match = _PRINTED.fullmatch(printed)
+    if match is None:
+        return False
+    reason = match[1].rstrip()
+    return reason in REASONS or reason in _RENAMED or reason in _FORMER_REASONS or alert_number(reason) is not None

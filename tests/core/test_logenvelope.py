@@ -1,0 +1,308 @@
+"""A line of traffic_server is read whatever carries it, and another process's never is."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mralab.core.events import Event, HandshakeFailed, NameMismatch, RequestReceived, RequestSent, VerifyFailed
+from mralab.core.logline import LineWriter
+from mralab.core.logread import Record, read
+from mralab.core.target import Target, encode
+from mralab.diagnose.findings import find
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+STAMP, HEAD = "2022-07-11T18:55:26.016+02:00", "2022-07-11T18:55:26.016+02:00 vcsc traffic_server[18242]: "
+
+
+def split(line: str) -> tuple[str, str]:
+    """Stamp and payload of a line that Expressway wrote."""
+    head, _, payload = line.partition("traffic_server[18242]: ")
+    return head.split(" ")[0], payload
+
+
+def in_csv(*cells: str) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="").writerow(cells)
+    return out.getvalue()
+
+
+def journald(line: str) -> str:
+    _, payload = split(line)
+    members = {"__REALTIME_TIMESTAMP": "1657558526016000", "_HOSTNAME": "vcsc", "SYSLOG_IDENTIFIER": "traffic_server"}
+    return json.dumps({**members, "_PID": "18242", "PRIORITY": "4", "MESSAGE": payload})
+
+
+def journald_bytes(line: str) -> str:
+    return json.dumps(
+        {"SYSLOG_IDENTIFIER": "traffic_server", "_PID": "18242", "MESSAGE": list(split(line)[1].encode())}
+    )
+
+
+def ietf(line: str) -> str:
+    stamp, payload = split(line)
+    return f'<134>1 {stamp} vcsc traffic_server 18242 ID47 [x@32473 iut="3"][y a="b]"] {payload}'
+
+
+ENVELOPES: dict[str, Callable[[str], str]] = {
+    "as written": lambda line: line,
+    "priority": lambda line: f"<134>{line}",
+    "RFC 5424": lambda line: f"<134>1 {split(line)[0]} vcsc traffic_server 18242 - - {split(line)[1]}",
+    "RFC 5424 with a BOM": lambda line: f"<134>1 {split(line)[0]} vcsc traffic_server 18242 - - \ufeff{split(line)[1]}",
+    "RFC 5424 with data": ietf,
+    "RFC 5424 under a BSD head": lambda line: (
+        f"Jul 11 18:55:27 192.0.2.7 1 {split(line)[0]} vcsc traffic_server 18242 - - {split(line)[1]}"
+    ),
+    "a relay's double head": lambda line: f"Jul 11 18:55:27 192.0.2.7 {line}",
+    "a relay that adds a colon": lambda line: f"Jul 11 18:55:27 192.0.2.7: {line}",
+    "a relay's ISO head": lambda line: f"2022-07-11T16:55:27Z relay.example.test {line}",
+    "journald, short": lambda line: f"Jul 11 18:55:26 vcsc traffic_server[18242]: {split(line)[1]}",
+    "journald, JSON": journald,
+    "journald, JSON with bytes": journald_bytes,
+    "a search engine's JSON": lambda line: json.dumps(
+        {
+            "_source": {
+                "@timestamp": split(line)[0],
+                "host": {"name": "vcsc"},
+                "message": line,
+                "event": {"original": line},
+            }
+        }
+    ),
+    "Splunk's JSON": lambda line: json.dumps({"preview": False, "result": {"_raw": line, "host": "vcsc"}}),
+    "a container's JSON": lambda line: json.dumps(
+        {"log": line + "\n", "stream": "stdout", "time": "2022-07-11T16:55:26Z"}
+    ),
+    "a member of pretty JSON": lambda line: f'      "message": {json.dumps(line)},',
+    "grep": lambda line: f"exp-c.txt:1045:{line}",
+    "grep in a folder": lambda line: f"./logs of c/exp-c.txt:{line}",
+    "grep's context": lambda line: f"exp-c.txt-1045-{line}",
+    "grep in colour": lambda line: (
+        f"\x1b[35mexp-c.txt\x1b[m\x1b[36m:\x1b[m{line.replace('ET_NET', chr(27) + '[01;31mET_NET' + chr(27) + '[m')}"
+    ),
+    "line numbers": lambda line: f"   1045\t{line}",
+    "a quote": lambda line: f"> {line}",
+    "a quote of a quote": lambda line: f">> > {line}",
+    "indented": lambda line: f"\t    {line}",
+    "a chat": lambda line: f"[10:32 AM] Bob: {line}",
+    "a list": lambda line: f"- `{line}`",
+    "a table of a page": lambda line: f"| 7 | {line} |",
+    "CSV": lambda line: in_csv("2022-07-11", "vcsc", line),
+    "HTML": lambda line: f"<p>{html.escape(line)}</p>",
+    "typographic quotes": lambda line: line.replace('="', "=\u201c").replace('" ', "\u201d "),
+    "payload alone": lambda line: split(line)[1],
+    "blanks behind": lambda line: f"{line} \t",
+    "CRLF": lambda line: f"{line}\r\n",
+}
+
+
+def golden(name: str) -> list[str]:
+    return [line for line in (GOLDEN / name).read_text("utf-8").splitlines() if line]
+
+
+def only(line: str) -> Record:
+    (record,) = read([line])
+    return record
+
+
+@pytest.mark.parametrize("envelope", ENVELOPES)
+@pytest.mark.parametrize("name", ["article-6972-untrusted.log", "article-8443-success.log"])
+def test_the_payload_is_found_wherever_it_starts(name: str, envelope: str) -> None:
+    for line in golden(name):
+        expected, got = only(line), only(ENVELOPES[envelope](line))
+        assert got.event is not None
+        assert expected.event is not None
+        assert got.event._replace(at=0) == expected.event._replace(at=0)
+        assert got.level == expected.level
+        assert got.text == ENVELOPES[envelope](line).rstrip("\r\n")
+        if envelope != "payload alone":
+            assert (got.pid, got.hostname) in ((18242, "vcsc"), (18242, ""))
+
+
+@pytest.mark.parametrize(
+    "envelope", [name for name in ENVELOPES if name not in ("payload alone", "journald, JSON with bytes")]
+)
+def test_the_sender_s_own_stamp_counts(envelope: str) -> None:
+    """A WARNING has no other time than its stamp's."""
+    record = next(read([ENVELOPES[envelope](golden("article-6972-untrusted.log")[3])], year=2022))
+    shift = 7200 if envelope == "journald, short" else 0  # no zone: taken as UTC
+    assert int(record.at) == 1657558526 + shift
+
+
+NAMES = [f"cucm{number}.steven.lab" for number in range(4)]
+
+
+def transaction(number: int, name: str, error: str) -> list[Event]:
+    token = encode(Target("steven.lab", "https", name, 8443))
+    ip = f"10.48.36.{number}"
+    kept = "error:1416F086:SSL routines:tls_process_server_certificate:certificate verify failed"
+    return [
+        RequestReceived(
+            1e9, number, "", "127.0.0.1", 30000, f"GET http://vcs_control.steven.lab:8443/{token}/x HTTP/1.1"
+        ),
+        RequestSent(1e9, number, "", ip, 8443, "GET /x HTTP/1.1"),
+        NameMismatch(1e9, 0, name, "Terminate", name, ip)
+        if error == "name"
+        else VerifyFailed(1e9, 0, name, "Terminate", error, name, ip, 0),
+        HandshakeFailed(1e9, 0, name, kept),
+    ]
+
+
+OTHERS = st.one_of(
+    st.text(st.characters(blacklist_categories=["Cs"]), max_size=60).filter(lambda text: "traffic" not in text),
+    st.sampled_from(
+        [
+            "Jul 11 18:55:26 vcsc sshd[1]: Accepted publickey for root",
+            '2022-07-11T18:55:26.016+02:00 vcsc UTCTime="2022-07-11 16:55:26,000" Module="network.sip" Level="INFO": x',
+            "2022-07-11T18:55:26.016+02:00 vcsc systemd[1]: Started traffic_server.service",
+            "Here is what we see, can you help?",
+            "{}",
+            "[",
+        ]
+    ),
+)
+
+
+@settings(max_examples=150)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(NAMES), st.sampled_from(["self signed certificate", "certificate has expired", "name"])
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    st.sampled_from(sorted(ENVELOPES)),
+    st.lists(st.tuples(st.integers(0, 30), OTHERS), max_size=6),
+)
+def test_any_envelope_and_any_company_give_the_same_findings(
+    faults: list[tuple[str, str]], envelope: str, others: list[tuple[int, str]]
+) -> None:
+    writer = LineWriter("vcsc", 18242, utc_offset=lambda _: 0)
+    events = [event for number, (name, error) in enumerate(faults) for event in transaction(number, name, error)]
+    lines = [writer.format(event).removesuffix("\n") for event in events]
+    expected = [(each.code, each.server, each.port, each.count) for each in find(lines)]
+    carried = [ENVELOPES[envelope](line) for line in lines]
+    for place, other in others:
+        carried.insert(min(place, len(carried)), other)
+    assert [(each.code, each.server, each.port, each.count) for each in find(carried)] == expected
+
+
+WARNING = "[ET_NET 1] WARNING: SNI (evil.test) not in certificate. Action=Terminate server=evil.test(192.0.2.1)"
+SIP = f'{STAMP} vcsc UTCTime="2022-07-11 16:55:26,000" Module="network.sip" Level="INFO": Detail='
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"{STAMP} vcsc sshd[1]: {HEAD}{WARNING}",
+        f"{STAMP} vcsc sshd[1]: traffic_server[2]: {WARNING}",
+        f"{STAMP} vcsc sshd[1]: {WARNING}",
+        f"Jul 11 18:55:26 vcsc httpd[77]: 192.0.2.9 GET /{WARNING}",
+        f"Jul 11 18:55:26 vcsc web: {WARNING}",
+        f"<13>Jul 11 18:55:26 vcsc sshd[1]: {WARNING}",
+        f"sshd[1]: traffic_server[2]: {WARNING}",
+        f'{SIP}"{WARNING}"',
+        f'{SIP}"Module="network.http.trafficserver""',
+        json.dumps({"SYSLOG_IDENTIFIER": "sshd", "MESSAGE": f"traffic_server[1]: {WARNING}"}),
+        json.dumps({"message": f"{STAMP} vcsc sshd[1]: {HEAD}{WARNING}"}),
+        f"grep.txt:7:{STAMP} vcsc sshd[1]: traffic_server[2]: {WARNING}",
+    ],
+)
+def test_another_process_s_line_is_not_ours_whatever_it_quotes(line: str) -> None:
+    assert [record.event for record in read([line])] == []
+
+
+def test_a_header_of_a_request_is_not_a_line_of_its_own() -> None:
+    event = RequestSent(0, 1, "", "10.0.0.1", 8443, "GET / HTTP/1.1", (("X", WARNING), ("Y", f"{HEAD}{WARNING}")))
+    (record,) = read(LineWriter("vcsc", 1, debug=True).format(event).splitlines())
+    assert record.event == event
+
+
+def test_a_message_with_line_ends_brings_its_headers() -> None:
+    twin = golden("debug-httpmsg-layout.log")
+    message = "\n".join([twin[0].partition("traffic_server[2030]: ")[2], *twin[1:13]])
+    carried = json.dumps({"SYSLOG_IDENTIFIER": "traffic_server", "_PID": "2030", "MESSAGE": message})
+    (record,) = read([carried, ""])
+    assert isinstance(record.event, RequestSent)
+    assert dict(record.event.headers)["Host"] == "expc.cisco.com:6972"
+
+
+def test_an_array_is_a_line_for_each_element() -> None:
+    lines = golden("article-6972-untrusted.log")
+    assert len([*read([json.dumps([{"message": line} for line in lines])])]) == len(lines)
+
+
+# --- Traffic Server's own ways to say it
+
+
+@pytest.mark.parametrize(
+    ("payload", "level"),
+    [
+        ("WARNING: <SSLClientUtils.cc:88 (verify_callback)> {}", "WARNING"),
+        ("WARNING: {}", "WARNING"),
+        ("WARNING:{}", "WARNING"),
+        ("DIAG: (ssl) {}", "DEBUG"),
+        ("DIAG: <SSLClientUtils.cc:88 (verify_callback)> (ssl.error) {}", "DEBUG"),
+    ],
+)
+@pytest.mark.parametrize("thread", ["[ET_NET 3] ", "{ET_NET 3} ", ""])
+def test_source_locations_tags_and_levels(thread: str, payload: str, level: str) -> None:
+    text = "SNI (192.0.2.10) not in certificate. Action=Terminate server=(null)(192.0.2.10)"
+    record = only(f"[Jul 11 18:55:26.016] {thread}{payload.format(text)}")
+    number = 3 if thread else -1
+    assert record.event == NameMismatch(record.at, number, "192.0.2.10", "Terminate", "", "192.0.2.10")
+    assert record.level == level
+
+
+# --- lines broken by copying
+
+
+def wrap_at(line: str, width: int) -> list[str]:
+    return [line[start : start + width] for start in range(0, len(line), width)]
+
+
+def wrap_words(line: str, width: int) -> list[str]:
+    pieces, piece = [], ""
+    for word in line.split(" "):
+        if piece and len(piece) + len(word) >= width:
+            pieces.append(piece)
+            piece = word
+        else:
+            piece = f"{piece} {word}" if piece else word
+    return [*pieces, piece]
+
+
+@pytest.mark.parametrize("width", [72, 80, 100, 132, 200])
+@pytest.mark.parametrize("wrap", [wrap_at, wrap_words])
+@pytest.mark.parametrize("quote", ["", "> ", "    "])
+def test_broken_lines_are_joined(wrap: Callable[[str, int], list[str]], width: int, quote: str) -> None:
+    lines = golden("article-6972-untrusted.log")
+    broken = [f"{quote}{piece}" for line in lines for piece in wrap(line, width)]
+    got, expected = list(read(broken)), list(read(lines))
+    assert [record.event for record in got] == [record.event for record in expected]
+    assert find(broken)[0].code == "self-signed"
+
+
+def test_what_follows_a_line_is_not_taken_for_its_rest() -> None:
+    lines = golden("article-8443-success.log")
+    spaced = [each for line in lines for each in (line, "and then it said, in the next line:")]
+    assert [record.event for record in read(spaced)] == [record.event for record in read(lines)]
+
+
+def test_a_piece_that_is_never_completed_is_unread_and_hides_nothing() -> None:
+    lines = golden("article-6972-untrusted.log")
+    cut = [*lines[:3], lines[3][:120], "", *lines[4:]]
+    records = list(read(cut))
+    assert [record.line for record in records if record.is_unread] == [4]
+    assert [type(record.event) for record in records if record.event] == [
+        type(record.event) for record in read([*lines[:3], *lines[4:]])
+    ]
