@@ -7,6 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from .sentence import Sentence, Wordings
+from .tlscode import parse
+
 Kind = Literal["chain", "name", "handshake", "answer", "refusal"]
 
 CISCO_218018 = (
@@ -38,14 +41,23 @@ class Fault:
     method: str = ""
     url: str = ""
 
+    @property
+    def words(self) -> str:
+        """The error as rules read it: OpenSSL's reason for a handshake, derived from the code if the text is lost."""
+        return parse(self.error).reason if self.kind == "handshake" else self.error
+
 
 class Rule(NamedTuple):
-    """A row: ``pattern`` is looked for in the error's text, ``when`` may ask more; ``cause`` names ``facts``."""
+    """A row: ``pattern`` is looked for in the fault's ``words``, ``when`` may ask more.
+
+    ``cause`` is one text, or sentences in order, each of them perhaps with wordings to choose from. ``{..}`` in a text
+    is a fact (``rules.explain`` lists them). ``remedies`` are keys of ``remedies.REMEDIES``, the best first.
+    """
 
     code: str
     kind: Kind
     pattern: str
-    cause: str
+    cause: str | tuple[Sentence | Wordings, ...]
     remedies: tuple[str, ...]
     reference: str = CISCO_218018
     when: Callable[[Fault], bool] | None = None
@@ -54,6 +66,12 @@ class Rule(NamedTuple):
         """Whether the rule speaks of this fault."""
         return (
             self.kind == fault.kind
-            and re.search(self.pattern, fault.error, re.IGNORECASE) is not None
+            and re.search(self.pattern, fault.words, re.IGNORECASE) is not None
             and (self.when is None or self.when(fault))
         )
+
+    def sentences(self) -> tuple[Wordings, ...]:
+        """The cause as sentences, each with its wordings."""
+        if isinstance(self.cause, str):
+            return ((Sentence(self.cause),),)
+        return tuple((entry,) if isinstance(entry, Sentence) else entry for entry in self.cause)

@@ -1,4 +1,4 @@
-"""Rules for the proxy's own answers and refusals, where no WARNING or ERROR explains them."""
+"""Rules for the proxy's own answers and refusals that no WARNING or ERROR explains."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ ANSWER_RULES: Final[tuple[Rule, ...]] = (
         "bad-response",
         pattern="^502 (Server Hangup|Invalid HTTP Response|Malformed|No Response Header)",
         when=lambda fault: bool(fault.ip),
-        cause="{place} took the request over a verified connection, then sent no proper HTTP response ({reason}).",
+        cause="{place} took the request and then sent no proper HTTP response ({reason}).",
         remedies=("check-server",),
     ),
     _answer(
         "unreachable",
         pattern="^502",
         when=lambda fault: bool(fault.ip),
-        cause="No connection to {place} came about, and its certificate had no part in that: it was refused, reset, "
-        "or found no way ({reason}).",
+        cause="No connection to {place} was established: it was refused or reset, or there is no route ({reason}). No "
+        "line that was read blames a certificate.",
         remedies=("check-network", "check-port"),
     ),
     Rule(
         "bad-token",
         "refusal",
         "^Invalid token",
-        cause="A request was refused because the first part of its path is no token of domain, protocol, host and "
+        cause="A request was refused because the first part of its path is not a token of domain, protocol, host and "
         "port: {reason}.",
         remedies=("fix-token",),
         reference=MRA_GUIDE,
