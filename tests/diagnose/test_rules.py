@@ -60,7 +60,7 @@ TEXTS: Final[dict[str, str]] = {
     "unsuitable certificate purpose": "wrong-purpose",
     "certificate not trusted": "distrusted",
     "certificate rejected": "distrusted",
-    "application verification failure": "verification-error",
+    "application verification failure": "no-certificate",
     "subject issuer mismatch": "issuer-mismatch",
     "authority and subject key identifier mismatch": "issuer-mismatch",
     "authority and issuer serial number mismatch": "issuer-mismatch",

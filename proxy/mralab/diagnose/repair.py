@@ -15,6 +15,7 @@ from .fault import Fault, Rule
 
 # Code -> what the WARNING says, in the order in which X14.2 comes to them.
 NEXT: Final[dict[str, str]] = {
+    "no-certificate": "no certificate was presented",
     "verification-error": "OpenSSL could not complete the verification",
     "self-signed": "self signed certificate",
     "unknown-ca": "the root or intermediate CA is not trusted",

@@ -254,8 +254,15 @@ _CONTENT: Final = (
         remedies=("reissue-clean", _OFF),
     ),
     _chain(
+        "no-certificate",
+        pattern="application verification failure",
+        cause="Not OpenSSL but the program that uses it refused {place} ({error}). mralab writes this for a server that "
+        "presented no certificate, as with anonymous or pre-shared-key ciphers.",
+        remedies=("check-ciphers", "inspect", _OFF),
+    ),
+    _chain(
         "verification-error",
-        pattern="out of memory|unspecified certificate verification error|application verification failure"
+        pattern="out of memory|unspecified certificate verification error"
         "|verification context|issuer certificate lookup error",
         cause="OpenSSL could not complete the verification of {place} ({error}): that says nothing about the "
         "certificate itself.",

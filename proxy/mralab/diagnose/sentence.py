@@ -56,6 +56,7 @@ DENIES: Final[dict[str, frozenset[Claim]]] = {
     "suite-b": _REPLACE_ANY,
     "dane": _CHAIN,
     "transparency": _CHAIN,
+    "no-certificate": _CHAIN,
     "verification-error": _CHAIN,
     "verify-failed": _CHAIN,
     "name-not-in-certificate": _CERTIFICATE_SEEN | {"name-matches"},

@@ -125,4 +125,4 @@ def _ssl_reason(code: int, library: str) -> int | None:
 
 def _of_text(text: str) -> SslError:
     alert = alert_number(text)
-    return SslError(text if alert is None else f"alert {ALERTS[alert]}", text)
+    return SslError(text if alert is None else f"alert {ALERTS.get(alert, alert)}", text)
