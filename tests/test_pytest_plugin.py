@@ -43,7 +43,7 @@ def test_before_and_after_and_the_report_of_the_failure(pytester: pytest.Pyteste
     assert "- Expressway-C X14.2: traffic_server log -" in text
     assert "Core server certificate verification failed for (cucm.steven.lab). Action=Terminate" in text
     assert "self-signed: cucm.steven.lab:6972 presented a self-signed certificate" in text
-    assert "Add the CallManager or CallManager-ECDSA certificate of cucm.steven.lab itself" in text
+    assert "Add the tomcat or tomcat-ECDSA certificate of cucm.steven.lab itself" in text
 
 
 def test_a_failing_assertion_says_what_happened(pytester: pytest.Pytester) -> None:

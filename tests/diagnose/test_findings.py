@@ -95,7 +95,7 @@ def test_the_article_s_6972_is_a_self_signed_certificate() -> None:
     assert finding.first == finding.last == 1657558526.016
     assert [remedy.code for remedy in finding.remedies] == ["trust-certificate", "reissue", "verify-origin-off"]
     assert finding.remedies[0].where == "Expressway-C: Maintenance > Security > Trusted CA certificate"
-    assert "CallManager-ECDSA" in finding.remedies[0].text
+    assert "tomcat-ECDSA" in finding.remedies[0].text
     assert "every peer" in finding.remedies[0].text
     assert "xConfiguration EdgeConfigServer VerifyOriginServer: Off" in finding.remedies[-1].text
     assert finding.cause.startswith("cucm.steven.lab:6972 ")
@@ -156,7 +156,7 @@ def test_nothing_gives_nothing() -> None:
         ("certificate chain too long", 8, "chain-too-long"),
         ("invalid CA certificate", 1, "invalid-ca"),
         ("path length constraint exceeded", 2, "invalid-ca"),
-        ("certificate revoked", 0, "verify-failed"),
+        ("certificate revoked", 0, "revoked"),
         ("", 0, "verify-failed"),
     ],
 )

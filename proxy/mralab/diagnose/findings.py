@@ -174,7 +174,13 @@ class Diagnosis:
         for traffic in self._traffic.values():
             for fault in traffic.in_doubt:
                 _count(groups, fault)
-        return tuple(_finding(group) for group in sorted(groups.values(), key=lambda group: group.first_number))
+        codes: defaultdict[tuple[str, int | None], list[str]] = defaultdict(list)
+        for code, server, port in groups:
+            codes[server, port].append(code)
+        return tuple(
+            _finding(group, codes[group.latest.server, group.latest.port])
+            for group in sorted(groups.values(), key=lambda group: group.first_number)
+        )
 
     def _received(self, process: _Process, event: RequestReceived) -> None:
         self._forget(process, event.txn)
@@ -342,9 +348,9 @@ def _authority(url: str) -> tuple[str, int | None]:
     return match[2] or match[3] or "", port
 
 
-def _finding(group: _Group) -> Finding:
+def _finding(group: _Group, beside: Iterable[str]) -> Finding:
     fault, rule = group.latest, group.rule
-    cause, remedies = explain(rule, fault)
+    cause, remedies = explain(rule, fault, beside)
     return Finding(
         code=rule.code,
         server=fault.server,

@@ -1,0 +1,284 @@
+"""What can be done about a fault, and where in the products: one table, whose keys the rules name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from .sentence import Wordings, say
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """One thing to do: ``code`` for programs, ``text`` for people, ``where`` in the products to do it."""
+
+    code: str
+    text: str
+    where: str
+
+
+_TRUSTED_CA = "Expressway-C: Maintenance > Security > Trusted CA certificate"
+_CUCM_CERTIFICATES = "CUCM: Cisco Unified OS Administration > Security > Certificate Management"
+_SERVERS = "Expressway-C: Configuration > Unified Communications"
+_OFF = "xConfiguration EdgeConfigServer VerifyOriginServer: Off"
+
+# ``{..}`` are the facts that ``rules.explain`` fills in.
+REMEDIES: Final[dict[str, Remedy]] = {
+    "trust-itself": Remedy(
+        "trust-certificate",
+        "Add the {certificate} of {server} itself to the trusted CA list, on every peer of the cluster: the list is "
+        "not replicated.",
+        _TRUSTED_CA,
+    ),
+    "trust-chain": Remedy(
+        "trust-certificate",
+        "Add the root and all intermediate CAs above the {certificate} of {server} to the trusted CA list, on every "
+        "peer of the cluster: the list is not replicated.",
+        _TRUSTED_CA,
+    ),
+    "trust-root": Remedy(
+        "trust-certificate",
+        "Add the missing CAs, up to and including the root, to the trusted CA list, on every peer of the cluster: the "
+        "list is not replicated.",
+        _TRUSTED_CA,
+    ),
+    "trust-again": Remedy(
+        "trust-certificate",
+        "Add the certificate that the CA has now, with its present key, to the trusted CA list, on every peer of the "
+        "cluster. Remove the outdated one of the same name once no server needs it: Expressway-C stops at the first "
+        "entry whose subject matches.",
+        _TRUSTED_CA,
+    ),
+    "trust-plain": Remedy(
+        "trust-certificate",
+        "Replace the entry of the CA in the trusted CA list by its plain certificate, without trust settings that "
+        "exclude TLS servers.",
+        _TRUSTED_CA,
+    ),
+    "send-chain": Remedy(
+        "send-chain",
+        "Have {server} send its intermediate CAs too: upload them as trust certificates, then its {certificate} "
+        "again, and restart the service that presents it.",
+        _CUCM_CERTIFICATES,
+    ),
+    "sign": Remedy(
+        "reissue",
+        "Have the {certificate} of {server} signed by a CA that Expressway-C already trusts.",
+        _CUCM_CERTIFICATES,
+    ),
+    "renew": Remedy(
+        "reissue",
+        "Renew what has run out, the {certificate} of {server} or the CA at the depth shown, and restart the "
+        "service that presents it.",
+        _CUCM_CERTIFICATES,
+    ),
+    "reissue": Remedy(
+        "reissue",
+        "Reissue the {certificate} of {server} for TLS servers, with a key and a signature of today's strength, "
+        "under a proper CA.",
+        _CUCM_CERTIFICATES,
+    ),
+    "reissue-for-servers": Remedy(
+        "reissue",
+        "Reissue the {certificate} of {server} with server authentication in its extended key usage, and with digital "
+        "signature in its key usage.",
+        _CUCM_CERTIFICATES,
+    ),
+    "reissue-clean": Remedy(
+        "reissue",
+        "Reissue the {certificate} of {server}, or have the CA at the depth shown reissued, without that fault.",
+        _CUCM_CERTIFICATES,
+    ),
+    "reissue-within": Remedy(
+        "reissue",
+        "Reissue the {certificate} of {server} with only such names as the CA's name constraints permit, or have it "
+        "signed by a CA without that limit.",
+        _CUCM_CERTIFICATES,
+    ),
+    "reissue-new-key": Remedy(
+        "reissue",
+        "Issue a new {certificate} of {server} with a new key, and find out why the CA revoked the old one.",
+        _CUCM_CERTIFICATES,
+    ),
+    "replace-ca": Remedy(
+        "reissue",
+        "Have the CA at the depth shown reissued as a proper CA (basic constraints CA:TRUE, a path length that leaves "
+        "room for the CAs below it, key usage certificate signing), or have the {certificate} of {server} signed by "
+        "another CA.",
+        _CUCM_CERTIFICATES,
+    ),
+    "reissue-with-name": Remedy(
+        "reissue",
+        "Reissue the {certificate} with {server} among its subject alternative names.",
+        _CUCM_CERTIFICATES,
+    ),
+    "shorten-chain": Remedy(
+        "reissue",
+        "Have the {certificate} of {server} signed by a CA nearer to its root.",
+        _CUCM_CERTIFICATES,
+    ),
+    "change-server-name": Remedy(
+        "change-server-name",
+        "Change the entry of {server} to a name that its certificate contains, then refresh the servers on "
+        "Expressway-C.",
+        "CUCM: System > Server; " + _SERVERS,
+    ),
+    "fix-time": Remedy(
+        "fix-time",
+        "Compare the clocks of Expressway-C and {server}; let both follow NTP.",
+        "Expressway-C: System > Time",
+    ),
+    "mend-crl": Remedy(
+        "fix-revocation",
+        "Bring the revocation data that Expressway-C has up to date (CRL or OCSP of the CA at the depth shown), or "
+        "stop requiring it.",
+        "Expressway-C: Maintenance > Security > CRL management",
+    ),
+    "restart": Remedy(
+        "restart",
+        "Look at the memory and the alarms of Expressway-C at that time, and restart it; if it happens again, open a "
+        "case with Cisco.",
+        "Expressway-C: Status > Alarms; Maintenance > Restart options",
+    ),
+    "inspect": Remedy(
+        "inspect-certificate",
+        "Look at the chain that {place} sends, for example with openssl s_client -showcerts and openssl x509 -text.",
+        "a shell near Expressway-C",
+    ),
+    "trust-us": Remedy(
+        "trust-us",
+        "Upload the CA of Expressway-C's own certificate as tomcat-trust and as CallManager-trust, and restart "
+        "Tomcat, CallManager and TFTP.",
+        _CUCM_CERTIFICATES,
+    ),
+    "check-own-certificate": Remedy(
+        "check-own-certificate",
+        "See that Expressway-C's own certificate is valid and meant for TLS clients as well as servers.",
+        "Expressway-C: Maintenance > Security > Server certificate",
+    ),
+    "renew-own-certificate": Remedy(
+        "renew-own-certificate",
+        "Renew Expressway-C's own certificate if it has run out, and compare the clocks of both sides.",
+        "Expressway-C: Maintenance > Security > Server certificate; System > Time",
+    ),
+    "replace-own-certificate": Remedy(
+        "renew-own-certificate",
+        "Replace Expressway-C's own certificate: its CA has revoked it, so {server} says.",
+        "Expressway-C: Maintenance > Security > Server certificate",
+    ),
+    "present-certificate": Remedy(
+        "check-own-certificate",
+        "See that Expressway-C has a certificate of its own that allows client authentication: {server} asks for one. "
+        "If a client certificate is not meant to be required there, relax that setting of {server}.",
+        "Expressway-C: Maintenance > Security > Server certificate",
+    ),
+    "check-server-names": Remedy(
+        "change-server-name",
+        "Use a name that {server} serves: compare what clients are given with the names that the service is "
+        "configured for.",
+        "CUCM: System > Server; " + _SERVERS,
+    ),
+    "check-port": Remedy(
+        "check-port",
+        "Look at {place} with openssl s_client: something else, or plain HTTP, may listen there.",
+        "a shell near Expressway-C",
+    ),
+    "check-ciphers": Remedy(
+        "check-ciphers",
+        "Bring the TLS versions and cipher lists of both sides together; {server} may also insist on a client "
+        "certificate.",
+        "Expressway-C: Maintenance > Security > Ciphers",
+    ),
+    "check-network": Remedy(
+        "check-network",
+        "See that {server} is up, its service listens on that port, and no firewall on the way drops or resets "
+        "the connection.",
+        "Expressway-C: Maintenance > Tools > Network utilities",
+    ),
+    "check-server": Remedy(
+        "check-server",
+        "Look at the service's own log at that moment, and at the load of {server}.",
+        "{server}",
+    ),
+    "check-dns": Remedy(
+        "check-dns",
+        "Add {server} to the DNS that Expressway-C uses, or correct the name that clients are given.",
+        "Expressway-C: System > DNS; CUCM: System > Server",
+    ),
+    "allow-rule": Remedy(
+        "allow-rule",
+        "Add a rule for the URL, or refresh the servers if the node is one of your own.",
+        "Expressway-C: Configuration > Unified Communications > HTTP allow list",
+    ),
+    "fix-token": Remedy(
+        "fix-token",
+        "Let the client ask for base64 of domain/protocol/host/port; a token copied from a document may be damaged.",
+        "the client, or the URL that was typed",
+    ),
+    "read-log": Remedy(
+        "read-log",
+        "Collect the log from a time that includes the WARNING line before the failure: it names the fault.",
+        "Expressway-C: Maintenance > Diagnostics > Diagnostic logging",
+    ),
+    "verify-origin-off": Remedy(
+        "verify-origin-off",
+        f"For the short term only, on each Expressway-C node: {_OFF}",
+        "Expressway-C: command line",
+    ),
+    "verify-origin-off-risky": Remedy(
+        "verify-origin-off",
+        "For the short term only, and only if you know that {server} is genuine: verification may have stopped an "
+        f"impostor. On each Expressway-C node: {_OFF}",
+        "Expressway-C: command line",
+    ),
+}
+
+ALTERNATIVES: Final[dict[str, Wordings]] = {
+    "trust-itself": (
+        say(REMEDIES["trust-itself"].text, "certificate-stays"),
+        say(
+            "The {certificate} of {server} has to be replaced in any case. If the new one is self-signed too, add that "
+            "one to the trusted CA list, on every peer of the cluster: the list is not replicated."
+        ),
+    ),
+    "trust-chain": (
+        say(REMEDIES["trust-chain"].text, "ca-signed", "cas-stay"),
+        say(
+            "Once {place} presents a certificate without the other faults, add the root and all intermediate CAs above "
+            "that one to the trusted CA list, on every peer of the cluster: the list is not replicated."
+        ),
+    ),
+    "trust-root": (
+        say(REMEDIES["trust-root"].text, "ca-signed", "cas-stay"),
+        say(
+            "Once {place} presents a certificate without the other faults, see that all CAs above that one, up to and "
+            "including the root, are in the trusted CA list, on every peer of the cluster."
+        ),
+    ),
+    "trust-again": (
+        say(REMEDIES["trust-again"].text, "ca-signed", "cas-stay"),
+        say(
+            "Once {place} presents a certificate without the other faults, add the CAs that signed that one to the "
+            "trusted CA list, on every peer of the cluster, and remove outdated ones of the same name."
+        ),
+    ),
+    "send-chain": (
+        say(REMEDIES["send-chain"].text, "ca-signed", "certificate-stays", "cas-stay"),
+        say(
+            "When the {certificate} of {server} is replaced, upload its intermediate CAs as trust certificates first: "
+            "the server then sends them too."
+        ),
+    ),
+    "change-server-name": (
+        say(REMEDIES["change-server-name"].text, "certificate-stays"),
+        say(
+            "If the new certificate is not to contain {server}, change the entry of {server} to a name that the new "
+            "certificate contains, then refresh the servers on Expressway-C."
+        ),
+    ),
+    "check-port": (
+        say(REMEDIES["check-port"].text, "never-tls"),
+        say("Look at {place} with openssl s_client, several times: does each node behind it answer with TLS?"),
+    ),
+}
+"""Wordings of remedies that hold only beside certain faults; the last wording of each always holds."""

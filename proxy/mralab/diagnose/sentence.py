@@ -1,0 +1,93 @@
+"""Sentences with tags: what each one asserts, and which codes deny it.
+
+A certificate can have several faults. A sentence that is true when its own fault is alone ("its chain is good") may be
+false beside another fault, so each sentence lists its claims and ``DENIES`` lists what each code rules out.
+``choose`` picks the first wording whose claims nothing denies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Literal, NamedTuple, get_args
+
+Claim = Literal[
+    "chain-good",  # every certificate of the chain was accepted
+    "issuer-trusted",  # a CA above the certificate is in the trust store
+    "ca-signed",  # a CA signed the certificate, it did not sign itself
+    "chain-complete",  # no issuer is missing between the certificate and its root
+    "in-date",  # every certificate is within its validity
+    "expired-only",  # the one certificate of the server has run out
+    "future-only",  # the one certificate of the server is not valid yet
+    "certificate-stays",  # the server can keep the certificate that it has
+    "cas-stay",  # the CAs above it can stay as they are
+    "name-matches",  # the certificate contains the name that clients use
+    "speaks-tls",  # the port answers with TLS
+    "never-tls",  # the port does not answer with TLS
+]
+CLAIMS: Final[frozenset[Claim]] = frozenset(get_args(Claim))
+
+_CERTIFICATE_SEEN: Final[frozenset[Claim]] = frozenset({"never-tls"})
+_CHAIN: Final[frozenset[Claim]] = _CERTIFICATE_SEEN | {"chain-good"}
+_REPLACE: Final[frozenset[Claim]] = _CHAIN | {"certificate-stays"}
+_REPLACE_ANY: Final[frozenset[Claim]] = _REPLACE | {"cas-stay"}
+
+DENIES: Final[dict[str, frozenset[Claim]]] = {
+    "self-signed": _CHAIN | {"issuer-trusted", "ca-signed"},
+    "unknown-ca": _CHAIN | {"issuer-trusted"},
+    "issuer-missing": _CHAIN | {"chain-complete", "issuer-trusted"},
+    "partial-chain": _CHAIN | {"chain-complete"},
+    "issuer-mismatch": _CHAIN | {"issuer-trusted"},
+    "distrusted": _CHAIN | {"issuer-trusted"},
+    "expired": _REPLACE_ANY | {"in-date", "future-only"},
+    "not-yet-valid": _CHAIN | {"in-date", "expired-only"},
+    "wrong-purpose": _REPLACE_ANY,
+    "weak": _REPLACE_ANY,
+    "unsupported-key": _REPLACE_ANY,
+    "chain-too-long": _REPLACE,
+    "invalid-ca": _REPLACE_ANY,
+    "revoked": _REPLACE_ANY,
+    "revocation-unknown": _CHAIN,
+    "bad-signature": _REPLACE_ANY,
+    "malformed-certificate": _REPLACE_ANY,
+    "critical-extension": _REPLACE_ANY,
+    "name-constraints": _REPLACE_ANY,
+    "certificate-policy": _REPLACE_ANY,
+    "proxy-certificate": _REPLACE,
+    "suite-b": _REPLACE_ANY,
+    "dane": _CHAIN,
+    "transparency": _CHAIN,
+    "no-certificate": _CHAIN,
+    "verification-error": _CHAIN,
+    "verify-failed": _CHAIN,
+    "name-not-in-certificate": _CERTIFICATE_SEEN | {"name-matches"},
+    "not-tls": frozenset({"speaks-tls"}),
+}
+"""By code, the claims that may be untrue where a finding with this code stands: when in doubt, nothing is said.
+
+Codes that say nothing about the server's certificate are not listed."""
+
+
+class Sentence(NamedTuple):
+    """One sentence, with ``{..}`` for facts, and the claims that it makes."""
+
+    text: str
+    asserts: frozenset[Claim] = frozenset()
+
+
+Wordings = tuple[Sentence, ...]
+"""Ways to say one thing, the best first."""
+
+
+def say(text: str, *asserts: Claim) -> Sentence:
+    """A sentence and its claims."""
+    return Sentence(text, frozenset(asserts))
+
+
+def choose(wordings: Wordings, denied: frozenset[Claim]) -> Sentence | None:
+    """Return the first wording that claims nothing of ``denied``; None if each one does."""
+    return next((sentence for sentence in wordings if not sentence.asserts & denied), None)
+
+
+def denied_by(codes: Iterable[str]) -> frozenset[Claim]:
+    """Return every claim that at least one of ``codes`` rules out."""
+    return frozenset(claim for code in codes for claim in DENIES.get(code, frozenset()))
