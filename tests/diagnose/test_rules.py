@@ -246,11 +246,11 @@ def test_an_alert_is_known_by_its_code(number: int, known: bool, form: str) -> N
         ("error:0A00045C", "rejected-by-server", "requires a client certificate"),
         ("error:0A000418:SSL routines::tlsv1 alert unknown ca", "rejected-by-server", "does not trust the CA"),
         ("error:140940C8:SSL routines:ssl3_read_bytes:tlsv1 alert", "handshake-failed", "failed"),
-        ("error:1416F086", "verify-failed", "no line that was read"),
+        ("error:1416F086", "verify-failed", "that says why is not in this log"),
         (
             "error:14090086:SSL routines:ssl3_get_server_certificate:certificate verify failed",
             "verify-failed",
-            "no line",
+            "that says why is not in this log",
         ),
         ("error:14090086", "verify-failed", "Expressway-C did not accept"),
         (
@@ -259,7 +259,7 @@ def test_an_alert_is_known_by_its_code(number: int, known: bool, form: str) -> N
             "client",
         ),
         ("error:14089086", "verify-failed", "its client"),
-        ("error:0A000086:SSL routines::certificate verify failed", "verify-failed", "no line"),
+        ("error:0A000086:SSL routines::certificate verify failed", "verify-failed", "that says why is not in this log"),
         ("error:1408F10B", "not-tls", "wrong version number"),
         ("error:140770FC:SSL routines:SSL23_GET_SERVER_HELLO:unknown protocol", "not-tls", "unknown protocol"),
         ("error:1407609C", "not-tls", "http request"),
@@ -370,7 +370,8 @@ def test_sentences_do_change_beside_other_findings() -> None:
     used = {claim for entry in ALTERNATIVES.values() for sentence in entry for claim in sentence.asserts}
     used |= {claim for rule in RULES for each in rule.sentences() for sentence in each for claim in sentence.asserts}
     assert used <= CLAIMS
-    assert all(any(claim in denied for denied in DENIES.values()) for claim in used)  # no tag without effect
+    # No tag without effect; what an unread line denies is not in the table of codes.
+    assert all(any(claim in denied for denied in DENIES.values()) for claim in used - {"log-read"})
 
 
 def test_every_alternative_ends_in_a_wording_that_always_holds() -> None:

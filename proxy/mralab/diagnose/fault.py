@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from .sentence import Sentence, Wordings
 from .tlscode import parse
 
-Kind = Literal["chain", "name", "handshake", "answer", "refusal"]
+Kind = Literal["chain", "name", "handshake", "answer", "refusal", "edge"]
 
 CISCO_218018 = (
     "Cisco 218018, Troubleshoot Expressway Traffic Server Certificate Verification for MRA Services Introduced by "
@@ -25,7 +25,9 @@ class Fault:
     """One occurrence in the log. ``number`` is its place there; the other fields are as in a ``Finding``.
 
     ``kind`` is what it was found by: ``chain`` and ``name`` by a WARNING, ``handshake`` by an ERROR, ``answer`` by
-    our own response (``error`` is its status and reason), ``refusal`` by a denied request.
+    our own response (``error`` is its status and reason), ``refusal`` by a denied request, ``edge`` by a response in
+    the log of an Expressway-E. ``unread`` is how many lines of the log were not understood. ``nearest``, ``unlisted``,
+    ``dial`` and ``because`` are what only the proxy itself knows (``core.events``).
     """
 
     kind: Kind
@@ -40,6 +42,11 @@ class Fault:
     action: str = ""
     method: str = ""
     url: str = ""
+    dial: str = ""
+    nearest: str = ""
+    unlisted: bool = False
+    because: str = ""
+    unread: int = 0
 
     @property
     def words(self) -> str:

@@ -1,20 +1,20 @@
-"""Findings: what stopped requests, from the lines of a traffic_server log alone.
+"""Findings: what stopped requests, from the lines of a traffic_server log, or from the events of a running proxy.
 
-WARNING and ERROR lines carry no port and no transaction: ``Diagnosis`` joins them to the requests around them.
-What a line means stands in ``rules``.
+WARNING and ERROR lines carry no port and no transaction: ``Diagnosis`` joins them to the requests around them. Events
+of a running proxy name their transaction, so nothing has to be inferred. What a line means stands in ``rules``.
 """
 
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from ..core.events import (
+    ClientGone,
     HandshakeFailed,
     NameMismatch,
     RequestDenied,
@@ -24,11 +24,12 @@ from ..core.events import (
     ResponseSent,
     VerifyFailed,
 )
+from ..core.logescape import escape
 from ..core.logread import Record, read
-from ..core.target import BadToken, decode
+from .asked import Asked, asked_for, authority, is_absolute, is_loopback
 from .rules import Fault, Remedy, Rule, explain, rule_for
 
-__all__ = ["Diagnosis", "Finding", "Remedy", "find", "summary"]
+__all__ = ["Diagnosis", "Finding", "Findings", "Remedy", "Unread", "find", "summary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +62,46 @@ class Finding:
     nearest: str = ""
 
 
-def find(source: Iterable[Record] | Iterable[str]) -> tuple[Finding, ...]:
-    """Findings of a log, given as its lines or as records, in the order in which they first occurred."""
+_LONGEST_EXAMPLE: Final = 200
+_MOST_EXAMPLES: Final = 3
+
+
+class Unread(NamedTuple):
+    """Lines of traffic_server that were not understood: how many, and the first three of them."""
+
+    lines: int = 0
+    examples: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """One line for a person, then the examples; empty where every line was understood. Safe on a terminal."""
+        if not self.lines:
+            return ""
+        lines = "1 line" if self.lines == 1 else f"{self.lines} lines"
+        shown = [f"  {escape(example)[:_LONGEST_EXAMPLE]}" for example in self.examples]
+        return "\n".join([f"{lines} of traffic_server not understood; the first:", *shown])
+
+
+_NOTHING_UNREAD: Final = Unread()
+
+
+class Findings(tuple[Finding, ...]):
+    """Findings in the order in which they first occurred, and what of the log was ``unread``."""
+
+    unread: Unread
+
+    def __new__(cls, findings: Iterable[Finding] = (), unread: Unread = _NOTHING_UNREAD) -> Findings:
+        """``findings`` in their order."""
+        self = super().__new__(cls, findings)
+        self.unread = unread
+        return self
+
+
+def find(source: Iterable[Record] | Iterable[str]) -> Findings:
+    """Return the findings of a log, given as its lines or as records, in the order in which they first occurred."""
     items = iter(cast("Iterable[Record | str]", [source] if isinstance(source, str) else source))
     first = next(items, None)
     if first is None:
-        return ()
+        return Findings()
     everything = chain([first], items)
     diagnosis = Diagnosis()
     records = read(cast("Iterable[str]", everything)) if isinstance(first, str) else everything
@@ -87,6 +122,8 @@ _Place = tuple[str, int, str]
 # Bounds for logs that never tell how a request ended.
 _MOST_TRANSACTIONS: Final = 100_000
 _MOST_IN_DOUBT: Final = 1_000
+_NOTHING_ASKED: Final = Asked()
+_FAILURES: Final = ("403", "404", "429", "50")
 
 
 @dataclass(slots=True)
@@ -116,13 +153,15 @@ _Groups = dict[tuple[str, str, int | None], _Group]
 class _Transaction:
     """What is known of a request that is on its way."""
 
+    asked: Asked = _NOTHING_ASKED
     server: str = ""
-    port: int | None = None
+    received_text: str = ""
     sent: RequestSent | None = None
     sent_text: str = ""
     first_sent: int = 0
     attempts: int = 0
     answered: bool = False
+    denied: bool = False
 
 
 @dataclass(slots=True)
@@ -147,14 +186,31 @@ class Diagnosis:
         self._address: dict[tuple[_Process, str], str] = {}
         self._latest_sent: dict[_Process, _Transaction] = {}
         self._warned: dict[tuple[_Process, str], Fault] = {}
+        self._denials: Counter[tuple[_Process, str, str]] = Counter()
+        self._edges: set[_Process] = set()
+        self._latest_process: _Process = ("", 0)
+        self._unread = 0
+        self._examples: list[str] = []
+
+    @property
+    def unread(self) -> Unread:
+        """What was not understood so far."""
+        return Unread(self._unread, tuple(self._examples))
 
     def add(self, record: Record) -> None:
         """Take the next record of the log."""
         self._number += 1
         process = (record.hostname, record.pid)
+        if process == ("", 0):  # the line has lost its head
+            process = self._latest_process
+        self._latest_process = process
         match record.event:
+            case None if record.is_unread:
+                self._unread += 1
+                if len(self._examples) < _MOST_EXAMPLES:
+                    self._examples.append(record.text)
             case RequestReceived() as event:
-                self._received(process, event)
+                self._received(process, event, record.text)
             case RequestSent() as event:
                 self._sent(process, event, record.text)
             case VerifyFailed() | NameMismatch() as event:
@@ -166,9 +222,11 @@ class Diagnosis:
             case ResponseSent() as event:
                 self._closed(process, event, record.text)
             case RequestDenied() as event:
-                self._refused(event, record.text)
+                self._refused(process, event, record.text)
+            case ClientGone() as event:
+                self._forget(process, event.txn)
 
-    def findings(self) -> tuple[Finding, ...]:
+    def findings(self) -> Findings:
         """One finding for each code, server and port, in the order in which they first occurred."""
         groups = {key: replace(group) for key, group in self._groups.items()}
         for traffic in self._traffic.values():
@@ -177,20 +235,25 @@ class Diagnosis:
         codes: defaultdict[tuple[str, int | None], list[str]] = defaultdict(list)
         for code, server, port in groups:
             codes[server, port].append(code)
-        return tuple(
-            _finding(group, codes[group.latest.server, group.latest.port])
-            for group in sorted(groups.values(), key=lambda group: group.first_number)
+        in_order = sorted(groups.values(), key=lambda group: group.first_number)
+        return Findings(
+            [_finding(group, codes[group.latest.server, group.latest.port], self._unread) for group in in_order],
+            self.unread,
         )
 
-    def _received(self, process: _Process, event: RequestReceived) -> None:
+    def _received(self, process: _Process, event: RequestReceived, text: str) -> None:
         self._forget(process, event.txn)
         if len(self._transactions) >= _MOST_TRANSACTIONS:
             self._forget(*next(iter(self._transactions)))
-        server, port = _asked_for(event.start_line)
-        self._transactions[process, event.txn] = _Transaction(server, port)
+        asked = asked_for(event.start_line)
+        if asked.by_edge_client and not is_loopback(event.src_ip):
+            self._edges.add(process)
+        self._transactions[process, event.txn] = _Transaction(asked, asked.server, text)
 
     def _sent(self, process: _Process, event: RequestSent, text: str) -> None:
         transaction = self._transactions.setdefault((process, event.txn), _Transaction())
+        if is_absolute(event.start_line):
+            self._edges.add(process)
         traffic = self._traffic[*process, event.dst_ip]
         if transaction.sent is None:
             transaction.first_sent = self._number
@@ -216,11 +279,11 @@ class Diagnosis:
             action=event.action,
         )
         self._warned[process, event.name] = fault
-        self._occurred(process, fault)
+        self._occurred(process, fault, event.txn)
 
     def _error(self, process: _Process, event: HandshakeFailed, text: str) -> None:
-        warned = self._warned.get((process, event.name))
-        if "certificate verify failed" in event.error and warned is not None:
+        verified = "certificate verify failed" in event.error
+        if verified and (warned := self._warned.pop((process, event.name), None)) is not None:
             warned.evidence = (warned.evidence[0], text)
             return
         ip = self._address.get((process, event.name), "")
@@ -228,11 +291,16 @@ class Diagnosis:
         if not ip and latest is not None and latest.sent is not None and latest.server == latest.sent.dst_ip:
             ip = latest.server  # a request whose name the log does not tell: it may well be this one
         fault = Fault("handshake", event.name or ip, ip, event.error, event.at, self._number, (text,))
-        self._occurred(process, fault)
+        self._occurred(process, fault, event.txn)
 
-    def _occurred(self, process: _Process, fault: Fault) -> None:
+    def _occurred(self, process: _Process, fault: Fault, txn: int) -> None:
         """Give a fault its port. Lines of TLS carry none: it is that of an unanswered request to the address."""
         traffic = self._traffic[*process, fault.ip]
+        known = self._transactions.get((process, txn)) if txn else None
+        if known is not None and known.sent is not None:
+            fault.dial = known.sent.dial
+            self._settle(traffic, fault, known.sent.dst_port)
+            return
         only = _only(traffic.unanswered)
         fault.port = traffic.latest_port if only is None else only
         if fault.action == "Continue":
@@ -258,24 +326,45 @@ class Diagnosis:
 
     def _closed(self, process: _Process, event: ResponseSent, text: str) -> None:
         transaction = self._transactions.pop((process, event.txn), None)
-        if transaction is None or transaction.answered:
+        error = event.start_line.partition(" ")[2]
+        if error.partition(" ")[2].startswith("Next Hop"):
+            self._edges.add(process)
+        if transaction is None:
             return
-        fault = Fault(
-            kind="answer",
-            server=transaction.server,
-            ip="",
-            error=event.start_line.partition(" ")[2],
-            at=event.at,
-            number=self._number,
-            evidence=(text,),
-            port=transaction.port,
-        )
+        fault = Fault("answer", transaction.server, "", error, event.at, self._number, (text,))
+        fault.port, fault.method, fault.url = transaction.asked.port, transaction.asked.method, transaction.asked.url
+        fault.because = event.because
+        if process in self._edges:
+            self._closed_by_edge(process, transaction, fault)
+            return
+        if transaction.answered:
+            return
         if (sent := transaction.sent) is not None:
-            fault.ip, fault.port, fault.evidence = sent.dst_ip, sent.dst_port, (transaction.sent_text, text)
+            fault.ip, fault.port, fault.dial = sent.dst_ip, sent.dst_port, sent.dial
+            fault.evidence = (transaction.sent_text, text)
             explained = self._explained(self._traffic[*process, sent.dst_ip], transaction, sent.dst_port)
             self._no_longer_unanswered(process, transaction)
             if explained:
                 return
+        elif self._is_denied(process, transaction) or transaction.asked.of_edge:
+            return  # get_edge_config: Expressway-E's to answer, not the proxy's
+        elif transaction.received_text:
+            fault.evidence = (transaction.received_text, text)
+            if error.startswith("404") and transaction.asked.problem:
+                fault.kind, fault.error = "refusal", f"Invalid token: {transaction.asked.problem}"
+                fault.server, fault.port = "", None
+        _count(self._groups, fault)
+
+    def _closed_by_edge(self, process: _Process, transaction: _Transaction, fault: Fault) -> None:
+        """A response in the log of an Expressway-E: what failed is the way to Expressway-C, or what that answered."""
+        self._no_longer_unanswered(process, transaction)
+        if not fault.error.startswith(_FAILURES):
+            return
+        if transaction.answered:
+            if not fault.error.partition(" ")[2].strip():  # a server's own: CUCM and its kin give no reason
+                return
+            fault.error = f"received {fault.error}"
+        fault.kind = "edge"
         _count(self._groups, fault)
 
     def _explained(self, traffic: _Traffic, transaction: _Transaction, port: int) -> bool:
@@ -286,11 +375,31 @@ class Diagnosis:
             self._settle(traffic, fault, port)
         return traffic.last_fault.get(port, -1) > transaction.first_sent
 
-    def _refused(self, event: RequestDenied, text: str) -> None:
-        server, port = ("", None) if event.detail != "Access denied" else _authority(event.url)
+    def _refused(self, process: _Process, event: RequestDenied, text: str) -> None:
+        if event.txn:
+            self._transactions.setdefault((process, event.txn), _Transaction()).denied = True
+        else:
+            if len(self._denials) >= _MOST_TRANSACTIONS:
+                self._denials.clear()
+            self._denials[process, event.method, event.url] += 1
+        if event.detail == "Invalid token" and asked_for(f"{event.method} {event.url} ").of_edge:
+            return
+        server, port = ("", None) if event.detail != "Access denied" else authority(event.url)
         fault = Fault("refusal", server, "", f"{event.detail}: {event.reason}", event.at, self._number, (text,), port)
         fault.method, fault.url = event.method, event.url
+        fault.nearest, fault.unlisted = event.nearest, event.unlisted
         _count(self._groups, fault)
+
+    def _is_denied(self, process: _Process, transaction: _Transaction) -> bool:
+        """Whether a denial was logged for this request; it is used up with it."""
+        if transaction.denied:
+            return True
+        asked = transaction.asked
+        for key in ((process, asked.method, asked.url), (process, asked.method, asked.asked_url)):
+            if self._denials[key]:
+                self._denials[key] -= 1
+                return True
+        return False
 
     def _forget(self, process: _Process, txn: int) -> None:
         transaction = self._transactions.pop((process, txn), None)
@@ -324,32 +433,13 @@ def _only(ports: Counter[int]) -> int | None:
     return next(iter(ports)) if len(ports) == 1 else None
 
 
-def _asked_for(start_line: str) -> tuple[str, int | None]:
-    """Server and port of the token in a client's request line; nothing where it does not decode."""
-    _, _, target = start_line.partition(" ")
-    path = re.sub(r"^https?://[^/]*", "", target)
-    try:
-        asked = decode(re.split("[/? ]", path.lstrip("/"), maxsplit=1)[0])
-    except BadToken:
-        return "", None
-    return asked.host, asked.port
-
-
 def _host(event: RequestSent) -> str:
     host = next((value for name, value in event.headers if name.lower() == "host"), "")
-    return _authority(f"https://{host}")[0]
+    return authority(f"https://{host}")[0]
 
 
-def _authority(url: str) -> tuple[str, int | None]:
-    match = re.match(r"(https?)://(?:\[([^\]/]*)\]|([^:/?#\s]*))(?::([0-9]{1,5})(?![0-9]))?", url)
-    if match is None:
-        return "", None
-    port = int(match[4]) if match[4] else {"http": 80, "https": 443}[match[1]]
-    return match[2] or match[3] or "", port
-
-
-def _finding(group: _Group, beside: Iterable[str]) -> Finding:
-    fault, rule = group.latest, group.rule
+def _finding(group: _Group, beside: Iterable[str], unread: int) -> Finding:
+    fault, rule = replace(group.latest, unread=unread), group.rule
     cause, remedies = explain(rule, fault, beside)
     return Finding(
         code=rule.code,
@@ -366,4 +456,6 @@ def _finding(group: _Group, beside: Iterable[str]) -> Finding:
         cause=cause,
         remedies=remedies,
         reference=rule.reference,
+        dial=fault.dial,
+        nearest=fault.nearest,
     )

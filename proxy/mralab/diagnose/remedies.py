@@ -210,6 +210,58 @@ REMEDIES: Final[dict[str, Remedy]] = {
         "Add a rule for the URL, or refresh the servers if the node is one of your own.",
         "Expressway-C: Configuration > Unified Communications > HTTP allow list",
     ),
+    "allow-rule-only": Remedy(
+        "allow-rule",
+        "If it is to be reached by its own address or by DNS, add a rule for the URL.",
+        "Expressway-C: Configuration > Unified Communications > HTTP allow list",
+    ),
+    "add-host": Remedy(
+        "add-host",
+        "Add {server} to [hosts] of the proxy's configuration; in a test: mra_proxy.add_host('{server}', ...).",
+        "mralab: configuration, [hosts]",
+    ),
+    "check-domain": Remedy(
+        "check-domain",
+        "See that the domain of the request is enabled for Unified Communications, and belongs to the deployment of "
+        "the server.",
+        "Expressway-C: Configuration > Domains",
+    ),
+    "check-clocks": Remedy(
+        "check-clocks",
+        "Compare the clocks of Expressway-C and Expressway-E; let both follow NTP.",
+        "Expressway-C and Expressway-E: System > Time",
+    ),
+    "check-url": Remedy(
+        "check-url",
+        "Compare the URL with what the client should ask for.",
+        "the client, or what get_edge_config told it",
+    ),
+    "rate-limit": Remedy(
+        "rate-limit",
+        "Wait for the period to end, find out what logs in so often, or raise the limit.",
+        "Expressway-C: xConfiguration EdgeConfigServer RateLimitLogins and RateLimitPeriod",
+    ),
+    "fix-request": Remedy(
+        "fix-request",
+        "Correct what the client sends: HTTP/1.1 with Host, a length for a body, no other protocol, no loop.",
+        "the client, or a proxy in front of Expressway",
+    ),
+    "check-load": Remedy(
+        "check-load",
+        "Look at the load and the alarms of Expressway-C at that moment.",
+        "Expressway-C: Status > Alarms; Status > System",
+    ),
+    "check-traversal": Remedy(
+        "check-traversal",
+        "See that the Unified Communications traversal zone and the SSH tunnels (port 2222) between Expressway-C and "
+        "Expressway-E are up; alarm 35013 reports a failed tunnel.",
+        "Expressway-E: Status > Unified Communications; Configuration > Zones",
+    ),
+    "read-expressway-c": Remedy(
+        "read-expressway-c",
+        "Collect the diagnostic log of every Expressway-C peer for the same time, and read that one.",
+        "Expressway-C: Maintenance > Diagnostics > Diagnostic logging",
+    ),
     "fix-token": Remedy(
         "fix-token",
         "Let the client ask for base64 of domain/protocol/host/port; a token copied from a document may be damaged.",

@@ -16,19 +16,21 @@ from .remedies import ALTERNATIVES, REMEDIES, Remedy
 from .repair import order_of_repair
 from .rules_answer import ANSWER_RULES
 from .rules_chain import CHAIN_RULES
+from .rules_edge import EDGE_RULES
 from .rules_handshake import HANDSHAKE_RULES
 from .sentence import Claim, Sentence, choose, denied_by
 from .tlscode import parse
 
 __all__ = ["CODES", "Fault", "Remedy", "Rule", "explain", "rule_for"]
 
-RULES: Final = (*CHAIN_RULES, *HANDSHAKE_RULES, *ANSWER_RULES)
+RULES: Final = (*CHAIN_RULES, *HANDSHAKE_RULES, *ANSWER_RULES, *EDGE_RULES)
 """Every rule, in the order in which they are tried."""
 
 CODES: Final = tuple(dict.fromkeys(rule.code for rule in RULES))
 """Every code that a finding can have."""
 
 _OFF: Final = "verify-origin-off"
+_NOT_ALL_READ: Final[frozenset[Claim]] = frozenset({"log-read"})
 _AUDITED: Final[frozenset[Claim]] = frozenset({"chain-good"})
 """What a WARNING of audit mode (Action=Continue) does not imply: the chain's faults were tolerated before it."""
 
@@ -87,6 +89,8 @@ def explain(
     facts = {**_facts(fault), **(known or {})}
     sentences = [sentence.text.format_map(facts) for sentence in causes(rule, fault, beside)]
     sentences += order_of_repair(rule, fault, beside)
+    if fault.dial and fault.kind != "answer" and not fault.dial.startswith(f"{fault.ip}:"):
+        sentences.append(f"The proxy connects to {facts['dial']} for it.")
     if fault.action == "Continue":
         sentences.append("The request went on all the same, as verification only watches (Action=Continue).")
     remedies = list(_worded(advice(rule, fault, beside), facts))
@@ -105,7 +109,8 @@ def _worded(chosen: Iterable[Advice], facts: Mapping[str, str]) -> Iterator[Reme
 
 
 def _denied(fault: Fault, beside: Iterable[str]) -> frozenset[Claim]:
-    return denied_by(beside) | (_AUDITED if fault.action == "Continue" else frozenset())
+    audited = _AUDITED if fault.action == "Continue" else frozenset()
+    return denied_by(beside) | audited | (_NOT_ALL_READ if fault.unread else frozenset())
 
 
 # Cisco: CUCM Security Guide 12.5(1)SU5 and SU6, IM and Presence Configuration guide, Unity Connection Security Guide 15
@@ -150,6 +155,10 @@ def _facts(fault: Fault) -> dict[str, str]:
         "error": escape(fault.error) or "no reason given",
         "reason": escape(_reason(fault)) or "no reason given",
         "function": escape(parse(fault.error).function),
+        "unread": "1 line" if fault.unread == 1 else f"{fault.unread} lines",
+        "dial": escape(fault.dial) or "its address",
+        "nearest": escape(fault.nearest),
+        "because": escape(fault.because),
         "method": escape(fault.method),
         "url": escape(fault.url),
     }

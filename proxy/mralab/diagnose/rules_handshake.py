@@ -13,7 +13,7 @@ from typing import Final
 
 from ..core.tlserror import ALERTS
 from .fault import CISCO_218018, CISCO_225746, Fault, Rule
-from .sentence import say
+from .sentence import NO_REASON_READ, say
 from .tlscode import parse
 
 _handshake = partial(Rule, kind="handshake")
@@ -145,15 +145,20 @@ HANDSHAKE_RULES: Final[tuple[Rule, ...]] = (
         "verify-failed",
         pattern="certificate verify failed",
         when=_on_the_server_side,
-        cause="A TLS server wrote this line (function {function}): it did not accept the certificate that its client "
-        "presented. No line that was read says why.",
+        cause=(
+            say(
+                "A TLS server wrote this line (function {function}): it did not accept the certificate that its client "
+                "presented."
+            ),
+            NO_REASON_READ,
+        ),
         remedies=("check-own-certificate", "trust-us"),
         reference=CISCO_225746,
     ),
     _handshake(
         "verify-failed",
         pattern="certificate verify failed",
-        cause="Expressway-C did not accept the certificate of {place}; no line that was read says why.",
+        cause=(say("Expressway-C did not accept the certificate of {place}."), NO_REASON_READ),
         remedies=("read-log", "verify-origin-off"),
     ),
     _handshake(

@@ -23,6 +23,7 @@ Claim = Literal[
     "name-matches",  # the certificate contains the name that clients use
     "speaks-tls",  # the port answers with TLS
     "never-tls",  # the port does not answer with TLS
+    "log-read",  # every line of traffic_server in the log was understood
 ]
 CLAIMS: Final[frozenset[Claim]] = frozenset(get_args(Claim))
 
@@ -81,6 +82,12 @@ Wordings = tuple[Sentence, ...]
 def say(text: str, *asserts: Claim) -> Sentence:
     """A sentence and its claims."""
     return Sentence(text, frozenset(asserts))
+
+
+NO_REASON_READ: Final[Wordings] = (
+    say("The line that says why is not in this log.", "log-read"),
+    say("No line that was read says why; {unread} of traffic_server could not be read."),
+)
 
 
 def choose(wordings: Wordings, denied: frozenset[Claim]) -> Sentence | None:
