@@ -120,4 +120,6 @@ def _told(served: Served) -> str:
     request = f"{served.method} {served.url}"
     shown = request if len(request) <= 90 else request[:87] + "..."
     answer = f"got {served.status} {served.reason}".rstrip() if served.status else "has no answer yet"
-    return f"{shown} {answer}"
+    at = f" at {served.dial}" if served.dial else ""
+    why = served.nearest or (f"{served.because}{at}" if served.because else "")
+    return f"{shown} {answer}{f' ({why})' if why else ''}"

@@ -164,8 +164,8 @@ class Proxy:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What those lines say is wrong."""
-        return find(self.log)
+        """What the events of those lines say is wrong."""
+        return find(call_in(self._loop, lambda: tuple(self._journal.records())))
 
     @property
     def transactions(self) -> tuple[Served, ...]:
