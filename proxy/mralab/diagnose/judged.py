@@ -121,5 +121,5 @@ def _told(served: Served) -> str:
     shown = request if len(request) <= 90 else request[:87] + "..."
     answer = f"got {served.status} {served.reason}".rstrip() if served.status else "has no answer yet"
     at = f" at {served.dial}" if served.dial else ""
-    why = served.nearest or (f"{served.because}{at}" if served.because else "")
+    why = served.nearest or (f"{served.because}{at}" if served.because and not served.faults else "")
     return f"{shown} {answer}{f' ({why})' if why else ''}"
