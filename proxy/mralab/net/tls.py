@@ -16,9 +16,10 @@ from typing import Final, NamedTuple
 from OpenSSL import SSL, crypto
 
 from ..core.hostname import is_address, match_name
-from ..core.release import VerifyMode
+from ..core.release import Preference, VerifyMode, signature_algorithms
 from ..core.verdict import NO_CERTIFICATE, Fault, Verdict
 from .certificate import LEVEL_1, Facts, facts
+from .identity import Identity
 from .openssl import Endpoint, TlsError, prepare
 from .trust import TrustStore
 
@@ -59,6 +60,8 @@ class TlsSettings(NamedTuple):
     ip_san: bool
     ciphers: str
     versions: tuple[str, ...]
+    prefer: Preference = "ecdsa"
+    """Whose certificate is asked for first in TLS 1.3; in older versions ``ciphers`` says it."""
 
 
 def check_ciphers(ciphers: str) -> str:
@@ -80,7 +83,7 @@ def offers_anonymous(ciphers: str) -> bool:
 class TlsContext:
     """Everything connections have in common: versions, ciphers, trust store, verification."""
 
-    def __init__(self, settings: TlsSettings, store: TrustStore) -> None:
+    def __init__(self, settings: TlsSettings, store: TrustStore, identity: Identity | None = None) -> None:
         self.settings = settings
         context = SSL.Context(SSL.TLS_CLIENT_METHOD)
         offered = sorted(settings.versions)
@@ -100,7 +103,11 @@ class TlsContext:
         if settings.mode != "off" and offers_anonymous(settings.ciphers):
             context.set_options(_OP_NO_RENEGOTIATION)
         context.set_verify_depth(_VERIFY_DEPTH)
-        prepare(context, verify=settings.mode != "off")
+        # One list serves all versions that are offered: without 1.3 it stays OpenSSL's own.
+        signatures = signature_algorithms(settings.prefer) if "1.3" in offered else ""
+        prepare(context, verify=settings.mode != "off", signatures=signatures)
+        if identity is not None:
+            identity.use_in(context)
         if settings.mode != "off":
             certificates = context.get_cert_store()
             assert certificates is not None  # noqa: S101 - an SSL_CTX always has one
@@ -194,6 +201,23 @@ class TlsClient:
         if not verdict.leaf:
             verdict.leaf = self._endpoint.leaf()
         return verdict.add(Fault(number, depth))
+
+    @property
+    def client_certificate_requested(self) -> bool:
+        """Whether the server asked for our certificate, in the handshake so far."""
+        return self._endpoint.requested
+
+    def acceptable_issuers(self) -> list[str]:
+        """Return the subjects (RFC 4514) of the CAs that the server named in its request for our certificate.
+
+        Empty where it named none (any will do) or asked for nothing. Not to be called after ``free``.
+        """
+        return self._endpoint.acceptable_issuers()
+
+    @property
+    def version(self) -> str:
+        """The TLS version in use, as ``1.2``; empty before there is one. Not to be read after ``free``."""
+        return self._endpoint.version() if self.established else ""
 
     def presented(self) -> list[bytes]:
         """The certificates the server sent, in DER, leaf first; empty before it did."""
