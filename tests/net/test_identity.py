@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import ssl
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 from OpenSSL import SSL
 
 import mralab
@@ -326,6 +329,37 @@ def test_files_that_are_not_there_are_named(tmp_path: Path, one: trustme.LeafCer
     assert problems(tmp_path, key="k.pem") == [
         "upstream.key: 'k.pem' is the key of no certificate: upstream.certificate is not set"
     ]
+
+
+def test_a_home_of_nobody_is_a_problem(tmp_path: Path) -> None:
+    assert "home directory" in problems(tmp_path, certificate="~no-such-user-here/c.pem")[0]
+
+
+def test_a_file_of_problems_gives_the_first_of_them(tmp_path: Path) -> None:
+    (tmp_path / "c.pem").write_bytes(b"-----BEGIN X-----\n" * 50_000)
+    found = problems(tmp_path, certificate="c.pem")
+    assert found[20].endswith("and 49980 more problems")
+    assert len(found) < 25
+
+
+@given(data=st.data())
+def test_whatever_is_in_the_file_is_taken_or_refused(data: st.DataObject, one: trustme.LeafCert) -> None:
+    """Blocks in any order and number, cut and mixed with other text: an identity whose key fits, or problems."""
+    good = [blob.bytes() for blob in one.cert_chain_pems] + [key_of(one)]
+    pieces = data.draw(st.lists(st.sampled_from(good) | st.binary(max_size=40), max_size=5))
+    text = b"".join(pieces)
+    text = text[: data.draw(st.integers(0, len(text)))]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "c.pem")
+        file.write_bytes(text)
+        try:
+            identity = load_identity(file)
+        except ConfigError as error:
+            assert error.problems
+            assert all("upstream.certificate" in problem for problem in error.problems)
+            assert not [line for line in key_of(one).splitlines()[1:-1] if line.decode() in str(error)]
+        else:
+            assert identity.certificates[0] == x509.load_pem_x509_certificate(good[0])
 
 
 def test_it_is_one_problem_among_all(tmp_path: Path) -> None:

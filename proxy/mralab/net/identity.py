@@ -30,6 +30,7 @@ _KEYS: Final = frozenset((b"PRIVATE KEY", b"RSA PRIVATE KEY", b"EC PRIVATE KEY",
 _ENCRYPTED: Final = b"ENCRYPTED PRIVATE KEY"
 _PARAMETERS: Final = frozenset((b"EC PARAMETERS", b"DH PARAMETERS"))  # ``openssl ecparam -genkey`` writes them too
 _MOST: Final = 1 << 20  # bytes
+_MOST_PROBLEMS: Final = 20  # of one file
 _CERTIFICATE_KEY, _KEY_KEY = "upstream.certificate", "upstream.key"
 
 
@@ -135,6 +136,9 @@ def _read(source: str, path: Path, problems: list[str]) -> _Contents | None:
         return None
     before = len(problems)
     contents = _parse(f"{source}: {path}", data, problems)
+    if (more := len(problems) - before - _MOST_PROBLEMS) > 0:
+        del problems[before + _MOST_PROBLEMS :]
+        problems.append(f"{source}: {path}: and {more} more problems")
     if len(problems) == before and not contents.certificates and not contents.found_keys:
         problems.append(f"{source}: {path} holds neither certificate nor private key in PEM")
         return None
