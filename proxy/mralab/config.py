@@ -8,8 +8,10 @@ decides unless the file says otherwise (``[verify] origin``, ``[upstream] prefer
 from __future__ import annotations
 
 import ipaddress
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -75,8 +77,23 @@ def _dial(value: object) -> object:
     return value
 
 
+_FILE_NAME = r"^[^\x00-\x1f\x7f]*$"
+
+
+def _file(value: object) -> object:
+    """The name of a file, as text or as a path; empty: none."""
+    if isinstance(value, PathLike):
+        value = fspath(value)
+    if not isinstance(value, str):
+        raise ValueError("must be the name of a file, or empty")
+    if not re.fullmatch(_FILE_NAME, value):  # above all PEM text itself: names are shown, keys must not be
+        raise ValueError("must be the name of a file, in one line without control characters")
+    return value
+
+
 Address = Annotated[str, BeforeValidator(_address)]
 IpText = Annotated[str, BeforeValidator(_dial)]
+File = Annotated[str, BeforeValidator(_file), Field(json_schema_extra={"pattern": _FILE_NAME})]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
 
@@ -109,13 +126,21 @@ class TrustTable(_Table):
 
 
 class UpstreamTable(_Table):
-    """``[upstream]``: connections to servers. Times in seconds."""
+    """``[upstream]``: connections to servers. Times in seconds.
+
+    ``certificate`` is a PEM file with Expressway-C's own certificate, its chain behind it, and its private key; it is
+    presented to servers that ask for one. Empty: no certificate. ``key`` is the private key's file, if it is another.
+    ``prefer`` orders the cipher suites (TLS 1.2 and older) and the signature algorithms (TLS 1.3); ``ciphers``
+    replaces the former.
+    """
 
     connections: Literal["per-request", "keep-alive"] = "per-request"
     attempts: Annotated[int, Field(ge=1, le=16)] = 2
     prefer: Preference | None = None
     ciphers: str = ""
     tls: Annotated[list[Literal["1.0", "1.1", "1.2", "1.3"]], Field(min_length=1)] | None = None
+    certificate: File = ""
+    key: File = ""
     connect_timeout: Seconds = 30.0
     response_timeout: Seconds = 30.0
 
@@ -297,7 +322,8 @@ def _problem(source: str, detail: Any) -> str:
         words = expected.replace(" or ", ", ").split(", ")
         message = f"must be {expected}{did_you_mean(str(detail['input']), words)}"
     given = detail.get("input")
-    shown = f" (is {given!r})" if isinstance(given, (str, int, float, bool)) else ""
+    secret = isinstance(given, str) and "-----BEGIN" in given
+    shown = f" (is {given!r})" if isinstance(given, (str, int, float, bool)) and not secret else ""
     return f"{source}: {key}: {message[:1].lower()}{message[1:]}{shown}"
 
 

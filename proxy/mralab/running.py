@@ -136,11 +136,12 @@ async def _work(
 
 
 def _proxy(settings: Settings, recent: Recent, worker: int, hop: Hop, share: Share | None = None) -> Proxy:
-    config, store, rules = settings
+    config, store, rules, identity = settings
     return Proxy(
         config,
         store=store,
         rules=rules,
+        identity=identity,
         listener=recent.take if config.proxy.admin else None,  # without a control API nobody will ask
         thread=worker,
         workers=config.proxy.workers,

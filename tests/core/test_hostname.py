@@ -207,7 +207,7 @@ def test_names_of_an_ordinary_certificate() -> None:
     ]
     found = names_of(certificate(("first", "second"), san, (("2.5.29.99", b"\x05\x00"),)))
     assert found == CertificateNames(
-        ("cucm.steven.lab", "*.steven.lab"), ("10.48.36.215", "2001:db8::1"), "first", False, False
+        ("cucm.steven.lab", "*.steven.lab"), ("10.48.36.215", "2001:db8::1"), "first", False
     )
 
 
@@ -257,14 +257,14 @@ def test_odd_entries_do_not_hide_the_good_ones() -> None:
 )
 def test_a_broken_san_is_none_and_the_cn_is_asked(value: bytes) -> None:
     found = names_of(certificate(san=value))
-    assert found == CertificateNames(cn="cucm.steven.lab", san_unreadable=True)
+    assert found == CertificateNames(cn="cucm.steven.lab")
 
 
 def test_two_san_extensions_are_none() -> None:
     other = "2.5.29.99"
     cert = certificate(("x",), [x509.DNSName("cucm.steven.lab")], ((other, san_der(entry(0x82, b"b.lab"))),))
     twice = patched(cert, bytes.fromhex("0603551d63"), bytes.fromhex("0603551d11"))
-    assert names_of(twice) == CertificateNames(cn="x", san_unreadable=True)
+    assert names_of(twice) == CertificateNames(cn="x")
 
 
 def test_another_broken_extension_does_not_hide_the_san() -> None:

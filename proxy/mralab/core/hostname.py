@@ -43,14 +43,12 @@ class CertificateNames(NamedTuple):
     - ``ips``: iPAddress entries of 4 or 16 octets in canonical text; other lengths are left out.
     - ``cn``: the subject's first CN; None if there is none, or one that is not text in its own encoding.
     - ``cn_not_a_string``: the first CN is of a type that is no string (BIT STRING, SEQUENCE).
-    - ``san_unreadable``: the SAN extension is malformed or there are several; OpenSSL then sees none.
     """
 
     dns: tuple[str, ...] = ()
     ips: tuple[str, ...] = ()
     cn: str | None = None
     cn_not_a_string: bool = False
-    san_unreadable: bool = False
 
 
 @lru_cache(512)  # asked at each handshake, mostly of the same few: 2 microseconds
@@ -92,7 +90,7 @@ def names_of(certificate: bytes) -> CertificateNames:
     try:
         dns, ips = _alternative_names(extensions)
     except NotDer:
-        return CertificateNames((), (), cn, cn_not_a_string, san_unreadable=True)
+        dns, ips = (), ()  # a malformed SAN extension, or several: OpenSSL sees none
     return CertificateNames(dns, ips, cn, cn_not_a_string)
 
 

@@ -8,12 +8,12 @@ itself accepts is held against the name that was asked for. ``verifyerror`` has 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from .release import VerifyMode
 from .verifyerror import ALL_TEXTS, VERIFY_TEXTS, Wording, error_text
 
-__all__ = ["ALL_TEXTS", "VERIFY_TEXTS", "Fault", "Offer", "Verdict", "Wording", "error_text"]
+__all__ = ["ALL_TEXTS", "NO_CERTIFICATE", "VERIFY_TEXTS", "Fault", "Offer", "Verdict", "Wording", "error_text"]
 
 
 class Fault(NamedTuple):
@@ -21,11 +21,6 @@ class Fault(NamedTuple):
 
     number: int | None
     depth: int
-
-    @property
-    def is_name(self) -> bool:
-        """Whether the chain was good and only the name was not in the certificate."""
-        return self.number is None
 
 
 class Offer(NamedTuple):
@@ -41,9 +36,17 @@ class Offer(NamedTuple):
     fingerprint: str
 
 
+NO_CERTIFICATE: Final = Fault(50, 0)
+"""The server presented no certificate, so there was nothing to verify: anonymous and pre-shared-key cipher suites.
+
+OpenSSL verifies nothing then and has no error for it; 50 is its error for what an application refuses by itself
+(X509_V_ERR_APPLICATION_VERIFICATION). Traffic Server would send the request: that we do not is our decision.
+"""
+
+
 @dataclass(slots=True)
 class Verdict:
-    """What was asked, what the certificate offers, and every fault found.
+    """The name that was asked for, the certificate that was presented for it, and every fault found.
 
     ``action`` is Traffic Server's word: ``Terminate`` ends the handshake at the first fault, ``Continue`` does not.
     """
@@ -51,8 +54,10 @@ class Verdict:
     name: str
     mode: VerifyMode
     faults: list[Fault] = field(default_factory=list)
-    matched: str = ""
-    offer: Offer | None = None
+    leaf: bytes = b""
+    """The server's certificate in DER, once it was judged; ``net.certificate.offer`` has it in words."""
+    judged: bool = False
+    """The server's own certificate went through the whole verification; ``faults`` are what it found."""
 
     @property
     def action(self) -> str:
@@ -66,12 +71,12 @@ class Verdict:
 
     @property
     def outcome(self) -> str:
-        """In one word: ``unverified``, ``verified``, ``tolerated`` (audit) or ``refused``."""
+        """In one word: ``unverified``, ``verified`` (judged, no fault), ``tolerated`` (audit) or ``refused``."""
         if self.mode == "off":
             return "unverified"
-        if not self.faults:
-            return "verified"
-        return "refused" if self.mode == "on" else "tolerated"
+        if self.faults:
+            return "refused" if self.mode == "on" else "tolerated"
+        return "verified" if self.judged else "unverified"
 
     def add(self, fault: Fault) -> bool:
         """Note a fault; whether the handshake may go on."""

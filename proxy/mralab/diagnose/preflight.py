@@ -141,6 +141,7 @@ async def check(
                 config.verify.ip_san == "accept",
                 cipher_string(config.upstream.ciphers, prefer),
                 config.tls_versions,
+                prefer,
             ),
             store,
         )

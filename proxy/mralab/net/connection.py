@@ -7,11 +7,13 @@ fail is one of the classes of ``failures``.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import Final, cast
 
 from ..core.framing import Body, Fields, Malformed, ResponseHead, body_reader
 from ..core.reply import Reply, read_reply
+from ..core.tlserror import alert_number
 from .deadlines import Deadlines
 from .failures import ConnectError, HandshakeError, ResponseError
 from .openssl import TlsError
@@ -187,8 +189,28 @@ class ServerConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(tls.alert())
             self._transport.close()
+        if not self._ready:
+            # Without an error of OpenSSL's the server has merely ended the connection.
+            self._fail(
+                HandshakeError(error, tls.verdict) if error.printed or tls.verdict.faults else ConnectError(None)
+            )
+            return
+        self._fail(self._hangup(tls, error))
+
+    def _hangup(self, tls: TlsClient, error: TlsError) -> ResponseError:
+        """Make the failure of an exchange that TLS has ended.
+
+        In TLS 1.3 the server verifies our certificate when the handshake is over for us: an alert before any byte of a
+        response is its refusal.
+        """
         hangup = ResponseError("hangup", error.reason)
-        self._fail(hangup if self._ready else HandshakeError(error, tls.verdict))
+        if not self._response_began() and tls.version == "1.3" and alert_number(error.reason) is not None:
+            hangup.tls = error
+        return hangup
+
+    def _response_began(self) -> bool:
+        """Whether the server has answered on this connection, be it an earlier request or a byte of a head."""
+        return self.reused or self._reply is not None or bool(self._informational or self._buffer)
 
     # -- one exchange
 
@@ -398,12 +420,28 @@ class ServerConnection(asyncio.Protocol):
         if not self._ready:
             self._fail(ConnectError(exc if isinstance(exc, OSError) else None))
         elif self._active:
+            if exc is not None and self.tls is not None and not self._response_began():
+                self._read_last_alert(self.tls, self._transport)
             self._body_ended(exc)
         if self.tls is not None:
             self.tls.free()
         if self.on_close is not None:
             self.on_close(self)
         self._wake()
+
+    def _read_last_alert(self, tls: TlsClient, transport: asyncio.Transport) -> None:
+        """Read the alert of a server that has refused our certificate and closed while we were still sending.
+
+        A transport whose write fails reads no more, though the alert is there. Its socket is open until the end of
+        ``connection_lost``.
+        """
+        try:
+            while data := os.read(transport.get_extra_info("socket").fileno(), _MAX_PENDING):
+                tls.receive(data)
+        except OSError:  # nothing there
+            return
+        except TlsError as error:
+            self._fail(self._hangup(tls, error))
 
     def _body_ended(self, exc: Exception | None) -> None:
         """A body that ends with the connection is whole only after a clean end (RFC 9112 section 9.8)."""

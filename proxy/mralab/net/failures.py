@@ -60,6 +60,8 @@ class ResponseError(ServerError):
     """The server got (some of) the request and did not answer it: hangup, rubbish or silence."""
 
     sent = True
+    tls: TlsError | None = None
+    """The server's alert in place of a response, after a TLS 1.3 handshake: it refuses our certificate, or has none."""
 
     def __init__(self, answer: str, reason: str, *, unread: bool = False) -> None:
         super().__init__(ANSWERS[answer], reason)

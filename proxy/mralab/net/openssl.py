@@ -7,6 +7,7 @@ functions that ``cryptography`` binds. Without pyOpenSSL's Python in between a r
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from typing import Any, Final
@@ -74,6 +75,7 @@ class Endpoint:
         "_text",
         "closed",
         "inspect",
+        "requested",
     )
 
     def __init__(self, context: SSL.Context, name: bytes, inspect: Inspect) -> None:
@@ -89,6 +91,8 @@ class Endpoint:
         self._memory, self._text, self._pointer = scratch.memory, scratch.text, scratch.pointer
         self.closed = False
         """The server said close_notify."""
+        self.requested = False
+        """The server asked for the client's certificate."""
         self._key = key = _ffi.cast("void *", self._ssl)
         _endpoints[key] = ref(self, lambda _: _endpoints.pop(key, None))
 
@@ -155,6 +159,18 @@ class Endpoint:
         chain = _lib.SSL_get_peer_cert_chain(self._ssl)
         return [] if chain == _NULL else [_der(_lib.sk_X509_value(chain, at)) for at in range(_lib.sk_X509_num(chain))]
 
+    def acceptable_issuers(self) -> list[str]:
+        """Return the CAs that the server named when it asked for a certificate, as RFC 4514 writes them."""
+        names = _lib.SSL_get_client_CA_list(self._ssl)
+        if names == _NULL:
+            return []
+        return [_name(_lib.sk_X509_NAME_value(names, at)) for at in range(_lib.sk_X509_NAME_num(names))]
+
+    def version(self) -> str:
+        """Return the TLS version that was agreed on, as ``1.2``."""
+        version = _text(_lib.SSL_get_version(self._ssl)).removeprefix("TLSv")
+        return "1.0" if version == "1" else version
+
     def leaf(self) -> bytes:
         """The first of them, or nothing."""
         chain = _lib.SSL_get_peer_cert_chain(self._ssl)
@@ -182,12 +198,19 @@ class Endpoint:
         raise TlsError(*_drain())
 
 
-def prepare(context: SSL.Context, *, verify: bool) -> None:
-    """Make a context ready for ``Endpoint``: whether each server is verified, and its inspector told."""
+def prepare(context: SSL.Context, *, verify: bool, signatures: str = "") -> None:
+    """Make a context ready for ``Endpoint``.
+
+    ``verify``: call the endpoint's inspector for each certificate. ``signatures``: the algorithms to offer, as OpenSSL
+    writes them; empty leaves its default.
+    """
     # pyOpenSSL's contexts write a record with each call; an endpoint's writes are whole.
     _lib.SSL_CTX_clear_mode(context._context, _lib.SSL_MODE_ENABLE_PARTIAL_WRITE)
     mode, told = (_lib.SSL_VERIFY_PEER, _told) if verify else (_lib.SSL_VERIFY_NONE, _NULL)
     _lib.SSL_CTX_set_verify(context._context, mode, told)
+    _lib.SSL_CTX_set_cert_cb(context._context, _certificate_requested, _NULL)
+    if signatures and _lib.SSL_CTX_set1_sigalgs_list(context._context, signatures.encode("ascii")) != 1:
+        raise ValueError(f"OpenSSL cannot offer these signature algorithms: {signatures} ({_drain()[0]})")
 
 
 _endpoints: Final[dict[Any, ref[Endpoint]]] = {}
@@ -210,6 +233,39 @@ def _told(content: int, store: Any) -> int:
         return 0
     _lib.X509_STORE_CTX_set_error(store, _lib.X509_V_OK)
     return 1
+
+
+@_ffi.callback("int(SSL *, void *)", error=0)  # type: ignore[untyped-decorator]
+def _certificate_requested(ssl: Any, _: Any) -> int:
+    """Note a server's CertificateRequest: in a client OpenSSL calls this for nothing else. Go on with what there is."""
+    endpoint = _endpoints[_ffi.cast("void *", ssl)]()
+    if endpoint is not None:
+        endpoint.requested = True
+    return 1
+
+
+def _name(name: Any) -> str:
+    """Return a distinguished name as RFC 4514 writes it."""
+    parts = []
+    for at in range(_lib.X509_NAME_entry_count(name)):
+        entry = _lib.X509_NAME_get_entry(name, at)
+        kind = _text(_lib.OBJ_nid2sn(_lib.OBJ_obj2nid(_lib.X509_NAME_ENTRY_get_object(entry))))
+        utf8 = _ffi.new("unsigned char *[1]")
+        size = _lib.ASN1_STRING_to_UTF8(utf8, _lib.X509_NAME_ENTRY_get_data(entry))
+        if size < 0:
+            _drain()
+            value = "?"  # not text in its own encoding
+        else:
+            value = _ffi.buffer(_ffi.gc(utf8[0], _lib.OPENSSL_free), size)[:].decode("utf-8", "replace")
+        parts.append(f"{kind}={_SPECIAL.sub(_escaped, value)}")
+    return ",".join(reversed(parts))
+
+
+_SPECIAL: Final = re.compile(r'[,+"\\<>;\0]|^[ #]| $')
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return "\\00" if match[0] == "\0" else f"\\{match[0]}"
 
 
 def _der(certificate: Any) -> bytes:

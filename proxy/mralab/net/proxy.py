@@ -25,6 +25,7 @@ from ..core.message import Hop
 from ..core.route import Routes
 from ..errors import ConfigError, MralabError, TrustStoreError
 from .acceptor import Acceptor, listening_socket, most_connections
+from .identity import Identity, load_identity
 from .limits import ClientLimits
 from .resolver import Resolver
 from .server import ClientConnection
@@ -62,7 +63,7 @@ class Policy:
     )
 
     def __init__(self, settings: Settings) -> None:
-        config, store, rules = settings
+        config, store, rules, identity = settings
         self.settings = settings
         self.config = config
         self.store = store
@@ -73,8 +74,10 @@ class Policy:
                 config.verify.ip_san == "accept",
                 config.cipher_string,
                 config.tls_versions,
+                config.preference,
             ),
             store,
+            identity,
         )
         self.wording = config.verify.openssl
         automatic = [rule for host in config.hosts for rule in automatic_rules(host)] if config.allow.automatic else []
@@ -89,8 +92,13 @@ class Policy:
         self.debug = config.log.level == "DEBUG"
 
 
-def load_settings(config: Config, store: TrustStore | None = None, rules: Iterable[Rule] | None = None) -> Settings:
-    """A configuration with its trust store and its rules: those given, or read from the files that it names.
+def load_settings(
+    config: Config,
+    store: TrustStore | None = None,
+    rules: Iterable[Rule] | None = None,
+    identity: Identity | None = None,
+) -> Settings:
+    """A configuration with its trust store, rules and own certificate: given, or read from the files that it names.
 
     Raises ``ConfigError`` with every problem in every file at once.
     """
@@ -105,11 +113,16 @@ def load_settings(config: Config, store: TrustStore | None = None, rules: Iterab
             rules = _load_rules(config)
         except ConfigError as error:
             problems += error.problems
+    if identity is None:
+        try:
+            identity = _load_identity(config)
+        except ConfigError as error:
+            problems += error.problems
     if config.upstream.ciphers and (why := check_ciphers(config.upstream.ciphers)):
         problems.append(f"upstream.ciphers: {why} (is {config.upstream.ciphers!r})")
     if problems or store is None or rules is None:
         raise ConfigError(problems)
-    return Settings(config, store, tuple(rules))
+    return Settings(config, store, tuple(rules), identity)
 
 
 def _load_trust(config: Config) -> TrustStore:
@@ -119,6 +132,18 @@ def _load_trust(config: Config) -> TrustStore:
     if not config.said("trust", "store") and not path.exists():
         return TrustStore()
     return load_store(path)
+
+
+def _load_identity(config: Config) -> Identity | None:
+    certificate, key = config.upstream.certificate, config.upstream.key
+    if not certificate:
+        if key:
+            raise ConfigError([f"upstream.key: {key!r} is the key of no certificate: upstream.certificate is not set"])
+        return None
+    try:
+        return load_identity(config.path(certificate), config.path(key) if key else None)
+    except RuntimeError as error:  # '~user' of nobody
+        raise ConfigError([f"upstream.certificate, upstream.key: {error}"]) from error
 
 
 def _load_rules(config: Config) -> tuple[Rule, ...]:
@@ -226,13 +251,14 @@ class Proxy:
         *,
         store: TrustStore | None = None,
         rules: Iterable[Rule] | None = None,
+        identity: Identity | None = None,
         listener: Listener | None = None,
         thread: int = 0,
         workers: int = 1,
         hop: Hop | None = None,
         share: Share | None = None,
     ) -> None:
-        self._policy = Policy(load_settings(config, store, rules))
+        self._policy = Policy(load_settings(config, store, rules, identity))
         self._rules = rules
         self._store_given = store is not None
         self._listeners: tuple[Listener, ...] = (listener,) if listener is not None else ()

@@ -14,18 +14,23 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ..config import Config, from_mapping
 from ..core.allowlist import Rule
+from .identity import Identity, parse_identity
 from .trust import TrustStore, parse_pem
 
 
 class Settings(NamedTuple):
-    """``rules`` are the allow list's own; those made for discovered nodes follow from ``config``."""
+    """``rules`` are the allow list's own; those made for discovered nodes follow from ``config``.
+
+    ``identity`` is the certificate that the proxy presents to servers (``upstream.certificate``), None for none.
+    """
 
     config: Config
     store: TrustStore
     rules: tuple[Rule, ...]
+    identity: Identity | None = None
 
     def message(self, *, with_rules: bool) -> dict[str, Any]:
-        """As JSON can carry it; without the rules where the other end has them."""
+        """Return it as JSON can carry it; without the rules where the other end has them. It holds a private key."""
         pem = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in self.store.certificates)
         rules = [[sorted(part) if isinstance(part, frozenset) else part for part in rule] for rule in self.rules]
         return {
@@ -33,6 +38,7 @@ class Settings(NamedTuple):
             "folder": str(self.config.folder),
             "store": pem.decode("ascii"),
             "rules": rules if with_rules else None,
+            "identity": self.identity.secret_pem() if self.identity is not None else None,
         }
 
 
@@ -73,4 +79,5 @@ def from_message(message: Mapping[str, Any], rules: tuple[Rule, ...]) -> Setting
         from_mapping(message["config"], Path(message["folder"])),
         TrustStore(parse_pem(pem, "trust store") if pem else ()),
         rules,
+        parse_identity(message["identity"]) if message["identity"] is not None else None,
     )

@@ -16,10 +16,11 @@ from typing import Final, NamedTuple
 from OpenSSL import SSL, crypto
 
 from ..core.hostname import is_address, match_name
-from ..core.release import VerifyMode
-from ..core.verdict import Fault, Verdict
-from .certificate import LEVEL_1, Facts, facts, offer
-from .openssl import Endpoint, prepare
+from ..core.release import Preference, VerifyMode, signature_algorithms
+from ..core.verdict import NO_CERTIFICATE, Fault, Verdict
+from .certificate import LEVEL_1, Facts, facts
+from .identity import Identity
+from .openssl import Endpoint, TlsError, prepare
 from .trust import TrustStore
 
 _VERSIONS: Final = {
@@ -36,6 +37,9 @@ _NO_VERSION: Final = {
 }
 # OpenSSL 1.1.1 talks to servers without secure renegotiation (RFC 5746), as old CUCM is; 3 and later must be told.
 _OP_LEGACY_SERVER_CONNECT: Final = 0x4
+_OP_NO_RENEGOTIATION: Final = 1 << 30
+# Anonymous Diffie-Hellman. Lists have suites with pre-shared keys and SRP too; without such keys they are not offered.
+_ANONYMOUS: Final = ("ADH-", "AECDH-")
 _VERIFY_DEPTH: Final = 7  # Traffic Server: iocore/net/SSLConfig.cc:341
 _MOST_AT_ONCE: Final = 1 << 20  # bytes of plaintext that OpenSSL is given before their ciphertext is taken from it
 # OpenSSL verifies in two passes: it builds the chain and checks its extensions (these errors), then walks from the
@@ -56,6 +60,8 @@ class TlsSettings(NamedTuple):
     ip_san: bool
     ciphers: str
     versions: tuple[str, ...]
+    prefer: Preference = "ecdsa"
+    """Whose certificate is asked for first in TLS 1.3; in older versions ``ciphers`` says it."""
 
 
 def check_ciphers(ciphers: str) -> str:
@@ -67,10 +73,17 @@ def check_ciphers(ciphers: str) -> str:
     return ""
 
 
+def offers_anonymous(ciphers: str) -> bool:
+    """Return whether a cipher string offers suites in which the server presents no certificate."""
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_cipher_list(f"{ciphers}:@SECLEVEL=0".encode())
+    return any(name.startswith(_ANONYMOUS) for name in SSL.Connection(context, None).get_cipher_list())
+
+
 class TlsContext:
     """Everything connections have in common: versions, ciphers, trust store, verification."""
 
-    def __init__(self, settings: TlsSettings, store: TrustStore) -> None:
+    def __init__(self, settings: TlsSettings, store: TrustStore, identity: Identity | None = None) -> None:
         self.settings = settings
         context = SSL.Context(SSL.TLS_CLIENT_METHOD)
         offered = sorted(settings.versions)
@@ -84,9 +97,17 @@ class TlsContext:
         # Level 0, and _weaknesses below: together they judge keys and digests as 1.1.1's level 1 does, which no later
         # OpenSSL has (3 refuses SHA-1 at level 1).
         context.set_cipher_list(f"{settings.ciphers}:@SECLEVEL=0".encode())
+        # A resumed session verifies nothing. Neither does a renegotiation to a cipher suite without certificates: where
+        # such are offered, there is none. Every other renegotiation shows its certificate to inspect().
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        if settings.mode != "off" and offers_anonymous(settings.ciphers):
+            context.set_options(_OP_NO_RENEGOTIATION)
         context.set_verify_depth(_VERIFY_DEPTH)
-        prepare(context, verify=settings.mode != "off")
+        # One list serves all versions that are offered: without 1.3 it stays OpenSSL's own.
+        signatures = signature_algorithms(settings.prefer) if "1.3" in offered else ""
+        prepare(context, verify=settings.mode != "off", signatures=signatures)
+        if identity is not None:
+            identity.use_in(context)
         if settings.mode != "off":
             certificates = context.get_cert_store()
             assert certificates is not None  # noqa: S101 - an SSL_CTX always has one
@@ -103,8 +124,8 @@ class TlsClient:
     """One connection's TLS. Feed it what the server sent, send what ``outgoing`` gives."""
 
     __slots__ = (
+        "_begun",
         "_endpoint",
-        "_judged",
         "_settings",
         "closed",
         "established",
@@ -120,20 +141,22 @@ class TlsClient:
         """The server said close_notify: what came before it is whole."""
         self.expires = math.inf
         """When the first certificate of the verified chain expires, in seconds since the epoch."""
-        self._judged = False
+        self._begun = False
         self._endpoint = Endpoint(context, b"" if is_address(name) else name.encode("ascii"), self.inspect)
 
     # -- verification
 
     def inspect(self, der: bytes, number: int, depth: int, ok: bool) -> bool:
         """OpenSSL's verify callback: one certificate of the chain, root first. Whether to go on."""
+        if self.established:  # renegotiation: the server that was judged goes on, nobody else
+            return depth > 0 or der == self.verdict.leaf
         known = facts(der)
         if ok and self._settings.mode == "on":
             self.expires = min(self.expires, known.expires)
         if ok and known.bits >= LEVEL_1 and not known.weakly_signed:  # the rule: there is nothing to put in order
-            return depth > 0 or self._is_for_its_name(known)
-        if not self._judged:
-            self._judged = True
+            return depth > 0 or self._is_for_its_name(der, known)
+        if not self._begun:
+            self._begun = True
             sent = der if depth == 0 else self._endpoint.leaf()
             if sent and facts(sent).bits < LEVEL_1 and not self._fault(66, 0):
                 return False
@@ -148,13 +171,15 @@ class TlsClient:
                     return False
         if not ok:
             return self._fault(number, depth)
-        return depth > 0 or self._is_for_its_name(known)
+        return depth > 0 or self._is_for_its_name(der, known)
 
-    def _is_for_its_name(self, leaf: Facts) -> bool:
-        """The chain is good, or what is not is tolerated: does it name who was asked for? Whether to go on."""
-        matched = match_name(leaf.names, self.verdict.name, ip_san_accepted=self._settings.ip_san)
-        self.verdict.matched = matched or ""
-        return True if matched else self._fault(None, 0)
+    def _is_for_its_name(self, der: bytes, leaf: Facts) -> bool:
+        """Check the host name, after a chain without faults or with tolerated ones. Return whether to go on."""
+        verdict = self.verdict
+        verdict.leaf, verdict.judged = der, True
+        if match_name(leaf.names, verdict.name, ip_san_accepted=self._settings.ip_san):
+            return True
+        return self._fault(None, 0)
 
     def _weaknesses_below(self, depth: int) -> Iterator[Fault]:
         """What is weak under ``depth``, the leaf first: 1.1.1 judges the whole chain's keys and digests before dates.
@@ -171,11 +196,28 @@ class TlsClient:
             member = next((one for one in sent[1:] if one.subject == issuer), None)
 
     def _fault(self, number: int | None, depth: int) -> bool:
-        """Note a fault, and with the first one what the server offers. Whether to go on."""
+        """Note a fault, and with the first one the server's certificate. Return whether to go on."""
         verdict = self.verdict
-        if verdict.offer is None and (leaf := self._endpoint.leaf()):
-            verdict.offer = offer(leaf)
+        if not verdict.leaf:
+            verdict.leaf = self._endpoint.leaf()
         return verdict.add(Fault(number, depth))
+
+    @property
+    def client_certificate_requested(self) -> bool:
+        """Whether the server asked for our certificate, in the handshake so far."""
+        return self._endpoint.requested
+
+    def acceptable_issuers(self) -> list[str]:
+        """Return the subjects (RFC 4514) of the CAs that the server named in its request for our certificate.
+
+        Empty where it named none (any will do) or asked for nothing. Not to be called after ``free``.
+        """
+        return self._endpoint.acceptable_issuers()
+
+    @property
+    def version(self) -> str:
+        """The TLS version in use, as ``1.2``; empty before there is one. Not to be read after ``free``."""
+        return self._endpoint.version() if self.established else ""
 
     def presented(self) -> list[bytes]:
         """The certificates the server sent, in DER, leaf first; empty before it did."""
@@ -196,6 +238,9 @@ class TlsClient:
             self.established = endpoint.handshake()
             if not self.established:
                 return b""
+            if not self.verdict.judged and self._settings.mode != "off" and not self.verdict.add(NO_CERTIFICATE):
+                endpoint.shut()  # the handshake is over: too late for a fatal alert
+                raise TlsError("certificate verify failed")
             if not endpoint.waiting():
                 return b""
         plain = endpoint.read()

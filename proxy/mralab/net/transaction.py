@@ -98,6 +98,8 @@ async def _attempts(it: Transaction) -> bool:
                 return await _exchange(it, connection)
             except ResponseError as error:
                 connection.abort()
+                if error.tls is not None:  # emulated: Traffic Server was not seen to log an alert after the handshake
+                    _tell_failed(it, error.tls)
                 if it.client.responded:
                     it.client.truncate()
                     return False

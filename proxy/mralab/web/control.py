@@ -123,7 +123,10 @@ class Control(ABC):
             if problems:
                 raise ConfigError(problems, f"a running proxy changes {', '.join(CHANGEABLE)}; a reload reads the rest")
             try:
-                settings = load_settings(config, now.store, now.rules)
+                named = {"certificate", "key"} & set(
+                    _table(tables, "upstream")
+                )  # a change that names the file reads it
+                settings = load_settings(config, now.store, now.rules, None if named else now.identity)
             except ConfigError as error:
                 raise UnusableError(error.problems) from None
             self._confirmed(await self._put(settings))
@@ -255,6 +258,11 @@ def fingerprint(certificate: x509.Certificate) -> str:
 
 def _is_fixed(name: str) -> bool:
     return name in Config.model_fields and name not in (*CHANGEABLE, "folder")
+
+
+def _table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    table = tables.get(name)
+    return table if isinstance(table, Mapping) else {}
 
 
 async def _probe(name: str, address: str, call: Callable[[], Awaitable[None]]) -> Check:

@@ -1,0 +1,229 @@
+"""The proxy's own certificate with chain and private key, presented to servers that ask for one.
+
+Read whole and checked at start, reload and change: a key of another certificate would otherwise fail in the middle of a
+handshake. The key is in memory and on the channel to the workers, and in no text.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+from cryptography.utils import CryptographyDeprecationWarning
+from OpenSSL import SSL
+
+from ..errors import ConfigError
+
+_CERTIFICATES: Final = frozenset((b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE"))
+_KEYS: Final = frozenset((b"PRIVATE KEY", b"RSA PRIVATE KEY", b"EC PRIVATE KEY", b"DSA PRIVATE KEY"))
+_ENCRYPTED: Final = b"ENCRYPTED PRIVATE KEY"
+_PARAMETERS: Final = frozenset((b"EC PARAMETERS", b"DH PARAMETERS"))  # ``openssl ecparam -genkey`` writes them too
+_MOST: Final = 1 << 20  # bytes
+_MOST_PROBLEMS: Final = 20  # of one file
+_CERTIFICATE_KEY, _KEY_KEY = "upstream.certificate", "upstream.key"
+
+
+class Identity:
+    """A certificate that belongs to the proxy: ``certificates`` (its own first, then the chain) and the private key."""
+
+    __slots__ = ("_key", "certificates")
+
+    def __init__(self, certificates: tuple[x509.Certificate, ...], key: PrivateKeyTypes) -> None:
+        self.certificates = certificates
+        self._key = key
+
+    def __repr__(self) -> str:
+        return f"<Identity {self.certificates[0].subject.rfc4514_string()}>"
+
+    def __reduce__(self) -> str:
+        raise TypeError("an identity is not pickled: it holds a private key")
+
+    def use_in(self, context: SSL.Context) -> None:
+        """Present it in connections of a context. Raises ``SSL.Error`` or ``TypeError`` where OpenSSL cannot."""
+        own, *chain = self.certificates
+        context.use_certificate(own)
+        for certificate in chain:
+            context.add_extra_chain_cert(certificate)
+        context.use_privatekey(self._key)  # type: ignore[arg-type]  # other kinds of keys raise TypeError
+        context.check_privatekey()
+
+    def secret_pem(self) -> str:
+        """Return certificates and private key in PEM, for another process of the proxy and for nothing else."""
+        pem = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in self.certificates)
+        key = self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return (pem + key).decode("ascii")
+
+
+class _Block(NamedTuple):
+    """One PEM block of a file, with the line on which it begins."""
+
+    label: bytes
+    pem: bytes
+    line: int
+
+
+class _Contents(NamedTuple):
+    """What a file holds."""
+
+    certificates: list[x509.Certificate]
+    keys: list[PrivateKeyTypes]
+    found_keys: int
+    """Keys in the file, readable or not."""
+
+
+def load_identity(certificate: Path, key: Path | None = None) -> Identity:
+    """Read a certificate with its chain, and its private key from the same file or from one of its own.
+
+    PEM in any order, but for the chain behind its certificate. Raises ``ConfigError`` with every problem in the files;
+    no message holds anything of a key.
+    """
+    problems: list[str] = []
+    contents = _read(_CERTIFICATE_KEY, certificate, problems)
+    if contents is not None and not contents.certificates and not problems:
+        problems.append(f"{_CERTIFICATE_KEY}: {certificate} holds no certificate")
+    source, where, keys = _CERTIFICATE_KEY, certificate, contents
+    if key is not None and key != certificate:
+        if contents is not None and contents.found_keys:
+            problems.append(f"{_CERTIFICATE_KEY}: {certificate} holds a private key, and {_KEY_KEY} names {key} for it")
+        source, where, keys = _KEY_KEY, key, _read(_KEY_KEY, key, problems)
+    if keys is not None and keys.found_keys != 1:
+        count = f"{keys.found_keys} private keys; one is needed" if keys.found_keys else "no private key"
+        hint = "" if keys.found_keys or key is not None else f"; add it, or name its file as {_KEY_KEY}"
+        problems.append(f"{source}: {where} holds {count}{hint}")
+    elif contents is not None and contents.certificates and keys is not None and keys.keys:
+        problems += _mismatch(contents.certificates, keys.keys[0], source, where)
+    if problems or contents is None or keys is None:
+        raise ConfigError(problems)
+    return Identity(tuple(contents.certificates), keys.keys[0])
+
+
+def parse_identity(pem: str) -> Identity:
+    """Read what ``Identity.secret_pem`` gave. Raises ``ConfigError``."""
+    problems: list[str] = []
+    contents = _parse("the identity of the main process", pem.encode("ascii"), problems)
+    if problems or not contents.certificates or not contents.keys:
+        raise ConfigError(problems or ["the identity of the main process is incomplete"])
+    return Identity(tuple(contents.certificates), contents.keys[0])
+
+
+def _read(source: str, path: Path, problems: list[str]) -> _Contents | None:
+    """Read a file; None where it cannot be, with the reason in ``problems``."""
+    try:
+        if path.exists() and not path.is_file():
+            problems.append(f"{source}: {path} is not a file")
+            return None
+        with path.open("rb") as file:
+            data = file.read(_MOST + 1)
+    except OSError as error:
+        problems.append(f"{source}: {path} cannot be read: {error.strerror}")
+        return None
+    if len(data) > _MOST:
+        problems.append(f"{source}: {path} has more than {_MOST} bytes: not a certificate with its key")
+        return None
+    if data[:1] == b"\x30":  # a SEQUENCE of DER
+        problems.append(f"{source}: {path} is binary (DER or PKCS #12); PEM is needed, as 'openssl' converts it")
+        return None
+    before = len(problems)
+    contents = _parse(f"{source}: {path}", data, problems)
+    if (more := len(problems) - before - _MOST_PROBLEMS) > 0:
+        del problems[before + _MOST_PROBLEMS :]
+        problems.append(f"{source}: {path}: and {more} more problems")
+    if len(problems) == before and not contents.certificates and not contents.found_keys:
+        problems.append(f"{source}: {path} holds neither certificate nor private key in PEM")
+        return None
+    return contents
+
+
+def _parse(source: str, data: bytes, problems: list[str]) -> _Contents:
+    certificates: list[x509.Certificate] = []
+    keys: list[PrivateKeyTypes] = []
+    found_keys = 0
+    for label, pem, line in _blocks(source, data, problems):
+        if label in _CERTIFICATES:
+            try:
+                certificates.append(_certificate(pem))
+            except ValueError as error:
+                reason = str(error).partition("\n")[0]
+                problems.append(f"{source}:{line}: a certificate that cannot be read: {reason}")
+        elif label == _ENCRYPTED or (label in _KEYS and b"ENCRYPTED" in pem):
+            found_keys += 1
+            problems.append(f"{source}:{line}: the private key is encrypted; one without a passphrase is needed")
+        elif label in _KEYS:
+            found_keys += 1
+            try:
+                keys.append(load_pem_private_key(pem, None))
+            except (ValueError, TypeError, UnsupportedAlgorithm):  # its reason could quote the key
+                problems.append(f"{source}:{line}: the private key cannot be read")
+        elif label not in _PARAMETERS:
+            what = label.decode("ascii", "replace").lower()
+            problems.append(f"{source}:{line}: a PEM block {what!r:.60}: neither a certificate nor a private key")
+    return _Contents(certificates, keys, found_keys)
+
+
+def _blocks(source: str, data: bytes, problems: list[str]) -> list[_Block]:
+    """Return the PEM blocks of a text, in one pass over its lines; what surrounds them is ignored."""
+    blocks: list[_Block] = []
+    label: bytes | None = None
+    begun, lines = 0, list[bytes]()
+    for number, raw in enumerate(data.splitlines(), 1):
+        line = raw.strip()
+        if line.startswith(b"-----BEGIN ") and line.endswith(b"-----"):
+            if label is not None:
+                problems.append(f"{source}:{begun}: a '-----BEGIN' without its '-----END'")
+            label, begun, lines = line[11:-5], number, [line]
+        elif label is not None:
+            lines.append(line)
+            if line == b"-----END " + label + b"-----":
+                blocks.append(_Block(label, b"\n".join([*lines, b""]), begun))
+                label = None
+    if label is not None:
+        problems.append(f"{source}:{begun}: a '-----BEGIN' without its '-----END': the file is cut short or damaged")
+    return blocks
+
+
+def _certificate(pem: bytes) -> x509.Certificate:
+    """Read one certificate. Raises ``ValueError``."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)  # odd, but a certificate
+        try:
+            return x509.load_pem_x509_certificate(pem)
+        except x509.InvalidVersion as error:
+            raise ValueError(str(error)) from error
+
+
+def _mismatch(certificates: list[x509.Certificate], key: PrivateKeyTypes, source: str, where: Path) -> list[str]:
+    """Return why certificate and key cannot be used together, or nothing."""
+    own, public = certificates[0], _encoded(key.public_key())
+    try:
+        matching = [number for number, one in enumerate(certificates, 1) if _encoded(one.public_key()) == public]
+    except (ValueError, UnsupportedAlgorithm):
+        return [f"{_CERTIFICATE_KEY}: the public key of a certificate cannot be read"]
+    if not matching:
+        return [f"{source}: {where}: the private key is not that of {own.subject.rfc4514_string()}"]
+    if matching[0] != 1:
+        return [
+            f"{source}: {where}: the private key is that of certificate {matching[0]}, which must come first, its chain"
+            f" behind it (the first is {own.subject.rfc4514_string()})"
+        ]
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_cipher_list(b"ALL:@SECLEVEL=0")
+    try:
+        Identity(tuple(certificates), key).use_in(context)
+    except (SSL.Error, TypeError, ValueError):
+        return [f"{_CERTIFICATE_KEY}: OpenSSL cannot use {own.subject.rfc4514_string()} and its key in TLS"]
+    return []
+
+
+def _encoded(key: PublicKeyTypes) -> bytes:
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
