@@ -256,8 +256,8 @@ _CONTENT: Final = (
     _chain(
         "no-certificate",
         pattern="application verification failure",
-        cause="Not OpenSSL but the program that uses it refused {place} ({error}). mralab writes this for a server that "
-        "presented no certificate, as with anonymous or pre-shared-key ciphers.",
+        cause="Not OpenSSL but the program that uses it refused {place} ({error}). mralab writes this for a server "
+        "that presented no certificate, as with anonymous or pre-shared-key ciphers.",
         remedies=("check-ciphers", "inspect", _OFF),
     ),
     _chain(
