@@ -211,15 +211,16 @@ def login(user: str, via: str, password: str, domain: str, server: str | None, a
     "--config",
     "file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="A TOML configuration: its [hosts] are asked if no server is named, and its [trust] is believed.",
+    help="A TOML configuration: its [hosts] are asked if no server is named, and its [trust] is used.",
 )
 @click.option("--trust", "trusted", type=click.Path(path_type=Path), help="PEM file or folder of the trusted CAs.")
 @click.option("--timeout", default=5.0, show_default=True, type=click.FloatRange(0.1, 300), help="Seconds a handshake.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the table.")
 def preflight(servers: tuple[str, ...], file: Path | None, trusted: Path | None, timeout: float, as_json: bool) -> None:
-    """What X14.2 would refuse, asked of live servers: each as one who prefers ECDSA and as one who prefers RSA.
+    """What X14.2 would refuse of live servers: each is asked with ECDSA first and with RSA first.
 
-    No request is sent. Exit 0: X14.2 would accept all of them. Exit 1: it would not, and why is printed.
+    No request is sent. Exit 0: X14.2 would accept all of them. Exit 1: it would refuse one, or TLS fails, and the
+    reason is printed. Exit 3: it would refuse none, but a server could not be asked.
 
     \b
     Example:
@@ -236,7 +237,7 @@ def preflight(servers: tuple[str, ...], file: Path | None, trusted: Path | None,
     store = load_store(trusted) if trusted is not None else load_settings(config).store
     asked = preflights.parse_questions(servers) if servers else preflights.questions(config)
     if not asked:
-        raise MralabError("which servers? Neither HOST:PORT nor a configuration with [hosts] says it", "see --help")
+        raise MralabError("which servers? Pass HOST:PORT, or a configuration with [hosts]", "see --help")
     progress = terminal.console(stderr=True)
     if progress.is_terminal:
         with progress.status("asking") as status:
@@ -244,11 +245,10 @@ def preflight(servers: tuple[str, ...], file: Path | None, trusted: Path | None,
             answers = _run(lambda: preflights.check(asked, config, store, seconds=timeout, told=told))
     else:
         answers = _run(lambda: preflights.check(asked, config, store, seconds=timeout))
-    refused = [answer for answer in answers if not answer.ok]
     if as_json:
         click.echo(json.dumps([answer.as_json() for answer in answers], indent=2))
     else:
-        places = {answer.question for answer in refused}
-        click.echo(f"X14.2 would refuse {len(places)} of {len(asked)}." if places else "X14.2 would accept everything.")
+        click.echo("\n".join(preflights.summary(answers)))
         terminal.console().print(terminal.preflight_table(answers))
-    sys.exit(1 if refused else 0)
+    states = {answer.state for answer in answers}
+    sys.exit(1 if states & {"refused", "failed"} else 3 if "not-asked" in states else 0)

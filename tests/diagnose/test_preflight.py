@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from mralab.config import Config, from_mapping
-from mralab.diagnose.preflight import Checked, Question, check, parse_questions, questions
+from mralab.diagnose.preflight import Checked, Question, check, parse_questions, questions, summary
 from mralab.errors import InputError
 from mralab.lab.lab import Lab
 from mralab.net.trust import TrustStore
+
+from .minted import mint, server_context, serving
 
 HOST = "cucm.steven.lab"
 
@@ -82,7 +87,7 @@ def closed_port() -> Iterator[int]:
         yield sock.getsockname()[1]
 
 
-async def test_what_is_no_tls_or_not_there_has_its_code(closed_port: int) -> None:
+async def test_a_server_that_cannot_be_asked_is_not_said_to_be_refused(closed_port: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         answers = await check(
             [
@@ -96,6 +101,121 @@ async def test_what_is_no_tls_or_not_there_has_its_code(closed_port: int) -> Non
         )
     assert [[one.code for one in answer.findings] for answer in answers] == [["unreachable"], ["timeout"], ["dns"]]
     assert all(answer.certificate is None and answer.prefer == ("ecdsa", "rsa") for answer in answers)
+    assert {answer.state for answer in answers} == {"not-asked"}
+    assert all(not answer.lines and not answer.ok for answer in answers)
+    assert "Connection refused" in answers[0].findings[0].cause
+    assert f"127.0.0.1:{closed_port}" in answers[0].findings[0].cause
+    assert "no answer within 0.3 seconds" in answers[1].findings[0].cause
+    assert "nothing was dialled" in answers[2].findings[0].cause
+    assert all("nothing is known of its certificate" in answer.findings[0].cause for answer in answers)
+    assert summary(answers)[0] == "X14.2 would refuse nothing that was asked; 3 of 3 could not be asked."
+
+
+async def test_something_else_than_tls_fails_and_is_not_a_refused_certificate() -> None:
+    async def http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    async def closes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.close()
+
+    async with (
+        await asyncio.start_server(http, "127.0.0.1", 0) as one,
+        await asyncio.start_server(closes, "127.0.0.1", 0) as two,
+    ):
+        ports = [server.sockets[0].getsockname()[1] for server in (one, two)]
+        answers = await check([Question("127.0.0.1", port) for port in ports], from_mapping({}), TrustStore())
+    assert [(answer.state, answer.findings[0].code) for answer in answers] == [
+        ("failed", "not-tls"),
+        ("not-asked", "unreachable"),
+    ]
+    assert "1408F10B" in answers[0].findings[0].evidence[0]
+    assert "closed it during the TLS handshake" in answers[1].findings[0].cause
+    assert summary(answers) == [
+        "TLS fails with 1 of 2; 1 of 2 could not be asked.",
+        f"127.0.0.1:{ports[0]}: TLS fails with either order (not-tls)",
+        f"127.0.0.1:{ports[1]}: could not be asked with either order (unreachable)",
+    ]
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("insists", [True, False])
+async def test_a_client_certificate_that_a_server_asks_for(
+    tmp_path: Path, version: ssl.TLSVersion, insists: bool
+) -> None:
+    root = mint("Root", ca=True)
+    context = server_context(tmp_path, mint(HOST, root, sans=[HOST]), version=version)
+    context.verify_mode = ssl.CERT_REQUIRED if insists else ssl.CERT_OPTIONAL
+    context.load_verify_locations(cadata=root.pem)
+    with serving(context) as port:
+        config = from_mapping(
+            {"hosts": {HOST: {"dial": "127.0.0.1", "ports": {8443: port}}}, "upstream": {"tls": ["1.2", "1.3"]}}
+        )
+        (answer,) = await check([Question(HOST, 8443)], config, TrustStore([root.cert]))
+    assert answer.certificate is not None
+    if insists:
+        assert (answer.state, [one.code for one in answer.findings]) == ("failed", ["rejected-by-server"])
+        assert "client certificate" in answer.findings[0].cause
+        assert answer.findings[0].remedies
+    else:
+        assert (answer.state, answer.findings) == ("accepted", ())
+        if version == ssl.TLSVersion.TLSv1_2:
+            assert any("client certificate" in note for note in answer.notes)
+            assert answer.as_json()["client_certificate_requested"] is True
+
+
+async def test_faults_of_all_kinds_at_once_and_a_note_where_all_is_well(tmp_path: Path) -> None:
+    root, other = mint("Root", ca=True), mint("Other Root", ca=True)
+    soon = server_context(tmp_path, mint(HOST, root, sans=[HOST], days=(-300, 12)))
+    bad = server_context(tmp_path, mint("elsewhere.test", other, sans=["elsewhere.test"], days=(-300, -2)))
+    with serving(soon) as good_port, serving(bad) as bad_port:
+        ports = {8443: good_port, 6972: bad_port}
+        config = from_mapping({"hosts": {HOST: {"dial": "127.0.0.1", "ports": ports}}})
+        answers = await check(questions(config), config, TrustStore([root.cert]))
+    refused, accepted = answers
+    assert [one.code for one in refused.findings] == ["issuer-missing", "expired", "name-not-in-certificate"]
+    assert refused.findings[0].error == "unable to get local issuer certificate"
+    assert all("chain of CAs was accepted" not in one.cause for one in refused.findings)
+    assert "1416F086" in refused.findings[0].evidence[1]
+    assert accepted.ok
+    assert "expires on" in accepted.notes[0]
+    assert summary(answers) == [
+        "X14.2 would refuse 1 of 2.",
+        f"{HOST}:6972: refused with either order (issuer-missing, then expired, then name-not-in-certificate)",
+    ]
+
+
+async def test_a_missing_intermediate_is_recognised_from_another_port(tmp_path: Path) -> None:
+    root = mint("Root", ca=True)
+    issuing = mint("Issuing", root, ca=True)
+    leaf = mint(HOST, issuing, sans=[HOST])
+    with (
+        serving(server_context(tmp_path, leaf, issuing)) as whole,
+        serving(server_context(tmp_path, mint(HOST, issuing, sans=[HOST]))) as alone,
+    ):
+        config = from_mapping({"hosts": {HOST: {"dial": "127.0.0.1", "ports": {8443: whole, 6972: alone}}}})
+        answers = await check(questions(config), config, TrustStore([root.cert]))
+    assert [(answer.question.port, answer.state) for answer in answers] == [(6972, "refused"), (8443, "accepted")]
+    assert "its root 'Root' is already trusted" in answers[0].findings[0].cause
+
+
+async def test_both_orders_are_told_apart(tmp_path: Path) -> None:
+    root = mint("Root", ca=True)
+    context = server_context(tmp_path, mint(HOST, root, sans=[HOST]))
+    rsa_leaf = mint(HOST, sans=[HOST], key=rsa.generate_private_key(65537, 2048))
+    (tmp_path / "rsa.pem").write_text(rsa_leaf.secret + rsa_leaf.pem)
+    context.load_cert_chain(tmp_path / "rsa.pem")
+    context.set_ciphers("ECDHE+AESGCM")
+    context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    with serving(context) as port:
+        config = from_mapping({"hosts": {HOST: {"dial": "127.0.0.1", "ports": {8443: port}}}})
+        answers = await check(questions(config), config, TrustStore([root.cert]))
+    assert summary(answers) == [
+        "X14.2 would refuse 1 of 1.",
+        f"{HOST}:8443: accepted with ECDSA first; refused with RSA first (self-signed)",
+    ]
 
 
 def test_every_wrong_server_is_named_at_once() -> None:
@@ -124,6 +244,15 @@ async def test_as_a_command_it_says_what_would_be_refused_and_exits_1(tmp_path: 
     assert "RSA first" in shown.stdout
     answers = json.loads(told.stdout)
     assert {answer["findings"][-1]["code"] for answer in answers} == {"name-not-in-certificate"}
+    for answer in answers:
+        assert answer["state"] == "refused"
+        assert answer["certificate"]["names"]
+        assert answer["certificate"]["days_left"] > 0
+        assert answer["chain"][0]["issuer"]
+        assert answer["dial"] == address
+    words = " ".join(re.sub("[^ -~]", " ", shown.stdout).split())
+    assert re.search(r"until 20\d\d-", words)
+    assert "names:" in words
     assert shown.stderr == told.stderr == ""
 
 
@@ -132,3 +261,10 @@ def test_as_a_command_it_wants_to_know_whom_to_ask() -> None:
     assert result.returncode == 2
     assert "which servers?" in result.stderr
     assert run("nonsense").returncode == 2
+
+
+def test_as_a_command_a_server_that_cannot_be_asked_is_exit_3(closed_port: int) -> None:
+    result = run(f"127.0.0.1:{closed_port}")
+    assert result.returncode == 3
+    assert result.stdout.startswith("X14.2 would refuse nothing that was asked; 1 of 1 could not be asked.\n")
+    assert "not asked" in result.stdout

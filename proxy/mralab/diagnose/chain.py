@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Final, NamedTuple, TypeVar
 
 from cryptography import x509
@@ -20,6 +22,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import NameOID
+
+from ..core.hostname import CertificateNames, names_of
+from ..core.logescape import escape
 
 _LONGEST: Final = 10  # certificates: OpenSSL follows 7 CAs here
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
@@ -166,3 +171,39 @@ def der(certificate: x509.Certificate) -> bytes:
 def days_left(certificate: x509.Certificate, now: datetime) -> int:
     """Return the whole days until it expires; negative once it has."""
     return math.floor((certificate.not_valid_after_utc - now).total_seconds() / 86400)
+
+
+def quoted(name: x509.Name) -> str:
+    """Return a name for people in quotes, escaped."""
+    return f"'{escape(title(name))}'"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What one handshake showed, and what it is judged with.
+
+    ``sent`` has the certificates as sent, leaf first. ``elsewhere`` has those that other servers sent in the same run.
+    ``ip_san`` is whether an iPAddress entry counts (``verify.ip_san``).
+    """
+
+    name: str
+    port: int
+    sent: tuple[x509.Certificate, ...]
+    store: tuple[x509.Certificate, ...]
+    now: datetime
+    elsewhere: tuple[x509.Certificate, ...] = ()
+    ip_san: bool = True
+
+    @cached_property
+    def links(self) -> tuple[Link, ...]:
+        """The chain from the leaf up, as far as it can be built."""
+        return build(self.sent, self.store, self.now)
+
+    @cached_property
+    def names(self) -> CertificateNames:
+        """The names of the leaf, as OpenSSL reads them."""
+        return names_of(der(self.sent[0])) if self.sent else CertificateNames()
+
+    def at(self, depth: int) -> x509.Certificate | None:
+        """The certificate at a depth of the chain, None where the chain does not reach."""
+        return self.links[depth].certificate if depth < len(self.links) else None

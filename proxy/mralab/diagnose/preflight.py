@@ -1,111 +1,50 @@
-"""What X14.2 would refuse, asked of live servers: a handshake for each certificate that they can show, no request.
+"""What X14.2 would refuse, found out from live servers: a handshake for each certificate they can present, no request.
 
-Each server is asked as an X14.2 that prefers ECDSA asks and as one with the RSA prefix does, in audit mode: so one
-handshake finds every fault. What was found is written as the lines that X14.2 would log, and ``findings`` explains
-those. This is the only module of ``diagnose`` that touches the network.
+Each server is asked as an X14.2 that prefers ECDSA asks and as one with the RSA prefix does, in audit mode, so one
+handshake shows every fault. Certificate, chain and trust store are at hand, so ``shown`` explains more than a log can.
+This is the only module of ``diagnose`` that touches the network.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, NamedTuple
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
 
 from ..config import Config
 from ..core.answers import ANSWERS, Answer, connection_error
-from ..core.events import (
-    Event,
-    HandshakeFailed,
-    NameMismatch,
-    RequestReceived,
-    RequestSent,
-    ResponseReceived,
-    ResponseSent,
-    VerifyFailed,
-)
-from ..core.logline import LineWriter
 from ..core.release import Preference, cipher_string
-from ..core.target import BadHost, Target, canonical_host, canonical_port, encode
-from ..core.tlserror import error_string
-from ..core.verdict import Offer, error_text
+from ..core.target import BadHost, canonical_host, canonical_port
 from ..errors import InputError
 from ..net.certificate import offer
 from ..net.openssl import TlsError
 from ..net.resolver import Place, Resolver, UnknownHostError, listed
 from ..net.tls import TlsClient, TlsContext, TlsSettings
 from ..net.trust import TrustStore
-from .findings import Finding, find
+from .checked import Checked, Handshake, Question, joined, judge
 
-CUCM_PORTS: Final = (8443, 6972)
-"""UDS, and TFTP over HTTPS: what Jabber asks of a Unified CM through Expressway (Cisco 218018)."""
+__all__ = ["CUCM_PORTS", "Checked", "Question", "check", "parse_questions", "questions", "summary"]
 
+CUCM_PORTS: Final = (8443, 6972, 6971)
+"""UDS, and configuration files over HTTPS with the tomcat and with the CallManager certificate."""
+
+_LATE: Final = 1.0  # seconds to wait for a refusal that comes after a TLS 1.3 handshake
 _AT_ONCE: Final = 16
-_REFUSED: Final = "certificate verify failed"
-
-
-class Question(NamedTuple):
-    """A server as clients ask for it: a name or an address (IPv6 without brackets), and the port."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What a server showed to one who prefers ``prefer``, and what X14.2 would make of it.
-
-    ``prefer`` has both where both got the same. ``certificate`` is None where none was shown. ``lines`` are those that
-    X14.2 would log, with every fault: it stops at the first, and comes to the next when that is mended.
-    """
-
-    question: Question
-    prefer: tuple[Preference, ...]
-    certificate: Offer | None
-    findings: tuple[Finding, ...]
-    lines: tuple[str, ...]
-
-    @property
-    def ok(self) -> bool:
-        """X14.2 would accept it."""
-        return not self.findings
-
-    def as_json(self) -> dict[str, Any]:
-        """It all, as JSON takes it."""
-        return {
-            "host": self.question.host,
-            "port": self.question.port,
-            "prefer": list(self.prefer),
-            "accepted": self.ok,
-            "certificate": self.certificate._asdict() if self.certificate is not None else None,
-            "findings": [
-                {
-                    "code": finding.code,
-                    "cause": finding.cause,
-                    "error": finding.error,
-                    "depth": finding.depth,
-                    "remedies": [asdict(remedy) for remedy in finding.remedies],
-                }
-                for finding in self.findings
-            ],
-            "lines": list(self.lines),
-        }
 
 
 def questions(config: Config) -> tuple[Question, ...]:
-    """What a configuration's ``[hosts]`` lets clients ask for: each host with its ports, else with CUCM's."""
+    """Return what a configuration's ``[hosts]`` lets clients ask for: each host with its ports, else with CUCM's."""
     return tuple(
         Question(name, port) for name, entry in config.hosts.items() for port in (sorted(entry.ports) or CUCM_PORTS)
     )
 
 
 def parse_questions(texts: Iterable[str]) -> tuple[Question, ...]:
-    """``HOST:PORT`` each, IPv6 in brackets. Raises ``InputError`` with everyone that is none."""
+    """Parse ``HOST:PORT`` texts, IPv6 in brackets. Raises ``InputError`` that names every text which is not one."""
     found: list[Question] = []
     problems: list[str] = []
     for text in texts:
@@ -129,7 +68,7 @@ async def check(
     seconds: float = 5.0,
     told: Callable[[Question], object] = lambda _: None,
 ) -> tuple[Checked, ...]:
-    """Ask every server. ``seconds`` are for one handshake; ``told`` hears whose turn it is.
+    """Ask every server. ``seconds`` are for one handshake; ``told`` is called with each question as its turn comes.
 
     ``config`` says where servers are (``[hosts]``), which TLS versions and ciphers are offered, and the wording.
     """
@@ -149,45 +88,109 @@ async def check(
     }
     resolver = Resolver(asyncio.get_running_loop())
     places = asyncio.Semaphore(_AT_ONCE)
+    late = "1.3" in config.tls_versions  # a TLS 1.3 server refuses a client after the handshake
 
-    async def one(question: Question) -> list[Checked]:
+    async def one(question: Question) -> list[Handshake]:
         async with places:
             told(question)
             place = listed(config.hosts, question.host, question.port)
             with contextlib.suppress(UnknownHostError):
                 place = place or await resolver.look_up(question.host, question.port, seconds)
-            handshakes = [
-                _Handshake(question, place, prefer, config, await _shake(question, place, context, seconds))
+            return [
+                _seen(question, place, prefer, await _shake(question, place, context, seconds, late=late))
                 for prefer, context in contexts.items()
             ]
-        return _merged([handshake.checked() for handshake in handshakes])
 
     answers = await asyncio.gather(*(one(question) for question in asked))
-    return tuple(checked for answer in answers for checked in answer)
+    now = datetime.now(UTC)
+    sent = tuple(dict.fromkeys(member for answer in answers for seen in answer for member in seen.members))
+    return tuple(
+        checked
+        for answer in answers
+        for checked in _merged([judge(seen, config, store.certificates, sent, now) for seen in answer])
+    )
+
+
+def _seen(question: Question, place: Place | None, prefer: Preference, outcome: _Outcome) -> Handshake:
+    tls, error, answer, why, requested = outcome
+    sent = tuple(tls.presented()) if tls is not None else ()
+    return Handshake(
+        question,
+        prefer,
+        ip=place.ip if place is not None else "",
+        dial=joined(place.dial, place.port) if place is not None else "",
+        sent=sent,
+        certificate=offer(sent[0]) if sent else None,
+        faults=tuple(tls.verdict.faults) if tls is not None else (),
+        reason=error.reason if error is not None else "",
+        printed=getattr(error, "printed", ""),
+        answer=answer,
+        why=why,
+        client_certificate=requested,
+    )
 
 
 def _merged(answers: list[Checked]) -> list[Checked]:
-    """One answer where both preferences got the same certificate, or the same failure."""
+    """Return one answer where both preferences got the same certificate, or the same failure."""
     first, *others = answers
     for other in others:
         same = [finding.code for finding in first.findings] == [finding.code for finding in other.findings]
-        if first.certificate == other.certificate and same:
+        if first.certificate == other.certificate and same and first.state == other.state:
             return [replace(first, prefer=(*first.prefer, *other.prefer))]
     return answers
 
 
+_SAYS: Final = {"accepted": "accepted", "refused": "refused", "failed": "TLS fails", "not-asked": "could not be asked"}
+
+
+def summary(answers: Sequence[Checked]) -> list[str]:
+    """Return the whole result in one line, then a line for each server that X14.2 would not accept in both orders."""
+    by_question: dict[Question, list[Checked]] = {}
+    for answer in answers:
+        by_question.setdefault(answer.question, []).append(answer)
+    states = [{answer.state for answer in group} for group in by_question.values()]
+    refused = sum("refused" in each for each in states)
+    failed = sum("failed" in each and "refused" not in each for each in states)
+    not_asked = sum("not-asked" in each and not each & {"refused", "failed"} for each in states)
+    parts = [f"X14.2 would refuse {refused} of {len(states)}"] if refused else []
+    parts += [f"TLS fails with {failed} of {len(states)}"] if failed else []
+    if not parts:
+        parts = ["X14.2 would accept everything" if not not_asked else "X14.2 would refuse nothing that was asked"]
+    parts += [f"{not_asked} of {len(states)} could not be asked"] if not_asked else []
+    lines = [f"{'; '.join(parts)}."]
+    for question, group in by_question.items():
+        if any(not answer.ok for answer in group):
+            lines.append(f"{question}: {'; '.join(_order(answer) for answer in group)}")
+    return lines
+
+
+def _order(answer: Checked) -> str:
+    codes = ", then ".join(finding.code for finding in answer.findings)
+    first = "either order" if len(answer.prefer) > 1 else f"{answer.prefer[0].upper()} first"
+    return f"{_SAYS[answer.state]} with {first}{f' ({codes})' if codes else ''}"
+
+
 class _Outcome(NamedTuple):
-    """How a handshake ended: with TLS (``tls`` alone), with OpenSSL's ``error``, or with Traffic Server's answer."""
+    """How a handshake ended: well (``tls`` alone), by OpenSSL's ``error``, or without either (``answer``, ``why``).
+
+    ``answer`` is what Traffic Server answers to its client then. ``requested`` is whether the server asked for a client
+    certificate, None where that could not be seen.
+    """
 
     tls: TlsClient | None = None
-    error: str = ""
+    error: TlsError | None = None
     answer: Answer | None = None
+    why: str = ""
+    requested: bool | None = None
 
 
-async def _shake(question: Question, place: Place | None, context: TlsContext, seconds: float) -> _Outcome:
+async def _shake(
+    question: Question, place: Place | None, context: TlsContext, seconds: float, *, late: bool
+) -> _Outcome:
     if place is None:
-        return _Outcome(answer=ANSWERS["no-name"])
+        return _Outcome(answer=ANSWERS["no-name"], why="the name has no address here")
     tls = context.connect(question.host)
+    received = b""
     try:
         async with asyncio.timeout(seconds):
             reader, writer = await asyncio.open_connection(place.dial, place.port)
@@ -196,65 +199,70 @@ async def _shake(question: Question, place: Place | None, context: TlsContext, s
                 while not tls.established:
                     data = await reader.read(65536)
                     if not data:
-                        return _Outcome(answer=ANSWERS["connect-failed"])
+                        why = "the server accepted the connection and closed it during the TLS handshake"
+                        return _Outcome(tls, None, ANSWERS["connect-failed"], why, _requested(tls, received))
+                    received += data
                     tls.receive(data)
                     writer.write(tls.outgoing())
+                requested = _requested(tls, received)
+                if late and requested is not False:
+                    ended = await _ended(reader, tls, min(seconds / 2, _LATE))
+                    if ended and requested:
+                        why = "the server closed the connection after the handshake"
+                        return _Outcome(tls, None, ANSWERS["connect-failed"], why, requested)
                 writer.write(tls.close())
             except TlsError as error:
                 writer.write(tls.alert())
+                requested = _requested(tls, received)
                 if not error.printed:  # the server ended TLS: no error of OpenSSL's, and none in a log
-                    return _Outcome(answer=ANSWERS["connect-failed"])
-                return _Outcome(tls, error.reason)
+                    return _Outcome(tls, None, ANSWERS["connect-failed"], "the server ended TLS", requested)
+                return _Outcome(tls, error, requested=requested)
             finally:
                 writer.close()
                 with contextlib.suppress(OSError):
                     await writer.wait_closed()
     except TimeoutError:
-        return _Outcome(answer=ANSWERS["connect-timeout"])
+        return _Outcome(tls, None, ANSWERS["connect-timeout"], f"no answer within {seconds:g} seconds")
     except OSError as error:
-        return _Outcome(answer=connection_error(error))
-    return _Outcome(tls)
+        why = os.strerror(error.errno) if error.errno else str(error)
+        return _Outcome(tls, None, connection_error(error), why)
+    return _Outcome(tls, requested=requested)
 
 
-class _Handshake(NamedTuple):
-    """One handshake, to be told as X14.2 would."""
+async def _ended(reader: asyncio.StreamReader, tls: TlsClient, seconds: float) -> bool:
+    """Return whether the server ends the connection within ``seconds``. Raises ``TlsError`` for an alert."""
+    try:
+        async with asyncio.timeout(seconds):
+            while data := await reader.read(65536):
+                tls.receive(data)
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+    return True
 
-    question: Question
-    place: Place | None
-    prefer: Preference
-    config: Config
-    outcome: _Outcome
 
-    def checked(self) -> Checked:
-        """What it came to."""
-        tls = self.outcome.tls
-        chain = tls.presented() if tls is not None else []
-        writer = LineWriter(self.config.log.hostname, 0)
-        lines = tuple(writer.format(event).removesuffix("\n") for event in self._events())
-        return Checked(self.question, (self.prefer,), offer(chain[0]) if chain else None, find(lines), lines)
+def _requested(tls: TlsClient, received: bytes) -> bool | None:
+    """Return whether the server asked for a client certificate; None where neither TLS nor the bytes tell."""
+    known: bool | None = getattr(tls, "client_certificate_requested", None)
+    return known if known is not None else True if _CERTIFICATE_REQUEST in _handshake_types(received) else None
 
-    def _events(self) -> list[Event]:
-        (host, port), now = self.question, time.time()
-        ip = self.place.ip if self.place is not None else ""
-        token = encode(Target("preflight", "https", host, port))
-        asked = f"GET http://{self.config.proxy.control_host}/{token}/ HTTP/1.1"
-        events: list[Event] = [RequestReceived(now, 1, "", "127.0.0.1", 0, asked)]
-        if self.place is not None:
-            events.append(RequestSent(now, 1, "", ip, port, "GET / HTTP/1.1"))
-        tls, error, answer = self.outcome
-        faults = tls.verdict.faults if tls is not None else []
-        for fault in faults:
-            if fault.number is None:
-                events.append(NameMismatch(now, 0, host, "Terminate", host, ip))
-            else:
-                text = error_text(fault.number, self.config.verify.openssl)
-                events.append(VerifyFailed(now, 0, host, "Terminate", text, host, ip, fault.depth))
-        if faults or error:
-            reason = error_string(_REFUSED if faults else error, self.config.verify.openssl)
-            events.append(HandshakeFailed(now, 0, host, reason))
-            answer = ANSWERS["connect-failed"]
-        if answer is None:
-            events.append(ResponseReceived(now, 1, ip, port, "HTTP/1.1 200 "))
-        status = f"{answer.status} {answer.reason}" if answer is not None else "200 "
-        events.append(ResponseSent(now, 1, "127.0.0.1", 0, f"HTTP/1.1 {status}"))
-        return events
+
+_HANDSHAKE_RECORD: Final = 22
+_CERTIFICATE_REQUEST: Final = 13
+
+
+def _handshake_types(received: bytes) -> set[int]:
+    """Return the types of the handshake messages that are not encrypted (RFC 5246 sections 6.2.1 and 7.4)."""
+    messages = b""
+    at = 0
+    while at + 5 <= len(received) and received[at] == _HANDSHAKE_RECORD:
+        size = int.from_bytes(received[at + 3 : at + 5], "big")
+        messages += received[at + 5 : at + 5 + size]
+        at += 5 + size
+    types: set[int] = set()
+    at = 0
+    while at + 4 <= len(messages):
+        types.add(messages[at])
+        at += 4 + int.from_bytes(messages[at + 1 : at + 4], "big")
+    return types

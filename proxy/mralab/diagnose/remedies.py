@@ -61,6 +61,18 @@ REMEDIES: Final[dict[str, Remedy]] = {
         "again, and restart the service that presents it.",
         _CUCM_CERTIFICATES,
     ),
+    "send-intermediate": Remedy(
+        "send-chain",
+        "Have {server} send the intermediate CA '{missing}' too: upload it as a trust certificate, then the "
+        "{certificate} again, and restart the service that presents it.",
+        _CUCM_CERTIFICATES,
+    ),
+    "trust-intermediate": Remedy(
+        "trust-certificate",
+        "Or add the intermediate CA '{missing}' to the trusted CA list, on every peer of the cluster: the list is not "
+        "replicated.",
+        _TRUSTED_CA,
+    ),
     "sign": Remedy(
         "reissue",
         "Have the {certificate} of {server} signed by a CA that Expressway-C already trusts.",
@@ -321,6 +333,14 @@ ALTERNATIVES: Final[dict[str, Wordings]] = {
             "the server then sends them too."
         ),
     ),
+    "send-intermediate": (
+        say(REMEDIES["send-intermediate"].text, "ca-signed", "certificate-stays", "cas-stay"),
+        say(
+            "When the {certificate} of {server} is replaced, upload the intermediate CAs of the new one as trust "
+            "certificates first: the server then sends them too."
+        ),
+    ),
+    "trust-intermediate": (say(REMEDIES["trust-intermediate"].text, "ca-signed", "certificate-stays", "cas-stay"),),
     "change-server-name": (
         say(REMEDIES["change-server-name"].text, "certificate-stays"),
         say(
@@ -333,4 +353,4 @@ ALTERNATIVES: Final[dict[str, Wordings]] = {
         say("Look at {place} with openssl s_client, several times: does each node behind it answer with TLS?"),
     ),
 }
-"""Wordings of remedies that hold only beside certain faults; the last wording of each always holds."""
+"""Wordings of remedies that hold only beside certain faults. A remedy without a wording that holds is left out."""

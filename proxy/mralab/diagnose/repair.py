@@ -8,7 +8,7 @@ the leaf is accepted, and name constraints and policies come last.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from .fault import Fault, Rule
@@ -56,20 +56,21 @@ def in_order(codes: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({code for code in codes if code in _RANK}, key=_RANK.__getitem__))
 
 
-def order_of_repair(rule: Rule, fault: Fault, beside: tuple[str, ...]) -> list[str]:
+def order_of_repair(rule: Rule, fault: Fault, beside: tuple[str, ...], known: Sequence[str] = ()) -> list[str]:
     """Return sentences about the other certificate faults at the place, if any: what to mend first, what comes next.
 
-    Faults that audit mode (Action=Continue) noted are on one chain. Faults that ended handshakes were each the first of
-    theirs: they come from different certificates or from different times.
+    Faults that audit mode (Action=Continue) noted are on one chain, and so are those of ``known``, which has them in
+    the right order. Faults that ended handshakes were each the first of theirs: they come from different certificates
+    or from different times.
     """
     if rule.kind not in ("chain", "name") or rule.code not in _RANK:
         return []
-    order = in_order((rule.code, *beside))
+    order = tuple(code for code in known if code in _RANK) or in_order((rule.code, *beside))
     if len(order) < 2:
         return []
     at = order.index(rule.code)
     before, after = order[:at], order[at + 1 :]
-    if fault.action != "Continue":
+    if fault.action != "Continue" and not known:
         first = f"mend {_list(before)} before this" if before else f"mend this first, then {_list(after)}"
         others = _list((*before, *after))
         return [

@@ -7,7 +7,7 @@ those that no other finding at the same place contradicts, and the order of repa
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from ..core.logescape import escape
@@ -78,17 +78,23 @@ def advice(rule: Rule, fault: Fault, beside: Iterable[str] = ()) -> tuple[Advice
 
 
 def explain(
-    rule: Rule, fault: Fault, beside: Iterable[str] = (), known: Mapping[str, str] | None = None
+    rule: Rule,
+    fault: Fault,
+    beside: Iterable[str] = (),
+    *,
+    known: Mapping[str, str] | None = None,
+    order: Sequence[str] = (),
 ) -> tuple[str, tuple[Remedy, ...]]:
     """Return cause and remedies in words, escaped: a name in a log is anybody's text.
 
     ``beside`` are the codes of the other findings at the same server and port. ``known`` overrides facts, for callers
-    that know more than the log says; its values must be escaped.
+    that know more than the log says; its values must be escaped. ``order`` has the codes of all faults of one chain, in
+    the order in which X14.2 comes to them, for callers that have seen them in one handshake.
     """
     beside = tuple(code for code in dict.fromkeys(beside) if code != rule.code)
     facts = {**_facts(fault), **(known or {})}
     sentences = [sentence.text.format_map(facts) for sentence in causes(rule, fault, beside)]
-    sentences += order_of_repair(rule, fault, beside)
+    sentences += order_of_repair(rule, fault, beside, order)
     if fault.dial and fault.kind != "answer" and not fault.dial.startswith(f"{fault.ip}:"):
         sentences.append(f"The proxy connects to {facts['dial']} for it.")
     if fault.action == "Continue":
@@ -116,15 +122,16 @@ def _denied(fault: Fault, beside: Iterable[str]) -> frozenset[Claim]:
 # Cisco: CUCM Security Guide 12.5(1)SU5 and SU6, IM and Presence Configuration guide, Unity Connection Security Guide 15
 # (which certificate is on which port). 8443 and 443 present tomcat-ECDSA only if the enterprise parameter HTTPS Ciphers
 # allows EC ciphers.
-_TOMCAT: Final = "tomcat certificate (tomcat-ECDSA if HTTPS Ciphers allows EC)"
+_TOMCAT: Final = "tomcat or tomcat-ECDSA certificate"
+_TOMCAT_OF_8443: Final = "tomcat certificate (tomcat-ECDSA if HTTPS Ciphers allows EC)"
 _CALLMANAGER: Final = "CallManager or CallManager-ECDSA certificate"
 _CERTIFICATES: Final = {
-    443: _TOMCAT,
-    8443: _TOMCAT,
+    443: _TOMCAT_OF_8443,
+    8443: _TOMCAT_OF_8443,
     6971: _CALLMANAGER,
-    6972: "tomcat or tomcat-ECDSA certificate",
-    7080: "tomcat or tomcat-ECDSA certificate",
-    7443: "tomcat or tomcat-ECDSA certificate",
+    6972: _TOMCAT,
+    7080: _TOMCAT,
+    7443: _TOMCAT,
     5061: f"{_CALLMANAGER} (cup or cup-ECDSA on IM and Presence)",
     5062: f"{_CALLMANAGER} (cup or cup-ECDSA on IM and Presence)",
     8083: "cup or cup-ECDSA certificate",
@@ -132,6 +139,7 @@ _CERTIFICATES: Final = {
     7400: "cup-xmpp or cup-xmpp-ECDSA certificate",
     5269: "cup-xmpp-s2s or cup-xmpp-s2s-ECDSA certificate",
 }
+_RSA_NAMES: Final = {443: "tomcat", 8443: "tomcat", 6971: "CallManager", 6972: "tomcat", 7443: "tomcat"}
 _MAY_BE_TOMCAT: Final = frozenset((6971, 5061, 5062))
 _REUSE: Final = (
     "CUCM 14 and later may reuse the tomcat certificate as CallManager (tomcat-ECDSA as CallManager-ECDSA): then it is "
@@ -164,8 +172,14 @@ def _facts(fault: Fault) -> dict[str, str]:
     }
 
 
-def certificate_at(port: int | None) -> str:
-    """Return what CUCM, IM and Presence or Unity calls the certificate of a port."""
+def certificate_at(port: int | None, key: str = "") -> str:
+    """Return what CUCM, IM and Presence or Unity calls the certificate of a port, exactly if its key is known.
+
+    ``key`` begins with ``RSA`` or ``EC``, or is empty.
+    """
+    name = _RSA_NAMES.get(port or 0)
+    if name is not None and key.startswith(("RSA", "EC")):
+        return f"{name}{'-ECDSA' if key.startswith('EC') else ''} certificate"
     return _CERTIFICATES.get(port or 0, "certificate")
 
 

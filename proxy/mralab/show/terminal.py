@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..core.logescape import escape
+
 if TYPE_CHECKING:
     from ..diagnose.findings import Remedy
     from ..diagnose.preflight import Checked
@@ -80,20 +82,43 @@ def login_table(login: Login) -> Table:
     return table
 
 
+_STATES = {
+    "accepted": ("accepts", "green"),
+    "refused": ("refuses", "bold red"),
+    "failed": ("TLS fails", "bold red"),
+    "not-asked": ("not asked", "yellow"),
+}
+
+
 def preflight_table(answers: Iterable[Checked]) -> Table:
-    """A server and preference a row: the certificate shown, what X14.2 would do, why, and what helps."""
+    """A row for each server and preference: the certificate shown, what X14.2 would do, why, and what helps."""
     table = Table(show_lines=True)
-    for title, ratio in (("Server", 3), ("Asked for", 2), ("Shows", 5), ("X14.2", 2), ("Why", 8), ("Fix", 8)):
+    for title, ratio in (("Server", 3), ("Asked for", 2), ("Shows", 6), ("X14.2", 2), ("Why", 8), ("Fix", 7)):
         table.add_column(title, ratio=ratio, overflow="fold")
     for answer in answers:
-        certificate = answer.certificate
-        shown = f"{certificate.key}, {certificate.subject}\nby {certificate.issuer}" if certificate else "nothing"
+        word, style = _STATES[answer.state]
         table.add_row(
             Text(str(answer.question)),
             Text(" or ".join(prefer.upper() for prefer in answer.prefer) + " first"),
-            Text(shown),
-            Text("accepts", style="green") if answer.ok else Text("refuses", style="bold red"),
-            _lines(f"{finding.code}: {finding.cause}" for finding in answer.findings),
+            Text(_certificate(answer)),
+            Text(word, style=style),
+            _lines((*(f"{finding.code}: {finding.cause}" for finding in answer.findings), *answer.notes)),
             _lines(_remedy(finding.remedies[0]) for finding in answer.findings if finding.remedies),
         )
     return table
+
+
+def _certificate(answer: Checked) -> str:
+    """Key, subject, issuer, names and days left of what a server showed, and how long its chain is."""
+    certificate = answer.certificate
+    if certificate is None:
+        return "nothing"
+    lines = [f"{certificate.key}, {certificate.subject}", f"by {certificate.issuer}"]
+    lines.append(f"names: {', '.join(certificate.names) or 'none'}")
+    if answer.chain:
+        leaf, count = answer.chain[0], sum(member.sent for member in answer.chain)
+        left = f"{leaf.days_left} days left" if leaf.days_left >= 0 else "expired"
+        lines.append(f"until {leaf.not_after[:10]}, {left}")
+        if len(answer.chain) > 1:
+            lines.append(f"sent {count} of the chain's {len(answer.chain)} certificates")
+    return "\n".join(escape(line) for line in lines)

@@ -1,0 +1,369 @@
+"""What one handshake with a server came to, and what X14.2 would make of it: findings, chain, lines, state.
+
+Everything is judged from what was seen (``Handshake``), the trust store and the clock. Nothing touches the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Final, Literal, NamedTuple
+
+from cryptography import x509
+
+from ..config import Config
+from ..core.answers import ANSWERS, Answer
+from ..core.events import Event, HandshakeFailed, NameMismatch, RequestReceived, RequestSent, ResponseSent, VerifyFailed
+from ..core.logescape import escape
+from ..core.logline import LineWriter
+from ..core.release import Preference
+from ..core.target import Target, encode
+from ..core.tlserror import error_string
+from ..core.verdict import Fault as CertificateFault
+from ..core.verdict import Offer, error_text
+from . import chain
+from .chain import Link, Shown
+from .fault import CISCO_225746, Fault, Kind, Rule
+from .findings import Finding
+from .remedies import Remedy
+from .rules import explain, rule_for
+from .shown import Expiry, expiring, explain_shown
+
+State = Literal["accepted", "refused", "failed", "not-asked"]
+"""What X14.2 would do: accept the certificate, refuse it, or fail in TLS for another reason; or nothing is known."""
+
+_REFUSED: Final = "certificate verify failed"
+_OK: Final = "200 "
+
+
+class Question(NamedTuple):
+    """A server as clients ask for it: a name or an address (IPv6 without brackets), and the port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return joined(self.host, self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One certificate of the chain: ``sent`` by the server, in the trust store (``trusted``), or both."""
+
+    subject: str
+    issuer: str
+    key: str
+    not_before: str
+    not_after: str
+    days_left: int
+    fingerprint: str
+    sent: bool
+    trusted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a server showed to one who prefers ``prefer``, and what X14.2 would make of it.
+
+    ``prefer`` has both where both got the same. ``dial`` is the address and port that was connected to, empty where the
+    name has no address. ``certificate`` is None where none was shown, ``chain`` goes as far as it could be built.
+    ``findings`` are in the order in which X14.2 comes to the faults: it stops at the first. ``lines`` are those that
+    X14.2 would log, with every fault. ``expiring`` has what will fail within 30 days. ``client_certificate`` is whether
+    the server asked for one, None where that could not be seen.
+    """
+
+    question: Question
+    prefer: tuple[Preference, ...]
+    state: State
+    dial: str
+    certificate: Offer | None
+    chain: tuple[Member, ...]
+    findings: tuple[Finding, ...]
+    lines: tuple[str, ...]
+    expiring: tuple[Expiry, ...]
+    client_certificate: bool | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether X14.2 would accept the server."""
+        return self.state == "accepted"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is worth knowing of a server that is accepted all the same."""
+        asked = "asks for a client certificate: Expressway-C presents its own, whose CA the server has to trust"
+        return (*(str(expiry) for expiry in self.expiring), *((asked,) if self.client_certificate else ()))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it all, as JSON takes it."""
+        certificate = None
+        if self.certificate is not None:
+            certificate = {**self.certificate._asdict(), "days_left": self.chain[0].days_left if self.chain else None}
+        return {
+            "host": self.question.host,
+            "port": self.question.port,
+            "dial": self.dial,
+            "prefer": list(self.prefer),
+            "state": self.state,
+            "accepted": self.ok,
+            "certificate": certificate,
+            "chain": [asdict(member) for member in self.chain],
+            "findings": [
+                {
+                    "code": finding.code,
+                    "cause": finding.cause,
+                    "error": finding.error,
+                    "depth": finding.depth,
+                    "evidence": list(finding.evidence),
+                    "remedies": [asdict(remedy) for remedy in finding.remedies],
+                    "reference": finding.reference,
+                }
+                for finding in self.findings
+            ],
+            "order": [finding.code for finding in self.findings],
+            "expiring": [expiry._asdict() for expiry in self.expiring],
+            "client_certificate_requested": self.client_certificate,
+            "notes": list(self.notes),
+            "lines": list(self.lines),
+        }
+
+
+@dataclass(frozen=True)
+class Handshake:
+    """What was seen of one handshake, in audit mode, with a server that was asked for ``prefer``'s certificate first.
+
+    ``ip`` is the server's address as a log shows it, ``dial`` the address and port that was connected to; both are
+    empty where the name has none. ``sent`` are the certificates in DER, leaf first, ``certificate`` the leaf in words.
+    ``faults`` are those of the certificates in the order in which OpenSSL came to them. A handshake that failed has
+    OpenSSL's ``reason`` and the text that it ``printed``, or Traffic Server's ``answer`` to its client and ``why``.
+    """
+
+    question: Question
+    prefer: Preference
+    ip: str = ""
+    dial: str = ""
+    sent: tuple[bytes, ...] = ()
+    certificate: Offer | None = None
+    faults: tuple[CertificateFault, ...] = ()
+    reason: str = ""
+    printed: str = ""
+    answer: Answer | None = None
+    why: str = ""
+    client_certificate: bool | None = None
+
+    @cached_property
+    def members(self) -> tuple[x509.Certificate, ...]:
+        """The certificates that were sent, up to the first that cannot be read."""
+        members: list[x509.Certificate] = []
+        for der in self.sent:
+            member = chain.parse(der)
+            if member is None:
+                break
+            members.append(member)
+        return tuple(members)
+
+
+_CLIENT_CERTIFICATE: Final = Rule(
+    "rejected-by-server",
+    "handshake",
+    "",
+    cause="{place} insists on a client certificate: it asked for one, got none, and ended the handshake ({reason}). "
+    "Expressway-C presents its own certificate then: what X14.2 gets depends on whether the server accepts that one.",
+    remedies=("trust-us", "check-own-certificate"),
+    reference=CISCO_225746,
+)
+_BY_CLIENT_CERTIFICATE: Final = frozenset(("rejected-by-server",))
+_ALSO_BY_CLIENT_CERTIFICATE: Final = frozenset(("alert handshake failure", "alert unexpected message"))
+"""What servers say, too, when they require a client certificate (in TLS 1.2 there is no alert for it)."""
+
+_INTERRUPTED: Final = Rule(
+    "handshake-failed",
+    "handshake",
+    "",
+    cause="{place} presented its certificate, in which no fault was found, and then the handshake ended: {reason}.",
+    remedies=("check-server", "check-network"),
+)
+_UNKNOWN: Final = "It could not be asked, so nothing is known of its certificate; Expressway-C may reach it."
+_NOT_ASKED: Final = {
+    "dns": Rule(
+        "dns",
+        "answer",
+        "",
+        cause=f"The name {{server}} could not be resolved here, so nothing was dialled. {_UNKNOWN}",
+        remedies=("check-dns",),
+    ),
+    "timeout": Rule(
+        "timeout",
+        "answer",
+        "",
+        cause=f"{{place}}{{dialled}} did not answer: {{reason}}. {_UNKNOWN}",
+        remedies=("check-network", "check-server"),
+    ),
+    "unreachable": Rule(
+        "unreachable",
+        "answer",
+        "",
+        cause=f"There was no TLS connection to {{place}}{{dialled}}: {{reason}}. {_UNKNOWN}",
+        remedies=("check-network", "check-port"),
+    ),
+}
+
+
+def judge(
+    seen: Handshake,
+    config: Config,
+    store: Sequence[x509.Certificate],
+    elsewhere: Sequence[x509.Certificate],
+    now: datetime,
+) -> Checked:
+    """Judge a handshake with the trust store, and with the certificates ``elsewhere`` that other servers sent."""
+    host, port = seen.question
+    shown = Shown(host, port, seen.members, tuple(store), now, tuple(elsewhere), config.verify.ip_san == "accept")
+    lines = _Lines(seen, config, now)
+    state: State = "accepted"
+    findings: tuple[Finding, ...] = ()
+    if seen.faults:
+        state, findings = "refused", _verification(seen, shown, lines)
+        if seen.reason:
+            findings = (*findings, _handshake_failed(seen, lines))
+    elif seen.reason:
+        state, findings = "failed", (_handshake_failed(seen, lines),)
+    elif seen.answer is not None and seen.sent:
+        state, findings = "failed", (_interrupted(seen, lines),)
+    elif seen.answer is not None:
+        state, findings = "not-asked", (_not_asked(seen, lines),)
+    return Checked(
+        question=seen.question,
+        prefer=(seen.prefer,),
+        state=state,
+        dial=seen.dial,
+        certificate=seen.certificate,
+        chain=tuple(_member(link, now) for link in shown.links),
+        findings=findings,
+        lines=lines.all if state != "not-asked" else (),
+        expiring=expiring(shown),
+        client_certificate=seen.client_certificate,
+    )
+
+
+def _verification(seen: Handshake, shown: Shown, lines: _Lines) -> tuple[Finding, ...]:
+    """Return a finding for each code, in the order in which X14.2 comes to them, with the first error of each."""
+    first: dict[str, tuple[Rule, Fault]] = {}
+    for number, (fault, text) in enumerate(zip(seen.faults, lines.errors, strict=True)):
+        kind: Kind = "name" if fault.number is None else "chain"
+        one = _fault(seen, kind, text, (lines.warnings[number], lines.refusal), lines.at)
+        one.depth, one.action = fault.depth, "Terminate"
+        if (rule := rule_for(one)) is not None:
+            first.setdefault(rule.code, (rule, one))
+    order = tuple(first)
+    return tuple(_finding(rule, one, *explain_shown(rule, one, shown, order)) for rule, one in first.values())
+
+
+def _handshake_failed(seen: Handshake, lines: _Lines) -> Finding:
+    one = _fault(seen, "handshake", lines.reason, (lines.error,), lines.at)
+    rule = rule_for(one)
+    assert rule is not None  # noqa: S101 - the last rule of this kind fits everything
+    if seen.client_certificate and (rule.code in _BY_CLIENT_CERTIFICATE or one.words in _ALSO_BY_CLIENT_CERTIFICATE):
+        rule = _CLIENT_CERTIFICATE
+    return _finding(rule, one, *explain(rule, one))
+
+
+def _interrupted(seen: Handshake, lines: _Lines) -> Finding:
+    """Return the finding for a server that showed its certificate and then ended the connection without a word."""
+    assert seen.answer is not None  # noqa: S101 - that is why it was called
+    rule = _CLIENT_CERTIFICATE if seen.client_certificate else _INTERRUPTED
+    one = _fault(seen, "handshake", f"{seen.answer.status} {seen.answer.reason}", lines.all[-1:], lines.at)
+    return _finding(rule, one, *explain(rule, one, known={"reason": escape(seen.why)}))
+
+
+def _not_asked(seen: Handshake, lines: _Lines) -> Finding:
+    assert seen.answer is not None  # noqa: S101 - that is why it was called
+    one = _fault(seen, "answer", f"{seen.answer.status} {seen.answer.reason}", (), lines.at)
+    code = "dns" if not seen.ip else "timeout" if seen.answer == ANSWERS["connect-timeout"] else "unreachable"
+    dialled = f" at {seen.dial}" if seen.dial else ""
+    rule = _NOT_ASKED[code]
+    return _finding(rule, one, *explain(rule, one, known={"dialled": dialled, "reason": escape(seen.why)}))
+
+
+def _fault(seen: Handshake, kind: Kind, error: str, evidence: tuple[str, ...], at: float) -> Fault:
+    host, port = seen.question
+    return Fault(kind, host, seen.ip, error, at, 0, evidence, port)
+
+
+def _finding(rule: Rule, fault: Fault, cause: str, remedies: tuple[Remedy, ...]) -> Finding:
+    return Finding(
+        code=rule.code,
+        server=fault.server,
+        ip=fault.ip,
+        port=fault.port,
+        error=fault.error,
+        depth=fault.depth,
+        action=fault.action,
+        count=1,
+        first=fault.at,
+        last=fault.at,
+        evidence=fault.evidence,
+        cause=cause,
+        remedies=remedies,
+        reference=rule.reference,
+    )
+
+
+class _Lines:
+    """The lines that X14.2 would log, were it to go on after each fault: ``all``, and those that are evidence."""
+
+    def __init__(self, seen: Handshake, config: Config, now: datetime) -> None:
+        (host, port), wording = seen.question, config.verify.openssl
+        self.at = now.timestamp()
+        self._writer = LineWriter(config.log.hostname, 0)
+        self.errors = [
+            "not in certificate" if fault.number is None else error_text(fault.number, wording) for fault in seen.faults
+        ]
+        self.warnings = [
+            self._text(
+                NameMismatch(self.at, 0, host, "Terminate", host, seen.ip)
+                if fault.number is None
+                else VerifyFailed(self.at, 0, host, "Terminate", error, host, seen.ip, fault.depth)
+            )
+            for fault, error in zip(seen.faults, self.errors, strict=True)
+        ]
+        refused = error_string(_REFUSED, wording) if seen.faults else ""
+        self.refusal = self._text(HandshakeFailed(self.at, 0, host, refused)) if refused else ""
+        self.reason = (error_string(seen.reason, wording) or seen.printed) if seen.reason else ""
+        self.error = self._text(HandshakeFailed(self.at, 0, host, self.reason)) if seen.reason else ""
+        answer = ANSWERS["connect-failed"] if refused or seen.reason else seen.answer
+        status = f"{answer.status} {answer.reason}" if answer is not None else _OK
+        token = encode(Target("preflight", "https", host, port))
+        asked = f"GET http://{config.proxy.control_host}/{token}/ HTTP/1.1"
+        self.all = (
+            self._text(RequestReceived(self.at, 1, "", "127.0.0.1", 0, asked)),
+            self._text(RequestSent(self.at, 1, "", seen.ip, port, "GET / HTTP/1.1")),
+            *self.warnings,
+            *(line for line in (self.refusal, self.error) if line),
+            self._text(ResponseSent(self.at, 1, "127.0.0.1", 0, f"HTTP/1.1 {status}")),
+        )
+
+    def _text(self, event: Event) -> str:
+        return self._writer.format(event).removesuffix("\n")
+
+
+def _member(link: Link, now: datetime) -> Member:
+    certificate = link.certificate
+    return Member(
+        subject=certificate.subject.rfc4514_string(),
+        issuer=certificate.issuer.rfc4514_string(),
+        key=chain.key(certificate),
+        not_before=certificate.not_valid_before_utc.isoformat(),
+        not_after=certificate.not_valid_after_utc.isoformat(),
+        days_left=chain.days_left(certificate, now),
+        fingerprint=chain.fingerprint(certificate),
+        sent=link.sent,
+        trusted=link.trusted,
+    )
+
+
+def joined(host: str, port: int) -> str:
+    """Return ``HOST:PORT``, IPv6 in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

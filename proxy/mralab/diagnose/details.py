@@ -1,0 +1,175 @@
+"""What a certificate contains that explains a fault: dates, purposes, key, constraints, names."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Final
+
+from cryptography import x509
+
+from ..core.hostname import CertificateNames, is_address
+from ..core.logescape import escape
+from . import chain
+from .chain import Shown
+from .issuer import key_difference
+
+_PURPOSES: Final = {
+    "1.3.6.1.5.5.7.3.1": "serverAuth",
+    "1.3.6.1.5.5.7.3.2": "clientAuth",
+    "1.3.6.1.5.5.7.3.3": "codeSigning",
+    "1.3.6.1.5.5.7.3.4": "emailProtection",
+    "1.3.6.1.5.5.7.3.5": "ipsecEndSystem",
+    "1.3.6.1.5.5.7.3.8": "timeStamping",
+    "1.3.6.1.5.5.7.3.9": "OCSPSigning",
+    "2.5.29.37.0": "anyExtendedKeyUsage",
+}
+_SERVER_PURPOSES: Final = frozenset(("serverAuth", "anyExtendedKeyUsage"))
+_MOST_NAMES: Final = 12  # listed in a cause
+
+
+def _expired(shown: Shown, certificate: x509.Certificate) -> list[str]:
+    ago = -chain.days_left(certificate, shown.now) - 1
+    return [f"It was valid until {_date(certificate.not_valid_after_utc)} ({days(ago)} ago)."]
+
+
+def _not_yet(shown: Shown, certificate: x509.Certificate) -> list[str]:
+    wait = (certificate.not_valid_before_utc - shown.now).days
+    return [f"It is valid from {_date(certificate.not_valid_before_utc)} ({days(wait)} from now)."]
+
+
+def _purpose(_: Shown, certificate: x509.Certificate) -> list[str]:
+    sentences = []
+    usages = chain.extension(certificate, x509.ExtendedKeyUsage)
+    if usages is not None:
+        present = [_PURPOSES.get(oid.dotted_string, oid.dotted_string) for oid in usages]
+        lacks = "" if _SERVER_PURPOSES & set(present) else "; serverAuth is missing"
+        sentences.append(f"Its extended key usage has {', '.join(present)}{lacks}.")
+    if (usage := _key_usage(certificate)) is not None:
+        sentences.append(f"Its key usage has {usage}.")
+    return sentences
+
+
+def _key_usage(certificate: x509.Certificate) -> str | None:
+    usage = chain.extension(certificate, x509.KeyUsage)
+    if usage is None:
+        return None
+    names: dict[str, bool] = {
+        "digitalSignature": usage.digital_signature,
+        "keyEncipherment": usage.key_encipherment,
+        "dataEncipherment": usage.data_encipherment,
+        "keyAgreement": usage.key_agreement,
+        "keyCertSign": usage.key_cert_sign,
+        "cRLSign": usage.crl_sign,
+    }
+    return ", ".join(name for name, present in names.items() if present) or "none of the common ones"
+
+
+def _strength(_: Shown, certificate: x509.Certificate) -> list[str]:
+    digest = chain.digest(certificate)
+    return [f"Its key is {chain.key(certificate) or 'unreadable'}, its signature uses {digest or 'an unknown digest'}."]
+
+
+def _as_ca(_: Shown, certificate: x509.Certificate) -> list[str]:
+    basic = chain.extension(certificate, x509.BasicConstraints)
+    if basic is None:
+        sentences = ["It has no basic constraints, which every CA certificate needs."]
+    elif not basic.ca:
+        sentences = ["Its basic constraints say CA:FALSE."]
+    else:
+        limit = "without a path length" if basic.path_length is None else f"with path length {basic.path_length}"
+        sentences = [f"Its basic constraints say CA:TRUE {limit}."]
+    if (usage := _key_usage(certificate)) is not None:
+        sentences.append(f"Its key usage has {usage}.")
+    return sentences
+
+
+def _critical(_: Shown, certificate: x509.Certificate) -> list[str]:
+    try:
+        unknown = [
+            one.oid.dotted_string
+            for one in certificate.extensions
+            if one.critical and isinstance(one.value, x509.UnrecognizedExtension)
+        ]
+    except (ValueError, x509.DuplicateExtension):
+        return []
+    return [f"Critical extensions that are not generally known: {', '.join(unknown)}."] if unknown else []
+
+
+def _constraints(shown: Shown, _: x509.Certificate) -> list[str]:
+    sentences = []
+    for link in shown.links[1:]:
+        limits = chain.extension(link.certificate, x509.NameConstraints)
+        if limits is not None:
+            permitted = ", ".join(str(one.value) for one in limits.permitted_subtrees or ())
+            excluded = ", ".join(str(one.value) for one in limits.excluded_subtrees or ())
+            words = [
+                text for text in (permitted and f"permits {permitted}", excluded and f"excludes {excluded}") if text
+            ]
+            if words:
+                sentences.append(escape(f"The CA {chain.quoted(link.certificate.subject)} {' and '.join(words)}."))
+    return sentences
+
+
+def _signature(shown: Shown, certificate: x509.Certificate) -> list[str]:
+    same = [one for one in (*shown.store, *shown.sent[1:]) if chain.same_name(one.subject, certificate.issuer)]
+    if same and not any(chain.signed_by(certificate, one) for one in same):
+        difference = key_difference(certificate, same[0])
+        return [f"No known CA {chain.quoted(certificate.issuer)} made its signature: {difference}."]
+    return []
+
+
+def _names(shown: Shown, _: x509.Certificate) -> list[str]:
+    names, asked = shown.names, shown.name
+    alternatives = [escape(name) for name in (*names.dns, *names.ips)]
+    listed = ", ".join(alternatives[:_MOST_NAMES]) + (", ..." if len(alternatives) > _MOST_NAMES else "")
+    common = f"its CN is {escape(names.cn)}" if names.cn else "it has no CN"
+    sentences = [f"It contains {listed or 'no alternative names'}; {common}."]
+    if asked in names.ips and not shown.ip_san:
+        sentences.append(f"It has {asked} as an address, which does not count here (verify.ip_san = ignore).")
+    if (nearest := nearest_name(asked, names)) is not None:
+        sentences.append(f"The nearest to {escape(asked)} is {escape(nearest)}.")
+    return sentences
+
+
+def nearest_name(asked: str, names: CertificateNames) -> str | None:
+    """Return the name in a certificate that is most like the one asked for, None if none is near."""
+    known: list[str] = list(dict.fromkeys((*names.dns, *names.ips, *((names.cn,) if names.cn else ()))))
+    if is_address(asked):
+        known = [name for name in known if is_address(name)]
+    label = asked.casefold().partition(".")[0]
+    for name in known:
+        if not is_address(name) and name.casefold().partition(".")[0] == label:
+            return name
+    folded = {name.casefold(): name for name in known}
+    matches: list[str] = get_close_matches(asked.casefold(), list(folded), 1, 0.6)
+    return folded[matches[0]] if matches else None
+
+
+def only_short(shown: Shown) -> bool:
+    """Whether clients use a short name, whose full form is in the certificate."""
+    short = shown.name.casefold()
+    return "." not in short and any(name.casefold().startswith(f"{short}.") for name in shown.names.dns)
+
+
+DETAILS: Final = {
+    "expired": _expired,
+    "not-yet-valid": _not_yet,
+    "wrong-purpose": _purpose,
+    "weak": _strength,
+    "unsupported-key": _strength,
+    "invalid-ca": _as_ca,
+    "critical-extension": _critical,
+    "name-constraints": _constraints,
+    "bad-signature": _signature,
+    "name-not-in-certificate": _names,
+}
+
+
+def _date(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M UTC")
+
+
+def days(count: int) -> str:
+    """Return a number of days in words."""
+    return "less than a day" if count < 1 else "1 day" if count == 1 else f"{count} days"

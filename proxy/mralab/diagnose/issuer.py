@@ -1,0 +1,194 @@
+"""Why a chain has no trusted end, seen with the trust store at hand: which CA is missing, outdated or unknown."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from cryptography import x509
+
+from . import chain
+from .chain import Shown
+from .sentence import Sentence, Wordings, say
+
+
+def plain(text: str) -> Sentence:
+    """Return a finished sentence: braces in it are text of a certificate, not facts to fill in."""
+    return Sentence(text.replace("{", "{{").replace("}", "}}"))
+
+
+class Judged(NamedTuple):
+    """A cause in place of the rule's, and remedies in place of the rule's unless empty."""
+
+    cause: tuple[Sentence | Wordings, ...]
+    remedies: tuple[str, ...] = ()
+
+
+def _self_signed(shown: Shown, depth: int, leaf: x509.Certificate) -> Judged:
+    name = chain.quoted(leaf.subject)
+    cause: list[Sentence | Wordings] = [
+        say("{place} presented a self-signed certificate, which is not itself in Expressway-C's trust store."),
+        plain(f"Its subject is {name}."),
+    ]
+    if any(chain.same_name(one.subject, leaf.subject) for one in shown.store):
+        cause.append(
+            plain(
+                f"The trust store has another certificate with the subject {name}, and Expressway-C stops at the first "
+                "entry whose subject matches: two of one name cannot both be used."
+            )
+        )
+        return Judged(tuple(cause), ("sign", "trust-itself", "verify-origin-off"))
+    return Judged(tuple(cause))
+
+
+def _issuer_missing(shown: Shown, depth: int, certificate: x509.Certificate) -> Judged:
+    """Judge a chain that ends at ``certificate``, whose issuer is missing."""
+    child, issuer = chain.quoted(certificate.subject), chain.quoted(certificate.issuer)
+    stale = [one for one in shown.store if chain.same_name(one.subject, certificate.issuer)]
+    if stale:
+        return Judged((plain(_reissued(certificate, stale[0])),), ("trust-again", "sign", "verify-origin-off"))
+    alone = depth == 0 and len(shown.sent) == 1
+    sent = "{place} sent its certificate alone, without the CA " if alone else "{place} did not send the CA "
+    # The place is a fact of the rules; the names are text of the certificate.
+    cause: list[Sentence | Wordings] = [
+        Sentence(sent + plain(f"{issuer} that issued {child}, and the trust store does not have it either.").text)
+    ]
+    wrong = [one for one in shown.sent[1:] if chain.same_name(one.subject, certificate.issuer)]
+    if wrong:
+        cause.append(plain(f"It did send a CA of that name, but another one: {key_difference(certificate, wrong[0])}."))
+    root, found = _trusted_above(shown, certificate)
+    if root is not None:
+        known = f" ({found})" if found else ""
+        cause.append(
+            plain(
+                f"Only the intermediate CA {issuer} is missing: "
+                f"its root {chain.quoted(root)} is already trusted{known}."
+            )
+        )
+        return Judged(tuple(cause), ("send-intermediate", "trust-intermediate", "verify-origin-off"))
+    relatives = _relatives(shown, certificate)
+    if relatives:
+        cause.append(
+            plain(
+                f"The trust store has {' and '.join(relatives)}: if {issuer} is an intermediate CA under that, it is "
+                "enough that the server sends it; if not, its root has to be trusted too."
+            )
+        )
+        return Judged(tuple(cause), ("send-intermediate", "trust-chain", "sign", "verify-origin-off"))
+    count = len(shown.store)
+    cause.append(
+        plain(
+            f"None of the {count} certificates in the trust store is of its organization."
+            if count
+            else "The trust store is empty."
+        )
+    )
+    return Judged(tuple(cause), ("trust-chain", "send-chain", "sign", "verify-origin-off"))
+
+
+def _unknown_root(shown: Shown, depth: int, certificate: x509.Certificate) -> Judged:
+    """Judge a chain that reaches a root which is not trusted, or a CA whose issuer is missing."""
+    if not chain.is_self_issued(certificate):
+        return _issuer_missing(shown, depth, certificate)
+    root = chain.quoted(certificate.subject)
+    stale = [one for one in shown.store if chain.same_name(one.subject, certificate.subject) and one != certificate]
+    if stale:
+        return Judged(
+            (
+                Sentence(plain(f"The root CA {root} that ").text + "{place}" + " sent is not the one that is trusted."),
+                plain(_root_difference(certificate, stale[0])),
+            ),
+            ("trust-again", "sign", "verify-origin-off"),
+        )
+    return Judged(
+        (
+            Sentence(
+                "{place} sent a chain that ends in the root CA "
+                + plain(f"{root}, which is not in Expressway-C's trust store.").text
+            ),
+            plain(f"Its SHA-256 fingerprint is {chain.fingerprint(certificate)}."),
+        )
+    )
+
+
+def _partial(shown: Shown, depth: int, certificate: x509.Certificate) -> Judged:
+    return Judged(
+        (
+            plain(
+                f"Expressway-C trusts the intermediate CA {chain.quoted(certificate.subject)}, but not the CA "
+                f"{chain.quoted(certificate.issuer)} that issued it: the chain ends before a root."
+            ),
+        )
+    )
+
+
+ISSUER_JUDGES: Final = {
+    "self-signed": _self_signed,
+    "issuer-missing": _issuer_missing,
+    "unknown-ca": _unknown_root,
+    "partial-chain": _partial,
+}
+
+
+def _trusted_above(shown: Shown, certificate: x509.Certificate) -> tuple[x509.Name | None, str]:
+    """Return the name of a trusted CA above the missing issuer, and how that is known; None if it is not known."""
+    for one in (*shown.sent[1:], *shown.elsewhere):
+        if chain.may_have_issued(one, certificate) and chain.signed_by(certificate, one):
+            top = chain.build((one, *shown.elsewhere), shown.store, shown.now)[-1]
+            if top.trusted and chain.is_self_issued(top.certificate):
+                return top.certificate.subject, "another server of this run sent that intermediate CA"
+    wanted = chain.extension(certificate, x509.AuthorityKeyIdentifier)
+    names = [
+        name.value for name in (wanted and wanted.authority_cert_issuer) or () if isinstance(name, x509.DirectoryName)
+    ]
+    for trusted in shown.store:
+        if any(chain.same_name(name, trusted.subject) for name in names):
+            return trusted.subject, "the authority key identifier of the certificate names it"
+    return None, ""
+
+
+_RELATED: Final = ("2.5.4.10", "0.9.2342.19200300.100.1.25")  # O and DC
+
+
+def _relatives(shown: Shown, certificate: x509.Certificate) -> list[str]:
+    """Return trusted CAs that may be above the missing issuer, at most three: a guess, and no proof of anything.
+
+    They are those that the server sent beside its certificate, or those of the same organization (O or DC).
+    """
+
+    def organization(name: x509.Name) -> set[tuple[str, str]]:
+        parts = ((part.oid.dotted_string, str(part.value).casefold()) for part in name)
+        return {part for part in parts if part[0] in _RELATED}
+
+    wanted = organization(certificate.issuer)
+    sent = [f"{chain.quoted(one.subject)}, which the server sent too" for one in shown.sent[1:] if one in shown.store]
+    related = [one for one in shown.store if wanted and wanted == organization(one.subject)]
+    return sent[:3] or [f"{chain.quoted(one.subject)} of the same organization" for one in related][:3]
+
+
+def _reissued(certificate: x509.Certificate, trusted: x509.Certificate) -> str:
+    return (
+        f"The trust store has a CA {chain.quoted(certificate.issuer)}, but not the one that issued "
+        f"{chain.quoted(certificate.subject)}: {key_difference(certificate, trusted)}. A CA that was issued again with "
+        "another key keeps its name."
+    )
+
+
+def key_difference(certificate: x509.Certificate, other: x509.Certificate) -> str:
+    """Return why ``other``, which has the issuer's name, is not the issuer of ``certificate``."""
+    wanted = chain.extension(certificate, x509.AuthorityKeyIdentifier)
+    held = chain.extension(other, x509.SubjectKeyIdentifier)
+    if wanted is not None and wanted.key_identifier and held is not None and wanted.key_identifier != held.digest:
+        return f"it asks for the key {_identifier(wanted.key_identifier)}, that CA has {_identifier(held.digest)}"
+    if not chain.identifiers_fit(other, certificate):
+        return "it asks for another serial number than that CA has"
+    return "the key of that CA did not sign it"
+
+
+def _root_difference(sent: x509.Certificate, trusted: x509.Certificate) -> str:
+    held, other = (chain.extension(one, x509.SubjectKeyIdentifier) for one in (sent, trusted))
+    keys = f" (key {_identifier(other.digest)} instead of {_identifier(held.digest)})" if held and other else ""
+    return f"The trust store has another certificate of that name{keys}: the CA was issued again."
+
+
+def _identifier(value: bytes) -> str:
+    return value.hex(":").upper()

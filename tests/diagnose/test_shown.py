@@ -1,0 +1,365 @@
+"""Preflight's judgement: what it says with certificate, chain and trust store at hand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import combinations
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from mralab.config import from_mapping
+from mralab.core.answers import ANSWERS
+from mralab.core.hostname import CertificateNames
+from mralab.core.verdict import Fault
+from mralab.diagnose import chain
+from mralab.diagnose.checked import Checked, Handshake, Question, judge
+from mralab.diagnose.details import nearest_name
+from mralab.diagnose.findings import Finding
+
+from .minted import NOW, Minted, mint
+
+HOST = "cucm.example.test"
+NAME = Fault(None, 0)
+ROOT = mint("Example Root", ca=True, organization="Example")
+INTERMEDIATE = mint("Example Issuing", ROOT, ca=True, organization="Example")
+OTHER_ROOT = mint("Other Root", ca=True, organization="Other")
+
+
+def judged(
+    sent: Sequence[Minted],
+    faults: Sequence[Fault],
+    store: Sequence[Minted] = (),
+    elsewhere: Sequence[Minted] = (),
+    host: str = HOST,
+    port: int = 8443,
+    **verify: str,
+) -> Checked:
+    seen = Handshake(
+        Question(host, port),
+        "ecdsa",
+        "192.0.2.1",
+        "192.0.2.1:8443",
+        tuple(one.der for one in sent),
+        faults=tuple(faults),
+    )
+    config = from_mapping({"verify": verify})
+    return judge(seen, config, [one.cert for one in store], [one.cert for one in elsewhere], NOW)
+
+
+def only(sent: Sequence[Minted], fault: Fault, store: Sequence[Minted] = (), **more: Any) -> Finding:
+    (finding,) = judged(sent, [fault], store, **more).findings
+    return finding
+
+
+def codes(finding: Finding) -> list[str]:
+    return [remedy.code for remedy in finding.remedies]
+
+
+# --- issuers
+
+
+def test_a_leaf_alone_has_the_error_of_the_log_and_the_cause_of_what_is_known() -> None:
+    leaf = mint(HOST, INTERMEDIATE, sans=[HOST])
+    (finding,) = judged([leaf], [Fault(20, 0), Fault(21, 0)], [OTHER_ROOT]).findings
+    assert (finding.code, finding.error) == ("issuer-missing", "unable to get local issuer certificate")
+    assert "sent its certificate alone" in finding.cause
+    assert "'Example Issuing' that issued 'cucm.example.test'" in finding.cause
+    assert "None of the 1 certificates in the trust store" in finding.cause
+    assert codes(finding) == ["trust-certificate", "send-chain", "reissue", "verify-origin-off"]
+    assert "log cannot tell" not in finding.cause
+    assert all("unable to get local issuer" in line for line in finding.evidence if "WARNING" in line)
+
+
+def test_a_missing_intermediate_that_another_server_sent_has_a_trusted_root() -> None:
+    leaf = mint(HOST, INTERMEDIATE, sans=[HOST])
+    finding = only([leaf], Fault(20, 0), [ROOT], elsewhere=[INTERMEDIATE])
+    assert "its root 'Example Root' is already trusted" in finding.cause
+    assert "another server" in finding.cause
+    assert codes(finding) == ["send-chain", "trust-certificate", "verify-origin-off"]
+    assert "'Example Issuing'" in finding.remedies[0].text
+    untrusted = only([leaf], Fault(20, 0), [OTHER_ROOT], elsewhere=[INTERMEDIATE])
+    assert "already trusted" not in untrusted.cause
+
+
+def test_a_missing_intermediate_whose_issuer_the_leaf_names_has_a_trusted_root() -> None:
+    leaf = mint(HOST, INTERMEDIATE, sans=[HOST], name_aki=True)
+    finding = only([leaf], Fault(20, 0), [ROOT])
+    assert "its root 'Example Root' is already trusted" in finding.cause
+
+
+def test_a_trusted_root_that_only_looks_related_is_a_guess_and_said_to_be_one() -> None:
+    finding = only([mint(HOST, INTERMEDIATE, sans=[HOST])], Fault(20, 0), [OTHER_ROOT, ROOT])
+    assert "already trusted" not in finding.cause
+    assert (
+        "'Example Root' of the same organization: if 'Example Issuing' is an intermediate CA under that"
+        in finding.cause
+    )
+    assert codes(finding)[0] == "send-chain"
+    beside = only([mint(HOST, INTERMEDIATE, sans=[HOST]), OTHER_ROOT], Fault(20, 0), [OTHER_ROOT])
+    assert "'Other Root', which the server sent too: if" in beside.cause
+
+
+def test_a_ca_that_was_issued_again_with_another_key_is_recognised() -> None:
+    again = mint("Example Root", ca=True, organization="Example")
+    leaf = mint(HOST, again, sans=[HOST])
+    finding = only([leaf], Fault(20, 0), [ROOT])
+    assert "has a CA 'Example Root', but not the one that issued 'cucm.example.test'" in finding.cause
+    held = chain.extension(ROOT.cert, x509.SubjectKeyIdentifier)
+    wanted = chain.extension(leaf.cert, x509.AuthorityKeyIdentifier)
+    assert held is not None
+    assert wanted is not None
+    assert wanted.key_identifier is not None
+    assert held.digest.hex(":").upper() in finding.cause
+    assert wanted.key_identifier.hex(":").upper() in finding.cause
+    assert codes(finding) == ["trust-certificate", "reissue", "verify-origin-off"]
+    assert "stops at the first entry whose subject matches" in finding.remedies[0].text
+    sent_too = only([leaf, again], Fault(19, 1), [ROOT])
+    assert sent_too.code == "unknown-ca"
+    assert "is not the one that is trusted" in sent_too.cause
+
+
+def test_an_unknown_root_is_named_with_its_fingerprint() -> None:
+    leaf = mint(HOST, INTERMEDIATE, sans=[HOST])
+    finding = only([leaf, INTERMEDIATE, ROOT], Fault(19, 2), [OTHER_ROOT])
+    assert (finding.code, finding.depth) == ("unknown-ca", 2)
+    assert "'Example Root', which is not in Expressway-C's trust store" in finding.cause
+    assert chain.fingerprint(ROOT.cert) in finding.cause
+    above = only([leaf, INTERMEDIATE], Fault(20, 1), [OTHER_ROOT])
+    assert above.code == "unknown-ca"
+    assert "'Example Root' that issued 'Example Issuing'" in above.cause
+    assert codes(above)[0] == "trust-certificate"
+
+
+def test_an_intermediate_that_is_trusted_without_its_root() -> None:
+    finding = only([mint(HOST, INTERMEDIATE, sans=[HOST])], Fault(2, 1), [INTERMEDIATE])
+    assert finding.code == "partial-chain"
+    assert "trusts the intermediate CA 'Example Issuing', but not the CA 'Example Root'" in finding.cause
+
+
+def test_a_self_signed_certificate_beside_another_of_its_name() -> None:
+    leaf = mint(HOST, sans=[HOST])
+    finding = only([leaf], Fault(18, 0), [])
+    assert codes(finding) == ["trust-certificate", "reissue", "verify-origin-off"]
+    assert "tomcat-ECDSA certificate" in finding.remedies[0].text
+    old = mint(HOST, sans=[HOST])
+    twice = only([leaf], Fault(18, 0), [old])
+    assert "two of one name cannot both be used" in twice.cause
+    assert codes(twice) == ["reissue", "trust-certificate", "verify-origin-off"]
+
+
+def test_the_certificate_is_named_by_port_and_key() -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    leaf = mint(HOST, sans=[HOST], key=key)
+    assert "Add the tomcat certificate of" in only([leaf], Fault(18, 0)).remedies[0].text
+    callmanager = only([leaf], Fault(18, 0), port=6971).remedies[0].text
+    assert "Add the CallManager certificate of" in callmanager
+    assert "reuse the tomcat certificate" in callmanager
+
+
+# --- the certificate itself
+
+
+def test_dates_are_said() -> None:
+    expired = only([mint(HOST, ROOT, sans=[HOST], days=(-400, -25))], Fault(10, 0), [ROOT])
+    until = (NOW - timedelta(days=25)).strftime("%Y-%m-%d")
+    assert f"was valid until {until}" in expired.cause
+    assert "24 days ago" in expired.cause or "25 days ago" in expired.cause
+    early = only([mint(HOST, ROOT, sans=[HOST], days=(3, 300))], Fault(9, 0), [ROOT])
+    assert f"valid from {(NOW + timedelta(days=3)).strftime('%Y-%m-%d')}" in early.cause
+    old_ca = mint("Old CA", ROOT, ca=True, days=(-400, -2))
+    above = only([mint(HOST, old_ca, sans=[HOST]), old_ca], Fault(10, 1), [ROOT])
+    assert "The CA certificate Old CA (depth 1)" in above.cause
+
+
+def test_purposes_that_are_present_are_listed() -> None:
+    leaf = mint(HOST, ROOT, sans=[HOST], purposes=[ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.CODE_SIGNING])
+    finding = only([leaf], Fault(26, 0), [ROOT])
+    assert finding.code == "wrong-purpose"
+    assert "extended key usage has clientAuth, codeSigning; serverAuth is missing" in finding.cause
+    usage = x509.KeyUsage(False, False, False, False, False, False, True, False, False)
+    signing = mint(HOST, ROOT, sans=[HOST], extensions=[(usage, True)])
+    cause = only([signing], Fault(26, 0), [ROOT]).cause
+    assert "serverAuth is missing" not in cause
+    assert "key usage has cRLSign" in cause
+
+
+def test_constraints_of_cas_are_said() -> None:
+    no_ca = mint("Not a CA", ROOT, ca=False, purposes=[])
+    assert "CA:FALSE" in only([mint(HOST, no_ca, sans=[HOST]), no_ca], Fault(79, 1), [ROOT]).cause
+    limited = mint("Limited", ROOT, ca=True, path_length=0)
+    under = mint("Under", limited, ca=True)
+    finding = only([mint(HOST, under, sans=[HOST]), under, limited], Fault(25, 2), [ROOT])
+    assert (finding.code, "with path length 0" in finding.cause) == ("invalid-ca", True)
+    assert "trust-certificate" not in codes(finding)
+    constraint = x509.NameConstraints([x509.DNSName("elsewhere.test")], None)
+    narrow = mint("Narrow", ROOT, ca=True, extensions=[(constraint, True)])
+    finding = only([mint(HOST, narrow, sans=[HOST]), narrow], Fault(47, 0), [ROOT])
+    assert "The CA 'Narrow' permits elsewhere.test." in finding.cause
+    strange = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"\x05\x00")
+    finding = only([mint(HOST, ROOT, sans=[HOST], extensions=[(strange, True)])], Fault(34, 0), [ROOT])
+    assert "1.2.3.4.5" in finding.cause
+
+
+def test_a_signature_of_another_key_is_explained() -> None:
+    impostor = mint("Example Root", ca=True, organization="Example")
+    leaf = mint(HOST, impostor, sans=[HOST])
+    finding = only([leaf], Fault(7, 0), [ROOT])
+    assert finding.code == "bad-signature"
+    assert "No known CA 'Example Root' made its signature" in finding.cause
+    assert "trust-certificate" not in codes(finding)
+
+
+def test_names_are_listed_with_the_nearest() -> None:
+    leaf = mint("cucm-ms.example.test", ROOT, sans=["cucm-sub.example.test", "cucm1.example.test"])
+    finding = only([leaf], NAME, [ROOT])
+    assert "It contains cucm-sub.example.test, cucm1.example.test; its CN is cucm-ms.example.test." in finding.cause
+    assert "The nearest to cucm.example.test is cucm1.example.test." in finding.cause
+    assert "chain of CAs was accepted" in finding.cause
+    address = only([mint(HOST, ROOT, sans=[HOST, "192.0.2.7"])], NAME, [ROOT], host="192.0.2.1")
+    assert "Clients are sent to the IP address 192.0.2.1" in address.cause
+    assert "The nearest to 192.0.2.1 is 192.0.2.7." in address.cause
+    ignored = only([mint(HOST, ROOT, sans=["192.0.2.1"])], NAME, [ROOT], host="192.0.2.1", ip_san="ignore")
+    assert "does not count here" in ignored.cause
+    short = only([mint(HOST, ROOT, sans=[HOST])], NAME, [ROOT], host="cucm")
+    assert "The nearest to cucm is cucm.example.test." in short.cause
+    assert codes(short)[0] == "change-server-name"
+
+
+@pytest.mark.parametrize(
+    ("asked", "names", "nearest"),
+    [
+        ("cucm.a.test", ["x.test", "cucm.b.test"], "cucm.b.test"),
+        ("cucm-pub.a.test", ["cucm-pub1.a.test"], "cucm-pub1.a.test"),
+        ("192.0.2.1", ["a.test"], None),
+        ("a.test", [], None),
+        ("a.test", ["entirely-different.example"], None),
+    ],
+)
+def test_the_nearest_name(asked: str, names: list[str], nearest: str | None) -> None:
+    assert nearest_name(asked, CertificateNames(tuple(names))) == nearest
+
+
+# --- several faults, expiry, and what cannot be read
+
+
+def test_several_faults_of_one_certificate_are_in_order_and_do_not_contradict() -> None:
+    leaf = mint("other.example.test", OTHER_ROOT, sans=["other.example.test"], days=(-400, -25))
+    checked = judged([leaf], [Fault(20, 0), Fault(21, 0), Fault(10, 0), NAME], [ROOT])
+    assert [one.code for one in checked.findings] == ["issuer-missing", "expired", "name-not-in-certificate"]
+    first, second, third = checked.findings
+    assert "Mend this first" in first.cause
+    assert first.cause.index("certificate has expired") < first.cause.index("SNI not in certificate")
+    assert "Mend issuer-missing first" in second.cause
+    assert "Mend issuer-missing and expired first" in third.cause
+    assert not re.search("good chain|chain of CAs was accepted", " ".join(one.cause for one in checked.findings))
+    assert [line.count("WARNING") for line in checked.lines] == [0, 0, 1, 1, 1, 1, 0, 0]
+    assert checked.as_json()["order"] == ["issuer-missing", "expired", "name-not-in-certificate"]
+
+
+NUMBERS = (2, 7, 9, 10, 18, 19, 20, 22, 23, 24, 25, 26, 34, 47, 66, 67, 68, None)
+
+
+def test_no_combination_of_faults_fails_or_repeats_a_code() -> None:
+    leaf = mint("other.example.test", INTERMEDIATE, sans=["other.example.test"])
+    for size in (1, 2, 3):
+        for numbers in combinations(NUMBERS, size):
+            checked = judged([leaf, INTERMEDIATE], [Fault(number, 0) for number in numbers], [ROOT])
+            found = [one.code for one in checked.findings]
+            assert found
+            assert len(found) == len(set(found))
+            for one in checked.findings:
+                assert "{" not in one.cause + "".join(remedy.text for remedy in one.remedies)
+                assert ("chain of CAs was accepted" in one.cause) <= (found == ["name-not-in-certificate"])
+
+
+def test_what_expires_within_30_days_is_said_of_cas_too() -> None:
+    soon_ca = mint("Soon CA", ROOT, ca=True, days=(-300, 5))
+    leaf = mint(HOST, soon_ca, sans=[HOST], days=(-300, 29))
+    checked = judged([leaf, soon_ca], [], [ROOT])
+    assert checked.state == "accepted"
+    assert [(one.subject, one.depth) for one in checked.expiring] == [(f"CN={HOST}", 0), ("CN=Soon CA", 1)]
+    assert [one.days for one in checked.expiring] in ([29, 5], [28, 4])
+    assert any("expires on" in note for note in checked.notes)
+    assert checked.as_json()["expiring"][1]["not_after"].startswith((NOW + timedelta(days=5)).strftime("%Y-%m-%d"))
+    assert judged([mint(HOST, ROOT, sans=[HOST], days=(-1, 33))], [], [ROOT]).expiring == ()
+    assert judged([mint(HOST, ROOT, sans=[HOST], days=(-9, -1))], [Fault(10, 0)], [ROOT]).expiring == ()
+    trusted = mint("Old Root", ca=True, days=(-300, 20))
+    assert len(judged([mint(HOST, trusted, sans=[HOST])], [], [trusted]).expiring) == 1
+
+
+def test_the_chain_says_what_was_sent_and_what_is_trusted() -> None:
+    leaf = mint(HOST, INTERMEDIATE, sans=[HOST])
+    checked = judged([leaf, INTERMEDIATE], [], [ROOT])
+    assert [(one.subject, one.sent, one.trusted) for one in checked.chain] == [
+        (f"CN={HOST}", True, False),
+        ("CN=Example Issuing,O=Example", True, False),
+        ("CN=Example Root,O=Example", False, True),
+    ]
+    assert checked.chain[0].key == "EC 256"
+    assert checked.chain[0].days_left in (364, 365)
+
+
+@pytest.mark.parametrize("sent", [(), (b"",), (b"\x30\x03\x02\x01\x01",), (b"\x00" * 50,)])
+@pytest.mark.parametrize("number", [20, 18, 10, 26, 50, None])
+def test_a_certificate_that_cannot_be_read_gets_the_causes_of_a_log(
+    sent: tuple[bytes, ...], number: int | None
+) -> None:
+    seen = Handshake(Question(HOST, 8443), "rsa", "192.0.2.1", sent=sent, faults=(Fault(number, 0),))
+    checked = judge(seen, from_mapping({}), [ROOT.cert], [], NOW)
+    assert checked.state == "refused"
+    assert checked.findings[0].cause
+    assert checked.chain == ()
+    assert checked.as_json()["findings"]
+
+
+def test_names_of_a_certificate_cannot_act_on_a_terminal_or_as_a_format() -> None:
+    name = "x\x1b[2J{place}{nothing}%s"
+    evil = mint(name, ca=True)
+    for number in (18, 20, 19, 10, 26, None):
+        for sent in ([evil], [mint(name, evil), evil], [mint(name, evil)]):
+            for finding in judged(sent, [Fault(number, len(sent) - 1 if number else 0)], [ROOT]).findings:
+                texts = [finding.cause, *(remedy.text for remedy in finding.remedies)]
+                assert all(text.isprintable() for text in texts)
+                assert "{nothing}" in finding.cause
+
+
+# --- handshakes that failed
+
+
+def test_a_refusal_after_a_certificate_request_is_said_to_be_one() -> None:
+    for reason in ("sslv3 alert handshake failure", "sslv3 alert bad certificate", "tlsv13 alert certificate required"):
+        seen = Handshake(
+            Question(HOST, 8443), "rsa", "192.0.2.1", sent=(ROOT.der,), reason=reason, client_certificate=True
+        )
+        checked = judge(seen, from_mapping({}), [ROOT.cert], [], NOW)
+        assert (checked.state, checked.findings[0].code) == ("failed", "rejected-by-server")
+        assert "insists on a client certificate" in checked.findings[0].cause
+    mismatch = judge(
+        Handshake(Question(HOST, 8443), "rsa", "192.0.2.1", reason="sslv3 alert handshake failure"),
+        from_mapping({}),
+        [],
+        [],
+        NOW,
+    )
+    assert mismatch.findings[0].code == "tls-mismatch"
+    assert mismatch.lines[-2].endswith("sslv3 alert handshake failure")
+
+
+def test_a_server_that_ends_the_connection_after_its_certificate_has_failed_not_refused() -> None:
+    seen = Handshake(
+        Question(HOST, 8443),
+        "rsa",
+        "192.0.2.1",
+        sent=(ROOT.der,),
+        answer=ANSWERS["connect-failed"],
+        why="the server closed it",
+    )
+    checked = judge(seen, from_mapping({}), [ROOT.cert], [], NOW)
+    assert (checked.state, checked.findings[0].code) == ("failed", "handshake-failed")
+    assert "the server closed it" in checked.findings[0].cause
