@@ -140,9 +140,15 @@ class AllowList:
             self._deployments[number] = f"deployment {number} ({deployment})"
         return number
 
-    def has_deployment(self, name: str) -> bool:
-        """Whether a rule is in the deployment of this name; the default deployment always exists."""
-        return name.lower() in _DEFAULT_DEPLOYMENTS or name.lower() in self._numbers
+    def domain_of(self, deployment: str) -> str | None:
+        """Return a domain that the deployment of this name holds, None if no rule is in such a deployment.
+
+        The default deployment always exists, and holds every domain that no other does: the empty one, too.
+        """
+        name = deployment.lower()
+        if name in _DEFAULT_DEPLOYMENTS:
+            return ""
+        return name if name in self._numbers else None
 
     def _nearest_origin(self, number: str, target: Target) -> tuple[str, Miss]:
         known = self._hosts.get(target.host)
