@@ -76,3 +76,8 @@ def summary() -> list[str]:
         f"in the tests' own process as ever: {BY_NATURE};",
         *(f"  {name}: {why}" for name, why in INSIDE.items()),
     ]
+
+
+def complaints(stderr: str) -> str:
+    """What ``mralab serve`` wrote on standard error besides warnings about its settings, which tests choose oddly."""
+    return "".join(line for line in stderr.splitlines(keepends=True) if not line.startswith("mralab: warning: "))

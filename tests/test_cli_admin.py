@@ -173,5 +173,10 @@ def test_spellings_that_it_does_not_take(line: str, problem: str) -> None:
 
 def test_reading_back() -> None:
     assert parse(["EdgeConfigServer", "VerifyOriginServer"]) is None
+
+
+def test_xconfiguration_takes_the_words_that_a_verify_mode_has_elsewhere() -> None:
+    words = ("ON", "enforced", "Disabled", "PERMISSIVE")
+    assert [parse(["EdgeConfigServer", "VerifyOriginServer:", word]) for word in words] == ["On", "On", "Off", "audit"]
     assert read_back("on").endswith('VerifyOriginServer: "On"')
     assert read_back("audit").endswith('VerifyOriginServer: "Off"')

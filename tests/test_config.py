@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from OpenSSL import SSL
 
 from mralab.config import Config, from_mapping, load, split_address
 from mralab.errors import ConfigError
@@ -38,14 +40,17 @@ def test_the_release_decides_what_the_file_does_not_say() -> None:
 
 def test_every_error_is_told_at_once_with_the_nearest_word(tmp_path: Path) -> None:
     text = _problems(
-        'relase = "X14.2"\nrelease = "X14.3"\n[proxy]\nwrokers = 2\nlisten = "127.0.0.1"\n'
+        'relase = "X14.2"\nrelease = "X14.9"\n[proxy]\nwrokers = 2\nlisten = "127.0.0.1"\n'
         '[verify]\norigin = "onn"\n[hosts.a]\ndail = "1"\n[upstream]\nattempts = 0\n',
         tmp_path,
     )
     assert len(text.splitlines()) == 7
     assert "mralab.toml: proxy.wrokers: unknown key; did you mean 'workers'?" in text
     assert "relase: unknown table or key; did you mean 'release'?" in text
-    assert "verify.origin: must be on, off or audit; did you mean 'on'? (is 'onn')" in text
+    assert (
+        "verify.origin: must be on, off or audit (also ENFORCED, DISABLED, PERMISSIVE); did you mean 'on'? (is 'onn')"
+        in text
+    )
     assert "hosts.a.dail: unknown key; did you mean 'dial'?" in text
 
 
@@ -100,3 +105,79 @@ def test_a_changed_copy_keeps_the_rest() -> None:
     assert isinstance(changed, Config)
     with pytest.raises(ConfigError, match="verify"):
         config.changed(verify={"orign": "off"})
+
+
+def test_problems_of_hosts_come_with_all_others() -> None:
+    with pytest.raises(ConfigError) as raised:
+        from_mapping({"hosts": {"10.1": {"dial": "::1"}}, "proxy": {"workers": 0}})
+    assert len(raised.value.problems) == 2
+
+
+@pytest.mark.parametrize(("word", "mode"), [("On", "on"), ("OFF", "off"), ("ENFORCED", "on"), ("Permissive", "audit")])
+def test_the_products_own_words_of_verification_are_taken(word: str, mode: str) -> None:
+    config = from_mapping({"verify": {"origin": word}})
+    assert (config.verify_mode, config.verify.origin) == (mode, mode)
+    assert from_mapping({}).changed(verify={"origin": word}).verify_mode == mode
+
+
+def test_a_release_is_kept_under_its_own_name() -> None:
+    config = from_mapping({"release": "x14.0.8"})
+    assert (config.release, config.verify_mode, config.preference) == ("X14.0.8", "on", "rsa")
+    with pytest.raises(ConfigError, match=r"release: is not a release known here: .*; did you mean 'X14.0.10'\? \(is"):
+        from_mapping({"release": "X14.0.11"})
+    with pytest.raises(ConfigError, match="release: must be a string"):
+        from_mapping({"release": 14.2})
+
+
+def test_prefer_reorders_the_ciphers_of_the_file_and_adds_none() -> None:
+    ciphers = "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384"
+    alone = from_mapping({"upstream": {"ciphers": ciphers}})
+    assert (alone.cipher_string, alone.preference_in_force) == (ciphers, None)
+    names = [cipher.split("-")[1] for cipher in _ciphers(alone)]
+    assert names == ["ECDSA", "RSA"]
+    for prefer, order in (("rsa", ["RSA", "ECDSA"]), ("ecdsa", ["ECDSA", "RSA"])):
+        both = alone.changed(upstream={"prefer": prefer})
+        assert [cipher.split("-")[1] for cipher in _ciphers(both)] == order
+        assert both.preference_in_force == prefer
+
+
+def _ciphers(config: Config) -> list[str]:
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_cipher_list(config.cipher_string.encode())
+    offered = SSL.Connection(context).get_cipher_list()
+    return [name for name in offered if name.startswith("ECDHE-")]
+
+
+def test_a_key_that_could_have_no_effect_is_an_error() -> None:
+    with pytest.raises(ConfigError, match=r"upstream\.ciphers: has no effect in TLS 1\.3"):
+        from_mapping({"upstream": {"ciphers": "HIGH", "tls": ["1.3"]}})
+
+
+def test_hosts_are_named_as_requests_name_them() -> None:
+    config = from_mapping({"hosts": {"2001:DB8::0:1": {"dial": "::1"}, "CUCM.Lab": {"dial": "127.0.0.1"}}})
+    assert list(config.hosts) == ["2001:db8::1", "cucm.lab"]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "words"),
+    [
+        ({"cucm.lab": {"dial": "::1"}, "CUCM.lab": {"dial": "::1"}}, "hosts.'CUCM.lab': cucm.lab is listed twice"),
+        ({"::1": {"dial": "::1"}, "0::1": {"dial": "::1"}}, "hosts.'0::1': ::1 is listed twice"),
+        ({"[::1]": {"dial": "::1"}}, "write an IPv6 address without brackets"),
+        ({"caf\u00e9.lab": {"dial": "::1"}}, "has an illegal character"),
+        ({"10.1": {"dial": "::1"}}, "is not a host name or address"),
+        ({"a:8443": {"dial": "::1"}}, "is not a host name or address"),
+        ({"": {"dial": "::1"}}, "the host is empty"),
+        ({"a": {}}, "has neither ip, dial nor ports"),
+        ({"a": {"port": 1}}, "has ports, but no dial or ip"),
+    ],
+)
+def test_a_host_that_no_request_could_ask_for_is_an_error(hosts: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        from_mapping({"hosts": hosts})
+    assert words in str(raised.value)
+
+
+def test_the_port_of_control_host_is_a_port() -> None:
+    with pytest.raises(ConfigError, match=r"proxy\.control_host: '70000' is not a port"):
+        from_mapping({"proxy": {"control_host": "vcs_control.lab:70000"}})

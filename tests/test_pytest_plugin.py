@@ -113,7 +113,7 @@ def test_each_test_begins_at_the_start(pytester: pytest.Pytester) -> None:
             def test_release(self, mra_proxy):
                 assert (mra_proxy.release, mra_proxy.config.verify_mode) == ("X14.0.7", "off")
 
-            @pytest.mark.mralab(verify="audit", release="X14.2")
+            @pytest.mark.mralab(verify="Permissive", release="x14.2")
             def test_nearest(self, mra_proxy):
                 assert (mra_proxy.release, mra_proxy.config.verify_mode) == ("X14.2", "audit")
 
@@ -132,8 +132,8 @@ WRONG = [
     ("release='X14.2'", "mra_proxy, mra_release", "mra_release and mralab(release=...): choose one"),
     ("scenario='ip'", "mra_proxy", "mralab(scenario=...) is for mra_lab"),
     ("scenario='ecdsa-frist'", "mra_lab", "'ecdsa-frist' is no scenario; did you mean 'ecdsa-first'?"),
-    ("release='X14.1'", "mra_proxy", "release: is no release known here: X14.0.7, X14.2"),
-    ("verify='enforced'", "mra_proxy", "verify.origin: must be on, off or audit"),
+    ("release='X14.1'", "mra_proxy", "release: is not a release known here: X12.5, "),
+    ("verify='enforce'", "mra_proxy", "verify.origin: must be on, off or audit"),
 ]
 
 

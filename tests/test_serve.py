@@ -200,3 +200,19 @@ def test_a_bad_configuration_is_exit_2_with_every_problem(tmp_path: Path) -> Non
     assert "no.pem: cannot be read" in result.stderr
     assert "no.csv: cannot be read" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_hardly_meant_is_said_at_the_start_and_at_a_reload(tmp_path: Path, workers: int) -> None:
+    config = f'[proxy]\nlisten = "127.0.0.1:0"\nworkers = {workers}\n'
+    trust = f"mralab: warning: trust.store: {tmp_path}/trust does not exist, so every https server is refused; "
+    with serving(tmp_path, config) as (process, _, _):
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith(trust)
+        assert process.stderr.readline().startswith(f"mralab: warning: allow.rules: {tmp_path}/allowlist.csv does not")
+        (tmp_path / "mralab.toml").write_text(config + '[hosts]\n"a" = { dial = "127.0.0.1" }\n')
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr.readline().startswith(trust)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+        assert process.stderr.read() == ""

@@ -8,6 +8,8 @@ cd "$work"
 # The mock; yours takes its place. Its certificate is self-signed.
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=cucm.example.com \
   -addext subjectAltName=DNS:cucm.example.com -keyout mock.key -out mock.pem 2>/dev/null
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=other-CA \
+  -keyout other.key -out other.pem 2>/dev/null  # a CA that the Expressway trusts, but not the mock's
 : >mock.out
 openssl s_server -accept 127.0.0.1:0 -cert mock.pem -key mock.key -www >>mock.out 2>&1 </dev/null &
 until mock=$(sed -n 's/^ACCEPT .*:\([0-9]*\)$/\1/p' mock.out) && [ -n "$mock" ]; do sleep 0.05; done
@@ -34,8 +36,8 @@ TOML
   : >started
 }
 
-before=$(through X14.0.7 "")
-after=$(through X14.2 "")
+before=$(through X14.0.7 other.pem)
+after=$(through X14.2 other.pem)
 trusted=$(through X14.2 mock.pem)
 echo "X14.0.7: $before"
 echo "X14.2: $after"

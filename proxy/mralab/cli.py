@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 import click
 
 from .cli_admin import diagnostic_logging, trust, xconfiguration
+from .cli_allowlist import allowlist
 from .cli_group import Group
 from .errors import MralabError
 
@@ -28,7 +29,7 @@ def main() -> None:
     """
 
 
-for command in (trust, xconfiguration, diagnostic_logging):
+for command in (trust, xconfiguration, diagnostic_logging, allowlist):
     main.add_command(command)
 
 

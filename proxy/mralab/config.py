@@ -1,8 +1,10 @@
-"""The TOML configuration as types: every key has a default, every error is told at once.
+"""The TOML configuration as types: every key has a default, all errors are reported at once.
 
-``load(path)`` reads a file, ``Config()`` is an empty one. Relative paths are relative to the file. What the release
-decides unless the file says otherwise (``[verify] origin``, ``[upstream] prefer, tls``) is asked of ``Config`` itself:
-``config.verify_mode``, ``config.preference``, ``config.tls_versions``.
+``load(path)`` reads a file, ``Config()`` is an empty one. Relative paths are relative to the file. Values that the
+release decides unless the file sets them (``[verify] origin``, ``[upstream] prefer, tls``) are properties of
+``Config``: ``config.verify_mode``, ``config.preference``, ``config.tls_versions``.
+
+A key that could have no effect beside the others is an error, not ignored.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from .core.hostname import is_address
-from .core.release import RELEASES, Preference, Release, VerifyMode, cipher_string
+from .core.release import ATTEMPTS, DEFAULT, Preference, Release, VerifyMode, cipher_string, find_release, verify_mode
+from .core.target import BadHost, canonical_host
 from .core.verdict import Wording
 from .errors import ConfigError, did_you_mean
 
@@ -38,12 +41,12 @@ def split_address(value: str) -> tuple[str, int]:
     if not colon or not bare or (":" in bare and bare == host):
         raise ValueError(f"{value!r} is not 'host:port'")
     if not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"{port!r} is no port (0 to 65535)")
+        raise ValueError(f"{port!r} is not a port (0 to 65535)")
     if bare != "localhost":
         try:
             ipaddress.ip_address(bare)
         except ValueError:
-            raise ValueError(f"{bare!r} is no IP address of this machine (127.0.0.1, ::1, localhost)") from None
+            raise ValueError(f"{bare!r} is not an IP address of this machine (127.0.0.1, ::1, localhost)") from None
     return bare, int(port)
 
 
@@ -64,8 +67,18 @@ def _admin(value: object) -> object:
 
 
 def _release(value: object) -> object:
-    if not isinstance(value, str) or value not in RELEASES:
-        raise ValueError(f"is no release known here: {', '.join(RELEASES)}{did_you_mean(str(value), RELEASES)}")
+    if not isinstance(value, str):
+        raise ValueError("must be a string such as 'X14.2'")
+    return find_release(value).name
+
+
+def _origin(value: object) -> object:
+    return value if value is None else verify_mode(value)
+
+
+def _control_host(value: object) -> object:
+    if isinstance(value, str) and (port := value.partition(":")[2]).isdecimal() and not 0 < int(port) <= 65535:
+        raise ValueError(f"{port!r} is not a port (1 to 65535)")
     return value
 
 
@@ -108,13 +121,18 @@ class ProxyTable(_Table):
     listen: Address = "127.0.0.1:8443"
     admin: Annotated[str, BeforeValidator(_admin)] = "127.0.0.1:0"
     workers: Annotated[int, Field(ge=1, le=64)] = 1
-    control_host: str = Field(default="vcs_control.steven.lab:8443", pattern=r"^[A-Za-z0-9._\-]+(:[0-9]{1,5})?$")
+    control_host: Annotated[str, BeforeValidator(_control_host)] = Field(
+        default="vcs_control.steven.lab:8443", pattern=r"^[A-Za-z0-9._\-]+(:[0-9]{1,5})?$"
+    )
 
 
 class VerifyTable(_Table):
-    """``[verify]``: how servers are verified; ``origin`` is the release's unless said."""
+    """``[verify]``: how servers are verified. ``origin`` defaults to the release's mode.
 
-    origin: VerifyMode | None = None
+    ``origin`` also takes Cisco's and Traffic Server's words, in any case: On, Off, ENFORCED, DISABLED, PERMISSIVE.
+    """
+
+    origin: Annotated[VerifyMode | None, BeforeValidator(_origin)] = None
     ip_san: Literal["accept", "ignore"] = "accept"
     openssl: Wording = "1.1.1"
 
@@ -135,7 +153,7 @@ class UpstreamTable(_Table):
     """
 
     connections: Literal["per-request", "keep-alive"] = "per-request"
-    attempts: Annotated[int, Field(ge=1, le=16)] = 2
+    attempts: Annotated[int, Field(ge=1, le=16)] = ATTEMPTS
     prefer: Preference | None = None
     ciphers: str = ""
     tls: Annotated[list[Literal["1.0", "1.1", "1.2", "1.3"]], Field(min_length=1)] | None = None
@@ -196,7 +214,7 @@ class LogTable(_Table):
 class Config(_Table):
     """A whole configuration. Build it from a file with ``load``, from a mapping with ``from_mapping``."""
 
-    release: Annotated[str, BeforeValidator(_release)] = "X14.2"
+    release: Annotated[str, BeforeValidator(_release)] = DEFAULT
     proxy: ProxyTable = ProxyTable()
     verify: VerifyTable = VerifyTable()
     trust: TrustTable = TrustTable()
@@ -211,7 +229,7 @@ class Config(_Table):
     @property
     def release_facts(self) -> Release:
         """The release's row of the table."""
-        return RELEASES[self.release]
+        return find_release(self.release)
 
     @property
     def verify_mode(self) -> VerifyMode:
@@ -224,9 +242,20 @@ class Config(_Table):
         return self.upstream.prefer or self.release_facts.prefer
 
     @property
+    def preference_in_force(self) -> Preference | None:
+        """``preference``, or None where only the order of ``[upstream] ciphers`` decides."""
+        by_order = self.upstream.ciphers and not self.upstream.prefer and "1.3" not in self.tls_versions
+        return None if by_order else self.preference
+
+    @property
     def cipher_string(self) -> str:
-        """The OpenSSL cipher string offered to servers."""
-        return cipher_string(self.upstream.ciphers, self.preference)
+        """The OpenSSL cipher string offered to servers.
+
+        ``[upstream] ciphers`` as it is; with ``prefer`` beside it, the ciphers of the other kind move to its end.
+        """
+        return cipher_string(
+            self.upstream.ciphers, self.upstream.prefer or self.release_facts.prefer, self.upstream.prefer is not None
+        )
 
     @property
     def tls_versions(self) -> tuple[str, ...]:
@@ -271,23 +300,26 @@ def load(path: Path | str) -> Config:
 def from_mapping(data: Mapping[str, Any], folder: Path | None = None, source: str = "configuration") -> Config:
     """A configuration from parsed TOML. Raises ``ConfigError`` with every problem in it."""
     problems: list[str] = []
+    host_problems: list[str] = []
     data = dict(data)
     if "folder" in data:
         problems.append(_unknown(source, ("folder",)))
         del data["folder"]
     try:
-        config = Config(**_toml_hosts(data), folder=folder or Path.cwd())
+        config = Config(**_toml_hosts(data, host_problems), folder=folder or Path.cwd())
     except ValidationError as error:
         problems += [_problem(source, detail) for detail in error.errors(include_url=False)]
+        problems += [f"{source}: {problem}" for problem in host_problems]
         raise ConfigError(problems) from None
-    problems += [f"{source}: {problem}" for problem in _host_problems(config)]
+    problems += [f"{source}: {problem}" for problem in host_problems]
+    problems += [f"{source}: {problem}" for problem in (*_host_problems(config), *_shadowed(config))]
     if problems:
         raise ConfigError(problems)
     return config
 
 
-def _toml_hosts(data: dict[str, Any]) -> dict[str, Any]:
-    """TOML keys are strings: the ports of ``[hosts]`` become numbers where they are some."""
+def _toml_hosts(data: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+    """``[hosts]`` with names as requests have them (``2001:DB8::0:1`` is ``2001:db8::1``) and ports as numbers."""
     hosts = data.get("hosts")
     if not isinstance(hosts, dict):
         return data
@@ -297,18 +329,36 @@ def _toml_hosts(data: dict[str, Any]) -> dict[str, Any]:
         if isinstance(ports, dict):
             numbers = {int(key) if str(key).isdecimal() else key: value for key, value in ports.items()}
             entry = {**entry, "ports": numbers}  # noqa: PLW2901 - the converted copy
-        converted[name.lower() if isinstance(name, str) else name] = entry
+        host = _host_name(str(name), problems)
+        if host in converted:
+            problems.append(f"hosts.{name!r}: {host} is listed twice; only one entry could count")
+        converted[host] = entry
     return {**data, "hosts": converted}
+
+
+def _host_name(name: str, problems: list[str]) -> str:
+    if "[" in name:
+        problems.append(f"hosts.{name!r}: is not a host name or address; write an IPv6 address without brackets")
+        return name
+    try:
+        return canonical_host(f"[{name}]" if name.count(":") > 1 else name)
+    except BadHost as error:
+        problems.append(f"hosts.{name!r}: is not a host name or address: {error}")
+        return name
 
 
 def _host_problems(config: Config) -> Iterator[str]:
     for name, entry in config.hosts.items():
-        if not name or any(character in name for character in "/ \t[]"):
-            yield f"hosts.{name!r}: is no host name or address"
         if not (entry.ip or entry.dial or entry.ports or entry.port):
-            yield f"hosts.{name!r}: says neither ip, dial nor ports"
+            yield f"hosts.{name!r}: has neither ip, dial nor ports"
         if (entry.ports or entry.port) and not (entry.dial or entry.ip or is_address(name)):
-            yield f"hosts.{name!r}: has ports but neither dial nor ip to use them on"
+            yield f"hosts.{name!r}: has ports, but no dial or ip to connect to"
+
+
+def _shadowed(config: Config) -> Iterator[str]:
+    """Keys that could have no effect beside the others."""
+    if config.upstream.ciphers and config.tls_versions == ("1.3",):
+        yield "upstream.ciphers: has no effect in TLS 1.3, the only version offered; remove it, or offer 1.2 as well"
 
 
 def _problem(source: str, detail: Any) -> str:

@@ -27,7 +27,7 @@ from .errors import MralabError
 from .net.acceptor import listening_socket, raise_descriptor_limit
 from .net.channel import open_channel
 from .net.proxy import Proxy, load_settings, new_hop
-from .net.settings import Settings
+from .net.settings import Settings, warnings
 from .net.shares import Share, Shares
 from .net.workers import Workers
 from .web.control import Control
@@ -39,6 +39,8 @@ def serve(file: Path) -> int:
     settings = load_settings(load(file))
     config = settings.config
     raise_descriptor_limit(config.limits.connections)
+    for text in warnings(settings):
+        print(f"mralab: warning: {text}", file=sys.stderr, flush=True)  # noqa: T201 - that is the channel
     sock = listening_socket(config.proxy.listen)
     admin = admin_socket(config)
     if config.proxy.workers == 1:

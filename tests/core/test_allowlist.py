@@ -9,10 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mralab.core import allowlist as a
-from mralab.core.allowlist import Allowed, AllowList, Denied, Rule, RulesError, automatic_rules, parse_rules_csv
+from mralab.core.allowlist import (
+    Allowed,
+    AllowList,
+    Denied,
+    Kind,
+    OpenAllowList,
+    Rule,
+    RulesError,
+    automatic_rules,
+    parse_rules_csv,
+)
 from mralab.core.target import Target, readings
 
 HEADER = "Url,Deployment,HttpMethods,MatchType,Description\n"
+KINDS: tuple[Kind, ...] = ("cucm", "imp", "unity")
 CUCM = Target("steven.lab", "https", "cucm.steven.lab", 8443)
 
 
@@ -97,7 +108,7 @@ def test_all_problems_are_told_at_once_with_their_lines_and_the_right_word() -> 
     assert found == (
         "rules.csv:3: MatchType 'prefxi' is neither exact nor prefix (did you mean prefix?)",
         "rules.csv:3: Url has protocol 'htps', not http or https (did you mean https?)",
-        "rules.csv:5: HttpMethods has 'G ET', which is no method",
+        "rules.csv:5: HttpMethods has 'G ET', which is no method (did you mean GET?)",
         "rules.csv:5: HttpMethods has a gap",
         "rules.csv:5: Url has user information before the host",
         'rules.csv:6: 6 columns where the header names 5 (several methods need quotes: "GET,PUT")',
@@ -141,7 +152,7 @@ def test_urls_that_are_refused(url: str, words: str) -> None:
         ("# nothing\n", "no header line"),
         ("Url,Deployment,HttpMethod,MatchType,Description\n", "'HttpMethod' is unknown (did you mean HttpMethods?)"),
         ("Url,MatchType\n", "wrong header; the header must be Url,Deployment"),
-        ("https://h/,,GET,prefix,\n", "column 'https://h/' is unknown"),
+        ("https://h/,,GET,prefix,\n", "rules.csv:1: no header line; the first line must be Url,Deployment,"),
         (HEADER + '"https://h/,,\n', "rules.csv:2: not CSV"),
     ],
 )
@@ -180,6 +191,11 @@ def test_the_articles_request_is_allowed_by_the_rule_its_log_shows() -> None:
         ("GET", "http://cucm:6970/SPDefault.cnf.xml", True),
         ("POST", "https://cucm:6972/x", False),
         ("GET", "https://cucm:6970/x", False),
+        ("GET", "https://cucm:6971/headset.json", True),
+        ("GET", "https://cucm:443/cucm-uds/version", True),
+        ("GET", "https://cucm:443/axl/", False),
+        ("POST", "https://cucm:9444/metrics", True),
+        ("GET", "https://cucm:8080/e911proxy", False),
         ("POST", "https://cucm:8443/axl/", False),
         ("get", "https://cucm:8443/cucm-uds/version", False),
     ],
@@ -188,6 +204,16 @@ def test_automatic_rules(method: str, url: str, allowed: bool) -> None:
     target, path = at(url)
     answer = AllowList(automatic_rules("cucm")).decide("steven.lab", method, target, path)
     assert isinstance(answer, Allowed) is allowed
+
+
+def test_automatic_rules_of_the_other_kinds_of_node() -> None:
+    ports = {kind: {(rule.scheme, rule.port) for rule in automatic_rules("n", kind)} for kind in KINDS}
+    assert ports == {
+        "cucm": {("https", port) for port in (443, 8443, 6971, 6972, 9444)} | {("http", 6970)},
+        "imp": {("https", 8443), ("https", 7336)},
+        "unity": {("https", 443), ("https", 8443), ("http", 7080), ("https", 7443)},
+    }
+    assert len({automatic_rules("n", kind)[0].type for kind in KINDS}) == 3
 
 
 def test_automatic_rules_for_ipv6_nodes() -> None:
@@ -291,7 +317,7 @@ def test_a_domain_is_in_the_deployment_that_names_it_and_in_no_other() -> None:
             "https://cucm.steven.lab:8443/cucm-uds/version",
             "rule 2 https://cucm.steven.lab:8443/cucm-uds/ allows GET, HEAD, POST, not DELETE",
         ),
-        ("GET", "https://cucm.steven.lab:9443/x", "rules for cucm.steven.lab name ports 8443, 6972, not 9443"),
+        ("GET", "https://cucm.steven.lab:9443/x", "name ports 8443, 443, 6971, 6972, 9444, not 9443"),
         ("GET", "http://cucm.steven.lab:8443/x", "not http://cucm.steven.lab:8443"),
         ("GET", "https://cucn.steven.lab:8443/x", "no rule names host cucn.steven.lab; did you mean cucm.steven.lab?"),
         ("GET", "https://10.48.36.215:8443/x", "no rule names host 10.48.36.215"),
@@ -315,6 +341,48 @@ def test_a_denial_names_the_other_deployment() -> None:
     answer = allow.decide("steven.lab", "GET", Target("steven.lab", "http", "h", 80), "/")
     assert nearest(answer) == "rules for h hold in deployment 2 (sales.lab), not in the default deployment"
     assert nearest(AllowList(()).decide("d", "GET", CUCM, "/")) == "no rule names host cucm.steven.lab"
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "domain", "kind", "words"),
+    [
+        ("GET", "https://other:443/", "", "host", "no rule names host other"),
+        ("GET", "https://h:444/", "", "port", "rules for h name port 443, not 444"),
+        ("GET", "http://h:443/", "", "port", "name https://h:443, not http://h:443"),
+        ("GET", "https://h:443/elsewhere", "", "path", "no rule for h:443 covers path /elsewhere; closest is rule 2 "),
+        ("GET", "https://h:443/Exact", "", "case", "rule 2 https://h:443/exact differs in upper and lower case of"),
+        ("PUT", "https://h:443/Exact", "", "case", "of the path, and allows GET, not PUT"),
+        ("GET", "https://h:443/Exact/more", "", "path", "no rule for h:443 covers path /Exact/more"),
+        ("PUT", "https://h:443/prefix/x", "", "method", "rule 1 https://h:443/prefix allows GET, not PUT"),
+        ("POST", "https://h:443/prefix/x", "", "method", "rule 1 https://h:443/prefix allows GET, not POST"),
+        ("get", "https://h:443/prefix/x", "", "method", "allows GET, not get; methods are in capitals"),
+        ("GET", "https://h:443/", "sales.lab", "deployment", "rules for h hold in the default deployment, not in depl"),
+        ("GET", "https://h:443/prefix/../x", "", "reading", "it can also be read as '/x', which no rule allows"),
+    ],
+)
+def test_a_denial_has_its_kind_and_a_sentence_that_is_true(
+    method: str, url: str, domain: str, kind: str, words: str
+) -> None:
+    target, path = at(url, domain)
+    allow = AllowList(
+        rules(
+            "https://h/prefix,,GET",
+            "https://h/exact,,GET,exact",
+            "https://h/prefix,,DELETE",  # the sentence about rule 1 lists the methods of rule 1 alone
+            "https://elsewhere/,sales.lab",
+        )
+    )
+    answer = allow.decide(domain, method, target, path)
+    assert words in nearest(answer)
+    assert isinstance(answer, Denied)
+    assert answer.kind == kind
+
+
+def test_an_open_allow_list_says_that_a_host_is_not_listed() -> None:
+    answer = OpenAllowList((), ["cucm.lab"]).decide("d", "GET", Target("d", "https", "cucn.lab", 1), "/")
+    assert answer == Denied(
+        "1", "host cucn.lab is not in [hosts], and no rule names it; did you mean cucm.lab?", "host"
+    )
 
 
 paths = st.lists(st.sampled_from(["a", "b", "/", "."]), max_size=6).map(lambda parts: "/" + "".join(parts))

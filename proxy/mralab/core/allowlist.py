@@ -1,82 +1,65 @@
-"""The HTTP allow list: rules, their CSV form, the decision, and what came closest where it says no.
+"""The HTTP allow list: its decision, and the nearest miss of a request that it denies.
 
-Sources: Expressway administrator guide X12.6 and X14.0.2, "HTTP allow list" (editable rules, CSV header,
-default ports, deployments), and the one public log line, which shows the prefix rule
-``https://HOST:8443/cucm-uds/user/`` and its type. The table of automatic rules is not published:
-:func:`automatic_rules` is emulated, not observed.
+``Rule`` and the automatic rules are in ``allowlist_rules``, the CSV files in ``allowlist_csv``; this module re-exports
+what other folders use of them.
 
-Where Cisco is silent: hosts are compared without regard to case and paths with it; a query in the request is
-ignored by prefix rules (and one in a prefix rule's Url is dropped); an exact rule with a query matches that
-query only, one without matches any. A path that can be read in several ways is allowed only if every reading
-is (:func:`mralab.core.target.readings`): otherwise ``/cucm-uds/..%2faxl`` would cross a rule on its way to a
-server that decodes it.
+Sources: Expressway administrator guide X12.6 and X14.0.2, "HTTP allow list", and the one public log line. Where Cisco
+is silent: hosts are compared without regard to case and paths with it; a query in the request is ignored by prefix
+rules; an exact rule with a query matches that query only, one without matches any. A path that can be read in several
+ways is allowed only if every reading is (:func:`mralab.core.target.readings`): otherwise ``/cucm-uds/..%2faxl`` would
+cross a rule on its way to a server that decodes it.
 """
 
 from __future__ import annotations
 
-import csv
-import re
 from bisect import bisect_left
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import unquote
 
-from mralab.core.target import BadHost, Target, canonical_host, canonical_port, readings
+from mralab.core.allowlist_csv import RuleTest, parse_rules_csv, parse_tests_csv, unknown_methods
+from mralab.core.allowlist_lines import HEADER, RulesError, decode_csv, listed
+from mralab.core.allowlist_rules import (
+    ADMINISTRATOR,
+    AUTOMATIC_CUCM,
+    DEFAULT_METHODS,
+    METHODS,
+    Kind,
+    Rule,
+    automatic_rules,
+    make_rule,
+)
+from mralab.core.target import Target, readings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-HEADER = ("Url", "Deployment", "HttpMethods", "MatchType", "Description")
-DEFAULT_METHODS = frozenset(("GET", "POST", "PUT"))
-"""Of rules that choose none ("Use defaults")."""
+__all__ = [
+    "ADMINISTRATOR",
+    "AUTOMATIC_CUCM",
+    "DEFAULT_METHODS",
+    "HEADER",
+    "METHODS",
+    "AllowList",
+    "Allowed",
+    "Denied",
+    "Kind",
+    "Miss",
+    "OpenAllowList",
+    "Rule",
+    "RuleTest",
+    "RulesError",
+    "automatic_rules",
+    "decode_csv",
+    "parse_rules_csv",
+    "parse_tests_csv",
+    "unknown_methods",
+]
 
-AUTOMATIC_CUCM = "Automatically generated rule for CUCM server"
-"""The only ``Type=`` that a public log line shows."""
-
-ADMINISTRATOR = "Administrator defined rule"
-"""``Type=`` of a rule from the CSV file. Emulated, not observed."""
-
-_STANDARD_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 _DEFAULT_DEPLOYMENTS = ("", "1", "default deployment")
-_URL = re.compile(r"([^:/?#]*)://([^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?", re.DOTALL)
-_AUTHORITY = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([^:]*))?")
-_METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # token, RFC 9110 section 5.6.2
-_NOT_IN_URLS = re.compile(r"[^\x21-\x7e]")
-_LINE_END = re.compile(r"\r\n|\r|\n")
 
-
-class Rule(NamedTuple):
-    """One rule. ``path`` starts with a slash, may end within a segment, and has a query only if exact.
-
-    ``host`` is as in :class:`~mralab.core.target.Target`; ``methods`` None means the defaults; ``match`` is
-    ``exact`` or ``prefix``; ``url`` is what ``Rule=`` of the log shows, its port always written.
-    """
-
-    scheme: str
-    host: str
-    port: int
-    path: str
-    methods: frozenset[str] | None
-    match: str
-    deployment: str
-    type: str
-    description: str
-    url: str
-
-    @property
-    def allowed_methods(self) -> frozenset[str]:
-        """``methods`` with the defaults filled in."""
-        return DEFAULT_METHODS if self.methods is None else self.methods
-
-
-class RulesError(ValueError):
-    """Rules that cannot be used. ``problems``: every one of them, as ``source:LINE: what is wrong``."""
-
-    def __init__(self, problems: tuple[str, ...]) -> None:
-        """``problems`` in the order of the file."""
-        super().__init__("\n".join(problems))
-        self.problems = problems
+Miss = Literal["host", "deployment", "port", "path", "case", "method", "reading"]
+"""What kept the nearest rule from letting a request through. ``port``: the port, or http against https."""
 
 
 class Allowed(NamedTuple):
@@ -87,62 +70,14 @@ class Allowed(NamedTuple):
 
 
 class Denied(NamedTuple):
-    """No rule lets the request out. ``nearest``: one sentence on what came closest."""
+    """No rule lets the request out.
+
+    ``nearest`` says in a sentence what came closest, ``kind`` what that rule differed in.
+    """
 
     deployment_number: str
     nearest: str
-
-
-def parse_rules_csv(text: str, source: str) -> tuple[Rule, ...]:
-    """Rules of a CSV file with header ``Url,Deployment,HttpMethods,MatchType,Description``, in its order.
-
-    Trailing columns of a row may be missing; blank lines and lines that start with ``#`` are skipped. One row
-    is one line. Raises :class:`RulesError` with all problems at once; ``source`` names the file in them.
-    """
-    problems: list[str] = []
-    rules: list[Rule] = []
-    header_seen = False
-    line = 0
-    for line, row_text in enumerate(_LINE_END.split(text.removeprefix("\ufeff")), start=1):
-        if not row_text.strip() or row_text.startswith("#"):
-            continue
-        try:
-            row = [value.strip() for value in next(csv.reader([row_text], strict=True))]
-        except csv.Error as error:
-            problems.append(f"{source}:{line}: not CSV: {error}")
-            continue
-        if not header_seen:
-            header_seen = True
-            problems += [f"{source}:{line}: {problem}" for problem in _header_problems(row)]
-            continue
-        rule, wrong = _rule(row)
-        problems += [f"{source}:{line}: {problem}" for problem in wrong]
-        if rule is not None:
-            rules.append(rule)
-    if not header_seen and not problems:
-        problems.append(f"{source}:{max(line, 1)}: no header line; it must be {','.join(HEADER)}")
-    if problems:
-        raise RulesError(tuple(problems))
-    return tuple(rules)
-
-
-def automatic_rules(host: str) -> tuple[Rule, ...]:
-    """Rules made for a discovered Unified CM node: UDS on 8443, TFTP on 6972 (https) and 6970 (http).
-
-    ``host`` is a name, IPv4 text or IPv6 text (in brackets or not), as the node is advertised. Only the first
-    rule is known from a real log; the rest lets the MRA login sequence through.
-    """
-    node = canonical_host(f"[{host}]" if ":" in host and host[0] != "[" else host)
-    read = frozenset(("GET", "HEAD"))
-    return tuple(
-        _make(scheme, node, port, path, methods, "prefix", "", AUTOMATIC_CUCM, "")
-        for scheme, port, path, methods in (
-            ("https", 8443, "/cucm-uds/user/", read | {"POST", "PUT", "DELETE"}),
-            ("https", 8443, "/cucm-uds/", read | {"POST"}),
-            ("https", 6972, "/", read),
-            ("http", 6970, "/", read),
-        )
-    )
+    kind: Miss
 
 
 class AllowList:
@@ -183,16 +118,16 @@ class AllowList:
         number = self._numbers.get(domain.lower(), "1")
         origin = self._origins.get((number, target.scheme, target.host, target.port))
         if origin is None:
-            return Denied(number, self._nearest_origin(number, target))
+            return Denied(number, *self._nearest_origin(number, target))
         bare, _, query = path.partition("?")
         allowed = origin.find(bare, query, method)
         if allowed is None:
-            return Denied(number, origin.nearest(bare, query, method, target))
+            return Denied(number, *origin.nearest(bare, query, method, target))
         read = readings(bare)
         if len(read) > 1:
             for reading in sorted(read):
                 if origin.find(reading, query, method) is None:
-                    return Denied(number, _crossing(allowed.rule, reading))
+                    return Denied(number, _crossing(allowed.rule, reading), "reading")
         return allowed
 
     def _number_of(self, deployment: str) -> str:
@@ -205,28 +140,37 @@ class AllowList:
             self._deployments[number] = f"deployment {number} ({deployment})"
         return number
 
-    def _nearest_origin(self, number: str, target: Target) -> str:
+    def domain_of(self, deployment: str) -> str | None:
+        """Return a domain that the deployment of this name holds, None if no rule is in such a deployment.
+
+        The default deployment always exists, and holds every domain that no other does: the empty one, too.
+        """
+        name = deployment.lower()
+        if name in _DEFAULT_DEPLOYMENTS:
+            return ""
+        return name if name in self._numbers else None
+
+    def _nearest_origin(self, number: str, target: Target) -> tuple[str, Miss]:
         known = self._hosts.get(target.host)
         if known is None:
-            return f"no rule names host {target.host}{self._similar_host(target.host)}"
+            return f"no rule names host {target.host}{_similar(target.host, self._sorted_hosts)}", "host"
         here = [(scheme, port) for deployment, scheme, port in known if deployment == number]
         if not here:
-            others = _list(dict.fromkeys(self._deployments[deployment] for deployment, _, _ in known))
-            return f"rules for {target.host} hold in {others}, not in {self._deployments[number]}"
+            others = listed(dict.fromkeys(self._deployments[deployment] for deployment, _, _ in known))
+            return (
+                f"rules for {target.host} hold in {others}, not in {self._deployments[number]}",
+                "deployment",
+            )
         ports = [str(port) for scheme, port in here if scheme == target.scheme]
         if any(port == target.port for _, port in here) or not ports:
-            places = _list(Target("", scheme, target.host, port).url_for("") for scheme, port in here)
-            return f"rules for {target.host} name {places}, not {target.url_for('')}"
-        return f"rules for {target.host} name {_plural(ports)} {_list(ports)}, not {target.port}"
-
-    def _similar_host(self, host: str) -> str:
-        """`` ; did you mean X?`` out of the names next to ``host`` in the alphabet, or nothing."""
-        at = bisect_left(self._sorted_hosts, host)
-        return _did_you_mean(host, self._sorted_hosts[max(0, at - 8) : at + 8], "; did you mean {}?")
+            places = listed(Target("", scheme, target.host, port).url_for("") for scheme, port in here)
+            return f"rules for {target.host} name {places}, not {target.url_for('')}", "port"
+        word = "port" if len(ports) == 1 else "ports"
+        return f"rules for {target.host} name {word} {listed(ports)}, not {target.port}", "port"
 
 
 class OpenAllowList(AllowList):
-    """Allows besides whatever is asked of ``hosts``: for tests that are about something else than the allow list."""
+    """Allows any request to ``hosts`` as well: for tests about something else than the allow list."""
 
     __slots__ = ("_open",)
 
@@ -238,10 +182,15 @@ class OpenAllowList(AllowList):
     def decide(self, domain: str, method: str, target: Target, path: str) -> Allowed | Denied:
         """May a client of ``domain`` send ``method`` for ``path`` (with its query) to ``target``?"""
         decision = super().decide(domain, method, target, path)
-        if isinstance(decision, Allowed) or target.host not in self._open:
+        if isinstance(decision, Allowed):
             return decision
+        if target.host not in self._open:
+            if decision.kind != "host":
+                return decision
+            near = _similar(target.host, sorted(self._open))
+            return decision._replace(nearest=f"host {target.host} is not in [hosts], and no rule names it{near}")
         methods = frozenset((method,))
-        rule = _make(target.scheme, target.host, target.port, "/", methods, "prefix", "", AUTOMATIC_CUCM, "")
+        rule = make_rule(target.scheme, target.host, target.port, "/", methods, type=AUTOMATIC_CUCM)
         return Allowed(rule, decision.deployment_number)
 
 
@@ -289,7 +238,7 @@ class _Origin:
                 return methods[method][1]
         return None
 
-    def nearest(self, bare: str, query: str, method: str, target: Target) -> str:
+    def nearest(self, bare: str, query: str, method: str, target: Target) -> tuple[str, Miss]:
         """What kept :meth:`find` from finding anything."""
         other_methods = self._exact.get((bare, query)) or self._exact.get((bare, ""))
         for length in self._lengths:
@@ -297,17 +246,30 @@ class _Origin:
                 other_methods = self._prefixes.get(bare[:length])
         if other_methods:
             row, allowed = min(other_methods.values(), key=lambda entry: entry[0])
-            return f"rule {row} {allowed.rule.url} allows {_list(sorted(other_methods))}, not {method}"
+            allows = listed(sorted(allowed.rule.allowed_methods))
+            case = "; methods are in capitals" if method.upper() in allowed.rule.allowed_methods else ""
+            return f"rule {row} {allowed.rule.url} allows {allows}, not {method[:40]}{case}", "method"
         folded = bare.lower()
         for length in dict.fromkeys((len(bare), *self._lengths)):
             found = self._folded.get(folded[:length]) if length <= len(bare) else None
-            if found is not None and not bare.startswith(found[1].rule.path.partition("?")[0]):
-                return f"rule {found[0]} {found[1].rule.url} differs in upper and lower case"
+            if found is not None and self._fits_but_for_case(found[1].rule, bare, query):
+                row, allowed = found
+                methods = allowed.rule.allowed_methods
+                more = "" if method in methods else f", and allows {listed(sorted(methods))}, not {method[:40]}"
+                return f"rule {row} {allowed.rule.url} differs in upper and lower case of the path{more}", "case"
         at = bisect_left(self._paths, bare, key=lambda entry: entry[0])
         neighbours = self._paths[max(0, at - 1) : at + 2]
         _, row, allowed = max(neighbours, key=lambda entry: _shared(entry[0], bare))
         closest = f"rule {row} {allowed.rule.url} ({allowed.rule.match})"
-        return f"no rule for {target.authority} covers this path; closest is {closest}"
+        shown = bare if len(bare) <= 120 else f"{bare[:120]}..."
+        return f"no rule for {target.authority} covers path {shown}; closest is {closest}", "path"
+
+    @staticmethod
+    def _fits_but_for_case(rule: Rule, bare: str, query: str) -> bool:
+        path, _, wanted = rule.path.partition("?")
+        if bare.startswith(path):
+            return False
+        return rule.match == "prefix" or (len(path) == len(bare) and wanted in ("", query))
 
 
 def _crossing(rule: Rule, reading: str) -> str:
@@ -315,118 +277,11 @@ def _crossing(rule: Rule, reading: str) -> str:
     return f"rule {rule.url} fits the path as written, but it can also be read {shown}, which no rule allows"
 
 
-def _make(
-    scheme: str,
-    host: str,
-    port: int,
-    path: str,
-    methods: frozenset[str] | None,
-    match: str,
-    deployment: str,
-    type_: str,
-    description: str,
-) -> Rule:
-    url = Target("", scheme, host, port).url_for(path)
-    return Rule(scheme, host, port, path, methods, match, deployment, type_, description, url)
-
-
-def _header_problems(row: list[str]) -> list[str]:
-    if tuple(row) == HEADER:
-        return []
-    unknown = [name for name in row if name not in HEADER]
-    wrong = [f"column {name!r} is unknown" + _did_you_mean(name, HEADER) for name in unknown]
-    return [f"{problem}; the header must be {','.join(HEADER)}" for problem in wrong or ["wrong header"]]
-
-
-def _rule(row: list[str]) -> tuple[Rule | None, list[str]]:
-    """The rule of a row, or None and everything that is wrong with it."""
-    if len(row) > len(HEADER):
-        hint = '(several methods need quotes: "GET,PUT")'
-        return None, [f"{len(row)} columns where the header names {len(HEADER)} {hint}"]
-    url, deployment, methods_text, match_text, description = row + [""] * (len(HEADER) - len(row))
-    problems: list[str] = []
-    match = match_text.lower() or "prefix"
-    if match not in ("exact", "prefix"):
-        hint = _did_you_mean(match, ("exact", "prefix"))
-        problems.append(f"MatchType {match_text!r} is neither exact nor prefix{hint}")
-    methods = _methods(methods_text, problems)
-    place = _place(url, problems)
-    if place is None or problems:
-        return None, problems
-    scheme, host, port, path, query = place
-    if match == "exact":
-        path += query
-    return _make(scheme, host, port, path, methods, match, deployment, ADMINISTRATOR, description), []
-
-
-def _methods(text: str, problems: list[str]) -> frozenset[str] | None:
-    if not text:
-        return None
-    methods = set()
-    for word in (part.strip() for part in text.split(",")):
-        if not _METHOD.fullmatch(word):
-            problems.append(f"HttpMethods has {word!r}, which is no method" if word else "HttpMethods has a gap")
-        methods.add(word.upper() if word.upper() in _STANDARD_METHODS else word)
-    return frozenset(methods)
-
-
-def _place(url: str, problems: list[str]) -> tuple[str, str, int, str, str] | None:
-    """Scheme, host, port, path and query of a rule's Url; None after adding to ``problems``."""
-    before = len(problems)
-    parts = _URL.fullmatch(url)
-    if parts is None:
-        problems.append(f"Url {url!r} is not protocol://host[:port][/path]" if url else "Url is missing")
-        return None
-    scheme, authority, path, query, fragment = (part or "" for part in parts.groups())
-    if scheme.lower() not in _DEFAULT_PORTS:
-        hint = _did_you_mean(scheme.lower(), ("http", "https"))
-        problems.append(f"Url has protocol {scheme!r}, not http or https{hint}")
-    if "*" in authority + path:
-        problems.append("Url has a wildcard; rules know none (MatchType prefix covers what begins with the Url)")
-    elif "@" in authority:
-        problems.append("Url has user information before the host")
-    else:
-        host, port = _host_and_port(authority, _DEFAULT_PORTS.get(scheme.lower(), 0), problems)
-    if fragment:
-        problems.append(f"Url has a fragment, {fragment!r}, which is never sent")
-    path = path or "/"
-    if (odd := _NOT_IN_URLS.search(path + query)) is not None:
-        problems.append(f"Url has {odd.group()!a}, which must be percent-encoded")
-    elif not readings(path) <= {path, unquote(path, "latin-1")}:
-        problems.append(f"Url has path {path!r}, which servers could read differently, so that it could never match")
-    if len(problems) > before:
-        return None
-    return scheme.lower(), host, port, path, query.removeprefix("?") and query
-
-
-def _host_and_port(authority: str, default_port: int, problems: list[str]) -> tuple[str, int]:
-    parts = _AUTHORITY.fullmatch(authority)
-    name, port = parts.groups() if parts is not None else (authority, None)  # canonical_host has the words
-    host, number = "", default_port
-    try:
-        host = canonical_host(name)
-    except BadHost as error:
-        problems.append(f"Url: {error}")
-    try:
-        number = default_port if port is None else canonical_port(port)
-    except ValueError as error:
-        problems.append(f"Url: {error}")
-    return host, number
-
-
-def _did_you_mean(word: str, choices: Iterable[str], form: str = " (did you mean {}?)") -> str:
-    close = get_close_matches(word, list(choices), n=1, cutoff=0.6)
-    return form.format(close[0]) if close else ""
-
-
-def _list(words: Iterable[str]) -> str:
-    """Words with commas, the first six of them."""
-    every = list(words)
-    return ", ".join(every[:6]) + (", ..." if len(every) > 6 else "")
-
-
-def _plural(ports: list[str]) -> str:
-    return "port" if len(ports) == 1 else "ports"
+def _similar(host: str, hosts: list[str]) -> str:
+    """``; did you mean X?`` from the names next to ``host`` in sorted ``hosts``, or nothing."""
+    at = bisect_left(hosts, host)
+    close = get_close_matches(host, hosts[max(0, at - 8) : at + 8], n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _shared(one: str, other: str) -> int:

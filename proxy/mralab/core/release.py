@@ -1,34 +1,227 @@
-"""What each Expressway release does to the connections of its traffic server.
+"""What each Expressway release does on its traffic server's connections to servers: one row per release.
 
-Source: Cisco document 218018 (verification since X14.2), the X14.2 release notes ("ECDSA certificates are preferred
-over RSA") and document 222186 (the default cipher string). What is not public (which TLS versions the traffic server
-itself offers) follows the article's captures: TLS 1.2.
+``RELEASES`` has every release from X12.5 to X15.5 that a public source names, and the numbers between the first and
+the last named one of a train. ``find_release`` reads a release as people write it, ``verify_mode`` a mode of
+verification.
+
+Each value of a row says where it comes from (``Release.sources``): ``published`` with the document, or ``inferred``
+with the reason. Two values are the same for all releases, because no public source tells releases apart: ``ATTEMPTS``
+and the wording of OpenSSL 1.1.1 (``[verify] openssl``). Logs of older releases show texts of OpenSSL 1.0; the release
+in which that changed is not public.
+
+Where verification starts, Cisco disagrees with itself: document 225476 says X14.0.8, document 218018, the X14.2 release
+notes and the Mobile and Remote Access guide say X14.2. The later document is the more specific one, so the rows follow
+it: X14.0.8 to X14.0.10 verify.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from itertools import pairwise
+from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
 VerifyMode = Literal["on", "off", "audit"]
 Preference = Literal["rsa", "ecdsa"]
+Number = tuple[int, int, int]
+
+BEFORE: Final = "X14.0.7"
+"""The article's release before the upgrade: it verifies nothing."""
+DEFAULT: Final = "X14.2"
+"""The article's release after the upgrade, and the configuration's default."""
 
 CIPHERS: Final = "EECDH:EDH:HIGH:-AES256+SHA:!MEDIUM:!LOW:!3DES:!MD5:!PSK:!eNULL:!aNULL:!aDH"
+"""Default cipher string of X14.2 and X15.0.2 (Cisco document 222186)."""
 RSA_FIRST: Final = "ECDHE-RSA-AES256-GCM-SHA384"
+"""Cipher that stands in front of the default string where RSA certificates are preferred (X14.2 release notes)."""
+
+ATTEMPTS: Final = 2
+"""Attempts for one request: the article's capture of X14.2. Other releases: inferred."""
 
 
 class Release(NamedTuple):
-    """A release's defaults for ``[verify]`` and ``[upstream]``."""
+    """A release's defaults for ``[verify]`` and ``[upstream]``.
+
+    ``sources`` has a text for each of ``name``, ``verify``, ``prefer`` and ``tls``; it starts with ``published: `` or
+    ``inferred: ``.
+    """
 
     name: str
     verify: VerifyMode
     prefer: Preference
     tls: tuple[str, ...]
+    sources: Mapping[str, str]
 
 
-RELEASES: Final[dict[str, Release]] = {
-    "X14.0.7": Release("X14.0.7", verify="off", prefer="rsa", tls=("1.2",)),
-    "X14.2": Release("X14.2", verify="on", prefer="ecdsa", tls=("1.2",)),
-}
+class _Train(NamedTuple):
+    """Releases of one row: ``X14.0`` from maintenance release ``first`` to ``last``; ``named``: those in documents."""
+
+    major: int
+    minor: int
+    first: int
+    last: int
+    named: tuple[int, ...]
+    document: str
+    verify: tuple[VerifyMode, str]
+    prefer: tuple[Preference, str]
+    tls: tuple[tuple[str, ...], str]
+
+
+_NEVER: Final[tuple[VerifyMode, str]] = (
+    "off",
+    "published: verification starts with X14.0.8 (Cisco 225476) or X14.2 (218018)",
+)
+_FROM_14_0_8: Final[tuple[VerifyMode, str]] = (
+    "on",
+    "published: Cisco 225476, verification since X14.0.8; 218018 names X14.2 instead",
+)
+_FROM_14_2: Final[tuple[VerifyMode, str]] = (
+    "on",
+    "published: X14.2 release notes, Cisco 218018, Mobile and Remote Access guide (X14.2 or later)",
+)
+_RSA_12: Final[tuple[Preference, str]] = (
+    "rsa",
+    "inferred: the X14.2 release notes announce ECDSA first as a change for upgrades from before X14.0",
+)
+_RSA_14: Final[tuple[Preference, str]] = (
+    "rsa",
+    "inferred: the X14.2 release notes find the RSA prefix in the cipher string of systems upgraded from X14.0",
+)
+_ECDSA: Final[tuple[Preference, str]] = (
+    "ecdsa",
+    "published: X14.2 release notes, a fresh installation prefers ECDSA (an upgrade from X14.0 keeps RSA first)",
+)
+_ECDSA_14_3: Final[tuple[Preference, str]] = ("ecdsa", "inferred: as X14.2; no later document says otherwise")
+_RSA_15: Final[tuple[Preference, str]] = (
+    "rsa",
+    'published: Cisco 225476 on X15, "RSA algorithm is chosen mostly over ECDSA"',
+)
+_TLS_12: Final = (("1.2",), "inferred: the article's capture of X14.2 shows TLS 1.2")
+_TLS_14_2: Final = (("1.2",), "published: the article's capture (Cisco 218018)")
+_TLS_15: Final = (
+    ("1.2", "1.3"),
+    "inferred: Cisco 225476, TLS 1.3 is enforced in X15; X15.0 administrator guide, TLS 1.2 is the default minimum",
+)
+_RANGE_OF_BUG: Final = "CSCwr73373, found in X14.0.0 to X14.3.7 and X15.0.0 to X15.3.2"
+
+_TRAINS: Final = (
+    _Train(12, 5, 0, 0, (0,), "Mobile and Remote Access guide X12.5", _NEVER, _RSA_12, _TLS_12),
+    _Train(12, 6, 0, 3, (0, 3), "administrator guide X12.6; REST since X12.6.3", _NEVER, _RSA_12, _TLS_12),
+    _Train(14, 0, 0, 7, (0, 2, 7), "release notes X14.0.2 and X14.0.7; " + _RANGE_OF_BUG, _NEVER, _RSA_14, _TLS_12),
+    _Train(14, 0, 8, 10, (8, 9, 10), "release notes X14.0.8 to X14.0.10", _FROM_14_0_8, _RSA_14, _TLS_12),
+    _Train(14, 2, 0, 5, (0, 1, 2, 5), "release notes X14.2 to X14.2.5", _FROM_14_2, _ECDSA, _TLS_14_2),
+    _Train(14, 3, 0, 7, (0, 7), "certificate guide X14.3; " + _RANGE_OF_BUG, _FROM_14_2, _ECDSA_14_3, _TLS_12),
+    _Train(15, 0, 0, 2, (0, 2), "administrator guide X15.0; Cisco 222186 on X15.0.2", _FROM_14_2, _RSA_15, _TLS_15),
+    _Train(15, 1, 0, 0, (0,), "release notes X15.1", _FROM_14_2, _RSA_15, _TLS_15),
+    _Train(15, 2, 0, 0, (0,), "Cisco 225476 on X15.2", _FROM_14_2, _RSA_15, _TLS_15),
+    _Train(15, 3, 0, 2, (0, 2), "Cisco 225476 on X15.3; " + _RANGE_OF_BUG, _FROM_14_2, _RSA_15, _TLS_15),
+    _Train(15, 4, 0, 0, (0,), "administrator guide X15.4; Cisco 225693", _FROM_14_2, _RSA_15, _TLS_15),
+    _Train(15, 5, 0, 0, (0,), "administrator guide X15.5; Cisco 225693", _FROM_14_2, _RSA_15, _TLS_15),
+)
+
+
+def _name(number: Number) -> str:
+    major, minor, maintenance = number
+    return f"X{major}.{minor}" + (f".{maintenance}" if maintenance else "")
+
+
+def _rows() -> Iterator[tuple[Number, Release]]:
+    for train in _TRAINS:
+        last = _name((train.major, train.minor, train.named[-1]))
+        for maintenance in range(train.first, train.last + 1):
+            number = (train.major, train.minor, maintenance)
+            named = maintenance in train.named
+            source = f"published: {train.document}" if named else f"inferred: numbered before {last} ({train.document})"
+            sources = {"name": source, "verify": train.verify[1], "prefer": train.prefer[1], "tls": train.tls[1]}
+            yield (
+                number,
+                Release(_name(number), train.verify[0], train.prefer[0], train.tls[0], MappingProxyType(sources)),
+            )
+
+
+_BY_NUMBER: Final[dict[Number, Release]] = dict(_rows())
+RELEASES: Final[dict[str, Release]] = {row.name: row for row in _BY_NUMBER.values()}
+"""Rows by name (``X14.2``, ``X14.0.8``), the oldest first."""
+
+_WRITTEN: Final = re.compile(r"[xX]?([0-9]{1,4})\.([0-9]{1,4})(?:\.([0-9]{1,4}))?")
+
+
+def find_release(text: str) -> Release:
+    """Return the row of a release as people write it: ``X14.2``, ``x14.2``, ``14.2``, ``X14.2.0``.
+
+    Raises ``ValueError`` for any other, with the known ones. The nearest is named only where it is as sure to verify,
+    or not to, as the one that was written.
+    """
+    written = _WRITTEN.fullmatch(text.strip())
+    number = _number(written) if written else None
+    row = _BY_NUMBER.get(number) if number else None
+    if row is not None:
+        return row
+    raise ValueError(f"is not a release known here: {', '.join(_known())}{_near_release(text, number)}")
+
+
+def _number(written: re.Match[str]) -> Number:
+    major, minor, maintenance = written.groups("0")
+    return int(major), int(minor), int(maintenance)
+
+
+def _known() -> Iterator[str]:
+    """Every release, a train at a time: ``X14.2 to X14.2.5``."""
+    spans: dict[tuple[int, int], list[str]] = {}
+    for number, row in _BY_NUMBER.items():
+        spans.setdefault(number[:2], []).append(row.name)
+    for names in spans.values():
+        yield names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+
+
+def _near_release(text: str, number: Number | None) -> str:
+    """``; did you mean 'X14.2.5'?``, or nothing where the nearest release could mean something else."""
+    if number is None:
+        inside = {_number(found) for found in _WRITTEN.finditer(text[:200])}
+        number = inside.pop() if len(inside) == 1 else None
+        if number is None:
+            return ""
+        if number in _BY_NUMBER:
+            return f"; did you mean {_BY_NUMBER[number].name!r}?"
+    for (lower, below), (higher, above) in pairwise(_BY_NUMBER.items()):
+        if lower < number < higher:
+            if below.verify != above.verify:
+                return ""
+            near = below if lower[:2] == number[:2] or number[0] != higher[0] else above
+            return f"; did you mean {near.name!r}?"
+    return ""
+
+
+_MODES: Final[Mapping[str, VerifyMode]] = MappingProxyType(
+    {
+        "on": "on",
+        "off": "off",
+        "audit": "audit",
+        "enforced": "on",
+        "disabled": "off",
+        "permissive": "audit",
+    }
+)
+"""Words of this configuration, of ``VerifyOriginServer`` (On, Off) and of Traffic Server."""
+
+
+def verify_mode(word: object) -> VerifyMode:
+    """Return the mode that a word stands for, in any case: ``On``, ``off``, ``ENFORCED``, ``PERMISSIVE``, ``audit``...
+
+    Raises ``ValueError`` for anything else, with all words.
+    """
+    text = word.strip().lower() if isinstance(word, str) else ""
+    if text in _MODES:
+        return _MODES[text]
+    raise ValueError(f"must be on, off or audit (also ENFORCED, DISABLED, PERMISSIVE){_near_mode(text)}")
+
+
+def _near_mode(word: str) -> str:
+    """A hint for a misspelt word. None for negations and near opposites (``no``, ``enabled``): they could mislead."""
+    close = [] if word.startswith(("un", "no")) else get_close_matches(word[:40], list(_MODES), n=1, cutoff=0.75)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 # In TLS 1.3 these choose the server's certificate, not the cipher suites. Both lists have the algorithms that OpenSSL
@@ -54,12 +247,13 @@ def signature_algorithms(prefer: Preference) -> str:
     return _SIGNATURES[prefer]
 
 
-def cipher_string(ciphers: str, prefer: Preference) -> str:
-    """The OpenSSL cipher string that asks for ``prefer``'s certificate first.
+def cipher_string(ciphers: str, prefer: Preference, reorder: bool = False) -> str:
+    """Return the OpenSSL cipher string that asks for ``prefer``'s certificate first.
 
-    ``ciphers`` is the administrator's own string and is taken as it is; empty is Cisco's default. RSA comes first by
-    the prefix that Cisco documents.
+    ``ciphers`` is the administrator's own string, and is taken as it is; with ``reorder``, the ciphers of the other
+    kind move to its end (Cisco's ``:+ECDSA``), and none is added. Empty is Cisco's default, with RSA in front by the
+    prefix that Cisco documents.
     """
     if ciphers:
-        return ciphers
+        return f"{ciphers}:+{'ECDSA' if prefer == 'rsa' else 'aRSA'}" if reorder else ciphers
     return f"{RSA_FIRST}:{CIPHERS}" if prefer == "rsa" else CIPHERS

@@ -78,7 +78,7 @@ async def check(
             TlsSettings(
                 "audit",
                 config.verify.ip_san == "accept",
-                cipher_string(config.upstream.ciphers, prefer),
+                config.cipher_string if config.upstream.ciphers else cipher_string("", prefer),
                 config.tls_versions,
                 prefer,
             ),

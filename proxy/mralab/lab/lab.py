@@ -228,7 +228,7 @@ class Lab(RunningLab):
         ports = {8443: cucm.uds_port, 6972: cucm.tftp_port}
         config = self._base.changed(
             release=release,
-            upstream={"prefer": self._scenario.prefer},
+            upstream={} if self._base.upstream.ciphers else {"prefer": self._scenario.prefer},
             hosts={
                 cucm.fqdn: {"ip": cucm.ip, "dial": "127.0.0.1", "ports": ports},
                 cucm.ip: {"dial": "127.0.0.1", "ports": ports},

@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from ..config import Config, HostEntry, from_mapping
-from ..core.allowlist import Rule, RulesError, parse_rules_csv
+from ..core.allowlist import Rule, RulesError, decode_csv, parse_rules_csv
 from ..core.release import VerifyMode
 from ..core.target import BadHost, Target, canonical_host, encode
 from ..diagnose import judged
@@ -323,12 +323,10 @@ def _rules(rules: str | Path | Iterable[Rule] | None) -> tuple[tuple[Rule, ...] 
         return tuple(rules), False
     source = "rules" if isinstance(rules, str) and "\n" in rules else str(rules)
     try:
-        text = str(rules) if source == "rules" else Path(rules).read_text("utf-8-sig")
+        text = str(rules) if source == "rules" else decode_csv(Path(rules).read_bytes(), source)
         return parse_rules_csv(text, source), False
     except OSError as error:
         raise ConfigError([f"{source}: cannot be read: {error.strerror}"]) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError([f"{source}: is not UTF-8 text (byte {error.start})"]) from error
     except RulesError as error:
         raise ConfigError(error.problems) from error
 

@@ -45,11 +45,16 @@ def listening_socket(address: str, key: str = "proxy.listen") -> socket.socket:
 def raise_descriptor_limit(connections: int) -> None:
     """Let this process open as many descriptors as ``connections`` clients may need, if its hard limit allows it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * connections + _RESERVED
+    wanted = descriptors(connections)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return
     raised = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
     resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+
+
+def descriptors(connections: int) -> int:
+    """File descriptors that a process needs for ``connections`` clients."""
+    return 2 * connections + _RESERVED
 
 
 def most_connections(wanted: int) -> int:

@@ -18,7 +18,7 @@ from typing import Any
 from cryptography import x509
 
 from ..config import Config, HostEntry
-from ..core.allowlist import AllowList, OpenAllowList, Rule, RulesError, automatic_rules, parse_rules_csv
+from ..core.allowlist import AllowList, OpenAllowList, Rule, RulesError, automatic_rules, decode_csv, parse_rules_csv
 from ..core.events import Event
 from ..core.logline import LineWriter
 from ..core.message import Hop
@@ -151,11 +151,9 @@ def _load_rules(config: Config) -> tuple[Rule, ...]:
     if not config.allow.rules or (not config.said("allow", "rules") and not path.exists()):
         return ()
     try:
-        return parse_rules_csv(path.read_text("utf-8-sig"), str(path))
+        return parse_rules_csv(decode_csv(path.read_bytes(), str(path)), str(path))
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError([f"{path}: is not UTF-8 text (byte {error.start})"]) from error
     except RulesError as error:
         raise ConfigError(error.problems) from error
 

@@ -1,19 +1,21 @@
 """What a proxy runs by: its configuration, and the trust store and the rules that were read for it.
 
 Put into force as one thing, so that a change of one key never reads other files anew. ``message`` and
-``from_message`` carry it to another process as JSON.
+``from_message`` carry it to another process as JSON. ``warnings`` finds settings that are valid, but hardly meant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ..config import Config, from_mapping
-from ..core.allowlist import Rule
+from ..core.allowlist import METHODS, Rule, unknown_methods
+from .acceptor import descriptors, most_connections
 from .identity import Identity, parse_identity
 from .trust import TrustStore, parse_pem
 
@@ -54,6 +56,85 @@ def emptied(before: Settings, after: Settings) -> list[str]:
     elif before.store and not after.store and after.config.trust.store == before.config.trust.store:
         problems.append(f'trust.store: {path} holds no certificate any more; to trust nothing, say store = ""')
     return problems
+
+
+def warnings(settings: Settings, now: datetime | None = None) -> list[str]:
+    """Return what is valid but hardly meant, a line each: the key, what follows from it, what to do.
+
+    ``now`` judges the dates of certificates; default: the clock.
+    """
+    return [
+        *_trust_warnings(settings, now or datetime.now(UTC)),
+        *_allow_warnings(settings),
+        *_limit_warnings(settings.config),
+    ]
+
+
+_MOST_OF_A_KIND: Final = 5
+
+
+def _trust_warnings(settings: Settings, now: datetime) -> Iterator[str]:
+    config = settings.config
+    if config.verify_mode == "off":
+        return
+    refused = "refused" if config.verify_mode == "on" else "logged as faulty"
+    if not settings.store:
+        why = _emptiness(config, config.trust.store, "trusts no certificate", "holds no certificate")
+        yield (
+            f"trust.store: {why}, so every https server is {refused};"
+            ' put the certificates of its CA there, or say verify.origin = "off"'
+        )
+    dates = []
+    for certificate in settings.store.certificates:
+        name = certificate.subject.rfc4514_string() or f"serial number {certificate.serial_number:x}"
+        if certificate.not_valid_after_utc < now:
+            dates.append(f"{name} expired on {certificate.not_valid_after_utc:%Y-%m-%d}")
+        elif certificate.not_valid_before_utc > now:
+            dates.append(f"{name} is not valid before {certificate.not_valid_before_utc:%Y-%m-%d}")
+    yield from _few(f"trust.store: {text}; a chain that needs it is {refused}" for text in dates)
+
+
+def _allow_warnings(settings: Settings) -> Iterator[str]:
+    config, allow = settings.config, settings.config.allow
+    if allow.everything and not config.hosts:
+        yield "allow.everything: has no effect without [hosts]; it allows only requests to the hosts listed there"
+    if not settings.rules and not (config.hosts and (allow.automatic or allow.everything)):
+        why = _emptiness(config, allow.rules, "names no rules", "has no rules")
+        hosts = "[hosts] is empty" if not config.hosts else "allow.automatic is false"
+        yield f"allow.rules: {why} and {hosts}, so every request is answered 403; add rules for your servers"
+    yield from _few(
+        f"allow.rules: {rule.url} allows {', '.join(methods)}, unknown to Expressway, which has {', '.join(METHODS)}"
+        for rule, methods in unknown_methods(settings.rules)
+    )
+
+
+def _limit_warnings(config: Config) -> Iterator[str]:
+    wanted, workers = config.limits.connections, config.proxy.workers
+    if wanted < workers:
+        yield f"limits.connections: {wanted} is less than proxy.workers; each of the {workers} workers takes one client"
+    share = -(-wanted // workers)
+    if config.said("limits", "connections") and (most := most_connections(share)) < share:
+        each = " in each worker" if workers > 1 else ""
+        yield (
+            f"limits.connections: {share} need {descriptors(share)} file descriptors{each}, and the limit is"
+            f" {descriptors(most)}; using {most}. Raise the limit (ulimit -n)"
+        )
+
+
+def _emptiness(config: Config, value: str, unset: str, empty: str) -> str:
+    """Why nothing came of a key that names a file or folder."""
+    if not value:
+        return f'"" {unset}'
+    path = config.path(value)
+    return f"{path} {empty if path.exists() else 'does not exist'}"
+
+
+def _few(texts: Iterator[str]) -> Iterator[str]:
+    """The first texts, and how many more there are."""
+    every = list(texts)
+    yield from every[:_MOST_OF_A_KIND]
+    if len(every) > _MOST_OF_A_KIND:
+        yield f"{every[0].partition(':')[0]}: {len(every) - _MOST_OF_A_KIND} more like this"
 
 
 _AT_START: Final = ("proxy.listen", "proxy.admin", "proxy.workers", "log.file", "log.hostname")

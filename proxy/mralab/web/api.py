@@ -287,7 +287,7 @@ class _Api:
 def _in_force(config: Config) -> ConfigAnswer:
     values = config.model_dump()
     values["verify"]["origin"] = config.verify_mode
-    values["upstream"].update(prefer=config.preference, tls=list(config.tls_versions))
+    values["upstream"].update(prefer=config.preference_in_force, tls=list(config.tls_versions))
     return ConfigAnswer.model_validate(values)
 
 

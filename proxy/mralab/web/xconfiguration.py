@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Sequence
 from typing import Final
 
+from ..core.release import verify_mode
 from ..errors import InputError, did_you_mean
 
 _PATH: Final = ("EdgeConfigServer", "VerifyOriginServer")
@@ -21,7 +22,10 @@ class SpellingError(InputError):
 
 
 def parse(words: Sequence[str]) -> str | None:
-    """The value to set, ``On`` or ``Off``; None to read it back. Raises ``SpellingError``."""
+    """Return the value to set: ``On``, ``Off``, or ``audit`` (ours); None to read it back. Raises ``SpellingError``.
+
+    Takes all words of ``core.release.verify_mode``.
+    """
     text = " ".join(words)
     path, colon, value = text.partition(":")
     given = path.split()
@@ -37,13 +41,21 @@ def parse(words: Sequence[str]) -> str | None:
         near = difflib.get_close_matches(extra[0].capitalize(), _VALUES, n=1, cutoff=0.0)[0]
         problems.append(f"{' '.join(extra)!r}: a value follows a colon; did you mean '{_PATH[-1]}: {near}'?")
     word = value.strip().strip("\"'")
-    right_value = next((one for one in _VALUES if one.lower() == word.lower()), None)
+    right_value = _value(word)
     if colon and right_value is None:
         near = did_you_mean(word.capitalize(), _VALUES) if word else ""
         problems.append(f"{word!r}: must be {' or '.join(_VALUES)}{near}")
     if problems:
         raise SpellingError(problems, _USAGE)
     return right_value
+
+
+def _value(word: str) -> str | None:
+    try:
+        mode = verify_mode(word)
+    except ValueError:
+        return None
+    return {"on": "On", "off": "Off"}.get(mode, mode)
 
 
 def read_back(mode: str) -> str:
