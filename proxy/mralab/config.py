@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import ipaddress
 import tomllib
+import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from .core.hostname import is_address
 from .core.release import RELEASES, Preference, Release, VerifyMode, cipher_string
+from .core.target import canonical_host, canonical_port
 from .core.verdict import Wording
-from .errors import ConfigError, did_you_mean
+from .errors import ConfigError, did_you_mean, first_problems
 
 
 def _address(value: object) -> object:
@@ -35,7 +37,7 @@ def split_address(value: str) -> tuple[str, int]:
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if not colon or not bare or (":" in bare and bare == host):
         raise ValueError(f"{value!r} is not 'host:port'")
-    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and str(int(port)) == port and int(port) <= 65535):
         raise ValueError(f"{port!r} is no port (0 to 65535)")
     if bare != "localhost":
         try:
@@ -75,6 +77,34 @@ def _dial(value: object) -> object:
     return value
 
 
+def _visible(value: str) -> str:
+    """Refuse characters that are not seen, and NUL, where C and the operating system end a text."""
+    for character in value:
+        if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+            raise ValueError(f"has the character {character!a}, which is not shown")
+    return value
+
+
+def _path(value: str) -> str:
+    try:
+        Path(_visible(value)).expanduser()
+    except RuntimeError:
+        raise ValueError("begins with the home directory of a user who has none") from None
+    return value
+
+
+def _ciphers(value: str) -> str:
+    """OpenSSL reads a C string: what follows a NUL would be shown, but not be in force."""
+    if len(value) > _LONGEST_CIPHERS:
+        raise ValueError(f"has {len(value)} characters; {_LONGEST_CIPHERS} are more than any cipher string needs")
+    if not (value.isascii() and value.isprintable()):
+        odd = next(character for character in value if not (character.isascii() and character.isprintable()))
+        raise ValueError(f"has the character {odd!a}; cipher strings are printable ASCII")
+    return value
+
+
+_LONGEST_CIPHERS = 4096
+PathText = Annotated[str, AfterValidator(_path)]
 Address = Annotated[str, BeforeValidator(_address)]
 IpText = Annotated[str, BeforeValidator(_dial)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -105,7 +135,7 @@ class VerifyTable(_Table):
 class TrustTable(_Table):
     """``[trust]``: the PEM file, or folder of them, of the CAs that are trusted; empty: none."""
 
-    store: str = "trust/"
+    store: PathText = "trust/"
 
 
 class UpstreamTable(_Table):
@@ -114,8 +144,8 @@ class UpstreamTable(_Table):
     connections: Literal["per-request", "keep-alive"] = "per-request"
     attempts: Annotated[int, Field(ge=1, le=16)] = 2
     prefer: Preference | None = None
-    ciphers: str = ""
-    tls: Annotated[list[Literal["1.0", "1.1", "1.2", "1.3"]], Field(min_length=1)] | None = None
+    ciphers: Annotated[str, AfterValidator(_ciphers)] = ""
+    tls: Annotated[list[Literal["1.0", "1.1", "1.2", "1.3"]], Field(min_length=1, max_length=4)] | None = None
     connect_timeout: Seconds = 30.0
     response_timeout: Seconds = 30.0
 
@@ -155,7 +185,7 @@ class AllowTable(_Table):
     ``everything``: whatever is asked of a host of ``[hosts]`` is allowed, for tests that are about other things.
     """
 
-    rules: str = "allowlist.csv"
+    rules: PathText = "allowlist.csv"
     automatic: bool = True
     everything: bool = False
 
@@ -163,7 +193,7 @@ class AllowTable(_Table):
 class LogTable(_Table):
     """``[log]``: the traffic_server log; ``-`` is standard output, DEBUG adds the HTTPMSG twins."""
 
-    file: str = "traffic_server.log"
+    file: PathText = "traffic_server.log"
     level: Literal["INFO", "DEBUG"] = "INFO"
     hostname: str = Field(default="vcsc", pattern=r"^[A-Za-z0-9._\-]{1,253}$")
 
@@ -238,8 +268,10 @@ def load(path: Path | str) -> Config:
         raise ConfigError([f"{file}: is not UTF-8 text (byte {error.start})"]) from error
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError, or an integer of thousands of digits
         raise ConfigError([f"{file}: is not TOML: {error}"]) from error
+    except RecursionError as error:
+        raise ConfigError([f"{file}: is not TOML that can be used: its values are nested too deeply"]) from error
     return from_mapping(data, file.resolve().parent, str(file))
 
 
@@ -251,9 +283,9 @@ def from_mapping(data: Mapping[str, Any], folder: Path | None = None, source: st
         problems.append(_unknown(source, ("folder",)))
         del data["folder"]
     try:
-        config = Config(**_toml_hosts(data), folder=folder or Path.cwd())
+        config = Config(**_toml_hosts(data, source, problems), folder=folder or Path.cwd())
     except ValidationError as error:
-        problems += [_problem(source, detail) for detail in error.errors(include_url=False)]
+        problems += first_problems(error.errors(include_url=False), lambda detail: _problem(source, detail))
         raise ConfigError(problems) from None
     problems += [f"{source}: {problem}" for problem in _host_problems(config)]
     if problems:
@@ -261,25 +293,48 @@ def from_mapping(data: Mapping[str, Any], folder: Path | None = None, source: st
     return config
 
 
-def _toml_hosts(data: dict[str, Any]) -> dict[str, Any]:
-    """TOML keys are strings: the ports of ``[hosts]`` become numbers where they are some."""
+def _toml_hosts(data: dict[str, Any], source: str, problems: list[str]) -> dict[str, Any]:
+    """Return ``data`` with the keys of ``[hosts]`` as they are compared: hosts in one form, ports as numbers.
+
+    Two keys that mean the same host or port are a problem: one of them would silently not count.
+    """
     hosts = data.get("hosts")
     if not isinstance(hosts, dict):
         return data
     converted: dict[str, Any] = {}
+    spelled: dict[str, str] = {}
     for name, entry in hosts.items():
+        try:
+            host = canonical_host(f"[{name}]" if ":" in name else name)
+        except ValueError as error:
+            problems.append(f"{source}: hosts.{name!a}: is no host name or address: {error}")
+            continue
+        if host in spelled:
+            problems.append(f"{source}: hosts.{name!a}: is the same host as hosts.{spelled[host]!a}")
+        spelled[host] = name
         ports = entry.get("ports") if isinstance(entry, dict) else None
-        if isinstance(ports, dict):
-            numbers = {int(key) if str(key).isdecimal() else key: value for key, value in ports.items()}
-            entry = {**entry, "ports": numbers}  # noqa: PLW2901 - the converted copy
-        converted[name.lower() if isinstance(name, str) else name] = entry
+        where = f"{source}: hosts.{name}.ports"
+        converted[host] = {**entry, "ports": _ports(ports, where, problems)} if isinstance(ports, dict) else entry
     return {**data, "hosts": converted}
+
+
+def _ports(ports: Mapping[Any, Any], where: str, problems: list[str]) -> dict[int, Any]:
+    """Return a table of ports with numbers for keys, which are strings in TOML and JSON."""
+    numbers: dict[int, Any] = {}
+    for key, value in ports.items():
+        try:
+            number = canonical_port(str(key))
+        except ValueError as error:
+            problems.append(f"{where}.{ascii(str(key))[1:-1]}: {error}")
+            continue
+        if number in numbers:
+            problems.append(f"{where}.{number}: is there twice")
+        numbers[number] = value
+    return numbers
 
 
 def _host_problems(config: Config) -> Iterator[str]:
     for name, entry in config.hosts.items():
-        if not name or any(character in name for character in "/ \t[]"):
-            yield f"hosts.{name!r}: is no host name or address"
         if not (entry.ip or entry.dial or entry.ports or entry.port):
             yield f"hosts.{name!r}: says neither ip, dial nor ports"
         if (entry.ports or entry.port) and not (entry.dial or entry.ip or is_address(name)):

@@ -159,13 +159,13 @@ class _Block(NamedTuple):
     def _decoded(self) -> bytes:
         body = self.body.translate(None, _BLANKS)
         if not body:
-            raise ValueError("the certificate is empty")
+            raise ValueError("a certificate that is empty")
         if b":" in self.body:
-            raise ValueError("the certificate has header lines (RFC 1421), which no certificate needs: remove them")
+            raise ValueError("a certificate with header lines (RFC 1421), which no certificate needs: remove them")
         try:
             return binascii.a2b_base64(body, strict_mode=True)
         except binascii.Error as error:
-            raise ValueError(f"the certificate is not base64: {str(error).lower()}") from None
+            raise ValueError(f"a certificate that cannot be read: it is not base64 ({str(error).lower()})") from None
 
 
 def _blocks(data: bytes) -> Iterator[_Block]:
