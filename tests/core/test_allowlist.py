@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from mralab.core import allowlist as a
 from mralab.core.allowlist import Allowed, AllowList, Denied, Rule, RulesError, automatic_rules, parse_rules_csv
-from mralab.core.target import Target, readings
+from mralab.core.readings import readings
+from mralab.core.target import Target
 
 HEADER = "Url,Deployment,HttpMethods,MatchType,Description\n"
 CUCM = Target("steven.lab", "https", "cucm.steven.lab", 8443)

@@ -8,7 +8,7 @@ default ports, deployments), and the one public log line, which shows the prefix
 Where Cisco is silent: hosts are compared without regard to case and paths with it; a query in the request is
 ignored by prefix rules (and one in a prefix rule's Url is dropped); an exact rule with a query matches that
 query only, one without matches any. A path that can be read in several ways is allowed only if every reading
-is (:func:`mralab.core.target.readings`): otherwise ``/cucm-uds/..%2faxl`` would cross a rule on its way to a
+is (:func:`mralab.core.readings.readings`): otherwise ``/cucm-uds/..%2faxl`` would cross a rule on its way to a
 server that decodes it.
 """
 
@@ -21,7 +21,8 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
-from mralab.core.target import BadHost, Target, canonical_host, canonical_port, readings
+from mralab.core.readings import readings
+from mralab.core.target import BadHost, Target, canonical_host, canonical_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
