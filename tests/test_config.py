@@ -161,8 +161,11 @@ def test_hosts_are_named_as_requests_name_them() -> None:
 @pytest.mark.parametrize(
     ("hosts", "words"),
     [
-        ({"cucm.lab": {"dial": "::1"}, "CUCM.lab": {"dial": "::1"}}, "hosts.'CUCM.lab': cucm.lab is listed twice"),
-        ({"::1": {"dial": "::1"}, "0::1": {"dial": "::1"}}, "hosts.'0::1': ::1 is listed twice"),
+        (
+            {"cucm.lab": {"dial": "::1"}, "CUCM.lab": {"dial": "::1"}},
+            "hosts.'CUCM.lab': is the same host as hosts.'cucm.lab'",
+        ),
+        ({"::1": {"dial": "::1"}, "0::1": {"dial": "::1"}}, "hosts.'0::1': is the same host as hosts.'::1'"),
         ({"[::1]": {"dial": "::1"}}, "write an IPv6 address without brackets"),
         ({"caf\u00e9.lab": {"dial": "::1"}}, "has an illegal character"),
         ({"10.1": {"dial": "::1"}}, "is not a host name or address"),
@@ -181,3 +184,74 @@ def test_a_host_that_no_request_could_ask_for_is_an_error(hosts: dict[str, Any],
 def test_the_port_of_control_host_is_a_port() -> None:
     with pytest.raises(ConfigError, match=r"proxy\.control_host: '70000' is not a port"):
         from_mapping({"proxy": {"control_host": "vcs_control.lab:70000"}})
+
+
+def test_what_is_shown_is_what_is_in_force(tmp_path: Path) -> None:
+    text = r"""
+[proxy]
+listen = "127.0.0.1:08443"
+[trust]
+store = "ca.pem\u0000.txt"
+[allow]
+rules = "rules\u202e.csv"
+[log]
+file = "a\nb"
+hostname = "vcsc\u0000"
+[upstream]
+ciphers = "HIGH\u0000:!aNULL"
+[hosts]
+"cucm.steven.lab" = { dial = "127.0.0.1", ports = { 8443 = 1, "08443" = 2, "٨٤٤٣" = 3, "8444 " = 4, "0" = 5 } }
+"CUCM.steven.lab" = { dial = "127.0.0.2" }
+"2001:db8::1" = { dial = "127.0.0.1" }
+"2001:DB8:0::1" = { dial = "127.0.0.1" }
+"a\u0000b" = { dial = "127.0.0.1" }
+"10.1" = { dial = "127.0.0.1" }
+"" = { dial = "127.0.0.1" }
+"""
+    found = _problems(text, tmp_path).splitlines()
+    for key in (
+        "proxy.listen",
+        "trust.store",
+        "allow.rules",
+        "log.file",
+        "log.hostname",
+        "upstream.ciphers",
+        "hosts.cucm.steven.lab.ports.08443",
+        r"hosts.cucm.steven.lab.ports.\u0668",
+        "hosts.cucm.steven.lab.ports.8444 ",
+        "hosts.cucm.steven.lab.ports.0",
+        "hosts.'CUCM.steven.lab': is the same host as hosts.'cucm.steven.lab'",
+        "hosts.'2001:DB8:0::1': is the same host as hosts.'2001:db8::1'",
+        r"hosts.'a\x00b'",
+        "hosts.'10.1'",
+        "hosts.''",
+    ):
+        assert [one for one in found if one.startswith(f"{tmp_path / 'mralab.toml'}: {key}")], (key, found)
+    assert len(found) == 15
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = " + "[" * 100_000,
+        "[proxy]\nworkers = " + "9" * 5000,
+        '[log]\nfile = "~nobody-of-this-name/log"',
+        "[proxy]\nworkers = 1\nworkers = 2",
+        "proxy.workers = 1\n[proxy]\nworkers = 2",
+        '[hosts]\n"a" = { ip = "1.1.1.1" }\na.dial = "127.0.0.1"',
+    ],
+)
+def test_odd_toml_is_refused_without_a_traceback(tmp_path: Path, text: str) -> None:
+    assert len(_problems(text, tmp_path).splitlines()) == 1
+
+
+def test_a_host_is_compared_in_one_form() -> None:
+    config = from_mapping({"hosts": {"2001:DB8::0:1": {"dial": "127.0.0.1", "ports": {8443: 1, "6972": 2}}}})
+    assert config.hosts["2001:db8::1"].ports == {8443: 1, 6972: 2}
+
+
+def test_the_first_hundred_problems_are_listed() -> None:
+    with pytest.raises(ConfigError) as raised:
+        from_mapping({f"k{number}": 1 for number in range(1000)})
+    assert str(raised.value).count("unknown table or key") == 100
+    assert str(raised.value).endswith("and 900 more problems")

@@ -12,18 +12,19 @@ from __future__ import annotations
 import ipaddress
 import re
 import tomllib
+import unicodedata
 from collections.abc import Iterator, Mapping
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from .core.hostname import is_address
 from .core.release import ATTEMPTS, DEFAULT, Preference, Release, VerifyMode, cipher_string, find_release, verify_mode
-from .core.target import BadHost, canonical_host
+from .core.target import canonical_host, canonical_port
 from .core.verdict import Wording
-from .errors import ConfigError, did_you_mean
+from .errors import ConfigError, did_you_mean, first_problems
 
 
 def _address(value: object) -> object:
@@ -40,7 +41,7 @@ def split_address(value: str) -> tuple[str, int]:
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if not colon or not bare or (":" in bare and bare == host):
         raise ValueError(f"{value!r} is not 'host:port'")
-    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and str(int(port)) == port and int(port) <= 65535):
         raise ValueError(f"{port!r} is not a port (0 to 65535)")
     if bare != "localhost":
         try:
@@ -104,9 +105,37 @@ def _file(value: object) -> object:
     return value
 
 
+def _visible(value: str) -> str:
+    """Refuse characters that are not seen, and NUL, where C and the operating system end a text."""
+    for character in value:
+        if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+            raise ValueError(f"has the character {character!a}, which is not shown")
+    return value
+
+
+def _path(value: str) -> str:
+    try:
+        Path(_visible(value)).expanduser()
+    except RuntimeError:
+        raise ValueError("begins with the home directory of a user who has none") from None
+    return value
+
+
+def _ciphers(value: str) -> str:
+    """OpenSSL reads a C string: what follows a NUL would be shown, but not be in force."""
+    if len(value) > _LONGEST_CIPHERS:
+        raise ValueError(f"has {len(value)} characters; {_LONGEST_CIPHERS} are more than any cipher string needs")
+    if not (value.isascii() and value.isprintable()):
+        odd = next(character for character in value if not (character.isascii() and character.isprintable()))
+        raise ValueError(f"has the character {odd!a}; cipher strings are printable ASCII")
+    return value
+
+
+_LONGEST_CIPHERS = 4096
+PathText = Annotated[str, AfterValidator(_path)]
 Address = Annotated[str, BeforeValidator(_address)]
 IpText = Annotated[str, BeforeValidator(_dial)]
-File = Annotated[str, BeforeValidator(_file), Field(json_schema_extra={"pattern": _FILE_NAME})]
+File = Annotated[str, BeforeValidator(_file), AfterValidator(_path), Field(json_schema_extra={"pattern": _FILE_NAME})]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
 
@@ -140,7 +169,7 @@ class VerifyTable(_Table):
 class TrustTable(_Table):
     """``[trust]``: the PEM file, or folder of them, of the CAs that are trusted; empty: none."""
 
-    store: str = "trust/"
+    store: PathText = "trust/"
 
 
 class UpstreamTable(_Table):
@@ -155,8 +184,8 @@ class UpstreamTable(_Table):
     connections: Literal["per-request", "keep-alive"] = "per-request"
     attempts: Annotated[int, Field(ge=1, le=16)] = ATTEMPTS
     prefer: Preference | None = None
-    ciphers: str = ""
-    tls: Annotated[list[Literal["1.0", "1.1", "1.2", "1.3"]], Field(min_length=1)] | None = None
+    ciphers: Annotated[str, AfterValidator(_ciphers)] = ""
+    tls: Annotated[list[Literal["1.0", "1.1", "1.2", "1.3"]], Field(min_length=1, max_length=4)] | None = None
     certificate: File = ""
     key: File = ""
     connect_timeout: Seconds = 30.0
@@ -198,7 +227,7 @@ class AllowTable(_Table):
     ``everything``: whatever is asked of a host of ``[hosts]`` is allowed, for tests that are about other things.
     """
 
-    rules: str = "allowlist.csv"
+    rules: PathText = "allowlist.csv"
     automatic: bool = True
     everything: bool = False
 
@@ -206,7 +235,7 @@ class AllowTable(_Table):
 class LogTable(_Table):
     """``[log]``: the traffic_server log; ``-`` is standard output, DEBUG adds the HTTPMSG twins."""
 
-    file: str = "traffic_server.log"
+    file: PathText = "traffic_server.log"
     level: Literal["INFO", "DEBUG"] = "INFO"
     hostname: str = Field(default="vcsc", pattern=r"^[A-Za-z0-9._\-]{1,253}$")
 
@@ -292,8 +321,10 @@ def load(path: Path | str) -> Config:
         raise ConfigError([f"{file}: is not UTF-8 text (byte {error.start})"]) from error
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError, or an integer of thousands of digits
         raise ConfigError([f"{file}: is not TOML: {error}"]) from error
+    except RecursionError as error:
+        raise ConfigError([f"{file}: is not TOML that can be used: its values are nested too deeply"]) from error
     return from_mapping(data, file.resolve().parent, str(file))
 
 
@@ -308,7 +339,7 @@ def from_mapping(data: Mapping[str, Any], folder: Path | None = None, source: st
     try:
         config = Config(**_toml_hosts(data, host_problems), folder=folder or Path.cwd())
     except ValidationError as error:
-        problems += [_problem(source, detail) for detail in error.errors(include_url=False)]
+        problems += first_problems(error.errors(include_url=False), lambda detail: _problem(source, detail))
         problems += [f"{source}: {problem}" for problem in host_problems]
         raise ConfigError(problems) from None
     problems += [f"{source}: {problem}" for problem in host_problems]
@@ -319,32 +350,49 @@ def from_mapping(data: Mapping[str, Any], folder: Path | None = None, source: st
 
 
 def _toml_hosts(data: dict[str, Any], problems: list[str]) -> dict[str, Any]:
-    """``[hosts]`` with names as requests have them (``2001:DB8::0:1`` is ``2001:db8::1``) and ports as numbers."""
+    """Return ``data`` with the keys of ``[hosts]`` as they are compared: hosts as requests have them, ports as numbers.
+
+    Two keys that mean the same host or port are a problem: one of them would silently not count.
+    """
     hosts = data.get("hosts")
     if not isinstance(hosts, dict):
         return data
     converted: dict[str, Any] = {}
+    spelled: dict[str, str] = {}
     for name, entry in hosts.items():
+        try:
+            host = _host_name(str(name))
+        except ValueError as error:
+            problems.append(f"hosts.{name!a}: is not a host name or address: {error}")
+            continue
+        if host in spelled:
+            problems.append(f"hosts.{name!a}: is the same host as hosts.{spelled[host]!a}")
+        spelled[host] = name
         ports = entry.get("ports") if isinstance(entry, dict) else None
-        if isinstance(ports, dict):
-            numbers = {int(key) if str(key).isdecimal() else key: value for key, value in ports.items()}
-            entry = {**entry, "ports": numbers}  # noqa: PLW2901 - the converted copy
-        host = _host_name(str(name), problems)
-        if host in converted:
-            problems.append(f"hosts.{name!r}: {host} is listed twice; only one entry could count")
-        converted[host] = entry
+        where = f"hosts.{name}.ports"
+        converted[host] = {**entry, "ports": _ports(ports, where, problems)} if isinstance(ports, dict) else entry
     return {**data, "hosts": converted}
 
 
-def _host_name(name: str, problems: list[str]) -> str:
+def _host_name(name: str) -> str:
     if "[" in name:
-        problems.append(f"hosts.{name!r}: is not a host name or address; write an IPv6 address without brackets")
-        return name
-    try:
-        return canonical_host(f"[{name}]" if name.count(":") > 1 else name)
-    except BadHost as error:
-        problems.append(f"hosts.{name!r}: is not a host name or address: {error}")
-        return name
+        raise ValueError("write an IPv6 address without brackets")
+    return canonical_host(f"[{name}]" if name.count(":") > 1 else name)
+
+
+def _ports(ports: Mapping[Any, Any], where: str, problems: list[str]) -> dict[int, Any]:
+    """Return a table of ports with numbers for keys, which are strings in TOML and JSON."""
+    numbers: dict[int, Any] = {}
+    for key, value in ports.items():
+        try:
+            number = canonical_port(str(key))
+        except ValueError as error:
+            problems.append(f"{where}.{ascii(str(key))[1:-1]}: {error}")
+            continue
+        if number in numbers:
+            problems.append(f"{where}.{number}: is there twice")
+        numbers[number] = value
+    return numbers
 
 
 def _host_problems(config: Config) -> Iterator[str]:

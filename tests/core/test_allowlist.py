@@ -20,7 +20,8 @@ from mralab.core.allowlist import (
     automatic_rules,
     parse_rules_csv,
 )
-from mralab.core.target import Target, readings
+from mralab.core.readings import readings
+from mralab.core.target import Target
 
 HEADER = "Url,Deployment,HttpMethods,MatchType,Description\n"
 KINDS: tuple[Kind, ...] = ("cucm", "imp", "unity")

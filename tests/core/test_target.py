@@ -1,4 +1,4 @@
-"""'/TOKEN/path' <-> Target: grammar, damage reports, request-target forms, readings of a path."""
+"""'/TOKEN/path' <-> Target: grammar, damage reports, request-target forms."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mralab.core import target as t
-from mralab.core.target import BadToken, Target, decode, encode, readings, split
+from mralab.core.target import BadToken, Target, decode, encode, split
 
 CONTROL = "vcs_control.steven.lab:8443"
 CUCM = "c3RldmVuLmxhYi9odHRwcy9jdWNtLnN0ZXZlbi5sYWIvODQ0Mw"
@@ -306,66 +306,3 @@ def test_split_never_fails_in_another_way(raw: str) -> None:
 def test_the_log_shows_absolute_urls() -> None:
     assert t.absolute_url("/x/a?b", CONTROL) == f"http://{CONTROL}/x/a?b"
     assert t.absolute_url("http://localhost/x", CONTROL) == "http://localhost/x"
-
-
-@given(st.from_regex(r"(/[A-Za-z0-9_~,=-][A-Za-z0-9._~,=-]*)+/?(\?[!-~]*)?", fullmatch=True))
-def test_an_ordinary_path_has_one_reading(path: str) -> None:
-    assert readings(path) == {path.partition("?")[0]}
-
-
-@pytest.mark.parametrize(
-    ("path", "reading"),
-    [
-        ("/a/../b", "/b"),
-        ("/a/..", "/"),
-        ("/a/./b/.", "/a/b/"),
-        ("/../../b", "/b"),
-        ("/a/%2e%2e/b", "/b"),
-        ("/a/.%2E/b", "/b"),
-        ("/a/%252e%252e/b", "/b"),
-        ("/a/..%2fb", "/b"),
-        ("/a/..%252fb", "/b"),
-        ("/a\\..\\b", "/b"),
-        ("/a/..%5cb", "/b"),
-        ("/a/..;x=1/b", "/b"),
-        ("/a/..%3bx/b", "/b"),
-        ("/a;x/b", "/a/b"),
-        ("//b", "/b"),
-        ("/a//../b", "/b"),
-        ("/a//../b", "/a/b"),
-        ("/b%00/../c", "/b"),
-        ("/b%2500c", "/b"),
-        ("/b%3fc", "/b"),
-        ("/b%23c", "/b"),
-        ("/a/%2f../b", "/b"),
-        ("/a%20b", "/a b"),
-        ("/a/%c0%ae%c0%ae/b", "/b"),
-        ("/a/..%c0%afb", "/b"),
-        ("/a/..%c1%9cb", "/b"),
-        ("/a/%e0%80%ae%f0%80%80%ae/b", "/b"),
-        ("/a/%25c0%25ae./b", "/b"),
-        ("/a/%u002e%u002E/b", "/b"),
-        ("/a/..%u2215b", "/b"),
-        ("/a/%ef%bc%8e%ef%bc%8e%ef%bc%8fb", "/b"),
-    ],
-)
-def test_readings_include_what_another_reader_makes_of_it(path: str, reading: str) -> None:
-    assert {path, reading} <= readings(path + "?q=/../%2e")
-
-
-@given(
-    st.lists(st.sampled_from(["/", ".", "..", "%2e", "%252f", "%5c", ";", "\\", "a", "%00", "%c0%ae", "%u002f"])).map(
-        "".join
-    )
-)
-def test_readings_of_readings_are_readings(tail: str) -> None:
-    found = readings("/" + tail)
-    if "" not in found:
-        for reading in found:
-            assert readings(reading.partition("?")[0]) <= found
-
-
-def test_a_long_or_manifold_path_has_a_reading_that_no_rule_covers() -> None:
-    assert readings("/%2e" + "a" * 3000) == {"/%2e" + "a" * 3000, ""}
-    assert "" in readings("/%" + "25" * 100 + "2e")
-    assert readings("/" + "a" * 100_000) == {"/" + "a" * 100_000}

@@ -32,8 +32,9 @@ from mralab.core.hostname import match_name, names_of
 from mralab.core.logline import LineWriter
 from mralab.core.logread import read
 from mralab.core.message import Hop
+from mralab.core.readings import readings
 from mralab.core.route import Errand, Routes
-from mralab.core.target import Target, TargetError, decode, encode, readings, split
+from mralab.core.target import Target, TargetError, decode, encode, split
 from mralab.errors import TrustStoreError
 from mralab.net.openssl import TlsError
 from mralab.net.tls import TlsContext, TlsSettings

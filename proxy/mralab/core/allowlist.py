@@ -6,7 +6,7 @@ what other folders use of them.
 Sources: Expressway administrator guide X12.6 and X14.0.2, "HTTP allow list", and the one public log line. Where Cisco
 is silent: hosts are compared without regard to case and paths with it; a query in the request is ignored by prefix
 rules; an exact rule with a query matches that query only, one without matches any. A path that can be read in several
-ways is allowed only if every reading is (:func:`mralab.core.target.readings`): otherwise ``/cucm-uds/..%2faxl`` would
+ways is allowed only if every reading is (:func:`mralab.core.readings.readings`): otherwise ``/cucm-uds/..%2faxl`` would
 cross a rule on its way to a server that decodes it.
 """
 
@@ -29,7 +29,8 @@ from mralab.core.allowlist_rules import (
     automatic_rules,
     make_rule,
 )
-from mralab.core.target import Target, readings
+from mralab.core.readings import readings
+from mralab.core.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -25,7 +25,8 @@ from mralab.core.allowlist_lines import (
     shown,
 )
 from mralab.core.allowlist_rules import ADMINISTRATOR, METHODS, Rule, make_rule
-from mralab.core.target import BadHost, Target, canonical_host, canonical_port, readings
+from mralab.core.readings import readings
+from mralab.core.target import BadHost, Target, canonical_host, canonical_port
 
 LONGEST_DESCRIPTION: Final = 128
 

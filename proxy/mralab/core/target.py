@@ -16,21 +16,11 @@ import base64
 import re
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
-from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import unquote
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import NamedTuple
 
 FIELDS = ("domain", "protocol", "host", "port")
 LONGEST_TOKEN = 2048
 """Characters. Two names of 253 octets need about 700; the bound keeps the cache of tokens small."""
-
-LONGEST_AMBIGUOUS_PATH = 1024
-"""Characters of a path with more than one reading; a longer one is not read at all (see :func:`readings`)."""
-
-MOST_READINGS = 64
-"""Readings of one path worth following; twice-escaped traversals have about ten."""
 
 
 class BadHost(ValueError):  # noqa: N818 - a host is bad, as a token is
@@ -119,19 +109,6 @@ _UNPRINTABLE = re.compile(rb"[^\x21-\x7e]")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _AUTHORITY = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]*))?")
 _ILLEGAL = re.compile(r"[\x00-\x20\x7f]")
-_PARAMETERS = re.compile(r";[^/]*")
-_SLASHES = re.compile(r"/{2,}")
-_UNICODE_ESCAPE = re.compile(r"%[uU]([0-9A-Fa-f]{4})")
-# Two octets for a code below 0x80, three for one below 0x800, four for one below 0x10000.
-_OVERLONG = re.compile("[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f][\x80-\xbf]|\xf0[\x80-\x8f][\x80-\xbf]{2}")
-_LOOK_ALIKES = {
-    text: plain
-    for plain, characters in ((".", "\uff0e\u2024\ufe52"), ("/", "\uff0f\u2215\u2044"), ("\\", "\uff3c\ufe68"))
-    for character in characters
-    for text in (character, character.encode().decode("latin-1"))
-}
-_LOOK_ALIKE = re.compile("|".join(_LOOK_ALIKES))
-_CUT = re.compile(r"\x00|%00|[?#]")
 
 
 def canonical_host(text: str) -> str:
@@ -237,37 +214,6 @@ def split(raw: str, control_host: str) -> RequestTarget:
 def absolute_url(raw: str, control_host: str) -> str:
     """``raw`` as the log shows it: an origin-form target is completed with ``control_host``."""
     return f"http://{control_host}{raw}" if raw[:1] == "/" else raw
-
-
-def readings(path: str) -> frozenset[str]:
-    r"""Every path that two readers could make of one: what is allowed must be allowed under each of them.
-
-    ``path`` may carry a query; readings have none. The readers differ in whether and how often they decode
-    ``%xx`` (or ``%u002e``), take overlong UTF-8 (RFC 3629 section 3) and look-alikes for the ASCII they stand
-    for, take ``\`` for a slash, drop ``;parameters``, fold double slashes, remove dot segments (RFC 3986
-    section 5.2.4), stop at NUL (or a decoded ``?`` or ``#``), and in the order in which they do so: this is
-    the closure of all that.
-
-    An ordinary path has one reading, itself, and costs one search. One that is ambiguous and longer than
-    ``LONGEST_AMBIGUOUS_PATH``, or has more than ``MOST_READINGS``, gets the reading ``""``, which no rule
-    covers.
-    """
-    bare = path.partition("?")[0]
-    if not ("%" in bare or "\\" in bare or ";" in bare or "//" in bare or "/." in bare or "\0" in bare):
-        return frozenset((bare,))
-    if len(bare) > LONGEST_AMBIGUOUS_PATH:
-        return frozenset((bare, ""))
-    found = {bare}
-    unread = [bare]
-    while unread:
-        one = unread.pop()
-        if len(found) > MOST_READINGS:
-            return frozenset((bare, ""))
-        for other in _other_readings(one):
-            if other not in found:
-                found.add(other)
-                unread.append(other)
-    return frozenset(found)
 
 
 @lru_cache(maxsize=4096)
@@ -388,51 +334,6 @@ def _is_ours(authority: str, control_host: str) -> bool:
         return False
     loopback = _IPV4.fullmatch(host) is not None and IPv4Address(host).is_loopback
     return loopback or host in ("localhost", "::1") or host.startswith("vcs_control.")
-
-
-def _other_readings(path: str) -> Iterator[str]:
-    """What one more step of each kind of reader makes of ``path``."""
-    if "%" in path:
-        yield unquote(path, "latin-1")
-        if "%u" in path or "%U" in path:
-            yield _UNICODE_ESCAPE.sub(lambda match: chr(int(match[1], 16)), path)
-    if not path.isascii():
-        yield _LOOK_ALIKE.sub(_ascii_of, _OVERLONG.sub(_ascii_of_overlong, path))
-    yield _CUT.split(path, maxsplit=1)[0]
-    yield path.replace("\\", "/")
-    if ";" in path:
-        yield _PARAMETERS.sub("", path)
-    if "//" in path:
-        yield _SLASHES.sub("/", path)
-    if "/." in path:
-        yield _without_dot_segments(path)
-
-
-def _ascii_of_overlong(match: re.Match[str]) -> str:
-    """The character that a UTF-8 decoder without a check for the shortest form makes of a sequence."""
-    code = 0
-    for octet in match[0][1:]:
-        code = code << 6 | ord(octet) & 0x3F
-    return chr(code | (ord(match[0][0]) & 0x1F) << 6 if len(match[0]) == 2 else code)
-
-
-def _ascii_of(match: re.Match[str]) -> str:
-    """What best-fit conversions make of a look-alike, given as a character or as its UTF-8 bytes in Latin-1."""
-    return _LOOK_ALIKES[match[0]]
-
-
-def _without_dot_segments(path: str) -> str:
-    """RFC 3986 section 5.2.4 for a path that starts with a slash."""
-    kept: list[str] = []
-    segments = path.split("/")[1:]
-    for segment in segments:
-        if segment == "..":
-            del kept[-1:]
-        elif segment != ".":
-            kept.append(segment)
-    if segments and segments[-1] in (".", ".."):
-        kept.append("")
-    return "/" + "/".join(kept)
 
 
 def _shown(text: str) -> str:

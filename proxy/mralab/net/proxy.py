@@ -375,9 +375,12 @@ class Proxy:
             store = self.store
         self.put(load_settings(config, store, self._rules))
 
-    def put(self, settings: Settings) -> None:
-        """Put settings into force from the next request on. ``load_settings`` has checked them; no file is read."""
-        self._policy = Policy(settings)
+    def put(self, settings: Settings | Policy) -> None:
+        """Put settings into force from the next request on. ``load_settings`` has checked them; no file is read.
+
+        A ``Policy`` made beforehand, in another thread, takes no time here: for 100,000 rules it takes a second.
+        """
+        self._policy = settings if isinstance(settings, Policy) else Policy(settings)
         if self._services is not None:
             self._services.use(self._policy)
         if self._acceptor is not None:

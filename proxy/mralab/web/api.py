@@ -47,6 +47,7 @@ from .schemas import (
 )
 
 _MAX_BODY: Final = 1 << 20
+_MAX_MEMBERS: Final = 1000  # of one JSON object: each unknown key costs validation some microseconds
 _SHUTDOWN: Final = 1.0  # seconds that a request may still take when the API ends
 _log = logging.getLogger(__name__)
 _server_log = logging.getLogger(f"{__name__}.http")
@@ -121,7 +122,7 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 def _problem(status: int, code: str, error: MralabError, headers: dict[str, str] | None = None) -> web.Response:
-    problems = list(error.problems) if isinstance(error, InputError) else [error.message]
+    problems = list(error.listed) if isinstance(error, InputError) else [error.message]
     answer = ErrorAnswer(error=Problem(code=code, message=error.message, problems=problems, hint=error.hint))
     return web.Response(
         status=status, body=answer.model_dump_json().encode(), content_type="application/json", headers=headers
@@ -143,13 +144,19 @@ async def _json(request: web.Request) -> dict[str, Any]:
         raise web.HTTPUnsupportedMediaType
     data = await request.read()
     try:
-        value = json.loads(data, parse_constant=_no_number, parse_float=_number)
+        value = json.loads(data, parse_constant=_no_number, parse_float=_number, object_pairs_hook=_object)
         json.dumps(value, ensure_ascii=False).encode()  # halves of surrogate pairs are no text
     except (ValueError, RecursionError) as error:
-        raise _BadRequestError([f"the body is not JSON: {error}"]) from error
+        raise _BadRequestError([f"the body is not JSON that can be used: {error}"]) from error
     if not isinstance(value, dict):
         raise _BadRequestError(["the body is not a JSON object"])
     return value
+
+
+def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(members) > _MAX_MEMBERS:
+        raise ValueError(f"an object has {len(members)} members; no request needs more than {_MAX_MEMBERS}")
+    return dict(members)
 
 
 def _no_number(name: str) -> Any:
@@ -223,13 +230,13 @@ class _Api:
 
     async def add_trust(self, request: web.Request) -> web.Response:
         body = await _body(request, TrustBody)
-        return self._trusted(added=await self._control.trust(_certificates(body.pem)))
+        return self._trusted(added=await self._control.trust(await self._control.aside(_certificates, body.pem)))
 
     async def remove_trust(self, request: web.Request) -> web.Response:
         body = await _body(request, DistrustBody)
         if not body.model_fields_set:
             raise _BadRequestError(["fingerprints, pem: one of them is needed"])
-        given = _certificates(body.pem) if "pem" in body.model_fields_set else []
+        given = await self._control.aside(_certificates, body.pem) if "pem" in body.model_fields_set else []
         gone = [fingerprint(certificate) for certificate in given]
         gone += [bytes.fromhex(one.replace(":", "")).hex(":").upper() for one in body.fingerprints]
         return self._trusted(removed=await self._control.distrust(gone))

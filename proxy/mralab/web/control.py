@@ -168,7 +168,7 @@ class Control(ABC):
         async with self._lock:
             if self.file is not None:
                 try:
-                    settings = load_settings(load(self.file))
+                    settings = await self.aside(lambda file: load_settings(load(file)), self.file)
                     if problems := emptied(self._started, settings):
                         raise ConfigError([f"{self.file}: {problem}" for problem in problems])
                 except MralabError as error:

@@ -16,7 +16,7 @@ from ..diagnose.journal import Journal, Served
 from ..diagnose.recent import Recent
 from ..errors import MralabError
 from ..net.channel import Channel
-from ..net.proxy import Proxy
+from ..net.proxy import Policy, Proxy
 from ..net.settings import Settings, from_message
 from ..net.workers import Replies, Workers
 from .control import Control, R, T
@@ -66,7 +66,7 @@ class LocalControl(Control):
         return {self._worker: os.getpid()}
 
     async def _put(self, settings: Settings) -> tuple[str, ...]:
-        self._proxy().put(settings)
+        self._proxy().put(await self.aside(Policy, settings))
         return ()
 
     async def _ask(self, name: str, params: Any = None, *, must: bool = False) -> Replies:
@@ -98,7 +98,8 @@ class LocalControl(Control):
             case "ping":
                 return True
             case "put":
-                self._proxy().put(from_message(params, self.settings.rules))
+                rules = self.settings.rules
+                self._proxy().put(await self.aside(lambda message: Policy(from_message(message, rules)), params))
             case "transactions":
                 served = (await self._told()).transactions
                 return {"transactions": [_served(one) for one in served[-params:]], "total": len(served)}

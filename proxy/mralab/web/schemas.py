@@ -18,7 +18,7 @@ from ..config import (
 )
 from ..core.outcome import Outcome
 from ..core.release import RELEASES
-from ..errors import did_you_mean
+from ..errors import did_you_mean, first_problems
 
 Fingerprint = Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$")]
 
@@ -46,7 +46,9 @@ class DistrustBody(_Body):
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
-    fingerprints: list[Fingerprint] = Field(default=[], min_length=1, description="SHA-256, with or without colons")
+    fingerprints: list[Fingerprint] = Field(
+        default=[], min_length=1, max_length=10_000, description="SHA-256, with or without colons"
+    )
     pem: str = Field(default="", description="Certificates in PEM, one after the other")
 
 
@@ -212,7 +214,7 @@ class StartAnswer(_Answer):
 
 def problems_of(error: ValidationError, model: type[BaseModel]) -> list[str]:
     """What is wrong with a body, a line a problem, with the nearest right name for a wrong one."""
-    return [_problem(detail, model) for detail in error.errors(include_url=False)]
+    return first_problems(error.errors(include_url=False), lambda detail: _problem(detail, model))
 
 
 def _problem(detail: Any, model: type[BaseModel]) -> str:
