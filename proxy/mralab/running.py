@@ -26,6 +26,7 @@ from .diagnose.recent import Recent
 from .errors import MralabError
 from .net.acceptor import listening_socket, raise_descriptor_limit
 from .net.channel import open_channel
+from .net.endpoints import CONTROL
 from .net.proxy import Proxy, load_settings, new_hop
 from .net.settings import Settings
 from .net.shares import Share, Shares
@@ -47,8 +48,15 @@ def serve(file: Path) -> int:
 
 
 def admin_socket(config: Config) -> socket.socket | None:
-    """Where the control API will listen; None where there shall be none. Raises ``ListenError``."""
-    return listening_socket(config.proxy.admin, "proxy.admin") if config.proxy.admin else None
+    """Where the control API will listen; None where there shall be none. Raises ``ListenError``.
+
+    No proxy of this process, and no worker that is forked later, will send a request there.
+    """
+    if not config.proxy.admin:
+        return None
+    sock = listening_socket(config.proxy.admin, "proxy.admin")
+    CONTROL.add(sock)
+    return sock
 
 
 async def _serve_alone(file: Path, settings: Settings, sock: socket.socket, admin: socket.socket | None) -> int:

@@ -25,6 +25,7 @@ from ..core.message import Hop
 from ..core.route import Routes
 from ..errors import ConfigError, MralabError, TrustStoreError
 from .acceptor import Acceptor, listening_socket, most_connections
+from .endpoints import Endpoints
 from .limits import ClientLimits
 from .resolver import Resolver
 from .server import ClientConnection
@@ -152,6 +153,7 @@ class Services:
         "limits",
         "loop",
         "on_leave",
+        "own",
         "policy",
         "resolver",
         "routes",
@@ -168,6 +170,8 @@ class Services:
         self.tell = tell
         self.thread = thread
         self.hop = hop
+        self.own = Endpoints()
+        """Where this proxy listens: never dialled."""
         self.stats = Stats()
         self.limits = ClientLimits(loop, policy.config.limits)
         self.clients: set[ClientConnection] = set()
@@ -294,6 +298,7 @@ class Proxy:
         except BaseException:  # a start that fails leaves no open log behind
             await sink.close()
             raise
+        services.own.add(listening)
         self._sink, self._services = sink, services
         bound: Any = listening.getsockname()
         self.host, self.port = str(bound[0]), int(bound[1])

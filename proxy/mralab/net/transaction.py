@@ -28,10 +28,11 @@ from ..core.events import (
 from ..core.framing import Fields, ResponseHead, chunk, last_chunk
 from ..core.message import informational_head, trailer_fields
 from ..core.reply import Onward, onward
-from ..core.route import Denial, Errand, Route
+from ..core.route import Denial, Errand, Route, leads_back
 from ..core.tlserror import error_string
 from ..core.verdict import Verdict, error_text
 from .connection import ServerConnection
+from .endpoints import CONTROL
 from .failures import HandshakeError, ResponseError, ServerError
 from .resolver import Place, UnknownHostError, listed
 
@@ -79,6 +80,10 @@ async def run(client: ClientConnection, route: Route) -> bool:
             place = await services.resolver.look_up(target.host, target.port, policy.connect_timeout)
         except UnknownHostError:
             return client.answer(ANSWERS["no-name"], route.head, txn)
+    if services.own.reached_by(place.dial, place.port) or CONTROL.reached_by(place.dial, place.port):
+        tell(RequestDenied(time.time(), *leads_back(errand.permission).told(route.method), txn))
+        client.verdict = "denied"
+        return client.answer(ANSWERS["leads-back"], route.head, txn)
     return await _attempts(Transaction(client, policy, route, errand, txn, tracking_id, place))
 
 

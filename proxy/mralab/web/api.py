@@ -24,6 +24,7 @@ from pydantic import BaseModel, ValidationError
 from ..config import Config, join_address
 from ..errors import ConfigError, InputError, MralabError, TrustStoreError, did_you_mean
 from ..net.acceptor import listening_socket
+from ..net.endpoints import CONTROL
 from ..net.trust import parse_pem
 from .control import Control, NotRecordingError, SilentError, UnusableError, fingerprint
 from .guard import ForbiddenError, check_sender
@@ -64,6 +65,7 @@ async def serve_admin(control: Control, where: socket.socket | str = "127.0.0.1:
     No thread is used but by what ``control`` does.
     """
     sock = listening_socket(where, "admin") if isinstance(where, str) else where
+    endpoint = CONTROL.add(sock)
     runner = web.AppRunner(_application(control), access_log=None, logger=_server_log, shutdown_timeout=_SHUTDOWN)
     await runner.setup()
     try:
@@ -72,6 +74,7 @@ async def serve_admin(control: Control, where: socket.socket | str = "127.0.0.1:
     finally:
         control.stream.close()
         await runner.cleanup()
+        CONTROL.remove(endpoint)
 
 
 def _application(control: Control) -> web.Application:
