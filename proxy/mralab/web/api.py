@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import json
 import logging
 import os
 import socket
@@ -27,9 +26,9 @@ from ..net.acceptor import listening_socket
 from ..net.endpoints import CONTROL
 from ..net.trust import parse_pem
 from .control import Control, NotRecordingError, SilentError, UnusableError, fingerprint
-from .guard import ForbiddenError, check_sender
+from .guard import Received, RefusedError, check, is_json
 from .metrics import CONTENT_TYPE, exposition
-from .openapi import DEFAULT_MOST, MOST, OPERATIONS, describe
+from .openapi import DEFAULT_MOST, MOST, OPERATIONS, Operation, describe
 from .schemas import (
     CertificateAnswer,
     CheckAnswer,
@@ -46,6 +45,7 @@ from .schemas import (
     TrustBody,
     problems_of,
 )
+from .strictjson import StrictJsonError, loads
 
 _MAX_BODY: Final = 1 << 20
 _SHUTDOWN: Final = 1.0  # seconds that a request may still take when the API ends
@@ -81,7 +81,7 @@ def _application(control: Control) -> web.Application:
     app = web.Application(middlewares=[_answer_errors, _guard], client_max_size=_MAX_BODY)
     api = _Api(control)
     for operation in OPERATIONS:
-        app.router.add_route(operation.method, operation.path, getattr(api, operation.name))
+        app.router.add_route(operation.method, operation.path, _exactly(operation, getattr(api, operation.name)))
     return app
 
 
@@ -96,8 +96,8 @@ class _BadRequestError(InputError):
 async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
-    except ForbiddenError as error:
-        return _problem(403, error.code, error)
+    except RefusedError as error:
+        return _problem(error.status, error.code, error)
     except (_BadRequestError, ConfigError) as error:
         return _problem(400, "invalid", error)
     except (UnusableError, TrustStoreError) as error:
@@ -133,7 +133,7 @@ def _problem(status: int, code: str, error: MralabError, headers: dict[str, str]
 
 @web.middleware
 async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    check_sender(request.headers)
+    check(Received(request.method, request.raw_path, request.headers, request.remote or ""))
     return await handler(request)
 
 
@@ -141,28 +141,17 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 async def _json(request: web.Request) -> dict[str, Any]:
-    """The body, a JSON object."""
-    if request.content_type != "application/json":
+    """Return the body, a JSON object. Its Content-Type has been checked by ``guard``."""
+    if not is_json(request.headers.get("Content-Type", "")):
         raise web.HTTPUnsupportedMediaType
     data = await request.read()
     try:
-        value = json.loads(data, parse_constant=_no_number, parse_float=_number)
-        json.dumps(value, ensure_ascii=False).encode()  # halves of surrogate pairs are no text
-    except (ValueError, RecursionError) as error:
-        raise _BadRequestError([f"the body is not JSON: {error}"]) from error
+        value = loads(data)
+    except StrictJsonError as error:
+        raise _BadRequestError([f"the body is not JSON: {problem}" for problem in error.problems]) from error
     if not isinstance(value, dict):
         raise _BadRequestError(["the body is not a JSON object"])
     return value
-
-
-def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _number(text: str) -> float:
-    """4.0 is an integer in JSON Schema."""
-    value = float(text)
-    return int(value) if value.is_integer() and abs(value) < 1 << 53 else value
 
 
 async def _body(request: web.Request, model: type[Model]) -> Model:
@@ -173,7 +162,7 @@ async def _body(request: web.Request, model: type[Model]) -> Model:
 
 
 def _most(request: web.Request) -> int:
-    problems = [f"{key}: unknown parameter{did_you_mean(key, ('most',))}" for key in request.query if key != "most"]
+    problems = _unknown_parameters(request, ("most",))
     given = request.query.getall("most", [str(DEFAULT_MOST)])
     number = given[0]
     right = len(given) == 1 and number.isascii() and number.isdigit() and len(number) < 10
@@ -182,6 +171,25 @@ def _most(request: web.Request) -> int:
     if problems:
         raise _BadRequestError(problems)
     return int(number)
+
+
+def _unknown_parameters(request: web.Request, known: tuple[str, ...]) -> list[str]:
+    names = [name for name in dict.fromkeys(request.query) if name not in known]
+    return [f"{name}: unknown parameter{did_you_mean(name, known)}" for name in names]
+
+
+def _exactly(operation: Operation, handler: Handler) -> Handler:
+    """Wrap a handler that reads no parameters or no body, so that none is ignored in silence."""
+
+    async def checked(request: web.Request) -> web.StreamResponse:
+        problems = [] if operation.most else _unknown_parameters(request, ())
+        if operation.body is None and request.body_exists and await request.read():
+            problems += [f"{name}: unknown key; {operation.path} takes no body" for name in await _json(request)]
+        if problems:
+            raise _BadRequestError(problems)
+        return await handler(request)
+
+    return checked
 
 
 def _certificates(pem: str) -> list[x509.Certificate]:

@@ -20,10 +20,18 @@ from ..core.release import RELEASES
 from ..errors import did_you_mean
 
 Fingerprint = Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$")]
+Text = Annotated[str, Field(json_schema_extra={"pattern": r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$"})]
+"""Text without the control characters that ``strictjson`` refuses."""
 
 
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class UpstreamChange(UpstreamTable):
+    """``[upstream]``: connections to servers. Times in seconds."""
+
+    ciphers: Text = ""
 
 
 class ConfigChange(_Body):
@@ -31,13 +39,13 @@ class ConfigChange(_Body):
 
     release: str = Field(default="", json_schema_extra={"enum": list(RELEASES)})
     verify: VerifyTable = VerifyTable()
-    upstream: UpstreamTable = UpstreamTable()
+    upstream: UpstreamChange = UpstreamChange()
 
 
 class TrustBody(_Body):
     """Certificates to trust: one or more in PEM."""
 
-    pem: str = Field(description="Certificates in PEM, one after the other")
+    pem: Text = Field(description="Certificates in PEM, one after the other")
 
 
 class DistrustBody(_Body):
@@ -46,7 +54,7 @@ class DistrustBody(_Body):
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     fingerprints: list[Fingerprint] = Field(default=[], min_length=1, description="SHA-256, with or without colons")
-    pem: str = Field(default="", description="Certificates in PEM, one after the other")
+    pem: Text = Field(default="", description="Certificates in PEM, one after the other")
 
 
 class _Answer(BaseModel):
