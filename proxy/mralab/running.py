@@ -16,7 +16,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import uvloop
 
@@ -33,6 +33,8 @@ from .net.shares import Share, Shares
 from .net.workers import Workers
 from .web.control import Control
 from .web.reach import LocalControl, WorkersControl
+
+_REPORTED: Final = 1.0  # seconds between a worker's reports of its numbers
 
 
 def serve(file: Path) -> int:
@@ -137,10 +139,20 @@ async def _work(
         await control.answer(name, True)
     channel.tell("ready")
     _on_hangup(control.reload)
+    reporting = asyncio.create_task(_report(control))
     await _before(channel.closed.wait(), stop)
     await proxy.stop()
+    reporting.cancel()
+    control.report()
     await channel.close()
     return 0
+
+
+async def _report(control: LocalControl) -> None:
+    """Report what a worker has done every second, so that a sudden end takes no more along than that."""
+    while True:
+        control.report()
+        await asyncio.sleep(_REPORTED)
 
 
 def _proxy(settings: Settings, recent: Recent, worker: int, hop: Hop, share: Share | None = None) -> Proxy:

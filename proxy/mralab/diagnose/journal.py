@@ -90,6 +90,10 @@ class Journal:
         self._lines: deque[str] = deque(maxlen=most)
         self._served: dict[int, Served] = {}
         self._most = max(1, most // _LINES_A_REQUEST)
+        self.lost = 0
+        """Lines that are no longer kept."""
+        self.lost_requests = 0
+        """Requests that are no longer kept."""
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -110,10 +114,13 @@ class Journal:
         """Forget everything so far; requests that are under way are let go of, too."""
         self._lines.clear()
         self._served.clear()
+        self.lost = self.lost_requests = 0
 
     def take(self, event: Event) -> None:
         """Take the next event."""
-        self._lines.extend(self._writer.format(event).splitlines())
+        lines = self._writer.format(event).splitlines()
+        self.lost += max(0, len(self._lines) + len(lines) - (self._lines.maxlen or 0))
+        self._lines.extend(lines)
         if isinstance(event, RequestReceived):
             self._begin(event)
         elif not isinstance(event, RequestRejected) and (served := self._served.get(event.txn)) is not None:
@@ -122,6 +129,7 @@ class Journal:
     def _begin(self, event: RequestReceived) -> None:
         if len(self._served) >= self._most:
             del self._served[next(iter(self._served))]
+            self.lost_requests += 1
         method, _, rest = event.start_line.partition(" ")
         self._served[event.txn] = Served(
             event.txn,

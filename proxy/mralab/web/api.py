@@ -25,7 +25,7 @@ from ..errors import ConfigError, InputError, MralabError, TrustStoreError, did_
 from ..net.acceptor import listening_socket
 from ..net.endpoints import CONTROL
 from ..net.trust import parse_pem
-from .control import Control, NotRecordingError, SilentError, UnusableError, fingerprint
+from .control import Answers, Control, NotRecordingError, SilentError, UnusableError, fingerprint
 from .guard import Received, RefusedError, check, is_json
 from .metrics import CONTENT_TYPE, exposition
 from .openapi import DEFAULT_MOST, MOST, OPERATIONS, Operation, describe
@@ -218,7 +218,7 @@ class _Api:
             status="ok" if ok else "failing",
             release=self._control.config.release,
             pid=os.getpid(),
-            checks=[CheckAnswer(name=c.name, address=c.address, ok=not c.error, error=c.error) for c in checks],
+            checks=[CheckAnswer(ok=not check.error, **check._asdict()) for check in checks],
         )
         return _answer(answer, 200 if ok else 503)
 
@@ -250,16 +250,15 @@ class _Api:
         return _answer(TrustAnswer(certificates=[_certificate(one) for one in store.certificates], **changed))
 
     async def transactions(self, request: web.Request) -> web.Response:
-        served, total, silent = await self._control.transactions(_most(request))
-        return _answer(TransactionsAnswer.model_validate({"transactions": served, "total": total, "silent": silent}))
+        held = await self._control.transactions(_most(request))
+        return _answer(TransactionsAnswer.model_validate(_recalled("transactions", held) | {"total": held.total}))
 
     async def findings(self, _: web.Request) -> web.Response:
-        findings, silent = await self._control.findings()
-        return _answer(FindingsAnswer.model_validate({"findings": findings, "silent": silent}))
+        return _answer(FindingsAnswer.model_validate(_recalled("findings", await self._control.findings())))
 
     async def log(self, request: web.Request) -> web.Response:
-        lines, total, silent = await self._control.log(_most(request))
-        return _answer(LogAnswer.model_validate({"lines": lines, "total": total, "silent": silent}))
+        held = await self._control.log(_most(request))
+        return _answer(LogAnswer.model_validate(_recalled("lines", held) | {"total": held.total}))
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         last = request.headers.get("Last-Event-ID", "")
@@ -291,8 +290,12 @@ class _Api:
         return web.json_response(self._description)
 
     async def metrics(self, _: web.Request) -> web.Response:
-        snapshot, workers, up = await self._control.stats()
-        return web.Response(body=exposition(snapshot, workers, up), headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=exposition(*await self._control.stats()), headers={"Content-Type": CONTENT_TYPE})
+
+
+def _recalled(name: str, held: Answers) -> dict[str, Any]:
+    """An answer about the past, with what it lacks."""
+    return {name: held.items, "silent": held.silent, "lost": [loss._asdict() for loss in held.lost]}
 
 
 def _in_force(config: Config) -> ConfigAnswer:

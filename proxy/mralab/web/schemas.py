@@ -77,12 +77,13 @@ class ErrorAnswer(_Answer):
 
 
 class CheckAnswer(_Answer):
-    """One thing that must work; ``error`` says why it does not."""
+    """One thing that must work; ``error`` says why it does not, ``note`` what is worth knowing although it does."""
 
     name: str
     address: str
     ok: bool
     error: str
+    note: str
 
 
 class HealthAnswer(_Answer):
@@ -156,12 +157,28 @@ class TransactionAnswer(_Answer):
     verdict: Literal["denied", "refused", "failed", "tolerated", "passed", "pending"]
 
 
+class LossAnswer(_Answer):
+    """Something that happened and is not in the answer, because a worker ended or memory is limited."""
+
+    worker: int
+    pid: int
+    since: float = Field(description="From when it is missing, in seconds since the epoch")
+    until: float = Field(description="Until when")
+    requests: int = Field(description="At least so many requests; 0: not known")
+    entries: int = Field(description="So many entries of the log; 0: not known")
+    what: str = Field(description="The same in words")
+
+
 class TransactionsAnswer(_Answer):
-    """The latest requests, the latest last, and how many are kept. ``silent``: workers that did not answer."""
+    """The latest requests, the latest last, and how many are kept.
+
+    ``silent``: workers that did not answer. ``lost``: what is missing since the start or the last reset.
+    """
 
     transactions: list[TransactionAnswer]
     total: int
     silent: list[str]
+    lost: list[LossAnswer]
 
 
 class RemedyAnswer(_Answer):
@@ -192,10 +209,14 @@ class FindingAnswer(_Answer):
 
 
 class FindingsAnswer(_Answer):
-    """What the log says is wrong, in the order in which it first occurred."""
+    """What the log says is wrong, in the order in which it first occurred.
+
+    ``silent`` workers did not answer; with ``lost``, there may have been more.
+    """
 
     findings: list[FindingAnswer]
     silent: list[str]
+    lost: list[LossAnswer]
 
 
 class LogAnswer(_Answer):
@@ -204,6 +225,7 @@ class LogAnswer(_Answer):
     lines: list[str]
     total: int
     silent: list[str]
+    lost: list[LossAnswer]
 
 
 class StartAnswer(_Answer):
