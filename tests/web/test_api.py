@@ -216,6 +216,20 @@ async def test_health_says_that_no_connection_can_be_accepted(admin: Administere
     ]
 
 
+@pytest.mark.skipif(WORKERS != 1, reason="each worker has its own share of the connections")
+async def test_health_notes_that_newcomers_wait(admin: AdministeredHere) -> None:
+    admin.proxy.apply(admin.proxy.config.changed(limits={"connections": 1}))
+    _, writer = await asyncio.open_connection(admin.proxy.host, admin.proxy.port)
+    note = ""
+    async with asyncio.timeout(10):
+        while "limits.connections" not in note:
+            status, answer = await admin.ask("GET", "/api/health")
+            (note,) = (check["note"] for check in answer["checks"] if check["name"] == "worker 0")
+            assert status == 200
+    writer.close()
+    await writer.wait_closed()
+
+
 @pytest.mark.skipif(WORKERS != 1, reason="the journal is this process's")
 async def test_what_memory_no_longer_holds_is_said(admin: AdministeredHere) -> None:
     _, before = await admin.ask("GET", "/api/log")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -68,8 +70,18 @@ def test_bytes_are_json_or_a_problem_that_is_text(data: bytes) -> None:
         (b"1" * 5000, ["the number " + "1" * 57 + "... is too large"]),
         (b"1." + b"1" * 5000, ["the number 1." + "1" * 55 + "... is too large or too long"]),
         (b"[" * 33 + b"]" * 33, ["nested more than 32 deep"]),
-        (b"[" * 500_000, ["nested more than 32 deep"]),
-        (b'{"a":' * 500_000, ["nested more than 32 deep"]),
+        (b"[" * 60_000, ["nested more than 32 deep"]),
+        (b'{"a":' * 5_000, ["nested more than 32 deep"]),
+        (b"[" * 500_000, ["has more than 65536 characters outside of texts"]),
+        (b"{%b}" % b",".join(b'"%d": 1' % n for n in range(257)), ["an object has more than 256 names"]),
+        (b'{"a": {%b}}' % b",".join(b'"a": 1' for _ in range(257)), ["an object has more than 256 names"]),
+        (b'{"a": [%b]}' % b",".join(b"0" for _ in range(1001)), ["a: has more than 1000 items"]),
+        (b'{"%b": 1}' % (b"k" * 257), ["k" * 57 + "...: the name is longer than 256 characters"]),
+        (b'{"a": "%b"}' % (b"x" * 4097), ["a: is longer than 4096 characters"]),
+        (b"[%b]" % (b"0," * 40_000), ["has more than 65536 characters outside of texts"]),
+        (b" " * 70_000, ["has more than 65536 characters outside of texts"]),
+        (b'"' * 20_001, ["has more than 20000 quotation marks"]),
+        (b'"' + b"\\" * 500_000, None),
         (b"{} {}", ["Extra data: line 1 column 4 (char 3)"]),
         (b"{}\x00", ["Extra data: line 1 column 3 (char 2)"]),
         (b"", ["Expecting value: line 1 column 1 (char 0)"]),
@@ -100,6 +112,19 @@ def test_brackets_in_strings_and_side_by_side_are_not_depth(text: str) -> None:
     assert loads(text.encode()) == json.loads(text)
 
 
+def test_a_text_that_may_be_long_is_long_at_its_own_place_only() -> None:
+    text = "x" * 100_000
+    assert loads(json.dumps({"pem": text}).encode(), ("pem",)) == {"pem": text}
+    with pytest.raises(StrictJsonError, match=r"^a\.pem: is longer than 4096 characters$"):
+        loads(json.dumps({"a": {"pem": text}}).encode(), ("pem",))
+
+
+def test_the_first_fifty_problems_are_enough() -> None:
+    with pytest.raises(StrictJsonError) as caught:
+        loads(b"[%b]" % b",".join(b'"\\u0000"' for _ in range(1000)))
+    assert len(caught.value.problems) == 50
+
+
 def test_numbers_keep_their_kind() -> None:
     assert [type(one) for one in loads(b"[4.0, 4.5, 4, 1e3, -0.0]")] == [int, float, int, int, int]
 
@@ -127,3 +152,34 @@ async def test_the_control_api_refuses_it_and_changes_nothing(admin: Administere
             assert response.status == 400, body
             assert part in (await response.json())["error"]["message"]
     assert await admin.ask("GET", "/api/config") == before
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        b"[", b'{"a":', b'"a",', b"0,", b"1", b"{},", b'"', b'\\"', b"\\\\", b" ", b'{"a":1},', b'"\\u0000",',
+        b"-----BEGIN CERTIFICATE-----",
+    ],
+)  # fmt: skip
+def test_the_work_is_in_proportion_to_the_text(piece: bytes) -> None:
+    """Counted in lines of Python that are run, at a megabyte and at half of it."""
+
+    def lines(size: int) -> int:
+        data, counted = b'{"pem": [' + piece * (size // len(piece)), 0
+
+        def trace(_: Any, event: str, __: Any) -> Any:
+            nonlocal counted
+            counted += event == "line"
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            with contextlib.suppress(StrictJsonError):
+                loads(data, ("pem",))
+        finally:
+            sys.settrace(before)
+        return counted
+
+    assert lines(1 << 20) <= 2 * lines(1 << 19) + 100
+    assert lines(1 << 20) < 500_000

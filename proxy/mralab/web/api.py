@@ -48,6 +48,7 @@ from .schemas import (
 from .strictjson import StrictJsonError, loads
 
 _MAX_BODY: Final = 1 << 20
+_LONG_TEXTS: Final = ("pem",)
 _SHUTDOWN: Final = 1.0  # seconds that a request may still take when the API ends
 _log = logging.getLogger(__name__)
 _server_log = logging.getLogger(f"{__name__}.http")
@@ -146,7 +147,7 @@ async def _json(request: web.Request) -> dict[str, Any]:
         raise web.HTTPUnsupportedMediaType
     data = await request.read()
     try:
-        value = loads(data)
+        value = loads(data, _LONG_TEXTS)
     except StrictJsonError as error:
         raise _BadRequestError([f"the body is not JSON: {problem}" for problem in error.problems]) from error
     if not isinstance(value, dict):
@@ -230,24 +231,26 @@ class _Api:
         return _answer(_in_force(self._control.config))
 
     async def trust(self, _: web.Request) -> web.Response:
-        return self._trusted()
+        return await self._trusted()
 
     async def add_trust(self, request: web.Request) -> web.Response:
         body = await _body(request, TrustBody)
-        return self._trusted(added=await self._control.trust(_certificates(body.pem)))
+        certificates = await self._control.aside(_certificates, body.pem)
+        return await self._trusted(added=await self._control.trust(certificates))
 
     async def remove_trust(self, request: web.Request) -> web.Response:
         body = await _body(request, DistrustBody)
         if not body.model_fields_set:
             raise _BadRequestError(["fingerprints, pem: one of them is needed"])
-        given = _certificates(body.pem) if "pem" in body.model_fields_set else []
+        given = await self._control.aside(_certificates, body.pem) if "pem" in body.model_fields_set else []
         gone = [fingerprint(certificate) for certificate in given]
         gone += [bytes.fromhex(one.replace(":", "")).hex(":").upper() for one in body.fingerprints]
-        return self._trusted(removed=await self._control.distrust(gone))
+        return await self._trusted(removed=await self._control.distrust(gone))
 
-    def _trusted(self, **changed: int) -> web.Response:
-        store = self._control.settings.store
-        return _answer(TrustAnswer(certificates=[_certificate(one) for one in store.certificates], **changed))
+    async def _trusted(self, **changed: int) -> web.Response:
+        certificates = self._control.settings.store.certificates
+        shown = await self._control.aside(lambda some: [_certificate(one) for one in some], certificates)
+        return _answer(TrustAnswer(certificates=shown, **changed))
 
     async def transactions(self, request: web.Request) -> web.Response:
         held = await self._control.transactions(_most(request))
