@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +20,7 @@ from typing import Any
 import pytest
 import trustme
 from cryptography import x509
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.net.conftest import HOST, Server, server_context
 from tests.serving import control
@@ -135,6 +138,88 @@ def test_a_killed_worker_is_replaced_with_the_settings_in_force(two: Serving, se
     assert statuses(two, server) == {0: {502}, 1: {502}}
     two.process.send_signal(signal.SIGTERM)
     assert two.process.wait(15) == 0
+
+
+def metric(running: Serving, name: str) -> float:
+    """The sum of a metric's samples."""
+    connection = http.client.HTTPConnection(running.admin, timeout=20)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == name
+    )
+
+
+def test_what_a_killed_worker_took_along_is_said(two: Serving, server: Server) -> None:
+    assert ask(two, "POST", "/api/diagnostic-logging/start")[0] == 200
+    statuses(two, server)
+    _, before = ask(two, "GET", "/api/transactions")
+    assert before["lost"] == []
+    requests, attempts = metric(two, "mralab_requests_total"), metric(two, "mralab_attempts_total")
+    assert requests == before["total"]
+    killed = pids(two)["worker 0"]
+    os.kill(killed, signal.SIGKILL)
+    assert "starting it again" in stderr_line(two)
+    assert metric(two, "mralab_requests_total") == requests  # while it is away
+    health = ask(two, "GET", "/api/health")[1]
+    pids(two)
+    for path in ("transactions", "findings", "log"):
+        _, answer = ask(two, "GET", f"/api/{path}")
+        (lost,) = answer["lost"]
+        assert (lost["worker"], lost["pid"]) == (0, killed)
+        assert lost["since"] < lost["until"] <= time.time()
+        assert f"worker 0 (pid {killed}) ended with -9" in lost["what"]
+        assert f"at least {lost['requests']} requests" in lost["what"]
+        if path == "transactions":
+            assert answer["total"] + lost["requests"] == before["total"]
+    assert (metric(two, "mralab_requests_total"), metric(two, "mralab_attempts_total")) == (requests, attempts)
+    assert metric(two, "mralab_workers_ended_total") == 1
+    (check,) = (one for one in ask(two, "GET", "/api/health")[1]["checks"] if one["name"] == "worker 0")
+    assert (check["ok"], check["note"]) == (True, f"was started again: pid {killed} ended with -9")
+    assert health["status"] == "failing"
+
+    connection = http.client.HTTPConnection(two.admin, timeout=20)
+    connection.request("POST", "/api/diagnostic-logging/stop")
+    archive = connection.getresponse().read()
+    connection.close()
+    with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
+        (note,) = (opened.extractfile(one) for one in opened if one.name.endswith("/INCOMPLETE.txt"))
+        assert note is not None
+        assert f"worker 0 (pid {killed}) ended at " in note.read().decode()
+
+    assert ask(two, "POST", "/api/reset")[0] == 200
+    assert ask(two, "GET", "/api/transactions")[1]["lost"] == []
+    assert metric(two, "mralab_requests_total") == requests
+
+
+def test_a_worker_that_ends_in_order_reports_all_it_did(two: Serving, server: Server) -> None:
+    statuses(two, server)
+    total = ask(two, "GET", "/api/transactions")[1]["total"]
+    os.kill(pids(two)["worker 1"], signal.SIGTERM)
+    assert "ended with 0; starting it again" in stderr_line(two)
+    pids(two)
+    _, answer = ask(two, "GET", "/api/transactions")
+    assert answer["total"] + answer["lost"][0]["requests"] == total
+    assert metric(two, "mralab_requests_total") == total
+
+
+def test_health_fails_for_each_worker_that_cannot_log(two: Serving, server: Server, tmp_path: Path) -> None:
+    log = tmp_path / "traffic_server.log"
+    log.unlink()
+    log.mkdir()
+    statuses(two, server)
+    status, answer = ask(two, "GET", "/api/health")
+    failing = [check for check in answer["checks"] if not check["ok"]]
+    assert (status, [check["name"] for check in failing]) == (503, ["log", "log"])
+    assert [check["address"] for check in failing] == [f"{log} (worker 0)", f"{log} (worker 1)"]
+    assert all("cannot be written: Is a directory; " in check["error"] for check in failing)
+    assert all("lost since the start" in check["error"] for check in failing)
+    log.rmdir()
+    pids(two)
 
 
 def test_a_hung_worker_is_named_and_follows_when_it_wakes(two: Serving, server: Server) -> None:

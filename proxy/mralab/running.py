@@ -16,7 +16,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import uvloop
 
@@ -26,12 +26,15 @@ from .diagnose.recent import Recent
 from .errors import MralabError
 from .net.acceptor import listening_socket, raise_descriptor_limit
 from .net.channel import open_channel
+from .net.endpoints import CONTROL
 from .net.proxy import Proxy, load_settings, new_hop
 from .net.settings import Settings, warnings
 from .net.shares import Share, Shares
 from .net.workers import Workers
 from .web.control import Control
 from .web.reach import LocalControl, WorkersControl
+
+_REPORTED: Final = 1.0  # seconds between a worker's reports of its numbers
 
 
 def serve(file: Path) -> int:
@@ -49,8 +52,15 @@ def serve(file: Path) -> int:
 
 
 def admin_socket(config: Config) -> socket.socket | None:
-    """Where the control API will listen; None where there shall be none. Raises ``ListenError``."""
-    return listening_socket(config.proxy.admin, "proxy.admin") if config.proxy.admin else None
+    """Where the control API will listen; None where there shall be none. Raises ``ListenError``.
+
+    No proxy of this process, and no worker that is forked later, will send a request there.
+    """
+    if not config.proxy.admin:
+        return None
+    sock = listening_socket(config.proxy.admin, "proxy.admin")
+    CONTROL.add(sock)
+    return sock
 
 
 async def _serve_alone(file: Path, settings: Settings, sock: socket.socket, admin: socket.socket | None) -> int:
@@ -131,10 +141,20 @@ async def _work(
         await control.answer(name, True)
     channel.tell("ready")
     _on_hangup(control.reload)
+    reporting = asyncio.create_task(_report(control))
     await _before(channel.closed.wait(), stop)
     await proxy.stop()
+    reporting.cancel()
+    control.report()
     await channel.close()
     return 0
+
+
+async def _report(control: LocalControl) -> None:
+    """Report what a worker has done every second, so that a sudden end takes no more along than that."""
+    while True:
+        control.report()
+        await asyncio.sleep(_REPORTED)
 
 
 def _proxy(settings: Settings, recent: Recent, worker: int, hop: Hop, share: Share | None = None) -> Proxy:

@@ -193,6 +193,83 @@ async def test_a_pipe_that_nobody_reads_holds_up_neither_traffic_nor_the_end(
         thread.join(5)
 
 
+async def test_its_condition_is_what_the_next_entry_will_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mralab.net.sink._CALM", 0.0)
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    told: list[str] = []
+    sink = LogSink(folder / "log", told.append)
+    sink.open()
+    sink.write(line(1))
+    assert await sink.condition() == ("", 0, 0.0)
+    assert (folder / "log").read_text() == line(1)  # what waits is written first
+    shutil.rmtree(folder)
+    assert await sink.condition() == ("cannot be written: No such file or directory", 0, 0.0)
+    sink.write(line(2))
+    error, lost, at = await sink.condition()
+    assert (error, lost) == ("cannot be written: No such file or directory", 1)
+    assert at > 0
+    folder.mkdir()
+    assert await sink.condition() == ("", 1, at)
+    assert (folder / "log").read_text() == ""
+    await sink.close()
+    assert [text.split(" log ")[1].split(" ", 1)[1] for text in told] == [
+        "cannot be written: No such file or directory; traffic goes on",
+        "is written again; 1 entries were lost",
+    ]
+
+
+async def test_a_full_disk_is_tried_before_it_is_said_to_work(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mralab.net.sink._CALM", 0.0)
+    sink = LogSink(small_disk, lambda _: None)
+    sink.open()
+    for _ in range(2):
+        sink.write("x" * 65536)
+        await sink.flush()
+    for _ in range(2):
+        error, lost, _at = await sink.condition()
+        assert (error, lost) == ("cannot be written: File too large", 1)
+    os.truncate(small_disk, 100)
+    assert (await sink.condition()).error == ""
+    assert small_disk.stat().st_size == 100
+    await sink.close()
+
+
+async def test_a_stuttering_disk_is_not_said_to_work(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mralab.net.sink._CALM", 3600.0)
+    sink = LogSink(small_disk, lambda _: None)
+    sink.open()
+    for size in (65000, 5000, 50):
+        sink.write("x" * size)
+        await sink.flush()
+    assert (sink.written, sink.lost) == (2, 1)
+    assert (await sink.condition()).error == "was not written less than 3600 s ago"
+    await sink.close()
+
+
+async def test_a_pipe_that_nobody_reads_is_told_without_waiting_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mralab.net.sink._LAST_SECONDS", 0.0)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    sink = LogSink(pipe, lambda _: None)
+    sink.open()
+    assert (await sink.condition()).error == ""
+    sink.write("x" * 1_000_000)
+    assert (await sink.condition(0.1)).error == "takes no entries: nothing was written for 0.1 s"
+    await sink.close()
+    os.set_blocking(reader, True)
+    while os.read(reader, 1 << 20):
+        pass
+    os.close(reader)
+    for thread in writers():
+        thread.join(5)
+
+
 async def test_nothing_is_left_when_it_is_closed(tmp_path: Path) -> None:
     before = descriptors()
     for number in range(20):

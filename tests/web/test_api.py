@@ -7,6 +7,7 @@ import io
 import json
 import re
 import tarfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mralab.config import from_mapping
 from mralab.core.allowlist import parse_rules_csv
+from mralab.diagnose.recent import Recent
 from mralab.net.settings import Settings, from_message
 from mralab.net.trust import TrustStore, parse_pem
 from mralab.web.guard import is_loopback
@@ -175,8 +177,115 @@ async def test_reset_reaches_what_is_around_the_proxy(admin: AdministeredHere) -
 async def test_health_asks_each_process(admin: Administered) -> None:
     status, answer = await admin.ask("GET", "/api/health")
     assert (status, answer["status"], answer["release"]) == (200, "ok", "X14.2")
-    names = ["proxy", *(f"worker {number}" for number in range(WORKERS))]
+    names = ["proxy", *(name for number in range(WORKERS) for name in ("log", f"worker {number}"))]
     assert [(check["name"], check["ok"]) for check in answer["checks"]] == [(name, True) for name in names]
+
+
+@pytest.mark.skipif(WORKERS != 1, reason="tests/test_workers.py does the same to two")
+async def test_health_fails_while_the_log_is_not_written(admin: AdministeredHere, tmp_path: Path) -> None:
+    """Without a word of traffic: what the next line will meet is tried."""
+    log = tmp_path / "traffic_server.log"
+    log.unlink()
+    log.mkdir()
+    for lost in (0, 9):
+        status, answer = await admin.ask("GET", "/api/health")
+        (failing,) = (check for check in answer["checks"] if not check["ok"])
+        assert (status, failing["name"], failing["address"]) == (503, "log", str(log))
+        assert failing["error"].startswith("cannot be written: Is a directory")
+        assert (f"{lost} entries were lost since the start" in failing["error"]) == bool(lost)
+        if not lost:
+            assert await admin.status() == 502  # traffic goes on
+    log.rmdir()
+    async with asyncio.timeout(10):
+        while (await admin.ask("GET", "/api/health"))[0] != 200:
+            pass  # it says for a second that it was not written
+    _, answer = await admin.ask("GET", "/api/health")
+    (check,) = (check for check in answer["checks"] if check["name"] == "log")
+    assert check["ok"]
+    assert check["note"].startswith("9 entries were lost since the start, the last at 20")
+    assert log.read_text() == ""  # nothing stays of trying
+
+
+@pytest.mark.skipif(WORKERS != 1, reason="patches the proxy in this process")
+async def test_health_says_that_no_connection_can_be_accepted(admin: AdministeredHere) -> None:
+    admin.proxy._refused(OSError(24, "Too many open files"))
+    status, answer = await admin.ask("GET", "/api/health")
+    assert status == 503
+    assert [(check["name"], check["error"]) for check in answer["checks"] if not check["ok"]] == [
+        ("worker 0", "connections cannot be accepted: Too many open files")
+    ]
+
+
+@pytest.mark.skipif(WORKERS != 1, reason="each worker has its own share of the connections")
+async def test_health_notes_that_newcomers_wait(admin: AdministeredHere) -> None:
+    admin.proxy.apply(admin.proxy.config.changed(limits={"connections": 1}))
+    _, writer = await asyncio.open_connection(admin.proxy.host, admin.proxy.port)
+    note = ""
+    async with asyncio.timeout(10):
+        while "limits.connections" not in note:
+            status, answer = await admin.ask("GET", "/api/health")
+            (note,) = (check["note"] for check in answer["checks"] if check["name"] == "worker 0")
+            assert status == 200
+    writer.close()
+    await writer.wait_closed()
+
+
+@pytest.mark.skipif(WORKERS != 1, reason="the journal is this process's")
+async def test_what_memory_no_longer_holds_is_said(admin: AdministeredHere) -> None:
+    _, before = await admin.ask("GET", "/api/log")
+    assert before["lost"] == []
+    recent = admin.control._journal()
+    assert isinstance(recent, Recent)
+    recent._most = 20
+    for _ in range(5):
+        assert await admin.status() == 502
+    for path, kept in (("log", "lines"), ("transactions", "transactions"), ("findings", "findings")):
+        _, answer = await admin.ask("GET", f"/api/{path}")
+        (lost,) = answer["lost"]
+        assert lost["since"] <= lost["until"]
+        assert "no longer holds" in lost["what"]
+        if path == "log":
+            assert lost["entries"] + answer["total"] == 45
+        if path == "transactions":
+            assert lost["requests"] + answer["total"] == 5
+        assert answer[kept]
+    await admin.ask("POST", "/api/reset")
+    assert (await admin.ask("GET", "/api/log"))[1]["lost"] == []
+
+
+@pytest.mark.skipif(WORKERS != 1, reason="tests/test_workers.py has workers")
+async def test_a_report_is_made_where_there_is_something_new(admin: AdministeredHere) -> None:
+    told: list[tuple[str, Any]] = []
+
+    def tell(name: str, params: Any) -> bool:
+        told.append((name, params))
+        return True
+
+    admin.control._tell = tell
+    for requests in (0, 1):
+        for _ in range(3):
+            admin.control.report()
+        assert [(name, params["requests"], params["stats"]["attempts"]) for name, params in told] == [
+            ("report", count, 2 * count) for count in range(requests + 1)
+        ]
+        assert await admin.status() == 502
+    admin.control._tell = lambda *_: False  # a process that does not listen is told later
+    admin.control.report()
+    admin.control._tell = tell
+    admin.control.report()
+    assert told[-1][1]["requests"] == 2
+
+
+async def test_counters_stay_when_the_proxy_stops(admin: AdministeredHere) -> None:
+    """A process that drains answers for a while."""
+    if WORKERS != 1:
+        return
+    assert await admin.status() == 502
+    before = admin.proxy.stats.snapshot()
+    await admin.proxy.stop()
+    after = admin.proxy.stats.snapshot()
+    assert after["requests"] == before["requests"] != []
+    assert after["log_written"] == 9
 
 
 async def test_health_asks_what_is_around_the_proxy(admin: AdministeredHere) -> None:

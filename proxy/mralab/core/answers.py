@@ -45,6 +45,7 @@ ANSWERS: Final[dict[str, Answer]] = {
     ),
     "cycle": Answer(400, "Cycle Detected", "Cycle Detected", "The request has passed this proxy before.", close=True),
     "denied": Answer(403, "Forbidden", "Forbidden", "No rule of the allow list lets this request through."),
+    "leads-back": Answer(403, "Forbidden", "Forbidden", "The address of this request's server is the proxy's own."),
     "no-connect": Answer(
         404,
         "Not Found",

@@ -73,6 +73,12 @@ class Permission(NamedTuple):
         return self.username, self.deployment, method, self.url, self.rule, self.match, self.type
 
 
+def leads_back(permission: Permission) -> Denial:
+    """Return the denial of an allowed request whose server turned out to be this proxy or its control API."""
+    who, deployment, url = permission.username, permission.deployment, permission.url
+    return Denial("leads-back", who, deployment, url, "Invalid request", "the address leads back to this proxy")
+
+
 @dataclass(frozen=True, slots=True)
 class Errand:
     """What is to be done for an allowed request: ``permission`` is by which rule.

@@ -94,6 +94,10 @@ class Journal:
         self._events: deque[tuple[Event, str]] = deque(maxlen=most)
         self._served: dict[int, Served] = {}
         self._most = max(1, most // _LINES_A_REQUEST)
+        self.lost = 0
+        """Lines that are no longer kept."""
+        self.lost_requests = 0
+        """Requests that are no longer kept."""
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -120,13 +124,14 @@ class Journal:
         self._lines.clear()
         self._events.clear()
         self._served.clear()
+        self.lost = self.lost_requests = 0
 
     def take(self, event: Event) -> None:
         """Take the next event."""
-        lines = self._writer.format(event).splitlines() if has_line(event) else [""]
-        if lines[0]:
-            self._lines.extend(lines)
-        self._events.append((event, lines[0]))
+        lines = self._writer.format(event).splitlines() if has_line(event) else []
+        self.lost += max(0, len(self._lines) + len(lines) - (self._lines.maxlen or 0))
+        self._lines.extend(lines)
+        self._events.append((event, lines[0] if lines else ""))
         if isinstance(event, RequestReceived):
             self._begin(event)
         elif (served := self._served.get(event.txn)) is not None:
@@ -156,6 +161,7 @@ class Journal:
     def _make_room(self) -> None:
         if len(self._served) >= self._most:
             del self._served[next(iter(self._served))]
+            self.lost_requests += 1
 
 
 def _note(served: Served, event: Event) -> None:

@@ -26,7 +26,9 @@ class Recent:
         self._events: deque[Event] = deque()
         self._text = 0
         self.lost = 0
-        """Events that were let go of."""
+        """Events that are no longer kept."""
+        self.lost_requests = 0
+        """Requests among them."""
 
     def take(self, event: Event) -> None:
         """Take the next event."""
@@ -50,13 +52,13 @@ class Recent:
     def clear(self) -> None:
         """Forget everything so far."""
         self._events.clear()
-        self._text = self.lost = 0
+        self._text = self.lost = self.lost_requests = 0
 
     def _trim(self) -> None:
         """Let the older half go."""
         gone = (len(self._events) + 1) // 2
         for _ in range(gone):
-            self._events.popleft()
+            self.lost_requests += type(self._events.popleft()) is RequestReceived
         self.lost += gone
         heads = (RequestReceived, ResponseReceived)
         self._text = sum(_text(event) for event in self._events if isinstance(event, heads))

@@ -103,6 +103,11 @@ class Acceptor:
         self._limit = limit
         self._listen()
 
+    @property
+    def full(self) -> bool:
+        """Whether as many connections are open as may be."""
+        return self._open >= self._limit
+
     def released(self) -> None:
         """A connection has gone: there is room for another."""
         self._opened(-1)

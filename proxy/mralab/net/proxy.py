@@ -13,7 +13,7 @@ import os
 import socket
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from cryptography import x509
 
@@ -25,19 +25,22 @@ from ..core.message import Hop
 from ..core.route import Routes
 from ..errors import ConfigError, MralabError, TrustStoreError
 from .acceptor import Acceptor, listening_socket, most_connections
+from .endpoints import Endpoints
 from .identity import Identity, load_identity
 from .limits import ClientLimits
 from .resolver import Resolver
 from .server import ClientConnection
 from .settings import Settings
 from .shares import Share
-from .sink import LogSink
+from .sink import LogCondition, LogSink
 from .stats import Stats
 from .tls import TlsContext, TlsSettings, check_ciphers
 from .trust import TrustStore, load_store
 from .upstream import Upstream
 
 Listener = Callable[[Event], None]
+
+_REFUSED_RECENTLY: Final = 1.0  # seconds: while descriptors are exhausted, accepting fails five times a second
 
 _generations = itertools.count(1)
 
@@ -167,7 +170,6 @@ class Services:
     """What all client connections share."""
 
     __slots__ = (
-        "_txn",
         "clients",
         "draining",
         "empty",
@@ -176,6 +178,7 @@ class Services:
         "loop",
         "note",
         "on_leave",
+        "own",
         "policy",
         "resolver",
         "routes",
@@ -194,6 +197,8 @@ class Services:
         """Emits an event that has no line in the log."""
         self.thread = thread
         self.hop = hop
+        self.own = Endpoints()
+        """Where this proxy listens: never dialled."""
         self.stats = Stats()
         self.limits = ClientLimits(loop, policy.config.limits)
         self.clients: set[ClientConnection] = set()
@@ -204,7 +209,6 @@ class Services:
         self.draining = False
         self.empty = asyncio.Event()
         """No client is connected any more."""
-        self._txn = itertools.count(1)
 
     def use(self, policy: Policy) -> None:
         """Put another policy into force from the next request on."""
@@ -233,7 +237,19 @@ class Services:
 
     def next_txn(self) -> int:
         """The next transaction's number, as Txn-id shows it."""
-        return next(self._txn)
+        self.stats.begun += 1
+        return self.stats.begun
+
+
+class Condition(NamedTuple):
+    """What does not work in one process, in words: of its log, and of accepting connections.
+
+    ``full``: as many connections are open as may be, so newcomers wait in the kernel's backlog.
+    """
+
+    log: LogCondition
+    accepting: str
+    full: bool
 
 
 class Proxy:
@@ -267,6 +283,9 @@ class Proxy:
         self._services: Services | None = None
         self._acceptor: Acceptor | None = None
         self._sink: LogSink | None = None
+        self._stats = Stats()
+        self._refusal: tuple[float, str] | None = None
+        """When, by the loop's clock, a connection could last not be accepted, and why."""
         self._writer = LineWriter(config.log.hostname, os.getpid(), debug=True)
         self.host = ""
         self.port = 0
@@ -300,13 +319,22 @@ class Proxy:
 
     @property
     def stats(self) -> Stats:
-        """What this proxy has done since its start, while it runs."""
-        services, sink = self._services, self._sink
-        if services is None or sink is None:
-            return Stats()
-        services.stats.servers_idle = len(services.upstream)
-        services.stats.log_written, services.stats.log_lost = sink.written, sink.lost
-        return services.stats
+        """What this proxy has done since its latest start."""
+        if self._services is not None:
+            self._stats.servers_idle = len(self._services.upstream)
+        if self._sink is not None:
+            self._stats.log_written, self._stats.log_lost = self._sink.written, self._sink.lost
+        return self._stats
+
+    async def condition(self) -> Condition:
+        """Try what a request needs, and return what does not work."""
+        services, acceptor, sink = self._services, self._acceptor, self._sink
+        if services is None or acceptor is None or sink is None:
+            return Condition(LogCondition("", 0, 0.0), "", full=False)
+        accepting = ""
+        if self._refusal is not None and services.loop.time() - self._refusal[0] < _REFUSED_RECENTLY:
+            accepting = f"connections cannot be accepted: {self._refusal[1]}"
+        return Condition(await sink.condition(), accepting, full=acceptor.full)
 
     async def start(self, sock: socket.socket | None = None) -> None:
         """Open the log and listen, on ``sock`` if it is given. Raises ``ListenError`` or ``MralabError``."""
@@ -324,7 +352,8 @@ class Proxy:
         except BaseException:  # a start that fails leaves no open log behind
             await sink.close()
             raise
-        self._sink, self._services = sink, services
+        services.own.add(listening)
+        self._sink, self._services, self._stats = sink, services, services.stats
         bound: Any = listening.getsockname()
         self.host, self.port = str(bound[0]), int(bound[1])
         self._acceptor = Acceptor(
@@ -362,9 +391,10 @@ class Proxy:
         share, more = divmod(self.config.limits.connections, self._workers)
         return most_connections(max(1, share + (self._thread < more)))
 
-    def _refused(self, _: OSError) -> None:
+    def _refused(self, error: OSError) -> None:
         if self._services is not None:
             self._services.stats.clients_refused += 1
+            self._refusal = (self._services.loop.time(), error.strerror or str(error))
 
     def apply(self, config: Config, store: TrustStore | None = None) -> None:
         """Put another configuration into force from the next request on.
@@ -425,6 +455,8 @@ class Proxy:
         services.upstream.close()
         services.limits.close()
         services.stats.close()
+        services.stats.servers_idle = 0
         await asyncio.sleep(0)
         await sink.close()
+        services.stats.log_written, services.stats.log_lost = sink.written, sink.lost
         self._sink = None

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Final
+from typing import Final, NamedTuple
 
 _DELAY: Final = 0.05  # seconds that lines wait for company
 _MAX_BATCH: Final = 1 << 20  # bytes of text after which they do not wait
@@ -30,6 +30,17 @@ _Batch = list[str]
 _REOPEN: Final = ""  # among the entries of a batch: what follows goes to a new file
 
 
+class LogCondition(NamedTuple):
+    """Whether a log is written. ``error`` says why not; ``lost`` entries since the start, the latest at ``lost_at``.
+
+    ``lost_at`` is in seconds since the epoch, 0.0 where nothing was lost.
+    """
+
+    error: str
+    lost: int
+    lost_at: float
+
+
 class LogSink:
     """Appends lines to ``file``; ``None`` is standard output. Call ``write`` in the loop, ``close`` at the end."""
 
@@ -38,6 +49,7 @@ class LogSink:
         self._waiting: _Batch = []
         self._size = 0
         self._refused = 0
+        self._refused_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Future[None] | None = None
         self._batches: SimpleQueue[tuple[_Batch, asyncio.Future[None]] | None] = SimpleQueue()
@@ -64,6 +76,7 @@ class LogSink:
         """Take one entry: one line, or an entry of several, each ending in a line feed."""
         if self._size > _MAX_WAITING:
             self._refused += 1
+            self._refused_at = time.time()
             return
         self._waiting.append(text)
         self._size += len(text)
@@ -86,6 +99,26 @@ class LogSink:
             if self._writing is not None:
                 await asyncio.wait([self._writing])
 
+    async def condition(self, seconds: float = 1.0) -> LogCondition:
+        """Try the file now, as the next entries will find it, and return whether it takes them.
+
+        Waits for the writing thread ``seconds`` at most.
+        """
+        if self._writing is None and not self._waiting:
+            self._hand_over([])
+        else:
+            self._start()
+        pending = self._writing
+        if pending is not None and not (await asyncio.wait([pending], timeout=seconds))[0]:
+            return LogCondition(f"takes no entries: nothing was written for {seconds:g} s", self.lost, self._lost_at())
+        error = self._out.failure
+        if not error and self._size > _MAX_WAITING:
+            error = "takes entries too slowly: more than can be held are waiting"
+        return LogCondition(error, self.lost, self._lost_at())
+
+    def _lost_at(self) -> float:
+        return max(self._out.lost_at, self._refused_at)
+
     async def close(self) -> None:
         """Write what is left, for a few seconds at most, and close the file."""
         try:
@@ -107,6 +140,10 @@ class LogSink:
         if self._writing is not None or not self._waiting:
             return
         batch, self._waiting, self._size = self._waiting, [], 0
+        self._hand_over(batch)
+
+    def _hand_over(self, batch: _Batch) -> None:
+        """Give the thread a batch to write; an empty one has it try the file."""
         self._writing = asyncio.get_running_loop().create_future()
         self._writing.add_done_callback(self._stored)
         self._batches.put((batch, self._writing))
@@ -143,8 +180,20 @@ class _Output:
         self._fd = -1
         self._failing = False
         self._failed_at = 0.0
+        self._failure = ""
         self.written = 0
         self.lost = 0
+        self.lost_at = 0.0
+
+    @property
+    def failure(self) -> str:
+        """Why entries are being lost; empty where they are written."""
+        if self._failure:
+            return f"cannot be written: {self._failure}"
+        return f"was not written less than {_CALM:g} s ago" if self._failing and not self._is_calm() else ""
+
+    def _is_calm(self) -> bool:
+        return time.monotonic() - self._failed_at >= _CALM
 
     def open(self) -> None:
         """Open it, or make it. Raises ``OSError``."""
@@ -163,12 +212,15 @@ class _Output:
         """Let go of it for good."""
         if self._failing and self._fd >= 0:  # the last that was written went well
             self._restored()
-        elif self._failing:
+        elif self._failing and self.lost:
             self.complain(f"mralab: the log {self.name} could not be written to its end; {self.lost} entries were lost")
         self.close()
 
     def store(self, batch: _Batch) -> None:
-        """Write a batch, with the rotations in it."""
+        """Write a batch, with the rotations in it; try the file where there is nothing to write."""
+        if not batch:
+            self._try()
+            return
         if _REOPEN not in batch:  # the rule: no walk through thousands of entries while the loop waits for the GIL
             self._append(batch)
             return
@@ -187,22 +239,47 @@ class _Output:
             return
         data = "".join(entries).encode("utf-8", "backslashreplace")
         try:
-            if self._fd < 0:
-                self.open()
-            elif self._file is not None and not os.fstat(self._fd).st_nlink:  # deleted
-                self.close()
-                self.open()
+            self._open_again()
             _write_whole(self._fd, data)
         except OSError as error:
             self.lost += len(entries)
-            if not self._failing:
-                self.complain(f"mralab: the log {self.name} cannot be written: {error.strerror}; traffic goes on")
-            self._failing = True
-            self._failed_at = time.monotonic()
-            self.close()
+            self.lost_at = time.time()
+            self._failed(error)
             return
         self.written += len(entries)
-        if self._failing and time.monotonic() - self._failed_at >= _CALM:
+        self._succeeded()
+
+    def _try(self) -> None:
+        """Open the file as the next entry would; after a failure also write to it, and take that back."""
+        try:
+            self._open_again()
+            if self._failure and stat.S_ISREG(os.fstat(self._fd).st_mode):
+                _write_whole(self._fd, b"\n", keep=False)
+        except OSError as error:
+            self._failed(error)
+            return
+        if stat.S_ISREG(os.fstat(self._fd).st_mode):
+            self._succeeded()
+
+    def _open_again(self) -> None:
+        """Open it where it is closed, and make it where it was deleted. Raises ``OSError``."""
+        if self._fd < 0:
+            self.open()
+        elif self._file is not None and not os.fstat(self._fd).st_nlink:
+            self.close()
+            self.open()
+
+    def _failed(self, error: OSError) -> None:
+        self._failure = error.strerror or str(error)
+        if not self._failing:
+            self.complain(f"mralab: the log {self.name} cannot be written: {self._failure}; traffic goes on")
+        self._failing = True
+        self._failed_at = time.monotonic()
+        self.close()
+
+    def _succeeded(self) -> None:
+        self._failure = ""
+        if self._failing and self._is_calm():
             self._restored()
 
     def _restored(self) -> None:
@@ -210,8 +287,11 @@ class _Output:
         self._failing = False
 
 
-def _write_whole(fd: int, data: bytes) -> None:
-    """Write all of ``data``, or (to a file) nothing of it. Raises ``OSError``."""
+def _write_whole(fd: int, data: bytes, *, keep: bool = True) -> None:
+    """Write all of ``data``, or (to a file) nothing of it. Raises ``OSError``.
+
+    Without ``keep`` nothing of it stays in the file: it was a test whether it can be written.
+    """
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         _write_all(fd, data)
         return
@@ -223,6 +303,8 @@ def _write_whole(fd: int, data: bytes) -> None:
         except OSError:
             os.ftruncate(fd, size)
             raise
+        if not keep:
+            os.ftruncate(fd, size)
     finally:
         fcntl.flock(fd, fcntl.LOCK_UN)
 

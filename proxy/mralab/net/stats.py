@@ -33,6 +33,8 @@ _SUMMED: Final = (
     "log_written",
     "log_lost",
 )
+GAUGES: Final = ("clients_open", "servers_open", "servers_idle")
+"""What is so now; everything else only grows."""
 _MEASURED: Final = ("latency", "loop_delay")
 
 
@@ -62,6 +64,8 @@ class Stats:
     """
 
     def __init__(self) -> None:
+        self.begun = 0
+        """Transactions that have a number; not in ``snapshot``."""
         self.requests: Counter[tuple[int, Outcome]] = Counter()
         self.handshakes: Counter[str] = Counter()
         self.latency = Histogram(LATENCY_BOUNDS)

@@ -28,10 +28,11 @@ from ..core.framing import Fields, ResponseHead, chunk, last_chunk
 from ..core.message import informational_head, trailer_fields
 from ..core.outcome import Outcome
 from ..core.reply import Onward, onward
-from ..core.route import Denial, Errand, Route
+from ..core.route import Denial, Errand, Route, leads_back
 from ..core.tlserror import error_string
 from ..core.verdict import Verdict, error_text
 from .connection import ServerConnection
+from .endpoints import CONTROL
 from .failures import HandshakeError, ResponseError, ServerError
 from .openssl import TlsError
 from .resolver import Place, UnknownHostError, listed
@@ -81,6 +82,10 @@ async def run(client: ClientConnection, route: Route) -> bool:
         except UnknownHostError:
             client.outcome = Outcome.FAILED
             return client.answer(ANSWERS["no-name"], route.head, txn, "the name has no address")
+    if services.own.reached_by(place.dial, place.port) or CONTROL.reached_by(place.dial, place.port):
+        tell(leads_back(errand.permission).event(time.time(), route.method, txn))
+        client.outcome = Outcome.DENIED
+        return client.answer(ANSWERS["leads-back"], route.head, txn)
     return await _attempts(Transaction(client, policy, route, errand, txn, tracking_id, place))
 
 

@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -50,6 +51,7 @@ class _Worker:
         self.number = number
         self.pid = pid
         self.sock = sock
+        self.started = time.time()
         self.channel: Channel | None = None
         self.ready = False
         self.failure: StartError | None = None
@@ -62,8 +64,8 @@ class Workers:
     """``count`` processes that do ``work(number, channel_socket)``, each on a loop of its own.
 
     ``work`` gives the process's exit code; it tells its channel ``"ready"`` once it serves, or ``"failed"`` and why
-    (message, hint). ``keep`` are the descriptors that it needs besides; ``told(number, name, params)`` hears whatever
-    else it tells.
+    (message, hint). ``keep`` are the descriptors that it needs besides; ``told(number, name, params)`` is called with
+    whatever else it tells, and with ``"ended"`` (pid, code, started) where one ends before its time.
     """
 
     def __init__(self, count: int, work: Work, keep: tuple[int, ...], told: Callable[[int, str, Any], None]) -> None:
@@ -216,6 +218,7 @@ class Workers:
             return
         reason = f": {worker.failure}" if worker.failure is not None else ""
         _say(f"{worker} ended with {code}{reason}; starting it again")
+        self._told(worker.number, "ended", {"pid": worker.pid, "code": code, "started": worker.started})
         await asyncio.sleep(_CRASH_PAUSE)
         if not self._stopping:
             self._missing.add(worker.number)

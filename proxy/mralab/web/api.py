@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import json
 import logging
 import os
 import socket
@@ -24,11 +23,12 @@ from pydantic import BaseModel, ValidationError
 from ..config import Config, join_address
 from ..errors import ConfigError, InputError, MralabError, TrustStoreError, did_you_mean
 from ..net.acceptor import listening_socket
+from ..net.endpoints import CONTROL
 from ..net.trust import parse_pem
-from .control import Control, NotRecordingError, SilentError, UnusableError, fingerprint
-from .guard import ForbiddenError, check_sender
+from .control import Answers, Control, NotRecordingError, SilentError, UnusableError, fingerprint
+from .guard import Received, RefusedError, check, is_json
 from .metrics import CONTENT_TYPE, exposition
-from .openapi import DEFAULT_MOST, MOST, OPERATIONS, describe
+from .openapi import DEFAULT_MOST, MOST, OPERATIONS, Operation, describe
 from .schemas import (
     CertificateAnswer,
     CheckAnswer,
@@ -45,9 +45,10 @@ from .schemas import (
     TrustBody,
     problems_of,
 )
+from .strictjson import StrictJsonError, loads
 
 _MAX_BODY: Final = 1 << 20
-_MAX_MEMBERS: Final = 1000  # of one JSON object: each unknown key costs validation some microseconds
+_LONG_TEXTS: Final = ("pem",)
 _SHUTDOWN: Final = 1.0  # seconds that a request may still take when the API ends
 _log = logging.getLogger(__name__)
 _server_log = logging.getLogger(f"{__name__}.http")
@@ -65,6 +66,7 @@ async def serve_admin(control: Control, where: socket.socket | str = "127.0.0.1:
     No thread is used but by what ``control`` does.
     """
     sock = listening_socket(where, "admin") if isinstance(where, str) else where
+    endpoint = CONTROL.add(sock)
     runner = web.AppRunner(_application(control), access_log=None, logger=_server_log, shutdown_timeout=_SHUTDOWN)
     await runner.setup()
     try:
@@ -73,13 +75,14 @@ async def serve_admin(control: Control, where: socket.socket | str = "127.0.0.1:
     finally:
         control.stream.close()
         await runner.cleanup()
+        CONTROL.remove(endpoint)
 
 
 def _application(control: Control) -> web.Application:
     app = web.Application(middlewares=[_answer_errors, _guard], client_max_size=_MAX_BODY)
     api = _Api(control)
     for operation in OPERATIONS:
-        app.router.add_route(operation.method, operation.path, getattr(api, operation.name))
+        app.router.add_route(operation.method, operation.path, _exactly(operation, getattr(api, operation.name)))
     return app
 
 
@@ -94,8 +97,8 @@ class _BadRequestError(InputError):
 async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
-    except ForbiddenError as error:
-        return _problem(403, error.code, error)
+    except RefusedError as error:
+        return _problem(error.status, error.code, error)
     except (_BadRequestError, ConfigError) as error:
         return _problem(400, "invalid", error)
     except (UnusableError, TrustStoreError) as error:
@@ -131,7 +134,7 @@ def _problem(status: int, code: str, error: MralabError, headers: dict[str, str]
 
 @web.middleware
 async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    check_sender(request.headers)
+    check(Received(request.method, request.raw_path, request.headers, request.remote or ""))
     return await handler(request)
 
 
@@ -139,34 +142,17 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 async def _json(request: web.Request) -> dict[str, Any]:
-    """The body, a JSON object."""
-    if request.content_type != "application/json":
+    """Return the body, a JSON object. Its Content-Type has been checked by ``guard``."""
+    if not is_json(request.headers.get("Content-Type", "")):
         raise web.HTTPUnsupportedMediaType
     data = await request.read()
     try:
-        value = json.loads(data, parse_constant=_no_number, parse_float=_number, object_pairs_hook=_object)
-        json.dumps(value, ensure_ascii=False).encode()  # halves of surrogate pairs are no text
-    except (ValueError, RecursionError) as error:
-        raise _BadRequestError([f"the body is not JSON that can be used: {error}"]) from error
+        value = loads(data, _LONG_TEXTS)
+    except StrictJsonError as error:
+        raise _BadRequestError([f"the body is not JSON: {problem}" for problem in error.problems]) from error
     if not isinstance(value, dict):
         raise _BadRequestError(["the body is not a JSON object"])
     return value
-
-
-def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(members) > _MAX_MEMBERS:
-        raise ValueError(f"an object has {len(members)} members; no request needs more than {_MAX_MEMBERS}")
-    return dict(members)
-
-
-def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _number(text: str) -> float:
-    """4.0 is an integer in JSON Schema."""
-    value = float(text)
-    return int(value) if value.is_integer() and abs(value) < 1 << 53 else value
 
 
 async def _body(request: web.Request, model: type[Model]) -> Model:
@@ -177,7 +163,7 @@ async def _body(request: web.Request, model: type[Model]) -> Model:
 
 
 def _most(request: web.Request) -> int:
-    problems = [f"{key}: unknown parameter{did_you_mean(key, ('most',))}" for key in request.query if key != "most"]
+    problems = _unknown_parameters(request, ("most",))
     given = request.query.getall("most", [str(DEFAULT_MOST)])
     number = given[0]
     right = len(given) == 1 and number.isascii() and number.isdigit() and len(number) < 10
@@ -186,6 +172,25 @@ def _most(request: web.Request) -> int:
     if problems:
         raise _BadRequestError(problems)
     return int(number)
+
+
+def _unknown_parameters(request: web.Request, known: tuple[str, ...]) -> list[str]:
+    names = [name for name in dict.fromkeys(request.query) if name not in known]
+    return [f"{name}: unknown parameter{did_you_mean(name, known)}" for name in names]
+
+
+def _exactly(operation: Operation, handler: Handler) -> Handler:
+    """Wrap a handler that reads no parameters or no body, so that none is ignored in silence."""
+
+    async def checked(request: web.Request) -> web.StreamResponse:
+        problems = [] if operation.most else _unknown_parameters(request, ())
+        if operation.body is None and request.body_exists and await request.read():
+            problems += [f"{name}: unknown key; {operation.path} takes no body" for name in await _json(request)]
+        if problems:
+            raise _BadRequestError(problems)
+        return await handler(request)
+
+    return checked
 
 
 def _certificates(pem: str) -> list[x509.Certificate]:
@@ -214,7 +219,7 @@ class _Api:
             status="ok" if ok else "failing",
             release=self._control.config.release,
             pid=os.getpid(),
-            checks=[CheckAnswer(name=c.name, address=c.address, ok=not c.error, error=c.error) for c in checks],
+            checks=[CheckAnswer(ok=not check.error, **check._asdict()) for check in checks],
         )
         return _answer(answer, 200 if ok else 503)
 
@@ -226,11 +231,12 @@ class _Api:
         return _answer(_in_force(self._control.config))
 
     async def trust(self, _: web.Request) -> web.Response:
-        return self._trusted()
+        return await self._trusted()
 
     async def add_trust(self, request: web.Request) -> web.Response:
         body = await _body(request, TrustBody)
-        return self._trusted(added=await self._control.trust(await self._control.aside(_certificates, body.pem)))
+        certificates = await self._control.aside(_certificates, body.pem)
+        return await self._trusted(added=await self._control.trust(certificates))
 
     async def remove_trust(self, request: web.Request) -> web.Response:
         body = await _body(request, DistrustBody)
@@ -239,23 +245,23 @@ class _Api:
         given = await self._control.aside(_certificates, body.pem) if "pem" in body.model_fields_set else []
         gone = [fingerprint(certificate) for certificate in given]
         gone += [bytes.fromhex(one.replace(":", "")).hex(":").upper() for one in body.fingerprints]
-        return self._trusted(removed=await self._control.distrust(gone))
+        return await self._trusted(removed=await self._control.distrust(gone))
 
-    def _trusted(self, **changed: int) -> web.Response:
-        store = self._control.settings.store
-        return _answer(TrustAnswer(certificates=[_certificate(one) for one in store.certificates], **changed))
+    async def _trusted(self, **changed: int) -> web.Response:
+        certificates = self._control.settings.store.certificates
+        shown = await self._control.aside(lambda some: [_certificate(one) for one in some], certificates)
+        return _answer(TrustAnswer(certificates=shown, **changed))
 
     async def transactions(self, request: web.Request) -> web.Response:
-        served, total, silent = await self._control.transactions(_most(request))
-        return _answer(TransactionsAnswer.model_validate({"transactions": served, "total": total, "silent": silent}))
+        held = await self._control.transactions(_most(request))
+        return _answer(TransactionsAnswer.model_validate(_recalled("transactions", held) | {"total": held.total}))
 
     async def findings(self, _: web.Request) -> web.Response:
-        findings, silent = await self._control.findings()
-        return _answer(FindingsAnswer.model_validate({"findings": findings, "silent": silent}))
+        return _answer(FindingsAnswer.model_validate(_recalled("findings", await self._control.findings())))
 
     async def log(self, request: web.Request) -> web.Response:
-        lines, total, silent = await self._control.log(_most(request))
-        return _answer(LogAnswer.model_validate({"lines": lines, "total": total, "silent": silent}))
+        held = await self._control.log(_most(request))
+        return _answer(LogAnswer.model_validate(_recalled("lines", held) | {"total": held.total}))
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         last = request.headers.get("Last-Event-ID", "")
@@ -287,8 +293,12 @@ class _Api:
         return web.json_response(self._description)
 
     async def metrics(self, _: web.Request) -> web.Response:
-        snapshot, workers, up = await self._control.stats()
-        return web.Response(body=exposition(snapshot, workers, up), headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=exposition(*await self._control.stats()), headers={"Content-Type": CONTENT_TYPE})
+
+
+def _recalled(name: str, held: Answers) -> dict[str, Any]:
+    """An answer about the past, with what it lacks."""
+    return {name: held.items, "silent": held.silent, "lost": [loss._asdict() for loss in held.lost]}
 
 
 def _in_force(config: Config) -> ConfigAnswer:

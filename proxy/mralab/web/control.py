@@ -26,6 +26,8 @@ from ..net.proxy import load_settings
 from ..net.settings import Settings, emptied, only_at_start, warnings
 from ..net.stats import merged
 from ..net.workers import Replies
+from .health import Check, from_message, worker_checks
+from .losses import Loss, missing_of_recording
 from .merged import merge_findings, merge_lines, merge_transactions
 from .stream import Stream
 
@@ -50,12 +52,22 @@ class SilentError(MralabError):
     """A change is in force, but not every worker has confirmed it."""
 
 
-class Check(NamedTuple):
-    """One thing that must work. ``error`` is empty where it does."""
+class Answers(NamedTuple):
+    """What proxies hold of the past: ``items`` of ``total``, who did not answer, and what none of them holds."""
 
-    name: str
-    address: str
-    error: str
+    items: list[Any]
+    total: int
+    silent: tuple[str, ...]
+    lost: list[Loss]
+
+
+class Counted(NamedTuple):
+    """``stats`` as ``Stats.snapshot``, of ``answered`` of ``workers`` processes, and of the ``ended`` before them."""
+
+    stats: dict[str, Any]
+    workers: int
+    answered: int
+    ended: int
 
 
 class Control(ABC):
@@ -189,39 +201,58 @@ class Control(ABC):
 
     # -- what is asked
 
-    async def transactions(self, most: int) -> tuple[list[dict[str, Any]], int, tuple[str, ...]]:
-        """The latest ``most`` requests in the order of their start, how many there are, and who did not answer."""
-        answers, silent = await self._ask("transactions", most)
-        merged = merge_transactions({number: answer["transactions"] for number, answer in answers.items()})
-        return merged[-most:], sum(answer["total"] for answer in answers.values()), silent
+    def ended(self, since: float) -> list[Loss]:
+        """What processes that ended ``since`` then took along."""
+        return []
 
-    async def log(self, most: int) -> tuple[list[str], int, tuple[str, ...]]:
-        """The latest ``most`` lines of the log, how many are kept, and who did not answer."""
-        answers, silent = await self._ask("log", most)
-        merged = merge_lines(answer["lines"] for answer in answers.values())
-        return merged[-most:], sum(answer["total"] for answer in answers.values()), silent
+    def worker_note(self, number: int) -> str:
+        """What is worth knowing about a worker."""
+        return ""
 
-    async def findings(self) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-        """What the log says is wrong, and who did not answer."""
-        answers, silent = await self._ask("findings")
-        return merge_findings(answers.values()), silent
+    async def _recall(self, name: str, params: Any, merge: Callable[[dict[int, list[Any]]], list[Any]]) -> Answers:
+        """Ask every process for what it holds under ``name``."""
+        answers, silent = await self._ask(name, params)
+        items = merge({number: answer["items"] for number, answer in answers.items()})
+        lost = [Loss(*loss) for answer in answers.values() for loss in answer["lost"]]
+        total = sum(answer["total"] for answer in answers.values())
+        return Answers(items, total, silent, sorted([*self.ended(0.0), *lost], key=lambda loss: loss.since))
 
-    async def stats(self) -> tuple[dict[str, Any], int, int]:
-        """What the processes have done, as ``Stats.snapshot``; how many there should be, and how many are in it."""
+    async def transactions(self, most: int) -> Answers:
+        """The latest ``most`` requests in the order of their start."""
+        answers = await self._recall("transactions", most, merge_transactions)
+        return answers._replace(items=answers.items[-most:])
+
+    async def log(self, most: int) -> Answers:
+        """The latest ``most`` lines of the log."""
+        answers = await self._recall("log", most, lambda logs: merge_lines(logs.values()))
+        return answers._replace(items=answers.items[-most:])
+
+    async def findings(self) -> Answers:
+        """What the log says is wrong."""
+        return await self._recall("findings", None, lambda found: merge_findings(found.values()))
+
+    async def stats(self) -> Counted:
+        """What the processes have done."""
         answers, _ = await self._ask("stats")
-        return merged(answers.values()), self.count, len(answers)
+        return Counted(merged(answer["stats"] for answer in answers.values()), self.count, len(answers), 0)
 
     async def health(self) -> list[Check]:
-        """Whether the proxy listens, its processes answer, and what is around it (``probes``) does."""
+        """Whether the proxy listens, its processes answer and log, and what is around it (``probes``) answers."""
         host, port = self.address()
         answers, _ = await self._ask("ping")
         pids = self.pids()
         checks = [_probe("proxy", join_address(host, port), lambda: _connect(host, port))]
         checks += [_probe(name, address, call) for (name, address), call in self.probes.items()]
-        return [
-            *await asyncio.gather(*checks),
-            *(_worker_check(number, pids.get(number), number in answers) for number in range(self.count)),
-        ]
+        done = await asyncio.gather(*checks)
+        for number in range(self.count):
+            condition = from_message(answers[number]) if number in answers else None
+            done += worker_checks(number, pids.get(number), condition, self._log_of(number), self.worker_note(number))
+        return done
+
+    def _log_of(self, number: int) -> str:
+        file = self.config.log.file
+        path = "standard output" if file == "-" else str(self.config.path(file))
+        return path if self.count == 1 else f"{path} (worker {number})"
 
     # -- diagnostic logging
 
@@ -236,7 +267,7 @@ class Control(ABC):
     async def stop_recording(self) -> tuple[str, bytes]:
         """The archive of the lines since the start: its name and its bytes. Raises ``NotRecordingError``."""
         async with self._lock:
-            if self._recording is None:
+            if (started := self._recording) is None:
                 raise NotRecordingError("diagnostic logging was not started", "start it first")
             self._recording = None
             answers, silent = await self._ask("record", False, must=True)
@@ -245,7 +276,7 @@ class Control(ABC):
                 time.time(),
                 tuple(merge_lines(answer["lines"] for answer in answers.values())),
                 sum(answer["lost"] for answer in answers.values()),
-                silent,
+                (*silent, *missing_of_recording(self.ended(started), started)),
             )
             return recording.archive_name, await self.aside(pack, recording)
 
@@ -276,12 +307,6 @@ async def _probe(name: str, address: str, call: Callable[[], Awaitable[None]]) -
     except Exception as error:  # whatever is wrong with it is what health tells
         return Check(name, address, str(error) or type(error).__name__)
     return Check(name, address, "")
-
-
-def _worker_check(number: int, pid: int | None, answers: bool) -> Check:
-    if pid is None:
-        return Check(f"worker {number}", "", "is being started again")
-    return Check(f"worker {number}", f"pid {pid}", "" if answers else "does not answer")
 
 
 async def _connect(host: str, port: int) -> None:

@@ -39,18 +39,19 @@ _HISTOGRAMS: Final = {
 }
 
 
-def exposition(snapshot: dict[str, Any], workers: int, up: int) -> bytes:
-    """A snapshot of ``net.stats`` as text; ``up`` of ``workers`` processes are in it."""
+def exposition(snapshot: dict[str, Any], workers: int, up: int, ended: int = 0) -> bytes:
+    """A snapshot of ``net.stats`` as text; ``up`` of ``workers`` processes answered, ``ended`` did before them."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Snapshot(snapshot, workers, up))
+    registry.register(_Snapshot(snapshot, workers, up, ended))
     return generate_latest(registry)
 
 
 class _Snapshot(Collector):
-    def __init__(self, snapshot: dict[str, Any], workers: int, up: int) -> None:
+    def __init__(self, snapshot: dict[str, Any], workers: int, up: int, ended: int) -> None:
         self._numbers = snapshot
         self._workers = workers
         self._up = up
+        self._ended = ended
 
     def collect(self) -> Iterator[Metric]:
         """The metric families."""
@@ -74,7 +75,16 @@ class _Snapshot(Collector):
         for name, (metric, text) in _GAUGES.items():
             yield GaugeMetricFamily(metric, text, value=numbers[name])
         yield GaugeMetricFamily("mralab_workers", "Processes that should serve", value=self._workers)
-        yield GaugeMetricFamily("mralab_workers_up", "Processes that answered, and are counted here", value=self._up)
+        yield GaugeMetricFamily(
+            "mralab_workers_up",
+            "Processes that answered; of any other, what it last reported is counted",
+            value=self._up,
+        )
+        yield CounterMetricFamily(
+            "mralab_workers_ended",
+            "Processes that ended and were replaced; what they did after their last report is counted nowhere",
+            value=self._ended,
+        )
         for name, (metric, text) in _HISTOGRAMS.items():
             measured = numbers[name]
             bounds = [*(repr(bound) for bound in measured["bounds"]), "+Inf"]

@@ -15,7 +15,7 @@ DEFAULT_MOST: Final = 1000
 
 _ERRORS: Final = {
     400: "What was sent cannot be read, or is not as described; every problem at once",
-    403: "Refused: the Host is not loopback, or the request comes from a foreign page",
+    403: "Refused: not for loopback, from a foreign page, or through a proxy",
     409: "Well-formed, but it cannot be put into force; every problem at once",
     413: "More than a request may hold",
     415: "Not JSON",
@@ -24,7 +24,7 @@ _ERRORS: Final = {
 
 
 class Operation(NamedTuple):
-    """One route and method. ``body`` and ``answer`` are its types; ``errors`` the statuses that it adds to 403."""
+    """One route and method. ``body`` and ``answer`` are its types."""
 
     method: str
     path: str
@@ -34,11 +34,12 @@ class Operation(NamedTuple):
     """A type, or the media type of an answer that is not JSON."""
     body: type[BaseModel] | None = None
     errors: tuple[int, ...] = ()
+    """Statuses besides those that every operation may answer: 400, 403, and 415 unless it is a GET."""
     most: bool = False
     """It takes ``?most=``."""
 
 
-_CHANGES: Final = (400, 409, 413, 415, 504)
+_CHANGES: Final = (409, 504)
 
 OPERATIONS: Final = (
     Operation("GET", "/api/health", "health", "Does the proxy listen, do its processes and the mocks answer?",
@@ -52,10 +53,10 @@ OPERATIONS: Final = (
     Operation("DELETE", "/api/trust", "remove_trust", "Trust certificates no more from the next request on",
               schemas.TrustAnswer, schemas.DistrustBody, _CHANGES),
     Operation("GET", "/api/transactions", "transactions", "What became of each request",
-              schemas.TransactionsAnswer, errors=(400,), most=True),
+              schemas.TransactionsAnswer, most=True),
     Operation("GET", "/api/findings", "findings", "What the log says is wrong, why, and what helps",
               schemas.FindingsAnswer),
-    Operation("GET", "/api/log", "log", "The traffic_server log", schemas.LogAnswer, errors=(400,), most=True),
+    Operation("GET", "/api/log", "log", "The traffic_server log", schemas.LogAnswer, most=True),
     Operation("GET", "/api/events", "events", "Log lines and changes as they happen (server-sent events)",
               "text/event-stream"),
     Operation("POST", "/api/diagnostic-logging/start", "start_diagnostic_logging",
@@ -110,7 +111,7 @@ def _described(operation: Operation, names: Sequence[str]) -> dict[str, Any]:
         content = {"application/json": {"schema": _reference(operation.body)}}
         described["requestBody"] = {"required": True, "content": content}
     responses: dict[str, Any] = {"200": {"description": "Done", "content": _content(operation.answer)}}
-    for status in sorted({403, *operation.errors}):
+    for status in sorted({400, 403, *operation.errors, *(() if operation.method == "GET" else (413, 415))}):
         model = operation.answer if status == 503 else schemas.ErrorAnswer
         responses[str(status)] = {"description": _ERRORS.get(status, "Something fails"), "content": _content(model)}
     described["responses"] = responses

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,9 @@ from ..net.channel import Channel
 from ..net.proxy import Policy, Proxy
 from ..net.settings import Settings, from_message
 from ..net.workers import Replies, Workers
-from .control import Control, R, T
+from .control import Control, Counted, R, T
+from .health import as_message
+from .losses import Loss, Reports, dropped
 
 _RECORDED: Final = 200_000  # events that diagnostic logging keeps of one proxy, the latest or half as many
 _RECORDED_TEXT: Final = 64 << 20
@@ -47,8 +50,11 @@ class LocalControl(Control):
         self._worker = worker
         self._writer = LineWriter(self.config.log.hostname, os.getpid(), debug=True)
         self._recorded = Recent(self.config.log.hostname, os.getpid(), most=_RECORDED, most_text=_RECORDED_TEXT)
-        self._tell = channel.tell if channel is not None else None
+        self._tell: Callable[[str, Any], bool] | None = channel.tell if channel is not None else None
         self._missed = 0
+        self._born = self._since = time.time()
+        self._before = 0  # requests before the last reset
+        self._reported: tuple[int, ...] = ()
         self._stop_showing: Callable[[], None] | None = None
         self._stop_recording: Callable[[], None] | None = None
 
@@ -96,21 +102,22 @@ class LocalControl(Control):
         """Answer one question, as JSON can carry it."""
         match name:
             case "ping":
-                return True
+                return as_message(await self._proxy().condition())
             case "put":
                 rules = self.settings.rules
                 self._proxy().put(await self.aside(lambda message: Policy(from_message(message, rules)), params))
             case "transactions":
-                served = (await self._told()).transactions
-                return {"transactions": [_served(one) for one in served[-params:]], "total": len(served)}
+                served = (journal := await self._told()).transactions
+                return self._held([_served(one) for one in served[-params:]], len(served), journal)
             case "log":
-                lines = (await self._told()).lines
-                return {"lines": lines[-params:], "total": len(lines)}
+                lines = (journal := await self._told()).lines
+                return self._held(lines[-params:], len(lines), journal)
             case "findings":
-                findings = await self.aside(find, (await self._told()).records())
-                return [dataclasses.asdict(finding) for finding in findings]
+                journal = await self._told()
+                findings = await self.aside(find, journal.records())
+                return self._held([dataclasses.asdict(finding) for finding in findings], len(findings), journal)
             case "stats":
-                return self._proxy().stats.snapshot()
+                return self._report()
             case "watch":
                 if self._stop_showing is not None:
                     self._stop_showing()
@@ -119,6 +126,7 @@ class LocalControl(Control):
                 return await self._record(params)
             case "reset":
                 self._journal().clear()
+                self._since, self._before = time.time(), self._proxy().stats.begun
                 await self._record(False)
             case "reopen":
                 if (sink := self._proxy().sink) is not None:
@@ -126,6 +134,31 @@ class LocalControl(Control):
             case _:
                 raise MralabError(f"{name}: is nothing that can be asked")
         return None
+
+    def report(self) -> None:
+        """Tell the process that started this one what it has done, if there is anything new."""
+        stats = self._proxy().stats
+        now = (stats.begun, stats.client_connections, sum(stats.requests.values()))
+        if self._tell is not None and now != self._reported and self._tell("report", self._report()):
+            self._reported = now
+
+    def _report(self) -> dict[str, Any]:
+        return {**self._identity(), "stats": self._proxy().stats.snapshot()}
+
+    def _identity(self) -> dict[str, Any]:
+        requests = max(0, self._proxy().stats.begun - self._before)
+        return {"pid": os.getpid(), "born": self._born, "since": self._since, "requests": requests}
+
+    def _held(self, items: Sequence[Any], total: int, journal: Journal) -> dict[str, Any]:
+        """An answer about the past, with what is no longer held of it."""
+        held = self._journal()
+        lost = []
+        if held.lost or held.lost_requests:
+            served = journal.transactions
+            until = served[0].started if served else time.time()
+            since = min(self._since, until)
+            lost.append(dropped(self._worker, os.getpid(), since, until, held.lost_requests, held.lost))
+        return {**self._identity(), "items": items, "total": total, "lost": lost}
 
     async def _record(self, on: bool) -> dict[str, Any]:
         """Begin anew, or end; what was recorded until now."""
@@ -146,6 +179,8 @@ class WorkersControl(Control):
         self._address = address
         self.count = settings.config.proxy.workers
         self.workers: Workers
+        self._reports = Reports()
+        self._notes: dict[int, str] = {}
 
     @property
     def settings(self) -> Settings:
@@ -166,8 +201,29 @@ class WorkersControl(Control):
         return self.workers.pids
 
     def hear(self, number: int, name: str, params: Any) -> None:
-        """Something that a worker told."""
+        """Take what a worker told, or that it ended."""
+        if name == "report":
+            self._reports.hear(params)
+            return
+        if name == "ended":
+            loss = self._reports.end(number, params["pid"], params["code"], params["started"], time.time())
+            self._notes[number] = f"was started again: pid {params['pid']} ended with {params['code']}"
+            params = {"pid": params["pid"], "ended": params["code"], "lost": loss.what}
+            name = "worker"
         self.stream.publish(name, {"worker": number, **params})
+
+    def ended(self, since: float) -> list[Loss]:
+        """What workers that ended ``since`` then took along."""
+        return self._reports.since(since)
+
+    def worker_note(self, number: int) -> str:
+        """Whether it is not the first of its number."""
+        return self._notes.get(number, "")
+
+    async def stats(self) -> Counted:
+        """What the workers have done: what each last reported, also those that have ended or do not answer."""
+        answers, _ = await self._ask("stats")
+        return Counted(self._reports.stats(), self.count, len(answers), self._reports.count)
 
     async def _put(self, settings: Settings) -> tuple[str, ...]:
         before, self._settings = self._settings, settings
@@ -175,7 +231,15 @@ class WorkersControl(Control):
         return (await self.workers.ask("put", message, must=True)).silent
 
     async def _ask(self, name: str, params: Any = None, *, must: bool = False) -> Replies:
-        return await self.workers.ask(name, params, must=must)
+        asked_at = time.time()
+        replies = await self.workers.ask(name, params, must=must)
+        for answer in replies.answers.values():
+            if isinstance(answer, dict) and "born" in answer:
+                self._reports.hear(answer)
+        if name == "reset":
+            self._reports.reset(asked_at)
+            self._notes.clear()
+        return replies
 
     async def aside(self, function: Callable[[T], R], argument: T) -> R:
         """Here and now: this process serves no traffic, and it forks, so it has no threads."""

@@ -21,10 +21,18 @@ from ..core.release import RELEASES
 from ..errors import did_you_mean, first_problems
 
 Fingerprint = Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$")]
+Text = Annotated[str, Field(json_schema_extra={"pattern": r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$"})]
+"""Text without the control characters that ``strictjson`` refuses."""
 
 
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class UpstreamChange(UpstreamTable):
+    """``[upstream]``: connections to servers. Times in seconds."""
+
+    ciphers: Text = ""
 
 
 class ConfigChange(_Body):
@@ -32,13 +40,13 @@ class ConfigChange(_Body):
 
     release: str = Field(default="", json_schema_extra={"enum": list(RELEASES)})
     verify: VerifyTable = VerifyTable()
-    upstream: UpstreamTable = UpstreamTable()
+    upstream: UpstreamChange = UpstreamChange()
 
 
 class TrustBody(_Body):
     """Certificates to trust: one or more in PEM."""
 
-    pem: str = Field(description="Certificates in PEM, one after the other")
+    pem: Text = Field(description="Certificates in PEM, one after the other")
 
 
 class DistrustBody(_Body):
@@ -47,9 +55,9 @@ class DistrustBody(_Body):
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     fingerprints: list[Fingerprint] = Field(
-        default=[], min_length=1, max_length=10_000, description="SHA-256, with or without colons"
+        default=[], min_length=1, max_length=1000, description="SHA-256, with or without colons"
     )
-    pem: str = Field(default="", description="Certificates in PEM, one after the other")
+    pem: Text = Field(default="", description="Certificates in PEM, one after the other")
 
 
 class _Answer(BaseModel):
@@ -72,12 +80,13 @@ class ErrorAnswer(_Answer):
 
 
 class CheckAnswer(_Answer):
-    """One thing that must work; ``error`` says why it does not."""
+    """One thing that must work; ``error`` says why it does not, ``note`` what is worth knowing although it does."""
 
     name: str
     address: str
     ok: bool
     error: str
+    note: str
 
 
 class HealthAnswer(_Answer):
@@ -154,12 +163,28 @@ class TransactionAnswer(_Answer):
     verdict: Annotated[Outcome, Field(strict=False)]
 
 
+class LossAnswer(_Answer):
+    """Something that happened and is not in the answer, because a worker ended or memory is limited."""
+
+    worker: int
+    pid: int
+    since: float = Field(description="From when it is missing, in seconds since the epoch")
+    until: float = Field(description="Until when")
+    requests: int = Field(description="At least so many requests; 0: not known")
+    entries: int = Field(description="So many entries of the log; 0: not known")
+    what: str = Field(description="The same in words")
+
+
 class TransactionsAnswer(_Answer):
-    """The latest requests, the latest last, and how many are kept. ``silent``: workers that did not answer."""
+    """The latest requests, the latest last, and how many are kept.
+
+    ``silent``: workers that did not answer. ``lost``: what is missing since the start or the last reset.
+    """
 
     transactions: list[TransactionAnswer]
     total: int
     silent: list[str]
+    lost: list[LossAnswer]
 
 
 class RemedyAnswer(_Answer):
@@ -192,10 +217,14 @@ class FindingAnswer(_Answer):
 
 
 class FindingsAnswer(_Answer):
-    """What the log says is wrong, in the order in which it first occurred."""
+    """What the log says is wrong, in the order in which it first occurred.
+
+    ``silent`` workers did not answer; with ``lost``, there may have been more.
+    """
 
     findings: list[FindingAnswer]
     silent: list[str]
+    lost: list[LossAnswer]
 
 
 class LogAnswer(_Answer):
@@ -204,6 +233,7 @@ class LogAnswer(_Answer):
     lines: list[str]
     total: int
     silent: list[str]
+    lost: list[LossAnswer]
 
 
 class StartAnswer(_Answer):
