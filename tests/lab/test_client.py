@@ -26,11 +26,7 @@ STEPS = [
 
 
 def ports(cucm: Cucm) -> dict[tuple[str, int], int]:
-    return {
-        (name, asked): really
-        for name in (cucm.fqdn, cucm.ip)
-        for asked, really in ((8443, cucm.uds_port), (6972, cucm.tftp_port))
-    }
+    return {(name, asked): really for name in (cucm.fqdn, cucm.ip) for asked, really in cucm.ports.items()}
 
 
 @pytest.mark.parametrize(("advertise", "address"), [("fqdn", "cucm.steven.lab"), ("ip", "10.48.36.215")])
