@@ -1,5 +1,6 @@
 import asyncio
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -8,8 +9,9 @@ from mralab.lab.client import login
 from mralab.lab.cucm import Cucm
 from mralab.lab.edge import Edge
 from mralab.lab.listener import TlsListener
+from mralab.lab.proxy import Proxy
 
-from .relay import USERS, relay
+from .relay import USERS, relay, token
 
 STEPS = [
     "get_edge_config",
@@ -64,6 +66,21 @@ async def test_a_bare_proxy_has_no_edge_config_and_that_is_no_failure(cucm: Cucm
     assert "goes on with cucm.steven.lab" in done.steps[0].meaning
     assert done.steps[1].server == "cucm.steven.lab:8443"
     assert done.steps[3].server == "10.48.36.215:8443"  # where clusterUser sent it
+
+
+async def test_trying_for_an_edge_config_is_no_finding(cucm: Cucm) -> None:
+    hosts = {cucm.fqdn: {"dial": "127.0.0.1", "ports": cucm.ports}}
+    async with Proxy(hosts=hosts, trust=[cucm.certificate("steven-DC-CA"), cucm.certificate("tomcat-ECDSA")]) as proxy:
+        done = await login("emusk", proxy.base_url, password="secret")
+        assert done.ok, done
+        assert (done.steps[0].status, proxy.transactions[0].status) == (404, 404)  # asked, and answered by nobody
+        assert [finding.code for finding in proxy.findings] == []
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{proxy.base_url}/{token('steven.lab')}/cucm-uds/version") as response,
+        ):
+            assert response.status == 404
+        assert [finding.code for finding in proxy.findings] == ["bad-token"]
 
 
 async def test_one_server_is_begun_with_instead(cucm: Cucm) -> None:

@@ -278,6 +278,8 @@ class Diagnosis:
         return traffic.last_fault.get(port, -1) > transaction.first_sent
 
     def _refused(self, event: RequestDenied, text: str) -> None:
+        if _JUST_A_DOMAIN in event.reason and _EDGE_CONFIG.fullmatch(event.url):
+            return  # a client that tries whether there is an edge: it goes on without one
         server, port = ("", None) if event.detail != "Access denied" else _authority(event.url)
         fault = Fault("refusal", server, "", f"{event.detail}: {event.reason}", event.at, self._number, (text,), port)
         fault.method, fault.url = event.method, event.url
@@ -313,6 +315,10 @@ def _count(groups: _Groups, fault: Fault) -> None:
 
 def _only(ports: Counter[int]) -> int | None:
     return next(iter(ports)) if len(ports) == 1 else None
+
+
+_JUST_A_DOMAIN: Final = "just a domain as get_edge_config takes"
+_EDGE_CONFIG: Final = re.compile(r"(?:https?://[^/]*)?/[^/?]+/get_edge_config/?(?:\?.*)?")
 
 
 def _asked_for(start_line: str) -> tuple[str, int | None]:
