@@ -186,6 +186,12 @@ def test_ctrl_c_is_how_a_server_is_ended(command: str, folder: Path) -> None:
         ("lab --https-ciphers ec", "HTTPS Ciphers: 'ec' is neither 'RSA Ciphers Only' nor"),
         ("serve -c {folder}/latin.toml", "latin.toml: is not UTF-8 text (byte 0)"),
         ("serve -c {folder}/log.toml", "log cannot be written: Is a directory"),
+        ("login \udcff --via 127.0.0.1:1", "USER: has a control character, or is not UTF-8 text"),
+        (
+            "login emusk --via 127.0.0.1:1 --password \udcff",
+            "--password: has a control character, or is not UTF-8 text",
+        ),
+        ("lab --log /proc/\udcff", "/proc/\\udcff: the log cannot be written"),
         ("preflight -c {folder}/none.toml", "none.toml: cannot be read: No such file or directory"),
         ("preflight 127.0.0.1:1 --trust {folder}/none.pem", "none.pem"),
     ],

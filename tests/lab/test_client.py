@@ -188,7 +188,10 @@ async def test_bytes_that_are_no_http() -> None:
     assert done.steps[0].reason
 
 
-@pytest.mark.parametrize("via", ["ftp://x", "http://", "", "http://x:99999", "http://[::1"])
+@pytest.mark.parametrize(
+    "via",
+    ["ftp://x", "http://", "", "http://x:99999", "http://[::1", "http://a b", "http://u:p@x", "http://x/?q", "\udcff"],
+)
 async def test_what_is_no_url_is_wrong_usage(via: str) -> None:
     with pytest.raises(InputError, match="not an http or https URL"):
         await login("emusk", via, password="x")
@@ -196,8 +199,20 @@ async def test_what_is_no_url_is_wrong_usage(via: str) -> None:
 
 async def test_everything_wrong_is_told_at_once() -> None:
     with pytest.raises(InputError) as caught:
-        await login("emusk", "ftp://x", password="x", domain="a/b", server="c d")
-    assert [problem.split(":")[0] for problem in caught.value.problems] == ["--via ftp", "--domain a/b", "--server c d"]
+        await login("a:b", "ftp://x", password="x\udcff", domain="a/b", server="c d")
+    assert [problem.split(":")[0] for problem in caught.value.problems] == [
+        "USER 'a",
+        "--password",
+        "--via ftp",
+        "--domain a/b",
+        "--server c d",
+    ]
+
+
+@pytest.mark.parametrize(("user", "password"), [("", "x"), ("a\nb", "x"), ("\udcff", "x"), ("emusk", "a\0b")])
+async def test_credentials_that_cannot_be_sent_are_wrong_usage(user: str, password: str) -> None:
+    with pytest.raises(InputError, match=r"USER|--password"):
+        await login(user, "http://127.0.0.1:1", password=password)
 
 
 async def test_a_cucm_that_advertises_nonsense_is_not_followed(cucm: Cucm) -> None:

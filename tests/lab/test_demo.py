@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from click.testing import CliRunner
 
@@ -110,6 +111,21 @@ async def test_order_of_the_client_and_switch_of_the_server_decide_what_x14_2_re
             assert not (await lab.login()).ok
             await lab.trust(lab.cucm.certificate("tomcat-ECDSA"))
             assert (await lab.login()).ok
+
+
+async def test_6971_has_certificates_of_its_own_and_6970_none(pki: Pki) -> None:
+    async with Lab("X14.2", pki=pki, allow={"everything": True}) as lab, aiohttp.ClientSession() as session:
+
+        async def status(url: str) -> int:
+            async with session.get(lab.proxy.url(f"{url}/SPDefault.cnf.xml")) as response:
+                return response.status
+
+        assert await status("http://cucm.steven.lab:6970") == 200
+        await lab.trust(lab.cucm.certificate("tomcat-ECDSA"))
+        assert await status("https://cucm.steven.lab:6971") == 502
+        assert lab.refused("cucm.steven.lab", because="self-signed", port=6971)
+        await lab.trust(lab.cucm.presented(6971))
+        assert await status("https://cucm.steven.lab:6971") == 200
 
 
 # -- the article's lines, token by token
