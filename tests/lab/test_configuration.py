@@ -16,6 +16,7 @@ from mralab.errors import ConfigError
 from mralab.lab.lab import Lab
 from mralab.lab.pki import Pki
 from mralab.lab.proxy import Proxy
+from mralab.lab.scenario import load_scenario
 from tests.net.conftest import Server, server_context
 
 OTHER = "other.example.test"
@@ -213,3 +214,28 @@ def test_arguments_may_still_replace_the_labs_hosts(pki: Pki) -> None:
     with Lab(pki=pki, hosts={"cucm.steven.lab": {"ip": "", "dial": "127.0.0.1", "ports": {8443: 1, 6972: 1}}}) as lab:
         assert not lab.login().ok
         assert lab.refused("cucm.steven.lab", because="unreachable")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (b'title = "x"\nhttps_ciphers = "ECDSA Only"\n[expect]\n', "https_ciphers: "),
+        (b'title = "x"\nhttps_ciphers = 1\n[expect]\n', "https_ciphers: "),
+        (b'title = "x"\nprefer = "ec"\n[expect]\n', "prefer: "),
+        (b"\xff", "is not UTF-8 text (byte 0)"),
+        (b"title", "is not TOML"),
+    ],
+)
+def test_a_scenario_file_that_cannot_be_used_is_named_with_the_key(tmp_path: Path, text: bytes, problem: str) -> None:
+    (tmp_path / "own.toml").write_bytes(text)
+    with pytest.raises(ConfigError) as caught:
+        load_scenario(tmp_path / "own.toml")
+    assert caught.value.problems[0].startswith(f"{tmp_path / 'own.toml'}: ")
+    assert problem in caught.value.problems[0]
+
+
+def test_a_scenario_takes_the_short_words_of_https_ciphers(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text('title = "x"\nhttps_ciphers = "all"\n[expect]\n')
+    assert load_scenario(tmp_path / "own.toml").https_ciphers == "All Supported EC and RSA Ciphers"
+    (tmp_path / "own.toml").write_text('title = "x"\n[expect]\n')
+    assert load_scenario(tmp_path / "own.toml").https_ciphers == "RSA Ciphers Only"
