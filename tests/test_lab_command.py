@@ -48,7 +48,7 @@ def test_a_lab_is_controlled_by_its_admin_port(tmp_path: Path) -> None:
         status, health = control(start["admin"], "GET", "/api/health")
         assert (status, health["status"]) == (200, "ok")
         checks = {check["name"]: check["address"] for check in health["checks"]}
-        assert set(checks) == {*("cucm 6970", "cucm 6971", "cucm 6972", "cucm 8443", "proxy", "edge", "worker 0")}
+        assert set(checks) >= {*("cucm 6970", "cucm 6971", "cucm 6972", "cucm 8443", "proxy", "edge", "worker 0")}
         assert (checks["proxy"], checks["edge"]) == (start["listening"], start["edge"])
 
         assert not login(start["edge"])
