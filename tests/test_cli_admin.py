@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -40,7 +40,9 @@ def running(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Iterato
         yield one
 
 
-def mralab(*arguments: str, admin: str = "", cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def mralab(
+    *arguments: str, admin: str = "", cwd: Path | None = None, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "mralab", *arguments],
         capture_output=True,
@@ -48,7 +50,7 @@ def mralab(*arguments: str, admin: str = "", cwd: Path | None = None) -> subproc
         timeout=30,
         check=False,
         cwd=cwd,
-        env={**os.environ, "MRALAB_ADMIN": admin},
+        env={**os.environ, "MRALAB_ADMIN": admin, **(environment or {})},
     )
 
 
@@ -64,7 +66,7 @@ def test_trust(running: Serving, server: Server, ca: trustme.CA, tmp_path: Path)
 
     bad = mralab("trust", "add", "ca.pem", "bad.pem", "none.pem", admin=running.admin, cwd=tmp_path)
     assert bad.returncode == 2
-    assert "bad.pem: a '-----BEGIN' without" in bad.stderr
+    assert "bad.pem" in bad.stderr
     assert "none.pem: cannot be read" in bad.stderr
     assert get(running, server) == 502
 
@@ -76,9 +78,35 @@ def test_trust(running: Serving, server: Server, ca: trustme.CA, tmp_path: Path)
 
     removed = mralab("trust", "remove", "ca.pem", admin=running.admin, cwd=tmp_path)
     assert removed.stdout.splitlines()[0] == "1 removed; 1 in the trust store"
-    again = mralab("trust", "remove", listed[1]["fingerprint"], admin=running.admin)
-    assert (again.returncode, again.stdout.splitlines()[0]) == (0, "0 removed; 1 in the trust store")
     assert get(running, server) == 502
+
+
+def test_trust_remove_of_what_is_not_there_exits_1_and_names_it(
+    running: Serving, ca: trustme.CA, tmp_path: Path
+) -> None:
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    subject = x509.load_pem_x509_certificate(ca.cert_pem.bytes()).subject.rfc4514_string()
+    before = json.loads(mralab("trust", "list", "--json", admin=running.admin).stdout)
+    absent = mralab("trust", "remove", "ca.pem", "ab" * 32, admin=running.admin, cwd=tmp_path)
+    assert (absent.returncode, absent.stdout.splitlines()[0]) == (1, "0 removed; 1 in the trust store")
+    assert set(absent.stderr.splitlines()) == {
+        f"{'ab' * 32}: not in the trust store",
+        f"ca.pem: {subject}: not in the trust store",
+    }
+    mralab("trust", "add", "ca.pem", admin=running.admin, cwd=tmp_path)
+    mixed = mralab("trust", "remove", "ca.pem", "ab" * 32, "--json", admin=running.admin, cwd=tmp_path)
+    assert (mixed.returncode, json.loads(mixed.stdout)["removed"]) == (1, 1)
+    assert mixed.stderr == f"{'ab' * 32}: not in the trust store\n"
+    assert json.loads(mralab("trust", "list", "--json", admin=running.admin).stdout) == before
+
+
+@pytest.mark.parametrize("command", ["add", "remove"])
+def test_trust_takes_files_only(running: Serving, tmp_path: Path, command: str) -> None:
+    for file in (str(tmp_path), "/proc/self/mem", "/dev/zero", str(tmp_path / "\udcff.pem")):
+        result = mralab("trust", command, file, admin=running.admin)
+        assert (result.returncode, result.stdout) == (2, "")
+        assert "Traceback" not in result.stderr
+        assert result.stderr.strip()
 
 
 def test_xconfiguration(running: Serving, server: Server) -> None:
@@ -113,6 +141,24 @@ def test_diagnostic_logging(running: Serving, server: Server, tmp_path: Path) ->
     out = mralab("diagnostic-logging", "stop", "--out", "none/a.tar.gz", admin=running.admin, cwd=tmp_path)
     assert (out.returncode, out.stdout) == (2, "")
     assert out.stderr.startswith("none/a.tar.gz: cannot be written")
+    # Nothing is lost: the log goes on.
+    saved = mralab("diagnostic-logging", "stop", "--out", "a.tar.gz", admin=running.admin, cwd=tmp_path)
+    assert (saved.returncode, saved.stdout) == (0, "a.tar.gz\n")
+    early = mralab("diagnostic-logging", "stop", "--out", "b.tar.gz", admin=running.admin, cwd=tmp_path)
+    assert early.returncode == 2
+    assert not (tmp_path / "b.tar.gz").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_an_archive_that_cannot_be_saved_where_wanted_is_saved_elsewhere(running: Serving, tmp_path: Path) -> None:
+    mralab("diagnostic-logging", "start", admin=running.admin)
+    out = mralab(
+        "diagnostic-logging", "stop", "--out", "/dev/full", admin=running.admin, environment={"TMPDIR": str(tmp_path)}
+    )
+    assert (out.returncode, out.stdout) == (2, "")
+    first, hint = out.stderr.splitlines()
+    assert first == "/dev/full: cannot be written: No space left on device"
+    log_lines(Path(hint.removeprefix("  hint: the archive is in ")))
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
+import trustme
 
 from mralab.data import data_path
 from tests.modes import KEPT
@@ -44,7 +48,8 @@ def test_a_lab_is_controlled_by_its_admin_port(tmp_path: Path) -> None:
         status, health = control(start["admin"], "GET", "/api/health")
         assert (status, health["status"]) == (200, "ok")
         checks = {check["name"]: check["address"] for check in health["checks"]}
-        assert set(checks) == {"proxy", "cucm 8443", "cucm 6972", "edge", "log", "worker 0"}
+        cucm = {f"cucm {port}" for port in (6970, 6971, 6972, 8443)}
+        assert set(checks) == {*cucm, "proxy", "edge", "log", "worker 0"}
         assert (checks["proxy"], checks["edge"]) == (start["listening"], start["edge"])
 
         assert not login(start["edge"])
@@ -58,3 +63,139 @@ def test_a_lab_is_controlled_by_its_admin_port(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(15) == 0
         assert process.stderr.read() == ""
+
+
+def start_of(process: subprocess.Popen[str]) -> dict[str, str]:
+    assert process.stdout is not None
+    start: dict[str, str] = json.loads(process.stdout.readline())
+    return start
+
+
+@contextmanager
+def lab(*arguments: str, cwd: Path, environment: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "mralab", "lab", *arguments]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **(environment or {})},
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def ended(process: subprocess.Popen[str]) -> str:
+    """End a lab; the rest of its standard output."""
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (0, "")
+    return out
+
+
+def test_the_log_is_where_the_start_line_says_and_stays(tmp_path: Path) -> None:
+    with lab(cwd=tmp_path, environment={"TMPDIR": str(tmp_path)}) as process:
+        start = start_of(process)
+        login(start["edge"])
+        ended(process)
+    log = Path(start["log"])
+    assert log.parent.parent == tmp_path
+    assert "502 connect failed" in log.read_text()
+
+
+def test_an_existing_log_is_continued(tmp_path: Path) -> None:
+    (tmp_path / "own.log").write_text("an earlier line\n")
+    with lab("--log", "own.log", cwd=tmp_path) as process:
+        start = start_of(process)
+        login(start["edge"])
+        ended(process)
+    assert Path(start["log"]) == tmp_path / "own.log"
+    assert (tmp_path / "own.log").read_text().startswith("an earlier line\n")
+    assert "502 connect failed" in (tmp_path / "own.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("table", "arguments", "log"),
+    [
+        ("", [], "traffic_server.log"),
+        ('log.file = "own.log"', [], "own.log"),
+        ('log.file = "own.log"', ["--log", "other.log"], "other.log"),
+    ],
+)
+def test_the_log_of_a_file_is_beside_it(tmp_path: Path, table: str, arguments: list[str], log: str) -> None:
+    (tmp_path / "lab.toml").write_text(f'{table}\nproxy.listen = "127.0.0.1:0"\n')
+    with lab("-c", "lab.toml", *arguments, cwd=tmp_path) as process:
+        start = start_of(process)
+        ended(process)
+    assert Path(start["log"]) == tmp_path / log
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(("lab.toml", log))
+
+
+def test_a_log_on_standard_output_follows_the_start_line(tmp_path: Path) -> None:
+    (tmp_path / "lab.toml").write_text('log.file = "-"\nproxy.listen = "127.0.0.1:0"\n')
+    with lab("-c", "lab.toml", cwd=tmp_path) as process:
+        start = start_of(process)
+        assert start["log"] == "-"
+        login(start["edge"])
+        assert "502 connect failed" in ended(process)
+    assert [file.name for file in tmp_path.iterdir()] == ["lab.toml"]
+
+
+def test_what_the_control_api_shows_of_a_file_is_in_force(tmp_path: Path) -> None:
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    (tmp_path / "lab.toml").write_text(
+        """
+        release = "X14.0.7"
+        proxy = { listen = "127.0.0.1:0", admin = "127.0.0.1:0" }
+        trust.store = "ca.pem"
+        upstream.prefer = "ecdsa"
+        hosts."other.example.test" = { dial = "127.0.0.1", ports = { 8443 = 1 } }
+        """
+    )
+    with lab("-c", "lab.toml", "--https-ciphers", "all", cwd=tmp_path) as process:
+        start = start_of(process)
+        _, shown = control(start["admin"], "GET", "/api/config")
+        assert (shown["release"], shown["trust"]["store"], shown["upstream"]["prefer"]) == (
+            "X14.0.7",
+            "ca.pem",
+            "ecdsa",
+        )
+        assert set(shown["hosts"]) == {"cucm.steven.lab", "10.48.36.215", "other.example.test"}
+        _, store = control(start["admin"], "GET", "/api/trust")
+        assert len(store["certificates"]) == 2
+        assert login(start["edge"])
+        control(start["admin"], "PATCH", "/api/config", {"release": "X14.2"})
+        assert not login(start["edge"])
+        _, answer = control(start["admin"], "GET", "/api/findings")
+        assert {(each["port"], each["code"]) for each in answer["findings"]} == {
+            (8443, "self-signed"),
+            (6972, "self-signed"),
+        }
+        ended(process)
+
+
+def test_what_a_lab_cannot_do_is_said_all_at_once(tmp_path: Path) -> None:
+    (tmp_path / "lab.toml").write_text(
+        """
+        proxy.workers = 2
+        trust.store = "none.pem"
+        hosts."CUCM.steven.lab" = { dial = "127.0.0.1" }
+        """
+    )
+    with lab("-c", "lab.toml", cwd=tmp_path) as process:
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (2, "")
+    for problem in ("hosts.'cucm.steven.lab': ", "proxy.workers: ", "none.pem"):
+        assert problem in err
+
+
+def test_a_proxy_that_is_asked_for_get_edge_config_has_no_finding_of_it(tmp_path: Path) -> None:
+    with lab(cwd=tmp_path) as process:
+        start = start_of(process)
+        assert not login(start["listening"])
+        _, answer = control(start["admin"], "GET", "/api/findings")
+        assert [finding["code"] for finding in answer["findings"]] == ["self-signed"]
+        ended(process)

@@ -172,7 +172,7 @@ ASYNCHRONOUS = """
     MARK
     async def test_lab(mra_lab):
         assert not (await mra_lab.login()).ok
-        await mra_lab.trust(mra_lab.cucm.certificate("CallManager-ECDSA"))
+        await mra_lab.trust(mra_lab.cucm.certificate("tomcat-ECDSA"))
         assert (await mra_lab.login()).ok
         await mra_lab.upgrade("X14.0.7")
         assert (await mra_lab.login()).ok

@@ -49,7 +49,7 @@ def _run(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("demo-out"),
     show_default=True,
-    help="Where the logs are kept.",
+    help="The folder of the logs; logs of an earlier demo in it are replaced.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the table.")
 def demo(out: Path, as_json: bool) -> None:
@@ -64,7 +64,11 @@ def demo(out: Path, as_json: bool) -> None:
     from .lab import demo as demonstration
     from .show import terminal
 
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "not a folder" if out.exists() else f"cannot be created: {error.strerror}"
+        raise MralabError(f"--out {out}: {reason}", "choose another folder") from error
     progress = terminal.console(stderr=True)
     if progress.is_terminal:
         with progress.status("putting the lab together") as status:
@@ -136,9 +140,9 @@ def serve(file: Path) -> None:
     "--config",
     "file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="A TOML configuration to start from; default: the article's lab.",
+    help="The proxy's TOML configuration, as for serve; default: the article's lab.",
 )
-@click.option("--release", default=None, help="X14.0.7 or X14.2; default: the configuration's.")
+@click.option("--release", default=None, help="The Expressway's release, such as X14.2 [default: the configuration's].")
 @click.option(
     "--advertise",
     type=click.Choice(["fqdn", "ip"]),
@@ -146,22 +150,40 @@ def serve(file: Path) -> None:
     show_default=True,
     help="What CUCM's System > Server says.",
 )
-def lab(file: Path | None, release: str | None, advertise: Literal["fqdn", "ip"]) -> None:
-    """Proxy and mocks, until Ctrl-C. Prints one JSON line with where they are.
+@click.option(
+    "--https-ciphers",
+    default="rsa",
+    show_default=True,
+    metavar="rsa|all",
+    help="CUCM's HTTPS Ciphers: 8443 has its RSA certificate only (RSA Ciphers Only), or the ECDSA one as well.",
+)
+@click.option(
+    "--log",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The log file [default: the configuration's, else a new temporary file, which stays].",
+)
+def lab(
+    file: Path | None, release: str | None, advertise: Literal["fqdn", "ip"], https_ciphers: str, log: Path | None
+) -> None:
+    """Proxy and mocks, until Ctrl-C. Prints one JSON line with where they are: proxy, control API, edge and log.
+
+    Every key of -c FILE holds. The lab adds its CUCM to [hosts], and to the trust store the CA that signed CUCM's RSA
+    certificates; store = "" trusts nothing. Refused: proxy.workers above 1, and the lab's own CUCM in [hosts].
 
     \b
     Example:
       mralab lab &
-      mralab login emusk --via http://127.0.0.1:PORT
+      {"listening": ..., "admin": ..., "pid": ..., "edge": "127.0.0.1:41236", "log": ...}
+      mralab login emusk --via http://127.0.0.1:41236
     """
     from .running import lab as run_lab
 
-    sys.exit(_run(lambda: run_lab(file, release, advertise)))
+    sys.exit(_run(lambda: run_lab(file, release, advertise, https_ciphers, log)))
 
 
 @main.command()
 @click.argument("user")
-@click.option("--via", required=True, metavar="URL", help="The proxy (or the lab's edge) to log in through.")
+@click.option("--via", required=True, metavar="URL", help="The edge to log in through, or a proxy without one.")
 @click.option(
     "--password",
     envvar="MRALAB_PASSWORD",
@@ -173,11 +195,16 @@ def lab(file: Path | None, release: str | None, advertise: Literal["fqdn", "ip"]
 @click.option("--server", default=None, help="CUCM's name where no get_edge_config answers [default: cucm.DOMAIN].")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the table.")
 def login(user: str, via: str, password: str, domain: str, server: str | None, as_json: bool) -> None:
-    """The MRA login sequence through a running proxy, step by step. Exit 1 if it fails.
+    """The MRA login sequence through a running edge or proxy, step by step. Exit 1 if it fails.
+
+    The edge is the 'edge' of the line that lab prints: it answers get_edge_config and passes the rest to the proxy. A
+    proxy alone (serve) answers no get_edge_config; the login then begins with --server.
 
     \b
     Example:
-      mralab login emusk --via http://127.0.0.1:8443
+      mralab lab &
+      {"listening": ..., "admin": ..., "pid": ..., "edge": "127.0.0.1:41236", "log": ...}
+      mralab login emusk --via http://127.0.0.1:41236
     """
     from .lab.client import login as log_in
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import sys
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import click
 
@@ -13,6 +16,10 @@ from .cli_group import Group
 from .errors import InputError, MralabError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cryptography import x509
+
     from .web.client import Admin
 
 _FINGERPRINT = re.compile(r"([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}")
@@ -65,14 +72,14 @@ def trust_list(admin: str | None, as_json: bool) -> None:
 @admin_option
 @json_option
 def trust_add(files: tuple[Path, ...], admin: str | None, as_json: bool) -> None:
-    """Trust the certificates in files (PEM or DER) from the next request on.
+    """Trust the certificates in files (PEM, DER or PKCS #7, such as .p7b) from the next request on.
 
     \b
     Example:
       mralab trust add root.pem intermediate.pem
     """
     remote = _connect(admin)
-    pem = "".join(_pem(certificate) for certificate in _read(files))
+    pem = "".join(_pem(certificate) for certificates in _read_each(files) for certificate in certificates)
     answer = remote.ask("POST", "/api/trust", {"pem": pem})
     _show_store(answer, f"{answer['added']} added", as_json)
 
@@ -84,6 +91,8 @@ def trust_add(files: tuple[Path, ...], admin: str | None, as_json: bool) -> None
 def trust_remove(what: tuple[str, ...], admin: str | None, as_json: bool) -> None:
     """Trust certificates no more, named by SHA-256 fingerprint or by a file that holds them.
 
+    Exit 1: some of them are not in the trust store. Those that are have been removed.
+
     \b
     Example:
       mralab trust remove root.pem
@@ -91,10 +100,17 @@ def trust_remove(what: tuple[str, ...], admin: str | None, as_json: bool) -> Non
     from .web.control import fingerprint
 
     remote = _connect(admin)
-    prints = [word for word in what if _FINGERPRINT.fullmatch(word)]
-    prints += [fingerprint(certificate) for certificate in _read([Path(word) for word in what if word not in prints])]
-    answer = remote.ask("DELETE", "/api/trust", {"fingerprints": prints})
+    named = {_normal(word): word for word in what if _FINGERPRINT.fullmatch(word)}
+    files = [word for word in what if not _FINGERPRINT.fullmatch(word)]
+    for file, certificates in zip(files, _read_each([Path(word) for word in files]), strict=True):
+        named |= {fingerprint(one): f"{file}: {one.subject.rfc4514_string()}" for one in certificates}
+    there = {one["fingerprint"] for one in remote.ask("GET", "/api/trust")["certificates"]}
+    answer = remote.ask("DELETE", "/api/trust", {"fingerprints": list(named)})
+    absent = [name for print_, name in named.items() if print_ not in there]
     _show_store(answer, f"{answer['removed']} removed", as_json)
+    for name in absent:
+        click.echo(f"{name}: not in the trust store", err=True)
+    sys.exit(1 if absent else 0)
 
 
 @click.command()
@@ -128,7 +144,7 @@ def diagnostic_logging() -> None:
     \b
     Example:
       mralab diagnostic-logging start
-      mralab login emusk --via http://127.0.0.1:8443
+      mralab login emusk --via http://127.0.0.1:41236
       mralab diagnostic-logging stop --out login.tar.gz
     """
 
@@ -162,24 +178,76 @@ def diagnostic_logging_stop(out: Path | None, admin: str | None, as_json: bool) 
     Example:
       mralab diagnostic-logging stop --out login.tar.gz
     """
-    archive = _connect(admin).ask("POST", "/api/diagnostic-logging/stop")
-    file = out or Path(archive.name)
-    try:
-        file.write_bytes(archive.data)
-    except OSError as error:
-        raise MralabError(f"{file}: cannot be written: {error.strerror}") from error
+    remote = _connect(admin)
+    with _Place(out) as place:  # before the log ends: an archive that cannot be saved would be lost
+        archive = remote.ask("POST", "/api/diagnostic-logging/stop")
+        file = place.save(archive.name, archive.data)
     click.echo(json.dumps({"archive": str(file), "bytes": len(archive.data)}) if as_json else str(file))
 
 
-def _read(files: Any) -> list[Any]:
-    """The certificates of all files. Raises ``InputError`` with every problem in them."""
+class _Place:
+    """Where a file will go: ``out``, or the working folder.
+
+    Raises ``MralabError`` on entering if it cannot go there.
+    """
+
+    def __init__(self, out: Path | None) -> None:
+        self._out = out
+        self._made = False
+
+    def __enter__(self) -> Self:
+        try:
+            if self._out is None:
+                tempfile.TemporaryFile(dir=".").close()
+            else:
+                self._made = not self._out.exists()
+                self._out.open("ab").close()
+        except OSError as error:
+            raise MralabError(f"{self._out or Path.cwd()}: cannot be written: {error.strerror}") from error
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and self._made and self._out is not None:
+            with contextlib.suppress(OSError):
+                self._out.unlink()
+
+    def save(self, name: str, data: bytes) -> Path:
+        """Write ``data`` to ``out``, else to ``name`` in the working folder; where that fails to a temporary folder."""
+        file = self._out or Path(name)
+        try:
+            file.write_bytes(data)
+        except OSError as error:
+            raise MralabError(f"{file}: cannot be written: {error.strerror}", _rescue(name, data)) from error
+        return file
+
+
+def _rescue(name: str, data: bytes) -> str:
+    """Save ``data`` in a temporary folder; return the sentence that says where, or that it is lost."""
+    try:
+        file = Path(tempfile.mkdtemp(prefix="mralab-"), name)
+        file.write_bytes(data)
+    except OSError as error:
+        return f"nor can it be saved elsewhere ({error.strerror}): the archive is lost"
+    return f"the archive is in {file}"
+
+
+_MOST_BYTES: Final = 16 << 20
+"""No file of certificates is larger; /dev/zero is."""
+
+
+def _read_each(files: Iterable[Path]) -> list[list[x509.Certificate]]:
+    """The certificates of each file. Raises ``InputError`` with every problem in them."""
     from .net.trust import parse_pem
 
-    certificates: list[Any] = []
+    certificates: list[list[x509.Certificate]] = []
     problems: list[str] = []
     for file in files:
         try:
-            certificates += parse_pem(file.read_bytes(), str(file))
+            with file.open("rb") as stream:
+                data = stream.read(_MOST_BYTES + 1)
+            if len(data) > _MOST_BYTES:
+                raise InputError([f"{file}: too large for a file of certificates (over {_MOST_BYTES >> 20} MB)"])
+            certificates.append(parse_pem(data, str(file)))
         except OSError as error:
             problems.append(f"{file}: cannot be read: {error.strerror}")
         except InputError as error:
@@ -187,6 +255,11 @@ def _read(files: Any) -> list[Any]:
     if problems:
         raise InputError(problems)
     return certificates
+
+
+def _normal(word: str) -> str:
+    """A fingerprint as the control API has it: ``AB:CD:..``."""
+    return bytes.fromhex(word.replace(":", "")).hex(":").upper()
 
 
 def _pem(certificate: Any) -> str:

@@ -172,8 +172,18 @@ def _proxy(settings: Settings, recent: Recent, worker: int, hop: Hop, share: Sha
     )
 
 
-async def lab(file: Path | None, release: str | None, advertise: Literal["fqdn", "ip"]) -> int:
-    """Run a lab, say where it is in one JSON line, wait for SIGINT or SIGTERM. Raises ``MralabError``."""
+async def lab(
+    file: Path | None,
+    release: str | None,
+    advertise: Literal["fqdn", "ip"],
+    https_ciphers: str,
+    log: Path | None = None,
+) -> int:
+    """Run a lab, print where it is as one JSON line, wait for SIGINT or SIGTERM.
+
+    The log is ``log``, else what the configuration file says, else a temporary file that stays. Raises ``MralabError``.
+    """
+    from .lab.cucm import parse_https_ciphers
     from .lab.lab import Lab
     from .lab.scenario import Scenario
 
@@ -182,20 +192,27 @@ async def lab(file: Path | None, release: str | None, advertise: Literal["fqdn",
         name="lab",
         title="the article's lab",
         advertise=advertise,
-        prefer=config.preference if config is not None else "rsa",
+        https_ciphers=parse_https_ciphers(https_ciphers),
         expect={},
     )
+    if log is None and config is not None and not config.said("log", "file"):
+        log = config.path(config.log.file)
     stop = _stop_event()
-    log = config.path(config.log.file) if config is not None and config.log.file != "-" else None
-    chosen = release or (config.release if config is not None else "X14.2")
-    async with Lab(chosen, scenario=scenario, config=config, log_file=log) as running:
+    whole = Lab(release, scenario=scenario, config=config, log_file=log, keep_log=True)
+    if config is not None:
+        raise_descriptor_limit(config.limits.connections)
+    async with whole as running:
         admin = admin_socket(running.proxy.config)
         control = LocalControl(lambda: running.proxy.core, lambda: running.journal)
         control.probes = running.probes()
         control.on_reset.append(running.cucm.lift_faults)
         async with _administered(control, admin):
             proxy = running.proxy
-            start = {"edge": running.via.removeprefix("http://"), "log": str(proxy.config.path(proxy.config.log.file))}
+            name = proxy.config.log.file
+            start = {
+                "edge": running.via.removeprefix("http://"),
+                "log": name if name == "-" else str(proxy.config.path(name)),
+            }
             _announce((proxy.host, proxy.port), admin, **start)
             await stop.wait()
     return 0

@@ -1,5 +1,6 @@
 import asyncio
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -8,8 +9,9 @@ from mralab.lab.client import login
 from mralab.lab.cucm import Cucm
 from mralab.lab.edge import Edge
 from mralab.lab.listener import TlsListener
+from mralab.lab.proxy import Proxy
 
-from .relay import USERS, relay
+from .relay import USERS, relay, token
 
 STEPS = [
     "get_edge_config",
@@ -26,11 +28,7 @@ STEPS = [
 
 
 def ports(cucm: Cucm) -> dict[tuple[str, int], int]:
-    return {
-        (name, asked): really
-        for name in (cucm.fqdn, cucm.ip)
-        for asked, really in ((8443, cucm.uds_port), (6972, cucm.tftp_port))
-    }
+    return {(name, asked): really for name in (cucm.fqdn, cucm.ip) for asked, really in cucm.ports.items()}
 
 
 @pytest.mark.parametrize(("advertise", "address"), [("fqdn", "cucm.steven.lab"), ("ip", "10.48.36.215")])
@@ -68,6 +66,21 @@ async def test_a_bare_proxy_has_no_edge_config_and_that_is_no_failure(cucm: Cucm
     assert "goes on with cucm.steven.lab" in done.steps[0].meaning
     assert done.steps[1].server == "cucm.steven.lab:8443"
     assert done.steps[3].server == "10.48.36.215:8443"  # where clusterUser sent it
+
+
+async def test_trying_for_an_edge_config_is_no_finding(cucm: Cucm) -> None:
+    hosts = {cucm.fqdn: {"dial": "127.0.0.1", "ports": cucm.ports}}
+    async with Proxy(hosts=hosts, trust=[cucm.certificate("steven-DC-CA"), cucm.certificate("tomcat-ECDSA")]) as proxy:
+        done = await login("emusk", proxy.base_url, password="secret")
+        assert done.ok, done
+        assert (done.steps[0].status, proxy.transactions[0].status) == (404, 404)  # asked, and answered by nobody
+        assert [finding.code for finding in proxy.findings] == []
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{proxy.base_url}/{token('steven.lab')}/cucm-uds/version") as response,
+        ):
+            assert response.status == 404
+        assert [finding.code for finding in proxy.findings] == ["bad-token"]
 
 
 async def test_one_server_is_begun_with_instead(cucm: Cucm) -> None:
@@ -175,7 +188,10 @@ async def test_bytes_that_are_no_http() -> None:
     assert done.steps[0].reason
 
 
-@pytest.mark.parametrize("via", ["ftp://x", "http://", "", "http://x:99999", "http://[::1"])
+@pytest.mark.parametrize(
+    "via",
+    ["ftp://x", "http://", "", "http://x:99999", "http://[::1", "http://a b", "http://u:p@x", "http://x/?q", "\udcff"],
+)
 async def test_what_is_no_url_is_wrong_usage(via: str) -> None:
     with pytest.raises(InputError, match="not an http or https URL"):
         await login("emusk", via, password="x")
@@ -183,8 +199,20 @@ async def test_what_is_no_url_is_wrong_usage(via: str) -> None:
 
 async def test_everything_wrong_is_told_at_once() -> None:
     with pytest.raises(InputError) as caught:
-        await login("emusk", "ftp://x", password="x", domain="a/b", server="c d")
-    assert [problem.split(":")[0] for problem in caught.value.problems] == ["--via ftp", "--domain a/b", "--server c d"]
+        await login("a:b", "ftp://x", password="x\udcff", domain="a/b", server="c d")
+    assert [problem.split(":")[0] for problem in caught.value.problems] == [
+        "USER 'a",
+        "--password",
+        "--via ftp",
+        "--domain a/b",
+        "--server c d",
+    ]
+
+
+@pytest.mark.parametrize(("user", "password"), [("", "x"), ("a\nb", "x"), ("\udcff", "x"), ("emusk", "a\0b")])
+async def test_credentials_that_cannot_be_sent_are_wrong_usage(user: str, password: str) -> None:
+    with pytest.raises(InputError, match=r"USER|--password"):
+        await login(user, "http://127.0.0.1:1", password=password)
 
 
 async def test_a_cucm_that_advertises_nonsense_is_not_followed(cucm: Cucm) -> None:

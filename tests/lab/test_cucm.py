@@ -8,6 +8,7 @@ import pytest
 from defusedxml.ElementTree import fromstring
 from yarl import URL
 
+from mralab.errors import InputError, MralabError
 from mralab.lab.cucm import Cucm
 from mralab.lab.pki import Pki, mint, read_recipes
 
@@ -137,27 +138,84 @@ def handshake(port: int, ciphers: str = "") -> str:
     return subprocess.run(command, capture_output=True, text=True, input="", timeout=10, check=False).stdout
 
 
-async def test_6972_shows_the_ecdsa_certificate_whatever_is_asked_for_first(cucm: Cucm) -> None:
-    said = await asyncio.to_thread(
-        handshake, cucm.tftp_port, "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES256-GCM-SHA384"
-    )
-    assert "ECDHE-ECDSA-AES256-GCM-SHA384" in said
-    assert "cucm-EC.steven.lab" in said
-    assert cucm.presented(6972) is cucm.certificate("CallManager-ECDSA")
-
-
-async def test_6972_asks_for_a_client_certificate_and_goes_on_without(cucm: Cucm) -> None:
-    assert "Client Certificate Types" in await asyncio.to_thread(handshake, cucm.tftp_port)
-    assert "Client Certificate Types" not in await asyncio.to_thread(handshake, cucm.uds_port)
-    assert [seen.handshake for seen in cucm.tftp.seen] == [True]
-
-
-@pytest.mark.parametrize(("kind", "name"), [("RSA", "tomcat"), ("ECDSA", "tomcat-ECDSA")])
-async def test_8443_shows_what_is_asked_for_first(cucm: Cucm, kind: str, name: str) -> None:
+def asking_first(kind: str) -> str:
+    """The cipher string of a client that takes both kinds and asks for this one first."""
     other = "ECDSA" if kind == "RSA" else "RSA"
-    order = ":".join(f"ECDHE-{each}-AES256-GCM-SHA384" for each in (kind, other))
-    await asyncio.to_thread(handshake, cucm.uds_port, order)
-    assert cucm.presented(8443) is cucm.certificate(name)
+    return ":".join(f"ECDHE-{each}-AES256-GCM-SHA384" for each in (kind, other))
+
+
+@pytest.mark.parametrize(
+    ("https_ciphers", "port", "kind", "name"),
+    [
+        ("RSA Ciphers Only", 8443, "RSA", "tomcat"),
+        ("RSA Ciphers Only", 8443, "ECDSA", "tomcat"),
+        ("All Supported EC and RSA Ciphers", 8443, "RSA", "tomcat"),
+        ("All Supported EC and RSA Ciphers", 8443, "ECDSA", "tomcat-ECDSA"),
+        ("RSA Ciphers Only", 6972, "RSA", "tomcat"),
+        ("RSA Ciphers Only", 6972, "ECDSA", "tomcat-ECDSA"),
+        ("RSA Ciphers Only", 6971, "RSA", "CallManager"),
+        ("RSA Ciphers Only", 6971, "ECDSA", "CallManager-ECDSA"),
+    ],
+)
+async def test_each_port_presents_its_own_certificates(
+    cucm: Cucm, https_ciphers: str, port: int, kind: str, name: str
+) -> None:
+    cucm.https_ciphers = https_ciphers
+    said = await asyncio.to_thread(handshake, cucm.ports[port], asking_first(kind))
+    wanted = cucm.certificate(name)
+    assert cucm.presented(port) is wanted
+    assert wanted.pem.strip() in said
+
+
+async def test_8443_of_a_default_cucm_has_nothing_for_a_client_of_ecdsa_alone(cucm: Cucm) -> None:
+    assert cucm.https_ciphers == "RSA Ciphers Only"
+    said = await asyncio.to_thread(handshake, cucm.uds_port, "ECDHE-ECDSA-AES256-GCM-SHA384")
+    assert "no peer certificate available" in said
+    cucm.https_ciphers = "all"
+    assert cucm.https_ciphers == "All Supported EC and RSA Ciphers"
+    said = await asyncio.to_thread(handshake, cucm.uds_port, "ECDHE-ECDSA-AES256-GCM-SHA384")
+    assert cucm.certificate("tomcat-ECDSA").pem.strip() in said
+
+
+async def test_6972_has_no_ecdsa_with_aes128_gcm(cucm: Cucm) -> None:
+    offered = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"
+    await asyncio.to_thread(handshake, cucm.tftp_port, offered)
+    assert cucm.presented(6972) is cucm.certificate("tomcat")
+
+
+@pytest.mark.parametrize("value", ["RSA Cipher Only", "", "ecdsa"])
+async def test_https_ciphers_takes_the_words_of_cucm(cucm: Cucm, value: str) -> None:
+    with pytest.raises(InputError, match="'RSA Ciphers Only' nor 'All Supported EC and RSA Ciphers'"):
+        cucm.https_ciphers = value
+    assert cucm.https_ciphers == "RSA Ciphers Only"
+
+
+@pytest.mark.parametrize("port", [6971, 6972])
+async def test_tftp_over_tls_asks_for_a_client_certificate_and_goes_on_without(cucm: Cucm, port: int) -> None:
+    assert "Client Certificate Types" in await asyncio.to_thread(handshake, cucm.ports[port])
+    assert "Client Certificate Types" not in await asyncio.to_thread(handshake, cucm.uds_port)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:{6970}", "https://127.0.0.1:{6971}", "https://127.0.0.1:{6972}"])
+async def test_every_tftp_port_has_the_files(cucm: Cucm, session: aiohttp.ClientSession, url: str) -> None:
+    port = int(url[-5:-1])
+    address = url.replace(f"{{{port}}}", str(cucm.ports[port]))
+    async with session.get(f"{address}/SPDefault.cnf.xml") as response:
+        assert response.status == 200
+        assert fromstring(await response.read()).tag == "serviceProfile"
+
+
+async def test_the_service_profiles_url_names_a_port_that_is_there(cucm: Cucm, session: aiohttp.ClientSession) -> None:
+    async with session.get(uds(cucm, "user/emusk"), headers=EMUSK) as response:
+        profile = URL(str(at(fromstring(await response.read()), "serviceProfile/uri").text))
+    assert (profile.scheme, profile.port in cucm.ports) == ("http", True)
+
+
+@pytest.mark.parametrize("port", [443, 6970])
+async def test_a_port_without_tls_has_no_certificate(cucm: Cucm, port: int) -> None:
+    for call in (cucm.presented, cucm.serve):
+        with pytest.raises(MralabError, match=f"has no TLS port {port}; it has 6971, 6972, 8443"):
+            call(port)
 
 
 async def test_a_certificate_can_be_reissued(cucm: Cucm) -> None:
@@ -174,4 +232,4 @@ async def test_a_certificate_can_be_reissued(cucm: Cucm) -> None:
 
 async def test_labs_run_side_by_side(pki: Pki) -> None:
     async with Cucm(pki, {}) as one, Cucm(pki, {}) as other:
-        assert len({one.uds_port, one.tftp_port, other.uds_port, other.tftp_port}) == 4
+        assert len({*one.ports.values(), *other.ports.values()}) == 8

@@ -7,11 +7,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from click.testing import CliRunner
 
 from mralab.cli import main
+from mralab.core.release import Preference
 from mralab.lab import demo
+from mralab.lab.cucm import HttpsCiphers
 from mralab.lab.lab import Lab
 from mralab.lab.pki import Pki, mint
 from mralab.lab.scenario import Scenario, shipped_scenarios
@@ -83,8 +86,46 @@ async def test_the_python_api_reads_as_the_contract_says() -> None:
         login = await lab.login("emusk")
         assert not login.ok
         assert lab.findings[0].code == "self-signed"
-        await lab.trust(lab.cucm.certificate("CallManager-ECDSA"))
+        await lab.trust(lab.cucm.certificate("tomcat-ECDSA"))
         assert (await lab.login("emusk")).ok
+
+
+@pytest.mark.parametrize(
+    ("prefer", "https_ciphers", "refused"),
+    [
+        ("ecdsa", "RSA Ciphers Only", [6972]),
+        ("ecdsa", "All Supported EC and RSA Ciphers", [6972, 8443]),
+        ("rsa", "RSA Ciphers Only", []),
+        ("rsa", "All Supported EC and RSA Ciphers", []),
+    ],
+)
+async def test_order_of_the_client_and_switch_of_the_server_decide_what_x14_2_refuses(
+    pki: Pki, prefer: Preference, https_ciphers: HttpsCiphers, refused: list[int]
+) -> None:
+    scenario = _scenario("fqdn").model_copy(update={"prefer": prefer, "https_ciphers": https_ciphers})
+    async with Lab("X14.2", scenario=scenario, pki=pki) as lab:
+        assert (await lab.login()).ok == (not refused)
+        assert sorted(finding.port or 0 for finding in lab.findings) == refused
+        if refused:  # one certificate on both ports: trusting it once is enough
+            await lab.trust(lab.cucm.certificate("CallManager-ECDSA"))
+            assert not (await lab.login()).ok
+            await lab.trust(lab.cucm.certificate("tomcat-ECDSA"))
+            assert (await lab.login()).ok
+
+
+async def test_6971_has_certificates_of_its_own_and_6970_none(pki: Pki) -> None:
+    async with Lab("X14.2", pki=pki, allow={"everything": True}) as lab, aiohttp.ClientSession() as session:
+
+        async def status(url: str) -> int:
+            async with session.get(lab.proxy.url(f"{url}/SPDefault.cnf.xml")) as response:
+                return response.status
+
+        assert await status("http://cucm.steven.lab:6970") == 200
+        await lab.trust(lab.cucm.certificate("tomcat-ECDSA"))
+        assert await status("https://cucm.steven.lab:6971") == 502
+        assert lab.refused("cucm.steven.lab", because="self-signed", port=6971)
+        await lab.trust(lab.cucm.presented(6971))
+        assert await status("https://cucm.steven.lab:6971") == 200
 
 
 # -- the article's lines, token by token

@@ -264,7 +264,7 @@ async def lab(pki: Pki) -> AsyncIterator[Lab]:
 
 
 async def test_our_own_cucm_fails_on_demand_on_either_port(lab: Lab) -> None:
-    lab.trust(lab.cucm.certificate("CallManager-ECDSA"))
+    lab.trust(lab.cucm.certificate("tomcat-ECDSA"))
     lab.cucm.inject(fault.Expire(days=3), port=6972)
     lab.cucm.inject(fault.Answer(503), port=8443, times=1)
     login = await lab.login()
@@ -282,5 +282,5 @@ async def test_a_ca_signed_certificate_of_our_cucm_expires(lab: Lab) -> None:
 
 
 async def test_a_port_that_cucm_does_not_have(pki: Pki) -> None:
-    with pytest.raises(MralabError, match="has no port 443; it has 8443 and 6972"):
+    with pytest.raises(MralabError, match="has no TLS port 443; it has 6971, 6972, 8443"):
         Cucm(pki, USERS).inject(fault.Stall(), port=443)

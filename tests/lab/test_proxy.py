@@ -335,10 +335,10 @@ def test_a_lab_in_a_thread_reads_as_the_contract_says(pki: Pki) -> None:
         assert not lab.login("emusk").ok
         assert lab.findings[0].code == "self-signed"
         assert lab.refused(HOST, because="self-signed", port=6972)
-        lab.trust(lab.cucm.certificate("CallManager-ECDSA"))
+        lab.trust(lab.cucm.certificate("tomcat-ECDSA"))
         assert lab.login("emusk").ok
         lab.upgrade("X14.0.7")
-        lab.distrust(lab.cucm.certificate("CallManager-ECDSA"))
+        lab.distrust(lab.cucm.certificate("tomcat-ECDSA"))
         assert lab.login("emusk").ok
         assert lab.allowed(HOST)
 

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import os
 import time
+import unicodedata
 import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -78,12 +79,13 @@ async def login(user: str, via: str, *, password: str, domain: str = "steven.lab
     CUCM to begin with where ``via`` has none (default: ``cucm.DOMAIN``). What the network does becomes a step.
 
     Raises:
-        InputError: ``via`` is no http or https URL, ``domain`` or ``server`` is no host name.
+        InputError: ``via`` is not an http or https URL, ``domain`` or ``server`` is not a host name, or ``user`` and
+            ``password`` cannot be sent in Basic authorization.
     """
+    base, domain, server = _usable(user, password, via, domain, server or f"cucm.{domain}")
     timeout = aiohttp.ClientTimeout(total=TIMEOUT)
     credentials = base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
     headers = {"User-Agent": "mralab", "Accept": "*/*", "Authorization": f"Basic {credentials}"}
-    base, domain, server = _usable(via, domain, server or f"cucm.{domain}")
     async with aiohttp.ClientSession(
         timeout=timeout, headers=headers, trust_env=False, cookie_jar=aiohttp.CookieJar(unsafe=True)
     ) as session:
@@ -298,13 +300,23 @@ def _host(text: str) -> str:
         return ""
 
 
-def _usable(via: str, domain: str, server: str) -> tuple[str, str, str]:
-    """What the user gave, as requests need it: ``127.0.0.1:8443`` becomes ``http://127.0.0.1:8443``."""
+def _usable(user: str, password: str, via: str, domain: str, server: str) -> tuple[str, str, str]:
+    """Return what the user gave, as requests need it: ``127.0.0.1:8443`` becomes ``http://127.0.0.1:8443``."""
     problems = []
+    if not user or ":" in user:  # RFC 7617 section 2
+        problems.append(
+            f"USER {user!r}: {'has a colon' if user else 'is empty'}; Basic authorization cannot carry that"
+        )
+    problems += [
+        f"{option}: has a control character, or is not UTF-8 text"
+        for option, text in (("USER", user), ("--password", password))
+        if any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
+    ]
     base = (via if "://" in via else f"http://{via}").rstrip("/")
     try:
         parts = urlsplit(base)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and base.isprintable()
+        good = good and not (parts.query or parts.fragment or "@" in parts.netloc or " " in base)
     except ValueError:
         good = False
     if not good:

@@ -1,5 +1,7 @@
-"""A mock CUCM: UDS as Jabber asks it at login (port 8443), and TFTP over HTTPS beside it (6972).
+"""A mock CUCM: UDS as Jabber asks it at login (port 8443), and TFTP beside it (6970, 6971 and 6972).
 
+Which certificate is on which port: Cisco, CUCM Security Guide 12.5(1), "Default Security Setup" (6971 is for
+CallManager and CallManager-ECDSA, 6972 for Tomcat's); document 218018, where 6972 presents tomcat-ECDSA.
 Element names and realm: Cisco's UDS documentation. Like the Tomcat behind real UDS, it answers without a
 reason phrase: ``HTTP/1.1 200 `` (the article's log).
 """
@@ -10,12 +12,12 @@ import base64
 import binascii
 import hmac
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Literal, Self, get_args
 from urllib.parse import quote
 
 from aiohttp import web
 
-from mralab.errors import MralabError
+from mralab.errors import InputError, MralabError, did_you_mean
 from mralab.lab import tftp
 from mralab.lab.context import server_context
 from mralab.lab.listener import TlsListener
@@ -31,20 +33,42 @@ if TYPE_CHECKING:
 
 CERTIFICATES: Final = ("tomcat", "tomcat-ECDSA", "CallManager", "CallManager-ECDSA")
 UDS_PORT: Final = 8443
-"""Where clients ask for UDS; ``Cucm.uds_port`` is where this mock really listens."""
+"""The port that clients ask for; ``Cucm.ports`` says where this mock really listens."""
+TFTP_HTTP_PORT: Final = 6970
+CALLMANAGER_PORT: Final = 6971
 TFTP_PORT: Final = 6972
 RELEASE: Final = "14.0.1"
 REALM: Final = "Cisco Web Services Realm"
+
+HttpsCiphers = Literal["RSA Ciphers Only", "All Supported EC and RSA Ciphers"]
+"""The values of the enterprise parameter "HTTPS Ciphers"; the first is CUCM's default."""
+RSA_ONLY, EC_AND_RSA = get_args(HttpsCiphers)
+_HTTPS_CIPHERS: Final[dict[str, HttpsCiphers]] = {
+    RSA_ONLY.lower(): "RSA Ciphers Only",
+    EC_AND_RSA.lower(): "All Supported EC and RSA Ciphers",
+    "rsa": "RSA Ciphers Only",
+    "all": "All Supported EC and RSA Ciphers",
+}
+_HAPROXY_CIPHERS: Final = (
+    "aRSA:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES256-SHA384:"
+    "ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES128-SHA:!eNULL"
+)
+"""What HAProxy on 6971 and 6972 takes: all of RSA, these of ECDSA (CUCM Security Guide, "Cipher Management")."""
 
 
 class Cucm:
     """One CUCM node; ``async with`` it.
 
-    Set at any time: ``advertise``, what System > Server says and clients are told (``"fqdn"`` or ``"ip"``);
-    ``peers``, the other entries of System > Server; ``users`` (name -> password).
+    Set at any time: ``advertise``, the content of System > Server, which clients are sent to (``"fqdn"`` or ``"ip"``);
+    ``peers``, the other entries of System > Server; ``users`` (name -> password); ``https_ciphers``.
 
-    By default 8443 has the tomcat certificates, RSA and ECDSA, and shows the one that the client's cipher
-    order asks for first; 6972 has CallManager-ECDSA alone and asks for a client certificate.
+    8443 presents tomcat, and tomcat-ECDSA as well with ``https_ciphers = "All Supported EC and RSA Ciphers"``. 6972
+    presents tomcat or tomcat-ECDSA and 6971 CallManager or CallManager-ECDSA, whatever ``https_ciphers`` says (CUCM
+    before 15SU2); both ask for a client certificate. Where a port has two certificates, the client's cipher order
+    decides. 6970 is plain HTTP.
+
+    Raises:
+        InputError: ``https_ciphers`` is not a value of that parameter.
     """
 
     def __init__(
@@ -57,6 +81,7 @@ class Cucm:
         advertise: Literal["fqdn", "ip"] = "fqdn",
         peers: Sequence[str] = (),
         host: str = "127.0.0.1",
+        https_ciphers: str = RSA_ONLY,
     ) -> None:
         self.fqdn = fqdn
         self.ip = ip
@@ -65,20 +90,27 @@ class Cucm:
         self.users = users
         self._pki = pki
         self._installed: dict[str, Certified] = {}
+        self._https_ciphers = parse_https_ciphers(https_ciphers)
         self._serves: dict[int, tuple[str, ...]] = {
-            UDS_PORT: ("tomcat", "tomcat-ECDSA"),
-            TFTP_PORT: ("CallManager-ECDSA",),
+            UDS_PORT: self._uds_certificates(),
+            CALLMANAGER_PORT: ("CallManager", "CallManager-ECDSA"),
+            TFTP_PORT: ("tomcat", "tomcat-ECDSA"),
         }
-        self.uds = TlsListener(self._uds(), None, host)
-        self.tftp = TlsListener(tftp.application(self), None, host)
+        self._listeners: dict[int, TlsListener] = {
+            UDS_PORT: TlsListener(self._uds(), None, host),
+            **{
+                port: TlsListener(tftp.application(self), None, host)
+                for port in (TFTP_HTTP_PORT, CALLMANAGER_PORT, TFTP_PORT)
+            },
+        }
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        """Start both listeners."""
+        """Start every listener."""
         self._show()
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self.uds)
-            await stack.enter_async_context(self.tftp)
+            for listener in self._listeners.values():
+                await stack.enter_async_context(listener)
             self._stack = stack.pop_all()
         return self
 
@@ -88,13 +120,28 @@ class Cucm:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop both listeners."""
+        """Stop every listener."""
         await self._stack.aclose()
 
     @property
     def address(self) -> str:
-        """What System > Server says: the name or address that clients are sent to."""
+        """The content of System > Server: the name or address that clients are sent to."""
         return self.fqdn if self.advertise == "fqdn" else self.ip
+
+    @property
+    def ports(self) -> dict[int, int]:
+        """Each port that clients ask for (8443, 6970, 6971, 6972) -> the port that this mock listens on."""
+        return {port: listener.port for port, listener in self._listeners.items()}
+
+    @property
+    def uds(self) -> TlsListener:
+        """The listener that stands for 8443."""
+        return self._listeners[UDS_PORT]
+
+    @property
+    def tftp(self) -> TlsListener:
+        """The listener that stands for 6972."""
+        return self._listeners[TFTP_PORT]
 
     @property
     def uds_port(self) -> int:
@@ -106,15 +153,28 @@ class Cucm:
         """The port that stands for 6972."""
         return self.tftp.port
 
+    @property
+    def https_ciphers(self) -> HttpsCiphers:
+        """The enterprise parameter "HTTPS Ciphers"; setting it changes which certificates 8443 has.
+
+        Takes CUCM's words, in any case, and ``"rsa"`` and ``"all"`` for short. Raises ``InputError`` for others.
+        """
+        return self._https_ciphers
+
+    @https_ciphers.setter
+    def https_ciphers(self, value: str) -> None:
+        self._https_ciphers = parse_https_ciphers(value)
+        self.serve(UDS_PORT, *self._uds_certificates())
+
     def certificate(self, name: str) -> Certified:
         """Return a certificate by the name that CUCM's certificate list gives it (``CERTIFICATES``)."""
         return self._installed[name] if name in self._installed else self._pki[name]
 
     def presented(self, port: int) -> Certified:
-        """Return the certificate that the latest client of 8443 or 6972 was shown, or its first."""
-        listener = self.uds if port == UDS_PORT else self.tftp
-        having = [self.certificate(name) for name in self._serves[port]]
-        shown = next((seen.certificate for seen in reversed(listener.seen) if seen.certificate), "")
+        """Return the certificate that the latest client of a TLS port was shown, or the port's first."""
+        having = [self.certificate(name) for name in self._serves[self._tls_port(port)]]
+        seen = self._listeners[port].seen
+        shown = next((each.certificate for each in reversed(seen) if each.certificate), "")
         return next((each for each in having if each.kind == shown), having[0])
 
     def install(self, name: str, certified: Certified) -> None:
@@ -123,31 +183,42 @@ class Cucm:
         self._show()
 
     def serve(self, port: int, *names: str) -> None:
-        """Say which certificates 8443 or 6972 has from now on: at most one RSA and one ECDSA."""
-        self._serves[port] = names
+        """Say which certificates 8443, 6971 or 6972 has from now on: at most one RSA and one ECDSA."""
+        self._serves[self._tls_port(port)] = names
         self._show()
 
     def inject(self, fault: Fault, port: int = UDS_PORT, times: int | None = None) -> Armed:
-        """Let the next ``times`` connections to 8443 or 6972 meet a fault, or all until it is lifted.
+        """Let the next ``times`` connections to 8443, 6971 or 6972 meet a fault, or all until it is lifted.
 
         ``with lab.cucm.inject(Stall(), port=6972): ...``; see ``mralab.lab.fault`` for what there is.
         """
-        listeners = {UDS_PORT: self.uds, TFTP_PORT: self.tftp}
-        if port not in listeners:
-            raise MralabError(f"{self.fqdn}: has no port {port}; it has {UDS_PORT} and {TFTP_PORT}")
-        return listeners[port].inject(fault, times)
+        return self._listeners[self._tls_port(port)].inject(fault, times)
 
     def lift_faults(self) -> None:
         """Lift every fault."""
-        self.uds.lift_faults()
-        self.tftp.lift_faults()
+        for listener in self._listeners.values():
+            listener.lift_faults()
+
+    def _tls_port(self, port: int) -> int:
+        """``port`` if TLS is spoken there. Raises ``MralabError``."""
+        if port not in self._serves:
+            known = ", ".join(map(str, sorted(self._serves)))
+            raise MralabError(f"{self.fqdn}: has no TLS port {port}; it has {known}")
+        return port
+
+    def _uds_certificates(self) -> tuple[str, ...]:
+        return ("tomcat",) if self._https_ciphers == RSA_ONLY else ("tomcat", "tomcat-ECDSA")
 
     def _show(self) -> None:
-        uds, phones = ([self.certificate(name) for name in self._serves[port]] for port in (UDS_PORT, TFTP_PORT))
-        # By name: asking for a certificate makes it, and an RSA key that nobody is shown is a wait for nothing.
+        # By name: asking for a certificate makes it, and an RSA key that no port presents would only cost time.
         authorities = [self._pki[name] for name in self._pki if name not in CERTIFICATES]
-        self.uds.context = server_context(*uds)
-        self.tftp.context = server_context(*phones, ask_client=authorities or phones)
+        for port, names in self._serves.items():
+            having = [self.certificate(name) for name in names]
+            if port == UDS_PORT:
+                context = server_context(*having)
+            else:
+                context = server_context(*having, ask_client=authorities or having, ciphers=_HAPROXY_CIPHERS)
+            self._listeners[port].context = context
 
     # ------------------------------------------------------------ UDS
 
@@ -199,7 +270,7 @@ class Cucm:
         if refusal := self._refusal(request):
             return refusal
         name = request.match_info["user"]
-        profile = f"http://{self.address}:6970/SPDefault.cnf.xml"
+        profile = f"http://{self.address}:{TFTP_HTTP_PORT}/SPDefault.cnf.xml"
         return _xml(
             element(
                 "user",
@@ -242,6 +313,15 @@ class Cucm:
         if caller is None:
             return _empty(401, {"WWW-Authenticate": f'Basic realm="{REALM}"'})
         return None if caller == request.match_info["user"] else _empty(403)
+
+
+def parse_https_ciphers(value: str) -> HttpsCiphers:
+    """Return the value of "HTTPS Ciphers" that ``value`` means. Raises ``InputError`` where there is none."""
+    known = _HTTPS_CIPHERS.get(value.strip().lower())
+    if known is None:
+        near = did_you_mean(value, get_args(HttpsCiphers))
+        raise InputError([f"HTTPS Ciphers: {value!r} is neither {RSA_ONLY!r} nor {EC_AND_RSA!r}{near}"])
+    return known
 
 
 def authenticated(request: web.Request, users: Mapping[str, str]) -> str | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..diagnose.findings import Finding, Remedy
+from ..errors import MralabError
 from .client import Login
 from .lab import Lab
 from .pki import Pki, mint
@@ -49,10 +50,16 @@ async def run(out: Path, told: Callable[[str], object] = lambda _: None) -> tupl
 
 
 async def run_scenario(scenario: Scenario, out: Path, pki: Pki) -> Outcome:
-    """One scenario: log in before the upgrade, after it, and after the remedies; same servers throughout."""
+    """One scenario: log in before the upgrade, after it, and after the remedies; same servers throughout.
+
+    The logs of an earlier run in ``out`` are replaced. Raises ``MralabError`` where that cannot be.
+    """
     logs = tuple(out / f"{scenario.name}-{release}.log" for release in (BEFORE, AFTER))
     for log in logs:
-        log.unlink(missing_ok=True)
+        try:
+            log.unlink(missing_ok=True)
+        except OSError as error:
+            raise MralabError(f"{log}: cannot be replaced: {error.strerror}", "choose another folder") from error
     async with Lab(BEFORE, scenario=scenario, log_file=logs[0], pki=pki) as lab:
         before = await lab.login()
         await lab.upgrade(AFTER, logs[1])

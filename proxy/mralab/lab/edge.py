@@ -52,8 +52,9 @@ class Server(Protocol):
 class Edge:
     """get_edge_config before a proxy; ``async with`` it.
 
-    ``proxy`` tells where the proxy listens, at each request: host and port. Two addresses of CUCM are told:
-    ``_cisco-uds`` is what DNS says (its FQDN), the user's UDS and TFTP server are what System > Server says.
+    ``proxy`` returns where the proxy listens, host and port; it is called for each request. ``control_host`` is the
+    name by which requests reach the proxy (default: ``vcs_control.DOMAIN:8443``). The answer has two addresses of
+    CUCM: ``_cisco-uds`` is what DNS says (its FQDN), the user's UDS and TFTP server are what System > Server says.
     """
 
     def __init__(
@@ -63,9 +64,11 @@ class Edge:
         cucm: Server,
         users: Mapping[str, str],
         domain: str = "steven.lab",
+        control_host: str = "",
         host: str = "127.0.0.1",
     ) -> None:
         self.domain = domain
+        self._control_host = control_host or f"vcs_control.{domain}:8443"
         self._proxy = proxy
         self._cucm = cucm
         self._users = users
@@ -164,7 +167,7 @@ class Edge:
     async def _relay(self, request: web.Request, path: str) -> web.StreamResponse:
         assert self._session is not None  # noqa: S101 - set on entering, before any request
         host, port = self._proxy()
-        url = URL(f"http://vcs_control.{self.domain}:8443{path}", encoded=True)
+        url = URL(f"http://{self._control_host}{path}", encoded=True)
         sent = [
             (name, value)
             for name, value in request.headers.items()

@@ -24,9 +24,10 @@ from ..data import data_path
 from ..diagnose.findings import Finding
 from ..diagnose.journal import Journal, Served
 from ..diagnose.judged import Judged
-from ..net.trust import TrustStore
+from ..errors import ConfigError
+from ..net.proxy import load_settings
 from .client import Login, login
-from .cucm import Cucm
+from .cucm import TFTP_HTTP_PORT, Cucm
 from .edge import Edge
 from .pki import Pki, mint
 from .probe import answers
@@ -36,6 +37,8 @@ from .thread import Done, Held, await_in
 from .trusted import Trusted
 
 DOMAIN = "steven.lab"
+FQDN = "cucm.steven.lab"
+IP = "10.48.36.215"
 PASSWORD = "cisco123"  # noqa: S105 - the lab's public password
 
 
@@ -104,10 +107,10 @@ class RunningLab:
         """What asks each mock whether it answers: its name and address -> a call that raises where it does not."""
         token = base64.b64encode(DOMAIN.encode()).decode().rstrip("=")
         urls = {
-            "cucm 8443": f"https://127.0.0.1:{self.cucm.uds_port}/",
-            "cucm 6972": f"https://127.0.0.1:{self.cucm.tftp_port}/",
-            "edge": f"{self.via}/{token}/get_edge_config",  # the edge's own answer: anything else goes to the proxy
+            f"cucm {asked}": f"{'http' if asked == TFTP_HTTP_PORT else 'https'}://127.0.0.1:{port}/"
+            for asked, port in self.cucm.ports.items()
         }
+        urls["edge"] = f"{self.via}/{token}/get_edge_config"  # the edge's own answer: anything else goes to the proxy
         return {(name, url.split("/")[2]): functools.partial(answers, url) for name, url in urls.items()}
 
     def clear(self) -> Done:
@@ -133,16 +136,25 @@ class RunningLab:
 
 
 class Lab(RunningLab):
-    """A whole lab. Every port is ephemeral, so labs run side by side.
+    """A whole lab. Unless ``config`` says otherwise, every port is ephemeral, so labs run side by side.
 
-    ``scenario`` sets it up, by itself or by its name (default: the article's); ``log_file`` is the proxy's log file
-    (default: a temporary one); ``verify`` is ``"on"``, ``"off"`` or ``"audit"`` (default: what the release does);
-    ``changes`` are tables of the configuration, as ``Config.changed`` takes them.
+    ``scenario`` sets it up, by itself or by its name (default: the article's); ``release`` is the configuration's by
+    default; ``verify`` is ``"on"``, ``"off"`` or ``"audit"`` (default: what the release does); ``changes`` are tables
+    of the configuration, as ``Config.changed`` takes them.
+
+    ``config`` is what the proxy runs with. The lab adds the hosts of its CUCM, and to the trust store the CA that
+    signed CUCM's RSA certificates; an explicitly empty ``trust.store`` trusts nothing, as everywhere. ``log_file`` is
+    the log file; default: the ``log.file`` that the configuration sets, else a temporary one, which is removed at the
+    end unless ``keep_log``.
+
+    Raises:
+        ConfigError: everything that is wrong with the configuration and the files that it names, and everything in it
+            that a lab cannot do: ``proxy.workers`` above 1, and ``hosts`` that are the lab's own CUCM.
     """
 
     def __init__(
         self,
-        release: str = "X14.2",
+        release: str | None = None,
         *,
         scenario: Scenario | str | None = None,
         log_file: Path | None = None,
@@ -150,13 +162,15 @@ class Lab(RunningLab):
         pki: Pki | None = None,
         users: dict[str, str] | None = None,
         verify: VerifyMode | Mapping[str, Any] | None = None,
+        keep_log: bool = False,
         **changes: Any,
     ) -> None:
         self._scenario = scenario_named(scenario) if isinstance(scenario, str) else scenario or _ARTICLE
-        self._base = config or load(data_path("config/lab.toml"))
-        self._release = release
         self._changes = {**changes, **verify_table(verify)}
+        start = config or load(data_path("config/lab.toml"))
+        self._base, self._initial = _configured(start, release, self._scenario, self._changes)
         self._log = log_file
+        self._keep_log = keep_log
         self._users = users or {"emusk": PASSWORD}
         self._pki = pki or mint()
         self._stack = contextlib.AsyncExitStack()
@@ -201,17 +215,32 @@ class Lab(RunningLab):
         await await_in(self._running.loop, self._upgrade(release, log))
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
-        if self._log is None:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mralab-"))
+        if self._log is None and not self._initial.said("log", "file"):
+            if self._keep_log:
+                folder = tempfile.mkdtemp(prefix="mralab-")
+            else:
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mralab-"))
             self._log = Path(folder) / "traffic_server.log"
             stack.callback(setattr, self, "_log", None)
         cucm = await stack.enter_async_context(
-            Cucm(pki=self._pki, users=self._users, advertise=self._scenario.advertise)
+            Cucm(
+                pki=self._pki,
+                users=self._users,
+                fqdn=FQDN,
+                ip=IP,
+                advertise=self._scenario.advertise,
+                https_ciphers=self._scenario.https_ciphers,
+            )
         )
-        store = TrustStore(self._pki[name].cert for name in self._scenario.trust)
-        proxy = self._new_proxy(cucm, self._release, self._log, store)
+        proxy = self._new_proxy(cucm, None, self._log)
         stack.push_async_callback(self._stop_proxy)
-        edge = Edge(self._proxy_address, cucm=cucm, users=self._users, domain=DOMAIN)
+        edge = Edge(
+            self._proxy_address,
+            cucm=cucm,
+            users=self._users,
+            domain=DOMAIN,
+            control_host=proxy.config.proxy.control_host,
+        )
         self._parts = _Parts(asyncio.get_running_loop(), cucm, proxy, edge)
         await proxy.__aenter__()
         await stack.enter_async_context(edge)
@@ -220,24 +249,26 @@ class Lab(RunningLab):
         parts = self._running
         store = parts.proxy.trusted
         await self._stop_proxy()
-        assert self._log is not None  # noqa: S101 - set at the start
-        parts.proxy = self._new_proxy(parts.cucm, release, log or self._log, store)
+        parts.proxy = self._new_proxy(parts.cucm, release, log or self._log)
+        parts.proxy.core.apply(parts.proxy.config, store)
         await parts.proxy.__aenter__()
 
-    def _new_proxy(self, cucm: Cucm, release: str, log: Path, store: TrustStore) -> Proxy:
-        ports = {8443: cucm.uds_port, 6972: cucm.tftp_port}
-        config = self._base.changed(
-            release=release,
-            upstream={} if self._base.upstream.ciphers else {"prefer": self._scenario.prefer},
-            hosts={
-                cucm.fqdn: {"ip": cucm.ip, "dial": "127.0.0.1", "ports": ports},
-                cucm.ip: {"dial": "127.0.0.1", "ports": ports},
-            },
-            log={"file": str(log.absolute())},
-        )
-        proxy = Proxy(config.changed(**self._changes) if self._changes else config)
-        proxy.core.apply(proxy.config, store)
-        return proxy
+    def _new_proxy(self, cucm: Cucm, release: str | None, log: Path | None) -> Proxy:
+        """A proxy in front of ``cucm``; ``log`` None: the log that the configuration names."""
+        tables: dict[str, Any] = {
+            "hosts": {
+                cucm.fqdn: {"ip": cucm.ip, "dial": "127.0.0.1", "ports": cucm.ports},
+                cucm.ip: {"dial": "127.0.0.1", "ports": cucm.ports},
+            }
+        }
+        if release is not None:
+            tables["release"] = release
+        config = self._base.changed(**tables).changed(**self._changes)
+        if log is not None:
+            config = config.changed(log={"file": str(log.absolute())})
+        nothing_trusted = config.said("trust", "store") and not config.trust.store
+        own = [] if nothing_trusted else [self._pki[name].cert for name in self._scenario.trust]
+        return Proxy(config, trust=own)
 
     async def _stop_proxy(self) -> None:
         await self.proxy.__aexit__(None, None, None)
@@ -264,3 +295,32 @@ class SyncLab(RunningLab):
 
 
 _ARTICLE = Scenario(name="article", title="the article's lab", expect={})
+
+
+def _configured(
+    config: Config, release: str | None, scenario: Scenario, changes: Mapping[str, Any]
+) -> tuple[Config, Config]:
+    """Return the configuration with what the arguments say, without ``changes`` and with them.
+
+    Raises ``ConfigError`` with every problem in it and in the files that it names, and all that a lab cannot do.
+    """
+    refused = [f"hosts.{name!r}: is the lab's own CUCM" for name in config.hosts if name in (FQDN, IP)]
+    problems: list[str] = []
+    base = initial = config
+    tables: dict[str, Any] = {}
+    if release is not None:
+        tables["release"] = release
+    if scenario.prefer is not None:
+        tables["upstream"] = {"prefer": scenario.prefer}
+    try:
+        base = config.changed(**tables)
+        initial = base.changed(**changes)
+        load_settings(initial)
+    except ConfigError as error:
+        problems += error.problems
+    if initial.proxy.workers > 1:
+        refused.append(f"proxy.workers: a lab runs in one process (is {initial.proxy.workers})")
+    if refused or problems:
+        hint = "for a CUCM of your own, or several workers: mralab serve -c FILE" if refused else ""
+        raise ConfigError([*refused, *problems], hint)
+    return base, initial

@@ -9,16 +9,28 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from ..core.release import Preference
 from ..data import data_path
-from ..errors import ConfigError, did_you_mean
+from ..errors import ConfigError, InputError, did_you_mean
+from .cucm import EC_AND_RSA, RSA_ONLY, HttpsCiphers, parse_https_ciphers
+
+
+def _https_ciphers(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError(f"must be {RSA_ONLY!r} or {EC_AND_RSA!r}")
+    try:
+        return parse_https_ciphers(value)
+    except InputError as error:
+        raise ValueError(error.problems[0]) from None
 
 
 class Scenario(BaseModel):
     """One failure. ``expect``: ``server:port`` -> the code of the finding that X14.2's log must give for it.
 
+    ``prefer``: whose certificate the proxy asks for first; None: the configuration's, or the release's.
+    ``https_ciphers``: the enterprise parameter "HTTPS Ciphers" of CUCM (``Cucm.https_ciphers``).
     ``remedy`` is ``first`` (each finding's own first remedy) or the code of one that the findings offer.
     """
 
@@ -27,7 +39,8 @@ class Scenario(BaseModel):
     name: str
     title: str
     advertise: Literal["fqdn", "ip"] = "fqdn"
-    prefer: Preference = "rsa"
+    prefer: Preference | None = None
+    https_ciphers: Annotated[HttpsCiphers, BeforeValidator(_https_ciphers)] = "RSA Ciphers Only"
     trust: tuple[str, ...] = ("steven-DC-CA",)
     remedy: str = "first"
     expect: dict[str, str]
@@ -41,6 +54,8 @@ def load_scenario(file: Path) -> Scenario:
         return Scenario(**{"name": file.stem, **data})
     except OSError as error:
         raise ConfigError([f"{file}: cannot be read: {error.strerror}"]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{file}: is not UTF-8 text (byte {error.start})"]) from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([f"{file}: is not TOML: {error}"]) from error
     except ValidationError as error:

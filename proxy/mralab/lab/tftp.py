@@ -1,4 +1,4 @@
-"""A mock of CUCM's TFTP service over HTTPS (port 6972): the files that Jabber fetches at login."""
+"""A mock of CUCM's TFTP service over HTTP (6970) and HTTPS (6971, 6972): the files that Jabber fetches at login."""
 
 from __future__ import annotations
 

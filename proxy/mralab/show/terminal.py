@@ -19,10 +19,18 @@ if TYPE_CHECKING:
     from ..lab.demo import Outcome
 
 
+class _Console(Console):
+    """A console that leaves a reader that has gone to the command: rich would exit with 1, which means findings."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the BrokenPipeError that is being handled."""
+        raise  # noqa: PLE0704 - rich calls this in its except clause
+
+
 def console(*, stderr: bool = False) -> Console:
     """A console that colours only a terminal, never with NO_COLOR, and is wide enough where there is no terminal."""
     stream = sys.stderr if stderr else sys.stdout
-    return Console(file=stream, width=None if stream.isatty() else 140, highlight=False, emoji=False, markup=False)
+    return _Console(file=stream, width=None if stream.isatty() else 140, highlight=False, emoji=False, markup=False)
 
 
 def demo_table(outcomes: Iterable[Outcome]) -> Table:

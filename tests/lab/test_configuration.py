@@ -1,0 +1,249 @@
+"""A lab that starts from a configuration file: every key of it holds, or is refused with the reason."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from pydantic import BaseModel
+
+from mralab.config import Config, from_mapping, load
+from mralab.errors import ConfigError
+from mralab.lab.lab import Lab
+from mralab.lab.pki import Pki
+from mralab.lab.proxy import Proxy
+from mralab.lab.scenario import load_scenario
+from tests.net.conftest import Server, server_context
+
+OTHER = "other.example.test"
+RULES = "Url,Deployment,HttpMethods,MatchType,Description\n"
+
+SAMPLES: dict[str, Any] = {
+    "release": "X14.0.7",
+    "proxy.listen": "127.0.0.1:0",
+    "proxy.admin": "",
+    "proxy.control_host": "vcs_control.example.test:8443",
+    "verify.origin": "audit",
+    "verify.ip_san": "ignore",
+    "verify.openssl": "3",
+    "trust.store": "ca.pem",
+    "upstream.connections": "keep-alive",
+    "upstream.attempts": 3,
+    "upstream.prefer": "rsa",
+    "upstream.ciphers": "ECDHE-RSA-AES256-GCM-SHA384",
+    "upstream.tls": ["1.2", "1.3"],
+    "upstream.certificate": "own.pem",
+    "upstream.key": "own.key",
+    "upstream.connect_timeout": 7.0,
+    "upstream.response_timeout": 8.0,
+    "limits.header_bytes": 2048,
+    "limits.connections": 77,
+    "limits.idle_timeout": 9.0,
+    "limits.header_timeout": 11.0,
+    "allow.rules": "rules.csv",
+    "allow.automatic": False,
+    "allow.everything": True,
+    "log.file": "own.log",
+    "log.level": "DEBUG",
+    "log.hostname": "vcsx",
+}
+"""Each key with a value that is not its default."""
+WITH = {"upstream.key": {"certificate": "own.crt"}}
+"""What else the key's table needs."""
+REFUSED = {"proxy.workers"}
+ELSEWHERE = {"hosts"}
+"""Keys with tests of their own below."""
+
+
+def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if name == "folder":
+            continue
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from keys(kind, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def nested(key: str, value: Any) -> dict[str, Any]:
+    table, _, name = key.rpartition(".")
+    return {table: {**WITH.get(key, {}), name: value}} if table else {name: value}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    own = trustme.CA().issue_cert("vcsc.steven.lab")
+    own.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "own.pem"))
+    own.private_key_pem.write_to_path(str(tmp_path / "own.key"))
+    own.cert_chain_pems[0].write_to_path(str(tmp_path / "own.crt"))
+    (tmp_path / "rules.csv").write_text(RULES)
+    return tmp_path
+
+
+def config(folder: Path, **tables: Any) -> Config:
+    start = {"proxy": {"listen": "127.0.0.1:0"}, "allow": {"rules": ""}}
+    return from_mapping(start, folder).changed(**tables)
+
+
+def test_every_key_has_its_sample() -> None:
+    known = set(keys(Config))
+    assert known <= {*SAMPLES, *REFUSED, *ELSEWHERE}, "say here how a lab honours the new key, or refuse it in lab.lab"
+
+
+@pytest.mark.parametrize("key", sorted(SAMPLES.keys() & set(keys(Config))))
+async def test_what_the_file_says_is_in_force(key: str, folder: Path, pki: Pki) -> None:
+    value = SAMPLES[key]
+    async with Lab(config=config(folder, **nested(key, value)), pki=pki) as lab:
+        shown = lab.proxy.config.model_dump()
+        for part in key.split("."):
+            shown = shown[part]
+        assert shown == value
+        assert lab.proxy.core.config is lab.proxy.config
+
+
+async def test_the_store_of_the_file_is_trusted_beside_the_labs_own_ca(folder: Path, pki: Pki) -> None:
+    async with Lab(config=config(folder, trust={"store": "ca.pem"}), pki=pki) as lab:
+        assert {one.subject.rfc4514_string() for one in lab.proxy.trusted.certificates} == {
+            pki["steven-DC-CA"].cert.subject.rfc4514_string(),
+            *(one.subject.rfc4514_string() for one in Proxy(trust=folder / "ca.pem").trusted.certificates),
+        }
+        await lab.upgrade("X14.2")
+        assert len(lab.proxy.trusted) == 2
+        lab.distrust(pki["steven-DC-CA"])
+        lab.proxy.reset()
+        assert len(lab.proxy.trusted) == 2
+
+
+async def test_an_empty_store_trusts_nothing(folder: Path, pki: Pki) -> None:
+    async with Lab(config=config(folder, trust={"store": ""}), pki=pki) as lab:
+        assert len(lab.proxy.trusted) == 0
+        assert not (await lab.login()).ok
+        assert lab.refused("cucm.steven.lab", port=8443)
+
+
+async def test_hosts_and_rules_of_the_file_hold_beside_the_labs_own(folder: Path, pki: Pki) -> None:
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(str(folder / "ca.pem"))
+    for server in Server(server_context(ca.issue_cert(OTHER))).run():
+        (folder / "rules.csv").write_text(f"{RULES}https://{OTHER}:8443/allowed,,GET,prefix,\n")
+        (folder / "lab.toml").write_text(
+            f"""
+            proxy.listen = "127.0.0.1:0"
+            trust.store = "ca.pem"
+            allow = {{ rules = "rules.csv", automatic = false }}
+            hosts."{OTHER}" = {{ dial = "127.0.0.1", ports = {{ 8443 = {server.port} }} }}
+            """
+        )
+        with Lab(config=load(folder / "lab.toml"), pki=pki) as lab:
+            assert [get(lab.proxy, path) for path in ("/allowed", "/other")] == [200, 403]
+            assert get(lab.proxy, "/x", "cucm.steven.lab") == 403  # automatic = false
+            lab.proxy.change(allow={"everything": True})
+            assert lab.login().ok is False
+            assert lab.refused("cucm.steven.lab", because="self-signed", port=6972)
+            assert lab.allowed("cucm.steven.lab", port=8443)
+
+
+def get(proxy: Proxy, path: str, host: str = OTHER) -> int:
+    connection = http.client.HTTPConnection(proxy.host, proxy.port, timeout=10)
+    connection.request("GET", proxy.url(f"https://{host}:8443{path}").removeprefix(proxy.base_url))
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+async def test_the_control_host_of_the_file_is_what_the_edge_asks_for(folder: Path, pki: Pki) -> None:
+    told = config(folder, proxy={"control_host": "vcs_control.example.test:8443"})
+    async with Lab(config=told, pki=pki) as lab:
+        await lab.login()
+        received = [line for line in lab.log if 'Detail="Receive Request"' in line]
+    assert received
+    assert all("http://vcs_control.example.test:8443/" in line for line in received)
+
+
+async def test_the_release_is_the_files_unless_an_argument_says_another(folder: Path, pki: Pki) -> None:
+    old = config(folder, release="X14.0.7")
+    async with Lab(config=old, pki=pki) as lab:
+        assert (await lab.login()).ok
+    async with Lab("X14.2", config=old, pki=pki) as lab:
+        assert not (await lab.login()).ok
+
+
+async def test_the_log_of_the_file_is_written_and_stays(folder: Path, pki: Pki) -> None:
+    (folder / "own.log").write_text("an earlier line\n")
+    async with Lab(config=config(folder, log={"file": "own.log"}), pki=pki) as lab:
+        await lab.login()
+    lines = (folder / "own.log").read_text().splitlines()
+    assert lines[0] == "an earlier line"
+    assert any("502 connect failed" in line for line in lines)
+
+
+async def test_a_temporary_log_goes_unless_it_is_kept(pki: Pki) -> None:
+    logs = {}
+    for keep in (False, True):
+        async with Lab(pki=pki, keep_log=keep) as lab:
+            logs[keep] = Path(lab.proxy.config.log.file)
+            assert logs[keep].exists()
+    assert not logs[False].parent.exists()
+    assert logs[True].exists()
+    logs[True].unlink()
+    logs[True].parent.rmdir()
+
+
+def test_what_a_lab_cannot_do_is_refused_all_at_once(folder: Path) -> None:
+    hosts = {name: {"dial": "127.0.0.1"} for name in ("cucm.steven.lab", "10.48.36.215", OTHER)}
+    told = config(
+        folder,
+        hosts=hosts,
+        proxy={"workers": 2},
+        trust={"store": "none.pem"},
+        allow={"rules": "none.csv"},
+        upstream={"ciphers": "NOTHING"},
+    )
+    with pytest.raises(ConfigError) as caught:
+        Lab(config=told)
+    assert [problem.partition(": ")[0] for problem in caught.value.problems] == [
+        "hosts.'cucm.steven.lab'",
+        "hosts.'10.48.36.215'",
+        "proxy.workers",
+        str(folder / "none.pem"),
+        str(folder / "none.csv"),
+        "upstream.ciphers",
+    ]
+    assert "mralab serve" in caught.value.hint
+
+
+def test_arguments_may_still_replace_the_labs_hosts(pki: Pki) -> None:
+    with Lab(pki=pki, hosts={"cucm.steven.lab": {"ip": "", "dial": "127.0.0.1", "ports": {8443: 1, 6972: 1}}}) as lab:
+        assert not lab.login().ok
+        assert lab.refused("cucm.steven.lab", because="unreachable")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (b'title = "x"\nhttps_ciphers = "ECDSA Only"\n[expect]\n', "https_ciphers: "),
+        (b'title = "x"\nhttps_ciphers = 1\n[expect]\n', "https_ciphers: "),
+        (b'title = "x"\nprefer = "ec"\n[expect]\n', "prefer: "),
+        (b"\xff", "is not UTF-8 text (byte 0)"),
+        (b"title", "is not TOML"),
+    ],
+)
+def test_a_scenario_file_that_cannot_be_used_is_named_with_the_key(tmp_path: Path, text: bytes, problem: str) -> None:
+    (tmp_path / "own.toml").write_bytes(text)
+    with pytest.raises(ConfigError) as caught:
+        load_scenario(tmp_path / "own.toml")
+    assert caught.value.problems[0].startswith(f"{tmp_path / 'own.toml'}: ")
+    assert problem in caught.value.problems[0]
+
+
+def test_a_scenario_takes_the_short_words_of_https_ciphers(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text('title = "x"\nhttps_ciphers = "all"\n[expect]\n')
+    assert load_scenario(tmp_path / "own.toml").https_ciphers == "All Supported EC and RSA Ciphers"
+    (tmp_path / "own.toml").write_text('title = "x"\n[expect]\n')
+    assert load_scenario(tmp_path / "own.toml").https_ciphers == "RSA Ciphers Only"

@@ -1,0 +1,206 @@
+"""How each command ends: Ctrl-C, a reader that has gone, output that cannot be written, paths that cannot be used."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+MRALAB = [sys.executable, "-m", "mralab"]
+FULL = "the output cannot be written: No space left on device\n"
+
+PRINTING = [
+    "--help",
+    "--version",
+    "demo --help",
+    "trust list --help",
+    "demo --out {folder}/out",
+    "demo --out {folder}/out --json",
+    "login emusk --via 127.0.0.1:1",
+    "login emusk --via 127.0.0.1:1 --json",
+    "preflight 127.0.0.1:1",
+    "preflight 127.0.0.1:1 --json",
+    "lab --log {folder}/lab.log",
+    "serve -c {folder}/serve.toml",
+]
+"""Commands that print at once, and need nobody else."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "serve.toml").write_text('proxy = { listen = "127.0.0.1:0" }\n')
+    return tmp_path
+
+
+def words(command: str, folder: Path) -> list[str]:
+    return [*MRALAB, *command.format(folder=folder).split()]
+
+
+@pytest.mark.parametrize("command", PRINTING)
+def test_a_reader_that_has_gone_ends_it_quietly(command: str, folder: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        result = subprocess.run(
+            words(command, folder), stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    finally:
+        os.close(writing)
+    assert (result.returncode, result.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("command", PRINTING)
+def test_output_that_cannot_be_written_is_an_error(command: str, folder: Path) -> None:
+    result = subprocess.run(
+        ["sh", "-c", 'exec "$@" >/dev/full', "sh", *words(command, folder)],
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (2, FULL)
+
+
+@pytest.mark.parametrize("command", PRINTING)
+def test_closed_standard_output_is_an_error(command: str, folder: Path) -> None:
+    result = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *words(command, folder)],
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (2, "standard output is closed: there is nowhere to report to\n")
+
+
+@pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-"])
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [("demo --out {folder}/out --json", 0), ("login emusk --via 127.0.0.1:1 --json", 1)],
+)
+def test_other_streams_may_be_closed(command: str, code: int, closed: str, folder: Path) -> None:
+    result = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *words(command, folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == code
+    json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8:strict"])
+def test_a_character_that_the_output_lacks_is_escaped(encoding: str) -> None:
+    result = subprocess.run(
+        [*MRALAB, "login", "\u00fcn\u0142", "--via", "127.0.0.1:1"],
+        capture_output=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+    )
+    assert (result.returncode, result.stderr) == (1, b"")
+
+
+# -- Ctrl-C
+
+
+@contextmanager
+def started(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "login emusk --via {address}",
+        "login emusk --via {address} --json",
+        "preflight {address} --timeout 60",
+        "trust list --admin {address}",
+        "xconfiguration EdgeConfigServer VerifyOriginServer --admin {address}",
+        "diagnostic-logging start --admin {address}",
+    ],
+)
+def test_ctrl_c_while_a_server_is_silent_is_130(command: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with started([*MRALAB, *command.format(address=address).split()]) as process:
+            connection, _ = silent.accept()
+            with connection:
+                process.send_signal(signal.SIGINT)
+                out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err.strip()) == (130, "", "")
+
+
+@pytest.mark.parametrize("option", [[], ["--json"]])
+def test_ctrl_c_during_a_demo_is_130(folder: Path, option: list[str]) -> None:
+    first = folder / "fqdn-X14.0.7.log"
+    with started([*MRALAB, "demo", "--out", str(folder), *option]) as process:
+        while not first.exists():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err.strip()) == (130, "", "")
+
+
+@pytest.mark.parametrize("command", ["lab --log {folder}/lab.log", "serve -c {folder}/serve.toml"])
+def test_ctrl_c_is_how_a_server_is_ended(command: str, folder: Path) -> None:
+    with started(words(command, folder)) as process:
+        assert process.stdout is not None
+        json.loads(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (0, "", "")
+
+
+# -- paths
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        ("demo --out /proc/none/x", "--out /proc/none/x: cannot be created: No such file or directory"),
+        ("demo --out /dev/null", "--out /dev/null: not a folder"),
+        ("demo --out {folder}/serve.toml", "serve.toml' is a file"),
+        ("demo --out {folder}/taken", "/taken/fqdn-X14.2.log: cannot be replaced: Is a directory"),
+        ("lab --log /proc/none/x", "/proc/none/x: the log cannot be written: No such file or directory"),
+        ("lab --log {folder}", "is a directory"),
+        ("lab -c {folder}", "is a directory"),
+        ("lab -c {folder}/none.toml", "none.toml: cannot be read: No such file or directory"),
+        ("lab -c {folder}/latin.toml", "latin.toml: is not UTF-8 text (byte 0)"),
+        ("lab -c /proc/self/mem", "/proc/self/mem: cannot be read: Input/output error"),
+        ("lab --https-ciphers ec", "HTTPS Ciphers: 'ec' is neither 'RSA Ciphers Only' nor"),
+        ("serve -c {folder}/latin.toml", "latin.toml: is not UTF-8 text (byte 0)"),
+        ("serve -c {folder}/log.toml", "log cannot be written: Is a directory"),
+        ("login \udcff --via 127.0.0.1:1", "USER: has a control character, or is not UTF-8 text"),
+        (
+            "login emusk --via 127.0.0.1:1 --password \udcff",
+            "--password: has a control character, or is not UTF-8 text",
+        ),
+        ("lab --log /proc/\udcff", "/proc/\\udcff: the log cannot be written"),
+        ("preflight -c {folder}/none.toml", "none.toml: cannot be read: No such file or directory"),
+        ("preflight 127.0.0.1:1 --trust {folder}/none.pem", "none.pem"),
+    ],
+)
+def test_a_path_that_cannot_be_used_is_an_error_that_names_it(command: str, problem: str, folder: Path) -> None:
+    (folder / "taken/fqdn-X14.2.log").mkdir(parents=True)
+    (folder / "latin.toml").write_bytes(b"\xff")
+    (folder / "log.toml").write_text('proxy = { listen = "127.0.0.1:0" }\nlog = { file = "taken" }\n')
+    result = subprocess.run(words(command, folder), capture_output=True, text=True, timeout=60, check=False)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert problem in result.stderr
+    assert "Traceback" not in result.stderr
