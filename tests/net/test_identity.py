@@ -138,6 +138,19 @@ async def test_a_server_that_does_not_trust_it_refuses_and_says_why(
     assert [finding.code for finding in found] == ["rejected-by-server"]
 
 
+async def test_a_refusal_is_heard_while_a_large_body_is_being_sent(
+    ca: trustme.CA, identity: Path, serving: Callable[..., Server], proxying: Callable[..., Any]
+) -> None:
+    """The server has closed by then: what is written breaks the connection, its alert lies before the break."""
+    server = serving(demanding(ca.issue_cert(HOST), trustme.CA(), "1.3"))
+    it: Lines = await proxying(server, upstream={"tls": ["1.3"], "certificate": str(identity), "attempts": 1})
+    body = bytes(4 << 20)
+    answer = await it.get(server.port, method="POST", headers=f"Content-Length: {len(body)}\r\n", body=body)
+    assert answer == b"RESET" or answer.split()[1] == b"502"
+    failed = [event.error for event in await it.told() if isinstance(event, HandshakeFailed)]
+    assert failed == ["error:14094418:SSL routines:ssl3_read_bytes:tlsv1 alert unknown ca"]
+
+
 @pytest.mark.parametrize(
     ("version", "error"),
     [
