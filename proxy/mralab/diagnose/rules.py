@@ -158,6 +158,7 @@ def _facts(fault: Fault) -> dict[str, str]:
         "error": escape(fault.error) or "no reason given",
         "reason": escape(_reason(fault)) or "no reason given",
         "function": escape(parse(fault.error).function),
+        "clock": "Expressway-C's clock",
         "method": escape(fault.method),
         "url": escape(fault.url),
     }
