@@ -247,6 +247,8 @@ def login(user: str, via: str, password: str, domain: str, server: str | None, a
 def preflight(servers: tuple[str, ...], file: Path | None, trusted: Path | None, timeout: float, as_json: bool) -> None:
     """What X14.2 would refuse of live servers: each is asked with ECDSA first and with RSA first.
 
+    X14.2 asks with ECDSA first, unless its cipher string begins with ECDHE-RSA-AES256-GCM-SHA384.
+
     No request is sent. Exit 0: X14.2 would accept all of them. Exit 1: it would refuse one, or TLS fails, and the
     reason is printed. Exit 3: it would refuse none, but a server could not be asked.
 

@@ -187,6 +187,7 @@ async def test_faults_of_all_kinds_at_once_and_a_note_where_all_is_well(tmp_path
     assert summary(answers) == [
         "X14.2 would refuse 1 of 2.",
         f"{HOST}:6972: refused with either order (issuer-missing, then expired, then name-not-in-certificate)",
+        f"{HOST}:8443: {accepted.expiring[0]}",
     ]
 
 

@@ -375,7 +375,8 @@ def test_sentences_do_change_beside_other_findings() -> None:
 
 
 def test_every_alternative_ends_in_a_wording_that_always_holds() -> None:
-    assert all(wordings[-1].asserts == frozenset() for wordings in ALTERNATIVES.values())
+    spoken = {name for rule in RULES for name in rule.remedies}
+    assert all(wordings[-1].asserts == frozenset() for name, wordings in ALTERNATIVES.items() if name in spoken)
     assert all(wordings[0].text == REMEDIES[name].text for name, wordings in ALTERNATIVES.items())
     assert {name for rule in RULES for name in rule.remedies} <= REMEDIES.keys()
     assert DENIES.keys() <= set(CODES)

@@ -16,11 +16,16 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from mralab.config import from_mapping
 from mralab.core.answers import ANSWERS
 from mralab.core.hostname import CertificateNames
-from mralab.core.verdict import Fault
+from mralab.core.verdict import Fault, error_text
 from mralab.diagnose import chain
+from mralab.diagnose.chain import Shown
 from mralab.diagnose.checked import Checked, Handshake, Question, judge
 from mralab.diagnose.details import nearest_name
+from mralab.diagnose.fault import Fault as LogFault
 from mralab.diagnose.findings import Finding
+from mralab.diagnose.rules import advice, causes, rule_for
+from mralab.diagnose.sentence import denied_by
+from mralab.diagnose.shown import sharpened
 
 from .minted import NOW, Minted, mint
 
@@ -70,7 +75,7 @@ def test_a_leaf_alone_has_the_error_of_the_log_and_the_cause_of_what_is_known() 
     assert (finding.code, finding.error) == ("issuer-missing", "unable to get local issuer certificate")
     assert "sent its certificate alone" in finding.cause
     assert "'Example Issuing' that issued 'cucm.example.test'" in finding.cause
-    assert "None of the 1 certificates in the trust store" in finding.cause
+    assert "The trust store has 'Other Root': if 'Example Issuing' is an intermediate CA under that" in finding.cause
     assert codes(finding) == ["trust-certificate", "send-chain", "reissue", "verify-origin-off"]
     assert "log cannot tell" not in finding.cause
     assert all("unable to get local issuer" in line for line in finding.evidence if "WARNING" in line)
@@ -84,7 +89,7 @@ def test_a_missing_intermediate_that_another_server_sent_has_a_trusted_root() ->
     assert codes(finding) == ["send-chain", "trust-certificate", "verify-origin-off"]
     assert "'Example Issuing'" in finding.remedies[0].text
     untrusted = only([leaf], Fault(20, 0), [OTHER_ROOT], elsewhere=[INTERMEDIATE])
-    assert "already trusted" not in untrusted.cause
+    assert "is missing: its root" not in untrusted.cause
 
 
 def test_a_missing_intermediate_whose_issuer_the_leaf_names_has_a_trusted_root() -> None:
@@ -95,12 +100,15 @@ def test_a_missing_intermediate_whose_issuer_the_leaf_names_has_a_trusted_root()
 
 def test_a_trusted_root_that_only_looks_related_is_a_guess_and_said_to_be_one() -> None:
     finding = only([mint(HOST, INTERMEDIATE, sans=[HOST])], Fault(20, 0), [OTHER_ROOT, ROOT])
-    assert "already trusted" not in finding.cause
     assert (
         "'Example Root' of the same organization: if 'Example Issuing' is an intermediate CA under that"
         in finding.cause
     )
     assert codes(finding)[0] == "send-chain"
+    assert "is missing: its root" not in finding.cause
+    assert "The trust store is empty." in only([mint(HOST, INTERMEDIATE)], Fault(20, 0)).cause
+    many = [mint(f"Root {number}", ca=True) for number in range(6)]
+    assert "has 6 certificates" in only([mint(HOST, INTERMEDIATE)], Fault(20, 0), many).cause
     beside = only([mint(HOST, INTERMEDIATE, sans=[HOST]), OTHER_ROOT], Fault(20, 0), [OTHER_ROOT])
     assert "'Other Root', which the server sent too: if" in beside.cause
 
@@ -263,6 +271,32 @@ def test_several_faults_of_one_certificate_are_in_order_and_do_not_contradict() 
 
 
 NUMBERS = (2, 7, 9, 10, 18, 19, 20, 22, 23, 24, 25, 26, 34, 47, 66, 67, 68, None)
+
+
+def test_no_sentence_of_preflight_claims_what_another_fault_denies() -> None:
+    """By the tags of the sentences, as for logs."""
+    leaf = mint("other.example.test", INTERMEDIATE, sans=["other.example.test"])
+    again = mint("Example Issuing", ROOT, ca=True, organization="Example")
+    walked = 0
+    for sent, store in ([leaf], [ROOT]), ([leaf], [again]), ([leaf, INTERMEDIATE], []), ([leaf, INTERMEDIATE], [ROOT]):
+        shown = Shown(HOST, 8443, tuple(one.cert for one in sent), tuple(one.cert for one in store), NOW)
+        for size in (2, 3):
+            for numbers in combinations(NUMBERS, size):
+                found = []
+                for number in numbers:
+                    text = error_text(number, "1.1.1") if number is not None else "not in certificate"
+                    one = LogFault("chain" if number else "name", HOST, "", text, 0, 0, (), 8443, 0, "Terminate")
+                    rule = rule_for(one)
+                    assert rule is not None
+                    found.append((one, sharpened(rule, one, shown)))
+                codes = {rule.code for _, rule in found}
+                for one, rule in found:
+                    others = codes - {rule.code}
+                    spoken = [*causes(rule, one, others), *(item.sentence for item in advice(rule, one, others))]
+                    assert not [each for each in spoken if each.asserts & denied_by(others)]
+                    assert causes(rule, one, others)
+                    walked += 1
+    assert walked > 8_000
 
 
 def test_no_combination_of_faults_fails_or_repeats_a_code() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import itertools
 
 import pytest
 import trustme
@@ -68,6 +69,7 @@ def test_pkcs7_may_stand_among_certificates() -> None:
         PEM.replace(b"-----\n", b"-----  \n"),
         PEM.replace(b"CERTIFICATE", b"X509 CERTIFICATE"),
     ],
+    ids=itertools.count(),  # the bytes are minted at each run
 )
 def test_usual_forms_are_taken(data: bytes) -> None:
     assert parse_pem(data, "file") == [CERTIFICATE]
@@ -116,6 +118,7 @@ def test_usual_forms_are_taken(data: bytes) -> None:
         (PEM.replace(b"CERTIFICATE", b"certificate"), "'certificate'"),
         (b"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", "is empty"),
     ],
+    ids=itertools.count(),
 )
 def test_everything_else_is_refused_by_name(data: bytes, words: str) -> None:
     found = problems(data)

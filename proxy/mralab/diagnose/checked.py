@@ -71,7 +71,7 @@ class Checked:
     name has no address. ``certificate`` is None where none was shown, ``chain`` goes as far as it could be built.
     ``findings`` are in the order in which X14.2 comes to the faults: it stops at the first. ``lines`` are those that
     X14.2 would log, with every fault. ``expiring`` has what will fail within 30 days. ``client_certificate`` is whether
-    the server asked for one, None where that could not be seen.
+    the server asked for one, None where that could not be seen; ``presented`` is whether it got one.
     """
 
     question: Question
@@ -84,6 +84,7 @@ class Checked:
     lines: tuple[str, ...]
     expiring: tuple[Expiry, ...]
     client_certificate: bool | None
+    presented: bool
 
     @property
     def ok(self) -> bool:
@@ -93,8 +94,15 @@ class Checked:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is worth knowing of a server that is accepted all the same."""
-        asked = "asks for a client certificate: Expressway-C presents its own, whose CA the server has to trust"
-        return (*(str(expiry) for expiry in self.expiring), *((asked,) if self.client_certificate else ()))
+        notes = [str(expiry) for expiry in self.expiring]
+        if self.client_certificate and self.ok:
+            notes.append(
+                "the server asks for a client certificate, and has accepted the configured one"
+                if self.presented
+                else "the server asks for a client certificate and goes on without one; Expressway-C presents its own, "
+                "whose CA the server has to trust"
+            )
+        return tuple(notes)
 
     def as_json(self) -> dict[str, Any]:
         """Return it all, as JSON takes it."""
@@ -125,6 +133,7 @@ class Checked:
             "order": [finding.code for finding in self.findings],
             "expiring": [expiry._asdict() for expiry in self.expiring],
             "client_certificate_requested": self.client_certificate,
+            "client_certificate_presented": self.presented,
             "notes": list(self.notes),
             "lines": list(self.lines),
         }
@@ -138,6 +147,7 @@ class Handshake:
     empty where the name has none. ``sent`` are the certificates in DER, leaf first, ``certificate`` the leaf in words.
     ``faults`` are those of the certificates in the order in which OpenSSL came to them. A handshake that failed has
     OpenSSL's ``reason`` and the text that it ``printed``, or Traffic Server's ``answer`` to its client and ``why``.
+    ``client_certificate`` is whether the server asked for one, ``presented`` whether it got one.
     """
 
     question: Question
@@ -152,6 +162,7 @@ class Handshake:
     answer: Answer | None = None
     why: str = ""
     client_certificate: bool | None = None
+    presented: bool = False
 
     @cached_property
     def members(self) -> tuple[x509.Certificate, ...]:
@@ -245,6 +256,7 @@ def judge(
         lines=lines.all if state != "not-asked" else (),
         expiring=expiring(shown),
         client_certificate=seen.client_certificate,
+        presented=seen.presented,
     )
 
 
@@ -265,7 +277,8 @@ def _handshake_failed(seen: Handshake, lines: _Lines) -> Finding:
     one = _fault(seen, "handshake", lines.reason, (lines.error,), lines.at)
     rule = rule_for(one)
     assert rule is not None  # noqa: S101 - the last rule of this kind fits everything
-    if seen.client_certificate and (rule.code in _BY_CLIENT_CERTIFICATE or one.words in _ALSO_BY_CLIENT_CERTIFICATE):
+    missed = seen.client_certificate and not seen.presented
+    if missed and (rule.code in _BY_CLIENT_CERTIFICATE or one.words in _ALSO_BY_CLIENT_CERTIFICATE):
         rule = _CLIENT_CERTIFICATE
     return _finding(rule, one, *explain(rule, one))
 
@@ -273,7 +286,7 @@ def _handshake_failed(seen: Handshake, lines: _Lines) -> Finding:
 def _interrupted(seen: Handshake, lines: _Lines) -> Finding:
     """Return the finding for a server that showed its certificate and then ended the connection without a word."""
     assert seen.answer is not None  # noqa: S101 - that is why it was called
-    rule = _CLIENT_CERTIFICATE if seen.client_certificate else _INTERRUPTED
+    rule = _CLIENT_CERTIFICATE if seen.client_certificate and not seen.presented else _INTERRUPTED
     one = _fault(seen, "handshake", f"{seen.answer.status} {seen.answer.reason}", lines.all[-1:], lines.at)
     return _finding(rule, one, *explain(rule, one, known={"reason": escape(seen.why)}))
 

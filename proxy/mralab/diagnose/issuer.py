@@ -65,24 +65,26 @@ def _issuer_missing(shown: Shown, depth: int, certificate: x509.Certificate) -> 
             )
         )
         return Judged(tuple(cause), ("send-intermediate", "trust-intermediate", "verify-origin-off"))
-    relatives = _relatives(shown, certificate)
-    if relatives:
+    related = _related(shown, certificate)
+    few = [chain.quoted(one.subject) for one in shown.store] if len(shown.store) <= _FEW else []
+    if candidates := related or few:
         cause.append(
             plain(
-                f"The trust store has {' and '.join(relatives)}: if {issuer} is an intermediate CA under that, it is "
-                "enough that the server sends it; if not, its root has to be trusted too."
+                f"The trust store has {_listed(candidates)}: if {issuer} is an intermediate CA under that, its root is "
+                "already trusted, and only the server has to send it; if not, its root has to be trusted too."
             )
         )
-        return Judged(tuple(cause), ("send-intermediate", "trust-chain", "sign", "verify-origin-off"))
-    count = len(shown.store)
-    cause.append(
-        plain(
-            f"None of the {count} certificates in the trust store is of its organization."
-            if count
-            else "The trust store is empty."
+    else:
+        cause.append(
+            plain(
+                f"The trust store has {len(shown.store)} certificates, and the certificate does not say whether one of "
+                "them is its root."
+                if shown.store
+                else "The trust store is empty."
+            )
         )
-    )
-    return Judged(tuple(cause), ("trust-chain", "send-chain", "sign", "verify-origin-off"))
+    first = ("send-intermediate", "trust-chain") if related else ("trust-chain", "send-chain")
+    return Judged(tuple(cause), (*first, "sign", "verify-origin-off"))
 
 
 def _unknown_root(shown: Shown, depth: int, certificate: x509.Certificate) -> Judged:
@@ -146,23 +148,28 @@ def _trusted_above(shown: Shown, certificate: x509.Certificate) -> tuple[x509.Na
     return None, ""
 
 
-_RELATED: Final = ("2.5.4.10", "0.9.2342.19200300.100.1.25")  # O and DC
+_FEW: Final = 5  # trusted certificates that are listed by name
+_ORGANIZATION: Final = ("2.5.4.10", "0.9.2342.19200300.100.1.25")  # O and DC
 
 
-def _relatives(shown: Shown, certificate: x509.Certificate) -> list[str]:
-    """Return trusted CAs that may be above the missing issuer, at most three: a guess, and no proof of anything.
+def _related(shown: Shown, certificate: x509.Certificate) -> list[str]:
+    """Return trusted CAs that may well be above the missing issuer, at most three: a guess, and no proof of anything.
 
     They are those that the server sent beside its certificate, or those of the same organization (O or DC).
     """
 
     def organization(name: x509.Name) -> set[tuple[str, str]]:
         parts = ((part.oid.dotted_string, str(part.value).casefold()) for part in name)
-        return {part for part in parts if part[0] in _RELATED}
+        return {part for part in parts if part[0] in _ORGANIZATION}
 
     wanted = organization(certificate.issuer)
     sent = [f"{chain.quoted(one.subject)}, which the server sent too" for one in shown.sent[1:] if one in shown.store]
-    related = [one for one in shown.store if wanted and wanted == organization(one.subject)]
-    return sent[:3] or [f"{chain.quoted(one.subject)} of the same organization" for one in related][:3]
+    alike = [one for one in shown.store if wanted and wanted == organization(one.subject)]
+    return sent[:3] or [f"{chain.quoted(one.subject)} of the same organization" for one in alike][:3]
+
+
+def _listed(texts: list[str]) -> str:
+    return " and ".join((", ".join(texts[:-1]), texts[-1])) if len(texts) > 1 else texts[0]
 
 
 def _reissued(certificate: x509.Certificate, trusted: x509.Certificate) -> str:
@@ -178,7 +185,8 @@ def key_difference(certificate: x509.Certificate, other: x509.Certificate) -> st
     wanted = chain.extension(certificate, x509.AuthorityKeyIdentifier)
     held = chain.extension(other, x509.SubjectKeyIdentifier)
     if wanted is not None and wanted.key_identifier and held is not None and wanted.key_identifier != held.digest:
-        return f"it asks for the key {_identifier(wanted.key_identifier)}, that CA has {_identifier(held.digest)}"
+        asked, has = _identifier(wanted.key_identifier), _identifier(held.digest)
+        return f"its authority key identifier is {asked}, the subject key identifier of that CA is {has}"
     if not chain.identifiers_fit(other, certificate):
         return "it asks for another serial number than that CA has"
     return "the key of that CA did not sign it"

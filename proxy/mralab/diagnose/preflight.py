@@ -144,7 +144,7 @@ _SAYS: Final = {"accepted": "accepted", "refused": "refused", "failed": "TLS fai
 
 
 def summary(answers: Sequence[Checked]) -> list[str]:
-    """Return the whole result in one line, then a line for each server that X14.2 would not accept in both orders."""
+    """Return the result in one line, then one for each server not accepted in both orders, and for what expires soon."""
     by_question: dict[Question, list[Checked]] = {}
     for answer in answers:
         by_question.setdefault(answer.question, []).append(answer)
@@ -161,6 +161,7 @@ def summary(answers: Sequence[Checked]) -> list[str]:
     for question, group in by_question.items():
         if any(not answer.ok for answer in group):
             lines.append(f"{question}: {'; '.join(_order(answer) for answer in group)}")
+        lines += dict.fromkeys(f"{question}: {expiry}" for answer in group for expiry in answer.expiring)
     return lines
 
 

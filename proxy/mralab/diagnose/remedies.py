@@ -80,9 +80,15 @@ REMEDIES: Final[dict[str, Remedy]] = {
     ),
     "renew": Remedy(
         "reissue",
-        "Renew what has run out, the {certificate} of {server} or the CA at the depth shown, and restart the "
-        "service that presents it.",
+        "Renew the {certificate} of {server}, and restart the service that presents it.",
         _CUCM_CERTIFICATES,
+    ),
+    "renew-ca": Remedy(
+        "reissue",
+        "Have the CA at depth {depth} renewed, and replace its old certificate wherever that is: in the chain that "
+        "{server} sends and in Expressway-C's trusted CA list. Or have the {certificate} of {server} signed by "
+        "another CA.",
+        f"{_CUCM_CERTIFICATES}; {_TRUSTED_CA}",
     ),
     "reissue": Remedy(
         "reissue",

@@ -167,6 +167,7 @@ def _facts(fault: Fault) -> dict[str, str]:
         "dial": escape(fault.dial) or "its address",
         "nearest": escape(fault.nearest),
         "because": escape(fault.because),
+        "clock": "Expressway-C's clock",
         "method": escape(fault.method),
         "url": escape(fault.url),
     }

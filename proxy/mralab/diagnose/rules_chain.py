@@ -80,30 +80,37 @@ _TRUST: Final = (
     ),
 )
 
+_EXPIRED: Final = (
+    (
+        say("{which} of {place} has expired.", "expired-only"),
+        say("{place} has presented a certificate that has expired (depth {depth})."),
+    ),
+)
+_FUTURE: Final = (
+    (
+        say("{which} of {place} is not valid yet by {clock}.", "future-only"),
+        say("{place} has presented a certificate that is not valid yet by {clock} (depth {depth})."),
+    ),
+)
+
 _DATES: Final = (
     _chain(
         "expired",
         pattern="^certificate has expired",
-        cause=(
-            (
-                say("{which} of {place} has expired.", "expired-only"),
-                say("{place} has presented a certificate that has expired (depth {depth})."),
-            ),
-        ),
-        remedies=("renew", "fix-time", _OFF),
+        when=_above_the_leaf,
+        cause=_EXPIRED,
+        remedies=("renew-ca", "fix-time", _OFF),
     ),
+    _chain("expired", pattern="^certificate has expired", cause=_EXPIRED, remedies=("renew", "fix-time", _OFF)),
     _chain(
         "not-yet-valid",
         pattern="^certificate is not yet valid",
-        cause=(
-            (
-                say("{which} of {place} is not valid yet by Expressway-C's clock.", "future-only"),
-                say(
-                    "{place} has presented a certificate that is not valid yet by Expressway-C's clock (depth {depth})."
-                ),
-            ),
-        ),
-        remedies=("fix-time", "renew", _OFF),
+        when=_above_the_leaf,
+        cause=_FUTURE,
+        remedies=("fix-time", "renew-ca", _OFF),
+    ),
+    _chain(
+        "not-yet-valid", pattern="^certificate is not yet valid", cause=_FUTURE, remedies=("fix-time", "renew", _OFF)
     ),
 )
 
@@ -125,6 +132,14 @@ _REVOCATION: Final = (
 )
 
 _CONTENT: Final = (
+    _chain(
+        "wrong-purpose",
+        pattern="uns\\w+ certificate purpose",
+        when=_above_the_leaf,
+        cause="{which} of {place} may not issue certificates for TLS servers: its extended key usage or its key usage "
+        "does not allow that.",
+        remedies=("replace-ca", _OFF),
+    ),
     _chain(
         "wrong-purpose",
         pattern="uns\\w+ certificate purpose",

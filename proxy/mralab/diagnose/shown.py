@@ -58,17 +58,25 @@ def explain_shown(rule: Rule, fault: Fault, shown: Shown, order: Sequence[str] =
     certificate = shown.at(fault.depth or 0)
     if certificate is None:
         return explain(rule, fault, order, order=order)
+    rule = sharpened(rule, fault, shown)
+    return explain(rule, fault, order, known=_facts(shown, fault.depth or 0, certificate), order=order)
+
+
+def sharpened(rule: Rule, fault: Fault, shown: Shown) -> Rule:
+    """Return the rule with the cause, and perhaps the remedies, that certificate and trust store allow."""
+    certificate = shown.at(fault.depth or 0)
+    if certificate is None:
+        return rule
     judge = ISSUER_JUDGES.get(rule.code)
     judged = judge(shown, fault.depth or 0, certificate) if judge is not None else None
     if judged is not None:
-        rule = rule._replace(cause=judged.cause, remedies=judged.remedies or rule.remedies)
-    else:
-        details = DETAILS.get(rule.code)
-        more = details(shown, certificate) if details is not None else []
-        rule = rule._replace(cause=(*rule.sentences(), *(plain(text) for text in more)))
-        if rule.code == "name-not-in-certificate" and only_short(shown):
-            rule = rule._replace(remedies=tuple(sorted(rule.remedies, key="change-server-name".__ne__)))
-    return explain(rule, fault, order, known=_facts(shown, fault.depth or 0, certificate), order=order)
+        return rule._replace(cause=judged.cause, remedies=judged.remedies or rule.remedies)
+    details = DETAILS.get(rule.code)
+    more = details(shown, certificate) if details is not None else []
+    rule = rule._replace(cause=(*rule.sentences(), *(plain(text) for text in more)))
+    if rule.code == "name-not-in-certificate" and only_short(shown):
+        rule = rule._replace(remedies=tuple(sorted(rule.remedies, key="change-server-name".__ne__)))
+    return rule
 
 
 def _facts(shown: Shown, depth: int, certificate: x509.Certificate) -> Mapping[str, str]:
@@ -79,5 +87,6 @@ def _facts(shown: Shown, depth: int, certificate: x509.Certificate) -> Mapping[s
         "which": which,
         "which_small": which[0].lower() + which[1:],
         "certificate": certificate_at(shown.port, chain.key(shown.sent[0])),
+        "clock": "the clock of this machine",
         "missing": escape(chain.title(certificate.issuer)),
     }
