@@ -302,13 +302,24 @@ def _toml_hosts(data: dict[str, Any], problems: list[str]) -> dict[str, Any]:
     for name, entry in hosts.items():
         ports = entry.get("ports") if isinstance(entry, dict) else None
         if isinstance(ports, dict):
-            numbers = {int(key) if str(key).isdecimal() else key: value for key, value in ports.items()}
-            entry = {**entry, "ports": numbers}  # noqa: PLW2901 - the converted copy
+            entry = {**entry, "ports": _port_numbers(str(name), ports, problems)}  # noqa: PLW2901 - the converted copy
         host = _host_name(str(name), problems)
         if host in converted:
             problems.append(f"hosts.{name!r}: {host} is listed twice; only one entry could count")
         converted[host] = entry
     return {**data, "hosts": converted}
+
+
+def _port_numbers(name: str, ports: dict[Any, Any], problems: list[str]) -> dict[Any, Any]:
+    """``ports`` with numbers for keys, which are strings in TOML; what is not a number stays for the type to refuse."""
+    converted: dict[Any, Any] = {}
+    for key, value in ports.items():
+        text = str(key)
+        port = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else key
+        if port in converted:
+            problems.append(f"hosts.{name!r}.ports: {port} is listed twice; only one entry could count")
+        converted[port] = value
+    return converted
 
 
 def _host_name(name: str, problems: list[str]) -> str:
