@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from OpenSSL import SSL
 
+from mralab import Proxy
 from mralab.config import Config, from_mapping, load, split_address
 from mralab.errors import ConfigError
 from mralab.net.proxy import load_settings
@@ -120,6 +121,11 @@ def test_the_products_own_words_of_verification_are_taken(word: str, mode: str) 
     assert from_mapping({}).changed(verify={"origin": word}).verify_mode == mode
 
 
+def test_the_python_api_takes_them_too() -> None:
+    word: Any = "Permissive"
+    assert Proxy(verify=word, release="14.2").config.verify_mode == "audit"
+
+
 def test_a_release_is_kept_under_its_own_name() -> None:
     config = from_mapping({"release": "x14.0.8"})
     assert (config.release, config.verify_mode, config.preference) == ("X14.0.8", "on", "rsa")
@@ -171,6 +177,12 @@ def test_hosts_are_named_as_requests_name_them() -> None:
         ({"10.1": {"dial": "::1"}}, "is not a host name or address"),
         ({"a:8443": {"dial": "::1"}}, "is not a host name or address"),
         ({"": {"dial": "::1"}}, "the host is empty"),
+        (
+            {"a": {"dial": "::1", "ports": {"8443": 1, "08443": 2}}},
+            "hosts.a.ports.08443: port '08443' is not one of 1 to 65535",
+        ),
+        ({"a": {"dial": "::1", "ports": {"9" * 5000: 1}}}, "hosts.a.ports."),
+        ({"a": {"dial": "::1", "ports": {"\u0661": 1}}}, "hosts.a.ports."),
         ({"a": {}}, "has neither ip, dial nor ports"),
         ({"a": {"port": 1}}, "has ports, but no dial or ip"),
     ],

@@ -19,6 +19,7 @@ import trustme
 from mralab.core.target import Target, encode
 from tests.modes import CONNECTIONS, WORKERS
 from tests.net.conftest import HOST, Server, server_context
+from tests.serving import control
 
 
 class Serving(NamedTuple):
@@ -134,14 +135,17 @@ def test_sighup_takes_a_valid_configuration_and_keeps_the_old_one_otherwise(
 
 def test_a_reload_says_what_counts_only_at_the_next_start(tmp_path: Path, server: Server, ca: trustme.CA) -> None:
     config = config_for(server, ca, tmp_path)
-    with serving(tmp_path, config) as (process, port, _):
-        changed = config.replace("127.0.0.1:0", "127.0.0.1:1") + '[log]\nfile = "other.log"\n'
+    with serving(tmp_path, config) as (process, port, admin):
+        changed = config.replace("127.0.0.1:0", "127.0.0.1:1") + '[log]\nfile = "other.log"\nlevel = "DEBUG"\n'
         (tmp_path / "mralab.toml").write_text(changed)
         process.send_signal(signal.SIGHUP)
         assert process.stderr is not None
         said = process.stderr.readline()
         assert said.startswith("mralab: reload: proxy.listen")
         assert said.endswith(f"log.file: changed in {tmp_path / 'mralab.toml'}, but counts only at the next start\n")
+        shown = control(admin, "GET", "/api/config")[1]
+        assert (shown["proxy"]["listen"], shown["log"]["level"]) == ("127.0.0.1:0", "DEBUG")
+        assert shown["log"]["file"] == str(tmp_path / "traffic_server.log")
         assert curl(f"http://127.0.0.1:{port}/{token(server)}/x").startswith("HTTP/1.1 200")
 
 

@@ -174,6 +174,10 @@ MANY = "\n".join(ROW.format(number) for number in range(5))
         (f"{RULES}\nhttps://h/,,GET;PUT,,\n", "r:2: HttpMethods 'GET;PUT': methods are separated by commas"),
         (f"{RULES}\nhttps://h/,,GET PUT,,\n", "r:2: HttpMethods 'GET PUT': methods are separated by commas"),
         (f"{RULES}\nhttps://h/,,GET|PUT,,\n", "r:2: HttpMethods 'GET|PUT': methods are separated by commas"),
+        (
+            f'{RULES}\nhttps://h/,,"{",".join(f"GET{n}" for n in range(99))}",,\n',
+            "r:2: HttpMethods has more than 32 met",
+        ),
         (f"{RULES}\nhttps://h/,,*,,\n", "r:2: HttpMethods has '*', not one of"),
         (f"{RULES}\n{MANY}\n".encode("utf-16-le").decode("latin-1"), "r:1: has NUL characters: it is UTF-16 text"),
     ],

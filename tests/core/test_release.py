@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import mralab
 from mralab.core.release import BEFORE, DEFAULT, RELEASES, find_release, verify_mode
+from tests.core import release_table
 
 
 @pytest.mark.parametrize(
@@ -145,3 +146,7 @@ def test_a_misspelt_word_gets_the_nearest_one_but_no_opposite(word: str, hint: s
     with pytest.raises(ValueError, match="must be") as caught:
         verify_mode(word)
     assert str(caught.value).partition("; did you mean ")[2] == (f"{hint!r}?" if hint else "")
+
+
+def test_the_document_has_the_rows() -> None:
+    assert release_table.FILE.read_text() == release_table.table(), "python -m tests.core.release_table writes it"

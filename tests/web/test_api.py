@@ -36,6 +36,15 @@ async def test_a_change_counts_from_the_next_request_on(admin: Administered) -> 
     assert await admin.ask("GET", "/api/config") == (200, config)
 
 
+async def test_the_words_and_spellings_of_the_product_are_taken(admin: Administered) -> None:
+    change = {"release": "x14.3.1", "verify": {"origin": "PERMISSIVE"}, "upstream": {"ciphers": "HIGH"}}
+    status, config = await admin.ask("PATCH", "/api/config", change)
+    assert (status, config["release"], config["verify"]["origin"]) == (200, "X14.3.1", "audit")
+    assert config["upstream"]["prefer"] is None  # the cipher string alone decides
+    _, config = await admin.ask("PATCH", "/api/config", {"upstream": {"prefer": "rsa"}})
+    assert config["upstream"]["prefer"] == "rsa"
+
+
 async def test_the_release_decides_what_is_not_set(admin: Administered) -> None:
     _, before = await admin.ask("GET", "/api/config")
     _, after = await admin.ask("PATCH", "/api/config", {"release": "X14.0.7"})

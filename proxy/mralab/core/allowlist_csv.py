@@ -29,6 +29,7 @@ from mralab.core.readings import readings
 from mralab.core.target import BadHost, Target, canonical_host, canonical_port
 
 LONGEST_DESCRIPTION: Final = 128
+MOST_METHODS: Final = 32
 
 _RESULTS: Final[dict[str, Literal["allow", "block"]]] = {"allow": "allow", "block": "block"}
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -136,11 +137,15 @@ def _check_description(description: str, problems: list[str]) -> None:
 def _methods(text: str, problems: list[str]) -> frozenset[str] | None:
     if not text:
         return None
-    parts = [part for part in re.split(r"[^A-Za-z]+", text) if part]
-    if "," not in text and len(parts) > 1 and all(part.upper() in METHODS for part in parts):
+    parts = re.findall(r"[A-Za-z]+", text) if "," not in text else []
+    if len(parts) > 1 and all(part.upper() in METHODS for part in parts):
         problems.append(f"HttpMethods {shown(text)}: methods are separated by commas")
         return None
-    return frozenset(_method(word.strip(BLANKS), "HttpMethods", problems) for word in text.split(","))
+    words = dict.fromkeys(word.strip(BLANKS) for word in text.split(","))
+    if len(words) > MOST_METHODS:
+        problems.append(f"HttpMethods has more than {MOST_METHODS} methods; they are {', '.join(METHODS)}")
+        return None
+    return frozenset([_method(word, "HttpMethods", problems) for word in words])
 
 
 def _method(word: str, column: str, problems: list[str]) -> str:

@@ -81,6 +81,10 @@ _FROM_14_2: Final[tuple[VerifyMode, str]] = (
     "on",
     "published: X14.2 release notes, Cisco 218018, Mobile and Remote Access guide (X14.2 or later)",
 )
+_FROM_15: Final[tuple[VerifyMode, str]] = (
+    "on",
+    "published: Mobile and Remote Access guide (X14.2 or later); X15.0's commands no longer have VerifyOriginServer",
+)
 _RSA_12: Final[tuple[Preference, str]] = (
     "rsa",
     "inferred: the X14.2 release notes announce ECDSA first as a change for upgrades from before X14.0",
@@ -109,16 +113,26 @@ _RANGE_OF_BUG: Final = "CSCwr73373, found in X14.0.0 to X14.3.7 and X15.0.0 to X
 _TRAINS: Final = (
     _Train(12, 5, 0, 0, (0,), "Mobile and Remote Access guide X12.5", _NEVER, _RSA_12, _TLS_12),
     _Train(12, 6, 0, 3, (0, 3), "administrator guide X12.6; REST since X12.6.3", _NEVER, _RSA_12, _TLS_12),
-    _Train(14, 0, 0, 7, (0, 2, 7), "release notes X14.0.2 and X14.0.7; " + _RANGE_OF_BUG, _NEVER, _RSA_14, _TLS_12),
+    _Train(
+        14,
+        0,
+        0,
+        7,
+        (0, 2, 7),
+        "administrator guide X14.0.2; release notes X14.0.7; " + _RANGE_OF_BUG,
+        _NEVER,
+        _RSA_14,
+        _TLS_12,
+    ),
     _Train(14, 0, 8, 10, (8, 9, 10), "release notes X14.0.8 to X14.0.10", _FROM_14_0_8, _RSA_14, _TLS_12),
     _Train(14, 2, 0, 5, (0, 1, 2, 5), "release notes X14.2 to X14.2.5", _FROM_14_2, _ECDSA, _TLS_14_2),
-    _Train(14, 3, 0, 7, (0, 7), "certificate guide X14.3; " + _RANGE_OF_BUG, _FROM_14_2, _ECDSA_14_3, _TLS_12),
-    _Train(15, 0, 0, 2, (0, 2), "administrator guide X15.0; Cisco 222186 on X15.0.2", _FROM_14_2, _RSA_15, _TLS_15),
-    _Train(15, 1, 0, 0, (0,), "release notes X15.1", _FROM_14_2, _RSA_15, _TLS_15),
-    _Train(15, 2, 0, 0, (0,), "Cisco 225476 on X15.2", _FROM_14_2, _RSA_15, _TLS_15),
-    _Train(15, 3, 0, 2, (0, 2), "Cisco 225476 on X15.3; " + _RANGE_OF_BUG, _FROM_14_2, _RSA_15, _TLS_15),
-    _Train(15, 4, 0, 0, (0,), "administrator guide X15.4; Cisco 225693", _FROM_14_2, _RSA_15, _TLS_15),
-    _Train(15, 5, 0, 0, (0,), "administrator guide X15.5; Cisco 225693", _FROM_14_2, _RSA_15, _TLS_15),
+    _Train(14, 3, 0, 7, (0, 7), "IP Port Usage X14.3; " + _RANGE_OF_BUG, _FROM_14_2, _ECDSA_14_3, _TLS_12),
+    _Train(15, 0, 0, 2, (0, 2), "administrator guide X15.0; Cisco 222186 on X15.0.2", _FROM_15, _RSA_15, _TLS_15),
+    _Train(15, 1, 0, 0, (0,), "release notes X15.1 (their text was not found)", _FROM_15, _RSA_15, _TLS_15),
+    _Train(15, 2, 0, 0, (0,), "Cisco 225476 on X15.2", _FROM_15, _RSA_15, _TLS_15),
+    _Train(15, 3, 0, 2, (0, 2), "Cisco 225476 on X15.3; " + _RANGE_OF_BUG, _FROM_15, _RSA_15, _TLS_15),
+    _Train(15, 4, 0, 0, (0,), "administrator guide X15.4; Cisco 225693", _FROM_15, _RSA_15, _TLS_15),
+    _Train(15, 5, 0, 0, (0,), "administrator guide X15.5; Cisco 225693", _FROM_15, _RSA_15, _TLS_15),
 )
 
 
@@ -133,7 +147,7 @@ def _rows() -> Iterator[tuple[Number, Release]]:
         for maintenance in range(train.first, train.last + 1):
             number = (train.major, train.minor, maintenance)
             named = maintenance in train.named
-            source = f"published: {train.document}" if named else f"inferred: numbered before {last} ({train.document})"
+            source = f"published: {train.document}" if named else f"inferred: numbered before {last}"
             sources = {"name": source, "verify": train.verify[1], "prefer": train.prefer[1], "tls": train.tls[1]}
             yield (
                 number,

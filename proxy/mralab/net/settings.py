@@ -140,14 +140,28 @@ def _few(texts: Iterator[str]) -> Iterator[str]:
 _AT_START: Final = ("proxy.listen", "proxy.admin", "proxy.workers", "log.file", "log.hostname")
 
 
+def _at_start(settings: Settings, key: str) -> object:
+    table, _, name = key.partition(".")
+    value: object = getattr(getattr(settings.config, table), name)
+    return settings.config.path(str(value)) if key == "log.file" and value != "-" else value
+
+
 def only_at_start(before: Settings, after: Settings) -> list[str]:
     """The keys that differ and count only when a proxy starts: what listens and writes stays as it is."""
+    return [key for key in _AT_START if _at_start(before, key) != _at_start(after, key)]
 
-    def value(settings: Settings, key: str) -> object:
+
+def as_started(before: Settings, after: Settings) -> Settings:
+    """Return ``after`` with the values of ``before`` for the keys that count only when a proxy starts.
+
+    So what is shown is what is in force, and a worker that takes a crashed one's place writes to the same log.
+    """
+    tables: dict[str, dict[str, Any]] = {}
+    for key in only_at_start(before, after):
         table, _, name = key.partition(".")
-        return getattr(getattr(settings.config, table), name)
-
-    return [key for key in _AT_START if value(before, key) != value(after, key)]
+        value = _at_start(before, key)
+        tables.setdefault(table, {})[name] = str(value) if isinstance(value, Path) else value
+    return after._replace(config=after.config.changed(**tables)) if tables else after
 
 
 def from_message(message: Mapping[str, Any], rules: tuple[Rule, ...]) -> Settings:

@@ -23,7 +23,7 @@ from ..config import Config, join_address, load
 from ..diagnose.archive import Recording, pack
 from ..errors import ConfigError, InputError, MralabError
 from ..net.proxy import load_settings
-from ..net.settings import Settings, emptied, only_at_start, warnings
+from ..net.settings import Settings, as_started, emptied, only_at_start, warnings
 from ..net.stats import merged
 from ..net.workers import Replies
 from .health import Check, from_message, worker_checks
@@ -190,6 +190,7 @@ class Control(ABC):
                         _say(f"reload: {', '.join(keys)}: changed in {self.file}, but counts only at the next start")
                     for text in warnings(settings):
                         _say(f"warning: {text}")
+                    settings = as_started(self._first, settings)
                     self._started = settings
                     for late in await self._put(settings):
                         _say(f"reload: {late}; it follows when it can")
