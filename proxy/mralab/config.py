@@ -132,6 +132,7 @@ def _ciphers(value: str) -> str:
 
 
 _LONGEST_CIPHERS = 4096
+_LONGEST_SHOWN = 200  # characters of a value in a message
 PathText = Annotated[str, AfterValidator(_path)]
 Address = Annotated[str, BeforeValidator(_address)]
 IpText = Annotated[str, BeforeValidator(_dial)]
@@ -421,6 +422,8 @@ def _problem(source: str, detail: Any) -> str:
         message = f"must be {expected}{did_you_mean(str(detail['input']), words)}"
     given = detail.get("input")
     secret = isinstance(given, str) and "-----BEGIN" in given
+    if isinstance(given, str) and len(given) > _LONGEST_SHOWN:
+        given = f"{given[: _LONGEST_SHOWN - 3]}..."
     shown = f" (is {given!r})" if isinstance(given, (str, int, float, bool)) and not secret else ""
     return f"{source}: {key}: {message[:1].lower()}{message[1:]}{shown}"
 

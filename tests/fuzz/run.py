@@ -2,6 +2,7 @@
 
     python -m tests.fuzz.run SECONDS [GRAMMAR...]
 
+The last of them, ``growth``, measures how the time of each parser grows with the size of hostile input.
 (The grammars are imported late: by then atheris watches their code.)
 
 Needs atheris (``pip install atheris``; Linux). Exit 0: nothing found. What was found is printed, with the input.
@@ -10,6 +11,7 @@ Needs atheris (``pip install atheris``; Linux). Exit 0: nothing found. What was 
 from __future__ import annotations
 
 import importlib
+import random
 import subprocess
 import sys
 import tempfile
@@ -28,6 +30,15 @@ def fuzz_one(name: str, corpus: str, seconds: str) -> None:
     atheris.Fuzz()
 
 
+def measure(seconds: float) -> int:
+    """Measure parsers on random hostile input for so long; 1 where one takes more than linear time."""
+    from .growth import search
+
+    slow = search(seconds, random.Random())
+    sys.stdout.write("growth: nothing found\n" if not slow else "growth: FOUND\n" + "\n".join(slow) + "\n")
+    return bool(slow)
+
+
 def main(arguments: list[str]) -> int:
     """Fuzz each grammar for its share of the time; how many had something to show."""
     if arguments[:1] == ["--one"]:
@@ -36,9 +47,12 @@ def main(arguments: list[str]) -> int:
     from .targets import GRAMMARS
 
     seconds = int(arguments[0])
-    names = arguments[1:] or list(GRAMMARS)
+    names = arguments[1:] or [*GRAMMARS, "growth"]
     found = 0
     for name in names:
+        if name == "growth":
+            found += measure(seconds / len(names))
+            continue
         with tempfile.TemporaryDirectory() as folder:
             for number, sample in enumerate(GRAMMARS[name].samples):
                 (Path(folder) / str(number)).write_bytes(sample)

@@ -44,7 +44,14 @@ CONTROL: Final = "vcs_control.steven.lab:8443"
 TOKEN: Final = encode(Target("steven.lab", "https", "cucm.steven.lab", 8443))
 HOP: Final = Hop(b"vcs", b"11111111-2222-4333-8444-555555555555")
 RULES: Final = "Url,Deployment,HttpMethods,MatchType,Description\nhttps://cucm.steven.lab:8443/a/,,,prefix,\n"
-_ROUTES: Final = Routes(AllowList(parse_rules_csv(RULES, "fuzz")), CONTROL, HOP, keep_alive=True)
+
+
+def fresh_routes() -> Routes:
+    """Routes that remember nothing yet."""
+    return Routes(AllowList(parse_rules_csv(RULES, "fuzz")), CONTROL, HOP, keep_alive=True)
+
+
+_ROUTES: Final = fresh_routes()
 _CERTIFICATE: Final = trustme.CA().issue_cert("cucm.steven.lab", "10.48.36.215", "*.steven.lab").cert_chain_pems[0]
 
 

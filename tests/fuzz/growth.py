@@ -1,0 +1,106 @@
+"""How the time of every parser grows with its input, for hostile input of every kind its grammar has.
+
+``growth`` measures CPU time for a size and for four times that size: a linear parser takes four times as long, a
+quadratic one sixteen. Ratios need no fast machine, and CPU time of one thread needs no idle one.
+
+Run by ``make test`` (test_growth.py) with the table's pieces, and by ``make fuzz`` with random ones.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import itertools
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from mralab.errors import MralabError
+
+from .parsers import PARSERS, Parser
+
+LARGEST: Final = 1 << 17
+"""Bytes of the smaller input. The larger one is half of what a request to the control API may have."""
+ENOUGH: Final = 0.0005
+"""Seconds of CPU time that can be measured; input for which ``LARGEST`` takes less is not worth a measurement."""
+LINEAR: Final = 4.0
+BOUND: Final = 10.0
+"""Times the CPU time for four times the size: above linear (4) with what memory adds, below quadratic (16)."""
+REFUSALS: Final = (ValueError, MralabError)
+"""What a parser may raise: a refusal costs time as well. Malformed, TargetError, NotDer, RulesError are ValueErrors."""
+
+
+def _seconds(parse: Callable[[bytes], object], data: bytes) -> float:
+    collecting = gc.isenabled()
+    gc.disable()  # a collection costs what the whole process has in memory
+    started = time.thread_time()
+    try:
+        with contextlib.suppress(*REFUSALS):
+            parse(data)
+        return time.thread_time() - started
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def growth(parse: Callable[[bytes], object], make: Callable[[int], bytes]) -> float:
+    """Return how many times as long ``parse`` takes for four times the input; ``LINEAR`` where it is never long."""
+    size = 1 << 10
+    while size < LARGEST and _least(parse, make(size)) < ENOUGH:
+        size *= 2
+    if size >= LARGEST and _least(parse, make(4 * size)) < 4 * ENOUGH:
+        return LINEAR
+    ratio = _ratio(parse, make(size), make(4 * size))
+    if ratio > BOUND:  # where the memory for an input stops fitting a cache, one step costs more, but not the next
+        ratio = min(ratio, _ratio(parse, make(4 * size), make(16 * size)))
+    return ratio
+
+
+def _least(parse: Callable[[bytes], object], data: bytes) -> float:
+    """Return the least of two measurements: whatever else happens can only add to one."""
+    return min(_seconds(parse, data), _seconds(parse, data))
+
+
+def _ratio(parse: Callable[[bytes], object], small: bytes, large: bytes) -> float:
+    ratio = float("inf")
+    for _ in range(5):
+        ratio = min(ratio, _least(parse, large) / max(_least(parse, small), ENOUGH / 4))
+        if ratio <= BOUND:
+            break
+    return ratio
+
+
+def makers(parser: Parser) -> Iterator[tuple[str, Callable[[int], bytes]]]:
+    """All hostile input of a parser: a description, and what makes it of a given size."""
+    for (before, after), piece in itertools.product(parser.frames, parser.pieces):
+        yield f"{before[-40:]!r} + {piece[:60]!r} * n + {after[:40]!r}", _maker(before, piece, after)
+
+
+def _maker(before: bytes, piece: bytes, after: bytes) -> Callable[[int], bytes]:
+    return lambda size: before + piece * max(1, (size - len(before) - len(after)) // len(piece)) + after
+
+
+def too_long(parser: Parser) -> list[str]:
+    """Return what makes a parser take longer than linear time."""
+    return [
+        f"{described}: {ratio:.1f} times as long for four times the size"
+        for described, make in makers(parser)
+        if (ratio := growth(parser.parse, make)) > BOUND
+    ]
+
+
+def search(seconds: float, rnd: random.Random) -> list[str]:
+    """Try random pieces, for so long; what makes a parser take longer than linear time."""
+    found: list[str] = []
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        name = rnd.choice(list(PARSERS))
+        parser = PARSERS[name]
+        piece = b"".join(rnd.choice(parser.pieces) for _ in range(rnd.randint(1, 4))) or b"a"
+        before, after = rnd.choice(parser.frames)
+        before += rnd.choice(parser.pieces)
+        ratio = growth(parser.parse, _maker(before, piece, after))
+        if ratio > BOUND:
+            found.append(f"{name}: {before!r} + {piece!r} * n + {after!r}: {ratio:.1f} times")
+    return found

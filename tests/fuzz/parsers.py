@@ -1,0 +1,408 @@
+"""The table of parsers: for each, the functions it stands for, and the hostile input that its grammar has.
+
+Hostile input is a piece many times over, in a frame that gets the parser to it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple
+
+from mralab import config, errors
+from mralab.core import (
+    allowlist,
+    der,
+    framing,
+    hostname,
+    logescape,
+    logread,
+    message,
+    readings,
+    reply,
+    target,
+    tlserror,
+    verdict,
+)
+from mralab.core.answers import SERVER
+from mralab.diagnose import findings
+from mralab.errors import MralabError
+from mralab.net import tls, trust
+from mralab.web import guard
+
+from .targets import CONTROL, RULES, TOKEN
+from .targets import fresh_routes as routes
+
+Frame = tuple[bytes, bytes]
+
+
+class Parser(NamedTuple):
+    """One entry: ``parse`` is given ``before + piece * n + after`` for each frame (before, after) and each piece.
+
+    ``functions`` are the public functions that it covers, as MODULE.NAME.
+    """
+
+    functions: str
+    parse: Callable[[bytes], object]
+    pieces: tuple[bytes, ...]
+    frames: tuple[Frame, ...] = ((b"", b""), (b"", b"!"))
+
+
+def _text(function: Callable[[str], object]) -> Callable[[bytes], object]:
+    return lambda data: function(data.decode("latin-1"))
+
+
+def _request(data: bytes) -> object:
+    head = framing.parse_request(data)
+    framing.request_framing(head)
+    message.keeps_alive(1, head.fields)
+    return message.upgrade_answer(head)
+
+
+def _partial(data: bytes) -> None:
+    """A head that arrives in pieces, each checked as it comes."""
+    step = max(1, len(data) // 16)
+    for end in range(step, len(data) + step, step):
+        framing.check_partial(data[:end], end - step)
+
+
+def _route(data: bytes) -> None:
+    outcome = routes().find(data, "127.0.0.1").outcome
+    if not isinstance(outcome, tuple):
+        outcome.wire(b"id")
+
+
+def _reply(data: bytes) -> None:
+    read = reply.read_reply(data, b"GET")
+    reply.onward(read, minor=1, keep_alive=True, connection="Connection", now=0.0)
+
+
+def _chunks(data: bytes) -> None:
+    reader = framing.ChunkedBody()
+    for at in range(0, len(data), 1000):  # as it comes from the wire
+        reader.feed(data[at : at + 1000])
+
+
+def _tlv(tag: int, content: bytes) -> bytes:
+    size = len(content)
+    return bytes((tag, 0x84)) + size.to_bytes(4, "big") + content
+
+
+def _certificate(subject: bytes = b"", names: bytes = b"", extensions: bytes = b"") -> bytes:
+    """A certificate's bytes, as far as names are read from it."""
+    empty = _tlv(0x30, b"")
+    alternative = _tlv(0x30, _tlv(6, bytes.fromhex("551d11")) + _tlv(4, _tlv(0x30, names)))
+    fields = _tlv(2, b"\1") + empty * 3 + _tlv(0x30, subject) + empty
+    tbs = _tlv(0x30, fields + _tlv(0xA3, _tlv(0x30, extensions + alternative)))
+    return _tlv(0x30, tbs + empty + _tlv(3, b"\0"))
+
+
+def _names(data: bytes) -> None:
+    """Names of a certificate with ``data`` for each part in turn, and each compared with a name."""
+    for certificate in (data, _certificate(data), _certificate(names=data), _certificate(extensions=data)):
+        found = hostname.names_of(certificate)
+        with contextlib.suppress(der.NotDer):
+            der.certificate_parts(certificate)
+            list(der.values(der.first(certificate, 0x30)))
+        for name in ("cucm.steven.lab", "10.48.36.215", "xn--a.steven.lab", "aaaaa.aaaaa.a"):
+            hostname.match_name.__wrapped__(found, name, ip_san_accepted=True)
+
+
+def _settings(data: bytes) -> None:
+    """A table with as many keys as ``data`` has lines: known ones with wrong values, and unknown ones."""
+    lines = data.decode("latin-1").split("\n")
+    keys = {f"{line}{number}": line for number, line in enumerate(lines)}
+    for table in (keys, {"upstream": keys}, {"hosts": keys}, {"hosts": {"a": {"ports": keys, "dial": "127.0.0.1"}}}):
+        with contextlib.suppress(MralabError):
+            config.from_mapping(table)
+
+
+def _explained(data: bytes) -> None:
+    error = data.decode("latin-1")
+    tlserror.alert_number(error)
+    tlserror.error_string(error, "1.1.1")
+
+
+_WORDS: Final = (
+    b"a",
+    b" ",
+    b"\t",
+    b"a ",
+    b"\0",
+    b"\xff",
+    b"0",
+    b"-",
+    b".",
+    b"a.",
+    b":",
+    b"a:",
+    b",",
+    b"a,",
+    b'"',
+    b"\\",
+)
+_LINES: Final = (b"\n", b"\r\n", b"\r", b"a\n", b" \n", b"a: a\r\n", b": \r\n")
+_HEAD: Final = f"GET /{TOKEN}/a/b HTTP/1.1\r\nHost: h\r\n".encode()
+_DATES: Final = (b"Date: ", b"Date: Tue, 14 Nov 2023 ")
+_ENTRIES: Final = (b"http://a/,\n", b"https://a.b:1/c,,GET,prefix,\n", b"x://,\n", b'"', b'"a""', b'",', b"https://")
+_NAMES: Final = tuple(
+    _tlv(tag, content)
+    for tag in (0x82, 0x87, 0x30)
+    for content in (b"", b"a", b"*.a.a", b"10.48.36.215", b"*a.steven.lab", b"a" * 100)
+)
+_ARMOUR: Final = (b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----", b"-----BEGIN ", b"-----END ", b"-----")
+_LOG: Final = (
+    b'UTCTime="2022-07-11 16:55:26,000" ',
+    b'Detail="Sending Request" ',
+    b'Txn-id="1" ',
+    b'a="',
+    b"2022-07-11T18:55:26.000+02:00 ",
+    b"2022-07-11T18:55:26.000+02:00 vcsc traffic_server[1]: ",
+    b"Jul 11 18:55:26 ",
+    b"[Jul 11 18:55:26.000] ",
+    b"<13>",
+    b"WARNING: ",
+    b"Error=",
+    b"server=a(b) ",
+    b"Action=Terminate ",
+    b"SSL connection failed for ",
+    b'Msg="GET /a HTTP/1.1" ',
+    b'Level="INFO" ',
+    b'\\"',
+    b"\\u{41}",
+    b"=",
+)
+_LOG_LINE: Final = b'2022-07-11T18:55:26.000+02:00 vcsc traffic_server[1]: UTCTime="2022-07-11 16:55:26,000" Detail="'
+_WARNED: Final = (
+    b"2022-07-11T18:55:26.016+02:00 vcsc traffic_server[1]: [ET_NET 0] WARNING: Core server certificate verification "
+    b"failed for ("
+)
+_ESCAPES: Final = (
+    b"%2e",
+    b"%252e",
+    b"%c0%ae",
+    b"%e2%80%a5",
+    b"%u002e",
+    b"/%2e%2e",
+    b";a",
+    b"//",
+    b"/.",
+    b"%cc%88%cc%a3",
+)
+
+PARSERS: Final[dict[str, Parser]] = {
+    "request head": Parser(
+        "core.framing.parse_request core.framing.request_framing core.message.keeps_alive core.message.upgrade_answer",
+        _request,
+        (*_WORDS, *_LINES, b"Connection: close\r\n", b"Host: a\r\n", b"Content-Length: 1\r\n"),
+        (
+            (_HEAD, b"\r\n\r\n"),
+            (_HEAD + b"A: ", b"\r\n\r\n"),
+            (b"GET /", b" HTTP/1.1\r\n\r\n"),
+            (b"", b" / HTTP/1.1\r\n\r\n"),
+        ),
+    ),
+    "request head in pieces": Parser(
+        "core.framing.check_partial", _partial, (*_WORDS, *_LINES), ((b"", b""), (_HEAD, b""))
+    ),
+    "request": Parser(
+        "core.route.Routes",
+        _route,
+        (*_WORDS, *_LINES, *_ESCAPES, b"Via: 1.1 [0-]\r\n", b"[", b"a/", b"gzip;q=0.0,", b"X_Y: 0\r\n"),
+        (
+            (_HEAD, b"\r\n\r\n"),
+            (_HEAD + b"Connection: ", b"\r\n\r\n"),
+            (_HEAD + b"Via: ", b"\r\n\r\n"),
+            (_HEAD + b"Accept-Encoding: ", b"\r\n\r\n"),
+            (_HEAD + b"Authorization: Basic ", b"\r\n\r\n"),
+            (f"GET /{TOKEN}/a/".encode(), b" HTTP/1.1\r\nHost: h\r\n\r\n"),
+            (b"GET /", b"/a HTTP/1.1\r\nHost: h\r\n\r\n"),
+            (b"GET http://", b"/a HTTP/1.1\r\nHost: h\r\n\r\n"),
+        ),
+    ),
+    "response head": Parser(
+        "core.framing.parse_response core.framing.response_framing core.reply.read_reply core.reply.onward",
+        _reply,
+        (*_WORDS, *_LINES, b"Date: 0\r\n", b"Age: 0\r\n", f"Server: {SERVER}\r\n".encode(), b"Set-Cookie: a=b\r\n"),
+        (
+            *((b"HTTP/1.1 200 OK\r\n" + field, b"\r\n\r\n") for field in (b"", b"A: ", b"Connection: ", *_DATES)),
+            (b"HTTP/1.1 200 ", b"\r\n\r\n"),
+        ),
+    ),
+    "chunked body": Parser(
+        "core.framing.ChunkedBody",
+        _chunks,
+        (*_WORDS, *_LINES, b"1\r\na\r\n", b";a", b';a="', b';a="\\"', b"0;a=b\r\n", b" ;"),
+        ((b"", b""), (b"1", b"\r\na\r\n0\r\n\r\n"), (b"0\r\n", b"\r\n\r\n"), (b'1;a="', b'"\r\na\r\n')),
+    ),
+    "request-target": Parser(
+        "core.target.split core.target.absolute_url",
+        _text(lambda raw: target.split(raw, CONTROL)),
+        (*_WORDS, *_ESCAPES, b"/", b"?", b"#", b"@", b"["),
+        (
+            (b"", b""),
+            (b"/", b""),
+            (f"/{TOKEN}/".encode(), b""),
+            (b"http://", b"/"),
+            (b"http://localhost:", b"/"),
+            (b"a", b"://"),
+        ),
+    ),
+    "token": Parser(
+        "core.target.decode",
+        _text(target._decode.__wrapped__),
+        (*_WORDS, b"=", b"%3d", b"YWFhYS9h", b"Ly8v", b"Li4u"),
+    ),
+    "host": Parser(
+        "core.target.canonical_host core.target.canonical_port core.hostname.is_address",
+        _text(lambda raw: (hostname.is_address.__wrapped__(raw), target.canonical_host(raw))),
+        (*_WORDS, b"0x", b"a-", b"xn--", b"1.", b"::", b"0:"),
+        ((b"", b""), (b"[", b"]"), (b"a", b"a"), (b"1.1.1.", b"")),
+    ),
+    "port": Parser("core.target.canonical_port", _text(target.canonical_port), _WORDS),
+    "readings of a path": Parser(
+        "core.readings.readings",
+        _text(readings.readings),
+        (*_WORDS, *_ESCAPES, b"/", b"/a/..", b"\\", b"+", b"/+", b"%00", b"%e1%85%9f", b"%f0", b"%25", b"%ef%b7%ba"),
+        ((b"/", b""), (b"/ok/", b"/../x"), (b"/%2e", b"")),
+    ),
+    "allow list": Parser(
+        "core.allowlist.parse_rules_csv",
+        _text(lambda text: allowlist.parse_rules_csv(text, "growth")),
+        (*_WORDS, *_LINES, *_ENTRIES),
+        (
+            (b"", b""),
+            (RULES.encode(), b""),
+            (RULES.encode() + b'"', b'"\n'),
+            (RULES.encode() + b"https://a/", b",,,,\n"),
+        ),
+    ),
+    "configuration": Parser(
+        "config.from_mapping config.load", _settings, (b"a\n", b"\n", b"1\n", b"a.\n", b"origin\n")
+    ),
+    "address": Parser(
+        "config.split_address", _text(config.split_address), (*_WORDS, b"["), ((b"", b""), (b"", b":1"), (b"1:", b""))
+    ),
+    "nearest word": Parser(
+        "errors.did_you_mean", _text(lambda raw: errors.did_you_mean(raw, ("abcabc", "a" * 60))), _WORDS
+    ),
+    "nearest word of many": Parser(
+        "errors.did_you_mean", _text(lambda raw: errors.did_you_mean("a" * 60, raw.split("\n"))), _LINES
+    ),
+    "certificate file": Parser(
+        "net.trust.parse_pem net.trust.load_store",
+        lambda data: trust.parse_pem(data, "growth"),
+        (
+            *(_WORDS + _LINES + _ARMOUR),
+            *(line + b"\n" for line in _ARMOUR),
+            b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            b"-----BEGIN PKCS7-----\nMIAG\n-----END PKCS7-----\n",
+            b"BEGIN CERTIFICATE\n",
+            b"END CERTIFICATE\n",
+            b"\x30\x80",
+            _tlv(0x30, b""),
+        ),
+        (
+            (b"", b""),
+            (b"-----BEGIN ", b"-----"),
+            (b"-----BEGIN CERTIFICATE-----\n", b"\n-----END CERTIFICATE-----\n"),
+            (b"\x30\x84\0\0\xff\xff", b""),
+        ),
+    ),
+    "certificate's names": Parser(
+        "core.hostname.names_of core.hostname.match_name core.der.values core.der.first core.der.certificate_parts",
+        _names,
+        (
+            *_NAMES,
+            _tlv(0x31, _tlv(0x30, _tlv(6, bytes.fromhex("550403")) + _tlv(0x0C, b"a"))),
+            b"\x30\x80",
+            b"\0",
+            b"*",
+            b"a.",
+        ),
+    ),
+    "certificate's one long name": Parser(
+        "core.hostname.match_name",
+        lambda data: hostname.match_name.__wrapped__(
+            hostname.CertificateNames((data.decode("latin-1"),)),
+            data.decode("latin-1").replace("*", "a"),
+            ip_san_accepted=True,
+        ),
+        (*_WORDS, b"*", b"*."),
+        ((b"", b""), (b"*.", b""), (b"*", b".steven.lab"), (b"a*.", b".b")),
+    ),
+    "log": Parser(
+        "core.logread.read diagnose.findings.find",
+        _text(lambda text: findings.find(list(logread.read(text.split("\n"))))),
+        (*_WORDS, *_LINES, *_LOG, *(line + b"\n" for line in _LOG)),
+        (
+            (b"", b""),
+            (_LOG_LINE, b""),
+            (_LOG_LINE, b'"'),
+            (_WARNED, b""),
+            (_WARNED + b"a). Action=Terminate Error=", b""),
+        ),
+    ),
+    "log field": Parser(
+        "core.logescape.escape core.logescape.escape_field core.logescape.unescape",
+        _text(lambda text: [logescape.unescape(logescape.escape_field(text, kind)) for kind in logescape.KINDS]),
+        (*_WORDS, b"\\x4", b"\\u{", b"\\n", b"\\\\", b"\\u{10FFFF}"),
+    ),
+    "OpenSSL's error": Parser(
+        "core.tlserror.alert_number core.tlserror.error_string",
+        _explained,
+        (*_WORDS, b"tlsv1 ", b"alert "),
+        ((b"", b""), (b"tlsv1 alert ", b"")),
+    ),
+    "cipher string": Parser(
+        "net.tls.check_ciphers",
+        _text(lambda text: tls.check_ciphers(config.from_mapping({"upstream": {"ciphers": text}}).upstream.ciphers)),
+        (*_WORDS, b"ALL:", b"ALL+", b"!aNULL:", b"@STRENGTH:", b"AES256-SHA:", b"-ALL:ALL:"),
+    ),
+    "Host of the control API": Parser(
+        "web.guard.is_loopback web.guard.check_sender", _text(guard.is_loopback), (*_WORDS, b"[", b"@", b"%")
+    ),
+}
+NOT_PARSERS: Final = {
+    "config.join_address": "writes",
+    "core.allowlist.automatic_rules": "a host, covered with the host",
+    "core.framing.chunk": "writes",
+    "core.framing.last_chunk": "writes",
+    "core.framing.values": "part of the request head's and the response head's",
+    "core.framing.list_items": "part of the request head's and the response head's",
+    "core.hostname.is_address": "covered with the host",
+    "core.message.trailer_fields": "fields that the chunked body's parser has read",
+    "core.verdict.error_text": "looks a number up",
+}
+"""Public functions of the modules that take text and are no parsers, with the reason."""
+MODULES: Final = (
+    config,
+    errors,
+    allowlist,
+    der,
+    framing,
+    hostname,
+    logescape,
+    logread,
+    message,
+    readings,
+    reply,
+    target,
+    tlserror,
+    verdict,
+    trust,
+    guard,
+)
+"""Modules whose public functions that take text are all in one of the two tables."""
+
+
+def public_parsers() -> Iterator[tuple[str, Any]]:
+    """Public functions of ``MODULES`` that take text first: each is in ``PARSERS`` or in ``NOT_PARSERS``."""
+    for module in MODULES:
+        for name, value in vars(module).items():
+            code = getattr(getattr(value, "__wrapped__", value), "__annotations__", None)
+            if name.startswith("_") or not callable(value) or isinstance(value, type) or not code:
+                continue
+            first = str(next(iter(code.values())))
+            if value.__module__ == module.__name__ and any(word in first for word in ("str", "bytes", "Fields")):
+                yield f"{module.__name__.removeprefix('mralab.')}.{name}", value

@@ -1,0 +1,52 @@
+"""No parser takes more than linear time, whatever it is given; and no parser is left out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import mralab
+
+from .growth import BOUND, growth, too_long
+from .parsers import MODULES, NOT_PARSERS, PARSERS, public_parsers
+
+NO_FOREIGN_INPUT = {
+    "cli_admin": "the user's own command line",
+    "lab": "the lab's mocks",
+    "show": "our own output",
+    "web.client": "our own control API's answers",
+    "web.merged": "our own log's lines",
+    "net.tls": "one alert record: a fixed length",
+    "core.logline": "names of header fields, one search each",
+    "core.logform": "read by core.logread",
+    "diagnose.findings": "read with the log",
+    "diagnose.rules": "read with the log",
+}
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_time_grows_linearly(name: str) -> None:
+    assert too_long(PARSERS[name]) == []
+
+
+def test_a_quadratic_parser_is_found() -> None:
+    lazy = re.compile(rb"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.DOTALL)
+    assert growth(lazy.findall, lambda size: b"-----BEGIN A-----" * (size // 17)) > BOUND
+
+
+def test_every_public_parser_is_in_the_table() -> None:
+    known = {function for parser in PARSERS.values() for function in parser.functions.split()} | set(NOT_PARSERS)
+    assert sorted({name for name, _ in public_parsers()} - known) == []
+
+
+def test_every_module_with_expressions_is_in_the_table() -> None:
+    root = Path(mralab.__file__).parent
+    modules = {
+        ".".join(file.relative_to(root).with_suffix("").parts)
+        for file in root.rglob("*.py")
+        if re.search(r"\bre\.(compile|match|search|fullmatch|sub|split|findall|finditer)\(", file.read_text("utf-8"))
+    }
+    known = {module.__name__.removeprefix("mralab.") for module in MODULES} | set(NO_FOREIGN_INPUT)
+    assert sorted(name for name in modules if name not in known and name.split(".")[0] not in known) == []
