@@ -17,6 +17,12 @@ import pytest
 MRALAB = [sys.executable, "-m", "mralab"]
 FULL = "the output cannot be written: No space left on device\n"
 
+SERVE = """
+proxy.listen = "127.0.0.1:0"
+verify.origin = "off"
+[hosts]
+"cucm.example.test" = { dial = "127.0.0.1" }
+"""
 PRINTING = [
     "--help",
     "--version",
@@ -36,7 +42,7 @@ PRINTING = [
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "serve.toml").write_text('proxy = { listen = "127.0.0.1:0" }\n')
+    (tmp_path / "serve.toml").write_text(SERVE)
     return tmp_path
 
 
