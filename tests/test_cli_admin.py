@@ -66,7 +66,7 @@ def test_trust(running: Serving, server: Server, ca: trustme.CA, tmp_path: Path)
 
     bad = mralab("trust", "add", "ca.pem", "bad.pem", "none.pem", admin=running.admin, cwd=tmp_path)
     assert bad.returncode == 2
-    assert "bad.pem" in bad.stderr
+    assert "bad.pem:1: '-----BEGIN CERTIFICATE-----' without" in bad.stderr
     assert "none.pem: cannot be read" in bad.stderr
     assert get(running, server) == 502
 
