@@ -12,23 +12,27 @@ from typing import Any, Final, NamedTuple
 from mralab import config, errors
 from mralab.core import (
     allowlist,
+    allowlist_csv,
+    allowlist_lines,
     der,
     framing,
     hostname,
+    logenvelope,
     logescape,
     logread,
     message,
     readings,
+    release,
     reply,
     target,
     tlserror,
     verdict,
 )
 from mralab.core.answers import SERVER
-from mralab.diagnose import findings
+from mralab.diagnose import asked, findings, tlscode
 from mralab.errors import MralabError
 from mralab.net import tls, trust
-from mralab.web import guard
+from mralab.web import guard, strictjson
 
 from .targets import CONTROL, RULES, TOKEN
 from .targets import fresh_routes as routes
@@ -117,10 +121,18 @@ def _settings(data: bytes) -> None:
             config.from_mapping(table)
 
 
+def _each(text: str, *functions: Callable[[str], object]) -> None:
+    for function in functions:
+        with contextlib.suppress(ValueError):
+            function(text)
+
+
 def _explained(data: bytes) -> None:
     error = data.decode("latin-1")
     tlserror.alert_number(error)
     tlserror.error_string(error, "1.1.1")
+    tlserror.is_whole(error)
+    tlscode.parse(error)
 
 
 _WORDS: Final = (
@@ -176,6 +188,28 @@ _LOG_LINE: Final = b'2022-07-11T18:55:26.000+02:00 vcsc traffic_server[1]: UTCTi
 _WARNED: Final = (
     b"2022-07-11T18:55:26.016+02:00 vcsc traffic_server[1]: [ET_NET 0] WARNING: Core server certificate verification "
     b"failed for ("
+)
+_ENVELOPES: Final = (
+    b"traffic_server",
+    b"traffic_server 1 ",
+    b"traffic_server 1 - [a ",
+    b"[ET_NET 0] ",
+    b"> ",
+    b"a.txt:1:",
+    b"sshd[1]: ",
+    b"Module=",
+    b'Module="network.http.trafficserver" ',
+    b"SNI (",
+    b"<a",
+    b"&quot;",
+    b"\x1b[1m",
+    b"{",
+    b'{"a":',
+    b"[[",
+    b'\\\\"',
+    b'UTCTime=""2',
+    b"</p>",
+    b"traffic_server[1]: [ET_NET 0] WARNING: Core server certificate verification",
 )
 _ESCAPES: Final = (
     b"%2e",
@@ -267,7 +301,7 @@ PARSERS: Final[dict[str, Parser]] = {
         ((b"/", b""), (b"/ok/", b"/../x"), (b"/%2e", b"")),
     ),
     "allow list": Parser(
-        "core.allowlist.parse_rules_csv",
+        "core.allowlist.parse_rules_csv core.allowlist_csv.parse_rules_csv core.allowlist_lines.parse",
         _text(lambda text: allowlist.parse_rules_csv(text, "growth")),
         (*_WORDS, *_LINES, *_ENTRIES),
         (
@@ -276,6 +310,18 @@ PARSERS: Final[dict[str, Parser]] = {
             (RULES.encode() + b'"', b'"\n'),
             (RULES.encode() + b"https://a/", b",,,,\n"),
         ),
+    ),
+    "allow-list tests": Parser(
+        "core.allowlist_csv.parse_tests_csv",
+        _text(lambda text: allowlist_csv.parse_tests_csv(text, "growth")),
+        (*_WORDS, *_LINES, b"http://a/,allow,,,GET\n"),
+        ((b"", b""), (b"Url,ExpectedResult,Deployment,Description,HttpMethod\n", b"")),
+    ),
+    "bytes of a CSV file": Parser(
+        "core.allowlist_lines.decode_csv",
+        lambda data: allowlist_lines.decode_csv(data, "growth"),
+        (*_WORDS, *_LINES, b"a\0"),
+        ((b"", b""), (b"\xff\xfe", b""), (b"\xef\xbb\xbf", b""), (b"PK\3\4", b"")),
     ),
     "configuration": Parser(
         "config.from_mapping config.load", _settings, (b"a\n", b"\n", b"1\n", b"a.\n", b"origin\n")
@@ -340,14 +386,35 @@ PARSERS: Final[dict[str, Parser]] = {
     "log": Parser(
         "core.logread.read diagnose.findings.find",
         _text(lambda text: findings.find(list(logread.read(text.split("\n"))))),
-        (*_WORDS, *_LINES, *_LOG, *(line + b"\n" for line in _LOG)),
+        (*_WORDS, *_LINES, *_LOG, *_ENVELOPES, *(line + b"\n" for line in (*_LOG, *_ENVELOPES))),
         (
             (b"", b""),
+            (b"<13>1 2022-07-11T18:55:26.000Z vcsc traffic_server 1 - [", b"] x"),
+            (b'{"message": "', b'"}'),
             (_LOG_LINE, b""),
             (_LOG_LINE, b'"'),
             (_WARNED, b""),
             (_WARNED + b"a). Action=Terminate Error=", b""),
         ),
+    ),
+    "line in an envelope": Parser(
+        "core.logenvelope.plain core.logenvelope.may_matter",
+        _text(logenvelope.plain),
+        (*_WORDS, *_LOG, *_ENVELOPES),
+        (
+            (b"", b""),
+            (b"", b" traffic_server[1]: x"),
+            (b"", b"[ET_NET 0] x"),
+            (b'{"message": "traffic_server[1]: ', b'"}'),
+            (b"<13>1 2022-07-11T18:55:26.000Z vcsc traffic_server 1 - [", b"] x"),
+            (b'traffic_server[1]: UTCTime=\\"', b'"'),
+        ),
+    ),
+    "request line of a log": Parser(
+        "diagnose.asked.asked_for diagnose.asked.is_absolute diagnose.asked.is_loopback diagnose.asked.authority",
+        _text(lambda raw: (asked.asked_for(raw), asked.is_absolute(raw), asked.is_loopback(raw), asked.authority(raw))),
+        (*_WORDS, *_ESCAPES, b"/", b"YWFh", b"http://"),
+        ((b"", b""), (b"GET http://", b"/ HTTP/1.1"), (b"GET /", b"/get_edge_config HTTP/1.1"), (b"https://", b":1")),
     ),
     "log field": Parser(
         "core.logescape.escape core.logescape.escape_field core.logescape.unescape",
@@ -355,10 +422,21 @@ PARSERS: Final[dict[str, Parser]] = {
         (*_WORDS, b"\\x4", b"\\u{", b"\\n", b"\\\\", b"\\u{10FFFF}"),
     ),
     "OpenSSL's error": Parser(
-        "core.tlserror.alert_number core.tlserror.error_string",
+        "core.tlserror.alert_number core.tlserror.error_string core.tlserror.is_whole diagnose.tlscode.parse",
         _explained,
         (*_WORDS, b"tlsv1 ", b"alert "),
-        ((b"", b""), (b"tlsv1 alert ", b"")),
+        ((b"", b""), (b"tlsv1 alert ", b""), (b"error:1416F086:SSL routines:", b""), (b"error:1416F086:a:b:", b"")),
+    ),
+    "release": Parser(
+        "core.release.find_release core.release.verify_mode",
+        _text(lambda text: _each(text, release.find_release, release.verify_mode)),
+        (*_WORDS, b"X14.2", b"14."),
+    ),
+    "JSON body": Parser(
+        "web.strictjson.loads",
+        strictjson.loads,
+        (*_WORDS, *_LINES, b"[", b"{", b'{"a":', b'"a",', b"1,", b"1e9,", b"\\u0041", b'\\"', b"1"),
+        ((b"", b""), (b"[", b"]"), (b'{"a": [', b"]}"), (b'{"a": "', b'"}'), (b'{"', b'": 1}')),
     ),
     "cipher string": Parser(
         "net.tls.check_ciphers",
@@ -371,6 +449,12 @@ PARSERS: Final[dict[str, Parser]] = {
 }
 NOT_PARSERS: Final = {
     "config.join_address": "writes",
+    "core.allowlist_lines.did_you_mean": "as errors.did_you_mean, of words that were cut",
+    "core.allowlist_lines.listed": "writes",
+    "core.allowlist_lines.shown": "writes",
+    "core.release.cipher_string": "joins texts",
+    "core.release.signature_algorithms": "looks a word up",
+    "web.guard.is_json": "one comparison",
     "core.allowlist.automatic_rules": "a host, covered with the host",
     "core.framing.chunk": "writes",
     "core.framing.last_chunk": "writes",
@@ -385,6 +469,13 @@ MODULES: Final = (
     config,
     errors,
     allowlist,
+    allowlist_csv,
+    allowlist_lines,
+    asked,
+    logenvelope,
+    release,
+    strictjson,
+    tlscode,
     der,
     framing,
     hostname,

@@ -21,6 +21,9 @@ NO_FOREIGN_INPUT = {
     "net.tls": "one alert record: a fixed length",
     "core.logline": "names of header fields, one search each",
     "core.logform": "read by core.logread",
+    "core.logjoin": "read by core.logread",
+    "diagnose.fault": "the error's text, read with the log",
+    "net.openssl": "OpenSSL's own texts",
     "diagnose.findings": "read with the log",
     "diagnose.rules": "read with the log",
 }

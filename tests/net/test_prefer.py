@@ -63,7 +63,7 @@ async def test_own_cipher_suites_do_not_choose_in_tls_1_3(
     ca: trustme.CA, tmp_path: Path, serving: Callable[..., Server], proxying: Callable[..., Any]
 ) -> None:
     server = serving(both(ca, tmp_path, names_host="rsa"))
-    said = {"prefer": "rsa", "tls": ["1.3"], "ciphers": "ECDHE-ECDSA-AES128-GCM-SHA256"}
+    said = {"prefer": "rsa", "tls": ["1.2", "1.3"], "ciphers": "ECDHE-ECDSA-AES128-GCM-SHA256"}
     it: Lines = await proxying(server, upstream=said)
     assert (await it.get(server.port)).startswith(b"HTTP/1.1 200 ")
 
