@@ -144,7 +144,7 @@ _SAYS: Final = {"accepted": "accepted", "refused": "refused", "failed": "TLS fai
 
 
 def summary(answers: Sequence[Checked]) -> list[str]:
-    """Return the result in one line, then one for each server that is not accepted twice, and for what expires soon."""
+    """Return the result in one line, then a line for each server not accepted in both orders and for each expiry."""
     by_question: dict[Question, list[Checked]] = {}
     for answer in answers:
         by_question.setdefault(answer.question, []).append(answer)
