@@ -239,6 +239,20 @@ def test_names_are_listed_with_the_nearest() -> None:
     assert codes(short)[0] == "change-server-name"
 
 
+def test_a_wildcard_that_does_not_reach_is_explained() -> None:
+    finding = only([mint("x", ROOT, sans=["*.example.test"])], NAME, [ROOT], host="pub.cucm.example.test")
+    assert "*.example.test stands for exactly one label before .example.test." in finding.cause
+
+
+def test_two_trusted_cas_of_one_name_are_a_note_even_where_all_is_well() -> None:
+    twin = mint("Example Root", ca=True, organization="Example")
+    leaf = mint(HOST, ROOT, sans=[HOST])
+    checked = judged([leaf], [], [twin, ROOT])
+    assert checked.ok
+    assert any("has 2 certificates 'Example Root'" in note for note in checked.notes)
+    assert judged([leaf], [], [ROOT, OTHER_ROOT]).notes == ()
+
+
 @pytest.mark.parametrize(
     ("asked", "names", "nearest"),
     [

@@ -29,7 +29,7 @@ from .fault import CISCO_225746, Fault, Kind, Rule
 from .findings import Finding
 from .remedies import Remedy
 from .rules import explain, rule_for
-from .shown import Expiry, expiring, explain_shown
+from .shown import Expiry, expiring, explain_shown, namesakes
 
 State = Literal["accepted", "refused", "failed", "not-asked"]
 """What X14.2 would do: accept the certificate, refuse it, or fail in TLS for another reason; or nothing is known."""
@@ -70,8 +70,9 @@ class Checked:
     ``prefer`` has both where both got the same. ``dial`` is the address and port that was connected to, empty where the
     name has no address. ``certificate`` is None where none was shown, ``chain`` goes as far as it could be built.
     ``findings`` are in the order in which X14.2 comes to the faults: it stops at the first. ``lines`` are those that
-    X14.2 would log, with every fault. ``expiring`` has what will fail within 30 days. ``client_certificate`` is whether
-    the server asked for one, None where that could not be seen; ``presented`` is whether it got one.
+    X14.2 would log, with every fault. ``expiring`` has what will fail within 30 days, ``namesakes`` sentences about CAs
+    that share a name with another in the trust store. ``client_certificate`` is whether the server asked for one, None
+    where that could not be seen; ``presented`` is whether it got one.
     """
 
     question: Question
@@ -83,6 +84,7 @@ class Checked:
     findings: tuple[Finding, ...]
     lines: tuple[str, ...]
     expiring: tuple[Expiry, ...]
+    namesakes: tuple[str, ...]
     client_certificate: bool | None
     presented: bool
 
@@ -94,7 +96,7 @@ class Checked:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is worth knowing of a server that is accepted all the same."""
-        notes = [str(expiry) for expiry in self.expiring]
+        notes = [*(str(expiry) for expiry in self.expiring), *self.namesakes]
         if self.client_certificate and self.ok:
             notes.append(
                 "the server asks for a client certificate, and has accepted the configured one"
@@ -255,6 +257,7 @@ def judge(
         findings=findings,
         lines=lines.all if state != "not-asked" else (),
         expiring=expiring(shown),
+        namesakes=namesakes(shown),
         client_certificate=seen.client_certificate,
         presented=seen.presented,
     )

@@ -127,6 +127,10 @@ def _names(shown: Shown, _: x509.Certificate) -> list[str]:
     sentences = [f"It contains {listed or 'no alternative names'}; {common}."]
     if asked in names.ips and not shown.ip_san:
         sentences.append(f"It has {asked} as an address, which does not count here (verify.ip_san = ignore).")
+    for pattern in names.dns:
+        base = pattern.removeprefix("*")
+        if base != pattern and asked.casefold().endswith(base.casefold()):
+            sentences.append(f"{escape(pattern)} stands for exactly one label before {escape(base)}.")
     if (nearest := nearest_name(asked, names)) is not None:
         sentences.append(f"The nearest to {escape(asked)} is {escape(nearest)}.")
     return sentences

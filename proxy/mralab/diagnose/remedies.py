@@ -85,10 +85,9 @@ REMEDIES: Final[dict[str, Remedy]] = {
     ),
     "renew-ca": Remedy(
         "reissue",
-        "Have the CA at depth {depth} renewed, and replace its old certificate wherever that is: in the chain that "
-        "{server} sends and in Expressway-C's trusted CA list. Or have the {certificate} of {server} signed by "
-        "another CA.",
-        f"{_CUCM_CERTIFICATES}; {_TRUSTED_CA}",
+        "Have the CA at depth {depth} renewed, and replace its old certificate wherever it is installed. Or have the "
+        "{certificate} of {server} signed by another CA.",
+        _CUCM_CERTIFICATES,
     ),
     "reissue": Remedy(
         "reissue",

@@ -50,6 +50,24 @@ def expiring(shown: Shown) -> tuple[Expiry, ...]:
     return tuple(found)
 
 
+def namesakes(shown: Shown) -> tuple[str, ...]:
+    """Return a sentence for each trusted CA of the chain that shares its name with another trusted certificate.
+
+    OpenSSL compares key identifiers, too, and finds the right one. Cisco documents for Expressway-C that it takes the
+    first entry of its trust list with a matching subject (CSCwa12894).
+    """
+    sentences = []
+    for link in shown.links:
+        name = link.certificate.subject
+        twins = [one for one in shown.store if chain.same_name(one.subject, name) and one != link.certificate]
+        if link.trusted and twins:
+            sentences.append(
+                f"the trust store has {len(twins) + 1} certificates {chain.quoted(name)}: Expressway-C stops at the "
+                "first whose subject matches, and may not come to the right one"
+            )
+    return tuple(sentences)
+
+
 def explain_shown(rule: Rule, fault: Fault, shown: Shown, order: Sequence[str] = ()) -> tuple[str, tuple[Remedy, ...]]:
     """Return cause and remedies of a fault of ``shown``.
 
