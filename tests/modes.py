@@ -43,6 +43,14 @@ INSIDE: Final = {
     "web/test_api.py::test_health_notices_a_proxy_that_no_longer_listens": (
         "stops the proxy alone; tests/test_workers.py kills and hangs workers"
     ),
+    "web/test_api.py::test_health_fails_while_the_log_is_not_written": (
+        "counts what this process has lost; tests/test_workers.py does the same to two"
+    ),
+    "web/test_api.py::test_health_says_that_no_connection_can_be_accepted": "acts as if accepting had failed",
+    "web/test_api.py::test_health_notes_that_newcomers_wait": "each worker has its own share of the connections",
+    "web/test_api.py::test_what_memory_no_longer_holds_is_said": "makes that memory small",
+    "web/test_api.py::test_a_report_is_made_where_there_is_something_new": "listens in place of the other process",
+    "web/test_api.py::test_counters_stay_when_the_proxy_stops": "stops the proxy alone",
     "faults/test_clock.py::test_time_in_the_process_steps": (
         "time.time is patched; where libfaketime is installed, the test beside it asks processes"
     ),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import trustme
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,7 +66,7 @@ def test_trust(running: Serving, server: Server, ca: trustme.CA, tmp_path: Path)
 
     bad = mralab("trust", "add", "ca.pem", "bad.pem", "none.pem", admin=running.admin, cwd=tmp_path)
     assert bad.returncode == 2
-    assert "bad.pem" in bad.stderr
+    assert "bad.pem:1: '-----BEGIN CERTIFICATE-----' without" in bad.stderr
     assert "none.pem: cannot be read" in bad.stderr
     assert get(running, server) == 502
 
@@ -98,6 +98,16 @@ def test_trust_remove_of_what_is_not_there_exits_1_and_names_it(
     assert (mixed.returncode, json.loads(mixed.stdout)["removed"]) == (1, 1)
     assert mixed.stderr == f"{'ab' * 32}: not in the trust store\n"
     assert json.loads(mralab("trust", "list", "--json", admin=running.admin).stdout) == before
+
+
+@pytest.mark.parametrize("encoding", [Encoding.DER, Encoding.PEM])
+def test_trust_takes_pkcs7(running: Serving, tmp_path: Path, encoding: Encoding) -> None:
+    chain = [x509.load_pem_x509_certificate(trustme.CA().cert_pem.bytes()) for _ in range(2)]
+    (tmp_path / "chain.p7b").write_bytes(pkcs7.serialize_certificates(chain, encoding))
+    added = mralab("trust", "add", "chain.p7b", admin=running.admin, cwd=tmp_path)
+    assert added.stdout.splitlines()[0] == "2 added; 3 in the trust store"
+    removed = mralab("trust", "remove", "chain.p7b", admin=running.admin, cwd=tmp_path)
+    assert (removed.returncode, removed.stdout.splitlines()[0]) == (0, "2 removed; 1 in the trust store")
 
 
 @pytest.mark.parametrize("command", ["add", "remove"])

@@ -246,6 +246,7 @@ ciphers = "HIGH\u0000:!aNULL"
     "text",
     [
         "x = " + "[" * 100_000,
+        ".".join("a" * 500) + " = 1",
         "[proxy]\nworkers = " + "9" * 5000,
         '[log]\nfile = "~nobody-of-this-name/log"',
         "[proxy]\nworkers = 1\nworkers = 2",

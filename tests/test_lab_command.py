@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,7 +26,10 @@ def running(folder: Path) -> Iterator[subprocess.Popen[str]]:
         shipped = data_path("config/lab.toml").read_text()
         (folder / "lab.toml").write_text(shipped.replace("[upstream]", '[upstream]\nconnections = "keep-alive"'))
         command += ["-c", str(folder / "lab.toml")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    environment = {**os.environ, "TMPDIR": str(folder)}  # the log stays there
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
         try:
             yield process
         finally:
@@ -72,7 +75,7 @@ def start_of(process: subprocess.Popen[str]) -> dict[str, str]:
 
 
 @contextmanager
-def lab(*arguments: str, cwd: Path, environment: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+def lab(*arguments: str, cwd: Path) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "mralab", "lab", *arguments]
     with subprocess.Popen(
         command,
@@ -80,7 +83,7 @@ def lab(*arguments: str, cwd: Path, environment: Mapping[str, str] | None = None
         stderr=subprocess.PIPE,
         text=True,
         cwd=cwd,
-        env={**os.environ, **(environment or {})},
+        env={**os.environ, "TMPDIR": str(cwd)},
     ) as process:
         try:
             yield process
@@ -97,7 +100,7 @@ def ended(process: subprocess.Popen[str]) -> str:
 
 
 def test_the_log_is_where_the_start_line_says_and_stays(tmp_path: Path) -> None:
-    with lab(cwd=tmp_path, environment={"TMPDIR": str(tmp_path)}) as process:
+    with lab(cwd=tmp_path) as process:
         start = start_of(process)
         login(start["edge"])
         ended(process)

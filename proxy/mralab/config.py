@@ -132,6 +132,7 @@ def _ciphers(value: str) -> str:
 
 
 _LONGEST_CIPHERS = 4096
+_MOST_DOTS = 200
 _LONGEST_SHOWN = 200  # characters of a value in a message
 PathText = Annotated[str, AfterValidator(_path)]
 Address = Annotated[str, BeforeValidator(_address)]
@@ -320,13 +321,21 @@ def load(path: Path | str) -> Config:
         raise ConfigError([f"{file}: cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
         raise ConfigError([f"{file}: is not UTF-8 text (byte {error.start})"]) from error
+    return from_mapping(parse_toml(text, str(file)), file.resolve().parent, str(file))
+
+
+def parse_toml(text: str, source: str) -> dict[str, Any]:
+    """Return the tables of a TOML text; ``source`` names it. Raises ``ConfigError``."""
+    for number, line in enumerate(text.split("\n"), 1):
+        # tomllib needs time in the square of a key's parts: a minute for a line of 150 KB.
+        if len(line) > _MOST_DOTS and line.count(".") > _MOST_DOTS and not line.lstrip().startswith("#"):
+            raise ConfigError([f"{source}:{number}: has more than {_MOST_DOTS} dots in one line, which no key needs"])
     try:
-        data = tomllib.loads(text)
+        return tomllib.loads(text)
     except ValueError as error:  # TOMLDecodeError, or an integer of thousands of digits
-        raise ConfigError([f"{file}: is not TOML: {error}"]) from error
+        raise ConfigError([f"{source}: is not TOML: {error}"]) from error
     except RecursionError as error:
-        raise ConfigError([f"{file}: is not TOML that can be used: its values are nested too deeply"]) from error
-    return from_mapping(data, file.resolve().parent, str(file))
+        raise ConfigError([f"{source}: is not TOML that can be used: its values are nested too deeply"]) from error
 
 
 def from_mapping(data: Mapping[str, Any], folder: Path | None = None, source: str = "configuration") -> Config:

@@ -295,3 +295,16 @@ def test_the_work_grows_with_the_text_and_no_faster(line: str) -> None:
 def test_the_work_on_one_line_grows_with_the_line(cell: str) -> None:
     small, large = (_steps(f"{RULES}\n" + cell * count) for count in (200, 800))
     assert large < 5 * small
+
+
+@given(st.text(), st.binary())
+def test_any_text_is_tests_or_an_error_and_any_bytes_are_text_or_an_error(text: str, data: bytes) -> None:
+    for each in (text, f"{TESTS}\n{text}", f"{TESTS}\nhttps://h/,allow,{text}"):
+        try:
+            parse_tests_csv(each, "t")
+        except RulesError as error:
+            assert error.problems
+    try:
+        parse_rules_csv(decode_csv(data, "r"), "r")
+    except RulesError as error:
+        assert error.problems

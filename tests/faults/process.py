@@ -27,11 +27,12 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 class Serve:
     """A running process (and its workers), its address, and what /proc and its files say about it."""
 
-    def __init__(self, process: subprocess.Popen[str], folder: Path, listening: str) -> None:
+    def __init__(self, process: subprocess.Popen[str], folder: Path, listening: str, admin: str = "") -> None:
         self.process = process
         self.folder = folder
         self.pid = process.pid
         self.port = int(listening.rpartition(":")[2])
+        self.admin = admin
 
     def target(self, origin: Origin, path: str = "/x", host: str = HOST) -> str:
         """The request target that leads to ``path`` of an origin."""
@@ -162,6 +163,6 @@ async def serve(
 ) -> AsyncIterator[Serve]:
     """``mralab serve`` with the configuration in ``folder``; ``command`` runs it, ``ulimit`` or ``faketime`` say."""
     async with running(folder, command=command, environment=environment) as (process, start):
-        it = Serve(process, folder, start["listening"])
+        it = Serve(process, folder, start["listening"], start["admin"])
         it.pid = start["pid"]
         yield it

@@ -280,6 +280,12 @@ PARSERS: Final[dict[str, Parser]] = {
     "configuration": Parser(
         "config.from_mapping config.load", _settings, (b"a\n", b"\n", b"1\n", b"a.\n", b"origin\n")
     ),
+    "configuration file": Parser(
+        "config.parse_toml",
+        _text(lambda text: config.parse_toml(text, "growth")),
+        (*_WORDS, *_LINES, b"a.a.", b"[a]\n", b"[[a]]\n", b"a=1,", b"[", b"{a=", b"#", b"\\u0041", b"'", b"1_", b"9"),
+        ((b"", b""), (b"a", b"=1\n"), (b'a="', b'"'), (b"a=[", b"]"), (b"a={", b"}"), (b"a=", b"\n"), (b"[a", b"]\n")),
+    ),
     "address": Parser(
         "config.split_address", _text(config.split_address), (*_WORDS, b"["), ((b"", b""), (b"", b":1"), (b"1:", b""))
     ),

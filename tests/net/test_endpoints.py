@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import mralab
 from mralab.config import from_mapping
 from mralab.core.events import Event, RequestDenied, RequestSent, ResponseSent
 from mralab.core.target import Target, encode
@@ -277,6 +279,16 @@ async def test_the_port_of_a_control_api_that_has_ended_is_free_again(tmp_path: 
         port = it.admin
         assert CONTROL.reached_by("127.0.0.1", port)
     assert not CONTROL.reached_by("127.0.0.1", port)
+
+
+async def test_a_proxy_in_a_test_does_not_lead_to_itself() -> None:
+    async with mralab.Proxy() as proxy:
+        await proxy.add_host("me.test", ("127.0.0.1", proxy.port))
+        async with aiohttp.ClientSession() as session, session.get(proxy.url("http://me.test/")) as response:
+            assert response.status == 403
+        (served,) = proxy.transactions
+        assert (served.verdict, served.attempts) == ("denied", 0)
+        assert served.denied == "Invalid request: the address leads back to this proxy"
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import trustme
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from mralab.config import from_mapping
 from mralab.core.events import VerifyFailed
@@ -189,6 +190,10 @@ def test_a_folder_is_loaded_whole_or_not_at_all(tmp_path: Path) -> None:
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "b.crt"))
     (tmp_path / "notes.txt").write_text("not a certificate, and not looked at")
     assert len(load_store(tmp_path)) == 2
+    more = x509.load_pem_x509_certificate(trustme.CA().cert_pem.bytes())
+    (tmp_path / "FROM-WINDOWS.CER").write_bytes(more.public_bytes(Encoding.DER))
+    (tmp_path / "chain.p7b").write_bytes(pkcs7.serialize_certificates([more], Encoding.DER))
+    assert len(load_store(tmp_path)) == 3
     (tmp_path / "c.pem").write_text("rubbish")
     (tmp_path / "d.pem").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
     with pytest.raises(TrustStoreError) as raised:

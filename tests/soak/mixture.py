@@ -2,13 +2,15 @@
 
 One phase each for one worker and two, new connections to servers and kept ones. In each, what clients sent, what the
 log has and what servers saw must be the same requests; descriptors and threads must come back to where they were, and
-memory must stay where it was after the warm-up.
+memory must stay where it was after the warm-up. Meanwhile the control API gets the largest bodies that it takes;
+nothing may hold the loop that serves traffic (watchdog/sitecustomize.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import random
 import signal
 import time
@@ -25,11 +27,15 @@ from tests.faults.process import Serve
 from tests.serving import toml, until
 
 from .clients import LEAVES, STAYS, Client, Ledger
+from .hostile import Hostile
 from .servers import Seen, Servers, servers
 
 Phases = tuple[tuple[int, str], ...]
 PHASES: Phases = ((1, "per-request"), (2, "keep-alive"), (1, "keep-alive"), (2, "per-request"))
 CLIENTS = 24
+HELD = 0.1  # seconds that the loop may be held
+THREADS = min(32, (os.cpu_count() or 1) + 4)  # that asyncio.to_thread keeps for what the control API asks
+WATCHDOG = Path(__file__).parent / "watchdog"
 MEMORY = 6 * 1024  # KiB that a worker may grow from the middle of a phase on
 
 
@@ -47,6 +53,10 @@ class Books(NamedTuple):
     reloads: int
     memory: int
     """KiB, from the middle of the phase to its end, all processes together."""
+    hostile: int
+    """Requests to the control API meanwhile."""
+    held: float
+    """Seconds that a loop was held at most."""
     problems: list[str]
 
 
@@ -69,8 +79,9 @@ async def soak(
         told(
             f"{workers} worker{'s' * (workers > 1)}, {connections}: clients {one.clients}, log {one.log}, servers "
             f"{one.servers}; besides {one.denied} denied, {one.refused} to servers not to be had, {one.left} left by "
-            f"their clients, {one.rejected} no requests; {one.attempts} attempts, {one.reloads} reloads; memory "
-            f"{one.memory:+d} KB"
+            f"their clients, {one.rejected} no requests; {one.attempts} attempts, {one.reloads} reloads; "
+            f"{one.hostile} calls of the control API; a loop was held for {one.held * 1000:.0f} ms at most; "
+            f"memory {one.memory:+d} KB"
         )
     return books
 
@@ -90,14 +101,18 @@ async def _phase(
     origins = (around.plain, around.secure, around.sometimes, *around.never)
     (room / "rules.csv").write_text(process.rules(origins))
     tables = process.tables(
-        proxy={"workers": workers},
+        proxy={"workers": workers, "admin": "127.0.0.1:0"},
         upstream={"connections": connections, "connect_timeout": 1.0, "response_timeout": 1.0},
         limits={"idle_timeout": 10.0, "header_timeout": 10.0},
     )
     (room / "mralab.toml").write_text(toml(tables))
     ledger = Ledger()
-    async with process.serve(room) as it:
+    path = os.pathsep.join(filter(None, (str(WATCHDOG), os.environ.get("PYTHONPATH", ""))))
+    watched = {"PYTHONPATH": path, "MRALAB_WATCHDOG": str(room / "held.txt")}
+    async with process.serve(room, environment=watched) as it:
         await it.warm()
+        hostile = Hostile(it.admin, authorities[0].cert_pem.bytes().decode(), random.Random(rnd.random()))
+        await hostile.once()
         descriptors, threads = it.descriptors(), it.threads()
         stop = asyncio.Event()
         numbers = itertools.count()
@@ -106,6 +121,7 @@ async def _phase(
             asyncio.create_task(Client(phase, numbers, it, around, ledger, random.Random(rnd.random())).run(stop))
             for _ in range(CLIENTS)
         ]
+        running.append(asyncio.create_task(hostile.run(stop)))
         events = Disturbances(it, room, rnd, authorities, tables)
         middle = 0
         while (elapsed := time.monotonic() - began) < seconds and not any(task.done() for task in running):
@@ -117,15 +133,26 @@ async def _phase(
         stop.set()
         await asyncio.gather(*running)
         it.signal(signal.SIGHUP)  # kept connections are closed, by this if by nothing else
+        threads += workers * THREADS
         await until(lambda: it.descriptors() <= descriptors and it.threads() <= threads, 10, "descriptors and threads")
         memory = it.resident() - middle
         it.signal(signal.SIGTERM)
         problems = [] if await it.ended() == 0 else ["it did not exit with 0"]
         problems += _said(it, events)
-    problems += ledger.wrong
+    problems += ledger.wrong + hostile.wrong
+    held = watchdog_noted(room / "held.txt")
+    if held > HELD:
+        problems.append(f"a loop was held for {held * 1000:.0f} ms: {(room / 'held.txt').read_text()}")
     if memory > MEMORY * workers:
         problems.append(f"memory grew by {memory} KB")
-    return _balance(it, events.files, ledger, seen, problems, events.reloads, memory)
+    books = _balance(it, events.files, ledger, seen, problems, events.reloads, memory)
+    return books._replace(hostile=hostile.sent, held=held)
+
+
+def watchdog_noted(file: Path) -> float:
+    """Return the longest time that the watchdog has noted in any process."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return max((float(line.split()[1]) for line in lines), default=0.0)
 
 
 def _trust(room: Path, authorities: tuple[trustme.CA, ...]) -> None:
@@ -240,5 +267,7 @@ def _balance(
         attempts=sum(sent.values()),
         reloads=reloads,
         memory=memory,
+        hostile=0,
+        held=0.0,
         problems=problems,
     )

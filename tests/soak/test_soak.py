@@ -17,7 +17,7 @@ async def test_every_request_is_accounted_for_on_all_three_sides(tmp_path: Path,
     assert [one.problems for one in books] == [[]] * len(phases)
     for one in books:
         assert one.clients == one.log == one.servers > 20
-    for kind in ("denied", "refused", "left", "rejected", "reloads"):
+    for kind in ("denied", "refused", "left", "rejected", "reloads", "hostile"):
         assert sum(getattr(one, kind) for one in books) > 0, kind
     clients, log, servers = (sum(one[side] for one in books) for side in (0, 1, 2))  # type: ignore[misc]
     left, reloads = sum(one.left for one in books), sum(one.reloads for one in books)

@@ -190,7 +190,6 @@ async def test_health_asks_each_process(admin: Administered) -> None:
     assert [(check["name"], check["ok"]) for check in answer["checks"]] == [(name, True) for name in names]
 
 
-@pytest.mark.skipif(WORKERS != 1, reason="tests/test_workers.py does the same to two")
 async def test_health_fails_while_the_log_is_not_written(admin: AdministeredHere, tmp_path: Path) -> None:
     """Without a word of traffic: what the next line will meet is tried."""
     log = tmp_path / "traffic_server.log"
@@ -215,7 +214,6 @@ async def test_health_fails_while_the_log_is_not_written(admin: AdministeredHere
     assert log.read_text() == ""  # nothing stays of trying
 
 
-@pytest.mark.skipif(WORKERS != 1, reason="patches the proxy in this process")
 async def test_health_says_that_no_connection_can_be_accepted(admin: AdministeredHere) -> None:
     admin.proxy._refused(OSError(24, "Too many open files"))
     status, answer = await admin.ask("GET", "/api/health")
@@ -225,7 +223,6 @@ async def test_health_says_that_no_connection_can_be_accepted(admin: Administere
     ]
 
 
-@pytest.mark.skipif(WORKERS != 1, reason="each worker has its own share of the connections")
 async def test_health_notes_that_newcomers_wait(admin: AdministeredHere) -> None:
     admin.proxy.apply(admin.proxy.config.changed(limits={"connections": 1}))
     _, writer = await asyncio.open_connection(admin.proxy.host, admin.proxy.port)
@@ -239,7 +236,6 @@ async def test_health_notes_that_newcomers_wait(admin: AdministeredHere) -> None
     await writer.wait_closed()
 
 
-@pytest.mark.skipif(WORKERS != 1, reason="the journal is this process's")
 async def test_what_memory_no_longer_holds_is_said(admin: AdministeredHere) -> None:
     _, before = await admin.ask("GET", "/api/log")
     assert before["lost"] == []
@@ -262,7 +258,6 @@ async def test_what_memory_no_longer_holds_is_said(admin: AdministeredHere) -> N
     assert (await admin.ask("GET", "/api/log"))[1]["lost"] == []
 
 
-@pytest.mark.skipif(WORKERS != 1, reason="tests/test_workers.py has workers")
 async def test_a_report_is_made_where_there_is_something_new(admin: AdministeredHere) -> None:
     told: list[tuple[str, Any]] = []
 
@@ -287,8 +282,6 @@ async def test_a_report_is_made_where_there_is_something_new(admin: Administered
 
 async def test_counters_stay_when_the_proxy_stops(admin: AdministeredHere) -> None:
     """A process that drains answers for a while."""
-    if WORKERS != 1:
-        return
     assert await admin.status() == 502
     before = admin.proxy.stats.snapshot()
     await admin.proxy.stop()

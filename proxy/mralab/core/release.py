@@ -19,7 +19,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from itertools import pairwise
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
@@ -159,14 +158,15 @@ _BY_NUMBER: Final[dict[Number, Release]] = dict(_rows())
 RELEASES: Final[dict[str, Release]] = {row.name: row for row in _BY_NUMBER.values()}
 """Rows by name (``X14.2``, ``X14.0.8``), the oldest first."""
 
-_WRITTEN: Final = re.compile(r"[xX]?([0-9]{1,4})\.([0-9]{1,4})(?:\.([0-9]{1,4}))?")
+_PART: Final = r"(0|[1-9][0-9]{0,3})"  # X14.02 could be X14.0.2 or X14.2: not read at all
+_WRITTEN: Final = re.compile(rf"(?<![0-9.])[xX]?{_PART}\.{_PART}(?:\.{_PART})?(?!\.?[0-9])")
 
 
 def find_release(text: str) -> Release:
     """Return the row of a release as people write it: ``X14.2``, ``x14.2``, ``14.2``, ``X14.2.0``.
 
-    Raises ``ValueError`` for any other, with the known ones. The nearest is named only where it is as sure to verify,
-    or not to, as the one that was written.
+    Raises ``ValueError`` for any other, with the known ones. The nearest is named only where it surely means the
+    same.
     """
     written = _WRITTEN.fullmatch(text.strip())
     number = _number(written) if written else None
@@ -191,21 +191,17 @@ def _known() -> Iterator[str]:
 
 
 def _near_release(text: str, number: Number | None) -> str:
-    """``; did you mean 'X14.2.5'?``, or nothing where the nearest release could mean something else."""
+    """``; did you mean 'X14.2.5'?`` for a number behind a train's last, or for the only known release in a text.
+
+    Nothing for others: the nearest release could verify where the one that was meant does not.
+    """
     if number is None:
         inside = {_number(found) for found in _WRITTEN.finditer(text[:200])}
-        number = inside.pop() if len(inside) == 1 else None
-        if number is None:
-            return ""
-        if number in _BY_NUMBER:
-            return f"; did you mean {_BY_NUMBER[number].name!r}?"
-    for (lower, below), (higher, above) in pairwise(_BY_NUMBER.items()):
-        if lower < number < higher:
-            if below.verify != above.verify:
-                return ""
-            near = below if lower[:2] == number[:2] or number[0] != higher[0] else above
-            return f"; did you mean {near.name!r}?"
-    return ""
+        near = _BY_NUMBER.get(inside.pop()) if len(inside) == 1 else None
+    else:
+        train = [row for known, row in _BY_NUMBER.items() if known[:2] == number[:2]]
+        near = train[-1] if train else None
+    return f"; did you mean {near.name!r}?" if near else ""
 
 
 _MODES: Final[Mapping[str, VerifyMode]] = MappingProxyType(

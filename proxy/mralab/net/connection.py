@@ -190,7 +190,7 @@ class ServerConnection(asyncio.Protocol):
             self._transport.write(tls.alert())
             self._transport.close()
         if not self._ready:
-            # Without an error of OpenSSL's the server has merely ended the connection.
+            # No error in OpenSSL's queue: the server closed the connection, which is not logged.
             self._fail(
                 HandshakeError(error, tls.verdict) if error.printed or tls.verdict.faults else ConnectError(None)
             )

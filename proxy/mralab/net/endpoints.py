@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, NamedTuple
 _Address = IPv4Address | IPv6Address
 
 _LOOPBACK: Final[dict[int, _Address]] = {4: IPv4Address("127.0.0.1"), 6: IPv6Address("::1")}
-_NOBODYS: Final = {4: "192.0.2.1", 6: "2001:db8::1"}
+_UNASSIGNED: Final = {4: "192.0.2.1", 6: "2001:db8::1"}
 """Addresses for documentation (RFC 5737, RFC 3849): no interface has one."""
 _NOT_THERE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.ENETUNREACH, errno.EHOSTUNREACH)
 _REMEMBERED: Final = 10.0  # seconds: interfaces come and go
@@ -108,7 +108,7 @@ def _is_of_this_machine(address: str, _period: int) -> bool:
     """
     if not _can("bind", address):
         return False
-    if not _can("bind", _NOBODYS[6 if ":" in address else 4]):
+    if not _can("bind", _UNASSIGNED[6 if ":" in address else 4]):
         return True
     return _can("connect", address)
 

@@ -21,7 +21,7 @@ class ServerError(Exception):
 
     sent = False
     refused = False
-    """It was verification that ended it."""
+    """Verification refused the server."""
 
     def __init__(self, answer: Answer, reason: str) -> None:
         super().__init__(reason)
@@ -47,7 +47,7 @@ class ConnectTimeoutError(ServerError):
 
 
 class HandshakeError(ServerError):
-    """OpenSSL ended the handshake, for ``tls`` as it says; ``verdict`` is what verification had found."""
+    """The handshake failed: ``tls`` is the error, ``verdict`` what verification had found by then."""
 
     def __init__(self, tls: TlsError, verdict: Verdict) -> None:
         super().__init__(ANSWERS["connect-failed"], tls.reason)
@@ -61,7 +61,7 @@ class ResponseError(ServerError):
 
     sent = True
     tls: TlsError | None = None
-    """The server's alert in place of a response, after a TLS 1.3 handshake: it refuses our certificate, or has none."""
+    """A TLS 1.3 server's alert in place of a response: it refuses our certificate, or misses one."""
 
     def __init__(self, answer: str, reason: str, *, unread: bool = False) -> None:
         super().__init__(ANSWERS[answer], reason)

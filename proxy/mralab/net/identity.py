@@ -162,7 +162,7 @@ def _parse(source: str, data: bytes, problems: list[str]) -> _Contents:
         elif label in _KEYS:
             found_keys += 1
             try:
-                keys.append(load_pem_private_key(pem, None))
+                keys.append(_private_key(pem))
             except (ValueError, TypeError, UnsupportedAlgorithm):  # its reason could quote the key
                 problems.append(f"{source}:{line}: the private key cannot be read")
         elif label not in _PARAMETERS:
@@ -200,6 +200,13 @@ def _certificate(pem: bytes) -> x509.Certificate:
             return x509.load_pem_x509_certificate(pem)
         except x509.InvalidVersion as error:
             raise ValueError(str(error)) from error
+
+
+def _private_key(pem: bytes) -> PrivateKeyTypes:
+    """Read a private key without a passphrase. Raises ``ValueError``, ``TypeError`` or ``UnsupportedAlgorithm``."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)  # of an old kind, but a key
+        return load_pem_private_key(pem, None)
 
 
 def _mismatch(certificates: list[x509.Certificate], key: PrivateKeyTypes, source: str, where: Path) -> list[str]:

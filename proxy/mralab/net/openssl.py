@@ -27,7 +27,7 @@ _WANT_READ, _ZERO_RETURN = _lib.SSL_ERROR_WANT_READ, _lib.SSL_ERROR_ZERO_RETURN
 _read, _write, _bio_read, _pending = _lib.SSL_read, _lib.SSL_write, _lib.BIO_read, _lib.BIO_get_mem_data  # per record
 
 Inspect = Callable[[bytes, int, int, bool], bool]
-"""Told of a certificate in DER, OpenSSL's error number, depth, and whether OpenSSL is content; whether to go on."""
+"""``inspect(der, error, depth, ok)`` returns whether the handshake goes on; ``error`` is OpenSSL's number."""
 
 
 class TlsError(Exception):
@@ -44,7 +44,7 @@ class TlsError(Exception):
 
 
 class _Scratch(threading.local):
-    """What calls to OpenSSL leave before Python takes it: each thread has its own, for the GIL is let go."""
+    """Buffers for the results of OpenSSL's calls. One per thread, because the calls release the GIL."""
 
     def __init__(self) -> None:
         self.memory = _ffi.new("char[]", _PIECE)
@@ -58,10 +58,10 @@ _scratch: Final = _Scratch()
 
 
 class Endpoint:
-    """A client's end of one TLS connection: ``put`` what came from the server, send it what ``take`` gives.
+    """The client end of one TLS connection: ``put`` takes the server's bytes, ``take`` returns those to send.
 
-    ``name`` is the SNI, empty for none; ``inspect`` is told of each certificate that OpenSSL verifies, where the
-    context asks for it (``prepare``). Used by the thread that made it.
+    ``name`` is the SNI, empty for none. ``inspect`` is called for each certificate that OpenSSL verifies, if the
+    context verifies (``prepare``). An endpoint belongs to the thread that made it.
     """
 
     __slots__ = (
@@ -82,7 +82,7 @@ class Endpoint:
         self._ssl = _ffi.gc(_lib.SSL_new(context._context), _lib.SSL_free)
         self._into_ssl = _lib.BIO_new(_MEMORY)
         self._from_ssl = _lib.BIO_new(_MEMORY)
-        _lib.SSL_set_bio(self._ssl, self._into_ssl, self._from_ssl)  # they are the SSL object's from now on
+        _lib.SSL_set_bio(self._ssl, self._into_ssl, self._from_ssl)  # the SSL object owns them now
         _lib.SSL_set_connect_state(self._ssl)
         if name:
             _lib.SSL_set_tlsext_host_name(self._ssl, name)
@@ -90,18 +90,18 @@ class Endpoint:
         scratch = _scratch
         self._memory, self._text, self._pointer = scratch.memory, scratch.text, scratch.pointer
         self.closed = False
-        """The server said close_notify."""
+        """The server sent close_notify."""
         self.requested = False
         """The server asked for the client's certificate."""
         self._key = key = _ffi.cast("void *", self._ssl)
         _endpoints[key] = ref(self, lambda _: _endpoints.pop(key, None))
 
     def put(self, data: bytes) -> None:
-        """Ciphertext from the server."""
+        """Take ciphertext from the server."""
         _lib.BIO_write(self._into_ssl, data, len(data))
 
     def take(self) -> bytes:
-        """The ciphertext that is to be sent, if any."""
+        """Return the ciphertext to send, if any."""
         size = _lib.BIO_read(self._from_ssl, self._memory, _PIECE)
         if size < _PIECE:
             return self._text[:size] if size > 0 else b""
@@ -111,7 +111,7 @@ class Endpoint:
         return b"".join(pieces)
 
     def handshake(self) -> bool:
-        """Go on with the handshake. Whether it is over. Raises ``TlsError``."""
+        """Continue the handshake. Return whether it is over. Raises ``TlsError``."""
         result = _lib.SSL_do_handshake(self._ssl)
         if result > 0:
             return True
@@ -120,7 +120,7 @@ class Endpoint:
         return False
 
     def read(self) -> bytes:
-        """The plaintext of all whole records; nothing: none yet, or (``closed``) no more. Raises ``TlsError``."""
+        """Return the plaintext of all complete records; empty: none yet, or ``closed``. Raises ``TlsError``."""
         pieces: list[bytes] = []
         while True:
             size = _read(self._ssl, self._memory, _PIECE)
@@ -133,12 +133,12 @@ class Endpoint:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def waiting(self) -> bool:
-        """There is ciphertext that OpenSSL has not taken yet; it takes a record and not a byte more."""
+        """Return whether there is ciphertext that OpenSSL has not read; it reads a record and not a byte more."""
         size: int = _pending(self._into_ssl, self._pointer)
         return size > 0
 
     def send(self, data: bytes) -> bytes:
-        """Plaintext for the server, not empty: the ciphertext. Raises ``TlsError``."""
+        """Encrypt plaintext, which must not be empty. Return the ciphertext. Raises ``TlsError``."""
         result = _write(self._ssl, data, len(data))
         if result <= 0:
             self._over(result)
@@ -150,12 +150,12 @@ class Endpoint:
         return bytes(self._text[:size]) + self.take()
 
     def shut(self) -> None:
-        """Say close_notify; nothing where that is not possible any more."""
+        """Prepare close_notify for ``take``, if it can still be sent."""
         if _lib.SSL_shutdown(self._ssl) < 0:
             _drain()
 
     def presented(self) -> list[bytes]:
-        """The certificates that the server sent, in DER, leaf first; empty before it did."""
+        """Return the certificates that the server sent, in DER, leaf first; empty before that."""
         chain = _lib.SSL_get_peer_cert_chain(self._ssl)
         return [] if chain == _NULL else [_der(_lib.sk_X509_value(chain, at)) for at in range(_lib.sk_X509_num(chain))]
 
@@ -172,18 +172,23 @@ class Endpoint:
         return "1.0" if version == "1" else version
 
     def leaf(self) -> bytes:
-        """The first of them, or nothing."""
+        """Return the first of them, or nothing."""
         chain = _lib.SSL_get_peer_cert_chain(self._ssl)
         return b"" if chain == _NULL or not _lib.sk_X509_num(chain) else _der(_lib.sk_X509_value(chain, 0))
 
     def free(self) -> None:
-        """Let go of OpenSSL's memory, and of the inspector, now. Nothing else may be called any more."""
+        """Free OpenSSL's memory and drop the inspector. Nothing else may be called afterwards."""
         del _endpoints[self._key]
         _ffi.release(self._ssl)
-        del self._ssl, self._into_ssl, self._from_ssl, self.inspect  # what would use them fails, as it must
+        del (
+            self._ssl,
+            self._into_ssl,
+            self._from_ssl,
+            self.inspect,
+        )  # later use raises AttributeError instead of crashing
 
     def _over(self, result: int) -> bool:
-        """Whether a call that did not succeed has ended the connection in good order. Raises ``TlsError``."""
+        """Return whether a call without success means that the server closed TLS cleanly. Raises ``TlsError``."""
         problem = _scratch.problem
         if problem is not None:
             _scratch.problem = None
@@ -206,26 +211,26 @@ def prepare(context: SSL.Context, *, verify: bool, signatures: str = "") -> None
     """
     # pyOpenSSL's contexts write a record with each call; an endpoint's writes are whole.
     _lib.SSL_CTX_clear_mode(context._context, _lib.SSL_MODE_ENABLE_PARTIAL_WRITE)
-    mode, told = (_lib.SSL_VERIFY_PEER, _told) if verify else (_lib.SSL_VERIFY_NONE, _NULL)
-    _lib.SSL_CTX_set_verify(context._context, mode, told)
+    mode, callback = (_lib.SSL_VERIFY_PEER, _verify) if verify else (_lib.SSL_VERIFY_NONE, _NULL)
+    _lib.SSL_CTX_set_verify(context._context, mode, callback)
     _lib.SSL_CTX_set_cert_cb(context._context, _certificate_requested, _NULL)
     if signatures and _lib.SSL_CTX_set1_sigalgs_list(context._context, signatures.encode("ascii")) != 1:
         raise ValueError(f"OpenSSL cannot offer these signature algorithms: {signatures} ({_drain()[0]})")
 
 
 _endpoints: Final[dict[Any, ref[Endpoint]]] = {}
-"""By the address of the SSL object, as long as there is one (a WeakValueDictionary costs 2 microseconds more)."""
+"""Live endpoints by the address of their SSL object (a WeakValueDictionary costs 2 microseconds more)."""
 
 
 def _note_problem(_: object, problem: BaseException | None, __: object) -> None:
-    """An inspector failed: the handshake fails with it, as it must, and whoever called for it hears of it."""
+    """Keep an exception of the inspector. OpenSSL gets a refusal; ``_over`` raises the exception."""
     _scratch.problem = problem
 
 
 @_ffi.callback("int(int, X509_STORE_CTX *)", error=0, onerror=_note_problem)  # type: ignore[untyped-decorator]
-def _told(content: int, store: Any) -> int:
+def _verify(content: int, store: Any) -> int:
     endpoint = _endpoints[_lib.X509_STORE_CTX_get_ex_data(store, _CONNECTION)]()
-    if endpoint is None:  # not while its handshake runs
+    if endpoint is None:  # cannot be while its handshake runs
         return 0
     der = _der(_lib.X509_STORE_CTX_get_current_cert(store))
     number, depth = _lib.X509_STORE_CTX_get_error(store), _lib.X509_STORE_CTX_get_error_depth(store)
@@ -269,7 +274,7 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def _der(certificate: Any) -> bytes:
-    """A certificate's bytes."""
+    """Return a certificate's DER."""
     scratch = _scratch
     _lib.i2d_X509_bio(scratch.der, certificate)
     der = b""

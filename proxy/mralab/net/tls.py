@@ -1,9 +1,9 @@
 """TLS to servers, verified inside the handshake.
 
-``TlsContext`` is made once for each (settings, trust store); ``TlsClient`` is one connection's state and knows no
-sockets: bytes in, bytes out. The verify callback is OpenSSL's own, so it sees what Traffic Server's callback sees
-(certificate, error, depth) and its refusal sends the alert that OpenSSL sends for that error. The rules are those of
-SSLClientUtils.cc (8.1.11), the name check is ``core.hostname``.
+``TlsContext`` is made once for each (settings, trust store, own certificate). ``TlsClient`` is the state of one
+connection and has no socket: bytes in, bytes out. ``TlsClient.inspect`` is OpenSSL's verify callback, so it gets what
+Traffic Server's callback gets (certificate, error, depth), and its refusal sends OpenSSL's alert for that error. The
+rules are those of SSLClientUtils.cc (8.1.11); ``core.hostname`` checks the name.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _NO_VERSION: Final = {
     "1.2": SSL.OP_NO_TLSv1_2,
     "1.3": 0x20000000,
 }
-# OpenSSL 1.1.1 talks to servers without secure renegotiation (RFC 5746), as old CUCM is; 3 and later must be told.
+# OpenSSL 1.1.1 talks to servers without secure renegotiation (RFC 5746), as old CUCM is; 3 and later need this option.
 _OP_LEGACY_SERVER_CONNECT: Final = 0x4
 _OP_NO_RENEGOTIATION: Final = 1 << 30
 # Anonymous Diffie-Hellman. Lists have suites with pre-shared keys and SRP too; without such keys they are not offered.
 _ANONYMOUS: Final = ("ADH-", "AECDH-")
 _VERIFY_DEPTH: Final = 7  # Traffic Server: iocore/net/SSLConfig.cc:341
-_MOST_AT_ONCE: Final = 1 << 20  # bytes of plaintext that OpenSSL is given before their ciphertext is taken from it
+_MOST_AT_ONCE: Final = 1 << 20  # bytes of plaintext to encrypt before their ciphertext is taken
 # OpenSSL verifies in two passes: it builds the chain and checks its extensions (these errors), then walks from the
 # root to the leaf over signatures and dates. 1.1.1 judges keys and digests between the two.
 _BUILDING: Final = frozenset(
@@ -54,18 +54,18 @@ _FATAL_ALERT: Final = re.compile(rb"\x15\x03[\x00-\x04]\x00\x02\x02.\Z", re.DOTA
 
 
 class TlsSettings(NamedTuple):
-    """What is offered to servers and asked of them."""
+    """What is offered to servers, and how they are verified."""
 
     mode: VerifyMode
     ip_san: bool
     ciphers: str
     versions: tuple[str, ...]
     prefer: Preference = "ecdsa"
-    """Whose certificate is asked for first in TLS 1.3; in older versions ``ciphers`` says it."""
+    """The kind of certificate to prefer in TLS 1.3; in older versions the order of ``ciphers`` decides."""
 
 
 def check_ciphers(ciphers: str) -> str:
-    """Why OpenSSL cannot use this cipher string, or nothing."""
+    """Return why OpenSSL cannot use this cipher string, or nothing."""
     try:
         SSL.Context(SSL.TLS_CLIENT_METHOD).set_cipher_list(ciphers.encode())
     except (SSL.Error, UnicodeEncodeError):
@@ -81,7 +81,7 @@ def offers_anonymous(ciphers: str) -> bool:
 
 
 class TlsContext:
-    """Everything connections have in common: versions, ciphers, trust store, verification."""
+    """What connections share: versions, ciphers, trust store, verification, the proxy's own certificate."""
 
     def __init__(self, settings: TlsSettings, store: TrustStore, identity: Identity | None = None) -> None:
         self.settings = settings
@@ -97,13 +97,13 @@ class TlsContext:
         # Level 0, and _weaknesses below: together they judge keys and digests as 1.1.1's level 1 does, which no later
         # OpenSSL has (3 refuses SHA-1 at level 1).
         context.set_cipher_list(f"{settings.ciphers}:@SECLEVEL=0".encode())
-        # A resumed session verifies nothing. Neither does a renegotiation to a cipher suite without certificates: where
-        # such are offered, there is none. Every other renegotiation shows its certificate to inspect().
+        # OpenSSL verifies nothing in a resumed session, nor in a renegotiation to an anonymous cipher suite. So no
+        # session is resumed, and nothing renegotiated where such suites are offered; inspect() sees all others.
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         if settings.mode != "off" and offers_anonymous(settings.ciphers):
             context.set_options(_OP_NO_RENEGOTIATION)
         context.set_verify_depth(_VERIFY_DEPTH)
-        # One list serves all versions that are offered: without 1.3 it stays OpenSSL's own.
+        # One list counts for all offered versions. Without TLS 1.3 it remains OpenSSL's default.
         signatures = signature_algorithms(settings.prefer) if "1.3" in offered else ""
         prepare(context, verify=settings.mode != "off", signatures=signatures)
         if identity is not None:
@@ -116,12 +116,12 @@ class TlsContext:
         self._context = context
 
     def connect(self, name: str) -> TlsClient:
-        """A new connection's TLS, for the host name or IP address that the client asked for."""
+        """Return the TLS of a new connection, for the host name or IP address that the client asked for."""
         return TlsClient(self._context, self.settings, name)
 
 
 class TlsClient:
-    """One connection's TLS. Feed it what the server sent, send what ``outgoing`` gives."""
+    """The TLS of one connection: ``receive`` takes the server's bytes, ``outgoing`` returns those to send."""
 
     __slots__ = (
         "_begun",
@@ -138,7 +138,7 @@ class TlsClient:
         self.verdict = Verdict(name, settings.mode)
         self.established = False
         self.closed = False
-        """The server said close_notify: what came before it is whole."""
+        """The server sent close_notify: what came before it is complete."""
         self.expires = math.inf
         """When the first certificate of the verified chain expires, in seconds since the epoch."""
         self._begun = False
@@ -147,13 +147,13 @@ class TlsClient:
     # -- verification
 
     def inspect(self, der: bytes, number: int, depth: int, ok: bool) -> bool:
-        """OpenSSL's verify callback: one certificate of the chain, root first. Whether to go on."""
-        if self.established:  # renegotiation: the server that was judged goes on, nobody else
+        """Judge one certificate of the chain, root first (OpenSSL's verify callback). Return whether to go on."""
+        if self.established:  # renegotiation: only the certificate that was judged is accepted
             return depth > 0 or der == self.verdict.leaf
         known = facts(der)
         if ok and self._settings.mode == "on":
             self.expires = min(self.expires, known.expires)
-        if ok and known.bits >= LEVEL_1 and not known.weakly_signed:  # the rule: there is nothing to put in order
+        if ok and known.bits >= LEVEL_1 and not known.weakly_signed:  # the usual case: no fault, no order of faults
             return depth > 0 or self._is_for_its_name(der, known)
         if not self._begun:
             self._begun = True
@@ -165,9 +165,11 @@ class TlsClient:
             if depth and (weak or not ok):
                 weak = [*self._weaknesses_below(depth), *weak]
             for fault in weak:
-                # The last of a chain is believed or not: its signature is not judged.
-                told = fault in self.verdict.faults or (fault.number == 68 and _LEAF_ALONE in self.verdict.faults)
-                if not told and not self._fault(*fault):
+                # The signature of the last certificate of a chain is not judged.
+                known_fault = fault in self.verdict.faults or (
+                    fault.number == 68 and _LEAF_ALONE in self.verdict.faults
+                )
+                if not known_fault and not self._fault(*fault):
                     return False
         if not ok:
             return self._fault(number, depth)
@@ -182,9 +184,9 @@ class TlsClient:
         return self._fault(None, 0)
 
     def _weaknesses_below(self, depth: int) -> Iterator[Fault]:
-        """What is weak under ``depth``, the leaf first: 1.1.1 judges the whole chain's keys and digests before dates.
+        """Yield the weaknesses below ``depth``, leaf first: 1.1.1 judges all keys and digests before any date.
 
-        As far as the server has sent the chain; what comes from the store is judged when OpenSSL gets to it.
+        Only of certificates that the server sent; those from the store are judged when OpenSSL reaches them.
         """
         sent = [facts(der) for der in self.presented()]
         member = next(iter(sent), None)
@@ -204,7 +206,7 @@ class TlsClient:
 
     @property
     def client_certificate_requested(self) -> bool:
-        """Whether the server asked for our certificate, in the handshake so far."""
+        """Whether the server has asked for our certificate."""
         return self._endpoint.requested
 
     def acceptable_issuers(self) -> list[str]:
@@ -220,18 +222,18 @@ class TlsClient:
         return self._endpoint.version() if self.established else ""
 
     def presented(self) -> list[bytes]:
-        """The certificates the server sent, in DER, leaf first; empty before it did."""
+        """Return the certificates that the server sent, in DER, leaf first; empty before that."""
         return self._endpoint.presented()
 
     # -- bytes
 
     def start(self) -> bytes:
-        """The ClientHello."""
+        """Return the ClientHello."""
         self._endpoint.handshake()
         return self._endpoint.take()
 
     def receive(self, data: bytes) -> bytes:
-        """Take bytes from the server, give the plaintext in them. Raises ``TlsError``; ``outgoing`` has the alert."""
+        """Take bytes from the server, return the plaintext in them. Raises ``TlsError``: send ``alert`` then."""
         endpoint = self._endpoint
         endpoint.put(data)
         if not self.established:
@@ -248,27 +250,27 @@ class TlsClient:
         return plain
 
     def send(self, data: bytes) -> bytes:
-        """Plaintext to the server: the bytes that carry it. Raises ``TlsError``."""
+        """Encrypt plaintext. Return the bytes to send. Raises ``TlsError``."""
         if len(data) <= _MOST_AT_ONCE:
             return self._endpoint.send(data)
         starts = range(0, len(data), _MOST_AT_ONCE)
         return b"".join([self._endpoint.send(data[start : start + _MOST_AT_ONCE]) for start in starts])
 
     def outgoing(self) -> bytes:
-        """What OpenSSL wants sent."""
+        """Return what OpenSSL has to send."""
         return self._endpoint.take()
 
     def close(self) -> bytes:
-        """The bytes of our close_notify."""
+        """Return the bytes of our close_notify."""
         self._endpoint.shut()
         return self._endpoint.take()
 
     def free(self) -> None:
-        """The connection is gone: let OpenSSL's memory go with it. Only the verdict and the dates are of use then."""
+        """Free OpenSSL's memory at the end of the connection. Only ``verdict`` and ``expires`` remain usable."""
         self._endpoint.free()
 
     def alert(self) -> bytes:
-        """The bytes of the fatal alert after a ``TlsError``.
+        """Return the bytes of the fatal alert after a ``TlsError``.
 
         A key or digest too weak is our own finding: OpenSSL sends the alert of what it has found itself, an internal
         error (80) if nothing. 1.1.1 calls it a bad certificate (42). The alert is plain in TLS 1.3 too: OpenSSL's

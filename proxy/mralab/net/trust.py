@@ -20,7 +20,7 @@ from cryptography.utils import CryptographyDeprecationWarning
 from ..core.der import SEQUENCE, NotDer, first, values
 from ..errors import TrustStoreError
 
-_SUFFIXES = frozenset((".pem", ".crt", ".cer"))
+_SUFFIXES: Final = frozenset((".pem", ".crt", ".cer", ".der", ".p7b", ".p7c"))
 _BEGIN: Final = b"-----BEGIN "
 _END: Final = b"-----END "
 _DASHES: Final = b"-----"
@@ -299,12 +299,13 @@ def _checked(load: Callable[[], list[x509.Certificate]]) -> list[x509.Certificat
 
 
 def load_store(path: Path) -> TrustStore:
-    """Load a file, or a folder's ``*.pem``, ``*.crt`` and ``*.cer`` files in the order of their names.
+    """Load a file, or a folder's certificate files in the order of their names.
 
-    Raises ``TrustStoreError`` with every problem in it; an empty folder trusts nothing.
+    Those are ``*.pem``, ``*.crt``, ``*.cer``, ``*.der``, ``*.p7b`` and ``*.p7c``, in upper or lower case. An empty
+    folder trusts nothing. Raises ``TrustStoreError`` with every problem in it.
     """
     try:
-        files = sorted(file for file in path.iterdir() if file.suffix in _SUFFIXES) if path.is_dir() else [path]
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES) if path.is_dir() else [path]
     except OSError as error:
         raise TrustStoreError([f"{path}: cannot be read: {error.strerror}"]) from error
     certificates: list[x509.Certificate] = []
