@@ -401,6 +401,16 @@ def test_handshakes_that_ended_at_one_fault_each_are_not_taken_for_one_certifica
     assert "Mend" not in explained(fault("certificate has expired"), "timeout")[1]
 
 
+def test_a_refused_connection_blames_no_certificate_unless_another_line_does() -> None:
+    refused = fault("502 connect failed", kind="answer", action="")
+    refused.ip = "192.0.2.1"
+    assert "No line blames a certificate" in explained(refused)[1]
+    assert "blames a certificate" not in explained(refused, "expired")[1]
+    refused.unread = 2
+    assert "No line that was read blames a certificate; 2 lines" in explained(refused)[1]
+    assert "blames a certificate" not in explained(refused, "expired")[1]
+
+
 # --- ports
 
 
