@@ -374,6 +374,19 @@ def test_sentences_do_change_beside_other_findings() -> None:
     assert all(any(claim in denied for denied in DENIES.values()) for claim in used - {"log-read"})
 
 
+def test_each_fault_denies_what_it_rules_out() -> None:
+    """The walk trusts the table of denials; this holds the table against what the codes mean."""
+    of_chains = {rule.code for rule in RULES if rule.kind == "chain"} - {"name-not-in-certificate"}
+    assert all({"chain-good", "never-tls"} <= DENIES[code] for code in of_chains)
+    untrusted = {code for code, denied in DENIES.items() if "issuer-trusted" in denied}
+    assert untrusted == {"self-signed", "unknown-ca", "issuer-missing", "issuer-mismatch", "distrusted"}
+    replaced = {code for code, denied in DENIES.items() if "certificate-stays" in denied}
+    assert {"expired", "revoked", "weak", "wrong-purpose", "bad-signature", "critical-extension"} <= replaced
+    assert not replaced & TRUST_AT_FAULT
+    assert "name-matches" in DENIES["name-not-in-certificate"]
+    assert "speaks-tls" in DENIES["not-tls"]
+
+
 def test_every_alternative_ends_in_a_wording_that_always_holds() -> None:
     spoken = {name for rule in RULES for name in rule.remedies}
     assert all(wordings[-1].asserts == frozenset() for name, wordings in ALTERNATIVES.items() if name in spoken)
