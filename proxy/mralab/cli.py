@@ -264,7 +264,8 @@ def preflight(servers: tuple[str, ...], file: Path | None, trusted: Path | None,
     from .show import terminal
 
     config = load(file) if file is not None else from_mapping({"trust": {"store": ""}, "allow": {"rules": ""}})
-    store = load_store(trusted) if trusted is not None else load_settings(config).store
+    settings = load_settings(config, store=load_store(trusted) if trusted is not None else None)
+    store, identity = settings.store, settings.identity
     asked = preflights.parse_questions(servers) if servers else preflights.questions(config)
     if not asked:
         raise MralabError("which servers? Pass HOST:PORT, or a configuration with [hosts]", "see --help")
@@ -272,9 +273,11 @@ def preflight(servers: tuple[str, ...], file: Path | None, trusted: Path | None,
     if progress.is_terminal:
         with progress.status("asking") as status:
             told = lambda question: status.update(f"asking {question}")  # noqa: E731 - said where it is used
-            answers = _run(lambda: preflights.check(asked, config, store, seconds=timeout, told=told))
+            answers = _run(
+                lambda: preflights.check(asked, config, store, seconds=timeout, identity=identity, told=told)
+            )
     else:
-        answers = _run(lambda: preflights.check(asked, config, store, seconds=timeout))
+        answers = _run(lambda: preflights.check(asked, config, store, seconds=timeout, identity=identity))
     if as_json:
         click.echo(json.dumps([answer.as_json() for answer in answers], indent=2))
     else:

@@ -265,6 +265,27 @@ def test_an_audit_that_lets_requests_through_is_told_as_one() -> None:
     assert "verify-origin-off" not in [remedy.code for remedy in finding.remedies]
 
 
+def test_an_audited_chain_has_findings_in_order_that_do_not_contradict() -> None:
+    issuer, echo = "unable to get local issuer certificate", "unable to verify the first certificate"
+    chain = [untrusted(text, action="Continue") for text in (issuer, echo, "certificate has expired")]
+    handshake = [*chain, NameMismatch(0, 0, NAME, "Continue", NAME, IP)]
+    findings = find(log([received(1), sent(1), *handshake, got(1), answered(1, "200 OK")] * 2))
+    assert [(one.code, one.count) for one in findings] == [
+        ("issuer-missing", 2),
+        ("expired", 2),
+        ("name-not-in-certificate", 2),
+    ]
+    assert findings[0].error == issuer  # what X14.2 logs
+    assert "Mend this first" in findings[0].cause
+    assert "Mend issuer-missing and expired first" in findings[2].cause
+    assert "accepted" not in "".join(one.cause for one in findings)
+
+
+def test_an_error_whose_text_is_lost_belongs_to_its_warning() -> None:
+    finding = only(refused_by(untrusted(), failed("error:1416F086:lib(20):func(367):reason(134)")))
+    assert (finding.code, len(finding.evidence)) == ("self-signed", 2)
+
+
 def test_an_audited_fault_does_not_explain_a_timeout() -> None:
     events = [received(1), sent(1), untrusted(action="Continue"), answered(1, "504 Connection Timed Out")]
     assert [finding.code for finding in find(log(events))] == ["self-signed", "timeout"]

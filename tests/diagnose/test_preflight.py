@@ -15,11 +15,13 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mralab.config import Config, from_mapping
 from mralab.diagnose.preflight import Checked, Question, check, parse_questions, questions, summary
 from mralab.errors import InputError
 from mralab.lab.lab import Lab
+from mralab.net.identity import load_identity
 from mralab.net.trust import TrustStore
 
 from .minted import mint, server_context, serving
@@ -164,9 +166,34 @@ async def test_a_client_certificate_that_a_server_asks_for(
         assert answer.findings[0].remedies
     else:
         assert (answer.state, answer.findings) == ("accepted", ())
-        if version == ssl.TLSVersion.TLSv1_2:
-            assert any("client certificate" in note for note in answer.notes)
-            assert answer.as_json()["client_certificate_requested"] is True
+        assert any("client certificate" in note for note in answer.notes)
+        assert answer.as_json()["client_certificate_requested"] is True
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_the_configured_client_certificate_is_presented(
+    tmp_path: Path, version: ssl.TLSVersion, trusted: bool
+) -> None:
+    root = mint("Root", ca=True)
+    own = mint("expc.example.test", root if trusted else None, purposes=[ExtendedKeyUsageOID.CLIENT_AUTH])
+    (tmp_path / "own.pem").write_text(own.secret + own.pem)
+    context = server_context(tmp_path, mint(HOST, root, sans=[HOST]), version=version)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(cadata=root.pem)
+    with serving(context) as port:
+        config = from_mapping(
+            {"hosts": {HOST: {"dial": "127.0.0.1", "ports": {8443: port}}}, "upstream": {"tls": ["1.2", "1.3"]}}
+        )
+        identity = load_identity(tmp_path / "own.pem")
+        (answer,) = await check([Question(HOST, 8443)], config, TrustStore([root.cert]), identity=identity)
+    assert answer.presented
+    if trusted:
+        assert (answer.state, answer.findings) == ("accepted", ())
+        assert "has accepted the configured one" in answer.notes[0]
+    else:
+        assert (answer.state, [one.code for one in answer.findings]) == ("failed", ["rejected-by-server"])
+        assert "does not trust the CA that signed it" in answer.findings[0].cause
 
 
 async def test_faults_of_all_kinds_at_once_and_a_note_where_all_is_well(tmp_path: Path) -> None:

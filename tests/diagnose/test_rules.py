@@ -374,6 +374,19 @@ def test_sentences_do_change_beside_other_findings() -> None:
     assert all(any(claim in denied for denied in DENIES.values()) for claim in used - {"log-read"})
 
 
+def test_each_fault_denies_what_it_rules_out() -> None:
+    """The walk trusts the table of denials; this holds the table against what the codes mean."""
+    of_chains = {rule.code for rule in RULES if rule.kind == "chain"} - {"name-not-in-certificate"}
+    assert all({"chain-good", "never-tls"} <= DENIES[code] for code in of_chains)
+    untrusted = {code for code, denied in DENIES.items() if "issuer-trusted" in denied}
+    assert untrusted == {"self-signed", "unknown-ca", "issuer-missing", "issuer-mismatch", "distrusted"}
+    replaced = {code for code, denied in DENIES.items() if "certificate-stays" in denied}
+    assert {"expired", "revoked", "weak", "wrong-purpose", "bad-signature", "critical-extension"} <= replaced
+    assert not replaced & TRUST_AT_FAULT
+    assert "name-matches" in DENIES["name-not-in-certificate"]
+    assert "speaks-tls" in DENIES["not-tls"]
+
+
 def test_every_alternative_ends_in_a_wording_that_always_holds() -> None:
     spoken = {name for rule in RULES for name in rule.remedies}
     assert all(wordings[-1].asserts == frozenset() for name, wordings in ALTERNATIVES.items() if name in spoken)
@@ -399,6 +412,16 @@ def test_handshakes_that_ended_at_one_fault_each_are_not_taken_for_one_certifica
     assert "with another certificate or at another time" in cause
     assert "mend this first, then name-not-in-certificate" in cause
     assert "Mend" not in explained(fault("certificate has expired"), "timeout")[1]
+
+
+def test_a_refused_connection_blames_no_certificate_unless_another_line_does() -> None:
+    refused = fault("502 connect failed", kind="answer", action="")
+    refused.ip = "192.0.2.1"
+    assert "No line blames a certificate" in explained(refused)[1]
+    assert "blames a certificate" not in explained(refused, "expired")[1]
+    refused.unread = 2
+    assert "No line that was read blames a certificate; 2 lines" in explained(refused)[1]
+    assert "blames a certificate" not in explained(refused, "expired")[1]
 
 
 # --- ports

@@ -28,6 +28,7 @@ from ..core.logescape import escape
 from ..core.logread import Record, read
 from .asked import Asked, asked_for, authority, is_absolute, is_loopback
 from .rules import Fault, Remedy, Rule, explain, rule_for
+from .tlscode import parse
 
 __all__ = ["Diagnosis", "Finding", "Findings", "Remedy", "Unread", "find", "summary"]
 
@@ -278,11 +279,14 @@ class Diagnosis:
             depth=event.depth if isinstance(event, VerifyFailed) else 0,
             action=event.action,
         )
+        warned = self._warned.get((process, event.name))
         self._warned[process, event.name] = fault
+        if warned is not None and _is_echo(fault, warned):
+            return
         self._occurred(process, fault, event.txn)
 
     def _error(self, process: _Process, event: HandshakeFailed, text: str) -> None:
-        verified = "certificate verify failed" in event.error
+        verified = parse(event.error).reason == "certificate verify failed"
         if verified and (warned := self._warned.pop((process, event.name), None)) is not None:
             warned.evidence = (warned.evidence[0], text)
             return
@@ -427,6 +431,15 @@ def _count(groups: _Groups, fault: Fault) -> None:
         groups[key].add(rule, fault)
     else:
         groups[key] = _Group(rule, fault, 1, fault.at, fault.at, fault.number)
+
+
+def _is_echo(fault: Fault, before: Fault) -> bool:
+    """Whether audit mode noted the same thing twice: OpenSSL has a second error for a leaf without its issuer.
+
+    X14.2 logs the first one only, so that is the finding's ``error``.
+    """
+    errors = ("unable to get local issuer certificate", "unable to verify the first certificate")
+    return fault.action == before.action == "Continue" and (before.error, fault.error) == errors
 
 
 def _only(ports: Counter[int]) -> int | None:

@@ -21,6 +21,7 @@ from ..core.release import Preference, cipher_string
 from ..core.target import BadHost, canonical_host, canonical_port
 from ..errors import InputError
 from ..net.certificate import offer
+from ..net.identity import Identity
 from ..net.openssl import TlsError
 from ..net.resolver import Place, Resolver, UnknownHostError, listed
 from ..net.tls import TlsClient, TlsContext, TlsSettings
@@ -66,11 +67,13 @@ async def check(
     store: TrustStore,
     *,
     seconds: float = 5.0,
+    identity: Identity | None = None,
     told: Callable[[Question], object] = lambda _: None,
 ) -> tuple[Checked, ...]:
     """Ask every server. ``seconds`` are for one handshake; ``told`` is called with each question as its turn comes.
 
     ``config`` says where servers are (``[hosts]``), which TLS versions and ciphers are offered, and the wording.
+    ``identity`` is presented to servers that ask for a client certificate.
     """
     prefers: tuple[Preference, ...] = (config.preference,) if config.upstream.ciphers else ("ecdsa", "rsa")
     contexts = {
@@ -83,12 +86,12 @@ async def check(
                 prefer,
             ),
             store,
+            identity,
         )
         for prefer in prefers
     }
     resolver = Resolver(asyncio.get_running_loop())
     places = asyncio.Semaphore(_AT_ONCE)
-    late = "1.3" in config.tls_versions  # a TLS 1.3 server refuses a client after the handshake
 
     async def one(question: Question) -> list[Handshake]:
         async with places:
@@ -97,7 +100,7 @@ async def check(
             with contextlib.suppress(UnknownHostError):
                 place = place or await resolver.look_up(question.host, question.port, seconds)
             return [
-                _seen(question, place, prefer, await _shake(question, place, context, seconds, late=late))
+                _seen(question, place, prefer, await _shake(question, place, context, seconds), identity)
                 for prefer, context in contexts.items()
             ]
 
@@ -111,7 +114,9 @@ async def check(
     )
 
 
-def _seen(question: Question, place: Place | None, prefer: Preference, outcome: _Outcome) -> Handshake:
+def _seen(
+    question: Question, place: Place | None, prefer: Preference, outcome: _Outcome, identity: Identity | None
+) -> Handshake:
     tls, error, answer, why, requested = outcome
     sent = tuple(tls.presented()) if tls is not None else ()
     return Handshake(
@@ -123,10 +128,11 @@ def _seen(question: Question, place: Place | None, prefer: Preference, outcome: 
         certificate=offer(sent[0]) if sent else None,
         faults=tuple(tls.verdict.faults) if tls is not None else (),
         reason=error.reason if error is not None else "",
-        printed=getattr(error, "printed", ""),
+        printed=error.printed if error is not None else "",
         answer=answer,
         why=why,
         client_certificate=requested,
+        presented=bool(requested) and identity is not None,
     )
 
 
@@ -185,13 +191,10 @@ class _Outcome(NamedTuple):
     requested: bool | None = None
 
 
-async def _shake(
-    question: Question, place: Place | None, context: TlsContext, seconds: float, *, late: bool
-) -> _Outcome:
+async def _shake(question: Question, place: Place | None, context: TlsContext, seconds: float) -> _Outcome:
     if place is None:
         return _Outcome(answer=ANSWERS["no-name"], why="the name has no address here")
     tls = context.connect(question.host)
-    received = b""
     try:
         async with asyncio.timeout(seconds):
             reader, writer = await asyncio.open_connection(place.dial, place.port)
@@ -201,20 +204,18 @@ async def _shake(
                     data = await reader.read(65536)
                     if not data:
                         why = "the server accepted the connection and closed it during the TLS handshake"
-                        return _Outcome(tls, None, ANSWERS["connect-failed"], why, _requested(tls, received))
-                    received += data
+                        return _Outcome(tls, None, ANSWERS["connect-failed"], why, tls.client_certificate_requested)
                     tls.receive(data)
                     writer.write(tls.outgoing())
-                requested = _requested(tls, received)
-                if late and requested is not False:
-                    ended = await _ended(reader, tls, min(seconds / 2, _LATE))
-                    if ended and requested:
-                        why = "the server closed the connection after the handshake"
-                        return _Outcome(tls, None, ANSWERS["connect-failed"], why, requested)
+                requested = tls.client_certificate_requested
+                late = requested and tls.version == "1.3"  # a TLS 1.3 server refuses its client after the handshake
+                if late and await _ended(reader, tls, min(seconds / 2, _LATE)):
+                    why = "the server closed the connection after the handshake"
+                    return _Outcome(tls, None, ANSWERS["connect-failed"], why, requested)
                 writer.write(tls.close())
             except TlsError as error:
                 writer.write(tls.alert())
-                requested = _requested(tls, received)
+                requested = tls.client_certificate_requested
                 if not error.printed:  # the server ended TLS: no error of OpenSSL's, and none in a log
                     return _Outcome(tls, None, ANSWERS["connect-failed"], "the server ended TLS", requested)
                 return _Outcome(tls, error, requested=requested)
@@ -241,29 +242,3 @@ async def _ended(reader: asyncio.StreamReader, tls: TlsClient, seconds: float) -
     except OSError:
         return True
     return True
-
-
-def _requested(tls: TlsClient, received: bytes) -> bool | None:
-    """Return whether the server asked for a client certificate; None where neither TLS nor the bytes tell."""
-    known: bool | None = getattr(tls, "client_certificate_requested", None)
-    return known if known is not None else True if _CERTIFICATE_REQUEST in _handshake_types(received) else None
-
-
-_HANDSHAKE_RECORD: Final = 22
-_CERTIFICATE_REQUEST: Final = 13
-
-
-def _handshake_types(received: bytes) -> set[int]:
-    """Return the types of the handshake messages that are not encrypted (RFC 5246 sections 6.2.1 and 7.4)."""
-    messages = b""
-    at = 0
-    while at + 5 <= len(received) and received[at] == _HANDSHAKE_RECORD:
-        size = int.from_bytes(received[at + 3 : at + 5], "big")
-        messages += received[at + 5 : at + 5 + size]
-        at += 5 + size
-    types: set[int] = set()
-    at = 0
-    while at + 4 <= len(messages):
-        types.add(messages[at])
-        at += 4 + int.from_bytes(messages[at + 1 : at + 4], "big")
-    return types

@@ -164,8 +164,9 @@ REMEDIES: Final[dict[str, Remedy]] = {
     ),
     "trust-us": Remedy(
         "trust-us",
-        "Upload the CA of Expressway-C's own certificate as tomcat-trust and as CallManager-trust, and restart "
-        "Tomcat, CallManager and TFTP.",
+        "Upload the CA of Expressway-C's own certificate as tomcat-trust and as CallManager-trust (in mixed mode that "
+        "certificate itself as well; on IM and Presence as tomcat-trust and cup-xmpp-trust), and restart Tomcat, "
+        "CallManager, HAProxy and TFTP.",
         _CUCM_CERTIFICATES,
     ),
     "check-own-certificate": Remedy(

@@ -113,8 +113,11 @@ ANSWER_RULES: Final[tuple[Rule, ...]] = (
         cause=(
             say("No connection to {place} was established: it was refused or reset, or there is no route ({reason})."),
             (
-                say("No line blames a certificate.", "log-read"),
-                say("No line that was read blames a certificate; {unread} of traffic_server could not be read."),
+                say("No line blames a certificate.", "log-read", "no-certificate-blamed"),
+                say(
+                    "No line that was read blames a certificate; {unread} of traffic_server could not be read.",
+                    "no-certificate-blamed",
+                ),
             ),
         ),
         remedies=("check-network", "check-port"),

@@ -36,7 +36,9 @@ _ALERTS: Final[dict[int, tuple[str, str, tuple[str, ...]]]] = {
     ),
     42: (
         "rejected-by-server",
-        _REFUSED_OURS + "it could not read the certificate, or found its signature wrong.",
+        "{place} did not accept what Expressway-C presented as its client certificate ({reason}): it could not read "
+        "it, or found its signature wrong. Some servers also send this alert when they require a certificate and get "
+        "none.",
         ("check-own-certificate", "trust-us"),
     ),
     43: (

@@ -21,6 +21,7 @@ Claim = Literal[
     "certificate-stays",  # the server can keep the certificate that it has
     "cas-stay",  # the CAs above it can stay as they are
     "name-matches",  # the certificate contains the name that clients use
+    "no-certificate-blamed",  # no line reports a fault of a certificate of this server and port
     "speaks-tls",  # the port answers with TLS
     "never-tls",  # the port does not answer with TLS
     "log-read",  # every line of traffic_server in the log was understood
@@ -28,7 +29,7 @@ Claim = Literal[
 CLAIMS: Final[frozenset[Claim]] = frozenset(get_args(Claim))
 
 _CERTIFICATE_SEEN: Final[frozenset[Claim]] = frozenset({"never-tls"})
-_CHAIN: Final[frozenset[Claim]] = _CERTIFICATE_SEEN | {"chain-good"}
+_CHAIN: Final[frozenset[Claim]] = _CERTIFICATE_SEEN | {"chain-good", "no-certificate-blamed"}
 _REPLACE: Final[frozenset[Claim]] = _CHAIN | {"certificate-stays"}
 _REPLACE_ANY: Final[frozenset[Claim]] = _REPLACE | {"cas-stay"}
 
@@ -60,7 +61,7 @@ DENIES: Final[dict[str, frozenset[Claim]]] = {
     "no-certificate": _CHAIN,
     "verification-error": _CHAIN,
     "verify-failed": _CHAIN,
-    "name-not-in-certificate": _CERTIFICATE_SEEN | {"name-matches"},
+    "name-not-in-certificate": _CERTIFICATE_SEEN | {"name-matches", "no-certificate-blamed"},
     "not-tls": frozenset({"speaks-tls"}),
 }
 """By code, the claims that may be untrue where a finding with this code stands: when in doubt, nothing is said.
