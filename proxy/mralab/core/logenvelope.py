@@ -26,7 +26,7 @@ _STAMP = re.compile(rf"(?<![\w]){_ISO}|(?<![\w]){_BSD}", re.ASCII)
 _BSD_PARTS = re.compile(r"(\w{3}) +(\d{1,2}) (?:(\d{4}) )?(\d\d:\d\d:\d\d)(\.\d+)?", re.ASCII)
 
 # ``traffic_server[2030]:`` (BSD, RFC 3164) or ``traffic_server 2030 ID47 [data]`` (RFC 5424 section 6).
-_DATA = r"""\[(?:[^\]"\\]|\\.|"(?:[^"\\]|\\.)*+")*+\]"""
+_DATA = r"""\[(?:[^\]"\\]|\\.|"(?:[^"\\]|\\.){0,256}+"){0,256}+\]"""
 _PROCESS = re.compile(
     rf"(?<![\w./-])traffic_server(?:"
     rf"(?:\[(\d{{1,10}})\])?[ \t]*:[ \t]*"
