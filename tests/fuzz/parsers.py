@@ -12,23 +12,27 @@ from typing import Any, Final, NamedTuple
 from mralab import config, errors
 from mralab.core import (
     allowlist,
+    allowlist_csv,
+    allowlist_lines,
     der,
     framing,
     hostname,
+    logenvelope,
     logescape,
     logread,
     message,
     readings,
+    release,
     reply,
     target,
     tlserror,
     verdict,
 )
 from mralab.core.answers import SERVER
-from mralab.diagnose import findings
+from mralab.diagnose import asked, findings, tlscode
 from mralab.errors import MralabError
 from mralab.net import tls, trust
-from mralab.web import guard
+from mralab.web import guard, strictjson
 
 from .targets import CONTROL, RULES, TOKEN
 from .targets import fresh_routes as routes
@@ -121,6 +125,7 @@ def _explained(data: bytes) -> None:
     error = data.decode("latin-1")
     tlserror.alert_number(error)
     tlserror.error_string(error, "1.1.1")
+    tlserror.is_whole(error)
 
 
 _WORDS: Final = (
@@ -142,6 +147,7 @@ _WORDS: Final = (
     b"\\",
 )
 _LINES: Final = (b"\n", b"\r\n", b"\r", b"a\n", b" \n", b"a: a\r\n", b": \r\n")
+_TESTS: Final = b"Url,ExpectedResult,Deployment,Description,HttpMethod\n"
 _HEAD: Final = f"GET /{TOKEN}/a/b HTTP/1.1\r\nHost: h\r\n".encode()
 _DATES: Final = (b"Date: ", b"Date: Tue, 14 Nov 2023 ")
 _ENTRIES: Final = (b"http://a/,\n", b"https://a.b:1/c,,GET,prefix,\n", b"x://,\n", b'"', b'"a""', b'",', b"https://")
@@ -267,8 +273,8 @@ PARSERS: Final[dict[str, Parser]] = {
         ((b"/", b""), (b"/ok/", b"/../x"), (b"/%2e", b"")),
     ),
     "allow list": Parser(
-        "core.allowlist.parse_rules_csv",
-        _text(lambda text: allowlist.parse_rules_csv(text, "growth")),
+        "core.allowlist_csv.parse_rules_csv core.allowlist_lines.did_you_mean",
+        _text(lambda text: allowlist_csv.parse_rules_csv(text, "growth")),
         (*_WORDS, *_LINES, *_ENTRIES),
         (
             (b"", b""),
@@ -276,6 +282,59 @@ PARSERS: Final[dict[str, Parser]] = {
             (RULES.encode() + b'"', b'"\n'),
             (RULES.encode() + b"https://a/", b",,,,\n"),
         ),
+    ),
+    "allow-list tests": Parser(
+        "core.allowlist_csv.parse_tests_csv core.allowlist_lines.decode_csv core.allowlist_lines.parse",
+        lambda data: allowlist_csv.parse_tests_csv(allowlist_lines.decode_csv(data, "growth"), "growth"),
+        (*_WORDS, *_LINES, *_ENTRIES, b";", b"\t", b"https://a/,allow\n"),
+        ((b"", b""), (_TESTS, b""), (_TESTS + b'"', b'"\n'), (b"\xff\xfe", b"")),
+    ),
+    "envelope of a log line": Parser(
+        "core.logenvelope.plain core.logenvelope.may_matter",
+        _text(lambda line: (logenvelope.may_matter(line), logenvelope.plain(line))),
+        (
+            *_WORDS,
+            *_LOG,
+            b"<13>1 ",
+            b'{"message":"',
+            b"> ",
+            b"a[1]: ",
+            b'""',
+            b"</a>",
+            b"\x1b[0m",
+            b"[ET_NET 0] ",
+            b"a:1:",
+        ),
+        ((b"", b""), (b"", _WARNED), (_WARNED, b""), (b'{"message":"', b'"}'), (b'"', b'"'), (_LOG_LINE, b"")),
+    ),
+    "request line of a log": Parser(
+        "diagnose.asked.asked_for diagnose.asked.is_absolute diagnose.asked.authority diagnose.asked.is_loopback",
+        _text(lambda line: (asked.asked_for(line), asked.is_absolute(line), asked.authority(line))),
+        (*_WORDS, *_ESCAPES, b"/", b"http://", b"[", b"a."),
+        (
+            (b"", b""),
+            (b"GET ", b" HTTP/1.1"),
+            (b"GET http://", b"/ HTTP/1.1"),
+            (f"GET /{TOKEN}/".encode(), b" HTTP/1.1"),
+        ),
+    ),
+    "error code of a log": Parser(
+        "diagnose.tlscode.parse",
+        _text(tlscode.parse),
+        (*_WORDS, b"error:", b"func(1)", b"1416F086:"),
+        ((b"", b""), (b"error:1416F086:", b""), (b"error:1416F086:SSL routines:", b":a")),
+    ),
+    "release": Parser(
+        "core.release.find_release core.release.verify_mode",
+        _text(lambda text: (release.verify_mode(text), release.find_release(text))),
+        (*_WORDS, b"X14."),
+        ((b"", b""), (b"X", b""), (b"X14.", b"")),
+    ),
+    "JSON": Parser(
+        "web.strictjson.loads",
+        lambda data: strictjson.loads(data, ("pem",)),
+        (*_WORDS, b"[", b"{", b'{"a":', b'"a":1,', b"1,", b'"a",', b'\\"', b"\\u0041", b"1e5,"),
+        ((b"", b""), (b"[", b"1]"), (b'{"a":[', b"1]}"), (b'{"pem":"', b'"}'), (b"{", b'"b":1}')),
     ),
     "configuration": Parser(
         "config.from_mapping config.load", _settings, (b"a\n", b"\n", b"1\n", b"a.\n", b"origin\n")
@@ -355,7 +414,7 @@ PARSERS: Final[dict[str, Parser]] = {
         (*_WORDS, b"\\x4", b"\\u{", b"\\n", b"\\\\", b"\\u{10FFFF}"),
     ),
     "OpenSSL's error": Parser(
-        "core.tlserror.alert_number core.tlserror.error_string",
+        "core.tlserror.alert_number core.tlserror.error_string core.tlserror.is_whole",
         _explained,
         (*_WORDS, b"tlsv1 ", b"alert "),
         ((b"", b""), (b"tlsv1 alert ", b"")),
@@ -366,18 +425,23 @@ PARSERS: Final[dict[str, Parser]] = {
         (*_WORDS, b"ALL:", b"ALL+", b"!aNULL:", b"@STRENGTH:", b"AES256-SHA:", b"-ALL:ALL:"),
     ),
     "Host of the control API": Parser(
-        "web.guard.is_loopback web.guard.check_sender", _text(guard.is_loopback), (*_WORDS, b"[", b"@", b"%")
+        "web.guard.is_loopback web.guard.check_sender web.guard.is_json",
+        _text(lambda text: (guard.is_json(text), guard.is_loopback(text))),
+        (*_WORDS, b"[", b"@", b"%"),
     ),
 }
 NOT_PARSERS: Final = {
     "config.join_address": "writes",
     "core.allowlist.automatic_rules": "a host, covered with the host",
+    "core.allowlist_lines.listed": "writes",
+    "core.allowlist_lines.shown": "writes",
     "core.framing.chunk": "writes",
     "core.framing.last_chunk": "writes",
     "core.framing.values": "part of the request head's and the response head's",
     "core.framing.list_items": "part of the request head's and the response head's",
     "core.hostname.is_address": "covered with the host",
     "core.message.trailer_fields": "fields that the chunked body's parser has read",
+    "core.release.cipher_string": "writes",
     "core.verdict.error_text": "looks a number up",
 }
 """Public functions of the modules that take text and are no parsers, with the reason."""
@@ -385,19 +449,26 @@ MODULES: Final = (
     config,
     errors,
     allowlist,
+    allowlist_csv,
+    allowlist_lines,
     der,
     framing,
     hostname,
+    logenvelope,
     logescape,
     logread,
     message,
     readings,
+    release,
     reply,
     target,
     tlserror,
     verdict,
     trust,
+    asked,
+    tlscode,
     guard,
+    strictjson,
 )
 """Modules whose public functions that take text are all in one of the two tables."""
 

@@ -21,6 +21,9 @@ NO_FOREIGN_INPUT = {
     "net.tls": "one alert record: a fixed length",
     "core.logline": "names of header fields, one search each",
     "core.logform": "read by core.logread",
+    "core.logjoin": "read by core.logread",
+    "net.openssl": "names that OpenSSL has read",
+    "diagnose.fault": "read with the log",
     "diagnose.findings": "read with the log",
     "diagnose.rules": "read with the log",
 }
