@@ -38,7 +38,8 @@ check: $(DEV_STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The grammars under libFuzzer (atheris, Linux): make fuzz SECONDS=600; each has its share
+# The grammars under libFuzzer (atheris, Linux), then how the time of each parser grows: make fuzz SECONDS=600; each has its
+# share
 SECONDS_OF_FUZZ := $(or $(SECONDS),80)
 fuzz: $(DEV_STAMP)
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install -q --disable-pip-version-check atheris
