@@ -115,7 +115,8 @@ def summary(finding: Finding) -> str:
     """The finding in one line, safe on a terminal."""
     times = "once" if finding.count == 1 else f"{finding.count} times"
     last = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(finding.last))
-    return f"{finding.code}: {finding.cause} ({times}, last {last} UTC)"
+    dialled = f", dialled at {escape(finding.dial)}" if finding.dial else ""
+    return f"{finding.code}: {finding.cause} ({times}, last {last} UTC{dialled})"
 
 
 _Process = tuple[str, int]

@@ -95,8 +95,6 @@ def explain(
     facts = {**_facts(fault), **(known or {})}
     sentences = [sentence.text.format_map(facts) for sentence in causes(rule, fault, beside)]
     sentences += order_of_repair(rule, fault, beside, order)
-    if fault.dial and fault.kind != "answer" and not fault.dial.startswith(f"{fault.ip}:"):
-        sentences.append(f"The proxy connects to {facts['dial']} for it.")
     if fault.action == "Continue":
         sentences.append("The request went on all the same, as verification only watches (Action=Continue).")
     remedies = list(_worded(advice(rule, fault, beside), facts))
