@@ -50,7 +50,7 @@ def parse(der: bytes) -> x509.Certificate | None:
                 certificate.not_valid_after_utc,
                 certificate.not_valid_before_utc,
             )
-        except (ValueError, x509.InvalidVersion):
+        except (ValueError, TypeError, x509.InvalidVersion):  # TypeError: a name that is no text, as a BIT STRING
             return None
     return certificate
 
