@@ -136,16 +136,23 @@ _CONTENT: Final = (
         "wrong-purpose",
         pattern="uns\\w+ certificate purpose",
         when=_above_the_leaf,
-        cause="{which} of {place} may not issue certificates for TLS servers: its extended key usage or its key usage "
-        "does not allow that.",
-        remedies=("replace-ca", _OFF),
+        cause="{which} of {place} may not issue certificates for TLS servers: its extended key usage, key usage, basic "
+        "constraints or Netscape certificate type do not allow that.",
+        remedies=("replace-ca-purpose", _OFF),
     ),
     _chain(
         "wrong-purpose",
         pattern="uns\\w+ certificate purpose",
-        cause="{which} of {place} is not meant to identify a TLS server: its extended key usage or its key usage does "
-        "not allow that.",
+        cause="{which} of {place} is not meant to identify a TLS server: its extended key usage, key usage or Netscape "
+        "certificate type do not allow that.",
         remedies=("reissue-for-servers", _OFF),
+    ),
+    _chain(
+        "weak",
+        pattern="too weak",
+        when=_above_the_leaf,
+        cause="{which} of {place} has a key or signature that OpenSSL considers too weak.",
+        remedies=("strengthen-ca", _OFF),
     ),
     _chain(
         "weak",

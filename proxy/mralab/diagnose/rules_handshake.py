@@ -27,7 +27,7 @@ _ALERTS: Final[dict[int, tuple[str, str, tuple[str, ...]]]] = {
         "tls-mismatch",
         "{place} found no TLS version, cipher or signature acceptable that Expressway-C offers ({reason}); some "
         "servers also send this alert when they require a client certificate and get none.",
-        ("check-ciphers", "present-certificate"),
+        ("check-ciphers", "present-certificate-if-asked"),
     ),
     41: (
         "rejected-by-server",
