@@ -148,7 +148,7 @@ class Handshake:
     ``ip`` is the server's address as a log shows it, ``dial`` the address and port that was connected to; both are
     empty where the name has none. ``sent`` are the certificates in DER, leaf first, ``certificate`` the leaf in words.
     ``faults`` are those of the certificates in the order in which OpenSSL came to them. A handshake that failed has
-    OpenSSL's ``reason`` and the text that it ``printed``, or Traffic Server's ``answer`` to its client and ``why``.
+    OpenSSL's ``reason`` and the text that it ``printed``, or ``why``, and Traffic Server's ``answer`` to its client.
     ``client_certificate`` is whether the server asked for one, ``presented`` whether it got one.
     """
 
@@ -376,7 +376,8 @@ class _Lines:
         self.refusal = self._text(HandshakeFailed(self.at, 0, host, refused)) if refused else ""
         self.reason = (error_string(seen.reason, wording) or seen.printed) if seen.reason else ""
         self.error = self._text(HandshakeFailed(self.at, 0, host, self.reason)) if seen.reason else ""
-        answer = ANSWERS["connect-failed"] if refused or seen.reason else seen.answer
+        failed = ANSWERS["connect-failed"] if refused or seen.reason else None
+        answer = failed if refused else seen.answer or failed
         status = f"{answer.status} {answer.reason}" if answer is not None else _OK
         token = encode(Target("preflight", "https", host, port))
         asked = f"GET http://{config.proxy.control_host}/{token}/ HTTP/1.1"

@@ -37,9 +37,9 @@ _ALERTS: Final[dict[int, tuple[str, str, tuple[str, ...]]]] = {
     42: (
         "rejected-by-server",
         "{place} did not accept what Expressway-C presented as its client certificate ({reason}): it could not read "
-        "it, or found its signature wrong. Some servers also send this alert when they require a certificate and get "
-        "none.",
-        ("check-own-certificate", "trust-us"),
+        "it, found its signature wrong, or holds that it is not valid yet. Some servers also send this alert when they "
+        "require a certificate and get none.",
+        ("check-own-certificate", "renew-own-certificate", "trust-us"),
     ),
     43: (
         "rejected-by-server",
