@@ -282,6 +282,8 @@ def preflight(servers: tuple[str, ...], file: Path | None, trusted: Path | None,
         click.echo(json.dumps([answer.as_json() for answer in answers], indent=2))
     else:
         click.echo("\n".join(preflights.summary(answers)))
+        if not store.certificates:
+            click.echo("The trust store is empty, so every certificate is refused: name the trusted CAs with --trust.")
         screen = terminal.console()
         screen.print(terminal.preflight_report(answers, screen.width), soft_wrap=True)
     states = {answer.state for answer in answers}

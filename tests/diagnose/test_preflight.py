@@ -315,6 +315,7 @@ async def test_as_a_command_it_says_what_would_be_refused_and_exits_1(tmp_path: 
     assert re.search(r"until 20\d\d-", words)
     assert "names:" in words
     assert shown.stderr == told.stderr == ""
+    assert "trust store is empty" not in shown.stdout
 
 
 def test_as_a_command_it_wants_to_know_whom_to_ask() -> None:
@@ -328,4 +329,5 @@ def test_as_a_command_a_server_that_cannot_be_asked_is_exit_3(closed_port: int) 
     result = run(f"127.0.0.1:{closed_port}")
     assert result.returncode == 3
     assert result.stdout.startswith("X14.2 would refuse nothing that was asked; 1 of 1 could not be asked.\n")
+    assert "The trust store is empty" in result.stdout
     assert "not asked" in result.stdout
