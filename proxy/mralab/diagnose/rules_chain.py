@@ -34,7 +34,8 @@ _TRUST: Final = (
     _chain(
         "self-signed",
         pattern="self.signed certificate",
-        cause="{place} presented a self-signed certificate, which is not itself in Expressway-C's trust store.",
+        cause="{place} presented a self-signed certificate, which is not itself in Expressway-C's trust store (or "
+        "comes there after another one with the same subject).",
         remedies=("trust-itself", "sign", _OFF),
     ),
     _chain(
@@ -131,6 +132,10 @@ _REVOCATION: Final = (
     ),
 )
 
+_NO_PROPER_CA: Final = (
+    r"invalid CA certificate|include certificate signing|\bCA cert\b|path length (invalid|given)|keyCertSign"
+)
+
 _CONTENT: Final = (
     _chain(
         "wrong-purpose",
@@ -220,8 +225,15 @@ _CONTENT: Final = (
     ),
     _chain(
         "invalid-ca",
-        pattern=r"invalid CA certificate|include certificate signing|\bCA cert\b|path length (invalid|given)"
-        "|keyCertSign",
+        pattern=_NO_PROPER_CA,
+        when=lambda fault: fault.depth == 0,
+        cause="{which} of {place} has markings of a CA that do not fit together, or signed itself without being a "
+        "proper CA: {error}.",
+        remedies=("reissue-clean", _OFF),
+    ),
+    _chain(
+        "invalid-ca",
+        pattern=_NO_PROPER_CA,
         cause="A certificate that signed another one in the chain of {place} is not a proper CA certificate "
         "(depth {depth}): {error}.",
         remedies=("replace-ca", _OFF),
@@ -248,18 +260,25 @@ _CONTENT: Final = (
         remedies=("reissue-clean", "inspect", _OFF),
     ),
     _chain(
-        "certificate-policy",
-        pattern="polic(y|ies)",
-        cause="{which} of {place} does not meet the certificate policies that its chain requires: {error}.",
-        remedies=("reissue-clean", "inspect", _OFF),
-    ),
-    _chain(
         "malformed-certificate",
         pattern="format error in certificate|invalid or inconsistent certificate extension|RFC 3779"
         "|unsupported extension feature|name syntax|(issuer|subject) name empty|at least X509v3|must be paired"
         "|missing (authority|subject) key identifier|(authority|subject) key identifier marked critical"
         "|empty subject alternative name|subject empty and|empty authority key identifier",
-        cause="{which} of {place} does not follow the standard (RFC 5280): {error}.",
+        cause="{which} of {place} does not follow the standard (RFC 5280), or uses a part of it that OpenSSL does not "
+        "support: {error}.",
+        remedies=("reissue-clean", "inspect", _OFF),
+    ),
+    _chain(
+        "certificate-policy",
+        pattern="certificate policy extension",
+        cause="{which} of {place} has a certificate policy extension that is not valid: {error}.",
+        remedies=("reissue-clean", "inspect", _OFF),
+    ),
+    _chain(
+        "certificate-policy",
+        pattern="polic(y|ies)",
+        cause="{which} of {place} does not meet the certificate policies that its chain requires: {error}.",
         remedies=("reissue-clean", "inspect", _OFF),
     ),
     _chain(
@@ -295,7 +314,14 @@ _CONTENT: Final = (
 _BY_OPENSSL: Final = (
     _chain(
         "name-not-in-certificate",
-        pattern="(hostname|email address|IP address) mismatch",
+        pattern="email address mismatch",
+        cause="The certificate that {place} presented does not contain the e-mail address that verification was set to "
+        "require ({error}).",
+        remedies=("inspect", "reissue-clean", _OFF),
+    ),
+    _chain(
+        "name-not-in-certificate",
+        pattern="(hostname|IP address) mismatch",
         cause="The certificate that {place} presented is for other names: {server} is not among them ({error}).",
         remedies=("reissue-with-name", "change-server-name", _OFF),
     ),
