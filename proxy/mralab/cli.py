@@ -282,6 +282,9 @@ def preflight(servers: tuple[str, ...], file: Path | None, trusted: Path | None,
         click.echo(json.dumps([answer.as_json() for answer in answers], indent=2))
     else:
         click.echo("\n".join(preflights.summary(answers)))
-        terminal.console().print(terminal.preflight_table(answers))
+        if not store.certificates:
+            click.echo("The trust store is empty, so every certificate is refused: name the trusted CAs with --trust.")
+        screen = terminal.console()
+        screen.print(terminal.preflight_report(answers, screen.width), soft_wrap=True)
     states = {answer.state for answer in answers}
     sys.exit(1 if states & {"refused", "failed"} else 3 if "not-asked" in states else 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import socket
@@ -23,6 +24,7 @@ from mralab.errors import InputError
 from mralab.lab.lab import Lab
 from mralab.net.identity import load_identity
 from mralab.net.trust import TrustStore
+from mralab.show.terminal import preflight_report
 
 from .minted import mint, server_context, serving
 
@@ -194,6 +196,8 @@ async def test_the_configured_client_certificate_is_presented(
     else:
         assert (answer.state, [one.code for one in answer.findings]) == ("failed", ["rejected-by-server"])
         assert "does not trust the CA that signed it" in answer.findings[0].cause
+        late = version == ssl.TLSVersion.TLSv1_3  # after the handshake, as the proxy answers then
+        assert answer.lines[-1].endswith(f'HTTP/1.1 502 {"Server Hangup" if late else "connect failed"}"')
 
 
 async def test_faults_of_all_kinds_at_once_and_a_note_where_all_is_well(tmp_path: Path) -> None:
@@ -230,6 +234,32 @@ async def test_a_missing_intermediate_is_recognised_from_another_port(tmp_path: 
         answers = await check(questions(config), config, TrustStore([root.cert]))
     assert [(answer.question.port, answer.state) for answer in answers] == [(6972, "refused"), (8443, "accepted")]
     assert "its root 'Root' is already trusted" in answers[0].findings[0].cause
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
+async def test_the_screen_has_every_name_and_breaks_none(tmp_path: Path, width: int) -> None:
+    root = mint("Root", ca=True)
+    long = "subscriber-of-the-voice-cluster.voice.emea.corporate.example-enterprise.com"
+    names = [f"node-{number:02d}.{long}" for number in range(30)]
+    files = [mint("x", root, sans=names, days=(-5, 20)), mint("y", None, sans=[long], days=(-5, -2))]
+    with contextlib.ExitStack() as servers:
+        ports = [servers.enter_context(serving(server_context(tmp_path, one))) for one in files]
+        hosts = {
+            name: {"dial": "127.0.0.1", "ports": {8443: port}} for name, port in zip((HOST, long), ports, strict=True)
+        }
+        config = from_mapping({"hosts": hosts})
+        answers = await check(questions(config), config, TrustStore([root.cert]))
+    shown = preflight_report(answers, width).plain
+    assert all(name in shown for name in (*names, f"{HOST}:8443", f"{long}:8443", "by CN=Root", "EC 256"))
+    assert "19 days from now" in " ".join(shown.split())
+    assert all(
+        len(line) <= max(width, 39) or len(line.split()) <= 2 or ":8443, asked" in line for line in shown.split("\n")
+    )
+    whole = " ".join(shown.split())
+    for answer in answers:
+        for finding in answer.findings:
+            assert finding.cause in whole
+            assert all(remedy.text in whole for remedy in finding.remedies)
 
 
 async def test_both_orders_are_told_apart(tmp_path: Path) -> None:
@@ -285,6 +315,7 @@ async def test_as_a_command_it_says_what_would_be_refused_and_exits_1(tmp_path: 
     assert re.search(r"until 20\d\d-", words)
     assert "names:" in words
     assert shown.stderr == told.stderr == ""
+    assert "trust store is empty" not in shown.stdout
 
 
 def test_as_a_command_it_wants_to_know_whom_to_ask() -> None:
@@ -298,4 +329,5 @@ def test_as_a_command_a_server_that_cannot_be_asked_is_exit_3(closed_port: int) 
     result = run(f"127.0.0.1:{closed_port}")
     assert result.returncode == 3
     assert result.stdout.startswith("X14.2 would refuse nothing that was asked; 1 of 1 could not be asked.\n")
+    assert "The trust store is empty" in result.stdout
     assert "not asked" in result.stdout

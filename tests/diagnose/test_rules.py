@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 from cryptography.hazmat.bindings.openssl.binding import Binding
 
-from mralab.core.tlserror import ALERTS
+from mralab.core.tlserror import ALERTS, error_string
 from mralab.diagnose.fault import Fault, Kind, Rule
 from mralab.diagnose.findings import find
 from mralab.diagnose.remedies import ALTERNATIVES, REMEDIES
@@ -444,3 +444,27 @@ def test_remedies_name_the_certificates_of_the_port(port: int, certificate: str,
     texts = [remedy.text for remedy in explained(fault("self signed certificate", port=port))[2]]
     assert certificate in texts[0]
     assert ["reuse the tomcat certificate" in text for text in texts] == [reuse, False, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "unsaid"),
+    [
+        ("Key usage keyCertSign invalid for non-CA cert", "markings of a CA", "signed another"),
+        ("invalid CA certificate", "markings of a CA", "signed another"),
+        ("email address mismatch", "e-mail address", "is for other names"),
+        ("invalid or inconsistent certificate policy extension", "extension that is not valid", "chain requires"),
+        ("RFC 3779 resource not subset of parent's resources", "or uses a part of it", "nothing"),
+    ],
+)
+def test_no_text_at_depth_0_says_more_than_openssl_does(text: str, said: str, unsaid: str) -> None:
+    cause = explained(fault(text, 0))[1]
+    assert said in cause
+    assert unsaid not in cause
+
+
+@pytest.mark.parametrize(("number", "said"), [(90, "cancelled"), (100, "negotiate TLS again"), (99, "has no name")])
+def test_alerts_that_blame_nothing_are_not_said_to_blame_what_was_received(number: int, said: str) -> None:
+    text = error_string(f"reason({1000 + number})", "1.1.1")
+    cause = explained(fault(text, kind="handshake"))[1]
+    assert said in cause
+    assert "could not use" not in cause

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from itertools import combinations
 from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -30,6 +32,7 @@ from mralab.diagnose.shown import sharpened
 from .minted import NOW, Minted, mint
 
 HOST = "cucm.example.test"
+CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
 NAME = Fault(None, 0)
 ROOT = mint("Example Root", ca=True, organization="Example")
 INTERMEDIATE = mint("Example Issuing", ROOT, ca=True, organization="Example")
@@ -411,3 +414,181 @@ def test_a_server_that_ends_the_connection_after_its_certificate_has_failed_not_
     checked = judge(seen, from_mapping({}), [ROOT.cert], [], NOW)
     assert (checked.state, checked.findings[0].code) == ("failed", "handshake-failed")
     assert "the server closed it" in checked.findings[0].cause
+
+
+# --- certificates of one name: what the trust store has decides what may be said
+
+
+def issued_again(serial: int, key: Any) -> x509.AuthorityKeyIdentifier:
+    held = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    return x509.AuthorityKeyIdentifier(held.digest, [x509.DirectoryName(ROOT.cert.subject)], serial)
+
+
+def referring(aki: x509.AuthorityKeyIdentifier) -> Minted:
+    """A leaf that ROOT signed, with an authority key identifier of our own."""
+    leaf = mint(HOST, ROOT, sans=[HOST])
+    names = leaf.cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    builder = (
+        x509.CertificateBuilder(subject_name=leaf.cert.subject, issuer_name=ROOT.cert.subject)
+        .public_key(leaf.key.public_key())
+        .serial_number(leaf.cert.serial_number)
+        .not_valid_before(leaf.cert.not_valid_before_utc)
+        .not_valid_after(leaf.cert.not_valid_after_utc)
+        .add_extension(names, critical=False)
+        .add_extension(aki, critical=False)
+    )
+    return Minted(builder.sign(ROOT.key, hashes.SHA256()), leaf.key)
+
+
+@pytest.mark.parametrize(
+    ("aki", "difference"),
+    [
+        (issued_again(0xABCD, ROOT.key), "has the serial number ABCD"),
+        (x509.AuthorityKeyIdentifier(b"\1" * 20, None, None), "its authority key identifier is 01:01:01"),
+        (
+            x509.AuthorityKeyIdentifier(None, [x509.DirectoryName(OTHER_ROOT.cert.subject)], ROOT.cert.serial_number),
+            "asks for a CA issued by 'Other Root', that CA was issued by 'Example Root'",
+        ),
+    ],
+    ids=["serial", "key identifier", "issuer"],
+)
+def test_a_ca_that_signed_is_not_said_to_have_not_signed(aki: x509.AuthorityKeyIdentifier, difference: str) -> None:
+    leaf = referring(aki)
+    assert not chain.may_have_issued(ROOT.cert, leaf.cert)
+    finding = only([leaf], Fault(20, 0), [ROOT])
+    assert "whose key signed" in finding.cause
+    assert difference in finding.cause
+    assert "did not sign" not in finding.cause
+    assert "another key" not in finding.cause
+
+
+def test_a_root_with_another_serial_number_but_the_same_key_is_not_said_to_have_another_key() -> None:
+    again = mint("Example Root", ca=True, organization="Example", key=ROOT.key)
+    leaf = referring(issued_again(again.cert.serial_number, ROOT.key))
+    finding = only([leaf, again], Fault(19, 1), [ROOT])
+    assert "with the same key" in finding.cause
+    assert f"{again.cert.serial_number:X}" in finding.cause
+    assert "another key" not in finding.cause
+
+
+def test_a_self_signed_certificate_in_the_store_is_not_said_to_be_missing_there() -> None:
+    """Tomcat and CallManager, self-signed with one CN (CSCve56019): verification stops at the first of that name."""
+    tomcat, callmanager = mint(HOST, sans=[HOST]), mint(HOST, sans=[HOST])
+    finding = only([tomcat], Fault(18, 0), [callmanager, tomcat])
+    assert "which is in Expressway-C's trust store" in finding.cause
+    assert "not itself" not in finding.cause
+    assert codes(finding) == ["reissue", "remove-certificate", "verify-origin-off"]
+
+
+def test_a_leaf_in_the_store_does_not_stand_for_its_ca() -> None:
+    leaf = mint(HOST, OTHER_ROOT, sans=[HOST])
+    finding = only([leaf], Fault(20, 0), [leaf, ROOT])
+    assert f"'{HOST}' itself is in the trust store. That is not enough" in finding.cause
+
+
+def test_a_missing_root_is_not_looked_for_among_intermediates() -> None:
+    leaf = mint(HOST, OTHER_ROOT, sans=[HOST])
+    finding = only([leaf], Fault(20, 0), [ROOT], elsewhere=[OTHER_ROOT])
+    assert "'Other Root' is a root CA (another server of this run sent it)" in finding.cause
+    assert codes(finding) == ["trust-certificate", "reissue", "verify-origin-off"]
+
+
+def test_a_chain_that_is_too_long_is_not_said_to_lack_what_was_sent() -> None:
+    cas = [ROOT]
+    for number in range(12):
+        cas.append(mint(f"Step {number}", cas[-1], ca=True))
+    sent = [mint(HOST, cas[-1], sans=[HOST]), *reversed(cas[1:])]
+    long, missing = judged(sent, [Fault(22, 8), Fault(20, 8)], [ROOT]).findings
+    assert long.code == "chain-too-long"
+    assert "OpenSSL stopped before it" in missing.cause
+    assert "did not send" not in missing.cause
+    assert not {"trust-certificate", "send-chain"} & set(codes(missing))
+
+
+def test_cas_that_signed_each_other_are_a_circle() -> None:
+    one, other = mint("One", ca=True), mint("Other", ca=True)
+    upper = mint("Other", one, ca=True, key=other.key)
+    lower = mint("One", other, ca=True, key=one.key)
+    leaf = mint(HOST, lower, sans=[HOST])
+    finding = only([leaf, lower, upper], Fault(20, 2), [ROOT])
+    assert "leads in a circle" in finding.cause
+    assert "did not s" not in finding.cause
+    assert "trust-certificate" not in codes(finding)
+
+
+def test_an_expired_ca_of_the_store_is_told_from_the_renewed_one_that_was_sent() -> None:
+    old = mint("Issuing", ROOT, ca=True, days=(-400, -2))
+    renewed = mint("Issuing", ROOT, ca=True, key=old.key)
+    leaf = mint(HOST, renewed, sans=[HOST])
+    finding = only([leaf, renewed], Fault(10, 1), [ROOT, old])
+    assert "the server sent a renewed one with the same name and key" in finding.cause
+    assert finding.remedies[0].text.startswith("Replace the expired certificate 'Issuing' in the trusted CA list")
+    alone = only([leaf], Fault(10, 1), [ROOT, old])
+    assert "It is the one in the trust store; the server did not send it." in alone.cause
+
+
+def test_a_signature_of_another_trusted_ca_of_that_name_is_explained() -> None:
+    twin = mint("Example Root", ca=True, organization="Example")
+    finding = only([mint(HOST, twin, sans=[HOST])], Fault(7, 0), [ROOT, twin])
+    assert "The trust store has a CA 'Example Root' that made its signature" in finding.cause
+    assert codes(finding)[0] == "remove-certificate"
+
+
+def test_a_purpose_is_explained_by_what_the_certificate_has() -> None:
+    no_ca = mint("No CA", ROOT, ca=False, purposes=())
+    finding = only([mint(HOST, no_ca, sans=[HOST]), no_ca], Fault(26, 1), [ROOT])
+    assert "Its basic constraints say CA:FALSE." in finding.cause
+    clients = mint("For clients", ROOT, ca=True, extensions=[(x509.ExtendedKeyUsage([CLIENT]), False)])
+    finding = only([mint(HOST, clients, sans=[HOST]), clients], Fault(26, 1), [ROOT])
+    assert "serverAuth is missing" in finding.cause
+    assert "server authentication in its extended key usage" in finding.remedies[0].text
+    anything = mint(HOST, ROOT, sans=[HOST], purposes=[ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])
+    finding = only([anything], Fault(26, 0), [ROOT])
+    assert "serverAuth is missing, and OpenSSL does not take anyExtendedKeyUsage for it" in finding.cause
+
+
+def test_a_ca_with_a_weak_signature_is_to_be_replaced_and_not_the_leaf_alone() -> None:
+    finding = only([mint(HOST, INTERMEDIATE, sans=[HOST]), INTERMEDIATE], Fault(68, 1), [ROOT])
+    assert finding.remedies[0].text.startswith("Have the CA at depth 1 reissued with a key and a signature")
+
+
+def test_the_same_fault_of_two_certificates_is_said_of_both() -> None:
+    old = mint("Issuing", ROOT, ca=True, days=(-400, -2))
+    leaf = mint(HOST, old, sans=[HOST], days=(-300, -3))
+    finding = only([leaf, old], Fault(10, 1), [ROOT])
+    assert "depth 0" not in finding.cause
+    (finding,) = judged([leaf, old], [Fault(10, 1), Fault(10, 0)], [ROOT]).findings
+    said = f"The same fault is reported for the certificate '{HOST}' at depth 0: certificate has expired."
+    assert said in finding.cause
+    assert [line.rpartition("=")[2] for line in finding.evidence[:2]] == ["1", "0"]
+
+
+def test_constraints_on_directory_names_are_written_as_names() -> None:
+    limits = x509.NameConstraints([x509.DirectoryName(OTHER_ROOT.cert.subject)], None)
+    narrow = mint("Narrow", ROOT, ca=True, extensions=[(limits, True)])
+    finding = only([mint(HOST, narrow, sans=[HOST]), narrow], Fault(47, 0), [ROOT])
+    assert "permits CN=Other Root,O=Other." in finding.cause
+
+
+def test_a_name_that_is_not_text_ends_nothing() -> None:
+    """A CN as a BIT STRING: ``cryptography`` raises TypeError where OpenSSL goes on."""
+    der = ROOT.der.replace(b"\x0c\x0cExample Root", b"\x03\x0c\0xample Root")
+    assert der != ROOT.der
+    odd = x509.load_der_x509_certificate(der)
+    assert chain.parse(der) is None
+    leaf = mint(HOST, OTHER_ROOT, sans=[HOST])
+    seen = Handshake(Question(HOST, 8443), "rsa", "192.0.2.1", sent=(leaf.der, der), faults=(Fault(20, 0),))
+    checked = judge(seen, from_mapping({}), [odd, ROOT.cert], [], NOW)
+    assert "The trust store has 'Example Root'" in checked.findings[0].cause
+
+
+def test_alert_40_blames_no_client_certificate_where_none_was_asked_for() -> None:
+    def failed(requested: bool | None) -> Finding:
+        seen = Handshake(Question(HOST, 8443), "rsa", "192.0.2.1", client_certificate=requested)
+        seen = replace(seen, reason="sslv3 alert handshake failure", printed="error:0A000410:SSL routines::sslv3 alert")
+        (finding,) = judge(seen, from_mapping({}), [ROOT.cert], [], NOW).findings
+        return finding
+
+    assert (failed(False).code, failed(True).code) == ("tls-mismatch", "rejected-by-server")
+    assert "did not ask for a client certificate" in failed(False).cause
+    assert "check-own-certificate" not in codes(failed(False))

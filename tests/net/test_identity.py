@@ -327,6 +327,31 @@ def test_a_file_that_cannot_serve_is_refused_with_the_reason(
     assert not [line for line in secret if any(line in text for text in found)]
 
 
+def test_a_byte_order_mark_and_blank_lines_are_taken(tmp_path: Path, one: trustme.LeafCert) -> None:
+    (tmp_path / "own.pem").write_bytes(b"\xef\xbb\xbf" + pem(one).replace(b"\n", b"\n\n"))
+    assert load_identity(tmp_path / "own.pem").certificates
+
+
+def test_what_is_in_the_file_is_not_said_to_be_missing(tmp_path: Path, one: trustme.LeafCert) -> None:
+    """A private key in OpenSSH's format is one; so, perhaps, is a block whose end is cut off."""
+
+    def problems(data: bytes) -> str:
+        (tmp_path / "own.pem").write_bytes(data)
+        with pytest.raises(ConfigError) as caught:
+            load_identity(tmp_path / "own.pem")
+        return str(caught.value)
+
+    certificate = one.cert_chain_pems[0].bytes()
+    secret = load_pem_private_key(key_of(one), None)
+    openssh = problems(certificate + secret.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    assert "a private key in another format ('OPENSSH PRIVATE KEY')" in openssh
+    cut = problems(certificate + key_of(one)[:150])
+    assert "without its '-----END'" in cut
+    assert "neither" not in openssh
+    assert "holds no private key" not in openssh + cut
+    assert "UTF-16" in problems(pem(one).decode().encode("utf-16"))
+
+
 def test_files_that_are_not_there_are_named(tmp_path: Path, one: trustme.LeafCert) -> None:
     assert problems(tmp_path, certificate="c.pem", key="k.pem") == [
         "upstream.certificate: c.pem cannot be read: No such file or directory",

@@ -8,15 +8,19 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives.asymmetric import rsa
 from OpenSSL import SSL
 
-from mralab.core.events import HandshakeFailed
+from mralab.core.events import HandshakeFailed, VerifyFailed
 from mralab.net.openssl import Endpoint, prepare
+from tests.diagnose.minted import mint
+from tests.diagnose.minted import server_context as minted_context
 
 from .conftest import HOST, Lines, Server, server_context
 
@@ -115,6 +119,22 @@ async def test_an_alert_instead_of_a_handshake_is_logged_as_openssl_1_1_1_prints
     assert (await it.get(server.port)).startswith(b"HTTP/1.1 502 connect failed\r\n")
     failed = [event.error for event in await it.told() if isinstance(event, HandshakeFailed)]
     assert failed == ([error] if error else [])
+
+
+async def test_the_error_of_a_handshake_is_the_last_in_the_queue_of_openssl(
+    tmp_path: Path, serving: Callable[..., Server], proxying: Callable[..., Any]
+) -> None:
+    """A wrong RSA signature leaves errors of libcrypto before libssl's, which Traffic Server prints (9.2.9, too)."""
+    keys = [rsa.generate_private_key(65537, 2048) for _ in range(2)]
+    root = mint("Root", ca=True, key=keys[0])
+    forged = mint(HOST, replace(root, key=keys[1]), sans=(HOST,))
+    server = serving(minted_context(tmp_path, forged))
+    it: Lines = await proxying(server, trust=root.pem.encode(), upstream={"attempts": 1})
+    assert (await it.get(server.port)).startswith(b"HTTP/1.1 502 connect failed\r\n")
+    assert [event.error for event in await it.told() if isinstance(event, (VerifyFailed, HandshakeFailed))] == [
+        "certificate signature failure",
+        "error:1416F086:SSL routines:tls_process_server_certificate:certificate verify failed",
+    ]
 
 
 def test_what_an_inspector_raises_ends_the_handshake_and_is_heard(ca: trustme.CA) -> None:

@@ -290,6 +290,8 @@ def _keys_and_signatures(root: Minted, add: _Add, trust: list[Minted]) -> None:
     plain = mint("RSA, not a CA", issuer=rsa_root, key=rsa_key(2048))
     by("md5-and-issuer-no-ca", plain, plain)
     by("md5-and-root-sent-unknown", other, other)
+    silent = mint("RSA, may not sign", issuer=rsa_root, ca=True, key=rsa_key(2048), extensions=[usage("crl_sign")])
+    by("md5-and-ca-may-not-sign", silent, silent)
     md5_root = altered(mint("Root MD5", ca=True, key=rsa_key(2048)), rsa_root, lambda _: None, md5=True)
     add("md5-root-sent", leaf("md5-root-sent", md5_root), md5_root)
     forged = leaf("signature-forged", mint("Root A", ca=True))

@@ -1,7 +1,8 @@
 """OpenSSL's error texts: what ``SSL connection failed for '..': error:..`` ends in.
 
-Traffic Server prints ``ERR_error_string_n`` of the first error. OpenSSL 1.1.1 packs library, function and reason into
-the code and prints the function's name; OpenSSL 3 has no functions (``error:0A000086:SSL routines::..``).
+Traffic Server prints ``ERR_error_string_n`` of the last error (``ERR_peek_last_error``). OpenSSL 1.1.1 packs library,
+function and reason into the code and prints the function's name; OpenSSL 3 has no functions
+(``error:0A000086:SSL routines::..``).
 
 No text claims a code that is not known. Where 1.1.1 raises a reason in several functions of a client, and a reason
 text does not tell which, the function is 0 and printed as ``func(0)``, as 1.1.1 prints one without a name; library and

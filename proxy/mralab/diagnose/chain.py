@@ -44,15 +44,25 @@ def parse(der: bytes) -> x509.Certificate | None:
         warnings.simplefilter("ignore", CryptographyDeprecationWarning)
         try:
             certificate = x509.load_der_x509_certificate(der)
+        except (ValueError, x509.InvalidVersion):
+            return None
+    return certificate if is_readable(certificate) else None
+
+
+def is_readable(certificate: x509.Certificate) -> bool:
+    """Whether ``cryptography`` can read names and dates, which it parses only when they are looked at."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        try:
             _ = (
                 certificate.subject,
                 certificate.issuer,
                 certificate.not_valid_after_utc,
                 certificate.not_valid_before_utc,
             )
-        except (ValueError, x509.InvalidVersion):
-            return None
-    return certificate
+        except (ValueError, TypeError):  # TypeError: a name that is not text, such as a BIT STRING
+            return False
+    return True
 
 
 def build(sent: Sequence[x509.Certificate], store: Iterable[x509.Certificate], now: datetime) -> tuple[Link, ...]:
@@ -91,7 +101,16 @@ def identifiers_fit(issuer: x509.Certificate, child: x509.Certificate) -> bool:
     if wanted.key_identifier is not None and held is not None and wanted.key_identifier != held.digest:
         return False
     serial = wanted.authority_cert_serial_number
-    return serial is None or serial == issuer.serial_number
+    if serial is not None and serial != issuer.serial_number:
+        return False
+    named = issuer_of_issuer(wanted)
+    return named is None or same_name(named, issuer.issuer)
+
+
+def issuer_of_issuer(wanted: x509.AuthorityKeyIdentifier) -> x509.Name | None:
+    """Return the directory name in an authority key identifier: that of the CA which issued the issuer."""
+    names = wanted.authority_cert_issuer or ()
+    return next((name.value for name in names if isinstance(name, x509.DirectoryName)), None)
 
 
 def signed_by(child: x509.Certificate, issuer: x509.Certificate) -> bool:
@@ -101,6 +120,14 @@ def signed_by(child: x509.Certificate, issuer: x509.Certificate) -> bool:
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
+
+
+def same_key(one: x509.Certificate, other: x509.Certificate) -> bool:
+    """Whether two certificates have the same public key; not where it cannot be read."""
+    try:
+        return one.public_key() == other.public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
 
 
 def is_self_issued(certificate: x509.Certificate) -> bool:

@@ -25,11 +25,11 @@ from ..core.verdict import Fault as CertificateFault
 from ..core.verdict import Offer, error_text
 from . import chain
 from .chain import Link, Shown
-from .fault import CISCO_225746, Fault, Kind, Rule
+from .fault import CISCO_218018, CISCO_225746, Fault, Kind, Rule
 from .findings import Finding
 from .remedies import Remedy
 from .rules import explain, rule_for
-from .shown import Expiry, expiring, explain_shown, namesakes
+from .shown import Expiry, also, expiring, explain_shown, namesakes
 
 State = Literal["accepted", "refused", "failed", "not-asked"]
 """What X14.2 would do: accept the certificate, refuse it, or fail in TLS for another reason; or nothing is known."""
@@ -148,7 +148,7 @@ class Handshake:
     ``ip`` is the server's address as a log shows it, ``dial`` the address and port that was connected to; both are
     empty where the name has none. ``sent`` are the certificates in DER, leaf first, ``certificate`` the leaf in words.
     ``faults`` are those of the certificates in the order in which OpenSSL came to them. A handshake that failed has
-    OpenSSL's ``reason`` and the text that it ``printed``, or Traffic Server's ``answer`` to its client and ``why``.
+    OpenSSL's ``reason`` and the text that it ``printed``, or ``why``, and Traffic Server's ``answer`` to its client.
     ``client_certificate`` is whether the server asked for one, ``presented`` whether it got one.
     """
 
@@ -190,6 +190,17 @@ _CLIENT_CERTIFICATE: Final = Rule(
 _BY_CLIENT_CERTIFICATE: Final = frozenset(("rejected-by-server",))
 _ALSO_BY_CLIENT_CERTIFICATE: Final = frozenset(("alert handshake failure", "alert unexpected message"))
 """What servers say, too, when they require a client certificate (in TLS 1.2 there is no alert for it)."""
+
+_NO_COMMON_TLS: Final = Rule(
+    "tls-mismatch",
+    "handshake",
+    "",
+    cause="{place} found no TLS version, cipher or signature acceptable that was offered to it ({reason}). It did not "
+    "ask for a client certificate.",
+    remedies=("check-ciphers",),
+    reference=CISCO_218018,
+)
+"""Alert 40 where no client certificate can have been missing: in a log that stays open."""
 
 _INTERRUPTED: Final = Rule(
     "handshake-failed",
@@ -233,7 +244,8 @@ def judge(
 ) -> Checked:
     """Judge a handshake with the trust store, and with the certificates ``elsewhere`` that other servers sent."""
     host, port = seen.question
-    shown = Shown(host, port, seen.members, tuple(store), now, tuple(elsewhere), config.verify.ip_san == "accept")
+    store = tuple(one for one in store if chain.is_readable(one))
+    shown = Shown(host, port, seen.members, store, now, tuple(elsewhere), config.verify.ip_san == "accept")
     lines = _Lines(seen, config, now)
     state: State = "accepted"
     findings: tuple[Finding, ...] = ()
@@ -264,16 +276,29 @@ def judge(
 
 
 def _verification(seen: Handshake, shown: Shown, lines: _Lines) -> tuple[Finding, ...]:
-    """Return a finding for each code, in the order in which X14.2 comes to them, with the first error of each."""
+    """Return a finding for each code, in the order in which X14.2 comes to them, with the first error of each.
+
+    The same code at other depths is said in its cause.
+    """
     first: dict[str, tuple[Rule, Fault]] = {}
+    more: dict[str, dict[int, str]] = {}
     for number, (fault, text) in enumerate(zip(seen.faults, lines.errors, strict=True)):
         kind: Kind = "name" if fault.number is None else "chain"
         one = _fault(seen, kind, text, (lines.warnings[number], lines.refusal), lines.at)
         one.depth, one.action = fault.depth, "Terminate"
-        if (rule := rule_for(one)) is not None:
-            first.setdefault(rule.code, (rule, one))
+        if (rule := rule_for(one)) is None:
+            continue
+        _, earlier = first.setdefault(rule.code, (rule, one))
+        if fault.depth != earlier.depth:
+            earlier.evidence = (*earlier.evidence[:-1], lines.warnings[number], earlier.evidence[-1])
+            more.setdefault(rule.code, {}).setdefault(fault.depth, text)
     order = tuple(first)
-    return tuple(_finding(rule, one, *explain_shown(rule, one, shown, order)) for rule, one in first.values())
+    findings = []
+    for code, (rule, one) in first.items():
+        cause, remedies = explain_shown(rule, one, shown, order)
+        cause = " ".join((cause, *(also(shown, depth, text) for depth, text in more.get(code, {}).items())))
+        findings.append(_finding(rule, one, cause, remedies))
+    return tuple(findings)
 
 
 def _handshake_failed(seen: Handshake, lines: _Lines) -> Finding:
@@ -283,6 +308,8 @@ def _handshake_failed(seen: Handshake, lines: _Lines) -> Finding:
     missed = seen.client_certificate and not seen.presented
     if missed and (rule.code in _BY_CLIENT_CERTIFICATE or one.words in _ALSO_BY_CLIENT_CERTIFICATE):
         rule = _CLIENT_CERTIFICATE
+    elif one.words == "alert handshake failure" and seen.client_certificate is False:
+        rule = _NO_COMMON_TLS
     return _finding(rule, one, *explain(rule, one))
 
 
@@ -349,7 +376,8 @@ class _Lines:
         self.refusal = self._text(HandshakeFailed(self.at, 0, host, refused)) if refused else ""
         self.reason = (error_string(seen.reason, wording) or seen.printed) if seen.reason else ""
         self.error = self._text(HandshakeFailed(self.at, 0, host, self.reason)) if seen.reason else ""
-        answer = ANSWERS["connect-failed"] if refused or seen.reason else seen.answer
+        failed = ANSWERS["connect-failed"] if refused or seen.reason else None
+        answer = failed if refused else seen.answer or failed
         status = f"{answer.status} {answer.reason}" if answer is not None else _OK
         token = encode(Target("preflight", "https", host, port))
         asked = f"GET http://{config.proxy.control_host}/{token}/ HTTP/1.1"

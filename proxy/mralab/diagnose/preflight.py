@@ -178,10 +178,10 @@ def _order(answer: Checked) -> str:
 
 
 class _Outcome(NamedTuple):
-    """How a handshake ended: well (``tls`` alone), by OpenSSL's ``error``, or without either (``answer``, ``why``).
+    """How a handshake ended: well (``tls`` alone), by OpenSSL's ``error``, or without either (``why``).
 
-    ``answer`` is what Traffic Server answers to its client then. ``requested`` is whether the server asked for a client
-    certificate, None where that could not be seen.
+    ``answer`` is what Traffic Server answers to its client where it failed. ``requested`` is whether the server asked
+    for a client certificate, None where that could not be seen.
     """
 
     tls: TlsClient | None = None
@@ -211,14 +211,15 @@ async def _shake(question: Question, place: Place | None, context: TlsContext, s
                 late = requested and tls.version == "1.3"  # a TLS 1.3 server refuses its client after the handshake
                 if late and await _ended(reader, tls, min(seconds / 2, _LATE)):
                     why = "the server closed the connection after the handshake"
-                    return _Outcome(tls, None, ANSWERS["connect-failed"], why, requested)
+                    return _Outcome(tls, None, ANSWERS["hangup"], why, requested)
                 writer.write(tls.close())
             except TlsError as error:
                 writer.write(tls.alert())
                 requested = tls.client_certificate_requested
+                answer = ANSWERS["hangup" if tls.established else "connect-failed"]
                 if not error.printed:  # the server ended TLS: no error of OpenSSL's, and none in a log
-                    return _Outcome(tls, None, ANSWERS["connect-failed"], "the server ended TLS", requested)
-                return _Outcome(tls, error, requested=requested)
+                    return _Outcome(tls, None, answer, "the server ended TLS", requested)
+                return _Outcome(tls, error, answer, requested=requested)
             finally:
                 writer.close()
                 with contextlib.suppress(OSError):

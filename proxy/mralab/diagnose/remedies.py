@@ -49,6 +49,24 @@ REMEDIES: Final[dict[str, Remedy]] = {
         "entry whose subject matches.",
         _TRUSTED_CA,
     ),
+    "trust-version": Remedy(
+        "trust-certificate",
+        "Add the certificate of the CA that the certificates of {server} refer to, to the trusted CA list, on every "
+        "peer of the cluster, in place of the other one of the same name.",
+        _TRUSTED_CA,
+    ),
+    "remove-namesake": Remedy(
+        "remove-certificate",
+        "Remove the other certificate of the same subject from the trusted CA list, on every peer of the cluster, if "
+        "no server needs it.",
+        _TRUSTED_CA,
+    ),
+    "trust-renewed": Remedy(
+        "trust-certificate",
+        "Replace the expired certificate '{ca}' in the trusted CA list by the renewed one, on every peer of the "
+        "cluster: the list is not replicated.",
+        _TRUSTED_CA,
+    ),
     "trust-plain": Remedy(
         "trust-certificate",
         "Replace the entry of the CA in the trusted CA list by its plain certificate, without trust settings that "
@@ -104,6 +122,19 @@ REMEDIES: Final[dict[str, Remedy]] = {
     "reissue-clean": Remedy(
         "reissue",
         "Reissue the {certificate} of {server}, or have the CA at the depth shown reissued, without that fault.",
+        _CUCM_CERTIFICATES,
+    ),
+    "strengthen-ca": Remedy(
+        "reissue",
+        "Have the CA at depth {depth} reissued with a key and a signature of today's strength, or have the "
+        "{certificate} of {server} signed by another CA.",
+        _CUCM_CERTIFICATES,
+    ),
+    "replace-ca-purpose": Remedy(
+        "reissue",
+        "Have the CA at depth {depth} reissued as a CA that may issue for TLS servers (basic constraints CA:TRUE, key "
+        "usage certificate signing, and server authentication in its extended key usage if it has one), or have the "
+        "{certificate} of {server} signed by another CA.",
         _CUCM_CERTIFICATES,
     ),
     "reissue-within": Remedy(
@@ -190,6 +221,12 @@ REMEDIES: Final[dict[str, Remedy]] = {
         "If a client certificate is not meant to be required there, relax that setting of {server}.",
         "Expressway-C: Maintenance > Security > Server certificate",
     ),
+    "present-certificate-if-asked": Remedy(
+        "check-own-certificate",
+        "If {server} requires a client certificate, see that Expressway-C has one of its own that allows client "
+        "authentication.",
+        "Expressway-C: Maintenance > Security > Server certificate",
+    ),
     "check-server-names": Remedy(
         "change-server-name",
         "Use a name that {server} serves: compare what clients are given with the names that the service is "
@@ -203,8 +240,8 @@ REMEDIES: Final[dict[str, Remedy]] = {
     ),
     "check-ciphers": Remedy(
         "check-ciphers",
-        "Bring the TLS versions and cipher lists of both sides together; {server} may also insist on a client "
-        "certificate.",
+        "Bring the TLS versions and cipher lists of both sides together, and see that {server} has a certificate with "
+        "a key and signature of a kind that is offered.",
         "Expressway-C: Maintenance > Security > Ciphers",
     ),
     "check-network": Remedy(
@@ -332,6 +369,14 @@ ALTERNATIVES: Final[dict[str, Wordings]] = {
             "trusted CA list, on every peer of the cluster, and remove outdated ones of the same name."
         ),
     ),
+    "trust-version": (
+        say(REMEDIES["trust-version"].text, "ca-signed", "certificate-stays", "cas-stay"),
+        say(
+            "Once {place} presents a certificate without the other faults, add the CAs that signed that one to the "
+            "trusted CA list, on every peer of the cluster, and remove outdated ones of the same name."
+        ),
+    ),
+    "remove-namesake": (say(REMEDIES["remove-namesake"].text, "certificate-stays", "cas-stay"),),
     "send-chain": (
         say(REMEDIES["send-chain"].text, "ca-signed", "certificate-stays", "cas-stay"),
         say(

@@ -34,7 +34,8 @@ _TRUST: Final = (
     _chain(
         "self-signed",
         pattern="self.signed certificate",
-        cause="{place} presented a self-signed certificate, which is not itself in Expressway-C's trust store.",
+        cause="{place} presented a self-signed certificate, which is not itself in Expressway-C's trust store (or "
+        "comes there after another one with the same subject).",
         remedies=("trust-itself", "sign", _OFF),
     ),
     _chain(
@@ -131,21 +132,32 @@ _REVOCATION: Final = (
     ),
 )
 
+_NO_PROPER_CA: Final = (
+    r"invalid CA certificate|include certificate signing|\bCA cert\b|path length (invalid|given)|keyCertSign"
+)
+
 _CONTENT: Final = (
     _chain(
         "wrong-purpose",
         pattern="uns\\w+ certificate purpose",
         when=_above_the_leaf,
-        cause="{which} of {place} may not issue certificates for TLS servers: its extended key usage or its key usage "
-        "does not allow that.",
-        remedies=("replace-ca", _OFF),
+        cause="{which} of {place} may not issue certificates for TLS servers: its extended key usage, key usage, basic "
+        "constraints or Netscape certificate type do not allow that.",
+        remedies=("replace-ca-purpose", _OFF),
     ),
     _chain(
         "wrong-purpose",
         pattern="uns\\w+ certificate purpose",
-        cause="{which} of {place} is not meant to identify a TLS server: its extended key usage or its key usage does "
-        "not allow that.",
+        cause="{which} of {place} is not meant to identify a TLS server: its extended key usage, key usage or Netscape "
+        "certificate type do not allow that.",
         remedies=("reissue-for-servers", _OFF),
+    ),
+    _chain(
+        "weak",
+        pattern="too weak",
+        when=_above_the_leaf,
+        cause="{which} of {place} has a key or signature that OpenSSL considers too weak.",
+        remedies=("strengthen-ca", _OFF),
     ),
     _chain(
         "weak",
@@ -213,8 +225,15 @@ _CONTENT: Final = (
     ),
     _chain(
         "invalid-ca",
-        pattern=r"invalid CA certificate|include certificate signing|\bCA cert\b|path length (invalid|given)"
-        "|keyCertSign",
+        pattern=_NO_PROPER_CA,
+        when=lambda fault: fault.depth == 0,
+        cause="{which} of {place} has markings of a CA that do not fit together, or signed itself without being a "
+        "proper CA: {error}.",
+        remedies=("reissue-clean", _OFF),
+    ),
+    _chain(
+        "invalid-ca",
+        pattern=_NO_PROPER_CA,
         cause="A certificate that signed another one in the chain of {place} is not a proper CA certificate "
         "(depth {depth}): {error}.",
         remedies=("replace-ca", _OFF),
@@ -241,18 +260,25 @@ _CONTENT: Final = (
         remedies=("reissue-clean", "inspect", _OFF),
     ),
     _chain(
-        "certificate-policy",
-        pattern="polic(y|ies)",
-        cause="{which} of {place} does not meet the certificate policies that its chain requires: {error}.",
-        remedies=("reissue-clean", "inspect", _OFF),
-    ),
-    _chain(
         "malformed-certificate",
         pattern="format error in certificate|invalid or inconsistent certificate extension|RFC 3779"
         "|unsupported extension feature|name syntax|(issuer|subject) name empty|at least X509v3|must be paired"
         "|missing (authority|subject) key identifier|(authority|subject) key identifier marked critical"
         "|empty subject alternative name|subject empty and|empty authority key identifier",
-        cause="{which} of {place} does not follow the standard (RFC 5280): {error}.",
+        cause="{which} of {place} does not follow the standard (RFC 5280), or uses a part of it that OpenSSL does not "
+        "support: {error}.",
+        remedies=("reissue-clean", "inspect", _OFF),
+    ),
+    _chain(
+        "certificate-policy",
+        pattern="certificate policy extension",
+        cause="{which} of {place} has a certificate policy extension that is not valid: {error}.",
+        remedies=("reissue-clean", "inspect", _OFF),
+    ),
+    _chain(
+        "certificate-policy",
+        pattern="polic(y|ies)",
+        cause="{which} of {place} does not meet the certificate policies that its chain requires: {error}.",
         remedies=("reissue-clean", "inspect", _OFF),
     ),
     _chain(
@@ -288,7 +314,14 @@ _CONTENT: Final = (
 _BY_OPENSSL: Final = (
     _chain(
         "name-not-in-certificate",
-        pattern="(hostname|email address|IP address) mismatch",
+        pattern="email address mismatch",
+        cause="The certificate that {place} presented does not contain the e-mail address that verification was set to "
+        "require ({error}).",
+        remedies=("inspect", "reissue-clean", _OFF),
+    ),
+    _chain(
+        "name-not-in-certificate",
+        pattern="(hostname|IP address) mismatch",
         cause="The certificate that {place} presented is for other names: {server} is not among them ({error}).",
         remedies=("reissue-with-name", "change-server-name", _OFF),
     ),

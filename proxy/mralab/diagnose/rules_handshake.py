@@ -27,7 +27,7 @@ _ALERTS: Final[dict[int, tuple[str, str, tuple[str, ...]]]] = {
         "tls-mismatch",
         "{place} found no TLS version, cipher or signature acceptable that Expressway-C offers ({reason}); some "
         "servers also send this alert when they require a client certificate and get none.",
-        ("check-ciphers", "present-certificate"),
+        ("check-ciphers", "present-certificate-if-asked"),
     ),
     41: (
         "rejected-by-server",
@@ -37,9 +37,9 @@ _ALERTS: Final[dict[int, tuple[str, str, tuple[str, ...]]]] = {
     42: (
         "rejected-by-server",
         "{place} did not accept what Expressway-C presented as its client certificate ({reason}): it could not read "
-        "it, or found its signature wrong. Some servers also send this alert when they require a certificate and get "
-        "none.",
-        ("check-own-certificate", "trust-us"),
+        "it, found its signature wrong, or holds that it is not valid yet. Some servers also send this alert when they "
+        "require a certificate and get none.",
+        ("check-own-certificate", "renew-own-certificate", "trust-us"),
     ),
     43: (
         "rejected-by-server",
@@ -99,6 +99,16 @@ _ALERTS: Final[dict[int, tuple[str, str, tuple[str, ...]]]] = {
         "fallback ({reason}).",
         ("check-ciphers",),
     ),
+    90: (
+        "handshake-failed",
+        "{place} cancelled the handshake for a reason of its own ({reason}).",
+        ("check-server",),
+    ),
+    100: (
+        "handshake-failed",
+        "{place} refused to negotiate TLS again on a connection that it had ({reason}).",
+        ("check-server", "check-ciphers"),
+    ),
     112: (
         "unrecognized-name",
         "{place} does not serve the name {server} that Expressway-C sent as SNI ({reason}).",
@@ -133,7 +143,8 @@ def _alert_rules() -> Iterator[Rule]:
         reference = CISCO_225746 if code == "rejected-by-server" else CISCO_218018
         pattern = rf"^alert {re.escape(name)}$"
         yield _handshake(code, pattern=pattern, cause=cause, remedies=remedies, reference=reference)
-    code, cause, remedies = _OTHER_ALERT
+    code, _, remedies = _OTHER_ALERT
+    cause = "{place} ended the handshake with an alert that has no name in TLS ({reason})."
     yield _handshake(code, pattern=r"^alert ", cause=cause, remedies=remedies)
 
 

@@ -15,7 +15,7 @@ from cryptography import x509
 from ..core.logescape import escape
 from . import chain
 from .chain import Shown
-from .details import DETAILS, days, only_short
+from .details import DETAILS, days, only_short, renewal, trusted_signer
 from .fault import Fault, Rule
 from .issuer import ISSUER_JUDGES, plain
 from .remedies import Remedy
@@ -94,7 +94,19 @@ def sharpened(rule: Rule, fault: Fault, shown: Shown) -> Rule:
     rule = rule._replace(cause=(*rule.sentences(), *(plain(text) for text in more)))
     if rule.code == "name-not-in-certificate" and only_short(shown):
         rule = rule._replace(remedies=tuple(sorted(rule.remedies, key="change-server-name".__ne__)))
+    if rule.code == "expired" and renewal(shown, certificate) is not None:
+        rule = rule._replace(remedies=("trust-renewed", *rule.remedies))
+    if rule.code == "bad-signature" and trusted_signer(shown, certificate) is not None:
+        rule = rule._replace(remedies=("remove-namesake", *rule.remedies))
     return rule
+
+
+def also(shown: Shown, depth: int, error: str) -> str:
+    """Return a sentence for a fault that another certificate of the chain has as well."""
+    certificate = shown.at(depth)
+    name = f" {chain.quoted(certificate.subject)}" if certificate is not None else ""
+    which = "the certificate" if not depth else "the CA certificate"
+    return f"The same fault is reported for {which}{name} at depth {depth}: {error}."
 
 
 def _facts(shown: Shown, depth: int, certificate: x509.Certificate) -> Mapping[str, str]:
@@ -106,5 +118,6 @@ def _facts(shown: Shown, depth: int, certificate: x509.Certificate) -> Mapping[s
         "which_small": which[0].lower() + which[1:],
         "certificate": certificate_at(shown.port, chain.key(shown.sent[0])),
         "clock": "the clock of this machine",
+        "ca": name,
         "missing": escape(chain.title(certificate.issuer)),
     }

@@ -80,6 +80,8 @@ class _Contents(NamedTuple):
     keys: list[PrivateKeyTypes]
     found_keys: int
     """Keys in the file, readable or not."""
+    cut: bool
+    """A block has no end: nothing can be said of what is missing."""
 
 
 def load_identity(certificate: Path, key: Path | None = None) -> Identity:
@@ -97,7 +99,7 @@ def load_identity(certificate: Path, key: Path | None = None) -> Identity:
         if contents is not None and contents.found_keys:
             problems.append(f"{_CERTIFICATE_KEY}: {certificate} holds a private key, and {_KEY_KEY} names {key} for it")
         source, where, keys = _KEY_KEY, key, _read(_KEY_KEY, key, problems)
-    if keys is not None and keys.found_keys != 1:
+    if keys is not None and keys.found_keys != 1 and not (keys.cut and not keys.found_keys):
         count = f"{keys.found_keys} private keys; one is needed" if keys.found_keys else "no private key"
         hint = "" if keys.found_keys or key is not None else f"; add it, or name its file as {_KEY_KEY}"
         problems.append(f"{source}: {where} holds {count}{hint}")
@@ -131,6 +133,10 @@ def _read(source: str, path: Path, problems: list[str]) -> _Contents | None:
     if len(data) > _MOST:
         problems.append(f"{source}: {path} has more than {_MOST} bytes: not a certificate with its key")
         return None
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        problems.append(f"{source}: {path} is UTF-16 text; PEM is ASCII: save it as such")
+        return None
+    data = data.removeprefix(b"\xef\xbb\xbf")  # editors put it before UTF-8
     if data[:1] == b"\x30":  # a SEQUENCE of DER
         problems.append(f"{source}: {path} is binary (DER or PKCS #12); PEM is needed, as 'openssl' converts it")
         return None
@@ -148,13 +154,15 @@ def _read(source: str, path: Path, problems: list[str]) -> _Contents | None:
 def _parse(source: str, data: bytes, problems: list[str]) -> _Contents:
     certificates: list[x509.Certificate] = []
     keys: list[PrivateKeyTypes] = []
-    found_keys = 0
-    for label, pem, line in _blocks(source, data, problems):
+    found_keys, before = 0, len(problems)
+    blocks = _blocks(source, data, problems)
+    cut = len(problems) > before
+    for label, pem, line in blocks:
         if label in _CERTIFICATES:
             try:
                 certificates.append(_certificate(pem))
             except ValueError as error:
-                reason = str(error).partition("\n")[0]
+                reason = "damaged base64" if "PEM" in str(error) else str(error).partition("\n")[0]
                 problems.append(f"{source}:{line}: a certificate that cannot be read: {reason}")
         elif label == _ENCRYPTED or (label in _KEYS and b"ENCRYPTED" in pem):
             found_keys += 1
@@ -165,25 +173,31 @@ def _parse(source: str, data: bytes, problems: list[str]) -> _Contents:
                 keys.append(_private_key(pem))
             except (ValueError, TypeError, UnsupportedAlgorithm):  # its reason could quote the key
                 problems.append(f"{source}:{line}: the private key cannot be read")
+        elif label.endswith(b"PRIVATE KEY"):
+            found_keys += 1
+            what = label.decode("ascii", "replace")
+            problems.append(f"{source}:{line}: a private key in another format ({what!r:.60}); PKCS #8 is needed")
         elif label not in _PARAMETERS:
             what = label.decode("ascii", "replace").lower()
             problems.append(f"{source}:{line}: a PEM block {what!r:.60}: neither a certificate nor a private key")
-    return _Contents(certificates, keys, found_keys)
+    return _Contents(certificates, keys, found_keys, cut)
 
 
 def _blocks(source: str, data: bytes, problems: list[str]) -> list[_Block]:
     """Return the PEM blocks of a text, in one pass over its lines; what surrounds them is ignored."""
     blocks: list[_Block] = []
     label: bytes | None = None
-    begun, lines = 0, list[bytes]()
+    begun, lines, headers = 0, list[bytes](), False
     for number, raw in enumerate(data.splitlines(), 1):
         line = raw.strip()
         if line.startswith(b"-----BEGIN ") and line.endswith(b"-----"):
             if label is not None:
                 problems.append(f"{source}:{begun}: a '-----BEGIN' without its '-----END'")
-            label, begun, lines = line[11:-5], number, [line]
+            label, begun, lines, headers = line[11:-5], number, [line], False
         elif label is not None:
-            lines.append(line)
+            headers = headers or b":" in line
+            if line or headers:  # a blank line ends headers; anywhere else it means nothing
+                lines.append(line)
             if line == b"-----END " + label + b"-----":
                 blocks.append(_Block(label, b"\n".join([*lines, b""]), begun))
                 label = None

@@ -284,18 +284,19 @@ def _der(certificate: Any) -> bytes:
 
 
 def _drain() -> tuple[str, str]:
-    """Empty OpenSSL's error queue. Return reason and whole text of its first error (SSLNetVConnection.cc peeks at it).
+    """Empty OpenSSL's error queue. Return reason and whole text of its last error.
 
+    SSLNetVConnection.cc prints that one (``ERR_peek_last_error``): libssl's own, behind what libcrypto had before it.
     The text is ``ERR_error_string_n``'s, which ``cryptography`` does not bind.
     """
-    first = code = _lib.ERR_get_error()
-    if not first:
+    last = _lib.ERR_get_error()
+    if not last:
         return "no reason given by OpenSSL", ""
-    while code:
-        code = _lib.ERR_get_error()
-    library, text = _lib.ERR_lib_error_string(first), _lib.ERR_reason_error_string(first)
-    reason = _text(text) if text else f"reason({_lib.ERR_GET_REASON(first)})"
-    return reason, f"error:{first:08X}:{_text(library) if library else ''}::{reason}"
+    while code := _lib.ERR_get_error():
+        last = code
+    library, text = _lib.ERR_lib_error_string(last), _lib.ERR_reason_error_string(last)
+    reason = _text(text) if text else f"reason({_lib.ERR_GET_REASON(last)})"
+    return reason, f"error:{last:08X}:{_text(library) if library else ''}::{reason}"
 
 
 def _text(string: Any) -> str:

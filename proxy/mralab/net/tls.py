@@ -44,9 +44,7 @@ _VERIFY_DEPTH: Final = 7  # Traffic Server: iocore/net/SSLConfig.cc:341
 _MOST_AT_ONCE: Final = 1 << 20  # bytes of plaintext to encrypt before their ciphertext is taken
 # OpenSSL verifies in two passes: it builds the chain and checks its extensions (these errors), then walks from the
 # root to the leaf over signatures and dates. 1.1.1 judges keys and digests between the two.
-_BUILDING: Final = frozenset(
-    (2, 18, 19, 20, 21, 22, 24, 25, 26, 32, 34, 37, 40, 41, 79, 85, 86, 89, 90, 91, 92, 93, 94)
-)
+_BUILDING: Final = frozenset((2, 18, 19, 20, 21, 22, 24, 25, 26, 34, 37, 40, 41, 79, 85, 86, 89, 90, 91, 92, 93, 94))
 _LEAF_ALONE: Final = Fault(21, 0)
 _WEAK: Final = frozenset((66, 67, 68))
 _FATAL_ALERT: Final = re.compile(rb"\x15\x03[\x00-\x04]\x00\x02\x02.\Z", re.DOTALL)

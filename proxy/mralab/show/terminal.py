@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..core.logescape import escape
+from ..diagnose.details import days
 
 if TYPE_CHECKING:
     from ..diagnose.findings import Remedy
@@ -91,42 +93,63 @@ def login_table(login: Login) -> Table:
 
 
 _STATES = {
-    "accepted": ("accepts", "green"),
-    "refused": ("refuses", "bold red"),
+    "accepted": ("X14.2 accepts", "green"),
+    "refused": ("X14.2 refuses", "bold red"),
     "failed": ("TLS fails", "bold red"),
     "not-asked": ("not asked", "yellow"),
 }
+_MARGIN = 9  # columns for the words "shows", "why", "note", "fix"
 
 
-def preflight_table(answers: Iterable[Checked]) -> Table:
-    """A row for each server and preference: the certificate shown, what X14.2 would do, why, and what helps."""
-    table = Table(show_lines=True)
-    for title, ratio in (("Server", 3), ("Asked for", 2), ("Shows", 6), ("X14.2", 2), ("Why", 8), ("Fix", 7)):
-        table.add_column(title, ratio=ratio, overflow="fold")
+def preflight_report(answers: Iterable[Checked], width: int) -> Text:
+    """Return a block for each server and preference: what X14.2 would do, the certificate shown, why, and what helps.
+
+    Lines break between words at ``width``. Names are never broken, so they can be searched for and copied: print with
+    ``soft_wrap``.
+    """
+    report = Text()
     for answer in answers:
         word, style = _STATES[answer.state]
-        table.add_row(
-            Text(str(answer.question)),
-            Text(" or ".join(prefer.upper() for prefer in answer.prefer) + " first"),
-            Text(_certificate(answer)),
-            Text(word, style=style),
-            _lines((*(f"{finding.code}: {finding.cause}" for finding in answer.findings), *answer.notes)),
-            _lines(_remedy(finding.remedies[0]) for finding in answer.findings if finding.remedies),
-        )
-    return table
+        asked = " or ".join(prefer.upper() for prefer in answer.prefer)
+        report.append(f"\n{answer.question}, asked for {asked} first: ")
+        report.append(f"{word}\n", style=style)
+        fixes = dict.fromkeys(_remedy(remedy) for finding in answer.findings for remedy in finding.remedies)
+        blocks = [("shows", _certificate(answer))]
+        blocks += [("why", [f"{finding.code}: {finding.cause}"]) for finding in answer.findings]
+        blocks += [("note", [note]) for note in answer.notes]
+        blocks += [("fix", [f"- {fix}" for fix in fixes])]
+        for title, paragraphs in blocks:
+            lines = [line for paragraph in paragraphs for line in _wrapped(paragraph, width - _MARGIN)]
+            for number, line in enumerate(lines):
+                report.append(f"  {'' if number else title:<{_MARGIN - 2}}{line}\n")
+    return report
 
 
-def _certificate(answer: Checked) -> str:
-    """Key, subject, issuer, names and days left of what a server showed, and how long its chain is."""
+def _wrapped(text: str, width: int) -> list[str]:
+    """Break a paragraph between words; a list entry's further lines are indented."""
+    hang = "  " if text.startswith("- ") else ""
+    return textwrap.wrap(
+        text, max(width, 30), subsequent_indent=hang, break_long_words=False, break_on_hyphens=False
+    ) or [""]
+
+
+def _certificate(answer: Checked) -> list[str]:
+    """Return key, subject, issuer, names and days left of what a server showed, and how long its chain is."""
     certificate = answer.certificate
     if certificate is None:
-        return "nothing"
-    lines = [f"{certificate.key}, {certificate.subject}", f"by {certificate.issuer}"]
+        return ["no certificate"]
+    lines = [f"{certificate.key}, {certificate.subject}".removeprefix(", "), f"by {certificate.issuer}"]
     lines.append(f"names: {', '.join(certificate.names) or 'none'}")
-    if answer.chain:
-        leaf, count = answer.chain[0], sum(member.sent for member in answer.chain)
-        left = f"{leaf.days_left} days left" if leaf.days_left >= 0 else "expired"
-        lines.append(f"until {leaf.not_after[:10]}, {left}")
-        if len(answer.chain) > 1:
-            lines.append(f"sent {count} of the chain's {len(answer.chain)} certificates")
-    return "\n".join(escape(line) for line in lines)
+    if certificate.not_after:
+        lines.append(f"valid from {certificate.not_before[:10]} until {certificate.not_after[:10]}{_left(answer)}")
+    if len(answer.chain) > 1:
+        count = sum(member.sent for member in answer.chain)
+        lines.append(f"sent {count} of the chain's {len(answer.chain)} certificates")
+    return [escape(line) for line in lines]
+
+
+def _left(answer: Checked) -> str:
+    if not answer.chain:
+        return ""
+    left = answer.chain[0].days_left
+    return f", {days(left)} left" if left >= 0 else ", expired"
