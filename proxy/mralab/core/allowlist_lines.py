@@ -23,8 +23,12 @@ BLANKS: Final = " \t\x0b\x0c\xa0\u2007\u202f\u3000\u200b\u2060\ufeff"
 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _SEPARATORS: Final = ((";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars"))
-_TYPOGRAPHIC: Final = ("\u201c", "\u201d", "\u201e", "\u00ab")
+_TYPOGRAPHIC: Final = tuple("\u201c\u201d\u201e\u201f\u00ab\u00bb\u2018\u2019\u201a\u2039\u203a")
 _WRONG_QUOTES: Final = 'typographic quotes (\u201c \u201d) do not enclose a value; use straight ones (")'
+_SINGLE_QUOTES: Final = "single quotes (') do not enclose a value; use double ones (\")"
+_INVISIBLE: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters but tabs, line separators, changes of direction: no value has them, and terminals obey them."""
+_SEP_LINE: Final = re.compile(r'[\s"]*sep\s*=.{0,3}["\s]*', re.IGNORECASE)
 _MOST_LINES_OF_A_CELL: Final = 20
 
 T = TypeVar("T")
@@ -88,8 +92,9 @@ def parse(
             value: T | None = None
             if row is not None:
                 value, row_problems = check(row)
-                quotes = row_problems and any(cell.startswith(_TYPOGRAPHIC) for cell in row)
-                wrong = [_WRONG_QUOTES] if quotes else row_problems  # noqa: PLW2901 - empty for a row
+                wrong = _quotes(row) if row_problems else []  # noqa: PLW2901 - empty for a row
+                wrong = wrong or _invisible(row, header) or row_problems  # noqa: PLW2901
+                value = None if wrong else value
             for problem in wrong:
                 problems.setdefault(problem, []).append(line)
             if value is not None:
@@ -99,6 +104,19 @@ def parse(
     if problems:
         raise RulesError(tuple(f"{source}:{lines[0]}: {text}{_also(lines)}" for text, lines in problems.items()))
     return found
+
+
+def _quotes(cells: list[str]) -> list[str]:
+    """The problem that quotes of another kind enclose a value, if they do."""
+    if any(cell.startswith(_TYPOGRAPHIC) for cell in cells):
+        return [_WRONG_QUOTES]
+    return [_SINGLE_QUOTES] if any(cell.startswith("'") for cell in cells) else []
+
+
+def _invisible(row: list[str], header: tuple[str, ...]) -> list[str]:
+    """A problem for each value with a character that is not shown, but obeyed by terminals."""
+    found = ((name, _INVISIBLE.search(cell)) for name, cell in zip(header, row, strict=True))
+    return [f"{name} has the control character {odd.group()!a}; delete it" for name, odd in found if odd]
 
 
 def _also(lines: list[int]) -> str:
@@ -115,6 +133,7 @@ def _rows(
         raise _WholeFileError(number, "has NUL characters: it is UTF-16 text, or no text at all; save it as CSV UTF-8")
     lines = _LINE_END.split(text.removeprefix("\ufeff"))
     columns: tuple[int, ...] | None = None
+    more_columns = False
     skip_to = 0
     for number, line in enumerate(lines, start=1):
         if number <= skip_to or not line.strip(BLANKS + ",") or line.lstrip(BLANKS).startswith("#"):
@@ -133,6 +152,7 @@ def _rows(
             continue
         if columns is None:
             columns, wrong = _columns(cells, number, header)
+            more_columns = len(cells) > len(header)  # the header's problem; its rows have it, too
             if wrong:
                 yield number, None, wrong
             if not columns:  # no header: look at the rows only if they seem to be in the right columns
@@ -146,8 +166,11 @@ def _rows(
             yield number, None, ["the header once more; only the first line is one"]
         elif len(cells) == 1 and (word := _other_separator(line)):
             yield number, None, [f"columns are separated by {word}, not by commas"]
+        elif len(cells) == 1 and "," in cells[0]:
+            yield number, None, ["the whole line is in quotes; only single values may be"]
         elif len(cells) > len(columns):
-            yield number, None, [_too_many(cells, header)]
+            if not more_columns:
+                yield number, None, [_too_many(cells, header)]
         else:
             padded = [*cells, *[""] * (len(header) - len(cells))]
             yield number, [padded[column] if column >= 0 else "" for column in columns], []
@@ -218,7 +241,7 @@ def _end_of_cell(lines: list[str], number: int) -> int:
 
 def _check_separator(line: str, number: int) -> None:
     """Raise ``_WholeFileError`` if the first line's columns are separated by something else than commas."""
-    if line.lower().startswith("sep="):
+    if len(line) < 40 and _SEP_LINE.fullmatch(line):
         raise _WholeFileError(number, f"{shown(line)} is a line for spreadsheets only; delete it and use commas")
     known = {name.lower() for name in (*HEADER, *TESTS_HEADER)}
 
@@ -294,8 +317,8 @@ def _check_kind(cells: list[str], folded: list[str], line: int, header: tuple[st
 def _too_many(cells: list[str], header: tuple[str, ...]) -> str:
     """What is wrong with a row of more columns than the header has."""
     count = f"{len(cells)} columns where the header names {len(header)}"
-    if any(cell.startswith(_TYPOGRAPHIC) for cell in cells):
-        return _WRONG_QUOTES
+    if quotes := _quotes(cells):
+        return quotes[0]
     if header == HEADER and cells[2].upper() in METHODS and cells[3].upper() in METHODS:
         return f'{count} (several methods need quotes: "GET,PUT")'
     if header == HEADER and cells[3].lower() in MATCHES:
