@@ -23,7 +23,7 @@ BLANKS: Final = " \t\x0b\x0c\xa0\u2007\u202f\u3000\u200b\u2060\ufeff"
 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _SEPARATORS: Final = ((";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars"))
-_TYPOGRAPHIC: Final = tuple("\u201c\u201d\u201e\u201f\u00ab\u00bb\u2018\u2019\u201a\u2039\u203a")
+_TYPOGRAPHIC: Final = frozenset("\u201c\u201d\u201e\u201f\u00ab\u00bb\u2018\u2019\u201a\u2039\u203a")
 _WRONG_QUOTES: Final = 'typographic quotes (\u201c \u201d) do not enclose a value; use straight ones (")'
 _SINGLE_QUOTES: Final = "single quotes (') do not enclose a value; use double ones (\")"
 _INVISIBLE: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -92,8 +92,7 @@ def parse(
             value: T | None = None
             if row is not None:
                 value, row_problems = check(row)
-                wrong = _quotes(row) if row_problems else []  # noqa: PLW2901 - empty for a row
-                wrong = wrong or _invisible(row, header) or row_problems  # noqa: PLW2901
+                wrong = _row_problems(row, header, row_problems)  # noqa: PLW2901 - empty for a row
                 value = None if wrong else value
             for problem in wrong:
                 problems.setdefault(problem, []).append(line)
@@ -106,17 +105,25 @@ def parse(
     return found
 
 
-def _quotes(cells: list[str]) -> list[str]:
-    """The problem that quotes of another kind enclose a value, if they do."""
-    if any(cell.startswith(_TYPOGRAPHIC) for cell in cells):
-        return [_WRONG_QUOTES]
-    return [_SINGLE_QUOTES] if any(cell.startswith("'") for cell in cells) else []
+def _row_problems(row: list[str], header: tuple[str, ...], found: list[str]) -> list[str]:
+    """What ``check`` found wrong with a row, or the cause of it, and each value with a control character."""
+    cells = dict(zip(header, row, strict=True))
+    odd = {name: match.group() for name, cell in cells.items() if (match := _INVISIBLE.search(cell))}
+    texts = ("Description", "Deployment")  # may begin with any quote
+    if found and (quotes := _wrong_quotes(cell for name, cell in cells.items() if name not in texts)):
+        found = [quotes]
+    return [
+        *(f"{name} has the control character {character!a}; delete it" for name, character in odd.items()),
+        *(problem for problem in found if not problem.startswith(tuple(odd))),
+    ]
 
 
-def _invisible(row: list[str], header: tuple[str, ...]) -> list[str]:
-    """A problem for each value with a character that is not shown, but obeyed by terminals."""
-    found = ((name, _INVISIBLE.search(cell)) for name, cell in zip(header, row, strict=True))
-    return [f"{name} has the control character {odd.group()!a}; delete it" for name, odd in found if odd]
+def _wrong_quotes(cells: Iterable[str]) -> str:
+    """The problem that quotes of another kind enclose a value, or nothing."""
+    first = {cell[:1] for cell in cells}
+    if first & _TYPOGRAPHIC:
+        return _WRONG_QUOTES
+    return _SINGLE_QUOTES if "'" in first else ""
 
 
 def _also(lines: list[int]) -> str:
@@ -317,8 +324,8 @@ def _check_kind(cells: list[str], folded: list[str], line: int, header: tuple[st
 def _too_many(cells: list[str], header: tuple[str, ...]) -> str:
     """What is wrong with a row of more columns than the header has."""
     count = f"{len(cells)} columns where the header names {len(header)}"
-    if quotes := _quotes(cells):
-        return quotes[0]
+    if quotes := _wrong_quotes(cells):
+        return quotes
     if header == HEADER and cells[2].upper() in METHODS and cells[3].upper() in METHODS:
         return f'{count} (several methods need quotes: "GET,PUT")'
     if header == HEADER and cells[3].lower() in MATCHES:
