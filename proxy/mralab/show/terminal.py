@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..core.logescape import escape
+from ..core.release import BEFORE, DEFAULT
 
 if TYPE_CHECKING:
     from ..diagnose.findings import Remedy
@@ -38,8 +39,8 @@ def demo_table(outcomes: Iterable[Outcome]) -> Table:
     table = Table(show_lines=True)
     for title, ratio in (
         ("Scenario", 3),
-        ("X14.0.7", 2),
-        ("X14.2", 4),
+        (BEFORE, 2),
+        (DEFAULT, 4),
         ("Why", 8),
         ("Fix", 8),
         ("After the fix", 2),
@@ -101,7 +102,7 @@ _STATES = {
 def preflight_table(answers: Iterable[Checked]) -> Table:
     """A row for each server and preference: the certificate shown, what X14.2 would do, why, and what helps."""
     table = Table(show_lines=True)
-    for title, ratio in (("Server", 3), ("Asked for", 2), ("Shows", 6), ("X14.2", 2), ("Why", 8), ("Fix", 7)):
+    for title, ratio in (("Server", 3), ("Asked for", 2), ("Shows", 6), (DEFAULT, 2), ("Why", 8), ("Fix", 7)):
         table.add_column(title, ratio=ratio, overflow="fold")
     for answer in answers:
         word, style = _STATES[answer.state]
