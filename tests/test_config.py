@@ -268,3 +268,39 @@ def test_the_first_hundred_problems_are_listed() -> None:
         from_mapping({f"k{number}": 1 for number in range(1000)})
     assert str(raised.value).count("unknown table or key") == 100
     assert str(raised.value).endswith("and 900 more problems")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('proxy = "x"', "proxy: must be a table (is 'x')"),
+        ('[[proxy]]\nlisten = "127.0.0.1:0"', "proxy: must be a table"),
+        ("hosts = []", "hosts: must be a table"),
+        ('[hosts]\n"a.lab" = "10.0.0.1"', "hosts.a.lab: must be a table (is '10.0.0.1')"),
+        ("[hosts]\na.lab = { ip = '10.0.0.1' }", 'hosts.a.lab: unknown key; a name with dots needs quotes: "a.lab..."'),
+        ('store = "x"', "store: unknown table or key; it belongs to [trust]"),
+        ('listen = "x"', "listen: unknown table or key; it belongs to [proxy]"),
+        ('[proxy]\nworkers = "2"', "proxy.workers: must be a whole number, without quotes (is '2')"),
+        ('[allow]\neverything = "yes"', "allow.everything: must be true or false, without quotes (is 'yes')"),
+        (
+            '[upstream]\nconnect_timeout = "30s"',
+            "upstream.connect_timeout: must be a number, without quotes (is '30s')",
+        ),
+        ('[upstream]\ntls = "1.2"', "upstream.tls: must be a list, in brackets (is '1.2')"),
+        ('"\\u001b[31m" = 1', "\\x1b[31m: unknown table or key"),
+    ],
+)
+def test_a_value_in_the_wrong_place_or_of_the_wrong_type_says_so_in_plain_words(
+    text: str, problem: str, tmp_path: Path
+) -> None:
+    assert _problems(text, tmp_path) == f"{tmp_path}/mralab.toml: {problem}"
+
+
+def test_a_byte_order_mark_and_any_line_ends_are_taken_but_no_utf_16(tmp_path: Path) -> None:
+    file = tmp_path / "mralab.toml"
+    file.write_bytes(b'\xef\xbb\xbfrelease = "X14.0.7"\r\n[verify]\r\norigin = "Off"\r\n')
+    assert load(file).release == "X14.0.7"
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
+        file.write_bytes('release = "X14.2"'.encode(encoding))
+        with pytest.raises(ConfigError, match="is UTF-16 text; save it as UTF-8"):
+            load(file)

@@ -202,3 +202,17 @@ def test_a_proxy_that_is_asked_for_get_edge_config_has_no_finding_of_it(tmp_path
         _, answer = control(start["admin"], "GET", "/api/findings")
         assert [finding["code"] for finding in answer["findings"]] == ["self-signed"]
         ended(process)
+
+
+def test_what_is_hardly_meant_is_said_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "lab.toml").write_text(
+        '[proxy]\nlisten = "127.0.0.1:0"\n[trust]\nstore = ""\n[allow]\nrules = "r.csv"\n'
+    )
+    (tmp_path / "r.csv").write_text("Url,Deployment,HttpMethods,MatchType,Description\nhttps://a,,PATCH,,\n")
+    with lab("-c", "lab.toml", cwd=tmp_path) as process:
+        start_of(process)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    trust, rule = err.splitlines()
+    assert trust.startswith('mralab: warning: trust.store: "" trusts no certificate, so every https server is refused')
+    assert rule.startswith("mralab: warning: allow.rules: https://a:443/ allows PATCH, unknown to Expressway")

@@ -1,5 +1,19 @@
-"""``python -m mralab``."""
+"""``mralab`` and ``python -m mralab``."""
 
-from .cli import main
+from __future__ import annotations
 
-main()
+import sys
+
+
+def main() -> None:
+    """Run the command line. Ctrl-C is exit code 130 already while its modules are imported."""
+    try:
+        from .cli import main as command
+
+        command()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

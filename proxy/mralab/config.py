@@ -312,11 +312,23 @@ class Config(_Table):
         return from_mapping(data, self.folder)
 
 
+_TABLES: dict[str, type[_Table]] = {
+    name: field.annotation
+    for name, field in Config.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, _Table)
+}
+
+
 def load(path: Path | str) -> Config:
     """Read a configuration file. Raises ``ConfigError`` with every problem in it."""
     file = Path(path)
     try:
-        text = file.read_text("utf-8")
+        data = file.read_bytes()
+        if data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:2]:
+            raise ConfigError([f"{file}: is UTF-16 text; save it as UTF-8"])
+        text = (
+            data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        )  # some editors begin UTF-8 with a byte order mark
     except OSError as error:
         raise ConfigError([f"{file}: cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
@@ -421,10 +433,10 @@ def _shadowed(config: Config) -> Iterator[str]:
 
 def _problem(source: str, detail: Any) -> str:
     location = tuple(str(part) for part in detail["loc"])
-    key = ".".join(location)
+    key = _shown_key(location)
     if detail["type"] == "extra_forbidden":
-        return _unknown(source, location)
-    message = str(detail["msg"]).removeprefix("Value error, ")
+        return _unknown(source, location, detail.get("input"))
+    message = _MUST_BE.get(detail["type"], str(detail["msg"]).removeprefix("Value error, "))
     if detail["type"] == "literal_error":
         expected = str(detail["ctx"]["expected"]).replace("'", "")
         words = expected.replace(" or ", ", ").split(", ")
@@ -437,8 +449,26 @@ def _problem(source: str, detail: Any) -> str:
     return f"{source}: {key}: {message[:1].lower()}{message[1:]}{shown}"
 
 
-def _unknown(source: str, location: tuple[str, ...]) -> str:
-    """An unknown key, with the nearest one that exists in its table."""
+_MUST_BE = {
+    "model_type": "must be a table",
+    "dict_type": "must be a table",
+    "list_type": "must be a list, in brackets",
+    "string_type": "must be text in quotes",
+    "int_type": "must be a whole number, without quotes",
+    "float_type": "must be a number, without quotes",
+    "bool_type": "must be true or false, without quotes",
+}
+"""Pydantic's words for a value of another type -> those of TOML."""
+
+
+def _shown_key(location: tuple[str, ...]) -> str:
+    """A key with its tables, in one line and without characters that a terminal would obey."""
+    key = ".".join(location)
+    return key if key.isprintable() else ascii(key)[1:-1]
+
+
+def _unknown(source: str, location: tuple[str, ...], value: object = None) -> str:
+    """An unknown key, with the nearest one that exists in its table, or the table that it belongs to."""
     model: type[BaseModel] = Config
     for part in location[:-1]:
         field = model.model_fields.get(part)
@@ -449,4 +479,12 @@ def _unknown(source: str, location: tuple[str, ...]) -> str:
             model = annotation
     names = [name for name in model.model_fields if name != "folder"]
     kind = "table or key" if len(location) == 1 else "key"
-    return f"{source}: {'.'.join(location)}: unknown {kind}{did_you_mean(location[-1], names)}"
+    where = f"{source}: {_shown_key(location)}: unknown {kind}"
+    name = location[-1]
+    if location[0] == "hosts" and len(location) == 3 and isinstance(value, dict):  # [hosts] cucm.example.com = {..}
+        return f'{where}; a name with dots needs quotes: "{location[1]}.{name}..."'
+    if len(location) == 1 and not isinstance(value, dict):
+        tables = [table for table in _TABLES if name in _TABLES[table].model_fields]
+        if tables:
+            return f"{where}; it belongs to {' or '.join(f'[{table}]' for table in tables)}"
+    return f"{where}{did_you_mean(name, names)}"

@@ -78,7 +78,7 @@ def mra_proxy(request: pytest.FixtureRequest, _mra_server: Proxy) -> Proxy:
         )
     _mra_server.reset()
     _mra_server.change(
-        release=settings.get("release", "X14.2"),
+        release=settings.get("release", _RELEASES["after"]),
         verify={"origin": settings["verify"]} if "verify" in settings else {},
     )
     _watch(request, _mra_server)
@@ -92,7 +92,7 @@ def mra_lab(request: pytest.FixtureRequest, _mra_pki: Pki) -> Iterator[Lab | Syn
 
     settings = _settings(request)
     whole = Lab(
-        settings.get("release", "X14.2"),
+        settings.get("release", _RELEASES["after"]),
         scenario=settings.get("scenario"),
         verify=settings.get("verify"),
         pki=_mra_pki,

@@ -42,8 +42,7 @@ def serve(file: Path) -> int:
     settings = load_settings(load(file))
     config = settings.config
     raise_descriptor_limit(config.limits.connections)
-    for text in warnings(settings):
-        print(f"mralab: warning: {text}", file=sys.stderr, flush=True)  # noqa: T201 - that is the channel
+    _warn(settings)
     sock = listening_socket(config.proxy.listen)
     admin = admin_socket(config)
     if config.proxy.workers == 1:
@@ -202,6 +201,7 @@ async def lab(
     if config is not None:
         raise_descriptor_limit(config.limits.connections)
     async with whole as running:
+        _warn(running.proxy.core.settings)
         admin = admin_socket(running.proxy.config)
         control = LocalControl(lambda: running.proxy.core, lambda: running.journal)
         control.probes = running.probes()
@@ -219,6 +219,12 @@ async def lab(
 
 
 # -- the pieces
+
+
+def _warn(settings: Settings) -> None:
+    """Print on standard error what is valid but hardly meant."""
+    for text in warnings(settings):
+        print(f"mralab: warning: {text}", file=sys.stderr, flush=True)  # noqa: T201 - that is the channel
 
 
 def _stop_event() -> asyncio.Event:

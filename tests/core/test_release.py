@@ -78,6 +78,8 @@ def refusal(text: str) -> str:
     ("written", "hint"),
     [
         ("X14.0.11", "X14.0.10"),
+        ("x 14.2", "X14.2"),
+        ("Cisco Expressway-C version: x14.0.8", "X14.0.8"),
         ("X14.2.9", "X14.2.5"),
         ("X12.5.9", "X12.5"),
         ("Expressway X14.2", "X14.2"),
@@ -95,6 +97,16 @@ def refusal(text: str) -> str:
         ("X8.11.4", ""),
         ("latest", ""),
         ("", ""),
+        # No hint: what stands around the number says that another release is meant, or could.
+        *((f"X14.0{rest}", "") for rest in (",8", "-8", " 8", ".x", ".O8", "SU8", " (8)", "..8", ".", "\n.8", "+")),
+        ("X14.0.1O", ""),
+        ("X14.0.1 0", ""),
+        ("X14.0.7 or later", ""),
+        ("before X14.2", ""),
+        ("pre-X14.2", ""),
+        ("<X14.2", ""),
+        ("not X14.2", ""),
+        ("X14.2 not yet", ""),
     ],
 )
 def test_an_unknown_release_gets_the_known_ones_and_a_hint_that_means_the_same(written: str, hint: str) -> None:
@@ -144,7 +156,13 @@ def test_any_other_word_is_refused_with_all_of_them(word: object) -> None:
 
 @pytest.mark.parametrize(
     ("word", "hint"),
-    [("onn", "on"), ("of", "off"), ("permisive", "permissive"), ("no", ""), ("enabled", ""), ("unenforced", "")],
+    [
+        ("onn", "on"),
+        ("of", "off"),
+        ("permisive", "permissive"),
+        ("Enforce", "enforced"),
+        *((word, "") for word in ("no", "enabled", "unenforced", "disenforced", "impermissive", "onoff", "off/on")),
+    ],
 )
 def test_a_misspelt_word_gets_the_nearest_one_but_no_opposite(word: str, hint: str) -> None:
     with pytest.raises(ValueError, match="must be") as caught:

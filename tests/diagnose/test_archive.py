@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tarfile
 from pathlib import Path
 
@@ -21,6 +22,7 @@ def test_what_is_packed_can_be_read_back(tmp_path: Path) -> None:
     assert recording.archive_name.startswith("diagnostic_log_vcsc_2022-07-11_")
     with tarfile.open(archive) as opened:
         assert opened.getnames() == [recording.log_name]
+        assert "/loggingsnapshot_vcsc_2022-07-11_" in recording.log_name
         assert {(member.isfile(), member.mode, member.uid) for member in opened} == {(True, 0o640, 0)}
 
 
@@ -35,6 +37,21 @@ def test_what_is_missing_is_said_in_it(tmp_path: Path) -> None:
             "incomplete: worker 1 (pid 4): no answer within 2 s",
             "incomplete: the oldest 7 events were not kept",
         ]
+
+
+def test_the_log_of_an_expressways_archive_is_found_among_its_other_files(tmp_path: Path) -> None:
+    place = "vcsc_2022-07-11_18_55_44"
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
+        for name, data in (
+            (f"xconf_dump_{place}.txt", b"*c xConfiguration x\n"),
+            (f"eth0_diagnostic_logging_tcpdump00_{place}.pcap", b"\xd4\xc3\xb2\xa1\x02\x00"),
+            (f"loggingsnapshot_{place}.txt", b"one\nt\xe9st\n"),
+            (f"ca_{place}.pem", b"-----BEGIN CERTIFICATE-----\n"),
+        ):
+            member = tarfile.TarInfo(f"diagnostic_log_{place}/{name}")
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    assert log_lines(tmp_path / "a.tar.gz") == ["one", "t\\xe9st"]
 
 
 @pytest.mark.parametrize("data", [b"", b"\x1f\x8b", b"no archive"])

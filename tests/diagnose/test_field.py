@@ -169,6 +169,20 @@ def test_an_invalid_request_is_a_finding(reason: str) -> None:
     (finding,) = find(lines_of(received(), denied, answered("400 Cycle Detected")))
     assert finding.code == "invalid-request"
     assert reason in finding.cause
+    assert [remedy.code for remedy in finding.remedies] == ["fix-request"]
+
+
+def test_an_address_that_leads_back_is_repaired_in_the_token_or_in_hosts() -> None:
+    reason = "the address leads back to this proxy"
+    denied = RequestDenied(1e9, "", "1", "GET", f"https://{CUCM}:8443/x", "Invalid request", reason)
+    (finding,) = find(lines_of(received(), denied, answered("400 Cycle Detected")))
+    assert finding.code == "invalid-request"
+    assert reason in finding.cause
+    (remedy,) = finding.remedies
+    assert remedy.code == "fix-address"
+    assert CUCM in remedy.text
+    assert "token" in remedy.text
+    assert "[hosts]" in remedy.text
 
 
 # --- the log of an Expressway-E

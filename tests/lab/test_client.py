@@ -147,7 +147,7 @@ async def test_nobody_listening_is_a_failed_step() -> None:
     assert not done.ok
     assert (done.steps[0].status, done.steps[0].reason) == (None, "Connection refused")
     assert done.steps[0].meaning == (
-        "http://127.0.0.1:1 cannot be talked to (Connection refused), so Jabber finds no services and cannot sign in."
+        "http://127.0.0.1:1 cannot be reached (Connection refused), so Jabber finds no services and cannot sign in."
     )
     assert all(step.skipped for step in done.steps[1:])
 

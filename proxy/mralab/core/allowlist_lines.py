@@ -23,8 +23,12 @@ BLANKS: Final = " \t\x0b\x0c\xa0\u2007\u202f\u3000\u200b\u2060\ufeff"
 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _SEPARATORS: Final = ((";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars"))
-_TYPOGRAPHIC: Final = ("\u201c", "\u201d", "\u201e", "\u00ab")
+_TYPOGRAPHIC: Final = frozenset("\u201c\u201d\u201e\u201f\u00ab\u00bb\u2018\u2019\u201a\u2039\u203a")
 _WRONG_QUOTES: Final = 'typographic quotes (\u201c \u201d) do not enclose a value; use straight ones (")'
+_SINGLE_QUOTES: Final = "single quotes (') do not enclose a value; use double ones (\")"
+_INVISIBLE: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters but tabs, line separators, changes of direction: no value has them, and terminals obey them."""
+_SEP_LINE: Final = re.compile(r'[\s"]*sep\s*=.{0,3}["\s]*', re.IGNORECASE)
 _MOST_LINES_OF_A_CELL: Final = 20
 
 T = TypeVar("T")
@@ -88,8 +92,8 @@ def parse(
             value: T | None = None
             if row is not None:
                 value, row_problems = check(row)
-                quotes = row_problems and any(cell.startswith(_TYPOGRAPHIC) for cell in row)
-                wrong = [_WRONG_QUOTES] if quotes else row_problems  # noqa: PLW2901 - empty for a row
+                wrong = _row_problems(row, header, row_problems)  # noqa: PLW2901 - empty for a row
+                value = None if wrong else value
             for problem in wrong:
                 problems.setdefault(problem, []).append(line)
             if value is not None:
@@ -99,6 +103,27 @@ def parse(
     if problems:
         raise RulesError(tuple(f"{source}:{lines[0]}: {text}{_also(lines)}" for text, lines in problems.items()))
     return found
+
+
+def _row_problems(row: list[str], header: tuple[str, ...], found: list[str]) -> list[str]:
+    """What ``check`` found wrong with a row, or the cause of it, and each value with a control character."""
+    cells = dict(zip(header, row, strict=True))
+    odd = {name: match.group() for name, cell in cells.items() if (match := _INVISIBLE.search(cell))}
+    texts = ("Description", "Deployment")  # may begin with any quote
+    if found and (quotes := _wrong_quotes(cell for name, cell in cells.items() if name not in texts)):
+        found = [quotes]
+    return [
+        *(f"{name} has the control character {character!a}; delete it" for name, character in odd.items()),
+        *(problem for problem in found if not problem.startswith(tuple(odd))),
+    ]
+
+
+def _wrong_quotes(cells: Iterable[str]) -> str:
+    """The problem that quotes of another kind enclose a value, or nothing."""
+    first = {cell[:1] for cell in cells}
+    if first & _TYPOGRAPHIC:
+        return _WRONG_QUOTES
+    return _SINGLE_QUOTES if "'" in first else ""
 
 
 def _also(lines: list[int]) -> str:
@@ -115,6 +140,7 @@ def _rows(
         raise _WholeFileError(number, "has NUL characters: it is UTF-16 text, or no text at all; save it as CSV UTF-8")
     lines = _LINE_END.split(text.removeprefix("\ufeff"))
     columns: tuple[int, ...] | None = None
+    more_columns = False
     skip_to = 0
     for number, line in enumerate(lines, start=1):
         if number <= skip_to or not line.strip(BLANKS + ",") or line.lstrip(BLANKS).startswith("#"):
@@ -133,6 +159,7 @@ def _rows(
             continue
         if columns is None:
             columns, wrong = _columns(cells, number, header)
+            more_columns = len(cells) > len(header)  # the header's problem; its rows have it, too
             if wrong:
                 yield number, None, wrong
             if not columns:  # no header: look at the rows only if they seem to be in the right columns
@@ -146,8 +173,11 @@ def _rows(
             yield number, None, ["the header once more; only the first line is one"]
         elif len(cells) == 1 and (word := _other_separator(line)):
             yield number, None, [f"columns are separated by {word}, not by commas"]
+        elif len(cells) == 1 and "," in cells[0]:
+            yield number, None, ["the whole line is in quotes; only single values may be"]
         elif len(cells) > len(columns):
-            yield number, None, [_too_many(cells, header)]
+            if not more_columns:
+                yield number, None, [_too_many(cells, header)]
         else:
             padded = [*cells, *[""] * (len(header) - len(cells))]
             yield number, [padded[column] if column >= 0 else "" for column in columns], []
@@ -218,7 +248,7 @@ def _end_of_cell(lines: list[str], number: int) -> int:
 
 def _check_separator(line: str, number: int) -> None:
     """Raise ``_WholeFileError`` if the first line's columns are separated by something else than commas."""
-    if line.lower().startswith("sep="):
+    if len(line) < 40 and _SEP_LINE.fullmatch(line):
         raise _WholeFileError(number, f"{shown(line)} is a line for spreadsheets only; delete it and use commas")
     known = {name.lower() for name in (*HEADER, *TESTS_HEADER)}
 
@@ -294,8 +324,8 @@ def _check_kind(cells: list[str], folded: list[str], line: int, header: tuple[st
 def _too_many(cells: list[str], header: tuple[str, ...]) -> str:
     """What is wrong with a row of more columns than the header has."""
     count = f"{len(cells)} columns where the header names {len(header)}"
-    if any(cell.startswith(_TYPOGRAPHIC) for cell in cells):
-        return _WRONG_QUOTES
+    if quotes := _wrong_quotes(cells):
+        return quotes
     if header == HEADER and cells[2].upper() in METHODS and cells[3].upper() in METHODS:
         return f'{count} (several methods need quotes: "GET,PUT")'
     if header == HEADER and cells[3].lower() in MATCHES:

@@ -159,7 +159,11 @@ RELEASES: Final[dict[str, Release]] = {row.name: row for row in _BY_NUMBER.value
 """Rows by name (``X14.2``, ``X14.0.8``), the oldest first."""
 
 _PART: Final = r"(0|[1-9][0-9]{0,3})"  # X14.02 could be X14.0.2 or X14.2: not read at all
-_WRITTEN: Final = re.compile(rf"(?<![0-9.])[xX]?{_PART}\.{_PART}(?:\.{_PART})?(?!\.?[0-9])")
+_WRITTEN: Final = re.compile(rf"[xX]?{_PART}\.{_PART}(?:\.{_PART})?")
+_INTRODUCED: Final = re.compile(
+    rf"(?i:(?:cisco|expressway(?:-[ce])?|vcs|release|version|v|x|[ :=])*){_WRITTEN.pattern}"
+)
+"""A release behind words that name none. Whatever follows it, or ``before X14.2``, could mean another one."""
 
 
 def find_release(text: str) -> Release:
@@ -191,16 +195,16 @@ def _known() -> Iterator[str]:
 
 
 def _near_release(text: str, number: Number | None) -> str:
-    """``; did you mean 'X14.2.5'?`` for a number behind a train's last, or for the only known release in a text.
+    """``; did you mean 'X14.2.5'?`` for a number behind a train's last, or for a release after a word like ``version``.
 
     Nothing for others: the nearest release could verify where the one that was meant does not.
     """
-    if number is None:
-        inside = {_number(found) for found in _WRITTEN.finditer(text[:200])}
-        near = _BY_NUMBER.get(inside.pop()) if len(inside) == 1 else None
-    else:
+    near = None
+    if number is not None:
         train = [row for known, row in _BY_NUMBER.items() if known[:2] == number[:2]]
         near = train[-1] if train else None
+    elif introduced := _INTRODUCED.fullmatch(text.strip()):
+        near = _BY_NUMBER.get(_number(introduced))
     return f"; did you mean {near.name!r}?" if near else ""
 
 
@@ -229,9 +233,10 @@ def verify_mode(word: object) -> VerifyMode:
 
 
 def _near_mode(word: str) -> str:
-    """A hint for a misspelt word. None for negations and near opposites (``no``, ``enabled``): they could mislead."""
-    close = [] if word.startswith(("un", "no")) else get_close_matches(word[:40], list(_MODES), n=1, cutoff=0.75)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    """A hint for a misspelt word. None for negations and near opposites (``no``, ``disenforced``): it could mislead."""
+    both = "on" in word and "of" in word
+    close = get_close_matches(word[:40], [mode for mode in _MODES if word.startswith(mode[0])], n=1, cutoff=0.75)
+    return f"; did you mean {close[0]!r}?" if close and not both else ""
 
 
 # In TLS 1.3 these choose the server's certificate, not the cipher suites. Both lists have the algorithms that OpenSSL

@@ -1,9 +1,9 @@
 """Diagnostic-logging archives: what Maintenance > Diagnostics collects between start and stop, as a ``.tar.gz``.
 
-Known (Cisco document 218018): the archive holds the log and a packet capture, whose file is called
-``eth0_diagnostic_logging_tcpdump00_HOST_YYYY-MM-DD_HH_MM_SS.pcap``. Emulated, not observed: the archive's own name,
-that the log is called ``diagnostic_logging_HOST_...txt``, and that all lies in a folder named as the archive. Nothing
-but log lines goes in: no configuration, certificate or key.
+Known (administrator guide X15.5, Cisco documents 225038 and 218018): a folder ``diagnostic_log_HOST_DATE_TIME`` holds
+the log, ``loggingsnapshot_HOST_DATE_TIME.txt``, beside packet captures
+(``eth0_diagnostic_logging_tcpdump00_HOST_...pcap``), configuration, status and certificates. Here nothing but log lines
+goes in: no configuration, certificate or key.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Recording(NamedTuple):
     @property
     def log_name(self) -> str:
         """The log's path within the archive."""
-        return f"{self.name}/diagnostic_logging_{self._place}.txt"
+        return f"{self.name}/loggingsnapshot_{self._place}.txt"
 
     @property
     def _place(self) -> str:
@@ -73,10 +73,17 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes, at: float) -> None:
 
 
 def log_lines(archive: Path) -> list[str]:
-    """The log lines in an archive that ``pack`` made. Raises ``InputError``."""
+    """The log lines in an archive of ``pack``, or of an Expressway. Raises ``InputError``."""
     try:
         with tarfile.open(archive, "r:gz") as opened:
-            files = [opened.extractfile(member) for member in opened if "diagnostic_logging_" in member.name]
-            return [line for file in files if file for line in file.read().decode("utf-8").splitlines()]
-    except (OSError, tarfile.TarError, EOFError, UnicodeDecodeError) as error:
+            files = [opened.extractfile(member) for member in opened if _is_log(member.name)]
+            return [
+                line for file in files if file for line in file.read().decode("utf-8", "backslashreplace").splitlines()
+            ]
+    except (OSError, tarfile.TarError, EOFError) as error:
         raise InputError([f"{archive}: is no diagnostic-logging archive: {error}"]) from error
+
+
+def _is_log(name: str) -> bool:
+    """Whether a member is the log; earlier versions of mralab called it ``diagnostic_logging_...txt``."""
+    return name.rpartition("/")[2].startswith(("loggingsnapshot_", "diagnostic_logging_")) and name.endswith(".txt")

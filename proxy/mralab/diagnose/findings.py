@@ -389,7 +389,7 @@ class Diagnosis:
             self._denials[process, event.method, event.url] += 1
         if event.detail == "Invalid token" and asked_for(f"{event.method} {event.url} ").of_edge:
             return
-        server, port = ("", None) if event.detail != "Access denied" else authority(event.url)
+        server, port = ("", None) if event.detail == "Invalid token" else authority(event.url)
         fault = Fault("refusal", server, "", f"{event.detail}: {event.reason}", event.at, self._number, (text,), port)
         fault.method, fault.url = event.method, event.url
         fault.nearest, fault.unlisted = event.nearest, event.unlisted

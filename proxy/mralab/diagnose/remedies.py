@@ -301,6 +301,12 @@ REMEDIES: Final[dict[str, Remedy]] = {
         "Correct what the client sends: HTTP/1.1 with Host, a length for a body, no other protocol, no loop.",
         "the client, or a proxy in front of Expressway",
     ),
+    "fix-address": Remedy(
+        "fix-address",
+        "Correct the token's host and port if the client asked for the wrong server; otherwise the address of {server} "
+        "in [hosts] or in DNS, so that it leads to the server itself.",
+        "the client's URL; mralab: configuration, [hosts]",
+    ),
     "check-load": Remedy(
         "check-load",
         "Look at the load and the alarms of Expressway-C at that moment.",

@@ -152,6 +152,13 @@ ANSWER_RULES: Final[tuple[Rule, ...]] = (
     ),
     _refusal(
         "invalid-request",
+        pattern="^Invalid request: the address leads back",
+        cause="{method} {url} was refused before anything was dialled: {reason}, to its own port or that of its "
+        "control API.",
+        remedies=("fix-address",),
+    ),
+    _refusal(
+        "invalid-request",
         pattern="^Invalid request",
         cause="{method} {url} was refused before anything was dialled: {reason}.",
         remedies=("fix-request",),

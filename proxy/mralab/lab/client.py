@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import ssl
 import time
 import unicodedata
 import uuid
@@ -220,7 +221,7 @@ class _Attempt:
             case None if step.reason == "timed out":
                 return f"no answer came from {self._base} within {TIMEOUT:.0f} seconds"
             case None:
-                return f"{self._base} cannot be talked to ({step.reason})"
+                return f"{self._base} cannot be reached ({step.reason})"
             case 401:
                 who = "the edge configuration server" if at_edge else "CUCM"
                 return f"{who} did not accept the user name and password"
@@ -282,6 +283,8 @@ def _success(name: str) -> str:
 
 
 def _reason(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError) and error.reason:  # its number is no errno
+        return f"TLS: {error.reason.replace('_', ' ').lower()}"
     # asyncio puts an address into strerror; getaddrinfo's own numbers are negative and not os.strerror's.
     number = error.errno or 0
     return os.strerror(number) if number > 0 else error.strerror or str(error)

@@ -10,15 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..core.release import BEFORE
+from ..core.release import DEFAULT as AFTER
 from ..diagnose.findings import Finding, Remedy
 from ..errors import MralabError
 from .client import Login
 from .lab import Lab
 from .pki import Pki, mint
 from .scenario import Scenario, shipped_scenarios
-
-BEFORE = "X14.0.7"
-AFTER = "X14.2"
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..core.logescape import escape
+from ..core.release import BEFORE, DEFAULT
 from ..diagnose.details import days
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ def demo_table(outcomes: Iterable[Outcome]) -> Table:
     table = Table(show_lines=True)
     for title, ratio in (
         ("Scenario", 3),
-        ("X14.0.7", 2),
-        ("X14.2", 4),
+        (BEFORE, 2),
+        (DEFAULT, 4),
         ("Why", 8),
         ("Fix", 8),
         ("After the fix", 2),
