@@ -52,7 +52,8 @@ _LONG_TEXTS: Final = ("pem",)
 _SHUTDOWN: Final = 1.0  # seconds that a request may still take when the API ends
 _log = logging.getLogger(__name__)
 _server_log = logging.getLogger(f"{__name__}.http")
-_server_log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
+_OF_CLIENTS: Final = (HttpProcessingError, web.RequestPayloadError)
+_server_log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], _OF_CLIENTS)))
 """A request that is no HTTP gets its 400, and is no fault of ours to be told on standard error."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -67,7 +68,13 @@ async def serve_admin(control: Control, where: socket.socket | str = "127.0.0.1:
     """
     sock = listening_socket(where, "admin") if isinstance(where, str) else where
     endpoint = CONTROL.add(sock)
-    runner = web.AppRunner(_application(control), access_log=None, logger=_server_log, shutdown_timeout=_SHUTDOWN)
+    runner = web.AppRunner(
+        _application(control),
+        access_log=None,
+        logger=_server_log,
+        shutdown_timeout=_SHUTDOWN,
+        auto_decompress=False,  # guard refuses what is encoded, and a megabyte may decode to a gigabyte
+    )
     await runner.setup()
     try:
         await web.SockSite(runner, sock).start()
@@ -145,7 +152,10 @@ async def _json(request: web.Request) -> dict[str, Any]:
     """Return the body, a JSON object. Its Content-Type has been checked by ``guard``."""
     if not is_json(request.headers.get("Content-Type", "")):
         raise web.HTTPUnsupportedMediaType
-    data = await request.read()
+    try:
+        data = await request.read()
+    except web.RequestPayloadError:
+        raise _BadRequestError(["the body is damaged: its chunks are not as RFC 9112 section 7.1 has them"]) from None
     try:
         value = loads(data, _LONG_TEXTS)
     except StrictJsonError as error:
