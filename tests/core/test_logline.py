@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from mralab.core.events import (
     ResponseSent,
     VerifyFailed,
 )
-from mralab.core.logescape import escape, unescape
+from mralab.core.logescape import KINDS, escape, escape_field, unescape
 from mralab.core.logline import CONCEALED, LineWriter, is_secret
 from mralab.core.logread import Record, read
 
@@ -286,6 +287,24 @@ def test_what_is_escaped_comes_back(text: str) -> None:
     assert escape(text).isascii()
     assert escape(text).isprintable()
     assert unescape(escape(text)) == text
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_escaping_takes_no_call_for_each_character(kind: str) -> None:
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        written = escape_field('\xff\x00"\\ =' * 1000, kind)
+    finally:
+        sys.setprofile(before)
+    assert written.startswith("\\xFF\\x00")
+    assert calls < 50
 
 
 # --- round trip and injection
