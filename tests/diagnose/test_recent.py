@@ -61,3 +61,10 @@ def test_long_tracking_ids_and_reasons_take_no_more_room_than_short_ones() -> No
         events = recent.events()
         assert sum(len(event.tracking_id) for event in events if isinstance(event, RequestReceived)) < 1 << 19
         assert sum(len(event.reason) for event in events if isinstance(event, RequestRejected)) < 1 << 19
+
+
+def test_many_small_fields_are_counted_by_the_room_they_take() -> None:
+    recent = Recent("vcsc", 1, most_text=1 << 20)
+    for number in range(100):
+        recent.take(request(number)._replace(headers=(("a", ""),) * 1000))
+    assert sum(len(event.headers) for event in recent.events() if isinstance(event, RequestReceived)) < 3000

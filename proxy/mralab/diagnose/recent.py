@@ -9,6 +9,7 @@ from ..core.events import Event, RequestReceived, RequestRejected, ResponseRecei
 from .journal import Journal
 
 _COPIES: Final = 4  # a request's or response's head stands in about so many events
+_FIELD: Final = 150  # bytes that a field takes besides its characters: a tuple and two strings
 _BEGINNINGS: Final = frozenset((RequestReceived, RequestRejected, ResponseReceived))
 """One of these is among the few events of any request, also of bytes that never became one."""
 
@@ -76,5 +77,5 @@ def _text(event: Event) -> int:
     if isinstance(event, RequestReceived):
         size += len(event.tracking_id)
     for name, value in event.headers:  # none but at DEBUG
-        size += len(name) + len(value)
+        size += len(name) + len(value) + _FIELD
     return size

@@ -45,6 +45,7 @@ from .schemas import (
     TrustBody,
     problems_of,
 )
+from .stream import MOST_READERS
 from .strictjson import StrictJsonError, loads
 
 _MAX_BODY: Final = 1 << 20
@@ -264,18 +265,24 @@ class _Api:
 
     async def transactions(self, request: web.Request) -> web.Response:
         held = await self._control.transactions(_most(request))
-        return _answer(TransactionsAnswer.model_validate(_recalled("transactions", held) | {"total": held.total}))
+        return await self._past(TransactionsAnswer, _recalled("transactions", held) | {"total": held.total})
 
     async def findings(self, _: web.Request) -> web.Response:
-        return _answer(FindingsAnswer.model_validate(_recalled("findings", await self._control.findings())))
+        return await self._past(FindingsAnswer, _recalled("findings", await self._control.findings()))
 
     async def log(self, request: web.Request) -> web.Response:
         held = await self._control.log(_most(request))
-        return _answer(LogAnswer.model_validate(_recalled("lines", held) | {"total": held.total}))
+        return await self._past(LogAnswer, _recalled("lines", held) | {"total": held.total})
+
+    async def _past(self, model: type[BaseModel], values: dict[str, Any]) -> web.Response:
+        """Answer with what may be thousands of items, checked and written beside the loop."""
+        return await self._control.aside(lambda given: _answer(model.model_validate(given)), values)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         last = request.headers.get("Last-Event-ID", "")
         after = int(last) if last.isascii() and last.isdigit() and len(last) < 16 else None
+        if self._control.stream.full:
+            return _problem(503, "too-many-readers", MralabError(f"{MOST_READERS} read already", "end one of them"))
         response = web.StreamResponse(headers={"Cache-Control": "no-store"})
         response.content_type = "text/event-stream"
         async with self._control.stream.reading(after) as reader:  # whatever happens from now on is told
