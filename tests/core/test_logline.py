@@ -241,6 +241,18 @@ def test_without_headers_or_without_debug_there_is_no_twin() -> None:
         "X-Auth",
         "x-auth-token",
         "X-API-Key",
+        "Auth",
+        "Authentication-Info",
+        "X-CSRF",
+        "X-JWT",
+        "X-Session-Id",
+        "JSESSIONID",
+        "SAMLResponse",
+        "X-Credentials",
+        "X-Amz-Signature",
+        "Private-Key",
+        "X-Access-Key",
+        "X-OTP",
     ],
 )
 def test_secrets_are_concealed(name: str) -> None:
@@ -250,7 +262,9 @@ def test_secrets_are_concealed(name: str) -> None:
     assert "hunter2" not in text
 
 
-@pytest.mark.parametrize("name", ["TrackingID", "Host", "User-Agent", "Content-Type", "WWW-Authenticate", "Via"])
+@pytest.mark.parametrize(
+    "name", ["TrackingID", "Host", "User-Agent", "Content-Type", "WWW-Authenticate", "Via", "Keep-Alive"]
+)
 def test_what_a_reader_of_the_log_needs_is_not_concealed(name: str) -> None:
     assert not is_secret(name)
 
