@@ -26,7 +26,7 @@ class FirstFlight:
 
     def __init__(self) -> None:
         self._records = b""
-        self._messages = b""
+        self._messages = bytearray()
         self.done = False
         """There is nothing more to see."""
 
@@ -49,7 +49,8 @@ class FirstFlight:
         return 0
 
     def _take(self, fragment: bytes) -> int:
-        messages = self._messages + fragment
+        messages = self._messages
+        messages += fragment
         at = 0
         while len(messages) - at >= 4:
             kind, end = messages[at], at + 4 + int.from_bytes(messages[at + 1 : at + 4], "big")
@@ -65,11 +66,12 @@ class FirstFlight:
             if self.done:
                 return 0
             at = end
-        self._messages = messages[at:]
+        if at:
+            del messages[:at]
         return 0
 
 
-def _uses_finite_field(hello: bytes) -> bool:
+def _uses_finite_field(hello: bytearray) -> bool:
     if len(hello) <= _SESSION_ID:
         return False  # OpenSSL refuses it
     at = _SESSION_ID + 1 + hello[_SESSION_ID]
