@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from mralab.core.events import (
     ResponseSent,
     VerifyFailed,
 )
-from mralab.core.logescape import escape, unescape
+from mralab.core.logescape import KINDS, escape, escape_field, unescape
 from mralab.core.logline import CONCEALED, LineWriter, is_secret
 from mralab.core.logread import Record, read
 
@@ -240,6 +241,18 @@ def test_without_headers_or_without_debug_there_is_no_twin() -> None:
         "X-Auth",
         "x-auth-token",
         "X-API-Key",
+        "Auth",
+        "Authentication-Info",
+        "X-CSRF",
+        "X-JWT",
+        "X-Session-Id",
+        "JSESSIONID",
+        "SAMLResponse",
+        "X-Credentials",
+        "X-Amz-Signature",
+        "Private-Key",
+        "X-Access-Key",
+        "X-OTP",
     ],
 )
 def test_secrets_are_concealed(name: str) -> None:
@@ -249,7 +262,9 @@ def test_secrets_are_concealed(name: str) -> None:
     assert "hunter2" not in text
 
 
-@pytest.mark.parametrize("name", ["TrackingID", "Host", "User-Agent", "Content-Type", "WWW-Authenticate", "Via"])
+@pytest.mark.parametrize(
+    "name", ["TrackingID", "Host", "User-Agent", "Content-Type", "WWW-Authenticate", "Via", "Keep-Alive"]
+)
 def test_what_a_reader_of_the_log_needs_is_not_concealed(name: str) -> None:
     assert not is_secret(name)
 
@@ -286,6 +301,24 @@ def test_what_is_escaped_comes_back(text: str) -> None:
     assert escape(text).isascii()
     assert escape(text).isprintable()
     assert unescape(escape(text)) == text
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_escaping_takes_no_call_for_each_character(kind: str) -> None:
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        written = escape_field('\xff\x00"\\ =' * 1000, kind)
+    finally:
+        sys.setprofile(before)
+    assert written.startswith("\\xFF\\x00")
+    assert calls < 50
 
 
 # --- round trip and injection

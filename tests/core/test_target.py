@@ -306,3 +306,22 @@ def test_split_never_fails_in_another_way(raw: str) -> None:
 def test_the_log_shows_absolute_urls() -> None:
     assert t.absolute_url("/x/a?b", CONTROL) == f"http://{CONTROL}/x/a?b"
     assert t.absolute_url("http://localhost/x", CONTROL) == "http://localhost/x"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "http://emusk:hunter2@vcs_control.steven.lab:8443/x",
+        "http://emusk:hun@ter2@localhost/x",
+        "http://hunter2@localhost",
+        "https://emusk:hunter2@localhost/x?a=@",
+        "emusk:hunter2@localhost:8443",
+        f"/{t.encode(t.Target('steven.lab', 'https', 'emusk:hunter2@cucm.steven.lab', 8443))}/x",
+        "http://" + "a" * 100 + ":hunter2@localhost/x",
+    ],
+)
+def test_no_sentence_and_no_url_of_the_log_has_a_password(raw: str) -> None:
+    assert "ter2" not in t.absolute_url(raw, CONTROL)
+    with pytest.raises(t.TargetError) as caught:
+        t.split(raw, CONTROL)
+    assert "ter2" not in caught.value.reason

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mralab.core.events import RequestReceived, ResponseReceived, ResponseSent
+from mralab.core.events import RequestReceived, RequestRejected, ResponseReceived, ResponseSent
 from mralab.diagnose.journal import Journal
 from mralab.diagnose.recent import Recent
 
@@ -42,3 +42,29 @@ def test_long_heads_take_no_more_room_than_short_ones() -> None:
             ResponseReceived(0.0, number, "10.0.0.1", 8443, "HTTP/1.1 200 " + "y" * 100_000, (("a", "b" * 1000),))
         )
         assert sum(len(event.start_line) for event in recent.events() if isinstance(event, RequestReceived)) < 1 << 19
+
+
+def test_bytes_that_are_no_requests_are_bounded_too() -> None:
+    recent = Recent("vcsc", 1, most=100)
+    for number in range(1000):
+        recent.take(RequestRejected(0.0, "127.0.0.1", 40000, "a control character in the head", number))
+        recent.take(ResponseSent(0.0, number, "127.0.0.1", 40000, "HTTP/1.0 400 Invalid HTTP Request"))
+        assert len(recent.events()) <= 101
+    assert recent.lost + len(recent.events()) == 2000
+
+
+def test_long_tracking_ids_and_reasons_take_no_more_room_than_short_ones() -> None:
+    recent = Recent("vcsc", 1, most_text=1 << 20)
+    for number in range(100):
+        recent.take(request(number)._replace(tracking_id=str(number) * 50_000))
+        recent.take(RequestRejected(0.0, "127.0.0.1", 40000, "x" * 50_000, number))
+        events = recent.events()
+        assert sum(len(event.tracking_id) for event in events if isinstance(event, RequestReceived)) < 1 << 19
+        assert sum(len(event.reason) for event in events if isinstance(event, RequestRejected)) < 1 << 19
+
+
+def test_many_small_fields_are_counted_by_the_room_they_take() -> None:
+    recent = Recent("vcsc", 1, most_text=1 << 20)
+    for number in range(100):
+        recent.take(request(number)._replace(headers=(("a", ""),) * 1000))
+    assert sum(len(event.headers) for event in recent.events() if isinstance(event, RequestReceived)) < 3000

@@ -15,6 +15,7 @@ from mralab.core import (
     allowlist_csv,
     allowlist_lines,
     der,
+    firstflight,
     framing,
     hostname,
     logenvelope,
@@ -269,6 +270,12 @@ PARSERS: Final[dict[str, Parser]] = {
         (*_WORDS, *_LINES, b"1\r\na\r\n", b";a", b';a="', b';a="\\"', b"0;a=b\r\n", b" ;"),
         ((b"", b""), (b"1", b"\r\na\r\n0\r\n\r\n"), (b"0\r\n", b"\r\n\r\n"), (b'1;a="', b'"\r\na\r\n')),
     ),
+    "server's first flight": Parser(
+        "core.firstflight.FirstFlight",
+        lambda data: firstflight.FirstFlight().feed(data),
+        (b"\x16\3\3\0\0", b"\x16\3\3\0\4\0\0\0\0", b"\x16\3\3\0\1\0", b"\0\0\0\0", b"\x0b"),
+        ((b"", b""), (b"\x16\3\3\xff\xff", b""), (b"\x16\3\3\0\4\x0b\xff\xff\xff", b"")),
+    ),
     "request-target": Parser(
         "core.target.split core.target.absolute_url",
         _text(lambda raw: target.split(raw, CONTROL)),
@@ -477,6 +484,7 @@ MODULES: Final = (
     strictjson,
     tlscode,
     der,
+    firstflight,
     framing,
     hostname,
     logescape,

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from mralab.net.connection import ServerConnection
+from mralab.net.connection import MOST_CHUNKS, ServerConnection
 from mralab.net.deadlines import Deadlines
+from mralab.net.failures import ResponseError
 from mralab.net.stats import Stats
 from mralab.net.upstream import Upstream
 
@@ -33,6 +34,9 @@ class Transport:
         """Taken."""
 
     def close(self) -> None:
+        self.closing = True
+
+    def abort(self) -> None:
         self.closing = True
 
 
@@ -102,3 +106,54 @@ async def test_a_kept_connection_is_not_taken_once_its_end_has_begun(connection:
     assert upstream.take(("key",)) is None
     connection.connection_lost(None)
     upstream.close()
+
+
+CHUNKS = b"1\r\na\r\n" * (MOST_CHUNKS + 1)
+
+
+async def receiving_chunks(connection: ServerConnection, transport: Any) -> list[bytes]:
+    connection.connection_made(transport)
+    connection.begin(b"GET", None)
+    connection.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    await connection.response()
+    got: list[bytes] = []
+    connection.relay(got.append)
+    connection.data_received(CHUNKS)
+    return got
+
+
+async def test_many_chunks_at_once_are_followed_by_others_turn(connection: ServerConnection) -> None:
+    transport: Any = Transport()
+    got = await receiving_chunks(connection, transport)
+    assert not transport.reading
+    await asyncio.sleep(0)
+    assert transport.reading
+    connection.data_received(b"0\r\n\r\n")
+    await connection.relayed()
+    assert b"".join(got) == b"a" * (MOST_CHUNKS + 1)
+    connection.connection_lost(None)
+
+
+async def test_many_chunks_do_not_go_on_for_a_client_that_became_slow(connection: ServerConnection) -> None:
+    transport: Any = Transport()
+    await receiving_chunks(connection, transport)
+    connection.pause_reading()
+    await asyncio.sleep(0)
+    assert not transport.reading
+    connection.resume_reading()
+    assert transport.reading
+    connection.connection_lost(None)
+
+
+async def test_informational_responses_share_one_limit_of_bytes(connection: ServerConnection) -> None:
+    transport: Any = Transport()
+    connection.connection_made(transport)
+    connection.begin(b"GET", None)
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: " + b"x" * 60_000 + b"\r\n\r\n"
+    connection.data_received(early)
+    connection.data_received(early)
+    assert not transport.closing
+    connection.data_received(early)
+    with pytest.raises(ResponseError):
+        await connection.response()
+    connection.connection_lost(None)

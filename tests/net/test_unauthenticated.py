@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +23,7 @@ from mralab.net.openssl import TlsError
 from mralab.net.tls import TlsClient, TlsContext, TlsSettings, offers_anonymous
 from mralab.net.trust import TrustStore
 
-from .conftest import HOST, Lines, Server
+from .conftest import HOST, Lines, Server, server_context
 
 ANONYMOUS = "AECDH-AES128-SHA"
 
@@ -79,6 +81,48 @@ def test_which_ciphers_are_anonymous() -> None:
     assert offers_anonymous("HIGH:+ADH")
     assert not offers_anonymous(CIPHERS)
     assert not offers_anonymous("ALL:!aNULL")
+
+
+def finite_field_context(certificate: trustme.LeafCert, bits: int, folder: Path) -> ssl.SSLContext:
+    """A server that offers DHE alone, with a modulus of ``bits`` that it made up."""
+    numbers = [DER_INTEGER + _der_length(n) + n for n in (b"\0" + b"\xff" * (bits // 8), b"\2")]
+    body = b"".join(numbers)
+    encoded = base64.encodebytes(b"\x30" + _der_length(body) + body).decode()
+    (folder / "dh.pem").write_text(f"-----BEGIN DH PARAMETERS-----\n{encoded}-----END DH PARAMETERS-----\n")
+    context = server_context(certificate)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("DHE-RSA-AES128-GCM-SHA256:@SECLEVEL=0")
+    context.load_dh_params(str(folder / "dh.pem"))
+    return context
+
+
+def _der_length(content: bytes) -> bytes:
+    size = len(content)
+    return bytes([size]) if size < 0x80 else b"\x82" + size.to_bytes(2, "big")
+
+
+DER_INTEGER = b"\2"
+
+
+@pytest.mark.parametrize(("bits", "status"), [(2048, b"200"), (8192, b"502")])
+async def test_a_modulus_that_takes_too_long_to_calculate_with_is_refused(
+    bits: int,
+    status: bytes,
+    serving: Callable[..., Server],
+    proxying: Callable[..., Any],
+    ca: trustme.CA,
+    tmp_path: Path,
+) -> None:
+    certificate = ca.issue_cert(HOST, key_type=trustme.KeyType.RSA)
+    server = serving(finite_field_context(certificate, bits, tmp_path))
+    it: Lines = await proxying(server, upstream={"attempts": 1})
+    assert (await it.get(server.port)).split(b" ")[1] == status
+    errors = [event.error for event in await it.told() if isinstance(event, HandshakeFailed)]
+    if status == b"200":
+        assert errors == []
+    else:
+        assert errors == ["error:02800067:Diffie-Hellman routines::modulus too large"]
+        assert server.requests == []
 
 
 # -- renegotiation

@@ -91,6 +91,17 @@ REFUSED: list[tuple[bytes, int]] = [
     (b"GET /api/log HTTP/1.1\r\nHost: ME\r\nForwarded: for=1.2.3.4\r\n", 403),
     (b"GET /api/log HTTP/1.1\r\nHost: ME\r\nclient-IP: 127.0.0.1\r\n", 403),
     (b"GET /api/log HTTP/1.1\r\nHost: ME\r\nProxy-Connection: close\r\n", 403),
+    (b"GET /api/log HTTP/1.1\r\nHost: ME\r\nX_Forwarded_For: 127.0.0.1\r\n", 403),
+    (b"GET /api/log HTTP/1.1\r\nHost: ME\r\nForwarded-For: 127.0.0.1\r\n", 403),
+    (b"GET /api/log HTTP/1.1\r\nHost: ME\r\nX-Forwarded: for=1.2.3.4\r\n", 403),
+    (b"GET /api/log HTTP/1.1\r\nHost: ME\r\nX-Original-URL: /api/reset\r\n", 403),
+    (b"GET /api/log HTTP/1.1\r\nHost: ME\r\nX-Rewrite-URL: /api/reset\r\n", 403),
+    (b"GET /api/log HTTP/1.1\r\nHost: ME\r\nX-Envoy-External-Address: 1.2.3.4\r\n", 403),
+    # a page that shows itself by nothing but its address
+    (b"POST /api/reset HTTP/1.1\r\nHost: ME\r\nReferer: http://evil.test/\r\nContent-Length: 0\r\n", 403),
+    (b"GET /api/events HTTP/1.1\r\nHost: ME\r\nReferer: http://ME.evil.test/\r\n", 403),
+    (b"GET /api/log HTTP/1.1\r\nHost: ME\r\nReferer: about:blank\r\n", 403),
+    (b"GET /api/log HTTP/1.1\r\nHost: ME\r\nReferer: http://ME/\r\nReferer: http://evil.test/\r\n", 400),
     # another method
     (b"POST /api/reset HTTP/1.1\r\nHost: ME\r\nX-HTTP-Method-Override: PATCH\r\nContent-Length: 0\r\n", 400),
     (b"GET /api/config HTTP/1.1\r\nHost: ME\r\nX-Method-Override: PATCH\r\n", 400),
@@ -109,6 +120,11 @@ REFUSED: list[tuple[bytes, int]] = [
     # framing that two readers see differently
     (b"PATCH /api/config HTTP/1.1\r\nHost: ME\r\n" + JSON + b"Transfer-Encoding: chunked\r\n" + BODY, 400),
     (b"PATCH /api/config HTTP/1.1\r\nHost: ME\r\n" + JSON + b"Content-Length: 0\r\n" + BODY, 400),
+    (b"PATCH /api/config HTTP/1.1\r\nHost: ME\r\n" + JSON + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n", 400),
+    (b"PATCH /api/config HTTP/1.1\r\nHost: ME\r\n" + JSON + b"Content-Encoding: gzip\r\n" + BODY, 415),
+    (b"PATCH /api/config HTTP/1.1\r\nHost: ME\r\n" + JSON + b"Content-Encoding: deflate\r\n" + BODY, 415),
+    (b"PATCH /api/config HTTP/1.1\r\nHost: ME\r\n" + JSON + b"Content-Encoding: br\r\n" + BODY, 415),
+    (b"PATCH /api/config HTTP/1.1\r\nHost: ME\r\n" + JSON + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n0\r\n", 400),
     # parameters
     (b"GET /api/log?most=1&most=2 HTTP/1.1\r\nHost: ME\r\n", 400),
     (b"GET /api/findings?most=1 HTTP/1.1\r\nHost: ME\r\n", 400),
@@ -156,6 +172,8 @@ async def test_a_url_of_its_own_and_usual_clients_are_served(admin: Administered
         b"GET /api/log HTTP/1.1\r\nHost: ME\r\nContent-Type: application/json\r\n",
         b"POST /api/reset HTTP/1.1\r\nHost: ME\r\nContent-Type: application/octet-stream\r\nContent-Length: 0\r\n",
         b"POST /api/reset HTTP/1.1\r\nHost: ME\r\n",
+        b"GET /api/log HTTP/1.1\r\nHost: ME\r\nReferer: http://ME/api/openapi.json\r\n",
+        b"GET /api/log HTTP/1.1\r\nHost: ME\r\nContent-Encoding: identity\r\n",
         b"GET /metrics HTTP/1.1\r\nHost: ME\r\nAccept-Encoding: gzip\r\nUser-Agent: Prometheus\r\n",
     ):
         assert await status_of(admin, head + b"\r\n") == 200, head
@@ -227,6 +245,8 @@ def test_any_method_but_the_readers_needs_json(method: str) -> None:
         ("APPLICATION/json ; Charset=\"UTF-8\"", True),
         ("application/json; charset=utf-8; charset=utf-16", False),
         ("application/json; charset=latin-1", False),
+        ("application/json; charset = utf-16", False),
+        ("application/json; charset*=utf-16''x", False),
         ("application/problem+json", False),
         ("application/jsonx", False),
         ("", False),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from contextlib import aclosing
 
-from mralab.web.stream import Message, Stream
+from mralab.web.stream import MOST_READERS, Message, Stream
 
 
 async def watch(_: bool) -> None:
@@ -79,3 +80,29 @@ async def test_the_end_ends_every_reader() -> None:
         stream.close()
         async with asyncio.timeout(5):
             assert [json.loads(message.data) for message in await task if message] == [1]
+
+
+async def test_long_events_are_kept_by_their_size() -> None:
+    stream = Stream(watch)
+    async with stream.reading() as reader:
+        for _ in range(100):
+            stream.publish("log", "x" * (1 << 20))
+        async with aclosing(reader.messages()) as messages:
+            sizes = [len(message.data) for message in await take(messages, 18) if message and message.kind == "log"]
+            assert sum(sizes) < 18 << 20
+        async with stream.reading(after=0) as late, aclosing(late.messages()) as messages:
+            first = await take(messages, 1)
+            assert first[0] is not None
+            assert first[0].number > 80
+    stream.close()
+
+
+async def test_readers_have_a_limit() -> None:
+    stream = Stream(watch)
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(MOST_READERS):
+            assert not stream.full
+            await stack.enter_async_context(stream.reading())
+        assert stream.full
+    assert not stream.full
+    stream.close()

@@ -263,6 +263,7 @@ class LengthBody:
         """What came after the body: the next message's first bytes."""
 
     trailers: ClassVar[Fields] = []
+    chunks: ClassVar[int] = 0
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes from the wire, give the body's bytes in them."""
@@ -286,6 +287,7 @@ class UntilCloseBody:
 
     __slots__ = ("done", "rest")
     trailers: ClassVar[Fields] = []
+    chunks: ClassVar[int] = 0
 
     def __init__(self) -> None:
         self.done = False
@@ -304,7 +306,7 @@ class UntilCloseBody:
 class ChunkedBody:
     """Reads a chunked body (RFC 9112 section 7.1): extensions dropped, trailers kept for the caller to judge."""
 
-    __slots__ = ("_buffer", "_left", "_state", "done", "rest", "trailers")
+    __slots__ = ("_buffer", "_left", "_state", "chunks", "done", "rest", "trailers")
 
     def __init__(self) -> None:
         self._buffer = b""
@@ -313,9 +315,12 @@ class ChunkedBody:
         self.done = False
         self.rest = b""
         self.trailers: Fields = []
+        self.chunks = 0
+        """Chunks that began in the bytes last taken: each costs as much as many bytes do."""
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes from the wire, give the body's bytes in them. Raises ``Malformed``."""
+        self.chunks = 0
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
@@ -365,6 +370,7 @@ class ChunkedBody:
         if self._left > _MAX_LENGTH:
             raise Malformed("a chunk too large to be one")
         self._state = "data" if self._left else "trailers"
+        self.chunks += 1
 
     def _find_trailers_end(self, data: bytes, position: int) -> int:
         if data.startswith(b"\r\n", position):

@@ -10,51 +10,69 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+_SHORT: Final = {'"': '\\"', "\\": "\\\\", "\r": "\\r", "\n": "\\n", "\t": "\\t"}
+_LONG: Final = {long: short for short, long in _SHORT.items()}
+
+
+class _Table(dict[int, str]):
+    """What stands for each character, for ``str.translate``: a call for each of 128 KB would hold the loop."""
+
+    def __init__(self, unsafe: str, *, quoted: bool) -> None:
+        super().__init__()
+        for code in range(0x100):
+            char = chr(code)
+            if " " <= char <= "~" and char not in unsafe:
+                self[code] = char
+            elif char in _SHORT and (quoted or char != '"'):
+                self[code] = _SHORT[char]
+            else:
+                self[code] = f"\\x{code:02X}"
+
+    def __missing__(self, code: int) -> str:
+        return f"\\u{{{code:X}}}"
+
 
 class _Kind(NamedTuple):
-    """How a field's text stands in a line: what reads it, what is escaped, and the bytes that never are."""
+    """How a field's text stands in a line: what reads it, what is escaped, and the bytes that never are.
+
+    ``edges``: blanks at either end are escaped.
+    """
 
     pattern: str
-    unsafe: re.Pattern[str]
+    table: _Table
     safe: bytes
+    edges: bool
 
 
-def _kind(pattern: str, also_unsafe: str = "", edges: str = "") -> _Kind:
-    unsafe = re.compile(rf"[^ -~]|[\\{re.escape(also_unsafe)}]{edges}")
-    plain = (chr(code) for code in range(0x20, 0x7F))
-    return _Kind(pattern, unsafe, "".join(c for c in plain if not unsafe.fullmatch(c)).encode())
+def _kind(pattern: str, also_unsafe: str = "", *, quoted: bool = True, edges: bool = False) -> _Kind:
+    table = _Table("\\" + also_unsafe, quoted=quoted)
+    safe = bytes(code for code, shown in table.items() if shown == chr(code) and not (edges and code == 0x20))
+    return _Kind(pattern, table, safe, edges)
 
 
 KINDS: Final = {
     "": _kind(r'([^"\\]*+(?:\\.[^"\\]*+)*+)', also_unsafe='"'),
     # Blanks at either end would be lost to a reader that forgives lost blanks.
-    "prose": _kind("(.*)", also_unsafe='"=', edges=r"|^ | \Z"),
-    "bare": _kind(r"([^ ()'\"]*)", also_unsafe=" ()'\"="),
-    "host": _kind(r"(\S*)", also_unsafe=" ()[]'\":"),
+    "prose": _kind("(.*)", also_unsafe='"=', edges=True),
+    "bare": _kind(r"([^ ()'\"]*)", also_unsafe=" ()'\"=", quoted=False),
+    "host": _kind(r"(\S*)", also_unsafe=" ()[]'\":", quoted=False),
     "line": _kind("(.*)"),
-    "header": _kind("([^: ]*)", also_unsafe=" :"),
+    "header": _kind("([^: ]*)", also_unsafe=" :", quoted=False),
 }
-_UNQUOTED: Final = frozenset(("bare", "host", "header"))
 
-_SHORT: Final = {'"': '\\"', "\\": "\\\\", "\r": "\\r", "\n": "\\n", "\t": "\\t"}
-_LONG: Final = {long: short for short, long in _SHORT.items()}
 _SEQUENCE = re.compile(r'\\(?:(["\\rnt])|x([0-9A-F]{2})|u\{(10[0-9A-F]{4}|[0-9A-F]{1,5})\}|)')
-
-
-def _escape_quoted(match: re.Match[str]) -> str:
-    return _SHORT.get(match[0]) or _escape_bare(match)
-
-
-def _escape_bare(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    if match[0] == '"' or match[0] not in _SHORT:
-        return f"\\x{code:02X}" if code <= 0xFF else f"\\u{{{code:X}}}"
-    return _SHORT[match[0]]
 
 
 def escape_field(text: str, kind: str) -> str:
     """``text`` as it stands in a field of this kind (a key of ``KINDS``)."""
-    return KINDS[kind].unsafe.sub(_escape_bare if kind in _UNQUOTED else _escape_quoted, text)
+    _, table, _, edges = KINDS[kind]
+    written = text.translate(table)
+    if edges and text:
+        if text[0] == " ":
+            written = "\\x20" + written[1:]
+        if text[-1] == " " and len(text) > 1:
+            written = written[:-1] + "\\x20"
+    return written
 
 
 def escape(text: str) -> str:

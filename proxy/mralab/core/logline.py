@@ -12,7 +12,11 @@ from .logescape import escape_field
 from .logform import WRITE
 
 CONCEALED: Final = "<CONCEALED>"
-_SECRET = re.compile(r"cookie|authorization|x-auth|token|secret|passw|api-?key", re.IGNORECASE)
+_SECRET = re.compile(
+    r"cookie|authorization|authentication|x-auth|\bauth\b|token|secret|passw|\bpwd|credential|session|jwt|saml|assertion"
+    r"|signature|(?:api|access|private)[-_]?key|[cx]srf|ticket|\botp\b",
+    re.IGNORECASE,
+)
 
 
 def is_secret(header: str) -> bool:

@@ -38,6 +38,7 @@ from .target import (
 _SAFE: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE"))
 _LARGEST_KEPT: Final = 2048  # bytes of a head worth remembering
 _MOST_KEPT: Final = 1024
+_LONGEST_USERNAME: Final = 1024  # characters; CUCM's user IDs have 128 at most
 
 
 class Denial(NamedTuple):
@@ -246,7 +247,12 @@ def _username(head: RequestHead, path: str) -> str:
             except (binascii.Error, ValueError):
                 continue
             if colon:
-                return user.decode("latin-1")
+                return _shortened(user.decode("latin-1"))
     if path.startswith("/cucm-uds/user/"):
-        return path[15:].partition("?")[0].partition("/")[0]
+        return _shortened(path[15:].partition("?")[0].partition("/")[0])
     return ""
+
+
+def _shortened(username: str) -> str:
+    """Return a name as it is logged and kept in memory, with each of a request's events."""
+    return username if len(username) <= _LONGEST_USERNAME else f"{username[:_LONGEST_USERNAME]}..."

@@ -107,6 +107,8 @@ _PERCENT = re.compile(r"%(2b|2f|3d)", re.IGNORECASE)
 _STANDARD_ALPHABET = str.maketrans("-_", "+/")
 _UNPRINTABLE = re.compile(rb"[^\x21-\x7e]")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_USERINFO = re.compile(r"\A((?:[^/?#]*//)?)[^/?#]*@")
+_BEFORE_AT = re.compile(r"(?<![^/?#])[^/?#]*@")
 _AUTHORITY = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]*))?")
 _ILLEGAL = re.compile(r"[\x00-\x20\x7f]")
 
@@ -212,8 +214,8 @@ def split(raw: str, control_host: str) -> RequestTarget:
 
 
 def absolute_url(raw: str, control_host: str) -> str:
-    """``raw`` as the log shows it: an origin-form target is completed with ``control_host``."""
-    return f"http://{control_host}{raw}" if raw[:1] == "/" else raw
+    """``raw`` as the log shows it: completed with ``control_host`` in origin-form, else without user and password."""
+    return f"http://{control_host}{raw}" if raw[:1] == "/" else _USERINFO.sub(r"\1<CONCEALED>@", raw)
 
 
 @lru_cache(maxsize=4096)
@@ -337,5 +339,6 @@ def _is_ours(authority: str, control_host: str) -> bool:
 
 
 def _shown(text: str) -> str:
-    """Quoted, escaped and short enough for a sentence in a log."""
+    """Quoted, escaped and short enough for a sentence in a log; without what stands before an ``@``."""
+    text = _BEFORE_AT.sub("<CONCEALED>@", text)
     return ascii(text if len(text) <= 80 else text[:77] + "...")

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from ..core.events import Event, RequestReceived, ResponseReceived
+from ..core.events import Event, RequestReceived, RequestRejected, ResponseReceived
 from .journal import Journal
 
 _COPIES: Final = 4  # a request's or response's head stands in about so many events
+_FIELD: Final = 150  # bytes that a field takes besides its characters: a tuple and two strings
+_BEGINNINGS: Final = frozenset((RequestReceived, RequestRejected, ResponseReceived))
+"""One of these is among the few events of any request, also of bytes that never became one."""
 
 
 class Recent:
@@ -33,7 +36,7 @@ class Recent:
     def take(self, event: Event) -> None:
         """Take the next event."""
         self._events.append(event)
-        if type(event) is RequestReceived or type(event) is ResponseReceived:
+        if type(event) in _BEGINNINGS:
             self._text += _text(event)
             if self._text > self._most_text or len(self._events) > self._most:
                 self._trim()
@@ -58,14 +61,21 @@ class Recent:
         """Let the older half go."""
         gone = (len(self._events) + 1) // 2
         for _ in range(gone):
-            self.lost_requests += type(self._events.popleft()) is RequestReceived
+            event = self._events.popleft()
+            self.lost_requests += type(event) is RequestReceived
         self.lost += gone
-        heads = (RequestReceived, ResponseReceived)
-        self._text = sum(_text(event) for event in self._events if isinstance(event, heads))
+        self._text = sum(_text(event) for event in self._events if type(event) in _BEGINNINGS)
 
 
-def _text(event: RequestReceived | ResponseReceived) -> int:
+def _text(event: Event) -> int:
+    """Return how many characters came from outside with a request or a response."""
+    if isinstance(event, RequestRejected):
+        return len(event.reason)
+    if not isinstance(event, RequestReceived | ResponseReceived):
+        return 0
     size = len(event.start_line)
+    if isinstance(event, RequestReceived):
+        size += len(event.tracking_id)
     for name, value in event.headers:  # none but at DEBUG
-        size += len(name) + len(value)
+        size += len(name) + len(value) + _FIELD
     return size

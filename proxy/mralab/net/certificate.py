@@ -49,6 +49,8 @@ class Facts(NamedTuple):
 
 
 _MOST_KNOWN: Final = 512  # certificates
+LARGEST_KNOWN: Final = 8192
+"""Bytes of a certificate worth remembering. OpenSSL takes 100 KB, with thousands of names."""
 _known: dict[bytes, Facts] = {}
 
 
@@ -57,15 +59,17 @@ def facts(der: bytes) -> Facts:
     known = _known.get(der)
     if known is None:
         certificate = crypto.load_certificate(crypto.FILETYPE_ASN1, der)
-        if len(_known) >= _MOST_KNOWN:
-            del _known[next(iter(_known))]
-        known = _known[der] = Facts(
+        known = Facts(
             names_of(der),
             security_bits(certificate),
             _weakly_signed(der),
             _expiry(certificate),
             *_issuer_and_subject(der),
         )
+        if len(der) <= LARGEST_KNOWN:
+            if len(_known) >= _MOST_KNOWN:
+                del _known[next(iter(_known))]
+            _known[der] = known
     return known
 
 

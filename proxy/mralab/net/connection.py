@@ -23,6 +23,11 @@ from .tls import TlsClient
 
 _MAX_PENDING: Final = 131072  # bytes of a body that wait for the client's head to be written
 _MAX_INFORMATIONAL: Final = 16
+MOST_CHUNKS: Final = 4096
+"""Chunks in bytes read at once, after which reading goes on in the loop's next turn.
+
+libuv reads up to 32 times 256 KB from one socket before it looks at others: of one-byte chunks, a second's work.
+"""
 
 
 class ServerConnection(asyncio.Protocol):
@@ -38,6 +43,7 @@ class ServerConnection(asyncio.Protocol):
         "_error",
         "_header_bytes",
         "_informational",
+        "_informational_bytes",
         "_method",
         "_news",
         "_on_informational",
@@ -45,6 +51,7 @@ class ServerConnection(asyncio.Protocol):
         "_reader",
         "_ready",
         "_reply",
+        "_resting",
         "_silence",
         "_sink",
         "_stats",
@@ -87,6 +94,8 @@ class ServerConnection(asyncio.Protocol):
         self._method = b""
         self._on_informational: Callable[[ResponseHead], None] | None = None
         self._informational = 0
+        self._informational_bytes = 0
+        self._resting = False
         self._active = False
         self.tls = tls
         self.waiter: Steps | None = None
@@ -218,7 +227,7 @@ class ServerConnection(asyncio.Protocol):
         """A new exchange: what comes from the server from here on answers ``method``. The request is to be sent now."""
         self._method = method
         self._on_informational = on_informational
-        self._informational = 0
+        self._informational = self._informational_bytes = 0
         self._reader = None
         self._sink = None
         self._pending = b""
@@ -322,7 +331,8 @@ class ServerConnection(asyncio.Protocol):
             self._informational += 1
             if head.status == 101:
                 raise Malformed("101 Switching Protocols that nobody asked for")
-            if self._informational > _MAX_INFORMATIONAL:
+            self._informational_bytes += len(reply.data)
+            if self._informational > _MAX_INFORMATIONAL or self._informational_bytes > self._header_bytes:
                 raise Malformed("too many 1xx responses")
             if self._on_informational is not None:
                 self._on_informational(head)
@@ -345,6 +355,8 @@ class ServerConnection(asyncio.Protocol):
             return
         if body:
             sink(body)
+        if reader.chunks > MOST_CHUNKS:
+            self._rest()
         if reader.done:
             if reader.rest:
                 self.reusable = False
@@ -383,14 +395,27 @@ class ServerConnection(asyncio.Protocol):
 
     # -- flow and ends
 
+    def _rest(self) -> None:
+        """Take nothing more from the server in this turn of the loop: others' turn first."""
+        if not self.reading_paused and self._transport is not None and not self._transport.is_closing():
+            self.pause_reading()
+            self._resting = True
+            asyncio.get_running_loop().call_soon(self._rested)
+
+    def _rested(self) -> None:
+        if self._resting:  # and the client has not become slow meanwhile
+            self.resume_reading()
+
     def pause_reading(self) -> None:
         """Take nothing more from the server for now."""
+        self._resting = False
         if not self.reading_paused and self._transport is not None and not self.closed:
             self.reading_paused = True
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Go on taking."""
+        self._resting = False
         if self.reading_paused and self._transport is not None and not self.closed:
             self.reading_paused = False
             self._silence.begin(self)

@@ -19,6 +19,7 @@ from ..core.framing import Body, Fields, Malformed, RequestHead, body_reader, ch
 from ..core.outcome import Outcome
 from ..core.route import Route
 from . import transaction
+from .connection import MOST_CHUNKS
 from .deadlines import Deadlines
 from .limits import PROGRESS
 from .steps import Steps
@@ -42,6 +43,7 @@ class ClientConnection(asyncio.Protocol):
         "_eof",
         "_lingering",
         "_reading_paused",
+        "_resting",
         "_steps",
         "_taken",
         "_waiting",
@@ -95,6 +97,7 @@ class ClientConnection(asyncio.Protocol):
         self._eof = False
         self._lingering = False
         self._reading_paused = False
+        self._resting = False
 
     # -- the connection
 
@@ -278,6 +281,8 @@ class ClientConnection(asyncio.Protocol):
             return
         if piece:
             sink(piece)
+        if reader.chunks > MOST_CHUNKS:
+            self._rest()
         if reader.done:
             self._buffer += reader.rest
             self.body = None
@@ -338,12 +343,25 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._pause_reading()
 
+    def _rest(self) -> None:
+        """Take nothing more from the client in this turn of the loop (``MOST_CHUNKS`` says why)."""
+        if not self._reading_paused and self.transport is not None and not self.transport.is_closing():
+            self._pause_reading()
+            self._resting = True
+            self.services.loop.call_soon(self._rested)
+
+    def _rested(self) -> None:
+        if self._resting:  # and the server has not become slow meanwhile
+            self._resume_reading()
+
     def _pause_reading(self) -> None:
+        self._resting = False
         if not self._reading_paused and self.transport is not None:
             self._reading_paused = True
             self.transport.pause_reading()
 
     def _resume_reading(self) -> None:
+        self._resting = False
         if self._reading_paused and self.transport is not None:
             self._reading_paused = False
             self.transport.resume_reading()

@@ -15,10 +15,11 @@ from typing import Final, NamedTuple
 
 from OpenSSL import SSL, crypto
 
+from ..core.firstflight import FirstFlight
 from ..core.hostname import is_address, match_name
 from ..core.release import Preference, VerifyMode, signature_algorithms
 from ..core.verdict import NO_CERTIFICATE, Fault, Verdict
-from .certificate import LEVEL_1, Facts, facts
+from .certificate import LARGEST_KNOWN, LEVEL_1, Facts, facts
 from .identity import Identity
 from .openssl import Endpoint, TlsError, prepare
 from .trust import TrustStore
@@ -41,6 +42,8 @@ _OP_NO_RENEGOTIATION: Final = 1 << 30
 # Anonymous Diffie-Hellman. Lists have suites with pre-shared keys and SRP too; without such keys they are not offered.
 _ANONYMOUS: Final = ("ADH-", "AECDH-")
 _VERIFY_DEPTH: Final = 7  # Traffic Server: iocore/net/SSLConfig.cc:341
+_LARGEST_PRIME: Final = 4096  # bits; 20 ms. OpenSSL takes 10000 (DH_R_MODULUS_TOO_LARGE beyond): 600 ms
+_PRIME_TOO_LARGE: Final = ("modulus too large", "error:02800067:Diffie-Hellman routines::modulus too large")
 _MOST_AT_ONCE: Final = 1 << 20  # bytes of plaintext to encrypt before their ciphertext is taken
 # OpenSSL verifies in two passes: it builds the chain and checks its extensions (these errors), then walks from the
 # root to the leaf over signatures and dates. 1.1.1 judges keys and digests between the two.
@@ -124,6 +127,7 @@ class TlsClient:
     __slots__ = (
         "_begun",
         "_endpoint",
+        "_first_flight",
         "_settings",
         "closed",
         "established",
@@ -140,6 +144,7 @@ class TlsClient:
         self.expires = math.inf
         """When the first certificate of the verified chain expires, in seconds since the epoch."""
         self._begun = False
+        self._first_flight = FirstFlight()
         self._endpoint = Endpoint(context, b"" if is_address(name) else name.encode("ascii"), self.inspect)
 
     # -- verification
@@ -177,7 +182,8 @@ class TlsClient:
         """Check the host name, after a chain without faults or with tolerated ones. Return whether to go on."""
         verdict = self.verdict
         verdict.leaf, verdict.judged = der, True
-        if match_name(leaf.names, verdict.name, ip_san_accepted=self._settings.ip_san):
+        match = match_name if len(der) <= LARGEST_KNOWN else match_name.__wrapped__  # which remembers nothing
+        if match(leaf.names, verdict.name, ip_san_accepted=self._settings.ip_san):
             return True
         return self._fault(None, 0)
 
@@ -232,7 +238,9 @@ class TlsClient:
 
     def receive(self, data: bytes) -> bytes:
         """Take bytes from the server, return the plaintext in them. Raises ``TlsError``: send ``alert`` then."""
-        endpoint = self._endpoint
+        endpoint, first_flight = self._endpoint, self._first_flight
+        if not first_flight.done and first_flight.feed(data) > _LARGEST_PRIME:
+            raise TlsError(*_PRIME_TOO_LARGE)
         endpoint.put(data)
         if not self.established:
             self.established = endpoint.handshake()

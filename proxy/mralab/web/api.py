@@ -45,6 +45,7 @@ from .schemas import (
     TrustBody,
     problems_of,
 )
+from .stream import MOST_READERS
 from .strictjson import StrictJsonError, loads
 
 _MAX_BODY: Final = 1 << 20
@@ -52,7 +53,8 @@ _LONG_TEXTS: Final = ("pem",)
 _SHUTDOWN: Final = 1.0  # seconds that a request may still take when the API ends
 _log = logging.getLogger(__name__)
 _server_log = logging.getLogger(f"{__name__}.http")
-_server_log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
+_OF_CLIENTS: Final = (HttpProcessingError, web.RequestPayloadError)
+_server_log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], _OF_CLIENTS)))
 """A request that is no HTTP gets its 400, and is no fault of ours to be told on standard error."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -67,7 +69,13 @@ async def serve_admin(control: Control, where: socket.socket | str = "127.0.0.1:
     """
     sock = listening_socket(where, "admin") if isinstance(where, str) else where
     endpoint = CONTROL.add(sock)
-    runner = web.AppRunner(_application(control), access_log=None, logger=_server_log, shutdown_timeout=_SHUTDOWN)
+    runner = web.AppRunner(
+        _application(control),
+        access_log=None,
+        logger=_server_log,
+        shutdown_timeout=_SHUTDOWN,
+        auto_decompress=False,  # guard refuses what is encoded, and a megabyte may decode to a gigabyte
+    )
     await runner.setup()
     try:
         await web.SockSite(runner, sock).start()
@@ -145,7 +153,10 @@ async def _json(request: web.Request) -> dict[str, Any]:
     """Return the body, a JSON object. Its Content-Type has been checked by ``guard``."""
     if not is_json(request.headers.get("Content-Type", "")):
         raise web.HTTPUnsupportedMediaType
-    data = await request.read()
+    try:
+        data = await request.read()
+    except web.RequestPayloadError:
+        raise _BadRequestError(["the body is damaged: its chunks are not as RFC 9112 section 7.1 has them"]) from None
     try:
         value = loads(data, _LONG_TEXTS)
     except StrictJsonError as error:
@@ -254,18 +265,24 @@ class _Api:
 
     async def transactions(self, request: web.Request) -> web.Response:
         held = await self._control.transactions(_most(request))
-        return _answer(TransactionsAnswer.model_validate(_recalled("transactions", held) | {"total": held.total}))
+        return await self._past(TransactionsAnswer, _recalled("transactions", held) | {"total": held.total})
 
     async def findings(self, _: web.Request) -> web.Response:
-        return _answer(FindingsAnswer.model_validate(_recalled("findings", await self._control.findings())))
+        return await self._past(FindingsAnswer, _recalled("findings", await self._control.findings()))
 
     async def log(self, request: web.Request) -> web.Response:
         held = await self._control.log(_most(request))
-        return _answer(LogAnswer.model_validate(_recalled("lines", held) | {"total": held.total}))
+        return await self._past(LogAnswer, _recalled("lines", held) | {"total": held.total})
+
+    async def _past(self, model: type[BaseModel], values: dict[str, Any]) -> web.Response:
+        """Answer with what may be thousands of items, checked and written beside the loop."""
+        return await self._control.aside(lambda given: _answer(model.model_validate(given)), values)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         last = request.headers.get("Last-Event-ID", "")
         after = int(last) if last.isascii() and last.isdigit() and len(last) < 16 else None
+        if self._control.stream.full:
+            return _problem(503, "too-many-readers", MralabError(f"{MOST_READERS} read already", "end one of them"))
         response = web.StreamResponse(headers={"Cache-Control": "no-store"})
         response.content_type = "text/event-stream"
         async with self._control.stream.reading(after) as reader:  # whatever happens from now on is told

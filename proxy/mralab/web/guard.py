@@ -27,6 +27,7 @@ _ONCE: Final = (
     "Content-Encoding",
     "Transfer-Encoding",
     "Sec-Fetch-Site",
+    "Referer",
     "Last-Event-ID",
 )
 _OF_PROXIES: Final = frozenset(
@@ -39,11 +40,15 @@ _OF_PROXIES: Final = frozenset(
         "true-client-ip",
         "cf-connecting-ip",
         "x-cluster-client-ip",
+        "x-rewrite-url",
+        "x-host",
+        "forwarded-for",
         "proxy-connection",
         "proxy-authorization",
     )
 )
-"""Fields that proxies, ours among them, add or are addressed with; and all that begin with X-Forwarded-."""
+_OF_PROXIES_PREFIXES: Final = ("x-forwarded", "x-original-", "x-envoy-", "x-proxyuser-")
+"""Fields that proxies, ours among them, add or are addressed with. Some readers take ``_`` in a name for ``-``."""
 _OF_FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
 """What any page may send without permission (Fetch Standard, CORS-safelisted request headers)."""
 _OVERRIDES: Final = ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")
@@ -144,7 +149,8 @@ def _check_way(request: Received) -> None:
 
 
 def _is_of_a_proxy(name: str) -> bool:
-    return name in _OF_PROXIES or name.startswith("x-forwarded-")
+    name = name.replace("_", "-")
+    return name in _OF_PROXIES or name.startswith(_OF_PROXIES_PREFIXES)
 
 
 def _check_ambiguity(request: Received) -> None:
@@ -179,6 +185,9 @@ def _check_origin(request: Received, host: str) -> None:
     origin = request.headers.get("Origin")
     if origin is not None and not _same(origin, host):
         raise ForbiddenError("foreign-origin", f"pages of {origin!r} may not use this API", "use it from a program")
+    referer = request.headers.get("Referer")
+    if referer and not _same("/".join(referer.split("/", 3)[:3]), host):
+        raise ForbiddenError("foreign-origin", f"a link of the page {referer!r} leads here", "use it from a program")
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None and site not in ("same-origin", "none"):
         raise ForbiddenError(
@@ -195,8 +204,12 @@ def _same(origin: str, host: str) -> bool:
 
 def _check_body(request: Received) -> None:
     """A body is JSON, whether the route uses it or not: a form can be sent from any page without permission."""
-    size = request.headers.get("Content-Length") or ""
-    has_body = request.headers.get("Transfer-Encoding") is not None or size.strip("0") != ""
+    size, coding = request.headers.get("Content-Length") or "", request.headers.get("Transfer-Encoding")
+    if coding is not None and coding.strip().lower() != "chunked":
+        raise AmbiguousError("ambiguous", f"Transfer-Encoding {coding!r} is not chunked", "send Content-Length")
+    if (request.headers.get("Content-Encoding") or "identity").strip().lower() != "identity":
+        raise MediaTypeError("http", "the body has a Content-Encoding", "send it as it is")
+    has_body = coding is not None or size.strip("0") != ""
     if request.method in _WITHOUT_BODY:
         if has_body:
             raise AmbiguousError("ambiguous", f"{request.method} takes no body", "send none")
@@ -214,8 +227,8 @@ def _check_body(request: Received) -> None:
 
 def is_json(content_type: str) -> bool:
     """Whether a Content-Type is JSON in UTF-8 (RFC 8259 section 8.1 knows no other)."""
-    parameters = (part.strip().lower() for part in content_type.split(";")[1:])
-    charsets = [value.strip('"') for name, _, value in (one.partition("=") for one in parameters) if name == "charset"]
+    parameters = (part.lower().partition("=") for part in content_type.split(";")[1:])
+    charsets = [value.strip().strip('"') for name, _, value in parameters if name.strip().startswith("charset")]
     return _essence(content_type) == JSON and all(charset == "utf-8" for charset in charsets)
 
 

@@ -58,7 +58,7 @@ OPERATIONS: Final = (
               schemas.FindingsAnswer),
     Operation("GET", "/api/log", "log", "The traffic_server log", schemas.LogAnswer, most=True),
     Operation("GET", "/api/events", "events", "Log lines and changes as they happen (server-sent events)",
-              "text/event-stream"),
+              "text/event-stream", errors=(503,)),
     Operation("POST", "/api/diagnostic-logging/start", "start_diagnostic_logging",
               "Begin a new diagnostic log", schemas.StartAnswer, errors=(504,)),
     Operation("POST", "/api/diagnostic-logging/stop", "stop_diagnostic_logging",

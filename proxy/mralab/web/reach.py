@@ -108,7 +108,8 @@ class LocalControl(Control):
                 self._proxy().put(await self.aside(lambda message: Policy(from_message(message, rules)), params))
             case "transactions":
                 served = (journal := await self._told()).transactions
-                return self._held([_served(one) for one in served[-params:]], len(served), journal)
+                items = await self.aside(lambda some: [_served(one) for one in some], served[-params:])
+                return self._held(items, len(served), journal)
             case "log":
                 lines = (journal := await self._told()).lines
                 return self._held(lines[-params:], len(lines), journal)

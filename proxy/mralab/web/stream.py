@@ -11,6 +11,9 @@ from typing import Any, Final, NamedTuple
 
 _KEPT: Final = 1000  # events that a reader who comes back may still get
 _QUEUED: Final = 1000  # events that a slow reader may fall behind
+_KEPT_TEXT: Final = 16 << 20  # characters of events that are kept, or wait for a slow reader
+MOST_READERS: Final = 32
+"""Each event is sent to each reader: in one process with the traffic, many readers would slow it."""
 _LINGER: Final = 30.0  # seconds that events are still collected after the last reader left, so that it may come back
 _HEARTBEAT: Final = 15.0
 
@@ -32,6 +35,7 @@ class Reader:
 
     def __init__(self) -> None:
         self._queue: deque[Message] = deque()
+        self._text = 0
         self._missed = 0
         self._latest = 0
         self._more = asyncio.Event()
@@ -40,10 +44,11 @@ class Reader:
     def put(self, message: Message) -> None:
         """Queue an event."""
         self._latest = message.number
-        if len(self._queue) >= _QUEUED:
+        if len(self._queue) >= _QUEUED or self._text > _KEPT_TEXT:
             self.miss(1)
         else:
             self._queue.append(message)
+            self._text += len(message.data)
         self._more.set()
 
     def miss(self, count: int) -> None:
@@ -70,7 +75,9 @@ class Reader:
                 if not self._more.is_set():
                     yield None
             while self._queue:
-                yield self._queue.popleft()
+                message = self._queue.popleft()
+                self._text -= len(message.data)
+                yield message
             if self._missed:
                 missed, self._missed = self._missed, 0
                 yield Message(self._latest, "missed", json.dumps({"count": missed}))
@@ -82,7 +89,8 @@ class Stream:
     def __init__(self, watch: Callable[[bool], Awaitable[None]]) -> None:
         self._watch = watch
         self._readers: set[Reader] = set()
-        self._kept: deque[Message] = deque(maxlen=_KEPT)
+        self._kept: deque[Message] = deque()
+        self._kept_text = 0
         self._number = 0
         self._resting: asyncio.Task[None] | None = None
         self._closed = False
@@ -96,8 +104,16 @@ class Stream:
         self._number += 1
         message = Message(self._number, kind, json.dumps(data))
         self._kept.append(message)
+        self._kept_text += len(message.data)
+        while len(self._kept) > _KEPT or self._kept_text > _KEPT_TEXT:
+            self._kept_text -= len(self._kept.popleft().data)
         for reader in self._readers:
             reader.put(message)
+
+    @property
+    def full(self) -> bool:
+        """There are as many readers as there may be."""
+        return len(self._readers) >= MOST_READERS
 
     @contextlib.asynccontextmanager
     async def reading(self, after: int | None = None) -> AsyncIterator[Reader]:

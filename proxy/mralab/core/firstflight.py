@@ -1,0 +1,79 @@
+"""The size of a server's Diffie-Hellman prime, read from the plaintext that precedes it (TLS 1.2 and older).
+
+OpenSSL's client calculates with primes of up to 10000 bits, for 600 ms, while the loop that serves all others waits;
+it has no setting for this, and calculates in the call that takes the ServerKeyExchange. So that is looked at first.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_HANDSHAKE: Final = 22
+_HELLO_REQUEST, _SERVER_HELLO, _CERTIFICATE, _KEY_EXCHANGE, _STATUS = 0, 2, 11, 12, 22
+_BEFORE: Final = (_HELLO_REQUEST, _CERTIFICATE, _STATUS)
+_SESSION_ID: Final = 4 + 2 + 32  # behind header, version and random (RFC 5246 section 7.4.1.3)
+# Cipher suites with (EC)DHE of numbers beyond 0x00FF that use finite fields (IANA's registry): ARIA, Camellia, CCM,
+# ChaCha20. Of those up to 0x00FF all may, or send no ServerKeyExchange at all.
+_FINITE_FIELD: Final = frozenset(
+    (0xC052, 0xC053, 0xC056, 0xC057, 0xC05A, 0xC05B, 0xC07C, 0xC07D, 0xC080, 0xC081, 0xC084, 0xC085)
+) | {0xC09E, 0xC09F, 0xC0A2, 0xC0A3, 0xCCAA}
+
+
+class FirstFlight:
+    """Takes what a server sends, before OpenSSL does. It waits for nothing that OpenSSL does not wait for."""
+
+    __slots__ = ("_messages", "_records", "done")
+
+    def __init__(self) -> None:
+        self._records = b""
+        self._messages = bytearray()
+        self.done = False
+        """There is nothing more to see."""
+
+    def feed(self, data: bytes) -> int:
+        """Take bytes from the wire. Return the prime's size in bits (a multiple of 8) once it is known, else 0."""
+        records = self._records + data if self._records else data
+        at = 0
+        while len(records) - at >= 5:
+            end = at + 5 + int.from_bytes(records[at + 3 : at + 5], "big")
+            if records[at] != _HANDSHAKE:
+                self.done = True
+                return 0
+            if len(records) < end:
+                break
+            bits = self._take(records[at + 5 : end])
+            if self.done:
+                return bits
+            at = end
+        self._records = records[at:]
+        return 0
+
+    def _take(self, fragment: bytes) -> int:
+        messages = self._messages
+        messages += fragment
+        at = 0
+        while len(messages) - at >= 4:
+            kind, end = messages[at], at + 4 + int.from_bytes(messages[at + 1 : at + 4], "big")
+            if kind == _KEY_EXCHANGE and len(messages) - at >= 6:
+                self.done = True
+                return 8 * int.from_bytes(messages[at + 4 : at + 6], "big")
+            if len(messages) < end:
+                break
+            if kind == _SERVER_HELLO:
+                self.done = not _uses_finite_field(messages[at:end])
+            elif kind not in _BEFORE:
+                self.done = True
+            if self.done:
+                return 0
+            at = end
+        if at:
+            del messages[:at]
+        return 0
+
+
+def _uses_finite_field(hello: bytearray) -> bool:
+    if len(hello) <= _SESSION_ID:
+        return False  # OpenSSL refuses it
+    at = _SESSION_ID + 1 + hello[_SESSION_ID]
+    suite = int.from_bytes(hello[at : at + 2], "big")
+    return suite <= 0xFF or suite in _FINITE_FIELD

@@ -1,0 +1,22 @@
+"""Facts of certificates: what is remembered of them, and what is too large for that."""
+
+from __future__ import annotations
+
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from mralab.net import certificate
+
+
+def der(ca: trustme.CA, *names: str) -> bytes:
+    return x509.load_pem_x509_certificate(ca.issue_cert(*names).cert_chain_pems[0].bytes()).public_bytes(Encoding.DER)
+
+
+def test_a_huge_certificate_is_judged_but_not_remembered(ca: trustme.CA) -> None:
+    huge = der(ca, *(f"name{number}.steven.lab" for number in range(1000)))
+    assert len(huge) > certificate.LARGEST_KNOWN
+    assert len(certificate.facts(huge).names.dns) == 1000
+    assert huge not in certificate._known
+    usual = der(ca, "cucm.steven.lab")
+    assert certificate.facts(usual) is certificate.facts(usual)
