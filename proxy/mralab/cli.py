@@ -243,7 +243,7 @@ def login(user: str, via: str, password: str, domain: str, server: str | None, a
 )
 @click.option("--trust", "trusted", type=click.Path(path_type=Path), help="PEM file or folder of the trusted CAs.")
 @click.option("--timeout", default=5.0, show_default=True, type=click.FloatRange(0.1, 300), help="Seconds a handshake.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the table.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def preflight(servers: tuple[str, ...], file: Path | None, trusted: Path | None, timeout: float, as_json: bool) -> None:
     """What X14.2 would refuse of live servers: each is asked with ECDSA first and with RSA first.
 

@@ -592,3 +592,11 @@ def test_alert_40_blames_no_client_certificate_where_none_was_asked_for() -> Non
     assert (failed(False).code, failed(True).code) == ("tls-mismatch", "rejected-by-server")
     assert "did not ask for a client certificate" in failed(False).cause
     assert "check-own-certificate" not in codes(failed(False))
+
+
+def test_a_wildcard_does_not_stand_for_its_own_domain_and_blanks_around_a_name_are_seen() -> None:
+    bare = only([mint("x", ROOT, sans=["*.example.test"])], NAME, [ROOT], host="example.test")
+    assert "*.example.test stands for exactly one label before .example.test." in bare.cause
+    blank = only([mint("x", ROOT, sans=[f"{HOST} "])], NAME, [ROOT])
+    assert f"It contains '{HOST} '; its CN is x." in blank.cause
+    assert f"The nearest to {HOST} is '{HOST} '." in blank.cause

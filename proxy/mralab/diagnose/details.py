@@ -177,19 +177,24 @@ def trusted_signer(shown: Shown, certificate: x509.Certificate) -> x509.Certific
 
 def _names(shown: Shown, _: x509.Certificate) -> list[str]:
     names, asked = shown.names, shown.name
-    alternatives = [escape(name) for name in (*names.dns, *names.ips)]
+    alternatives = [_visible(name) for name in (*names.dns, *names.ips)]
     listed = ", ".join(alternatives[:_MOST_NAMES]) + (", ..." if len(alternatives) > _MOST_NAMES else "")
-    common = f"its CN is {escape(names.cn)}" if names.cn else "it has no CN"
+    common = f"its CN is {_visible(names.cn)}" if names.cn else "it has no CN"
     sentences = [f"It contains {listed or 'no alternative names'}; {common}."]
     if asked in names.ips and not shown.ip_san:
         sentences.append(f"It has {asked} as an address, which does not count here (verify.ip_san = ignore).")
     for pattern in names.dns:
         base = pattern.removeprefix("*")
-        if base != pattern and asked.casefold().endswith(base.casefold()):
+        if base != pattern and f".{asked}".casefold().endswith(base.casefold()):
             sentences.append(f"{escape(pattern)} stands for exactly one label before {escape(base)}.")
     if (nearest := nearest_name(asked, names)) is not None:
-        sentences.append(f"The nearest to {escape(asked)} is {escape(nearest)}.")
+        sentences.append(f"The nearest to {escape(asked)} is {_visible(nearest)}.")
     return sentences
+
+
+def _visible(name: str) -> str:
+    """Return a name for people, in quotes where blanks around it would not be seen."""
+    return escape(name) if name == name.strip() else f"'{escape(name)}'"
 
 
 def nearest_name(asked: str, names: CertificateNames) -> str | None:
