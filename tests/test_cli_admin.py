@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import trustme
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,6 +99,19 @@ def test_trust_remove_of_what_is_not_there_exits_1_and_names_it(
     assert (mixed.returncode, json.loads(mixed.stdout)["removed"]) == (1, 1)
     assert mixed.stderr == f"{'ab' * 32}: not in the trust store\n"
     assert json.loads(mralab("trust", "list", "--json", admin=running.admin).stdout) == before
+
+
+def test_trust_remove_takes_a_fingerprint_as_openssl_prints_it_and_refuses_half_of_one(
+    running: Serving, ca: trustme.CA, tmp_path: Path
+) -> None:
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    digest = x509.load_pem_x509_certificate(ca.cert_pem.bytes()).fingerprint(SHA256()).hex(":").upper()
+    mralab("trust", "add", "ca.pem", admin=running.admin, cwd=tmp_path)
+    half = mralab("trust", "remove", digest[:47], admin=running.admin, cwd=tmp_path)
+    assert (half.returncode, half.stdout) == (2, "")
+    assert half.stderr == f"{digest[:47]}: is neither a SHA-256 fingerprint, which has 32 bytes, nor a file\n"
+    removed = mralab("trust", "remove", f"sha256 Fingerprint={digest}", admin=running.admin, cwd=tmp_path)
+    assert (removed.returncode, removed.stdout.splitlines()[0]) == (0, "1 removed; 1 in the trust store")
 
 
 @pytest.mark.parametrize("encoding", [Encoding.DER, Encoding.PEM])

@@ -210,3 +210,10 @@ def test_a_path_that_cannot_be_used_is_an_error_that_names_it(command: str, prob
     assert (result.returncode, result.stdout) == (2, "")
     assert problem in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_ctrl_c_while_modules_are_imported_is_130(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([*MRALAB, "--help"], capture_output=True, text=True, env=environment, timeout=30, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -220,3 +220,13 @@ def test_what_is_hardly_meant_is_said_at_the_start_and_at_a_reload(tmp_path: Pat
         process.send_signal(signal.SIGTERM)
         assert process.wait(15) == 0
         assert process.stderr.read() == ""
+
+
+def test_an_address_that_cannot_be_had_gets_a_hint_that_fits(tmp_path: Path) -> None:
+    elsewhere = ended(tmp_path, '[proxy]\nlisten = "192.0.2.1:8443"\n')
+    assert elsewhere.returncode == 2
+    assert elsewhere.stderr.endswith("hint: this machine has no such address\n")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        busy = ended(tmp_path, f'[proxy]\nlisten = "127.0.0.1:{taken.getsockname()[1]}"\n')
+    assert busy.returncode == 2
+    assert busy.stderr.endswith("hint: another program, or another key, has this port; port 0 takes any free port\n")

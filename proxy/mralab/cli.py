@@ -142,7 +142,12 @@ def serve(file: Path) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="The proxy's TOML configuration, as for serve; default: the article's lab.",
 )
-@click.option("--release", default=None, help="The Expressway's release, such as X14.2 [default: the configuration's].")
+@click.option(
+    "--release",
+    default=None,
+    metavar="RELEASE",
+    help="The Expressway's release, X12.5 to X15.5; X14.0.8 and later verify [default: the configuration's].",
+)
 @click.option(
     "--advertise",
     type=click.Choice(["fqdn", "ip"]),

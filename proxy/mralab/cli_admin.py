@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from .web.client import Admin
 
-_FINGERPRINT = re.compile(r"([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}")
+_FINGERPRINT = re.compile(r"(?:sha-?256 Fingerprint=)?((?:[0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2})", re.IGNORECASE)
+"""Also as openssl x509 -fingerprint -sha256 prints it."""
+_PART_OF_ONE = re.compile(r"(sha.* Fingerprint=)?([0-9A-F]{2}:)+[0-9A-F]{2}:?", re.IGNORECASE)
 
 admin_option = click.option(
     "--admin",
@@ -102,6 +104,11 @@ def trust_remove(what: tuple[str, ...], admin: str | None, as_json: bool) -> Non
     remote = _connect(admin)
     named = {_normal(word): word for word in what if _FINGERPRINT.fullmatch(word)}
     files = [word for word in what if not _FINGERPRINT.fullmatch(word)]
+    wrong = [word for word in files if _PART_OF_ONE.fullmatch(word) and not Path(word).exists()]
+    if wrong:
+        raise InputError(
+            [f"{word}: is neither a SHA-256 fingerprint, which has 32 bytes, nor a file" for word in wrong]
+        )
     for file, certificates in zip(files, _read_each([Path(word) for word in files]), strict=True):
         named |= {fingerprint(one): f"{file}: {one.subject.rfc4514_string()}" for one in certificates}
     there = {one["fingerprint"] for one in remote.ask("GET", "/api/trust")["certificates"]}
@@ -259,7 +266,7 @@ def _read_each(files: Iterable[Path]) -> list[list[x509.Certificate]]:
 
 def _normal(word: str) -> str:
     """A fingerprint as the control API has it: ``AB:CD:..``."""
-    return bytes.fromhex(word.replace(":", "")).hex(":").upper()
+    return bytes.fromhex(word.rpartition("=")[2].replace(":", "")).hex(":").upper()
 
 
 def _pem(certificate: Any) -> str:

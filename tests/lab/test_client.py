@@ -142,6 +142,14 @@ async def test_an_unknown_user(cucm: Cucm) -> None:
     assert [step.skipped for step in done.steps[3:7]] == [True] * 4
 
 
+async def test_https_to_a_port_without_tls_is_named_as_such(cucm: Cucm) -> None:
+    async with Edge(lambda: ("127.0.0.1", 1), cucm=cucm, users=USERS) as edge:
+        done = await login("emusk", f"https://127.0.0.1:{edge.port}", password="x")
+    assert not done.ok
+    assert done.steps[0].status is None
+    assert done.steps[0].reason.startswith("TLS: ")
+
+
 async def test_nobody_listening_is_a_failed_step() -> None:
     done = await login("emusk", "http://127.0.0.1:1", password="x")
     assert not done.ok

@@ -248,7 +248,11 @@ def test_a_failing_assertion_says_what_did_happen(misnamed: tuple[str, int], ca:
         get(proxy)
         assert repr(proxy.refused(HOST)) == f"{HOST} was not refused: GET {URL} got 200 OK"
         get(proxy, "https://nowhere.lab:8443/")
-        assert repr(proxy.allowed("nowhere.lab")) == "nowhere.lab was not allowed: not-allowed (8443)"
+        assert repr(proxy.allowed("nowhere.lab")) == (
+            "nowhere.lab was not allowed: GET https://nowhere.lab:8443/ got 403 Forbidden (host nowhere.lab is not in "
+            "[hosts], and no rule names it) (not-allowed (8443))"
+        )
+        assert proxy.findings[0].cause.count("[hosts]") == 1
 
 
 def test_a_code_that_does_not_exist_is_an_error_not_a_no() -> None:
@@ -283,10 +287,32 @@ def test_a_port_in_use_is_told_in_either_world(address: tuple[str, int]) -> None
     assert threading.active_count() == before
 
 
-@pytest.mark.parametrize("value", ["Of", "audit"])
-def test_verify_origin_server_knows_two_words(value: str) -> None:
+@pytest.mark.parametrize(
+    ("value", "mode"),
+    [
+        ("On", "on"),
+        ("OFF", "off"),
+        ("ENFORCED", "on"),
+        ("Disabled", "off"),
+        ("PERMISSIVE", "audit"),
+        ("audit", "audit"),
+    ],
+)
+def test_verify_origin_server_takes_every_word_of_the_configuration(value: str, mode: str) -> None:
+    with Proxy() as proxy:
+        proxy.verify_origin_server(value)
+        assert proxy.config.verify_mode == mode
+
+
+@pytest.mark.parametrize("value", ["Of", "enabled", "", True, None])
+def test_verify_origin_server_refuses_other_words(value: Any) -> None:
     with pytest.raises(InputError, match="neither On nor Off"):
         Proxy().verify_origin_server(value)
+
+
+def test_a_host_in_two_spellings_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"hosts\.'a\.lab': is there twice, in another spelling"):
+        Proxy(hosts={"A.lab": ("127.0.0.1", 1), "a.lab": ("127.0.0.1", 2)})
 
 
 # -- nothing is left behind

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..errors import MralabError, did_you_mean
+from .asked import authority
 from .findings import Finding
 from .journal import Served
 from .rules import CODES
@@ -100,7 +101,13 @@ def _happened(server: str, port: int | None, findings: Sequence[Finding], transa
 
 
 def _asked(server: str, port: int | None, transactions: Iterable[Served]) -> list[Served]:
-    return [each for each in transactions if each.server == server.lower() and port in (None, each.port)]
+    """The requests to a server, those included that were denied before one was dialled."""
+    return [each for each in transactions if _goes_to(each, server.lower(), port)]
+
+
+def _goes_to(served: Served, server: str, port: int | None) -> bool:
+    place = (served.server, served.port) if served.server or not served.denied else authority(served.url)
+    return place[0] == server and port in (None, place[1])
 
 
 def _is_at(finding: Finding, server: str, port: int | None) -> bool:

@@ -132,6 +132,13 @@ ANSWER_RULES: Final[tuple[Rule, ...]] = (
     _refusal(
         "not-allowed",
         pattern="^Access denied",
+        when=lambda fault: fault.unlisted and "[hosts]" in fault.nearest,
+        cause="No rule of the HTTP allow list lets {method} {url} through, so nothing was dialled: {nearest}.",
+        remedies=("add-host", "allow-rule-only"),
+    ),
+    _refusal(
+        "not-allowed",
+        pattern="^Access denied",
         when=lambda fault: fault.unlisted,
         cause="No rule of the HTTP allow list lets {method} {url} through, so nothing was dialled: {nearest}. "
         "{server} is not in [hosts] either.",

@@ -16,13 +16,13 @@ from urllib.parse import urlsplit
 
 from ..config import Config, HostEntry, from_mapping
 from ..core.allowlist import Rule, RulesError, decode_csv, parse_rules_csv
-from ..core.release import VerifyMode
+from ..core.release import VerifyMode, verify_mode
 from ..core.target import BadHost, Target, canonical_host, encode
 from ..diagnose import judged
 from ..diagnose.findings import Finding, find
 from ..diagnose.journal import Journal, Served
 from ..diagnose.judged import Judged
-from ..errors import ConfigError, InputError, did_you_mean
+from ..errors import ConfigError, InputError
 from ..net.proxy import Proxy as Core
 from ..net.trust import TrustStore
 from .thread import Done, Held, call_in
@@ -212,7 +212,7 @@ class Proxy:
         return self.change(release=release)
 
     def verify_origin_server(self, value: str) -> Done:
-        """``xConfiguration EdgeConfigServer VerifyOriginServer: On`` or ``Off``."""
+        """``xConfiguration EdgeConfigServer VerifyOriginServer: On`` or ``Off``; any word of ``verify.origin``."""
         return self.change(verify={"origin": origin(value)})
 
     def trust(self, *things: Trusted | Iterable[Trusted]) -> Done:
@@ -258,10 +258,10 @@ class Proxy:
 
 def origin(value: str) -> str:
     """``verify.origin`` for a value of ``VerifyOriginServer``. Raises ``InputError``."""
-    words = {"on": "on", "off": "off"}
-    if value.lower() not in words:
-        raise InputError([f"VerifyOriginServer: {value!r} is neither On nor Off{did_you_mean(value, ('On', 'Off'))}"])
-    return words[value.lower()]
+    try:
+        return verify_mode(value)
+    except ValueError as error:
+        raise InputError([f"VerifyOriginServer: {value!r} is neither On nor Off: it {error}"]) from None
 
 
 def verify_table(verify: VerifyMode | Mapping[str, Any] | None) -> dict[str, Any]:
@@ -291,7 +291,12 @@ def _changes(
 def _hosts(hosts: Mapping[str, Where]) -> dict[str, Any]:
     """``[hosts]`` of a configuration. Raises ``ConfigError`` with every host whose place is none."""
     problems: list[str] = []
-    entries = {name.strip("[]").lower(): _entry(name, where, problems) for name, where in hosts.items()}
+    entries: dict[str, dict[str, Any]] = {}
+    for name, where in hosts.items():
+        host = name.strip("[]").lower()
+        if host in entries:
+            problems.append(f"hosts.{name!r}: is there twice, in another spelling")
+        entries[host] = _entry(name, where, problems)
     if problems:
         raise ConfigError(problems)
     return entries

@@ -8,6 +8,7 @@ taken a turn of the loop, so that a storm of them delays nobody.
 from __future__ import annotations
 
 import asyncio
+import errno
 import resource
 import socket
 from collections.abc import Callable
@@ -35,8 +36,13 @@ def listening_socket(address: str, key: str = "proxy.listen") -> socket.socket:
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
+        hints = {
+            errno.EADDRINUSE: "another program, or another key, has this port; port 0 takes any free port",
+            errno.EADDRNOTAVAIL: "this machine has no such address",
+            errno.EACCES: "ports below 1024 need permission; port 0 takes any free port",
+        }
         raise ListenError(
-            f"{key}: {address} cannot be listened on: {error.strerror or error}", "port 0 takes any free port"
+            f"{key}: {address} cannot be listened on: {error.strerror or error}", hints.get(error.errno or 0, "")
         ) from error
     sock.setblocking(False)
     return sock
