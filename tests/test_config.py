@@ -268,3 +268,9 @@ def test_the_first_hundred_problems_are_listed() -> None:
         from_mapping({f"k{number}": 1 for number in range(1000)})
     assert str(raised.value).count("unknown table or key") == 100
     assert str(raised.value).endswith("and 900 more problems")
+
+
+@pytest.mark.parametrize("ciphers", ["ALL:@SECLEVEL=5", "ALL@seclevel=0", "@SECLEVEL=2:ECDHE-RSA-AES256-GCM-SHA384"])
+def test_a_security_level_that_would_be_shown_but_not_be_in_force_is_refused(ciphers: str) -> None:
+    with pytest.raises(ConfigError, match=r"upstream\.ciphers: sets @SECLEVEL, which has no effect"):
+        from_mapping({"upstream": {"ciphers": ciphers}})
