@@ -304,3 +304,9 @@ def test_a_byte_order_mark_and_any_line_ends_are_taken_but_no_utf_16(tmp_path: P
         file.write_bytes('release = "X14.2"'.encode(encoding))
         with pytest.raises(ConfigError, match="is UTF-16 text; save it as UTF-8"):
             load(file)
+
+
+@pytest.mark.parametrize("ciphers", ["ALL:@SECLEVEL=5", "ALL@seclevel=0", "@SECLEVEL=2:ECDHE-RSA-AES256-GCM-SHA384"])
+def test_a_security_level_that_would_be_shown_but_not_be_in_force_is_refused(ciphers: str) -> None:
+    with pytest.raises(ConfigError, match=r"upstream\.ciphers: sets @SECLEVEL, which has no effect"):
+        from_mapping({"upstream": {"ciphers": ciphers}})

@@ -128,6 +128,8 @@ def _ciphers(value: str) -> str:
     if not (value.isascii() and value.isprintable()):
         odd = next(character for character in value if not (character.isascii() and character.isprintable()))
         raise ValueError(f"has the character {odd!a}; cipher strings are printable ASCII")
+    if "@SECLEVEL" in value.upper():
+        raise ValueError("sets @SECLEVEL, which has no effect: keys and digests are judged as OpenSSL 1.1.1's level 1")
     return value
 
 

@@ -160,6 +160,20 @@ def test_a_segment_of_dots_needs_a_name(path: str) -> None:
     assert "" in readings(path)
 
 
+@pytest.mark.parametrize("dot", "\u00b7\u2022\u2026\u2027\u3002\uff61\u30fb\u06d4\u0589\u2e31\u2024\ufe52")
+def test_dots_of_other_scripts_need_a_name_too(dot: str) -> None:
+    for form in ("/ok/{0}{0}/secret", "/ok/.{0}/secret", "/ok/{0}{0}", "/ok/%20{0}{0}%20/secret"):
+        path = form.format(quote(dot))
+        assert any(not reading.startswith("/ok/") for reading in readings(path)), path
+    assert all(reading.startswith("/ok/") for reading in readings(f"/ok/a{quote(dot)}b.txt"))
+
+
+@pytest.mark.parametrize("sign", "\u00a5\u20a9\uffe5\uffe6")
+def test_signs_that_are_backslashes_in_some_code_pages(sign: str) -> None:
+    assert "/secret" in readings(f"/ok/..{quote(sign)}secret")
+    assert all(reading.startswith("/ok/") for reading in readings(f"/ok/{quote(sign)}100"))
+
+
 def test_a_folder_that_may_vanish_beside_a_dot_segment_is_undecidable() -> None:
     assert "" in readings("/ok/a/%20/../x")
     assert "" in readings("/ok/a/%e2%80%8b/%2e%2e/x")

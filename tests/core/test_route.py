@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from mralab.core.allowlist import AllowList, parse_rules_csv
@@ -49,6 +51,13 @@ def test_a_clients_own_tracking_id_is_kept_and_an_empty_one_filled() -> None:
     assert b"other" not in route.outcome.wire(b"other")
     empty = errand(routes(), head(fields="TrackingID:\r\nX: y\r\n"))
     assert b"\r\nTrackingID: ID\r\nX: y\r\n" in empty.wire(b"ID")
+
+
+def test_a_user_name_of_a_whole_head_is_kept_shortened() -> None:
+    credentials = base64.b64encode(b"u" * 90_000 + b":password").decode()
+    found = errand(routes(), head(fields=f"Authorization: Basic {credentials}\r\n"))
+    assert found.permission.username == "u" * 1024 + "..."
+    assert f"Authorization: Basic {credentials}\r\n".encode() in found.wire(b"")  # the server gets all of it
 
 
 def test_the_same_head_from_another_address_is_another_route() -> None:

@@ -29,9 +29,10 @@ _OVERLONG = re.compile(
     + "|".join(f"{lead}{_ZERO * zeros}{_ZERO_OR_ONE}[\0-\xff]" for zeros, lead in enumerate("\xe0\xf0\xf8\xfc"))
 )
 _UTF8 = re.compile("[\x80-\xff]+")
-# What best-fit conversions take for a slash or a backslash. Other look-alikes have compatibility decompositions (NFKC).
+# What best-fit conversions take for a slash or a backslash (code pages 932 and 949: the signs of yen and won). Other
+# look-alikes have compatibility decompositions (NFKC).
 _SLASH_ALIKES = dict.fromkeys((0x2044, 0x2215, 0x29F8, 0x1F67C), "/") | dict.fromkeys(
-    (0x2216, 0x29F5, 0x29F9, 0x1F67D), "\\"
+    (0xA5, 0x20A9, 0x2216, 0x29F5, 0x29F9, 0x1F67D), "\\"
 )
 _NOT_STRUCTURE = re.compile(r"[^./\\%;:?#]+")
 _SEPARATOR = re.compile(r"[/\\]")
@@ -51,8 +52,9 @@ def readings(path: str) -> frozenset[str]:
     out: what counts is where a path leads.
 
     Readers also drop characters: blanks and controls, what is invisible, what they cannot decode. So a segment needs
-    something that every reader keeps, a letter, a digit or visible ASCII. One that has only dots besides is ``..`` for
-    some reader: nobody can tell, and the path gets the reading ``""``, which no rule covers. The same is due for a
+    something that every reader keeps, a letter, a digit or visible ASCII. One that has only dots besides, or what
+    best-fit conversions may take for dots (``Po``: middle dots, bullets, other full stops), is ``..`` for some reader:
+    nobody can tell, and the path gets the reading ``""``, which no rule covers. The same is due for a
     segment without a name beside a dot segment (it counts as a folder or not), for an ambiguous path longer than
     ``LONGEST_AMBIGUOUS_PATH``, and for one with more than ``MOST_READINGS``.
 
@@ -138,7 +140,7 @@ def _has_nameless_segment(text: str) -> bool:
         name = segment.partition(":")[0]
         if _VISIBLE_NAME.search(name) or any(_is_kept(character) for character in name if character > "~"):
             continue
-        if "." in name:
+        if "." in name or any(unicodedata.category(character) == "Po" for character in name if character > "~"):
             return True
         vanishing = True
     return dots and vanishing
