@@ -302,6 +302,12 @@ def test_a_client_cannot_begin_a_record_without_the_process_number() -> None:
     assert [type(record.event) for record in read([f'{asked}Msg="GET /" {forged} HTTP/1.1"'])] == [RequestReceived]
 
 
+def test_an_array_of_texts_is_a_line_for_each() -> None:
+    lines = golden("article-6972-untrusted.log")
+    assert [record.event for record in read([json.dumps(lines)])] == [record.event for record in read(lines)]
+    assert [*read([json.dumps([f"{STAMP} vcsc sshd[1]: {HEAD}{WARNING}"])])] == []
+
+
 # --- Traffic Server's own ways to say it
 
 

@@ -230,7 +230,10 @@ def _from_json(line: str) -> list[Plain] | None:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    objects = [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]
+    elements = value if isinstance(value, list) else [value]
+    if elements and all(isinstance(each, str) for each in elements):
+        return [found for each in elements for found in _from_record(str(each))]
+    objects = [each for each in elements if isinstance(each, dict)]
     return [each for found in objects for each in _from_object(found)] if objects else None
 
 
