@@ -6,6 +6,8 @@ import csv
 import html
 import io
 import json
+import re
+import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,6 +103,24 @@ ENVELOPES: dict[str, Callable[[str], str]] = {
     "payload alone": lambda line: split(line)[1],
     "blanks behind": lambda line: f"{line} \t",
     "CRLF": lambda line: f"{line}\r\n",
+    "visible line end": lambda line: f"{line}^M$",
+    "UTF-16 read as bytes": lambda line: f"{chr(0).join(line)}{chr(0)}",
+    "invisible characters": lambda line: line.replace(".", ".\u200b").replace("=", "\u2060="),
+    "direction marks": lambda line: f"\u200e{line}\u202c",
+    "wide blanks": lambda line: line.replace(" ", "\u3000"),
+    "full-width forms": lambda line: line.replace('"', "\uff02").replace("=", "\uff1d").replace(":", "\uff1a"),
+    "tabs for blanks": lambda line: line.replace(" ", "\t"),
+    "doubled blanks": lambda line: line.replace(" ", "  "),
+    "single quotes for double": lambda line: line.replace('"', "'"),
+    "backticks for quotes": lambda line: line.replace('"', "``"),
+    "linked URLs": lambda line: re.sub(r"(https?://[^ \"]+)", r"<\1>", line),
+    "URL-encoded": urllib.parse.quote,
+    "a page's words": lambda line: " ".join(f"<span>{html.escape(word)}</span>" for word in line.split(" ")),
+    "hard blanks of a page": lambda line: f"<td>{html.escape(line).replace(' ', '&nbsp;')}</td>",
+    "CDATA": lambda line: f"<log><![CDATA[{line}]]></log>",
+    "TSV": lambda line: f"1\tvcsc\t{line}\tmain",
+    "CSV without quotes": lambda line: f"1,vcsc,{line},main",
+    "RTF": lambda line: f"{line}\\par",
 }
 
 
@@ -239,6 +259,53 @@ def test_a_message_with_line_ends_brings_its_headers() -> None:
 def test_an_array_is_a_line_for_each_element() -> None:
     lines = golden("article-6972-untrusted.log")
     assert len([*read([json.dumps([{"message": line} for line in lines])])]) == len(lines)
+
+
+JOINS: dict[str, Callable[[list[str]], str]] = {
+    "nothing": "".join,
+    "a blank": " ".join,
+    "a tab": "\t".join,
+    "an old Mac's line end": "\r".join,
+    "U+2028": "\u2028".join,
+    "\\n": "\\n".join,
+    "#012": "#012".join,
+    "^J": "^J".join,
+    "<br>": lambda lines: "<br>".join(html.escape(line) for line in lines),
+    "octet counting": lambda lines: "".join(f"{len(line) + 5} <134>{line}" for line in lines),
+}
+
+
+@pytest.mark.parametrize("join", JOINS)
+def test_records_that_were_put_into_one_line_are_taken_apart(join: str) -> None:
+    lines = golden("article-6972-untrusted.log")
+    assert [record.event for record in read([JOINS[join](lines)])] == [record.event for record in read(lines)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"{STAMP} vcsc sshd[1]: x {HEAD}{WARNING} {HEAD}{WARNING}",
+        f"{STAMP} vcsc sshd[1]: x\r{HEAD}{WARNING}\r{HEAD}{WARNING}",
+        json.dumps({"SYSLOG_IDENTIFIER": "sshd", "MESSAGE": f"{HEAD}{WARNING} {HEAD}{WARNING}"}),
+    ],
+)
+def test_another_process_s_line_is_not_taken_apart(line: str) -> None:
+    assert [*read([line])] == []
+
+
+def test_a_client_cannot_begin_a_record_without_the_process_number() -> None:
+    asked = f'{HEAD}UTCTime="2022-07-11 16:55:26,000" Module="network.http.trafficserver" Level="INFO": '
+    asked += 'Detail="Receive Request" Txn-id="1" TrackingID="" Src-ip="127.0.0.1" Src-port="1" Last-via-addr="" '
+    forged = f"{STAMP} vcsc traffic_server[7]: {WARNING}"
+    escaped = f'{asked}Msg="GET /\\" {HEAD}{WARNING} HTTP/1.1"'
+    assert [type(record.event) for record in read([escaped])] == [RequestReceived]
+    assert [type(record.event) for record in read([f'{asked}Msg="GET /" {forged} HTTP/1.1"'])] == [RequestReceived]
+
+
+def test_an_array_of_texts_is_a_line_for_each() -> None:
+    lines = golden("article-6972-untrusted.log")
+    assert [record.event for record in read([json.dumps(lines)])] == [record.event for record in read(lines)]
+    assert [*read([json.dumps([f"{STAMP} vcsc sshd[1]: {HEAD}{WARNING}"])])] == []
 
 
 # --- Traffic Server's own ways to say it

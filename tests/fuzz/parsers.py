@@ -18,6 +18,7 @@ from mralab.core import (
     firstflight,
     framing,
     hostname,
+    logclean,
     logenvelope,
     logescape,
     logread,
@@ -126,6 +127,15 @@ def _each(text: str, *functions: Callable[[str], object]) -> None:
     for function in functions:
         with contextlib.suppress(ValueError):
             function(text)
+
+
+def _cleaned(text: str) -> None:
+    logenvelope.plain(text)
+    logclean.straighten(text + "\0")
+    logclean.records(text)
+    logclean.unlink(text)
+    list(logclean.mended(text))
+    tlserror.without_rest(text)
 
 
 def _explained(data: bytes) -> None:
@@ -405,8 +415,9 @@ PARSERS: Final[dict[str, Parser]] = {
         ),
     ),
     "line in an envelope": Parser(
-        "core.logenvelope.plain core.logenvelope.may_matter",
-        _text(logenvelope.plain),
+        "core.logenvelope.plain core.logenvelope.may_matter core.logclean.straighten core.logclean.unwrap "
+        "core.logclean.records core.logclean.unlink core.logclean.mended core.tlserror.without_rest",
+        _text(_cleaned),
         (*_WORDS, *_LOG, *_ENVELOPES),
         (
             (b"", b""),
@@ -479,6 +490,7 @@ MODULES: Final = (
     allowlist_csv,
     allowlist_lines,
     asked,
+    logclean,
     logenvelope,
     release,
     strictjson,

@@ -10,15 +10,13 @@ sshd's log could write ours.
 
 from __future__ import annotations
 
-import html
 import json
 import re
 import time
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-MONTH: Final = "(?:" + "|".join(MONTHS) + ")"
+from .logclean import MONTH, MONTHS, records, unwrap
 
 _ISO = r"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
 _BSD = rf"{MONTH} {{1,2}}\d{{1,2}} (?:\d{{4}} )?\d\d:\d\d:\d\d(?:\.\d{{1,9}})?"
@@ -63,10 +61,8 @@ _TRACE = re.compile(
 
 _BEGINNING = re.compile(rf"[ \t>|]*(?:UTCTime{_QUOTE}\d|Event{_QUOTE}Request|[\[{{]ET_\w)")
 
-_COLOUR = re.compile(r"\x1b\[[0-9;]{0,16}[A-Za-z]")
 _DOUBLED = re.compile(r'(?:UTCTime|Module|Event|Detail)=""[A-Za-z0-9]')
 _CELL = re.compile(r'(?:[^"]++|"")*+')
-_MARKUP = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
 _LARGEST_JSON: Final = 1 << 20  # characters of a line that is parsed as JSON
 
 
@@ -101,13 +97,17 @@ def plain(line: str) -> list[Plain]:
 
     A JSON object is one line, or several where its message has line ends; a JSON array is one for each element.
     """
-    if "\x1b" in line:
-        line = _COLOUR.sub("", line)
+    line = unwrap(line)
     start = line.lstrip(" \t,>")[:1]
     if start in ("{", "[") and len(line) <= _LARGEST_JSON and (found := _from_json(line)) is not None:
         return found
-    if "&quot;" in line or "&#" in line:
-        line = html.unescape(line)
+    one, *others = records(line)
+    first = _from_record(one)
+    return [*first, *(each for other in others for each in _from_record(other))] if first else []
+
+
+def _from_record(line: str) -> list[Plain]:
+    """The line of one record, if it is one of traffic_server."""
     located = _locate(line)
     if located is not None:
         bare = _PROCESS.search(line) is None and _STAMP.match(line.lstrip(" \t>|")) is None
@@ -195,8 +195,6 @@ def _tidy(payload: str) -> str:
     elif _DOUBLED.search(payload):
         cell = _CELL.match(payload)
         payload = (cell[0] if cell is not None else payload).replace('""', '"')
-    if "</" in payload or "<br" in payload:
-        payload = _MARKUP.sub("", payload)
     if (words := _WORDS.match(payload)) is not None and not words[0].startswith(("WARNING", "ERROR", "DIAG", "DEBUG")):
         # Neither thread nor level are in the line.
         payload = f"{'ERROR' if words[1].startswith('SSL') else 'WARNING'}: {payload}"
@@ -232,7 +230,10 @@ def _from_json(line: str) -> list[Plain] | None:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    objects = [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]
+    elements = value if isinstance(value, list) else [value]
+    if elements and all(isinstance(each, str) for each in elements):
+        return [found for each in elements for found in _from_record(str(each))]
+    objects = [each for each in elements if isinstance(each, dict)]
     return [each for found in objects for each in _from_object(found)] if objects else None
 
 

@@ -286,7 +286,10 @@ class _Form:
             name: 0 if name in integers else "" for name in self.event._fields if name not in self.event._field_defaults
         } | {"at": at}
         for (_, begin, name, kind), end in zip(found, ends, strict=True):
-            text = payload[begin:end].strip(" \t").removesuffix('"')
+            text = payload[begin:end].strip(" \t")
+            if end == len(payload) and text.count('"') == 1:  # what is behind the last quote is the envelope's
+                text = text.partition('"')[0]
+            text = text.removesuffix('"')
             if kind == "utc":
                 values["at"] = _utc(text) or at
             elif kind == "int":

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from .events import Event, HandshakeFailed, RequestSent
-from .logenvelope import MONTH, MONTHS, may_matter, plain
+from .logclean import MONTH, MONTHS, mended, records, straighten, unlink
+from .logenvelope import may_matter, plain
 from .logescape import unescape
 from .logform import BY_TITLE, TWINS, read_diagnostic, seconds_of
 from .logjoin import Broken
-from .tlserror import is_whole
+from .tlserror import is_whole, without_rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +56,6 @@ _LEVELS: Final = {"DIAG": "DEBUG", "DEBUG": "DEBUG", "WARN": "WARNING", "WARNING
     ("ERROR", "FATAL", "ALERT", "EMERGENCY"), "ERROR"
 )
 _TITLE = re.compile(r'(?<![\w-])(?:Detail|Event)\s*=\s*"\s*(' + "|".join(filter(None, BY_TITLE)) + ")", re.ASCII)
-# Publishing turns quotes; Latin-1 reading of UTF-8 turns them again.
-_TYPOGRAPHY: Final = str.maketrans(
-    "\u201c\u201d\u201e\u201f\u2033\uff02\u2018\u2019\u201a\u201b\u2032\uff07\xa0",
-    "\"\"\"\"\"\"'''''' ",
-    "\ufeff",
-)
-_TWICE_TURNED: Final = {
-    "\x98": "'",
-    "\x99": "'",
-    "\x9c": '"',
-    "\x9d": '"',
-    "\xc2\xa0": " ",
-    "\xef\xbb\xbf": "",
-}
-_MOJIBAKE = re.compile("\xe2\x80([\x98\x99\x9c\x9d])|(\xef\xbb\xbf|\xc2\xa0)")
 _HEADER = re.compile(r" ?([^\s:]+)[ \t]*: ?(.*)", re.DOTALL)
 _DIAGNOSTICS: Final = ("[", "{", "WARNING", "ERROR", "DIAG")
 _LEFT_OVER: Final = frozenset("\"'`,;|)}]> \t")
@@ -108,10 +94,10 @@ class _Reader:
             for raw in chunk.removesuffix("\n").split("\n") if many else (chunk,):
                 number += 1
                 text = raw.rstrip("\r\n")
-                if self._twin is None and self._broken is None and text[:1] != "[" and not may_matter(text):
+                line = text if text.isascii() and "\0" not in text else straighten(text)
+                if self._twin is None and self._broken is None and line[:1] != "[" and not may_matter(line):
                     continue
-                line = text if text.isascii() else _straighten(text)
-                if _HEAD.match(line) is not None or _DIAGS.match(line) is not None:
+                if _DIAGS.match(line) is not None or (_HEAD.match(line) is not None and len(records(line)) == 1):
                     yield from self._take(line, text, number)
                     continue
                 found = plain(line) if may_matter(line) and not self._is_header(line) else []
@@ -203,8 +189,12 @@ class _Reader:
             head = cast("re.Match[str]", _DIAGS.match(line))
             at = self._of_the_year(head[1], head[2])
         self._at = at = self._at if at is None else at
-        payload = line[head.end() :].rstrip(" \t")
+        payload = unlink(line[head.end() :].rstrip(" \t"))
         event, level, without_message, whole = _event(payload, at)
+        for other in mended(payload) if event is None else ():
+            if (again := _event(other, at))[0] is not None:
+                payload, (event, level, without_message, whole) = other, again
+                break
         twin = _Twin(cast("RequestSent", event)) if without_message else None
         return Record(event, hostname, pid, at, number, text, level, payload), twin, not whole
 
@@ -272,6 +262,8 @@ def _event(payload: str, at: float) -> tuple[Event | None, str, bool, bool]:
         read = read_diagnostic(payload, at)
         if read is None:
             return None, _level_of(payload), False, False
+        if isinstance(read[0], HandshakeFailed):
+            read = read[0]._replace(error=without_rest(read[0].error)), read[1]
         return *read, False, not isinstance(read[0], HandshakeFailed) or is_whole(read[0].error)
     title = _TITLE.search(payload)
     if title is None:
@@ -296,7 +288,3 @@ def _event(payload: str, at: float) -> tuple[Event | None, str, bool, bool]:
 def _level_of(payload: str) -> str:
     match = _LEVEL.match(payload)
     return _LEVELS.get(match[1] or match[2], "INFO") if match else "INFO"
-
-
-def _straighten(line: str) -> str:
-    return _MOJIBAKE.sub(lambda found: _TWICE_TURNED[found[1] or found[2]], line).translate(_TYPOGRAPHY)

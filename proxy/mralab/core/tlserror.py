@@ -135,3 +135,20 @@ def is_whole(printed: str) -> bool:
         return False
     reason = match[1].rstrip()
     return reason in REASONS or reason in _RENAMED or reason in _FORMER_REASONS or alert_number(reason) is not None
+
+
+_REST: Final = frozenset("\"'`,;|<>]})&$^\\\t")
+_LONGEST_REST: Final = 200
+
+
+def without_rest(printed: str) -> str:
+    """Return an error text without what its envelope left behind it: a cell, a mark of the line's end, a tag.
+
+    Only a text that is not whole and has a whole one before such a mark is cut.
+    """
+    if is_whole(printed):
+        return printed
+    for at in range(len(printed) - 1, max(0, len(printed) - _LONGEST_REST), -1):
+        if printed[at] in _REST and is_whole(head := printed[:at].rstrip(" ")):
+            return head
+    return printed
