@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-from mralab.core.allowlist import Allowed, AllowList, parse_rules_csv
-from mralab.core.target import Target
+from mralab.core.mra.allowlist import Allowed, AllowList, parse_rules_csv
+from mralab.core.mra.target import Target
 
 from .aims import CLIENTS, CPU, RULES
 from .figures import Figures

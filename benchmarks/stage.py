@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from mralab.core.target import Target, encode
-from mralab.lab.pki import mint
+from mralab.core.mra.target import Target, encode
+from mralab.mocks.pki import mint
 
 from .processes import Program, fill, free_port
 

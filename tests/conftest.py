@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+import mralab.harness.proxy
 import mralab.lab.lab
-import mralab.lab.proxy
 from mralab.config import load
 
 from . import modes
@@ -23,7 +23,7 @@ def _facade() -> Iterator[None]:
     """``mralab.Proxy`` and ``mralab.Lab`` keep connections, or do not, as this run does where a test does not say."""
     with pytest.MonkeyPatch.context() as patch:
         upstream = {"connections": modes.CONNECTIONS}
-        patch.setitem(mralab.lab.proxy._ALONE, "upstream", upstream)
+        patch.setitem(mralab.harness.proxy._ALONE, "upstream", upstream)
         patch.setattr(mralab.lab.lab, "load", lambda path: load(path).changed(upstream=upstream))
         yield
 

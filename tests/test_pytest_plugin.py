@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 # Loaded here, they are not loaded anew by each of pytester's sessions, which cryptography does not survive.
-import mralab.lab.faultpoint
+import mralab.harness.fault_point
 import mralab.lab.lab
-import mralab.net.proxy  # noqa: F401
+import mralab.net.traffic_server  # noqa: F401
 
 ROOT = Path(__file__).parents[1]
 ALONE = ("-p", "no:asyncio", "-p", "no:aiohttp", "-p", "no:anyio", "-p", "no:hypothesispytest")

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 import trustme
 
-from mralab.core.target import Target, encode
+from mralab.core.mra.target import Target, encode
 from tests.modes import CONNECTIONS, WORKERS
 from tests.net.conftest import HOST, Server, server_context
 from tests.serving import control

@@ -10,20 +10,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from .lab import fault
-    from .lab.faultpoint import FaultPoint
+    from .harness.fault_point import FaultPoint
+    from .harness.proxy import Proxy
     from .lab.lab import Lab
-    from .lab.proxy import Proxy
+    from .mocks import fault
 
 __all__ = ["FaultPoint", "Lab", "Proxy", "fault"]
 
-_HOMES: Final = {"FaultPoint": "faultpoint", "Lab": "lab", "Proxy": "proxy"}
+_HOMES: Final = {"FaultPoint": "harness.fault_point", "Lab": "lab.lab", "Proxy": "harness.proxy"}
 
 
 def __getattr__(name: str) -> Any:
     """Import on first use (PEP 562): ``mralab --help`` needs neither TLS nor HTTP."""
     if name == "fault":
-        return import_module("mralab.lab.fault")
+        return import_module("mralab.mocks.fault")
     if name in _HOMES:
-        return getattr(import_module(f"mralab.lab.{_HOMES[name]}"), name)
+        return getattr(import_module(f"mralab.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

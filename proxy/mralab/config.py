@@ -20,10 +20,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from .core.hostname import is_address
+from .core.mra.target import canonical_host, canonical_port
 from .core.release import ATTEMPTS, DEFAULT, Preference, Release, VerifyMode, cipher_string, find_release, verify_mode
-from .core.target import canonical_host, canonical_port
-from .core.verdict import Wording
+from .core.tls.hostname import is_address
+from .core.tls.verdict import Wording
 from .errors import ConfigError, did_you_mean, first_problems
 
 

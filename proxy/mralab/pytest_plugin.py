@@ -19,9 +19,9 @@ import pytest
 if TYPE_CHECKING:
     import trustme
 
+    from .harness.proxy import Proxy
     from .lab.lab import Lab, SyncLab
-    from .lab.pki import Pki
-    from .lab.proxy import Proxy
+    from .mocks.pki import Pki
 
 _RELEASES: Final = {"before": "X14.0.7", "after": "X14.2"}
 _SETTINGS: Final = ("release", "scenario", "verify")
@@ -55,7 +55,7 @@ def mra_ca() -> trustme.CA:
 
 @pytest.fixture(scope="session")
 def _mra_server() -> Iterator[Proxy]:
-    from .lab.proxy import Proxy
+    from .harness.proxy import Proxy
 
     with Proxy() as proxy:
         yield proxy
@@ -63,7 +63,7 @@ def _mra_server() -> Iterator[Proxy]:
 
 @pytest.fixture(scope="session")
 def _mra_pki() -> Pki:
-    from .lab.pki import mint
+    from .mocks.pki import mint
 
     return mint()
 

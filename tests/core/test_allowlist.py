@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mralab.core import allowlist as a
-from mralab.core.allowlist import (
+from mralab.core.mra import allowlist as a
+from mralab.core.mra.allowlist import (
     Allowed,
     AllowList,
     Denied,
@@ -20,8 +20,8 @@ from mralab.core.allowlist import (
     automatic_rules,
     parse_rules_csv,
 )
-from mralab.core.readings import readings
-from mralab.core.target import Target
+from mralab.core.mra.readings import readings
+from mralab.core.mra.target import Target
 
 HEADER = "Url,Deployment,HttpMethods,MatchType,Description\n"
 KINDS: tuple[Kind, ...] = ("cucm", "imp", "unity")

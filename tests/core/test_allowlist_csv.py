@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mralab.core.allowlist import (
+from mralab.core.mra.allowlist import (
     METHODS,
     RulesError,
     decode_csv,
@@ -19,7 +19,7 @@ from mralab.core.allowlist import (
     parse_tests_csv,
     unknown_methods,
 )
-from mralab.core.target import Target
+from mralab.core.mra.target import Target
 
 RULES = "Url,Deployment,HttpMethods,MatchType,Description"
 TESTS = "Url,ExpectedResult,Deployment,Description,HttpMethod"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mralab.core.firstflight import FirstFlight
+from mralab.core.tls.first_flight import FirstFlight
 
 DHE_RSA, RSA, ECDHE_RSA, TLS13, DHE_CHACHA = 0x009E, 0x009C, 0xC02F, 0x1301, 0xCCAA
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mralab.core.framing import (
+from mralab.core.http.framing import (
     CHUNKED,
     NO_BODY,
     UNTIL_CLOSE,
@@ -24,7 +24,7 @@ from mralab.core.framing import (
     request_framing,
     response_framing,
 )
-from mralab.core.message import lacks_length
+from mralab.core.http.rewrite import lacks_length
 
 GOOD = b"GET /a?b=c HTTP/1.1\r\nHost: h:1\r\nX-A:  1 \t\r\nEmpty:\r\n\r\n"
 

@@ -14,8 +14,8 @@ from cryptography.x509.oid import NameOID, ObjectIdentifier
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mralab.core import hostname
-from mralab.core.hostname import CertificateNames, match_name
+from mralab.core.tls import hostname
+from mralab.core.tls.hostname import CertificateNames, match_name
 
 SAN = ObjectIdentifier("2.5.29.17")
 

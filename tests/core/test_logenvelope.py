@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mralab.core.events import Event, HandshakeFailed, NameMismatch, RequestReceived, RequestSent, VerifyFailed
-from mralab.core.logline import LineWriter
-from mralab.core.logread import Record, read
-from mralab.core.target import Target, encode
+from mralab.core.log.events import Event, HandshakeFailed, NameMismatch, RequestReceived, RequestSent, VerifyFailed
+from mralab.core.log.reader import Record, read
+from mralab.core.log.writer import LineWriter
+from mralab.core.mra.target import Target, encode
 from mralab.diagnose.findings import find
 
 GOLDEN = Path(__file__).parent.parent / "golden"

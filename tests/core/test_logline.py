@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mralab.core.events import (
+from mralab.core.log.escape import KINDS, escape, escape_field, unescape
+from mralab.core.log.events import (
     Event,
     HandshakeFailed,
     NameMismatch,
@@ -25,9 +26,8 @@ from mralab.core.events import (
     ResponseSent,
     VerifyFailed,
 )
-from mralab.core.logescape import KINDS, escape, escape_field, unescape
-from mralab.core.logline import CONCEALED, LineWriter, is_secret
-from mralab.core.logread import Record, read
+from mralab.core.log.reader import Record, read
+from mralab.core.log.writer import CONCEALED, LineWriter, is_secret
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mralab.core.readings import readings
+from mralab.core.mra.readings import readings
 
 
 @given(st.from_regex(r"(/[A-Za-z0-9_~,=-][A-Za-z0-9._~,=-]*)+/?(\?[!-~]*)?", fullmatch=True))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mralab.core.framing import Framing, Malformed
-from mralab.core.reply import Onward, Reply, onward, read_reply
+from mralab.core.http.framing import Framing, Malformed
+from mralab.core.http.response_head import Onward, Reply, onward, read_reply
 
 NOW = 1_700_000_000.5  # Tue, 14 Nov 2023 22:13:20 GMT
 DATED = b"HTTP/1.1 200 OK\r\nDate: Tue, 14 Nov 2023 22:13:10 GMT\r\nContent-Length: 2\r\n\r\n"

@@ -6,11 +6,11 @@ import base64
 
 import pytest
 
-from mralab.core.allowlist import AllowList, parse_rules_csv
-from mralab.core.framing import Malformed
-from mralab.core.message import Hop
-from mralab.core.route import Denial, Errand, Routes
-from mralab.core.target import Target, encode
+from mralab.core.http.framing import Malformed
+from mralab.core.http.rewrite import Hop
+from mralab.core.mra.allowlist import AllowList, parse_rules_csv
+from mralab.core.mra.route import Denial, Errand, Routes
+from mralab.core.mra.target import Target, encode
 
 CONTROL = "vcs_control.steven.lab:8443"
 TOKEN = encode(Target("steven.lab", "https", "cucm.steven.lab", 8443))
@@ -118,7 +118,7 @@ def test_framing_that_is_refused_tells_the_head_it_is_of() -> None:
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mralab.core.route._MOST_KEPT", 10)
+    monkeypatch.setattr("mralab.core.mra.route._MOST_KEPT", 10)
     found = routes()
     first = found.find(head("/a0"), "127.0.0.1")
     for number in range(1, 11):

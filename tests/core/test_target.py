@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mralab.core import target as t
-from mralab.core.target import BadToken, Target, decode, encode, split
+from mralab.core.mra import target as t
+from mralab.core.mra.target import BadToken, Target, decode, encode, split
 
 CONTROL = "vcs_control.steven.lab:8443"
 CUCM = "c3RldmVuLmxhYi9odHRwcy9jdWNtLnN0ZXZlbi5sYWIvODQ0Mw"

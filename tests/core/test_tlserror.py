@@ -6,8 +6,8 @@ import pytest
 from cryptography.hazmat.bindings.openssl.binding import Binding
 from OpenSSL import SSL
 
-from mralab.core.sslreasons import FUNCTIONS, REASONS
-from mralab.core.tlserror import ALERTS, alert_number, error_string
+from mralab.core.tls.sslreasons import FUNCTIONS, REASONS
+from mralab.core.tls.tlserror import ALERTS, alert_number, error_string
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.bindings.openssl.binding import Binding
 from OpenSSL import SSL
 
-from mralab.core.verdict import ALL_TEXTS, VERIFY_TEXTS, error_text
+from mralab.core.tls.verdict import ALL_TEXTS, VERIFY_TEXTS, error_text
 
 UNKNOWN = "unknown certificate verification error"
 MAJOR = SSL.SSLeay_version(SSL.SSLEAY_VERSION).split()[1].split(b".")[0].decode()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mralab.core.events import (
+from mralab.core.log.events import (
     Event,
     HandshakeFailed,
     RequestDenied,
@@ -15,8 +15,8 @@ from mralab.core.events import (
     ResponseReceived,
     ResponseSent,
 )
-from mralab.core.logline import LineWriter
-from mralab.core.target import Target, encode
+from mralab.core.log.writer import LineWriter
+from mralab.core.mra.target import Target, encode
 from mralab.diagnose.findings import Findings, find
 
 FIELD = Path(__file__).parent.parent / "field"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mralab.core.events import (
+from mralab.core.log.events import (
     Event,
     HandshakeFailed,
     NameMismatch,
@@ -21,9 +21,9 @@ from mralab.core.events import (
     ResponseSent,
     VerifyFailed,
 )
-from mralab.core.logline import LineWriter
-from mralab.core.logread import read
-from mralab.core.target import Target, encode
+from mralab.core.log.reader import read
+from mralab.core.log.writer import LineWriter
+from mralab.core.mra.target import Target, encode
 from mralab.diagnose.findings import Diagnosis, Finding, find, summary
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mralab.core.events import (
+from mralab.core.log.events import (
     Event,
     HandshakeFailed,
     NameMismatch,
@@ -15,9 +15,9 @@ from mralab.core.events import (
     ResponseSent,
     VerifyFailed,
 )
-from mralab.core.logline import LineWriter
+from mralab.core.log.writer import LineWriter
+from mralab.core.mra.target import Target, encode
 from mralab.core.outcome import Outcome
-from mralab.core.target import Target, encode
 from mralab.diagnose.journal import Journal
 
 NAME, IP = "cucm.steven.lab", "10.48.36.215"

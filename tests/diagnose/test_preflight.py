@@ -22,9 +22,9 @@ from mralab.config import Config, from_mapping
 from mralab.diagnose.preflight import Checked, Question, check, parse_questions, questions, summary
 from mralab.errors import InputError
 from mralab.lab.lab import Lab
-from mralab.net.identity import load_identity
-from mralab.net.trust import TrustStore
 from mralab.show.terminal import preflight_report
+from mralab.tls.identity import load_identity
+from mralab.tls.trust_store import TrustStore
 
 from .minted import mint, server_context, serving
 

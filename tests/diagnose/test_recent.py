@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mralab.core.events import RequestReceived, RequestRejected, ResponseReceived, ResponseSent
+from mralab.core.log.events import RequestReceived, RequestRejected, ResponseReceived, ResponseSent
+from mralab.diagnose.event_buffer import Recent
 from mralab.diagnose.journal import Journal
-from mralab.diagnose.recent import Recent
 
 
 def request(number: int, path: str = "/x") -> RequestReceived:

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 from cryptography.hazmat.bindings.openssl.binding import Binding
 
-from mralab.core.tlserror import ALERTS, error_string
+from mralab.core.tls.tlserror import ALERTS, error_string
 from mralab.diagnose.fault import Fault, Kind, Rule
 from mralab.diagnose.findings import find
 from mralab.diagnose.remedies import ALTERNATIVES, REMEDIES

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mralab.config import from_mapping
-from mralab.core.answers import ANSWERS
-from mralab.core.hostname import CertificateNames
-from mralab.core.verdict import Fault, error_text
+from mralab.core.http.error_pages import ANSWERS
+from mralab.core.tls.hostname import CertificateNames
+from mralab.core.tls.verdict import Fault, error_text
 from mralab.diagnose import chain
 from mralab.diagnose.chain import Shown
 from mralab.diagnose.checked import Checked, Handshake, Question, judge

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mralab.core.events import RequestReceived
-from mralab.core.logread import Record, read
-from mralab.core.target import Target, encode
+from mralab.core.log.events import RequestReceived
+from mralab.core.log.reader import Record, read
+from mralab.core.mra.target import Target, encode
 from tests.modes import KEPT, moded
 from tests.net.conftest import HOST
 from tests.serving import running, toml, until

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from mralab.config import from_mapping
-from mralab.core.events import RequestReceived
-from mralab.core.target import Target, encode
-from mralab.net.proxy import Proxy
+from mralab.core.log.events import RequestReceived
+from mralab.core.mra.target import Target, encode
+from mralab.net.traffic_server import Proxy
 from tests.net.conftest import HOST
 from tests.serving import until
 

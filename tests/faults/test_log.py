@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mralab.core.events import RequestReceived, RequestRejected, RequestSent, ResponseReceived
+from mralab.core.log.events import RequestReceived, RequestRejected, RequestSent, ResponseReceived
 from tests.modes import WORKERS
 from tests.serving import until
 

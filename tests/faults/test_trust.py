@@ -12,7 +12,7 @@ import time
 import pytest
 import trustme
 
-from mralab.core.events import VerifyFailed
+from mralab.core.log.events import VerifyFailed
 from tests.net.conftest import HOST, server_context
 from tests.serving import until
 

@@ -10,30 +10,22 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 from mralab import config, errors
-from mralab.core import (
-    allowlist,
-    allowlist_csv,
-    allowlist_lines,
-    der,
-    firstflight,
-    framing,
-    hostname,
-    logclean,
-    logenvelope,
-    logescape,
-    logread,
-    message,
-    readings,
-    release,
-    reply,
-    target,
-    tlserror,
-    verdict,
-)
-from mralab.core.answers import SERVER
+from mralab.core import release
+from mralab.core.http import framing
+from mralab.core.http import response_head as reply
+from mralab.core.http import rewrite as message
+from mralab.core.http.error_pages import SERVER
+from mralab.core.log import cleaning as logclean
+from mralab.core.log import envelope as logenvelope
+from mralab.core.log import escape as logescape
+from mralab.core.log import reader as logread
+from mralab.core.mra import allowlist, allowlist_csv, allowlist_lines, readings, target
+from mralab.core.tls import der, hostname, tlserror, verdict
+from mralab.core.tls import first_flight as firstflight
 from mralab.diagnose import asked, findings, tlscode
 from mralab.errors import MralabError
-from mralab.net import tls, trust
+from mralab.tls import trust_store as trust
+from mralab.tls import verification as tls
 from mralab.web import guard, strictjson
 
 from .targets import CONTROL, RULES, TOKEN

@@ -14,10 +14,7 @@ import httptools
 import trustme
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from mralab.core.allowlist import Allowed, AllowList, RulesError, parse_rules_csv
-from mralab.core.der import NotDer, certificate_parts
-from mralab.core.events import Event
-from mralab.core.framing import (
+from mralab.core.http.framing import (
     ChunkedBody,
     Malformed,
     check_partial,
@@ -28,17 +25,20 @@ from mralab.core.framing import (
     request_framing,
     response_framing,
 )
-from mralab.core.hostname import match_name, names_of
-from mralab.core.logline import LineWriter
-from mralab.core.logread import read
-from mralab.core.message import Hop
-from mralab.core.readings import readings
-from mralab.core.route import Errand, Routes
-from mralab.core.target import Target, TargetError, decode, encode, split
+from mralab.core.http.rewrite import Hop
+from mralab.core.log.events import Event
+from mralab.core.log.reader import read
+from mralab.core.log.writer import LineWriter
+from mralab.core.mra.allowlist import Allowed, AllowList, RulesError, parse_rules_csv
+from mralab.core.mra.readings import readings
+from mralab.core.mra.route import Errand, Routes
+from mralab.core.mra.target import Target, TargetError, decode, encode, split
+from mralab.core.tls.der import NotDer, certificate_parts
+from mralab.core.tls.hostname import match_name, names_of
 from mralab.errors import TrustStoreError
-from mralab.net.openssl import TlsError
-from mralab.net.tls import TlsContext, TlsSettings
-from mralab.net.trust import TrustStore, parse_pem
+from mralab.tls.openssl import TlsError
+from mralab.tls.trust_store import TrustStore, parse_pem
+from mralab.tls.verification import TlsContext, TlsSettings
 
 CONTROL: Final = "vcs_control.steven.lab:8443"
 TOKEN: Final = encode(Target("steven.lab", "https", "cucm.steven.lab", 8443))

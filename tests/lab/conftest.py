@@ -2,8 +2,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from mralab.lab.cucm import Cucm
-from mralab.lab.pki import Pki, mint
+from mralab.mocks.cucm import Cucm
+from mralab.mocks.pki import Pki, mint
 
 from .relay import USERS
 

@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from mralab.lab.listener import TlsListener
+from mralab.mocks.listener import TlsListener
 
 USERS = {"emusk": "secret", "a<b>&": 'p"w', "ünal": "grün"}
 

@@ -11,8 +11,8 @@ import trustme
 from cryptography import x509
 
 from mralab.errors import MralabError
-from mralab.lab.certificates import certified, expired
-from mralab.lab.pki import Pki
+from mralab.mocks.pki import Pki
+from mralab.mocks.recipes import certified, expired
 
 NAME = "cucm.steven.lab"
 

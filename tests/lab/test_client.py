@@ -5,11 +5,11 @@ import pytest
 from aiohttp import web
 
 from mralab.errors import InputError
-from mralab.lab.client import login
-from mralab.lab.cucm import Cucm
-from mralab.lab.edge import Edge
-from mralab.lab.listener import TlsListener
-from mralab.lab.proxy import Proxy
+from mralab.harness.proxy import Proxy
+from mralab.lab.login import login
+from mralab.mocks.cucm import Cucm
+from mralab.mocks.edge import Edge
+from mralab.mocks.listener import TlsListener
 
 from .relay import USERS, relay, token
 

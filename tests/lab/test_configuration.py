@@ -13,10 +13,10 @@ from pydantic import BaseModel
 
 from mralab.config import Config, from_mapping, load
 from mralab.errors import ConfigError
+from mralab.harness.proxy import Proxy
 from mralab.lab.lab import Lab
-from mralab.lab.pki import Pki
-from mralab.lab.proxy import Proxy
 from mralab.lab.scenario import load_scenario
+from mralab.mocks.pki import Pki
 from tests.net.conftest import Server, server_context
 
 OTHER = "other.example.test"

@@ -9,8 +9,8 @@ from defusedxml.ElementTree import fromstring
 from yarl import URL
 
 from mralab.errors import InputError, MralabError
-from mralab.lab.cucm import Cucm
-from mralab.lab.pki import Pki, mint, read_recipes
+from mralab.mocks.cucm import Cucm
+from mralab.mocks.pki import Pki, mint, read_recipes
 
 from .relay import at, basic
 

@@ -11,13 +11,13 @@ import aiohttp
 import pytest
 from click.testing import CliRunner
 
-from mralab.cli import main
+from mralab.cli.root import main
 from mralab.core.release import Preference
 from mralab.lab import demo
-from mralab.lab.cucm import HttpsCiphers
 from mralab.lab.lab import Lab
-from mralab.lab.pki import Pki, mint
 from mralab.lab.scenario import Scenario, shipped_scenarios
+from mralab.mocks.cucm import HttpsCiphers
+from mralab.mocks.pki import Pki, mint
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

@@ -8,9 +8,9 @@ from aiohttp import web
 from defusedxml.ElementTree import fromstring
 from yarl import URL
 
-from mralab.lab.cucm import Cucm
-from mralab.lab.edge import Edge
-from mralab.lab.listener import TlsListener
+from mralab.mocks.cucm import Cucm
+from mralab.mocks.edge import Edge
+from mralab.mocks.listener import TlsListener
 
 from .relay import USERS, at, basic, token
 

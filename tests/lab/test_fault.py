@@ -15,8 +15,8 @@ import trustme
 
 from mralab import FaultPoint, Lab, Proxy, fault
 from mralab.errors import MralabError
-from mralab.lab.cucm import Cucm
-from mralab.lab.pki import Pki
+from mralab.mocks.cucm import Cucm
+from mralab.mocks.pki import Pki
 
 from .mock import BODY, mock
 from .relay import USERS

@@ -10,8 +10,8 @@ import uvloop
 from aiohttp import web
 
 from mralab.errors import ListenError
-from mralab.lab.listener import TlsListener, server_context
-from mralab.lab.pki import Pki, mint
+from mralab.mocks.listener import TlsListener, server_context
+from mralab.mocks.pki import Pki, mint
 
 RSA_FIRST = "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES256-GCM-SHA384"
 ECDSA_FIRST = "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384"

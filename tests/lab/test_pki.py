@@ -9,7 +9,7 @@ from cryptography.x509.oid import NameOID
 from OpenSSL import crypto
 
 from mralab.errors import ConfigError
-from mralab.lab.pki import Certified, Pki, mint, read_recipes
+from mralab.mocks.pki import Certified, Pki, mint, read_recipes
 
 NOW = dt.datetime(2022, 7, 11, 16, 55, tzinfo=dt.UTC)
 

@@ -20,11 +20,11 @@ from cryptography import x509
 
 from mralab import Lab, Proxy
 from mralab.config import HostEntry, from_mapping
-from mralab.core.allowlist import automatic_rules
-from mralab.core.target import Target, encode
-from mralab.diagnose.judged import UnknownCodeError
+from mralab.core.mra.allowlist import automatic_rules
+from mralab.core.mra.target import Target, encode
+from mralab.diagnose.assertions import UnknownCodeError
 from mralab.errors import ConfigError, InputError, ListenError, TrustStoreError
-from mralab.lab.pki import Pki, mint
+from mralab.mocks.pki import Pki, mint
 
 from .mock import BODY, mock
 

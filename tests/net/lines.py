@@ -16,11 +16,11 @@ from urllib.request import urlopen
 from prometheus_client.parser import text_string_to_metric_families
 
 from mralab.config import from_mapping
-from mralab.core.events import Event
-from mralab.core.logread import Record, read
-from mralab.core.target import Target, encode
-from mralab.net.proxy import Proxy
-from mralab.net.trust import TrustStore, parse_pem
+from mralab.core.log.events import Event
+from mralab.core.log.reader import Record, read
+from mralab.core.mra.target import Target, encode
+from mralab.net.traffic_server import Proxy
+from mralab.tls.trust_store import TrustStore, parse_pem
 from mralab.web.metrics import exposition
 from tests.modes import KEPT, complaints
 from tests.serving import control, running, toml, until

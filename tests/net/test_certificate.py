@@ -6,7 +6,7 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from mralab.net import certificate
+from mralab.tls import certificate
 
 
 def der(ca: trustme.CA, *names: str) -> bytes:

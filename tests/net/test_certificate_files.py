@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mralab.errors import TrustStoreError
-from mralab.net.trust import parse_pem
+from mralab.tls.trust_store import parse_pem
 
 CA, OTHER = trustme.CA(), trustme.CA()
 PEM = CA.cert_pem.bytes()

@@ -18,16 +18,16 @@ from hypothesis import strategies as st
 
 import mralab
 from mralab.config import from_mapping
-from mralab.core.events import Event, RequestDenied, RequestSent, ResponseSent
-from mralab.core.target import Target, encode
-from mralab.diagnose.recent import Recent
+from mralab.control.local import LocalControl
+from mralab.core.log.events import Event, RequestDenied, RequestSent, ResponseSent
+from mralab.core.mra.target import Target, encode
+from mralab.diagnose.event_buffer import Recent
 from mralab.net import endpoints
 from mralab.net.acceptor import listening_socket
 from mralab.net.endpoints import CONTROL, Endpoints
-from mralab.net.proxy import Proxy
-from mralab.net.trust import TrustStore
+from mralab.net.traffic_server import Proxy
+from mralab.tls.trust_store import TrustStore
 from mralab.web.api import serve_admin
-from mralab.web.reach import LocalControl
 from tests.serving import control, running, toml
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from mralab.net.connection import MOST_CHUNKS, ServerConnection
 from mralab.net.deadlines import Deadlines
 from mralab.net.failures import ResponseError
+from mralab.net.pool import Upstream
+from mralab.net.server_connection import MOST_CHUNKS, ServerConnection
 from mralab.net.stats import Stats
-from mralab.net.upstream import Upstream
 
 
 class Transport:

@@ -30,14 +30,14 @@ from OpenSSL import SSL
 
 import mralab
 from mralab.config import Config, from_mapping
-from mralab.core.events import HandshakeFailed, ResponseSent
+from mralab.core.log.events import HandshakeFailed, ResponseSent
 from mralab.diagnose.findings import find
 from mralab.errors import ConfigError
-from mralab.net.identity import load_identity
-from mralab.net.proxy import load_settings
 from mralab.net.settings import from_message
-from mralab.net.tls import TlsContext, TlsSettings
-from mralab.net.trust import TrustStore
+from mralab.net.traffic_server import load_settings
+from mralab.tls.identity import load_identity
+from mralab.tls.trust_store import TrustStore
+from mralab.tls.verification import TlsContext, TlsSettings
 
 from .conftest import HOST, OK, Lines, Server, read_request, server_context
 

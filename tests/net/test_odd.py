@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from mralab.core.events import NameMismatch, VerifyFailed
+from mralab.core.log.events import NameMismatch, VerifyFailed
 
 from ..oracle.pki import Minted, altered, mint, printable_subject, rsa_key, serial, validity, version
 from .conftest import HOST, Lines, Server

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import pytest
 
-from mralab.core.events import RequestSent
-from mralab.core.logline import LineWriter
+from mralab.core.log.events import RequestSent
+from mralab.core.log.writer import LineWriter
 
 from .conftest import Lines, Server
 from .scenarios import (

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import pytest
 import trustme
 
-from mralab.core.events import HandshakeFailed, RequestSent
-from mralab.core.target import Target, encode
+from mralab.core.log.events import HandshakeFailed, RequestSent
+from mralab.core.mra.target import Target, encode
 
 from .conftest import HOST, Lines, Server, server_context
 

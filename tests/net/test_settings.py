@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from mralab.config import from_mapping
-from mralab.net.proxy import load_settings
 from mralab.net.settings import warnings
-from mralab.net.trust import TrustStore, load_store
+from mralab.net.traffic_server import load_settings
+from mralab.tls.trust_store import TrustStore, load_store
 
 NOW = datetime.datetime(2026, 6, 1, tzinfo=datetime.UTC)
 HOSTS = {"hosts": {"cucm.lab": {"dial": "127.0.0.1"}}}

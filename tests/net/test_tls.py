@@ -17,8 +17,8 @@ import trustme
 from cryptography.hazmat.primitives.asymmetric import rsa
 from OpenSSL import SSL
 
-from mralab.core.events import HandshakeFailed, VerifyFailed
-from mralab.net.openssl import Endpoint, prepare
+from mralab.core.log.events import HandshakeFailed, VerifyFailed
+from mralab.tls.openssl import Endpoint, prepare
 from tests.diagnose.minted import mint
 from tests.diagnose.minted import server_context as minted_context
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import trustme
 
-from mralab.core.events import (
+from mralab.core.log.events import (
     HandshakeFailed,
     NameMismatch,
     RequestAllowed,
@@ -25,7 +25,7 @@ from mralab.core.events import (
     ResponseSent,
     VerifyFailed,
 )
-from mralab.core.logread import read
+from mralab.core.log.reader import read
 from tests.modes import KEPT, WORKERS
 
 from .conftest import HOST, OK, Lines, Server, read_request, server_context

@@ -15,10 +15,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from mralab.config import from_mapping
-from mralab.core.events import VerifyFailed
+from mralab.core.log.events import VerifyFailed
 from mralab.errors import ConfigError, TrustStoreError
-from mralab.net.proxy import Proxy
-from mralab.net.trust import TrustStore, load_store, parse_pem
+from mralab.net.traffic_server import Proxy
+from mralab.tls.trust_store import TrustStore, load_store, parse_pem
 from tests.modes import WORKERS
 
 from .conftest import HOST, OK, Lines, Server, read_request, server_context

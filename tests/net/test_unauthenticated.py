@@ -16,12 +16,12 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 
-from mralab.core.events import HandshakeFailed, VerifyFailed
+from mralab.core.log.events import HandshakeFailed, VerifyFailed
 from mralab.core.release import CIPHERS, VerifyMode
-from mralab.core.verdict import NO_CERTIFICATE
-from mralab.net.openssl import TlsError
-from mralab.net.tls import TlsClient, TlsContext, TlsSettings, offers_anonymous
-from mralab.net.trust import TrustStore
+from mralab.core.tls.verdict import NO_CERTIFICATE
+from mralab.tls.openssl import TlsError
+from mralab.tls.trust_store import TrustStore
+from mralab.tls.verification import TlsClient, TlsContext, TlsSettings, offers_anonymous
 
 from .conftest import HOST, Lines, Server, server_context
 
@@ -223,7 +223,7 @@ def test_a_callback_that_fails_leaves_nothing_verified(ca: trustme.CA, monkeypat
     def fails(*_: object, **__: object) -> str:
         raise RuntimeError("no name check today")
 
-    monkeypatch.setattr("mralab.net.tls.match_name", fails)
+    monkeypatch.setattr("mralab.tls.verification.match_name", fails)
     tls = client("on", ca)
     with pytest.raises(RuntimeError, match="no name check"):
         Pair(tls, server_of(ca.issue_cert(HOST)))

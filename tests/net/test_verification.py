@@ -17,8 +17,8 @@ import pytest
 import trustme
 from OpenSSL import SSL
 
-from mralab.core.events import Event, NameMismatch, VerifyFailed
-from mralab.lab.pki import Pki, mint
+from mralab.core.log.events import Event, NameMismatch, VerifyFailed
+from mralab.mocks.pki import Pki, mint
 
 from .conftest import HOST, Lines, Server, server_context
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mralab.core.events import VerifyFailed
+from mralab.core.log.events import VerifyFailed
 
 from .conftest import HOST, Lines, Server
 

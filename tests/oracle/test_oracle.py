@@ -16,8 +16,8 @@ from typing import NamedTuple
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from mralab.core.logline import LineWriter
-from mralab.core.target import Target, encode
+from mralab.core.log.writer import LineWriter
+from mralab.core.mra.target import Target, encode
 from tests.modes import WORKERS, moded
 from tests.net.lines import Lines, inside, outside
 

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import trustme
 
-from mralab.core.events import RequestDenied, RequestReceived, RequestRejected, RequestSent
+from mralab.core.log.events import RequestDenied, RequestReceived, RequestRejected, RequestSent
 from tests.faults import process
 from tests.faults.process import Serve
 from tests.serving import toml, until

@@ -13,12 +13,12 @@ import pytest
 import trustme
 
 from mralab.config import from_mapping
-from mralab.core.target import Target, encode
-from mralab.diagnose.recent import Recent
-from mralab.net.proxy import Proxy
-from mralab.net.trust import TrustStore
+from mralab.control.local import LocalControl
+from mralab.core.mra.target import Target, encode
+from mralab.diagnose.event_buffer import Recent
+from mralab.net.traffic_server import Proxy
+from mralab.tls.trust_store import TrustStore
 from mralab.web.api import serve_admin
-from mralab.web.reach import LocalControl
 from tests.modes import complaints, is_inside, moded
 from tests.net.conftest import HOST, Server, server_context
 from tests.serving import running, toml

@@ -15,10 +15,10 @@ import trustme
 from prometheus_client.parser import text_string_to_metric_families
 
 from mralab.config import from_mapping
-from mralab.core.allowlist import parse_rules_csv
-from mralab.diagnose.recent import Recent
+from mralab.core.mra.allowlist import parse_rules_csv
+from mralab.diagnose.event_buffer import Recent
 from mralab.net.settings import Settings, from_message
-from mralab.net.trust import TrustStore, parse_pem
+from mralab.tls.trust_store import TrustStore, parse_pem
 from mralab.web.guard import is_loopback
 from tests.modes import WORKERS
 

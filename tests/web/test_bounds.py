@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-import mralab.net.proxy
+import mralab.control.control
+import mralab.net.traffic_server
 import mralab.web.api
-import mralab.web.control
 from mralab.errors import MOST_PROBLEMS
 
 from .conftest import Administered, AdministeredHere
@@ -36,9 +36,9 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[bool]]:
         monkeypatch.setattr(module, name, called)
 
     record(mralab.web.api, "parse_pem")
-    record(mralab.web.control, "load")
-    record(mralab.net.proxy, "TlsContext")
-    record(mralab.net.proxy, "AllowList")
+    record(mralab.control.control, "load")
+    record(mralab.net.traffic_server, "TlsContext")
+    record(mralab.net.traffic_server, "AllowList")
     return calls
 
 

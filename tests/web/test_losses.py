@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mralab.control.losses import Reports, dropped, missing_of_recording
 from mralab.net.stats import GAUGES, Stats
-from mralab.web.losses import Reports, dropped, missing_of_recording
 
 
 def report(pid: int, requests: int, *, since: float = 1.0, attempts: int = 0, still_open: int = 0) -> dict[str, Any]:

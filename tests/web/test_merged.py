@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mralab.web.merged import merge_findings, merge_lines, merge_transactions
+from mralab.control.merge import merge_findings, merge_lines, merge_transactions
 
 STAMP = "2022-07-11T18:55:26.{:03}+02:00 vcsc traffic_server[{}]: x"
 

@@ -13,9 +13,9 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from mralab.core.mra.target import Target, encode
 from mralab.core.outcome import Outcome
-from mralab.core.target import Target, encode
-from mralab.lab.proxy import Proxy
+from mralab.harness.proxy import Proxy
 from tests.net.conftest import HOST, Server, read_request
 
 from .conftest import Administered

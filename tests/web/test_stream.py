@@ -7,7 +7,7 @@ import contextlib
 import json
 from contextlib import aclosing
 
-from mralab.web.stream import MOST_READERS, Message, Stream
+from mralab.control.event_stream import MOST_READERS, Message, Stream
 
 
 async def watch(_: bool) -> None:

@@ -8,7 +8,7 @@ import ipaddress
 import re
 from typing import Final, NamedTuple
 
-from ..core.target import BadToken, decode
+from ..core.mra.target import BadToken, decode
 
 _EDGE_PATHS: Final = ("get_edge_config", "get_edge_sso", "authorize", "oauthcb")
 """What clients ask of Expressway-E itself, behind the base64 of their domain alone (Cisco 211304, 221845)."""

@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import NameOID
 
-from ..core.hostname import CertificateNames, names_of
-from ..core.logescape import escape
+from ..core.log.escape import escape
+from ..core.tls.hostname import CertificateNames, names_of
 
 _LONGEST: Final = 10  # certificates: OpenSSL follows 7 CAs here
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)

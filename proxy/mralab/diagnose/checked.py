@@ -14,15 +14,23 @@ from typing import Any, Final, Literal, NamedTuple
 from cryptography import x509
 
 from ..config import Config
-from ..core.answers import ANSWERS, Answer
-from ..core.events import Event, HandshakeFailed, NameMismatch, RequestReceived, RequestSent, ResponseSent, VerifyFailed
-from ..core.logescape import escape
-from ..core.logline import LineWriter
+from ..core.http.error_pages import ANSWERS, Answer
+from ..core.log.escape import escape
+from ..core.log.events import (
+    Event,
+    HandshakeFailed,
+    NameMismatch,
+    RequestReceived,
+    RequestSent,
+    ResponseSent,
+    VerifyFailed,
+)
+from ..core.log.writer import LineWriter
+from ..core.mra.target import Target, encode
 from ..core.release import Preference
-from ..core.target import Target, encode
-from ..core.tlserror import error_string
-from ..core.verdict import Fault as CertificateFault
-from ..core.verdict import Offer, error_text
+from ..core.tls.tlserror import error_string
+from ..core.tls.verdict import Fault as CertificateFault
+from ..core.tls.verdict import Offer, error_text
 from . import chain
 from .chain import Link, Shown
 from .fault import CISCO_218018, CISCO_225746, Fault, Kind, Rule

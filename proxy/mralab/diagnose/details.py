@@ -8,8 +8,8 @@ from typing import Final
 
 from cryptography import x509
 
-from ..core.hostname import CertificateNames, is_address
-from ..core.logescape import escape
+from ..core.log.escape import escape
+from ..core.tls.hostname import CertificateNames, is_address
 from . import chain
 from .chain import Shown
 

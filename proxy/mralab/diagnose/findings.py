@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Final, NamedTuple, cast
 
-from ..core.events import (
+from ..core.log.escape import escape
+from ..core.log.events import (
     ClientGone,
     HandshakeFailed,
     NameMismatch,
@@ -24,8 +25,7 @@ from ..core.events import (
     ResponseSent,
     VerifyFailed,
 )
-from ..core.logescape import escape
-from ..core.logread import Record, read
+from ..core.log.reader import Record, read
 from .asked import Asked, asked_for, authority, is_absolute, is_loopback
 from .rules import Fault, Remedy, Rule, explain, rule_for
 from .tlscode import parse

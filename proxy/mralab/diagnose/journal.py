@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from ..core.events import (
+from ..core.log.events import (
     ClientGone,
     Event,
     HandshakeFailed,
@@ -25,9 +25,9 @@ from ..core.events import (
     ResponseSent,
     VerifyFailed,
 )
-from ..core.logform import LEVELS
-from ..core.logline import LineWriter, has_line
-from ..core.logread import Record
+from ..core.log.grammar import LEVELS
+from ..core.log.reader import Record
+from ..core.log.writer import LineWriter, has_line
 from ..core.outcome import Outcome
 from .findings import Finding, find
 

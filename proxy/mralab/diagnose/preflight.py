@@ -16,16 +16,16 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from ..config import Config
-from ..core.answers import ANSWERS, Answer, connection_error
+from ..core.http.error_pages import ANSWERS, Answer, connection_error
+from ..core.mra.target import BadHost, canonical_host, canonical_port
 from ..core.release import Preference, cipher_string
-from ..core.target import BadHost, canonical_host, canonical_port
 from ..errors import InputError
-from ..net.certificate import offer
-from ..net.identity import Identity
-from ..net.openssl import TlsError
 from ..net.resolver import Place, Resolver, UnknownHostError, listed
-from ..net.tls import TlsClient, TlsContext, TlsSettings
-from ..net.trust import TrustStore
+from ..tls.certificate import offer
+from ..tls.identity import Identity
+from ..tls.openssl import TlsError
+from ..tls.trust_store import TrustStore
+from ..tls.verification import TlsClient, TlsContext, TlsSettings
 from .checked import Checked, Handshake, Question, joined, judge
 
 __all__ = ["CUCM_PORTS", "Checked", "Question", "check", "parse_questions", "questions", "summary"]

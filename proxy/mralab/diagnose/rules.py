@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from ..core.logescape import escape
+from ..core.log.escape import escape
 from .fault import Fault, Rule
 from .remedies import ALTERNATIVES, REMEDIES, Remedy
 from .repair import order_of_repair

@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from ..core.hostname import is_address
+from ..core.tls.hostname import is_address
 from .fault import Fault, Rule
 from .sentence import say
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
-from ..core.tlserror import ALERTS
+from ..core.tls.tlserror import ALERTS
 from .fault import CISCO_218018, CISCO_225746, Fault, Rule
 from .sentence import NO_REASON_READ, say
 from .tlscode import parse

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from cryptography import x509
 
-from ..core.logescape import escape
+from ..core.log.escape import escape
 from . import chain
 from .chain import Shown
 from .details import DETAILS, days, only_short, renewal, trusted_signer

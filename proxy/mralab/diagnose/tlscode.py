@@ -11,7 +11,7 @@ import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from ..core.tlserror import ALERTS, alert_number
+from ..core.tls.tlserror import ALERTS, alert_number
 
 _ERROR: Final = re.compile(r"error:([0-9A-Fa-f]{7,16})\b(?::([^:]*))?(?::([^:]*))?(?::(.*))?", re.DOTALL)
 _NO_TEXT: Final = re.compile(r"(?:lib|func|reason)\(\d+\)")

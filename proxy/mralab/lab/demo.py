@@ -14,9 +14,9 @@ from ..core.release import BEFORE
 from ..core.release import DEFAULT as AFTER
 from ..diagnose.findings import Finding, Remedy
 from ..errors import MralabError
-from .client import Login
+from ..mocks.pki import Pki, mint
 from .lab import Lab
-from .pki import Pki, mint
+from .login import Login
 from .scenario import Scenario, shipped_scenarios
 
 

@@ -21,20 +21,20 @@ from typing import Any
 from ..config import Config, load
 from ..core.release import VerifyMode
 from ..data import data_path
+from ..diagnose.assertions import Judged
 from ..diagnose.findings import Finding
 from ..diagnose.journal import Journal, Served
-from ..diagnose.judged import Judged
 from ..errors import ConfigError
-from ..net.proxy import load_settings
-from .client import Login, login
-from .cucm import TFTP_HTTP_PORT, Cucm
-from .edge import Edge
-from .pki import Pki, mint
-from .probe import answers
-from .proxy import Proxy, verify_table
+from ..harness.proxy import Proxy, verify_table
+from ..harness.sync_facade import Done, Held, await_in
+from ..harness.trust_input import Trusted
+from ..mocks.cucm import TFTP_HTTP_PORT, Cucm
+from ..mocks.edge import Edge
+from ..mocks.pki import Pki, mint
+from ..mocks.probe import answers
+from ..net.traffic_server import load_settings
+from .login import Login, login
 from .scenario import Scenario, scenario_named
-from .thread import Done, Held, await_in
-from .trusted import Trusted
 
 DOMAIN = "steven.lab"
 FQDN = "cucm.steven.lab"

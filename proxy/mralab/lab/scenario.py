@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from ..core.release import Preference
 from ..data import data_path
 from ..errors import ConfigError, InputError, did_you_mean
-from .cucm import EC_AND_RSA, RSA_ONLY, HttpsCiphers, parse_https_ciphers
+from ..mocks.cucm import EC_AND_RSA, RSA_ONLY, HttpsCiphers, parse_https_ciphers
 
 
 def _https_ciphers(value: object) -> object:

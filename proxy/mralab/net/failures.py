@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ..core.answers import ANSWERS, Answer, connection_error
+from ..core.http.error_pages import ANSWERS, Answer, connection_error
 
 if TYPE_CHECKING:
-    from ..core.verdict import Verdict
-    from .openssl import TlsError
+    from ..core.tls.verdict import Verdict
+    from ..tls.openssl import TlsError
 
 
 class ServerError(Exception):

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from ..config import HostEntry
-from ..core.hostname import is_address
+from ..core.tls.hostname import is_address
 
 _MOST_LOOKUPS: Final = 256  # names at once; one more is answered as one that has no address
 

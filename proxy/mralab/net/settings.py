@@ -14,10 +14,10 @@ from typing import Any, Final, NamedTuple
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ..config import Config, from_mapping
-from ..core.allowlist import METHODS, Rule, unknown_methods
+from ..core.mra.allowlist import METHODS, Rule, unknown_methods
+from ..tls.identity import Identity, parse_identity
+from ..tls.trust_store import TrustStore, parse_pem
 from .acceptor import descriptors, most_connections
-from .identity import Identity, parse_identity
-from .trust import TrustStore, parse_pem
 
 
 class Settings(NamedTuple):

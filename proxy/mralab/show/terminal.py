@@ -11,15 +11,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..core.logescape import escape
+from ..core.log.escape import escape
 from ..core.release import BEFORE, DEFAULT
 from ..diagnose.details import days
 
 if TYPE_CHECKING:
     from ..diagnose.findings import Remedy
     from ..diagnose.preflight import Checked
-    from ..lab.client import Login
     from ..lab.demo import Outcome
+    from ..lab.login import Login
 
 
 class _Console(Console):

@@ -21,11 +21,12 @@ from cryptography import x509
 from pydantic import BaseModel, ValidationError
 
 from ..config import Config, join_address
+from ..control.control import Answers, Control, NotRecordingError, SilentError, UnusableError, fingerprint
+from ..control.event_stream import MOST_READERS
 from ..errors import ConfigError, InputError, MralabError, TrustStoreError, did_you_mean
 from ..net.acceptor import listening_socket
 from ..net.endpoints import CONTROL
-from ..net.trust import parse_pem
-from .control import Answers, Control, NotRecordingError, SilentError, UnusableError, fingerprint
+from ..tls.trust_store import parse_pem
 from .guard import Received, RefusedError, check, is_json
 from .metrics import CONTENT_TYPE, exposition
 from .openapi import DEFAULT_MOST, MOST, OPERATIONS, Operation, describe
@@ -45,7 +46,6 @@ from .schemas import (
     TrustBody,
     problems_of,
 )
-from .stream import MOST_READERS
 from .strictjson import StrictJsonError, loads
 
 _MAX_BODY: Final = 1 << 20

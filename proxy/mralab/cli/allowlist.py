@@ -1,0 +1,225 @@
+"""``mralab allowlist check``: an allow list's CSV files, judged by the decision that the proxy makes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from ..errors import InputError
+from .group import Group
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..core.mra.allowlist import Allowed, AllowList, Denied, Kind, Rule, RuleTest
+
+_SCHEMA = "mralab/allowlist-check"
+_VERSION = 1
+
+
+class _Outcome(NamedTuple):
+    """What the allow list decided for one test."""
+
+    test: RuleTest
+    decision: Allowed | Denied
+    row: int
+    """Number of the rule that let it through, counted from 1; 0 for a denied request."""
+
+    @property
+    def got(self) -> str:
+        """``allow`` or ``block``, as a tests file has it."""
+        return "allow" if self.row else "block"
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is what the test expects."""
+        return self.got == self.test.expected
+
+
+@click.group(cls=Group)
+def allowlist() -> None:
+    """The allow list's CSV files, as Expressway imports them.
+
+    \b
+    Example:
+      mralab allowlist check rules.csv --tests tests.csv
+    """
+
+
+@allowlist.command("check")
+@click.argument("rules_file", type=click.Path(dir_okay=False, path_type=Path), metavar="RULES.csv")
+@click.option(
+    "--tests",
+    "tests_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="TESTS.csv",
+    help="Tests to run: Url,ExpectedResult,Deployment,Description,HttpMethod.",
+)
+@click.option("--node", "cucm", multiple=True, metavar="HOST", help="A Unified CM node: its automatic rules count too.")
+@click.option("--imp-node", "imp", multiple=True, metavar="HOST", help="The same for an IM and Presence node.")
+@click.option("--unity-node", "unity", multiple=True, metavar="HOST", help="The same for a Unity Connection node.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def check(
+    rules_file: Path,
+    tests_file: Path | None,
+    cucm: tuple[str, ...],
+    imp: tuple[str, ...],
+    unity: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Validate rules, and run tests against them. Nothing is sent.
+
+    Exit 0: the rules are valid and every test passes. Exit 1: a test fails. Exit 2: a file cannot be used; every
+    problem is printed.
+
+    \b
+    Example:
+      mralab allowlist check rules.csv
+      mralab allowlist check rules.csv --tests tests.csv --node cucm.example.com
+    """
+    from ..core.mra.allowlist import AllowList, parse_rules_csv, parse_tests_csv, unknown_methods
+
+    problems: list[str] = []
+    rules: tuple[Rule, ...] = _read(rules_file, parse_rules_csv, problems)
+    tests: tuple[RuleTest, ...] = _read(tests_file, parse_tests_csv, problems) if tests_file is not None else ()
+    nodes: tuple[tuple[str, Kind, tuple[str, ...]], ...]
+    nodes = (("--node", "cucm", cucm), ("--imp-node", "imp", imp), ("--unity-node", "unity", unity))
+    automatic = [rule for option, kind, hosts in nodes for rule in _automatic(option, kind, hosts, problems)]
+    if problems:
+        raise InputError(problems)
+    allow = AllowList([*rules, *automatic])
+    rows = {id(rule): row for row, rule in enumerate(allow.rules, start=1)}
+    outcomes = [_run(allow, rows, test) for test in tests]
+    warnings = [
+        f"{rule.url} allows {', '.join(names)}, unknown to Expressway" for rule, names in unknown_methods(rules)
+    ]
+    if as_json:
+        click.echo(json.dumps(_document(len(rules), len(automatic), outcomes, warnings), indent=2))
+    else:
+        _print(rules_file, tests_file, len(rules), len(automatic), outcomes, warnings)
+    sys.exit(0 if all(outcome.ok for outcome in outcomes) else 1)
+
+
+def _read(file: Path, parse: Callable[[str, str], tuple[Any, ...]], problems: list[str]) -> tuple[Any, ...]:
+    from ..core.mra.allowlist import RulesError, decode_csv
+
+    try:
+        return parse(decode_csv(file.read_bytes(), str(file)), str(file))
+    except OSError as error:
+        problems.append(f"{file}: cannot be read: {error.strerror}")
+    except RulesError as error:
+        problems += error.problems
+    return ()
+
+
+def _automatic(option: str, kind: Kind, hosts: tuple[str, ...], problems: list[str]) -> list[Rule]:
+    from ..core.mra.allowlist import automatic_rules
+    from ..core.mra.target import BadHost
+
+    rules: list[Rule] = []
+    for host in hosts:
+        try:
+            rules += automatic_rules(host, kind)
+        except BadHost as error:
+            problems.append(f"{option} {host}: {error}")
+    return rules
+
+
+def _run(allow: AllowList, rows: dict[int, int], test: RuleTest) -> _Outcome:
+    from ..core.mra.allowlist import Allowed, Denied
+
+    domain = allow.domain_of(test.deployment)
+    if domain is None:
+        return _Outcome(test, Denied("", f"no rule is in deployment {test.deployment}", "deployment"), 0)
+    decision = allow.decide(domain, test.method, test.target, test.path)
+    return _Outcome(test, decision, rows[id(decision.rule)] if isinstance(decision, Allowed) else 0)
+
+
+def _why(outcome: _Outcome) -> str:
+    """What let a request through, or the nearest miss."""
+    from ..core.mra.allowlist import Allowed
+
+    decision = outcome.decision
+    if not isinstance(decision, Allowed):
+        return decision.nearest
+    rule = decision.rule
+    methods = ", ".join(sorted(rule.allowed_methods))
+    return f"rule {outcome.row} {rule.url} ({rule.match}; {methods}; {rule.type}) lets it through"
+
+
+def _print(
+    rules_file: Path,
+    tests_file: Path | None,
+    rules: int,
+    automatic: int,
+    outcomes: list[_Outcome],
+    warnings: list[str],
+) -> None:
+    failed = [outcome for outcome in outcomes if not outcome.ok]
+    if failed:
+        click.echo(f"{len(failed)} of {_count(len(outcomes), 'test')} failed.")
+    elif tests_file is not None:
+        click.echo(f"{_count(len(outcomes), 'test')} passed." if outcomes else f"{tests_file} has no tests.")
+    made = f", and {automatic} automatic" if automatic else ""
+    click.echo(f"{rules_file}: {_count(rules, 'valid rule')}{made}.")
+    for outcome in failed:
+        test = outcome.test
+        description = f" ({test.description})" if test.description else ""
+        click.echo(f"{tests_file}:{test.line}: {test.method} {test.url}{description}")
+        click.echo(f"  expected {test.expected}, got {outcome.got}: {_why(outcome)}")
+    for text in warnings:
+        click.echo(f"warning: {text}", err=True)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _document(rules: int, automatic: int, outcomes: list[_Outcome], warnings: list[str]) -> dict[str, Any]:
+    failed = sum(not outcome.ok for outcome in outcomes)
+    return {
+        "schema": _SCHEMA,
+        "version": _VERSION,
+        "ok": not failed,
+        "rules": rules,
+        "automatic_rules": automatic,
+        "passed": len(outcomes) - failed,
+        "failed": failed,
+        "warnings": warnings,
+        "tests": [_test_document(outcome) for outcome in outcomes],
+    }
+
+
+def _test_document(outcome: _Outcome) -> dict[str, Any]:
+    from ..core.mra.allowlist import Allowed
+
+    test, decision = outcome.test, outcome.decision
+    document: dict[str, Any] = {
+        "line": test.line,
+        "method": test.method,
+        "url": test.url,
+        "deployment": test.deployment,
+        "description": test.description,
+        "expected": test.expected,
+        "got": outcome.got,
+        "ok": outcome.ok,
+        "rule": None,
+        "miss": None,
+    }
+    if isinstance(decision, Allowed):
+        rule = decision.rule
+        document["rule"] = {
+            "number": outcome.row,
+            "url": rule.url,
+            "match": rule.match,
+            "methods": sorted(rule.allowed_methods),
+            "type": rule.type,
+            "description": rule.description,
+        }
+    else:
+        document["miss"] = {"kind": decision.kind, "text": decision.nearest}
+    return document

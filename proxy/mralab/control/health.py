@@ -1,0 +1,55 @@
+"""Whether all of it works: checks, each with what fails in words. Pure.
+
+A check fails for what the program knows to be broken now. What is worth knowing although it works is a note.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from ..net.sink import LogCondition
+from ..net.traffic_server import Condition
+
+
+class Check(NamedTuple):
+    """One thing that must work. ``error`` is empty where it does; ``note`` is for whoever looks closer."""
+
+    name: str
+    address: str
+    error: str
+    note: str = ""
+
+
+def as_message(condition: Condition) -> dict[str, Any]:
+    """A process's condition as JSON can carry it."""
+    return {"log": list(condition.log), "accepting": condition.accepting, "full": condition.full}
+
+
+def from_message(message: Mapping[str, Any]) -> Condition:
+    """The condition that ``as_message`` made."""
+    return Condition(LogCondition(*message["log"]), message["accepting"], full=message["full"])
+
+
+def worker_checks(number: int, pid: int | None, condition: Condition | None, log: str, note: str) -> Iterator[Check]:
+    """The checks of one process: its log at ``log``, and itself. ``condition`` is None where it did not answer."""
+    name = f"worker {number}"
+    if pid is None:
+        yield Check(name, "", "is being started again", note)
+    elif condition is None:
+        yield Check(name, f"pid {pid}", "does not answer", note)
+    else:
+        yield _log_check(condition.log, log)
+        full = "as many connections are open as limits.connections allows: newcomers wait" if condition.full else ""
+        yield Check(name, f"pid {pid}", condition.accepting, "; ".join(filter(None, (note, full))))
+
+
+def _log_check(log: LogCondition, where: str) -> Check:
+    lost = ""
+    if log.lost:
+        last = datetime.fromtimestamp(log.lost_at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        lost = f"{log.lost} {'entry was' if log.lost == 1 else 'entries were'} lost since the start, the last at {last}"
+    if log.error:
+        return Check("log", where, f"{log.error}; {lost}" if lost else log.error)
+    return Check("log", where, "", lost)

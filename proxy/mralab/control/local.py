@@ -1,0 +1,253 @@
+"""The two ways to reach proxies: the one in this process, and those of the workers, each over its channel."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from ..core.log.events import Event
+from ..core.log.writer import LineWriter, has_line
+from ..diagnose.event_buffer import Recent
+from ..diagnose.findings import find
+from ..diagnose.journal import Journal, Served
+from ..errors import MralabError
+from ..net.settings import Settings, from_message
+from ..net.traffic_server import Policy, Proxy
+from .channel import Channel
+from .control import Control, Counted, R, T
+from .health import as_message
+from .losses import Loss, Reports, dropped
+from .workers import Replies, Workers
+
+_RECORDED: Final = 200_000  # events that diagnostic logging keeps of one proxy, the latest or half as many
+_RECORDED_TEXT: Final = 64 << 20
+
+
+class LocalControl(Control):
+    """One proxy in this process.
+
+    ``proxy`` gives the one that runs now, ``journal`` what it has told; ``worker`` is the process's number,
+    ``channel`` where it tells live events if they are for another process.
+    """
+
+    def __init__(
+        self,
+        proxy: Callable[[], Proxy],
+        journal: Callable[[], Journal | Recent],
+        file: Path | None = None,
+        *,
+        worker: int = 0,
+        channel: Channel | None = None,
+    ) -> None:
+        super().__init__(proxy().settings, file)
+        self._proxy = proxy
+        self._journal = journal
+        self._worker = worker
+        self._writer = LineWriter(self.config.log.hostname, os.getpid(), debug=True)
+        self._recorded = Recent(self.config.log.hostname, os.getpid(), most=_RECORDED, most_text=_RECORDED_TEXT)
+        self._tell: Callable[[str, Any], bool] | None = channel.tell if channel is not None else None
+        self._missed = 0
+        self._born = self._since = time.time()
+        self._before = 0  # requests before the last reset
+        self._reported: tuple[int, ...] = ()
+        self._stop_showing: Callable[[], None] | None = None
+        self._stop_recording: Callable[[], None] | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """What is in force."""
+        return self._proxy().settings
+
+    def address(self) -> tuple[str, int]:
+        """Where the proxy listens."""
+        return self._proxy().host, self._proxy().port
+
+    def pids(self) -> dict[int, int]:
+        """This process."""
+        return {self._worker: os.getpid()}
+
+    async def _put(self, settings: Settings) -> tuple[str, ...]:
+        self._proxy().put(await self.aside(Policy, settings))
+        return ()
+
+    async def _ask(self, name: str, params: Any = None, *, must: bool = False) -> Replies:
+        return Replies({self._worker: await self.answer(name, params)}, ())
+
+    async def aside(self, function: Callable[[T], R], argument: T) -> R:
+        """In a thread."""
+        return await asyncio.to_thread(function, argument)
+
+    async def _told(self) -> Journal:
+        journal = self._journal()
+        return await self.aside(journal.told, journal.events()) if isinstance(journal, Recent) else journal
+
+    def _show(self, event: Event) -> None:
+        if not has_line(event):
+            return
+        for line in self._writer.format(event).splitlines():
+            data = {"worker": self._worker, "line": line}
+            if self._tell is None:
+                self.stream.publish("log", data)
+            elif not self._tell("log", data):
+                self._missed += 1
+            elif self._missed and self._tell("missed", {"count": self._missed}):
+                self._missed = 0
+
+    async def answer(self, name: str, params: Any) -> Any:
+        """Answer one question, as JSON can carry it."""
+        match name:
+            case "ping":
+                return as_message(await self._proxy().condition())
+            case "put":
+                rules = self.settings.rules
+                self._proxy().put(await self.aside(lambda message: Policy(from_message(message, rules)), params))
+            case "transactions":
+                served = (journal := await self._told()).transactions
+                items = await self.aside(lambda some: [_served(one) for one in some], served[-params:])
+                return self._held(items, len(served), journal)
+            case "log":
+                lines = (journal := await self._told()).lines
+                return self._held(lines[-params:], len(lines), journal)
+            case "findings":
+                journal = await self._told()
+                findings = await self.aside(find, journal.records())
+                return self._held([dataclasses.asdict(finding) for finding in findings], len(findings), journal)
+            case "stats":
+                return self._report()
+            case "watch":
+                if self._stop_showing is not None:
+                    self._stop_showing()
+                self._stop_showing = self._proxy().subscribe(self._show) if params else None
+            case "record":
+                return await self._record(params)
+            case "reset":
+                self._journal().clear()
+                self._since, self._before = time.time(), self._proxy().stats.begun
+                await self._record(False)
+            case "reopen":
+                if (sink := self._proxy().sink) is not None:
+                    sink.reopen()
+            case _:
+                raise MralabError(f"{name}: is nothing that can be asked")
+        return None
+
+    def report(self) -> None:
+        """Tell the process that started this one what it has done, if there is anything new."""
+        stats = self._proxy().stats
+        now = (stats.begun, stats.client_connections, sum(stats.requests.values()))
+        if self._tell is not None and now != self._reported and self._tell("report", self._report()):
+            self._reported = now
+
+    def _report(self) -> dict[str, Any]:
+        return {**self._identity(), "stats": self._proxy().stats.snapshot()}
+
+    def _identity(self) -> dict[str, Any]:
+        requests = max(0, self._proxy().stats.begun - self._before)
+        return {"pid": os.getpid(), "born": self._born, "since": self._since, "requests": requests}
+
+    def _held(self, items: Sequence[Any], total: int, journal: Journal) -> dict[str, Any]:
+        """An answer about the past, with what is no longer held of it."""
+        held = self._journal()
+        lost = []
+        if held.lost or held.lost_requests:
+            served = journal.transactions
+            until = served[0].started if served else time.time()
+            since = min(self._since, until)
+            lost.append(dropped(self._worker, os.getpid(), since, until, held.lost_requests, held.lost))
+        return {**self._identity(), "items": items, "total": total, "lost": lost}
+
+    async def _record(self, on: bool) -> dict[str, Any]:
+        """Begin anew, or end; what was recorded until now."""
+        if self._stop_recording is not None:
+            self._stop_recording()
+        events, lost = self._recorded.events(), self._recorded.lost
+        self._recorded.clear()
+        self._stop_recording = self._proxy().subscribe(self._recorded.take) if on else None
+        return {"lines": (await self.aside(self._recorded.told, events)).lines, "lost": lost}
+
+
+class WorkersControl(Control):
+    """Several workers as one. ``hear`` is to be told what they tell; set ``workers`` before anything is asked."""
+
+    def __init__(self, settings: Settings, address: tuple[str, int], file: Path) -> None:
+        super().__init__(settings, file)
+        self._settings = settings
+        self._address = address
+        self.count = settings.config.proxy.workers
+        self.workers: Workers
+        self._reports = Reports()
+        self._notes: dict[int, str] = {}
+
+    @property
+    def settings(self) -> Settings:
+        """What is in force, also for a worker that starts next."""
+        return self._settings
+
+    @property
+    def recording(self) -> bool:
+        """Diagnostic logging is on."""
+        return self._recording is not None
+
+    def address(self) -> tuple[str, int]:
+        """Where the workers listen."""
+        return self._address
+
+    def pids(self) -> dict[int, int]:
+        """The workers that run."""
+        return self.workers.pids
+
+    def hear(self, number: int, name: str, params: Any) -> None:
+        """Take what a worker told, or that it ended."""
+        if name == "report":
+            self._reports.hear(params)
+            return
+        if name == "ended":
+            loss = self._reports.end(number, params["pid"], params["code"], params["started"], time.time())
+            self._notes[number] = f"was started again: pid {params['pid']} ended with {params['code']}"
+            params = {"pid": params["pid"], "ended": params["code"], "lost": loss.what}
+            name = "worker"
+        self.stream.publish(name, {"worker": number, **params})
+
+    def ended(self, since: float) -> list[Loss]:
+        """What workers that ended ``since`` then took along."""
+        return self._reports.since(since)
+
+    def worker_note(self, number: int) -> str:
+        """Whether it is not the first of its number."""
+        return self._notes.get(number, "")
+
+    async def stats(self) -> Counted:
+        """What the workers have done: what each last reported, also those that have ended or do not answer."""
+        answers, _ = await self._ask("stats")
+        return Counted(self._reports.stats(), self.count, len(answers), self._reports.count)
+
+    async def _put(self, settings: Settings) -> tuple[str, ...]:
+        before, self._settings = self._settings, settings
+        message = settings.message(with_rules=settings.rules is not before.rules)
+        return (await self.workers.ask("put", message, must=True)).silent
+
+    async def _ask(self, name: str, params: Any = None, *, must: bool = False) -> Replies:
+        asked_at = time.time()
+        replies = await self.workers.ask(name, params, must=must)
+        for answer in replies.answers.values():
+            if isinstance(answer, dict) and "born" in answer:
+                self._reports.hear(answer)
+        if name == "reset":
+            self._reports.reset(asked_at)
+            self._notes.clear()
+        return replies
+
+    async def aside(self, function: Callable[[T], R], argument: T) -> R:
+        """Here and now: this process serves no traffic, and it forks, so it has no threads."""
+        return function(argument)
+
+
+def _served(served: Served) -> dict[str, Any]:
+    values = dataclasses.asdict(served)
+    values["verdict"] = values.pop("outcome")
+    return values

@@ -1,0 +1,260 @@
+"""What runs until a signal ends it: puts proxy, workers and control API together.
+
+SIGTERM drains (finishes what runs), SIGINT ends, SIGHUP re-reads the configuration and reopens the log: a valid one
+replaces the old from the next request on, an invalid one is told on standard error and changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+
+from ..config import Config, join_address, load
+from ..core.http.rewrite import Hop
+from ..diagnose.event_buffer import Recent
+from ..errors import MralabError
+from ..net.acceptor import listening_socket, raise_descriptor_limit
+from ..net.endpoints import CONTROL
+from ..net.settings import Settings, warnings
+from ..net.shares import Share, Shares
+from ..net.traffic_server import Proxy, load_settings, new_hop
+from .channel import open_channel
+from .control import Control
+from .local import LocalControl, WorkersControl
+from .workers import Workers
+
+_REPORTED: Final = 1.0  # seconds between a worker's reports of its numbers
+
+
+ServeApi = Callable[[Control, socket.socket], AbstractAsyncContextManager[str]]
+"""Serves the control API on a socket for as long as its context lasts (``web.api.serve_admin``)."""
+LoadApi = Callable[[], ServeApi]
+"""Imports the control API: ``control`` does not depend on ``web``, and most proxies never need it."""
+
+
+def serve(file: Path, load_api: LoadApi) -> int:
+    """Serve a configuration file until a signal ends it. Raises ``MralabError`` if it cannot start."""
+    settings = load_settings(load(file))
+    config = settings.config
+    raise_descriptor_limit(config.limits.connections)
+    warn(settings)
+    sock = listening_socket(config.proxy.listen)
+    admin = admin_socket(config)
+    if config.proxy.workers == 1:
+        return uvloop.run(_serve_alone(file, settings, sock, admin, load_api))
+    return _serve_with_workers(file, settings, sock, admin, load_api)
+
+
+def admin_socket(config: Config) -> socket.socket | None:
+    """Where the control API will listen; None where there shall be none. Raises ``ListenError``.
+
+    No proxy of this process, and no worker that is forked later, will send a request there.
+    """
+    if not config.proxy.admin:
+        return None
+    sock = listening_socket(config.proxy.admin, "proxy.admin")
+    CONTROL.add(sock)
+    return sock
+
+
+async def _serve_alone(
+    file: Path, settings: Settings, sock: socket.socket, admin: socket.socket | None, load_api: LoadApi
+) -> int:
+    """Proxy and control API in this process."""
+    stop = stop_event()
+    recent = Recent(settings.config.log.hostname, os.getpid())
+    proxy = _proxy(settings, recent, 0, new_hop())
+    await proxy.start(sock)
+    host, port = proxy.host, proxy.port
+    control = LocalControl(lambda: proxy, lambda: recent, file)
+    _on_hangup(control.reload)
+    async with administered(control, admin, load_api):
+        announce((host, port), admin)
+        await stop.wait()
+        await proxy.stop()
+    return 0
+
+
+def _serve_with_workers(
+    file: Path, settings: Settings, sock: socket.socket, admin: socket.socket | None, load_api: LoadApi
+) -> int:
+    """The control API in this process, the proxy in several others."""
+    hop = new_hop()  # one for all: a loop is cut whichever worker it comes back to
+    host, port = sock.getsockname()[:2]
+    control = WorkersControl(settings, (host, port), file)
+    shares = Shares(settings.config.proxy.workers)
+
+    async def work(number: int, channel: socket.socket) -> int:
+        # What is in force, and on, when the worker is started: also one that takes a crashed one's place.
+        on = [name for name, wanted in (("record", control.recording), ("watch", control.stream.active)) if wanted]
+        return await _work(control.settings, number, hop, shares.of(number), sock, channel, on)
+
+    workers = control.workers = Workers(settings.config.proxy.workers, work, (sock.fileno(),), control.hear)
+
+    async def attend() -> int:
+        stop = stop_event()
+        try:
+            if not await _before(workers.ready(), stop):
+                return 0
+            _on_hangup(control.reload)
+            async with administered(control, admin, load_api):
+                announce((host, port), admin)
+                await stop.wait()
+                sock.close()  # the workers close theirs: nobody is accepted any more
+                await workers.stop()
+            return 0
+        finally:
+            await workers.stop()
+
+    return workers.run(attend)
+
+
+async def _work(
+    settings: Settings,
+    number: int,
+    hop: Hop,
+    share: Share,
+    sock: socket.socket,
+    channel_sock: socket.socket,
+    on: list[str],
+) -> int:
+    """One worker: serve on ``sock`` until a signal, or the end of the process that started it, says stop."""
+    stop = stop_event()
+    recent = Recent(settings.config.log.hostname, os.getpid())
+    proxy = _proxy(settings, recent, number, hop, share)
+    control: LocalControl
+
+    async def answer(name: str, params: Any) -> Any:
+        return await control.answer(name, params)
+
+    channel = await open_channel(channel_sock, answer, lambda name, params: None)
+    control = LocalControl(lambda: proxy, lambda: recent, worker=number, channel=channel)
+    try:
+        await proxy.start(sock)
+    except MralabError as error:
+        channel.tell("failed", {"message": error.message, "hint": error.hint})
+        await channel.close()
+        return error.exit_code
+    for name in on:
+        await control.answer(name, True)
+    channel.tell("ready")
+    _on_hangup(control.reload)
+    reporting = asyncio.create_task(_report(control))
+    await _before(channel.closed.wait(), stop)
+    await proxy.stop()
+    reporting.cancel()
+    control.report()
+    await channel.close()
+    return 0
+
+
+async def _report(control: LocalControl) -> None:
+    """Report what a worker has done every second, so that a sudden end takes no more along than that."""
+    while True:
+        control.report()
+        await asyncio.sleep(_REPORTED)
+
+
+def _proxy(settings: Settings, recent: Recent, worker: int, hop: Hop, share: Share | None = None) -> Proxy:
+    config, store, rules, identity = settings
+    return Proxy(
+        config,
+        store=store,
+        rules=rules,
+        identity=identity,
+        listener=recent.take if config.proxy.admin else None,  # without a control API nobody will ask
+        thread=worker,
+        workers=config.proxy.workers,
+        hop=hop,
+        share=share,
+    )
+
+
+# -- the pieces
+
+
+def warn(settings: Settings) -> None:
+    """Print on standard error what is valid but hardly meant."""
+    for text in warnings(settings):
+        print(f"mralab: warning: {text}", file=sys.stderr, flush=True)  # noqa: T201 - that is the channel
+
+
+def stop_event() -> asyncio.Event:
+    """Return an event that SIGTERM and SIGINT set."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def _on_hangup(reload: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """SIGHUP reloads; one that comes while another is under way is done after it."""
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[None]] = set()
+
+    def begin() -> None:
+        task = loop.create_task(reload())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, begin)
+
+
+async def _before(something: Coroutine[Any, Any, Any], stop: asyncio.Event) -> bool:
+    """Wait for ``something`` (True; what it raises is raised) or for ``stop`` (False), whichever comes first."""
+    task, stopped = asyncio.ensure_future(something), asyncio.ensure_future(stop.wait())
+    await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    for one in (task, stopped):
+        one.cancel()
+    if task.done() and not task.cancelled():
+        task.result()
+        return True
+    return False
+
+
+@contextlib.asynccontextmanager
+async def administered(control: Control, admin: socket.socket | None, load_api: LoadApi) -> AsyncIterator[None]:
+    """Serve the control API on ``admin`` for as long as the context lasts; None: no control API.
+
+    It is loaded at the first connection: a proxy without one starts in half the time and is 15 MB smaller.
+    """
+    if admin is None:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    loop.add_reader(admin, asked.set)
+
+    async def begin(stack: contextlib.AsyncExitStack) -> None:
+        await asked.wait()
+        loop.remove_reader(admin)
+        serve_api = await control.aside(lambda _: load_api(), None)
+        await stack.enter_async_context(serve_api(control, admin))
+
+    async with contextlib.AsyncExitStack() as stack:
+        beginning = asyncio.create_task(begin(stack))
+        try:
+            yield
+        finally:
+            loop.remove_reader(admin)
+            beginning.cancel()
+            await asyncio.wait([beginning])
+
+
+def announce(listening: tuple[str, int], admin: socket.socket | None, **more: str) -> None:
+    """Print the JSON line that says where the proxy and its control API are."""
+    place = join_address(*admin.getsockname()[:2]) if admin is not None else ""
+    start = {"listening": join_address(*listening), "admin": place, "pid": os.getpid(), **more}
+    sys.stdout.write(json.dumps(start) + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,182 @@
+"""What happens in a transaction, as records.
+
+The data plane emits these to its listeners, in the order in which they happen; ``logline`` turns them into the lines
+of a traffic_server log and back, and everything that explains or shows works on them. Text is Latin-1 as it stood on
+the wire, never escaped here; ``at`` is seconds since the epoch.
+
+Some fields are not in the line of their event: the transaction's number ``txn`` of events whose lines have no Txn-id,
+and what only the data plane knows (``nearest``, ``unlisted``, ``dial``, ``outcome``, ``because``). An event that was
+read from a log has their defaults.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..outcome import Outcome
+
+Headers = tuple[tuple[str, str], ...]
+"""Field name and value, in order; empty unless the log level is DEBUG."""
+
+
+class RequestReceived(NamedTuple):
+    """A client's request was read (``Detail="Receive Request"``). ``start_line`` has the absolute URL."""
+
+    at: float
+    txn: int
+    tracking_id: str
+    src_ip: str
+    src_port: int
+    start_line: str
+    headers: Headers = ()
+    last_via_addr: str = ""
+
+
+class RequestAllowed(NamedTuple):
+    """The allow list lets it through (``Event="Request Allowed"``)."""
+
+    at: float
+    username: str
+    deployment: str
+    method: str
+    url: str
+    rule: str
+    match: str
+    type: str
+    txn: int = 0
+
+
+class RequestDenied(NamedTuple):
+    """Refused before anything was dialled (``Event="Request Denied"``): not in the allow list, or no valid token.
+
+    No public document shows Expressway's own line; this one is emulated.
+    """
+
+    at: float
+    username: str
+    deployment: str
+    method: str
+    url: str
+    detail: str = "Access denied"
+    reason: str = "Not in allow list"
+    txn: int = 0
+    nearest: str = ""
+    """What came closest in the allow list, in one sentence."""
+    unlisted: bool = False
+    """The host that was asked for is not in the proxy's ``[hosts]``."""
+
+
+class RequestRejected(NamedTuple):
+    """Bytes that are not a request we accept (``Event="Request Rejected"``): answered 400. Emulated."""
+
+    at: float
+    src_ip: str
+    src_port: int
+    reason: str
+    txn: int = 0
+
+
+class RequestSent(NamedTuple):
+    """One attempt to send the request to a server (``Detail="Sending Request"``)."""
+
+    at: float
+    txn: int
+    tracking_id: str
+    dst_ip: str
+    dst_port: int
+    start_line: str
+    headers: Headers = ()
+    dial: str = ""
+    """Where the connection really goes, ``address:port``: ``[hosts]`` may send it elsewhere than ``dst_ip``."""
+
+
+class VerifyFailed(NamedTuple):
+    """OpenSSL found a fault in the server's chain (``Core server certificate verification failed``).
+
+    Source: Traffic Server 8.1.11, iocore/net/SSLClientUtils.cc:70. ``action`` is ``Terminate`` or ``Continue``.
+    """
+
+    at: float
+    thread: int
+    name: str
+    action: str
+    error: str
+    server: str
+    ip: str
+    depth: int
+    txn: int = 0
+
+
+class NameMismatch(NamedTuple):
+    """The chain is good, the certificate is not for this name (``SNI (..) not in certificate``).
+
+    Source: Traffic Server 8.1.11, iocore/net/SSLClientUtils.cc:102.
+    """
+
+    at: float
+    thread: int
+    name: str
+    action: str
+    server: str
+    ip: str
+    txn: int = 0
+
+
+class HandshakeFailed(NamedTuple):
+    """OpenSSL ended the handshake with an error (``SSL connection failed for``).
+
+    Source: Traffic Server 8.1.11, iocore/net/SSLNetVConnection.cc:1460. ``error`` is OpenSSL's ``error:...`` text.
+    """
+
+    at: float
+    thread: int
+    name: str
+    error: str
+    txn: int = 0
+
+
+class ResponseReceived(NamedTuple):
+    """A server's final response head was read (``Detail="Receive Response"``)."""
+
+    at: float
+    txn: int
+    src_ip: str
+    src_port: int
+    start_line: str
+    headers: Headers = ()
+
+
+class ResponseSent(NamedTuple):
+    """A response head was sent to the client (``Detail="Sending Response"``): the server's or our own."""
+
+    at: float
+    txn: int
+    dst_ip: str
+    dst_port: int
+    start_line: str
+    headers: Headers = ()
+    outcome: Outcome | None = None
+    because: str = ""
+    """Why the proxy answered by itself, in words: ``Connection refused``."""
+
+
+class ClientGone(NamedTuple):
+    """The client's connection ended before the response began. Traffic Server logs nothing of it, nor do we."""
+
+    at: float
+    txn: int
+
+
+Event = (
+    RequestReceived
+    | RequestAllowed
+    | RequestDenied
+    | RequestRejected
+    | RequestSent
+    | VerifyFailed
+    | NameMismatch
+    | HandshakeFailed
+    | ResponseReceived
+    | ResponseSent
+    | ClientGone
+)

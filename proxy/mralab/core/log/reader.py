@@ -1,0 +1,290 @@
+"""Lines of a traffic_server log -> events, as far as they tell: our own, a real Expressway's, and published ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final, cast
+
+from ..tls.tlserror import is_whole, without_rest
+from .cleaning import MONTH, MONTHS, mended, records, straighten, unlink
+from .envelope import may_matter, plain
+from .escape import unescape
+from .events import Event, HandshakeFailed, RequestSent
+from .grammar import BY_TITLE, TWINS, read_diagnostic, seconds_of
+from .joining import Broken
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One line of a traffic_server process.
+
+    ``event`` is None for a line that is none of the forms. ``at`` is the line's own stamp, in seconds since
+    the epoch (0.0 when nothing so far had one); the event's ``at`` is its UTCTime. ``line`` counts from 1,
+    ``text`` is the line without its end. ``hostname`` is empty and ``pid`` 0 where the line has none.
+    ``level`` is INFO, DEBUG, WARNING or ERROR. ``payload`` is what Traffic Server itself wrote.
+    """
+
+    event: Event | None
+    hostname: str
+    pid: int
+    at: float
+    line: int
+    text: str
+    level: str
+    payload: str = ""
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether the line says something that the reader did not understand."""
+        return self.event is None and bool(self.payload.strip())
+
+
+_HEAD = re.compile(
+    r"(?:<\d{1,3}>)?"
+    r"(?:(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?(Z|[+-]\d\d:?\d\d)?[ \t]+"
+    rf"|({MONTH} [ \d]\d \d\d:\d\d:\d\d)[ \t]+)?"
+    r"(?:([^\s\[\]]{0,254}[^\s\[\]:])[ \t]+)?"
+    r"traffic_server(?:\[(\d{1,10})\])?[ \t]*:[ \t]*",
+    re.ASCII,
+)
+_STAMP = re.compile(rf"(?:<\d{{1,3}}>)?(?:\d{{4}}-\d\d-\d\d[T ]\d\d:|{MONTH} [ \d]\d \d\d:)", re.ASCII)
+_DIAGS = re.compile(rf"\[({MONTH} [ \d]\d \d\d:\d\d:\d\d)\.(\d{{3}})\] ?", re.ASCII)
+_LEVEL = re.compile(r'(?:[\[{][^\]}]{0,40}[\]}][ ]*)?([A-Z]{4,9})[ ]*:|.{0,200}?Level[ ]*=[ ]*"([A-Z]{4,9})', re.ASCII)
+_LEVELS: Final = {"DIAG": "DEBUG", "DEBUG": "DEBUG", "WARN": "WARNING", "WARNING": "WARNING"} | dict.fromkeys(
+    ("ERROR", "FATAL", "ALERT", "EMERGENCY"), "ERROR"
+)
+_TITLE = re.compile(r'(?<![\w-])(?:Detail|Event)\s*=\s*"\s*(' + "|".join(filter(None, BY_TITLE)) + ")", re.ASCII)
+_HEADER = re.compile(r" ?([^\s:]+)[ \t]*: ?(.*)", re.DOTALL)
+_DIAGNOSTICS: Final = ("[", "{", "WARNING", "ERROR", "DIAG")
+_LEFT_OVER: Final = frozenset("\"'`,;|)}]> \t")
+_MOST_CUT: Final = 12
+# Twice what the largest head allowed can hold; keeps a broken file from filling memory.
+_MOST_HEADERS: Final = 65536
+
+
+def read(lines: Iterable[str], year: int = 1970) -> Iterator[Record]:
+    """Read the traffic_server lines among ``lines``, in order; never raise for what they contain.
+
+    The payload of a line is looked for wherever it starts (``logenvelope``), and a line that was broken by copying is
+    joined again (``logjoin``). Lines of other processes are passed over. An INFO line and the DEBUG twin right behind
+    it are one record, the headers of the twin's HTTPMSG block in the event; so a transaction line is held until the
+    next one is there. ``year`` is that of stamps without one (diags.log, old syslog), which are taken as UTC.
+    """
+    return _Reader(year).run([lines] if isinstance(lines, str) else lines)
+
+
+class _Reader:
+    """The state between lines: a record that may get its headers yet, and the twin that brings them; a broken line."""
+
+    def __init__(self, year: int) -> None:
+        self._year = year
+        self._at = 0.0
+        self._pending: Record | None = None
+        self._twin: _Twin | None = None
+        self._broken: Broken | None = None
+        self._first: Record | None = None
+        """The record of the broken line, as far as its first piece says."""
+
+    def run(self, lines: Iterable[str]) -> Iterator[Record]:
+        number = 0
+        for chunk in lines:
+            many = "\n" in chunk and chunk.index("\n") < len(chunk) - 1
+            for raw in chunk.removesuffix("\n").split("\n") if many else (chunk,):
+                number += 1
+                text = raw.rstrip("\r\n")
+                line = text if text.isascii() and "\0" not in text else straighten(text)
+                if self._twin is None and self._broken is None and line[:1] != "[" and not may_matter(line):
+                    continue
+                if _DIAGS.match(line) is not None or (_HEAD.match(line) is not None and len(records(line)) == 1):
+                    yield from self._take(line, text, number)
+                    continue
+                found = plain(line) if may_matter(line) and not self._is_header(line) else []
+                if not found or found[0].stray:
+                    yield from self._follow(line, text, number, stray=bool(found))
+                for each in () if found and found[0].stray else found:
+                    if _HEAD.match(each.line) is None:  # the rest of a message of several lines
+                        yield from self._follow(each.line, text, number, stray=False)
+                    elif self._broken is not None and each.bare and not (each.begins and self._broken.has_begun):
+                        yield from self._follow(line, text, number, stray=False)
+                    else:
+                        yield from self._take(each.line, text, number)
+        yield from self._mend()
+        yield from self._flush()
+
+    def _is_header(self, line: str) -> bool:
+        """Whether a line is part of an open HTTPMSG block: no header is a line of its own, whatever a client wrote.
+
+        A stamp ends the block also where the whole log is indented: no field name has a blank or a colon in it.
+        """
+        if self._twin is None or not self._twin.is_open or line[:1] not in (" ", "|"):
+            return False
+        head = _HEAD.match(line.lstrip(" "))
+        return head is None or not (head[1] or head[4])
+
+    def _take(self, line: str, text: str, number: int) -> Iterator[Record]:
+        """A line with a head of its own."""
+        yield from self._mend()
+        record, twin, broken = self._record(line, text, number)
+        if twin is not None and self._pending is not None and twin.belongs_to(self._pending):
+            self._twin = twin
+            return
+        yield from self._flush()
+        if broken:
+            self._broken, self._first, self._twin = Broken(record.payload, len(text)), record, twin
+        elif twin is not None or type(record.event) in TWINS:
+            self._pending, self._twin = record, twin
+        else:
+            yield record
+
+    def _follow(self, line: str, text: str, number: int, *, stray: bool) -> Iterator[Record]:
+        """A line without a head: part of an HTTPMSG block, the rest of a broken line, or of no account."""
+        if self._broken is not None and not line.startswith("HTTPMSG:"):
+            over = not line.strip() or _STAMP.match(line) is not None or not self._broken.add(line)
+            if over or self._broken.joined is not None:
+                yield from self._mend()
+            return
+        yield from self._mend()
+        if self._twin is not None:
+            if _STAMP.match(line) or self._twin.ends_with(line):
+                yield from self._flush()
+        elif stray:
+            yield from self._flush()
+            yield Record(None, "", 0, self._at, number, text, _level_of(line), line)
+
+    def _mend(self) -> Iterator[Record]:
+        """The broken line has all its pieces, or gets no more."""
+        broken, record, twin = self._broken, self._first, self._twin
+        if broken is None or record is None:
+            return
+        self._broken = self._first = None
+        if broken.joined is not None:
+            self._twin = None
+            event, level = broken.joined
+            event = event if event.at else event._replace(at=record.at)
+            record = replace(record, event=event, level=level, payload=broken.text)
+        elif record.event is not None and twin is not None:
+            self._pending = record
+            return
+        if type(record.event) in TWINS:
+            self._pending = record
+        else:
+            yield record
+
+    def _flush(self) -> Iterator[Record]:
+        pending, twin = self._pending, self._twin
+        if pending is not None:
+            self._pending = self._twin = None
+            yield pending if twin is None else twin.complete(pending)
+
+    def _record(self, line: str, text: str, number: int) -> tuple[Record, _Twin | None, bool]:
+        """The record of a line that has a head, its twin, and whether the rest of it may be on the next lines."""
+        hostname, pid = "", 0
+        if head := _HEAD.match(line):
+            stamp, fraction, zone, old, host, process = head.groups()
+            hostname, pid = unescape(host or ""), int(process or 0)
+            at = seconds_of(stamp.replace("T", " "), fraction, zone) if stamp else self._of_the_year(old, None)
+        else:
+            head = cast("re.Match[str]", _DIAGS.match(line))
+            at = self._of_the_year(head[1], head[2])
+        self._at = at = self._at if at is None else at
+        payload = unlink(line[head.end() :].rstrip(" \t"))
+        event, level, without_message, whole = _event(payload, at)
+        for other in mended(payload) if event is None else ():
+            if (again := _event(other, at))[0] is not None:
+                payload, (event, level, without_message, whole) = other, again
+                break
+        twin = _Twin(cast("RequestSent", event)) if without_message else None
+        return Record(event, hostname, pid, at, number, text, level, payload), twin, not whole
+
+    def _of_the_year(self, stamp: str | None, fraction: str | None) -> float | None:
+        if stamp is None:
+            return None
+        month = MONTHS.index(stamp[:3]) + 1
+        day = stamp[4:6].replace(" ", "0")
+        return seconds_of(f"{self._year:04d}-{month:02d}-{day} {stamp[7:15]}", fraction)
+
+
+class _Twin:
+    """A DEBUG line's HTTPMSG block while it is read."""
+
+    def __init__(self, event: RequestSent) -> None:
+        self._event = event
+        self._start_line: str | None = None
+        self._headers: list[tuple[str, str]] = []
+        self._open = False
+
+    def belongs_to(self, record: Record) -> bool:
+        """Whether this is the twin of the record's line: the same but for the message."""
+        event = cast("RequestSent", record.event)
+        if type(event) is not type(self._event) or event.headers:
+            return False
+        return event._replace(at=0, start_line="") == self._event._replace(at=0, start_line="")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether ``HTTPMSG:`` was there."""
+        return self._open
+
+    def ends_with(self, line: str) -> bool:
+        """Take one more line; whether the block is over with it. Before ``HTTPMSG:`` nothing is taken."""
+        if not self._open:
+            self._open = line.startswith("HTTPMSG:")
+            line = line[8:]
+            if not self._open or not line.strip():
+                return False
+        if self._start_line is None and line.startswith("|"):
+            self._start_line = unescape(line[1:])
+        elif not line.strip(" \t|"):
+            return True
+        elif self._start_line is None:
+            self._start_line = unescape(line.strip(" \t").removeprefix("|"))
+        elif (header := _HEADER.fullmatch(line)) and len(self._headers) < _MOST_HEADERS:
+            self._headers.append((unescape(header[1]), unescape(header[2])))
+        return False
+
+    def complete(self, record: Record) -> Record:
+        """The record with what the block told."""
+        event = cast("RequestSent", record.event)
+        return replace(
+            record,
+            event=event._replace(start_line=event.start_line or self._start_line or "", headers=tuple(self._headers)),
+        )
+
+
+def _event(payload: str, at: float) -> tuple[Event | None, str, bool, bool]:
+    """Event and level of a payload in any state of repair; whether its message follows, and whether it is whole.
+
+    The message follows a DEBUG twin. A payload that is not whole may go on in the next lines.
+    """
+    if payload.startswith(_DIAGNOSTICS):
+        read = read_diagnostic(payload, at)
+        if read is None:
+            return None, _level_of(payload), False, False
+        if isinstance(read[0], HandshakeFailed):
+            read = read[0]._replace(error=without_rest(read[0].error)), read[1]
+        return *read, False, not isinstance(read[0], HandshakeFailed) or is_whole(read[0].error)
+    title = _TITLE.search(payload)
+    if title is None:
+        return None, _level_of(payload), False, False
+    form = BY_TITLE[title[1]]
+    if read := form.read(payload, at):
+        return *read, read[1] == "DEBUG", True
+    for cut in range(1, min(_MOST_CUT, len(payload))):  # what the envelope left behind the payload
+        if payload[-cut] not in _LEFT_OVER:
+            break
+        if read := form.read(payload[:-cut], at):
+            return *read, read[1] == "DEBUG", True
+    has_message = not form.has_twin or "Msg=" in payload
+    # Form of 2014: the message behind HTTPMSG, in the same line.
+    head, _, message = (payload, "", "") if has_message else payload.partition("HTTPMSG:")
+    event = form.read_patiently(head, at)
+    if message:
+        event = cast("RequestSent", event)._replace(start_line=unescape(message.strip(" \t|")))
+    return event, _level_of(payload), not has_message and not message, bool(message) or form.is_whole(payload)
+
+
+def _level_of(payload: str) -> str:
+    match = _LEVEL.match(payload)
+    return _LEVELS.get(match[1] or match[2], "INFO") if match else "INFO"

@@ -1,0 +1,1 @@
+"""Verification as decisions: host names, DER, verdicts, OpenSSL's error texts. Pure."""

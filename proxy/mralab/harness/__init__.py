@@ -1,0 +1,1 @@
+"""What test authors use: the proxy alone, from asynchronous and synchronous tests."""

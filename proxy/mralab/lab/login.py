@@ -1,0 +1,334 @@
+"""The login of a Jabber client over MRA, as far as UDS and TFTP go, step by step through a running proxy.
+
+The order is Jabber's: get_edge_config, then UDS on 8443 (which server, which user, which devices), then the
+files on 6972. A step that fails takes with it only those that need its answer: one login shows every leg.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import ssl
+import time
+import unicodedata
+import uuid
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urlsplit
+from xml.etree.ElementTree import ParseError
+
+import aiohttp
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+from yarl import URL
+
+from mralab.core.mra.target import BadHost, Target, canonical_host, encode
+from mralab.errors import InputError
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+UDS_PORT: Final = 8443
+TFTP_PORT: Final = 6972
+TIMEOUT: Final = 40.0
+"""Seconds for one request, above all that a proxy may wait for by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One request of a login and what came of it."""
+
+    name: str
+    method: str
+    url: str
+    """What was asked for, as the client means it: ``https://cucm.steven.lab:8443/cucm-uds/version``."""
+    server: str
+    """Of whom: ``cucm.steven.lab:8443``."""
+    status: int | None = None
+    """None: no answer, or not asked at all."""
+    reason: str = ""
+    seconds: float = 0.0
+    ok: bool = False
+    meaning: str = ""
+    """What that means for the user, in one sentence."""
+    request_url: str = ""
+    """What was sent to ``via``; empty if nothing was."""
+    tracking_id: str = ""
+    """The request's TrackingID: finds it in the proxy's log."""
+    skipped: bool = False
+    """Not asked, because an earlier step failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A whole login."""
+
+    user: str
+    steps: tuple[Step, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Every step went well."""
+        return all(step.ok for step in self.steps)
+
+
+async def login(user: str, via: str, *, password: str, domain: str = "steven.lab", server: str | None = None) -> Login:
+    """Log in as ``user``.
+
+    ``via`` is the URL of a proxy, or of an edge before it that answers get_edge_config. ``server`` is the
+    CUCM to begin with where ``via`` has none (default: ``cucm.DOMAIN``). What the network does becomes a step.
+
+    Raises:
+        InputError: ``via`` is not an http or https URL, ``domain`` or ``server`` is not a host name, or ``user`` and
+            ``password`` cannot be sent in Basic authorization.
+    """
+    base, domain, server = _usable(user, password, via, domain, server or f"cucm.{domain}")
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT)
+    credentials = base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
+    headers = {"User-Agent": "mralab", "Accept": "*/*", "Authorization": f"Basic {credentials}"}
+    async with aiohttp.ClientSession(
+        timeout=timeout, headers=headers, trust_env=False, cookie_jar=aiohttp.CookieJar(unsafe=True)
+    ) as session:
+        return await _Attempt(session, base, user, domain, server).run()
+
+
+class _Attempt:
+    """One login under way: which server the client is at, and its steps so far."""
+
+    def __init__(self, session: aiohttp.ClientSession, base: str, user: str, domain: str, server: str) -> None:
+        self._session = session
+        self._base = base
+        self._user = user
+        self._domain = domain
+        self._server = server
+        self._device = f"CSF{user}"
+        self._steps: list[Step] = []
+
+    async def run(self) -> Login:
+        ready = await self._edge_config()
+        await self._uds(ready)
+        for file in (f"{self._device}.cnf.xml", "SPDefault.cnf.xml", "jabber-config.xml"):
+            await self._ask(file, TFTP_PORT, f"/{quote(file, safe='')}", ready)
+        return Login(self._user, tuple(self._steps))
+
+    async def _uds(self, ready: bool) -> None:
+        await self._ask("version", UDS_PORT, "/cucm-uds/version", ready)
+        name = quote(self._user, safe="")
+        cluster = await self._ask("clusterUser", UDS_PORT, f"/cucm-uds/clusterUser?username={name}", ready)
+        # A home cluster that cannot be asked is no reason to stop: get_edge_config has named it already.
+        known = ready if cluster is None else self._is_known(cluster)
+        servers = await self._ask("servers", UDS_PORT, "/cucm-uds/servers", known)
+        if servers is not None:
+            self._follow([_text(each) for each in servers.iter("server")])
+        path = f"/cucm-uds/user/{name}"
+        await self._ask("user", UDS_PORT, path, known)
+        signed_in = known and self._steps[-1].status != 401
+        devices = await self._ask("devices", UDS_PORT, f"{path}/devices", signed_in)
+        all_devices = await self._ask("devices?max=100", UDS_PORT, f"{path}/devices?max=100", signed_in)
+        for answer in (devices, all_devices):
+            if answer is not None:
+                names = (_text(each) for each in answer.iter("name"))
+                self._device = next((name for name in names if name.startswith("CSF")), self._device)
+
+    # ------------------------------------------------------------ what answers say
+
+    async def _edge_config(self) -> bool:
+        """Ask for the edge configuration; tell whether there is any point in going on."""
+        path = "get_edge_config?service_name=_cisco-uds&service_name=_cuplogin"
+        token = base64.b64encode(self._domain.encode("ascii")).decode("ascii").rstrip("=")
+        url = f"{self._base}/{token}/{path}"
+        step = Step("get_edge_config", "GET", url, urlsplit(self._base).netloc)
+        step, body = await self._get(step, url)
+        if step.status in (400, 404):
+            meaning = (
+                f"{step.server} answers no get_edge_config: there is no edge configuration server in front, "
+                f"so the login goes on with {self._server}."
+            )
+            self._steps.append(replace(step, ok=True, meaning=meaning))
+            return True
+        answer = self._judge(step, body)
+        if answer is not None:
+            told = [_text(each) for each in answer.iterfind("edgeConfig/userUdsServer/server/address")]
+            self._follow(told)
+        return answer is not None
+
+    def _is_known(self, cluster: Element) -> bool:
+        result = cluster.find("result")
+        if result is None or result.get("found") != "true":
+            meaning = f"CUCM does not know {self._user}: there is no home cluster to sign in to."
+            self._steps[-1] = replace(self._steps[-1], ok=False, meaning=meaning)
+            return False
+        self._follow([_text(each) for each in cluster.iter("homeCluster")])
+        return True
+
+    def _follow(self, told: list[str]) -> None:
+        """Go on with the servers that CUCM advertises (System > Server), as a client does."""
+        hosts = [host for text in told if (host := _host(text))]
+        if hosts and self._server not in hosts:
+            self._server = hosts[0]
+
+    # ------------------------------------------------------------ asking
+
+    async def _ask(self, name: str, port: int, path: str, possible: bool) -> Element | None:
+        """Take one step; the answer's XML if all went well."""
+        target = Target(self._domain, "https", self._server, port)
+        step = Step(name, "GET", target.url_for(path), target.authority)
+        if not possible:
+            self._steps.append(replace(step, skipped=True, meaning="Not asked: an earlier step failed."))
+            return None
+        step, body = await self._get(step, f"{self._base}/{encode(target)}{path}")
+        return self._judge(step, body)
+
+    async def _get(self, step: Step, url: str) -> tuple[Step, bytes]:
+        tracking_id = str(uuid.uuid4())
+        step = replace(step, request_url=url, tracking_id=tracking_id)
+        start = time.perf_counter()
+        status, body = None, b""
+        try:
+            async with self._session.get(
+                URL(url, encoded=True), headers={"TrackingID": tracking_id}, allow_redirects=False
+            ) as response:
+                body = await response.read()
+                status, reason = response.status, response.reason or ""
+        except TimeoutError:
+            reason = "timed out"
+        except aiohttp.ClientConnectorError as error:
+            reason = _reason(error.os_error)
+        except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError, ValueError) as error:
+            reason = str(error) or type(error).__name__
+        return replace(step, status=status, reason=reason, seconds=time.perf_counter() - start), body
+
+    def _judge(self, step: Step, body: bytes) -> Element | None:
+        """Add the step with its verdict; the answer's XML if it is one."""
+        root = None
+        if step.status is not None and 200 <= step.status < 300:
+            try:
+                root = fromstring(body)
+            except (ParseError, DefusedXmlException, ValueError):
+                cause = f"the answer of {step.server} is not XML that can be read"
+            else:
+                cause = ""
+        else:
+            cause = self._cause(step)
+        meaning = f"{_sentence(cause)}, so {_effect(step.name)}." if cause else _success(step.name)
+        self._steps.append(replace(step, ok=root is not None, meaning=meaning))
+        return root
+
+    def _cause(self, step: Step) -> str:
+        at_edge = step.name == "get_edge_config"
+        match step.status:
+            case None if step.reason == "timed out":
+                return f"no answer came from {self._base} within {TIMEOUT:.0f} seconds"
+            case None:
+                return f"{self._base} cannot be reached ({step.reason})"
+            case 401:
+                who = "the edge configuration server" if at_edge else "CUCM"
+                return f"{who} did not accept the user name and password"
+            case 403 if at_edge:
+                return f"the domain {self._domain} is not enabled for MRA"
+            case 403:
+                return f"Expressway-C does not allow this URL (its allow list), or {step.server} forbids it"
+            case 404 | 400:
+                return f"what was asked for is not there on {step.server}, or the request was not understood"
+            case 429:
+                return "the user signed in too often in a short time"
+            case 502:
+                return (
+                    f"Expressway-C could not connect to {step.server}, or did not accept its certificate"
+                    if not at_edge
+                    else "the edge could not reach Expressway-C"
+                )
+            case 504:
+                return f"no answer came from {step.server} in time"
+            case other:
+                return f"the answer of {step.server} was {other} {step.reason}".rstrip()
+
+
+_EFFECTS: Final = {
+    "get_edge_config": "Jabber finds no services and cannot sign in",
+    "version": "Jabber cannot tell what this CUCM is able to do",
+    "clusterUser": "Jabber cannot find the user's home cluster and cannot sign in",
+    "servers": "Jabber knows no other server to turn to when this one fails",
+    "user": "the user's settings cannot be loaded and Jabber cannot sign in",
+    "devices": "Jabber cannot see which phones the user has",
+    "devices?max=100": "Jabber cannot see which phones the user has",
+    "SPDefault.cnf.xml": "the service profile cannot be loaded: voicemail and directory are missing",
+    "jabber-config.xml": "Jabber runs without the administrator's settings",
+}
+_SUCCESSES: Final = {
+    "get_edge_config": "Jabber knows where its services are.",
+    "version": "Jabber knows what this CUCM is able to do.",
+    "clusterUser": "The user's home cluster is found.",
+    "servers": "Jabber knows the servers of the cluster.",
+    "user": "The user is signed in, the settings are loaded.",
+    "devices": "Jabber knows the user's phones.",
+    "devices?max=100": "Jabber knows the user's phones.",
+    "SPDefault.cnf.xml": "The service profile is loaded.",
+    "jabber-config.xml": "The administrator's settings are loaded.",
+}
+
+
+def _sentence(cause: str) -> str:
+    """With a capital letter, unless it begins with an address."""
+    return cause if cause.startswith("http") else cause[0].upper() + cause[1:]
+
+
+def _effect(name: str) -> str:
+    return _EFFECTS.get(name, "the phone configuration cannot be loaded: Jabber shows no phone services")
+
+
+def _success(name: str) -> str:
+    return _SUCCESSES.get(name, "The phone configuration is loaded.")
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError) and error.reason:  # its number is no errno
+        return f"TLS: {error.reason.replace('_', ' ').lower()}"
+    # asyncio puts an address into strerror; getaddrinfo's own numbers are negative and not os.strerror's.
+    number = error.errno or 0
+    return os.strerror(number) if number > 0 else error.strerror or str(error)
+
+
+def _text(element: Element) -> str:
+    return (element.text or "").strip()
+
+
+def _host(text: str) -> str:
+    """A server's name or address as tokens have it; empty if it is neither."""
+    bare = text.strip("[]")
+    try:
+        return canonical_host(f"[{bare}]" if ":" in bare else bare)
+    except BadHost:
+        return ""
+
+
+def _usable(user: str, password: str, via: str, domain: str, server: str) -> tuple[str, str, str]:
+    """Return what the user gave, as requests need it: ``127.0.0.1:8443`` becomes ``http://127.0.0.1:8443``."""
+    problems = []
+    if not user or ":" in user:  # RFC 7617 section 2
+        problems.append(
+            f"USER {user!r}: {'has a colon' if user else 'is empty'}; Basic authorization cannot carry that"
+        )
+    problems += [
+        f"{option}: has a control character, or is not UTF-8 text"
+        for option, text in (("USER", user), ("--password", password))
+        if any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
+    ]
+    base = (via if "://" in via else f"http://{via}").rstrip("/")
+    try:
+        parts = urlsplit(base)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and base.isprintable()
+        good = good and not (parts.query or parts.fragment or "@" in parts.netloc or " " in base)
+    except ValueError:
+        good = False
+    if not good:
+        problems.append(f"--via {via}: not an http or https URL such as http://127.0.0.1:8443")
+    problems += [
+        f"{option} {text}: not a host name"
+        for option, text in (("--domain", domain), ("--server", server))
+        if not _host(text)
+    ]
+    if problems:
+        raise InputError(problems)
+    return base, _host(domain), _host(server)

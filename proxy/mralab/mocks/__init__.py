@@ -1,0 +1,1 @@
+"""Pretends to be what stands around an Expressway: CUCM, TFTP, the edge; and fails on demand."""

@@ -1,0 +1,228 @@
+"""get_edge_config, and the way on to the proxy: what a client meets before Expressway-C's traffic server.
+
+On a real Expressway, ``/DOMAIN/get_edge_config`` is answered by Expressway-C's edge config server; all else
+reaches its traffic server as ``http://vcs_control.DOMAIN:8443/TOKEN/PATH``. One plain listener plays both.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import string
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Final, Protocol, Self
+from urllib.parse import quote
+
+import aiohttp
+from aiohttp import web
+from yarl import URL
+
+from mralab.mocks.cucm import authenticated
+from mralab.mocks.listener import TlsListener, VerbatimResponse
+from mralab.mocks.xmlbody import document, element
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from types import TracebackType
+    from xml.etree.ElementTree import Element
+
+_CONFIG_PATH: Final = re.compile(r"/(?P<token>[A-Za-z0-9+_=-]+)/get_edge_config/?")
+_DOMAIN: Final = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+_SERVICES: Final = ("_cisco-phone-tftp", "_cuplogin", "_cisco-uds")
+_HOP_BY_HOP: Final = frozenset(
+    ("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade")
+)
+"""RFC 9110 7.6.1. Host is set anew; Expect was already answered by this listener."""
+_CHUNK: Final = 65536
+
+
+class Server(Protocol):
+    """The CUCM that get_edge_config tells of."""
+
+    @property
+    def fqdn(self) -> str:
+        """Its name in DNS."""
+
+    @property
+    def address(self) -> str:
+        """What System > Server says."""
+
+
+class Edge:
+    """get_edge_config before a proxy; ``async with`` it.
+
+    ``proxy`` returns where the proxy listens, host and port; it is called for each request. ``control_host`` is the
+    name by which requests reach the proxy (default: ``vcs_control.DOMAIN:8443``). The answer has two addresses of
+    CUCM: ``_cisco-uds`` is what DNS says (its FQDN), the user's UDS and TFTP server are what System > Server says.
+    """
+
+    def __init__(
+        self,
+        proxy: Callable[[], tuple[str, int]],
+        *,
+        cucm: Server,
+        users: Mapping[str, str],
+        domain: str = "steven.lab",
+        control_host: str = "",
+        host: str = "127.0.0.1",
+    ) -> None:
+        self.domain = domain
+        self._control_host = control_host or f"vcs_control.{domain}:8443"
+        self._proxy = proxy
+        self._cucm = cucm
+        self._users = users
+        self._session: aiohttp.ClientSession | None = None
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        self._listener = TlsListener(app, None, host)
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Start to listen."""
+        async with AsyncExitStack() as stack:
+            self._session = await stack.enter_async_context(
+                aiohttp.ClientSession(
+                    auto_decompress=False,
+                    trust_env=False,
+                    cookie_jar=aiohttp.DummyCookieJar(),
+                    # The proxy decides how long an answer takes; the client hangs up when it has had enough.
+                    timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
+                    connector=aiohttp.TCPConnector(limit=0),
+                )
+            )
+            await stack.enter_async_context(self._listener)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        await self._stack.aclose()
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self._listener.port
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        path = _origin_form(request.raw_path)
+        asked = _CONFIG_PATH.fullmatch(path.partition("?")[0])
+        domain = _domain(asked["token"]) if asked else None
+        if domain is not None and request.method in ("GET", "HEAD"):
+            return self._edge_config(request, domain)
+        return await self._relay(request, path)
+
+    # ------------------------------------------------------------ get_edge_config
+
+    def _edge_config(self, request: web.Request, domain: str) -> web.Response:
+        if domain.lower() != self.domain.lower():
+            refusal = web.Response(status=403, headers={"Server": "CE_E"})
+            refusal.force_close()
+            return refusal
+        headers = {"Server": "CE_C ECS", "Age": "0"}
+        if authenticated(request, self._users) is None:
+            headers["WWW-Authenticate"] = 'Basic realm="Cisco-Edge"'
+            return web.Response(status=401, headers=headers)
+        services = request.query.getall("service_name", list(_SERVICES))
+        body = document(self._configuration(services))
+        return web.Response(body=body, content_type="text/xml", charset="UTF-8", headers=headers)
+
+    def _configuration(self, services: Iterable[str]) -> Element:
+        cucm, edge = self._cucm, f"expe.{self.domain}"
+        tftp = element("service", element("name", "tftpServer"), element("address", cucm.address))
+        return element(
+            "getEdgeConfigResponse",
+            element("serviceConfig", *(self._service(name) for name in services), tftp),
+            element(
+                "edgeConfig",
+                element("sipEdgeServer", _tls_server(edge, 5061)),
+                element("sipRequest", element("route", "<sip:10.48.36.46:5061;transport=tls;lr>")),
+                element("xmppEdgeServer", _tls_server(edge, 5222)),
+                element("httpEdgeServer", _tls_server(edge, 8443)),
+                element("turnEdgeServer"),
+                element("userUdsServer", _tls_server(cucm.address, 8443)),
+            ),
+            version="1.0",
+        )
+
+    def _service(self, name: str) -> Element:
+        if name != "_cisco-uds":  # the lab's DNS has no other
+            return element("service", element("name", name), element("error", "NameError"))
+        server = element(
+            "server",
+            element("priority", "1"),
+            element("weight", "1"),
+            element("port", "8443"),
+            element("address", self._cucm.fqdn),
+        )
+        return element("service", element("name", name), server)
+
+    # ------------------------------------------------------------ the way on
+
+    async def _relay(self, request: web.Request, path: str) -> web.StreamResponse:
+        assert self._session is not None  # noqa: S101 - set on entering, before any request
+        host, port = self._proxy()
+        url = URL(f"http://{self._control_host}{path}", encoded=True)
+        sent = [
+            (name, value)
+            for name, value in request.headers.items()
+            if name.lower() not in _HOP_BY_HOP and name.lower() not in ("host", "expect")
+        ]
+        try:
+            async with self._session.request(
+                request.method,
+                url,
+                proxy=f"http://{f'[{host}]' if ':' in host else host}:{port}",
+                headers=sent,
+                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+                data=request.content if request.can_read_body else None,
+                allow_redirects=False,
+            ) as answer:
+                return await _pass_on(request, answer)
+        except TimeoutError:  # first: aiohttp's timeouts are ClientErrors too
+            return web.Response(status=504, reason="Connection Timed Out", headers={"Server": "CE_E"})
+        except aiohttp.ClientError:
+            return web.Response(status=502, reason="Next Hop Connection Failed", headers={"Server": "CE_E"})
+
+
+async def _pass_on(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+    headers = ((name, value) for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP)
+    response = VerbatimResponse(answer.status, answer.reason or "", headers)
+    await response.prepare(request)
+    try:
+        async for chunk in answer.content.iter_chunked(_CHUNK):
+            await response.write(chunk)
+    except aiohttp.ClientError:
+        # The answer broke off half-way: so must ours, or the client would take what it has for the whole.
+        if request.transport is not None:
+            request.transport.abort()
+    return response
+
+
+def _tls_server(address: str, port: int) -> Element:
+    return element("server", element("address", address), element("tlsPort", str(port)))
+
+
+def _origin_form(target: str) -> str:
+    """The path and query of a request target that may be absolute (RFC 9112 3.2)."""
+    if not target.isascii():
+        target = quote(target.encode(errors="surrogateescape"), safe=string.punctuation)
+    if target.startswith("/"):
+        return target
+    _, _, rest = target.partition("://")
+    return f"/{rest.partition('/')[2]}"
+
+
+def _domain(token: str) -> str | None:
+    """The domain that a token of get_edge_config stands for; None if it is no such token."""
+    standard = token.translate(str.maketrans("-_", "+/")).rstrip("=")
+    try:
+        text = base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True).decode("ascii")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return text if _DOMAIN.fullmatch(text) else None

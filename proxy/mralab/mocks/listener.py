@@ -1,0 +1,211 @@
+"""Listeners for mock servers that record what they saw (handshakes, alerts, requests) and fail on demand.
+
+``Listener`` serves any protocol over TLS or plain TCP; ``TlsListener`` an aiohttp application.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from aiohttp import web
+from aiohttp.http import SERVER_SOFTWARE
+
+from mralab.errors import ListenError, MralabError
+from mralab.mocks.connection import KEPT, Connection, Seen, TlsConnection
+from mralab.mocks.context import Offer, ServerContext, server_context
+from mralab.mocks.fault import Armed, Fault, Faults
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+__all__ = ["Listener", "Seen", "ServerContext", "TlsListener", "VerbatimResponse", "server_context"]
+
+_HEAD_BYTES: Final = 131072
+
+
+class Listener:
+    """Accepts connections for ``make_above()``, over TLS, or over plain TCP with ``context`` None; ``async with`` it.
+
+    ``context`` may be replaced at any time: the next connection uses the new one. ``port`` 0 takes any free
+    port; ``port`` then tells which.
+
+    Raises (on entering):
+        ListenError: the address cannot be listened on.
+    """
+
+    def __init__(
+        self,
+        make_above: Callable[[], asyncio.Protocol],
+        context: ssl.SSLContext | None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        self.context = context
+        self.host = host
+        self.port = port
+        self._make_above = make_above
+        self._faults = Faults()
+        self._seen: deque[Seen] = deque(maxlen=KEPT)
+        self._server: asyncio.Server | None = None
+        self._connections: set[Connection] = set()
+
+    async def __aenter__(self) -> Self:
+        """Start to listen."""
+        loop = asyncio.get_running_loop()
+        try:
+            self._server = await loop.create_server(self._connect, self.host, self.port)
+        except OSError as error:
+            raise ListenError(
+                f"{self.host}:{self.port}: cannot listen: {error.strerror or error}",
+                "choose another address, or port 0 for any free port",
+            ) from error
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop to listen and end every connection; none is left when this returns."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.close()
+        await self._let_go()
+        remaining = [connection.abort() for connection in tuple(self._connections)]
+        await asyncio.gather(*remaining)
+        await server.wait_closed()
+
+    async def _let_go(self) -> None:
+        """Let connections end in good order, for a short while."""
+
+    @property
+    def seen(self) -> tuple[Seen, ...]:
+        """The latest connections, oldest first."""
+        return tuple(self._seen)
+
+    async def settled(self) -> None:
+        """Wait until no handshake is under way: how each ended is then in ``seen``.
+
+        A client that connects and says nothing keeps this waiting until it goes.
+        """
+        while pending := [each.settled for each in self._connections if not each.settled.done()]:
+            await asyncio.wait(pending)
+
+    def inject(self, fault: Fault, times: int | None = None) -> Armed:
+        """Let the next ``times`` connections meet a fault, or all until it is lifted; faults add up.
+
+        Raises:
+            MralabError: the fault cannot be had here, such as an expired certificate without its issuer's key.
+        """
+        return self._faults.arm(fault, self._offer, times)
+
+    def lift_faults(self) -> None:
+        """Lift every fault."""
+        self._faults.lift()
+
+    @property
+    def _offer(self) -> Offer:
+        if not isinstance(self.context, ServerContext):
+            raise MralabError(f"{self.host}:{self.port}: faults are for TLS listeners whose certificates are known")
+        return self.context.offer
+
+    def _connect(self) -> Connection:
+        connection: Connection
+        if self.context is None:
+            connection = Connection(self._connections, self._make_above())
+        elif met := self._faults.next():
+            offer = self._offer
+            for armed in met:
+                offer = armed.offer(offer)
+            context = self.context if offer == self._offer else offer.context()
+            effects = [armed.effect for armed in met]
+            connection = TlsConnection(self._connections, self._make_above(), context, effects)
+            connection.seen.faults = tuple(armed.fault.name for armed in met)
+        else:
+            connection = TlsConnection(self._connections, self._make_above(), self.context)
+        self._seen.append(connection.seen)
+        return connection
+
+
+class TlsListener(Listener):
+    """Serves an aiohttp application."""
+
+    def __init__(
+        self,
+        app: web.Application,
+        context: ssl.SSLContext | None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        if _take_out not in app.on_response_prepare:
+            app.on_response_prepare.append(_take_out)
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            handle_signals=False,
+            handler_cancellation=True,  # a relay whose client has gone has nobody to relay for
+            shutdown_timeout=0.1,
+            auto_decompress=False,  # bodies are shown and relayed as they are
+            max_line_size=_HEAD_BYTES,
+            max_field_size=_HEAD_BYTES,
+        )
+        super().__init__(self._http, context, host, port)
+
+    def _http(self) -> asyncio.Protocol:
+        make: Any = self._runner.server
+        above: asyncio.Protocol = make()
+        return above
+
+    async def __aenter__(self) -> Self:
+        """Start to listen."""
+        await self._runner.setup()
+        if (server := self._runner.server) is not None:
+            # Not a middleware: aiohttp keeps the applications of these, and all they hold, in a cache of its own.
+            server.request_handler = _recording(server.request_handler)
+        try:
+            return await super().__aenter__()
+        except BaseException:  # a start that fails or is cancelled leaves no runner behind
+            await self._runner.cleanup()
+            raise
+
+    async def _let_go(self) -> None:
+        await self._runner.cleanup()  # closes idle connections, lets go of busy ones after the timeout
+
+
+class VerbatimResponse(web.StreamResponse):
+    """Another server's answer: its headers go out as given, aiohttp adds none of its own."""
+
+    def __init__(self, status: int, reason: str, headers: Iterable[tuple[str, str]]) -> None:
+        super().__init__(status=status, reason=reason)
+        for name, value in headers:
+            self.headers.add(name, value)
+        self.absent = [name for name in ("Server", "Date", "Content-Type") if name not in self.headers]
+
+
+_Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+def _recording(handler: _Handler) -> _Handler:
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        connection = None if request.transport is None else request.transport.get_protocol()
+        if isinstance(connection, Connection):
+            connection.seen.requests.append(f"{request.method} {request.raw_path}")
+        return await handler(request)
+
+    return handle
+
+
+async def _take_out(_request: web.Request, response: web.StreamResponse) -> None:
+    if isinstance(response, VerbatimResponse):
+        for name in response.absent:
+            response.headers.pop(name, None)
+    elif response.headers.get("Server") == SERVER_SOFTWARE:
+        del response.headers["Server"]  # no mock says that it is one

@@ -1,0 +1,140 @@
+"""What a server is to present, taken as it is: our own ``Certified``, trustme's ``LeafCert``, PEM text or files.
+
+trustme is recognised by its shape, so it need not be imported.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from mralab.errors import MralabError
+from mralab.mocks.pki import Certified, Key, digest_for
+
+
+class Blob(Protocol):
+    """A ``trustme.Blob``."""
+
+    def bytes(self) -> bytes:
+        """PEM."""
+
+
+@runtime_checkable
+class Authority(Protocol):
+    """A ``trustme.CA``, by its shape."""
+
+    @property
+    def cert_pem(self) -> Blob:
+        """Its certificate."""
+
+    @property
+    def private_key_pem(self) -> Blob:
+        """Its key."""
+
+
+@runtime_checkable
+class Leaf(Protocol):
+    """A ``trustme.LeafCert``, by its shape."""
+
+    @property
+    def private_key_pem(self) -> Blob:
+        """Its key."""
+
+    @property
+    def cert_chain_pems(self) -> Sequence[Blob]:
+        """Its certificate and those that lead to the root."""
+
+
+Presentable = Certified | Leaf | str | bytes | Path
+"""PEM holds the private key, unencrypted, the certificate, and then its issuers; a ``str`` without PEM is a path."""
+
+
+def certified(thing: Presentable, issuer: Authority | Certified | None = None) -> Certified:
+    """Return ``thing`` as a ``Certified``. With its ``issuer`` it can be made to expire; a self-signed one always can.
+
+    Raises:
+        MralabError: it is none of these, cannot be read, or its key is not that of its certificate.
+    """
+    if not isinstance(thing, Certified):
+        thing = _from_pem(*_pem(thing))
+    if issuer is None:
+        return thing
+    signing = issuer.key if isinstance(issuer, Certified) else _key(issuer.private_key_pem.bytes(), "the issuer")
+    return replace(thing, issuer_key=signing)
+
+
+def expired(certificate: Certified, days: float = 1.0) -> Certified:
+    """Return the same certificate with the same key, signed anew, its time over since ``days``.
+
+    Raises:
+        MralabError: the key of its issuer is not known.
+    """
+    if certificate.issuer_key is None:
+        raise MralabError(
+            f"{certificate.name}: cannot be made to expire: the key of its issuer is not known",
+            "give its issuer: FaultPoint(..., issuer=ca)",
+        )
+    old = certificate.cert
+    end = dt.datetime.now(dt.UTC) - dt.timedelta(days=days)
+    builder = x509.CertificateBuilder(
+        issuer_name=old.issuer,
+        subject_name=old.subject,
+        public_key=certificate.key.public_key(),
+        serial_number=x509.random_serial_number(),
+        not_valid_before=min(old.not_valid_before_utc, end - dt.timedelta(days=1)),
+        not_valid_after=end,
+    )
+    for extension in old.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    cert = builder.sign(certificate.issuer_key, digest_for(certificate.issuer_key))
+    return replace(certificate, cert=cert)
+
+
+def _pem(thing: Leaf | str | bytes | Path) -> tuple[bytes, str]:
+    """The PEM, key first or last, and what errors call it."""
+    if isinstance(thing, Leaf):
+        return thing.private_key_pem.bytes() + b"".join(blob.bytes() for blob in thing.cert_chain_pems), "the LeafCert"
+    if isinstance(thing, bytes) or (isinstance(thing, str) and "-----BEGIN" in thing):
+        return thing.encode() if isinstance(thing, str) else thing, "the PEM"
+    if isinstance(thing, str | Path):
+        try:
+            return Path(thing).read_bytes(), str(thing)
+        except OSError as error:
+            raise MralabError(f"{thing}: cannot be read: {error.strerror}") from error
+    raise MralabError(
+        f"{thing!r}: is no certificate with its key", "take a trustme LeafCert, PEM with a private key, or a file of it"
+    )
+
+
+def _from_pem(pem: bytes, source: str) -> Certified:
+    try:
+        cert, *chain = x509.load_pem_x509_certificates(pem)
+    except ValueError as error:
+        raise MralabError(f"{source}: holds no certificate that can be read: {error}") from error
+    key = _key(pem, source)
+    if cert.public_key() != key.public_key():
+        raise MralabError(
+            f"{source}: its key is not that of its first certificate", "the server's certificate comes first"
+        )
+    self_signed = cert.issuer == cert.subject and not chain
+    return Certified(source, cert, key, tuple(chain), key if self_signed else None)
+
+
+def _key(pem: bytes, source: str) -> Key:
+    start = pem.find(b"-----BEGIN ")
+    while start >= 0 and b"PRIVATE KEY" not in pem[start : pem.find(b"\n", start)]:
+        start = pem.find(b"-----BEGIN ", start + 1)
+    try:
+        key = load_pem_private_key(pem[max(start, 0) :], None)
+    except (ValueError, TypeError) as error:
+        raise MralabError(f"{source}: holds no unencrypted private key that can be read: {error}") from error
+    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        raise MralabError(f"{source}: its key is neither RSA nor EC")
+    return key

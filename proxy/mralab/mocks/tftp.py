@@ -1,0 +1,79 @@
+"""A mock of CUCM's TFTP service over HTTP (6970) and HTTPS (6971, 6972): the files that Jabber fetches at login."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, Protocol
+
+from aiohttp import web
+
+from mralab.mocks.xmlbody import document, element
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from xml.etree.ElementTree import Element
+
+_DEVICE_FILE: Final = re.compile(r"/CSF(?P<user>[^/]+)\.cnf\.xml")
+
+
+class Node(Protocol):
+    """The CUCM node that the files speak of."""
+
+    users: Mapping[str, str]
+
+    @property
+    def address(self) -> str:
+        """What System > Server says."""
+
+
+def application(node: Node) -> web.Application:
+    """Return the application with ``/CSFUSER.cnf.xml``, ``/SPDefault.cnf.xml`` and ``/jabber-config.xml``."""
+
+    async def serve(request: web.Request) -> web.Response:
+        root = _file(request.path, node)
+        if root is None:
+            return web.Response(status=404, reason="")
+        return web.Response(body=document(root), content_type="text/xml", charset="UTF-8", reason="")
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", serve)
+    return app
+
+
+def _file(path: str, node: Node) -> Element | None:
+    if path == "/SPDefault.cnf.xml":
+        return _service_profile(node)
+    if path == "/jabber-config.xml":
+        return _client_settings()
+    device = _DEVICE_FILE.fullmatch(path)
+    return _device(device["user"], node) if device and device["user"] in node.users else None
+
+
+def _device(user: str, node: Node) -> Element:
+    """The phone: which line it has, and where it registers."""
+    manager = element("callManager", element("processNodeName", node.address), element("sipPort", "5060"))
+    return element(
+        "device",
+        element("deviceProtocol", "SIP"),
+        element("deviceName", f"CSF{user}"),
+        element("callManagerGroup", element("member", manager, priority="0")),
+        element("sipLines", element("line", element("name", user), element("proxy", "USECALLMANAGER"))),
+    )
+
+
+def _service_profile(node: Node) -> Element:
+    """The services of users without a profile of their own."""
+    return element(
+        "serviceProfile",
+        element("name", "SPDefault"),
+        element("service", element("type", "tftp"), element("address", node.address)),
+    )
+
+
+def _client_settings() -> Element:
+    return element(
+        "config",
+        element("Policies", element("Telephony_Enabled", "true")),
+        element("Directory", element("DirectoryServerType", "UDS")),
+        version="1.0",
+    )

@@ -1,0 +1,56 @@
+"""What a client may take, in force: the ``[limits]`` table as time limits that run.
+
+A body, in either direction between a client and us, must move by ``PROGRESS`` bytes (or to its end) in each
+``idle_timeout``: one byte every few seconds holds a connection no longer than silence does. While the other side is
+the one that waits (back-pressure), nothing is held against the client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from ..config import LimitsTable
+from .deadlines import Deadlines
+
+if TYPE_CHECKING:
+    from .client_connection import ClientConnection
+
+PROGRESS: Final = 1024
+_LINGER_SECONDS: Final = 2.0
+
+
+class ClientLimits:
+    """The limits of all client connections of one proxy. ``apply`` puts other ones into force."""
+
+    __slots__ = ("body", "head", "header_bytes", "idle", "linger", "silent", "unread")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, table: LimitsTable) -> None:
+        self.silent: Deadlines[ClientConnection] = Deadlines(loop, 0, lambda client: client.silent_too_long())
+        """Connected, and nothing said yet: both the head's limit and idleness hold."""
+        self.idle: Deadlines[ClientConnection] = Deadlines(loop, 0, lambda client: client.silent_too_long())
+        """Between two requests."""
+        self.head: Deadlines[ClientConnection] = Deadlines(loop, 0, lambda client: client.head_too_slow())
+        """A request's head, from its first byte to its last."""
+        self.body: Deadlines[ClientConnection] = Deadlines(loop, 0, lambda client: client.body_too_slow())
+        """A request's body must move."""
+        self.unread: Deadlines[ClientConnection] = Deadlines(loop, 0, lambda client: client.reads_too_slowly())
+        """A response that the client does not take must move."""
+        self.linger: Deadlines[ClientConnection] = Deadlines(
+            loop, _LINGER_SECONDS, lambda client: client.lingered_long_enough()
+        )
+        """Answered and over: how long what still comes is thrown away."""
+        self.apply(table)
+
+    def apply(self, table: LimitsTable) -> None:
+        """Put a table into force, for what runs already too."""
+        self.header_bytes = table.header_bytes
+        self.silent.change(min(table.header_timeout, table.idle_timeout))
+        self.head.change(table.header_timeout)
+        for deadlines in (self.idle, self.body, self.unread):
+            deadlines.change(table.idle_timeout)
+
+    def close(self) -> None:
+        """No limit runs any longer."""
+        for deadlines in (self.silent, self.idle, self.head, self.body, self.unread, self.linger):
+            deadlines.close()

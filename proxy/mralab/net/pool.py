@@ -1,0 +1,123 @@
+"""Connections to servers: dialled, verified, and kept for reuse by everything they were verified under."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from typing import Final
+
+from ..tls.verification import TlsClient
+from .deadlines import Deadlines
+from .failures import ConnectError, ConnectTimeoutError
+from .server_connection import ServerConnection
+from .stats import Stats
+from .steps import Steps
+
+_IDLE_SECONDS: Final = 110.0  # a little less than Traffic Server's keep_alive_no_activity_timeout_out, 120
+_MAX_IDLE: Final = 256  # connections kept for one server
+
+
+class Upstream:
+    """Dials servers and keeps verified connections for reuse, by everything they were verified under.
+
+    A kept connection is used again only while the certificates it was verified with are still valid: one that expires
+    ends with the request that is using it. ``len()`` is how many are kept.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, stats: Stats, connect_timeout: float, response_timeout: float
+    ) -> None:
+        self._loop = loop
+        self._stats = stats
+        self.silence: Deadlines[ServerConnection] = Deadlines(
+            loop, response_timeout, lambda connection: connection.silent_too_long()
+        )
+        """How long a server may take to say something."""
+        self.making: Deadlines[ServerConnection] = Deadlines(
+            loop, connect_timeout, lambda connection: connection.failed(ConnectTimeoutError())
+        )
+        """How long TCP and TLS may take together."""
+        self._unused: Deadlines[ServerConnection] = Deadlines(loop, _IDLE_SECONDS, self._unused_too_long)
+        self._idle: defaultdict[tuple[object, ...], list[ServerConnection]] = defaultdict(list)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._idle.values()))
+
+    def take(self, key: tuple[object, ...]) -> ServerConnection | None:
+        """A kept connection for ``key``, or None."""
+        kept = self._idle.get(key)
+        while kept:
+            connection = kept.pop()
+            if not kept:
+                del self._idle[key]
+            if connection.ending:
+                continue
+            if connection.tls is not None and connection.tls.expires <= time.time():
+                connection.close()
+                continue
+            connection.reused = True
+            self._stats.pool_hits += 1
+            return connection
+        return None
+
+    def keep(self, connection: ServerConnection) -> None:
+        """Keep a connection whose exchange is over, for requests with its ``key``."""
+        kept = self._idle[connection.key]
+        if connection.closed or len(kept) >= _MAX_IDLE:
+            connection.close()
+            return
+        kept.append(connection)
+        connection.on_close = self._forget
+        self._unused.begin(connection)
+
+    def _forget(self, connection: ServerConnection) -> None:
+        self._unused.end(connection)
+        kept = self._idle.get(connection.key)
+        if kept and connection in kept:
+            kept.remove(connection)
+            if not kept:
+                del self._idle[connection.key]
+
+    def _unused_too_long(self, connection: ServerConnection) -> None:
+        """It was last kept long ago. One that is in use ends no sooner for that."""
+        if connection in self._idle.get(connection.key, ()):
+            connection.close()
+
+    def close_idle(self) -> None:
+        """Close every kept connection: the settings they were verified under are no more."""
+        for kept in list(self._idle.values()):
+            for connection in list(kept):
+                connection.close()
+
+    def close(self) -> None:
+        """Close every kept connection, and watch none any longer."""
+        self.close_idle()
+        self.silence.close()
+        self.making.close()
+        self._unused.close()
+
+    async def connect(self, tls: TlsClient | None, dial: str, port: int, header_bytes: int) -> ServerConnection:
+        """A new, verified connection. Raises a ``ServerError``."""
+        connection = ServerConnection(tls, self.silence, header_bytes, self._stats)
+        connection.dialling = Steps(self._dial(connection, dial, port))
+        self.making.begin(connection)
+        connection.dialling.go_on()
+        try:
+            await connection.ready()
+        except BaseException:  # cancelled too: a client that is gone leaves no half-made connection behind
+            connection.abort()
+            raise
+        finally:
+            self.making.end(connection)
+        return connection
+
+    async def _dial(self, connection: ServerConnection, dial: str, port: int) -> None:
+        try:
+            await self._loop.create_connection(lambda: connection, dial, port)
+        except OSError as error:
+            connection.failed(ConnectError(error))
+        except asyncio.CancelledError:
+            return
+        except Exception as error:  # none that is known: the request that waits has it
+            connection.failed(error)

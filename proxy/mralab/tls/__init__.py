@@ -1,0 +1,1 @@
+"""Verifies servers: OpenSSL, the verify callback, certificates, the trust store."""

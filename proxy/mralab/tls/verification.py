@@ -1,0 +1,289 @@
+"""TLS to servers, verified inside the handshake.
+
+``TlsContext`` is made once for each (settings, trust store, own certificate). ``TlsClient`` is the state of one
+connection and has no socket: bytes in, bytes out. ``TlsClient.inspect`` is OpenSSL's verify callback, so it gets what
+Traffic Server's callback gets (certificate, error, depth), and its refusal sends OpenSSL's alert for that error. The
+rules are those of SSLClientUtils.cc (8.1.11); ``core.hostname`` checks the name.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from OpenSSL import SSL, crypto
+
+from ..core.release import Preference, VerifyMode, signature_algorithms
+from ..core.tls.first_flight import FirstFlight
+from ..core.tls.hostname import is_address, match_name
+from ..core.tls.verdict import NO_CERTIFICATE, Fault, Verdict
+from .certificate import LARGEST_KNOWN, LEVEL_1, Facts, facts
+from .identity import Identity
+from .openssl import Endpoint, TlsError, prepare
+from .trust_store import TrustStore
+
+_VERSIONS: Final = {
+    "1.0": SSL.TLS1_VERSION,
+    "1.1": SSL.TLS1_1_VERSION,
+    "1.2": SSL.TLS1_2_VERSION,
+    "1.3": SSL.TLS1_3_VERSION,
+}
+_NO_VERSION: Final = {
+    "1.0": SSL.OP_NO_TLSv1,
+    "1.1": SSL.OP_NO_TLSv1_1,
+    "1.2": SSL.OP_NO_TLSv1_2,
+    "1.3": 0x20000000,
+}
+# OpenSSL 1.1.1 talks to servers without secure renegotiation (RFC 5746), as old CUCM is; 3 and later need this option.
+_OP_LEGACY_SERVER_CONNECT: Final = 0x4
+_OP_NO_RENEGOTIATION: Final = 1 << 30
+# Anonymous Diffie-Hellman. Lists have suites with pre-shared keys and SRP too; without such keys they are not offered.
+_ANONYMOUS: Final = ("ADH-", "AECDH-")
+_VERIFY_DEPTH: Final = 7  # Traffic Server: iocore/net/SSLConfig.cc:341
+_LARGEST_PRIME: Final = 4096  # bits; 20 ms. OpenSSL takes 10000 (DH_R_MODULUS_TOO_LARGE beyond): 600 ms
+_PRIME_TOO_LARGE: Final = ("modulus too large", "error:02800067:Diffie-Hellman routines::modulus too large")
+_MOST_AT_ONCE: Final = 1 << 20  # bytes of plaintext to encrypt before their ciphertext is taken
+# OpenSSL verifies in two passes: it builds the chain and checks its extensions (these errors), then walks from the
+# root to the leaf over signatures and dates. 1.1.1 judges keys and digests between the two.
+_BUILDING: Final = frozenset((2, 18, 19, 20, 21, 22, 24, 25, 26, 34, 37, 40, 41, 79, 85, 86, 89, 90, 91, 92, 93, 94))
+_LEAF_ALONE: Final = Fault(21, 0)
+_WEAK: Final = frozenset((66, 67, 68))
+_FATAL_ALERT: Final = re.compile(rb"\x15\x03[\x00-\x04]\x00\x02\x02.\Z", re.DOTALL)
+"""A plaintext alert record: type, version, length, level fatal, description (RFC 8446 section 6)."""
+
+
+class TlsSettings(NamedTuple):
+    """What is offered to servers, and how they are verified."""
+
+    mode: VerifyMode
+    ip_san: bool
+    ciphers: str
+    versions: tuple[str, ...]
+    prefer: Preference = "ecdsa"
+    """The kind of certificate to prefer in TLS 1.3; in older versions the order of ``ciphers`` decides."""
+
+
+def check_ciphers(ciphers: str) -> str:
+    """Return why OpenSSL cannot use this cipher string, or nothing."""
+    try:
+        SSL.Context(SSL.TLS_CLIENT_METHOD).set_cipher_list(ciphers.encode())
+    except (SSL.Error, UnicodeEncodeError):
+        return "OpenSSL knows no cipher of this string"
+    return ""
+
+
+def offers_anonymous(ciphers: str) -> bool:
+    """Return whether a cipher string offers suites in which the server presents no certificate."""
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_cipher_list(f"{ciphers}:@SECLEVEL=0".encode())
+    return any(name.startswith(_ANONYMOUS) for name in SSL.Connection(context, None).get_cipher_list())
+
+
+class TlsContext:
+    """What connections share: versions, ciphers, trust store, verification, the proxy's own certificate."""
+
+    def __init__(self, settings: TlsSettings, store: TrustStore, identity: Identity | None = None) -> None:
+        self.settings = settings
+        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        offered = sorted(settings.versions)
+        context.set_min_proto_version(_VERSIONS[offered[0]])
+        context.set_max_proto_version(_VERSIONS[offered[-1]])
+        options = _OP_LEGACY_SERVER_CONNECT | SSL.OP_NO_COMPRESSION
+        for version, option in _NO_VERSION.items():
+            if version not in offered:
+                options |= option
+        context.set_options(options)
+        # Level 0, and _weaknesses below: together they judge keys and digests as 1.1.1's level 1 does, which no later
+        # OpenSSL has (3 refuses SHA-1 at level 1).
+        context.set_cipher_list(f"{settings.ciphers}:@SECLEVEL=0".encode())
+        # OpenSSL verifies nothing in a resumed session, nor in a renegotiation to an anonymous cipher suite. So no
+        # session is resumed, and nothing renegotiated where such suites are offered; inspect() sees all others.
+        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        if settings.mode != "off" and offers_anonymous(settings.ciphers):
+            context.set_options(_OP_NO_RENEGOTIATION)
+        context.set_verify_depth(_VERIFY_DEPTH)
+        # One list counts for all offered versions. Without TLS 1.3 it remains OpenSSL's default.
+        signatures = signature_algorithms(settings.prefer) if "1.3" in offered else ""
+        prepare(context, verify=settings.mode != "off", signatures=signatures)
+        if identity is not None:
+            identity.use_in(context)
+        if settings.mode != "off":
+            certificates = context.get_cert_store()
+            assert certificates is not None  # noqa: S101 - an SSL_CTX always has one
+            for certificate in store.certificates:
+                certificates.add_cert(crypto.X509.from_cryptography(certificate))
+        self._context = context
+
+    def connect(self, name: str) -> TlsClient:
+        """Return the TLS of a new connection, for the host name or IP address that the client asked for."""
+        return TlsClient(self._context, self.settings, name)
+
+
+class TlsClient:
+    """The TLS of one connection: ``receive`` takes the server's bytes, ``outgoing`` returns those to send."""
+
+    __slots__ = (
+        "_begun",
+        "_endpoint",
+        "_first_flight",
+        "_settings",
+        "closed",
+        "established",
+        "expires",
+        "verdict",
+    )
+
+    def __init__(self, context: SSL.Context, settings: TlsSettings, name: str) -> None:
+        self._settings = settings
+        self.verdict = Verdict(name, settings.mode)
+        self.established = False
+        self.closed = False
+        """The server sent close_notify: what came before it is complete."""
+        self.expires = math.inf
+        """When the first certificate of the verified chain expires, in seconds since the epoch."""
+        self._begun = False
+        self._first_flight = FirstFlight()
+        self._endpoint = Endpoint(context, b"" if is_address(name) else name.encode("ascii"), self.inspect)
+
+    # -- verification
+
+    def inspect(self, der: bytes, number: int, depth: int, ok: bool) -> bool:
+        """Judge one certificate of the chain, root first (OpenSSL's verify callback). Return whether to go on."""
+        if self.established:  # renegotiation: only the certificate that was judged is accepted
+            return depth > 0 or der == self.verdict.leaf
+        known = facts(der)
+        if ok and self._settings.mode == "on":
+            self.expires = min(self.expires, known.expires)
+        if ok and known.bits >= LEVEL_1 and not known.weakly_signed:  # the usual case: no fault, no order of faults
+            return depth > 0 or self._is_for_its_name(der, known)
+        if not self._begun:
+            self._begun = True
+            sent = der if depth == 0 else self._endpoint.leaf()
+            if sent and facts(sent).bits < LEVEL_1 and not self._fault(66, 0):
+                return False
+        if ok or number not in _BUILDING:
+            weak = list(known.weaknesses(depth))
+            if depth and (weak or not ok):
+                weak = [*self._weaknesses_below(depth), *weak]
+            for fault in weak:
+                # The signature of the last certificate of a chain is not judged.
+                known_fault = fault in self.verdict.faults or (
+                    fault.number == 68 and _LEAF_ALONE in self.verdict.faults
+                )
+                if not known_fault and not self._fault(*fault):
+                    return False
+        if not ok:
+            return self._fault(number, depth)
+        return depth > 0 or self._is_for_its_name(der, known)
+
+    def _is_for_its_name(self, der: bytes, leaf: Facts) -> bool:
+        """Check the host name, after a chain without faults or with tolerated ones. Return whether to go on."""
+        verdict = self.verdict
+        verdict.leaf, verdict.judged = der, True
+        match = match_name if len(der) <= LARGEST_KNOWN else match_name.__wrapped__  # which remembers nothing
+        if match(leaf.names, verdict.name, ip_san_accepted=self._settings.ip_san):
+            return True
+        return self._fault(None, 0)
+
+    def _weaknesses_below(self, depth: int) -> Iterator[Fault]:
+        """Yield the weaknesses below ``depth``, leaf first: 1.1.1 judges all keys and digests before any date.
+
+        Only of certificates that the server sent; those from the store are judged when OpenSSL reaches them.
+        """
+        sent = [facts(der) for der in self.presented()]
+        member = next(iter(sent), None)
+        for at in range(depth):
+            if member is None:
+                return
+            yield from member.weaknesses(at)
+            issuer = member.issuer
+            member = next((one for one in sent[1:] if one.subject == issuer), None)
+
+    def _fault(self, number: int | None, depth: int) -> bool:
+        """Note a fault, and with the first one the server's certificate. Return whether to go on."""
+        verdict = self.verdict
+        if not verdict.leaf:
+            verdict.leaf = self._endpoint.leaf()
+        return verdict.add(Fault(number, depth))
+
+    @property
+    def client_certificate_requested(self) -> bool:
+        """Whether the server has asked for our certificate."""
+        return self._endpoint.requested
+
+    def acceptable_issuers(self) -> list[str]:
+        """Return the subjects (RFC 4514) of the CAs that the server named in its request for our certificate.
+
+        Empty where it named none (any will do) or asked for nothing. Not to be called after ``free``.
+        """
+        return self._endpoint.acceptable_issuers()
+
+    @property
+    def version(self) -> str:
+        """The TLS version in use, as ``1.2``; empty before there is one. Not to be read after ``free``."""
+        return self._endpoint.version() if self.established else ""
+
+    def presented(self) -> list[bytes]:
+        """Return the certificates that the server sent, in DER, leaf first; empty before that."""
+        return self._endpoint.presented()
+
+    # -- bytes
+
+    def start(self) -> bytes:
+        """Return the ClientHello."""
+        self._endpoint.handshake()
+        return self._endpoint.take()
+
+    def receive(self, data: bytes) -> bytes:
+        """Take bytes from the server, return the plaintext in them. Raises ``TlsError``: send ``alert`` then."""
+        endpoint, first_flight = self._endpoint, self._first_flight
+        if not first_flight.done and first_flight.feed(data) > _LARGEST_PRIME:
+            raise TlsError(*_PRIME_TOO_LARGE)
+        endpoint.put(data)
+        if not self.established:
+            self.established = endpoint.handshake()
+            if not self.established:
+                return b""
+            if not self.verdict.judged and self._settings.mode != "off" and not self.verdict.add(NO_CERTIFICATE):
+                endpoint.shut()  # the handshake is over: too late for a fatal alert
+                raise TlsError("certificate verify failed")
+            if not endpoint.waiting():
+                return b""
+        plain = endpoint.read()
+        self.closed = endpoint.closed
+        return plain
+
+    def send(self, data: bytes) -> bytes:
+        """Encrypt plaintext. Return the bytes to send. Raises ``TlsError``."""
+        if len(data) <= _MOST_AT_ONCE:
+            return self._endpoint.send(data)
+        starts = range(0, len(data), _MOST_AT_ONCE)
+        return b"".join([self._endpoint.send(data[start : start + _MOST_AT_ONCE]) for start in starts])
+
+    def outgoing(self) -> bytes:
+        """Return what OpenSSL has to send."""
+        return self._endpoint.take()
+
+    def close(self) -> bytes:
+        """Return the bytes of our close_notify."""
+        self._endpoint.shut()
+        return self._endpoint.take()
+
+    def free(self) -> None:
+        """Free OpenSSL's memory at the end of the connection. Only ``verdict`` and ``expires`` remain usable."""
+        self._endpoint.free()
+
+    def alert(self) -> bytes:
+        """Return the bytes of the fatal alert after a ``TlsError``.
+
+        A key or digest too weak is our own finding: OpenSSL sends the alert of what it has found itself, an internal
+        error (80) if nothing. 1.1.1 calls it a bad certificate (42). The alert is plain in TLS 1.3 too: OpenSSL's
+        client does not encrypt before it is sure of the server.
+        """
+        data = self.outgoing()
+        last = self.verdict.faults[-1] if self.verdict.faults else None
+        if last is not None and last.number in _WEAK and _FATAL_ALERT.search(data):
+            return data[:-1] + b"\x2a"
+        return data
