@@ -11,7 +11,7 @@ from OpenSSL import SSL
 from mralab import Proxy
 from mralab.config import Config, from_mapping, load, split_address
 from mralab.errors import ConfigError
-from mralab.net.traffic_server import load_settings
+from mralab.net.settings import load_settings
 
 
 def _problems(text: str, tmp_path: Path) -> str:

@@ -9,7 +9,7 @@ import pytest
 from mralab.core.http.framing import Malformed
 from mralab.core.http.rewrite import Hop
 from mralab.core.mra.allowlist import AllowList, parse_rules_csv
-from mralab.core.mra.route import Denial, Errand, Routes
+from mralab.core.mra.route import Denial, ForwardedRequest, Routes
 from mralab.core.mra.target import Target, encode
 
 CONTROL = "vcs_control.steven.lab:8443"
@@ -26,9 +26,9 @@ def head(path: str = "/a", fields: str = "", method: str = "GET") -> bytes:
     return f"{method} /{TOKEN}{path} HTTP/1.1\r\nHost: h\r\n{fields}\r\n".encode()
 
 
-def errand(found: Routes, data: bytes, ip: str = "127.0.0.1") -> Errand:
+def errand(found: Routes, data: bytes, ip: str = "127.0.0.1") -> ForwardedRequest:
     outcome = found.find(data, ip).outcome
-    assert isinstance(outcome, Errand)
+    assert isinstance(outcome, ForwardedRequest)
     return outcome
 
 
@@ -46,7 +46,7 @@ def test_the_server_gets_a_tracking_id_in_its_place() -> None:
 def test_a_clients_own_tracking_id_is_kept_and_an_empty_one_filled() -> None:
     route = routes().find(head(fields="TrackingID: mine\r\n"), "127.0.0.1")
     assert route.tracking_id == "mine"
-    assert isinstance(route.outcome, Errand)
+    assert isinstance(route.outcome, ForwardedRequest)
     assert b"\r\nTrackingID: mine\r\n" in route.outcome.wire(b"other")
     assert b"other" not in route.outcome.wire(b"other")
     empty = errand(routes(), head(fields="TrackingID:\r\nX: y\r\n"))
@@ -68,7 +68,7 @@ def test_the_same_head_from_another_address_is_another_route() -> None:
 
 
 def test_other_rules_decide_anew() -> None:
-    assert isinstance(routes().find(head(), "127.0.0.1").outcome, Errand)
+    assert isinstance(routes().find(head(), "127.0.0.1").outcome, ForwardedRequest)
     denied = routes(RULES.replace("/a,", "/b,")).find(head(), "127.0.0.1").outcome
     assert isinstance(denied, Denial)
     assert (denied.answer, denied.url) == ("denied", "https://cucm.steven.lab:8443/a")

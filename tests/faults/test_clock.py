@@ -13,7 +13,7 @@ import pytest
 from mralab.config import from_mapping
 from mralab.core.log.events import RequestReceived
 from mralab.core.mra.target import Target, encode
-from mralab.net.traffic_server import Proxy
+from mralab.net.traffic_server import TrafficServer
 from tests.net.conftest import HOST
 from tests.serving import until
 
@@ -156,6 +156,6 @@ async def test_time_in_the_process_steps(tmp_path: Path, figure: Figure, monkeyp
         async def stamp() -> float:
             return stamps[-1]
 
-        async with Proxy(config, listener=note) as proxy:
+        async with TrafficServer(config, listener=note) as proxy:
             waited = await steps(proxy.port, origin, step, stamp)
     _kept(waited, figure, "time.time in the process")

@@ -72,7 +72,7 @@ def _route(data: bytes) -> None:
 
 def _reply(data: bytes) -> None:
     read = reply.read_reply(data, b"GET")
-    reply.onward(read, minor=1, keep_alive=True, connection="Connection", now=0.0)
+    reply.forward_response(read, minor=1, keep_alive=True, connection="Connection", now=0.0)
 
 
 def _chunks(data: bytes) -> None:
@@ -258,7 +258,7 @@ PARSERS: Final[dict[str, Parser]] = {
         ),
     ),
     "response head": Parser(
-        "core.framing.parse_response core.framing.response_framing core.reply.read_reply core.reply.onward",
+        "core.framing.parse_response core.framing.response_framing core.reply.read_reply core.reply.forward_response",
         _reply,
         (*_WORDS, *_LINES, b"Date: 0\r\n", b"Age: 0\r\n", f"Server: {SERVER}\r\n".encode(), b"Set-Cookie: a=b\r\n"),
         (

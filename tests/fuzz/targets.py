@@ -31,7 +31,7 @@ from mralab.core.log.reader import read
 from mralab.core.log.writer import LineWriter
 from mralab.core.mra.allowlist import Allowed, AllowList, RulesError, parse_rules_csv
 from mralab.core.mra.readings import readings
-from mralab.core.mra.route import Errand, Routes
+from mralab.core.mra.route import ForwardedRequest, Routes
 from mralab.core.mra.target import Target, TargetError, decode, encode, split
 from mralab.core.tls.der import NotDer, certificate_parts
 from mralab.core.tls.hostname import match_name, names_of
@@ -93,7 +93,7 @@ def request_head(data: bytes) -> None:
         return
     check_partial(data[:-4])  # a good head is not refused while it arrives
     outcome = route.outcome
-    if not isinstance(outcome, Errand):
+    if not isinstance(outcome, ForwardedRequest):
         return
     wire = outcome.wire(b"id")
     again = parse_request(wire)

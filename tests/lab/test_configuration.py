@@ -104,7 +104,7 @@ async def test_what_the_file_says_is_in_force(key: str, folder: Path, pki: Pki) 
         for part in key.split("."):
             shown = shown[part]
         assert shown == value
-        assert lab.proxy.core.config is lab.proxy.config
+        assert lab.proxy.server.config is lab.proxy.config
 
 
 async def test_the_store_of_the_file_is_trusted_beside_the_labs_own_ca(folder: Path, pki: Pki) -> None:

@@ -19,7 +19,7 @@ from mralab.config import from_mapping
 from mralab.core.log.events import Event
 from mralab.core.log.reader import Record, read
 from mralab.core.mra.target import Target, encode
-from mralab.net.traffic_server import Proxy
+from mralab.net.traffic_server import TrafficServer
 from mralab.tls.trust_store import TrustStore, parse_pem
 from mralab.web.metrics import exposition
 from tests.modes import KEPT, complaints
@@ -113,7 +113,7 @@ class Lines(ABC):
 class Inside(Lines):
     """A proxy in this process."""
 
-    def __init__(self, proxy: Proxy, events: list[Event]) -> None:
+    def __init__(self, proxy: TrafficServer, events: list[Event]) -> None:
         self.proxy, self.host, self.port = proxy, proxy.host, proxy.port
         self.log = proxy.config.path(proxy.config.log.file)
         self._events = events
@@ -228,7 +228,7 @@ async def inside(folder: Path, tables: dict[str, Any], trusted: bytes) -> AsyncI
     """A proxy in this process that trusts these certificates alone."""
     events: list[Event] = []
     store = TrustStore(parse_pem(trusted, "test") if trusted else ())
-    async with Proxy(from_mapping(tables, folder), store=store, listener=events.append) as proxy:
+    async with TrafficServer(from_mapping(tables, folder), store=store, listener=events.append) as proxy:
         yield Inside(proxy, events)
 
 

@@ -25,7 +25,7 @@ from mralab.diagnose.event_buffer import Recent
 from mralab.net import endpoints
 from mralab.net.acceptor import listening_socket
 from mralab.net.endpoints import CONTROL, Endpoints
-from mralab.net.traffic_server import Proxy
+from mralab.net.traffic_server import TrafficServer
 from mralab.tls.trust_store import TrustStore
 from mralab.web.api import serve_admin
 from tests.serving import control, running, toml
@@ -170,7 +170,7 @@ def test_what_was_added_twice_is_removed_twice() -> None:
 class Asked:
     """A proxy that allows everything, its events, and its control API."""
 
-    def __init__(self, proxy: Proxy, events: list[Event], admin: int) -> None:
+    def __init__(self, proxy: TrafficServer, events: list[Event], admin: int) -> None:
         self.proxy, self.events, self.admin = proxy, events, admin
 
     async def get(self, host: str, port: int, method: str = "GET", path: str = "/api/trust") -> int:
@@ -208,7 +208,7 @@ async def asked(folder: Path, hosts: dict[str, Any], listen: str = "127.0.0.1:0"
         },
         folder,
     )
-    async with Proxy(config, store=TrustStore(), listener=events.append) as proxy:
+    async with TrafficServer(config, store=TrustStore(), listener=events.append) as proxy:
         proxy.subscribe(recent.take)
         async with serve_admin(LocalControl(lambda: proxy, lambda: recent)) as address:
             yield Asked(proxy, events, int(address.rpartition(":")[2]))

@@ -9,7 +9,7 @@ import pytest
 
 from mralab.net.deadlines import Deadlines
 from mralab.net.failures import ResponseError
-from mralab.net.pool import Upstream
+from mralab.net.pool import Pool
 from mralab.net.server_connection import MOST_CHUNKS, ServerConnection
 from mralab.net.stats import Stats
 
@@ -99,7 +99,7 @@ async def test_a_slow_client_keeps_the_server_waiting(connection: ServerConnecti
 async def test_a_kept_connection_is_not_taken_once_its_end_has_begun(connection: ServerConnection) -> None:
     transport: Any = Transport()
     connection.connection_made(transport)
-    upstream = Upstream(asyncio.get_running_loop(), Stats(), 30.0, 30.0)
+    upstream = Pool(asyncio.get_running_loop(), Stats(), 30.0, 30.0)
     connection.key = ("key",)
     upstream.keep(connection)
     upstream.close_idle()  # a reload, between two steps of a request

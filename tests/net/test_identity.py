@@ -33,8 +33,7 @@ from mralab.config import Config, from_mapping
 from mralab.core.log.events import HandshakeFailed, ResponseSent
 from mralab.diagnose.findings import find
 from mralab.errors import ConfigError
-from mralab.net.settings import from_message
-from mralab.net.traffic_server import load_settings
+from mralab.net.settings import from_message, load_settings
 from mralab.tls.identity import load_identity
 from mralab.tls.trust_store import TrustStore
 from mralab.tls.verification import TlsContext, TlsSettings

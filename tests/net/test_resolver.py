@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mralab.config import HostEntry
-from mralab.net.resolver import Place, Resolver, UnknownHostError, listed
+from mralab.net.resolver import Resolver, ServerAddress, UnknownHostError, listed
 
 
 class NameServer:
@@ -45,9 +45,9 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[NameServer]:
 
 def test_the_table_and_addresses_need_no_dns(names: NameServer) -> None:
     hosts = {"cucm.steven.lab": HostEntry(ip="10.48.36.215", dial="127.0.48.215", ports={8443: 41021})}
-    assert listed(hosts, "cucm.steven.lab", 8443) == Place("10.48.36.215", "127.0.48.215", 41021)
-    assert listed(hosts, "cucm.steven.lab", 6972) == Place("10.48.36.215", "127.0.48.215", 6972)
-    assert listed(hosts, "::1", 8443) == Place("::1", "::1", 8443)
+    assert listed(hosts, "cucm.steven.lab", 8443) == ServerAddress("10.48.36.215", "127.0.48.215", 41021)
+    assert listed(hosts, "cucm.steven.lab", 6972) == ServerAddress("10.48.36.215", "127.0.48.215", 6972)
+    assert listed(hosts, "::1", 8443) == ServerAddress("::1", "::1", 8443)
     assert names.asked == []
 
 

@@ -14,8 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from mralab.config import from_mapping
-from mralab.net.settings import warnings
-from mralab.net.traffic_server import load_settings
+from mralab.net.settings import load_settings, warnings
 from mralab.tls.trust_store import TrustStore, load_store
 
 NOW = datetime.datetime(2026, 6, 1, tzinfo=datetime.UTC)

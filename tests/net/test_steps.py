@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from mralab.net.steps import Steps, news
+from mralab.net.steps import Steps, waitable
 
 
 class Bell:
@@ -18,7 +18,7 @@ class Bell:
     def ring(self) -> None:
         waiter, self.waiter = self.waiter, None
         assert waiter is not None
-        waiter.go_on()
+        waiter.resume()
 
 
 def test_it_goes_on_at_once_and_only_when_there_is_news() -> None:
@@ -27,14 +27,14 @@ def test_it_goes_on_at_once_and_only_when_there_is_news() -> None:
 
     async def work() -> None:
         seen.append("began")
-        await news(bell)
+        await waitable(bell)
         seen.append("went on")
-        await news(bell)
+        await waitable(bell)
         seen.append("ended")
 
     steps = Steps(work())
     assert seen == []
-    steps.go_on()
+    steps.resume()
     assert seen == ["began"]
     bell.ring()
     assert seen == ["began", "went on"]
@@ -44,20 +44,20 @@ def test_it_goes_on_at_once_and_only_when_there_is_news() -> None:
     assert bell.waiter is None
 
 
-def test_an_interruption_comes_where_it_waits_and_it_may_go_on() -> None:
+def test_an_interruption_comes_where_it_waits_and_it_may_resume() -> None:
     seen: list[str] = []
     bell = Bell()
 
     async def work() -> None:
         try:
-            await news(bell)
+            await waitable(bell)
         except ValueError as error:
             seen.append(str(error))
-        await news(bell)
+        await waitable(bell)
         seen.append("ended")
 
     steps = Steps(work())
-    steps.go_on()
+    steps.resume()
     steps.interrupt(ValueError("stop"))
     assert seen == ["stop"]
     bell.ring()
@@ -72,25 +72,25 @@ def test_an_interruption_of_a_running_one_comes_where_it_waits_next() -> None:
         steps.interrupt(ValueError("stop"))
         seen.append("still running")
         try:
-            await news(bell)
+            await waitable(bell)
         except ValueError as error:
             seen.append(str(error))
 
     steps = Steps(work())
-    steps.go_on()
+    steps.resume()
     assert seen == ["still running", "stop"]
     assert bell.waiter is None
 
 
-def test_what_it_raises_is_for_whoever_let_it_go_on() -> None:
+def test_what_it_raises_is_for_whoever_let_it_resume() -> None:
     bell = Bell()
 
     async def work() -> None:
-        await news(bell)
+        await waitable(bell)
         raise LookupError("its own")
 
     steps = Steps(work())
-    steps.go_on()
+    steps.resume()
     with pytest.raises(LookupError, match="its own"):
         bell.ring()
 
@@ -108,7 +108,7 @@ async def test_it_waits_for_futures_too_and_an_interruption_cancels_them() -> No
             ended.set_result(result)
 
     steps = Steps(work())
-    steps.go_on()
+    steps.resume()
     first.set_result("there")
     await asyncio.sleep(0)
     steps.interrupt(asyncio.CancelledError())

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from mralab.config import from_mapping
 from mralab.core.log.events import VerifyFailed
 from mralab.errors import ConfigError, TrustStoreError
-from mralab.net.traffic_server import Proxy
+from mralab.net.traffic_server import TrafficServer
 from mralab.tls.trust_store import TrustStore, load_store, parse_pem
 from tests.modes import WORKERS
 
@@ -154,7 +154,7 @@ async def test_a_store_on_disk_is_read_again_while_running(
         },
         tmp_path,
     )
-    async with Proxy(config) as proxy:
+    async with TrafficServer(config) as proxy:
         it = Inside(proxy, [])
 
         async def status() -> bytes:

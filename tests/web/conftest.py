@@ -16,7 +16,7 @@ from mralab.config import from_mapping
 from mralab.control.local import LocalControl
 from mralab.core.mra.target import Target, encode
 from mralab.diagnose.event_buffer import Recent
-from mralab.net.traffic_server import Proxy
+from mralab.net.traffic_server import TrafficServer
 from mralab.tls.trust_store import TrustStore
 from mralab.web.api import serve_admin
 from tests.modes import complaints, is_inside, moded
@@ -50,7 +50,7 @@ class Administered:
 class AdministeredHere(Administered):
     """One in this process, and what it is made of."""
 
-    proxy: Proxy
+    proxy: TrafficServer
     control: LocalControl
 
 
@@ -92,7 +92,7 @@ async def admin(request: pytest.FixtureRequest, tmp_path: Path, server: Server) 
             return
         recent = Recent("vcsc", 18242)
         config = from_mapping(tables, tmp_path)
-        proxy = await stack.enter_async_context(Proxy(config, store=TrustStore(), listener=recent.take))
+        proxy = await stack.enter_async_context(TrafficServer(config, store=TrustStore(), listener=recent.take))
         control = LocalControl(lambda: proxy, lambda: recent)
         address = await stack.enter_async_context(serve_admin(control))
         yield AdministeredHere(f"{proxy.host}:{proxy.port}", address, session, server, proxy, control)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import mralab.control.control
-import mralab.net.traffic_server
+import mralab.net.policy
 import mralab.web.api
 from mralab.errors import MOST_PROBLEMS
 
@@ -37,8 +37,8 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[bool]]:
 
     record(mralab.web.api, "parse_pem")
     record(mralab.control.control, "load")
-    record(mralab.net.traffic_server, "TlsContext")
-    record(mralab.net.traffic_server, "AllowList")
+    record(mralab.net.policy, "TlsContext")
+    record(mralab.net.policy, "AllowList")
     return calls
 
 

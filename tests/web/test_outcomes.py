@@ -86,7 +86,7 @@ async def test_the_journal_and_the_counters_say_the_same(request_text: str, stat
         writer.close()
         (served,) = proxy.transactions
         assert (served.status, served.outcome) == (status, outcome)
-        assert dict(proxy.core.stats.requests) == {(status, outcome): 1}
+        assert dict(proxy.server.stats.requests) == {(status, outcome): 1}
 
 
 async def test_a_client_that_went_away_is_counted_once_and_said_so(admin: Administered) -> None:

@@ -273,7 +273,7 @@ def preflight(servers: tuple[str, ...], file: Path | None, trusted: Path | None,
     """
     from ..config import from_mapping, load
     from ..diagnose import preflight as preflights
-    from ..net.traffic_server import load_settings
+    from ..net.settings import load_settings
     from ..show import terminal
     from ..tls.trust_store import load_store
 

@@ -22,9 +22,8 @@ from cryptography.hazmat.primitives import hashes
 from ..config import Config, join_address, load
 from ..diagnose.archive import Recording, pack
 from ..errors import ConfigError, InputError, MralabError
-from ..net.settings import Settings, as_started, emptied, only_at_start, warnings
+from ..net.settings import Settings, as_started, load_settings, newly_empty, only_at_start, warnings
 from ..net.stats import merged
-from ..net.traffic_server import load_settings
 from .event_stream import Stream
 from .health import Check, from_message, worker_checks
 from .losses import Loss, missing_of_recording
@@ -181,7 +180,7 @@ class Control(ABC):
             if self.file is not None:
                 try:
                     settings = await self.aside(lambda file: load_settings(load(file)), self.file)
-                    if problems := emptied(self._started, settings):
+                    if problems := newly_empty(self._started, settings):
                         raise ConfigError([f"{self.file}: {problem}" for problem in problems])
                 except MralabError as error:
                     _say(f"reload refused, the old configuration stays:\n{error}")

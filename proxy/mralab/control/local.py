@@ -16,8 +16,9 @@ from ..diagnose.event_buffer import Recent
 from ..diagnose.findings import find
 from ..diagnose.journal import Journal, Served
 from ..errors import MralabError
+from ..net.policy import Policy
 from ..net.settings import Settings, from_message
-from ..net.traffic_server import Policy, Proxy
+from ..net.traffic_server import TrafficServer
 from .channel import Channel
 from .control import Control, Counted, R, T
 from .health import as_message
@@ -37,7 +38,7 @@ class LocalControl(Control):
 
     def __init__(
         self,
-        proxy: Callable[[], Proxy],
+        proxy: Callable[[], TrafficServer],
         journal: Callable[[], Journal | Recent],
         file: Path | None = None,
         *,

@@ -26,9 +26,9 @@ from ..diagnose.event_buffer import Recent
 from ..errors import MralabError
 from ..net.acceptor import listening_socket, raise_descriptor_limit
 from ..net.endpoints import CONTROL
-from ..net.settings import Settings, warnings
+from ..net.settings import Settings, load_settings, warnings
 from ..net.shares import Share, Shares
-from ..net.traffic_server import Proxy, load_settings, new_hop
+from ..net.traffic_server import TrafficServer, new_hop
 from .channel import open_channel
 from .control import Control
 from .local import LocalControl, WorkersControl
@@ -166,9 +166,9 @@ async def _report(control: LocalControl) -> None:
         await asyncio.sleep(_REPORTED)
 
 
-def _proxy(settings: Settings, recent: Recent, worker: int, hop: Hop, share: Share | None = None) -> Proxy:
+def _proxy(settings: Settings, recent: Recent, worker: int, hop: Hop, share: Share | None = None) -> TrafficServer:
     config, store, rules, identity = settings
-    return Proxy(
+    return TrafficServer(
         config,
         store=store,
         rules=rules,

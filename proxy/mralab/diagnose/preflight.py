@@ -20,7 +20,7 @@ from ..core.http.error_pages import ANSWERS, Answer, connection_error
 from ..core.mra.target import BadHost, canonical_host, canonical_port
 from ..core.release import Preference, cipher_string
 from ..errors import InputError
-from ..net.resolver import Place, Resolver, UnknownHostError, listed
+from ..net.resolver import Resolver, ServerAddress, UnknownHostError, listed
 from ..tls.certificate import offer
 from ..tls.identity import Identity
 from ..tls.openssl import TlsError
@@ -115,7 +115,7 @@ async def check(
 
 
 def _seen(
-    question: Question, place: Place | None, prefer: Preference, outcome: _Outcome, identity: Identity | None
+    question: Question, place: ServerAddress | None, prefer: Preference, outcome: _Outcome, identity: Identity | None
 ) -> Handshake:
     tls, error, answer, why, requested = outcome
     sent = tuple(tls.presented()) if tls is not None else ()
@@ -191,7 +191,7 @@ class _Outcome(NamedTuple):
     requested: bool | None = None
 
 
-async def _shake(question: Question, place: Place | None, context: TlsContext, seconds: float) -> _Outcome:
+async def _shake(question: Question, place: ServerAddress | None, context: TlsContext, seconds: float) -> _Outcome:
     if place is None:
         return _Outcome(answer=ANSWERS["no-name"], why="the name has no address here")
     tls = context.connect(question.host)

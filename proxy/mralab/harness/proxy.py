@@ -23,7 +23,7 @@ from ..diagnose.assertions import Judged
 from ..diagnose.findings import Finding, find
 from ..diagnose.journal import Journal, Served
 from ..errors import ConfigError, InputError
-from ..net.traffic_server import Proxy as Core
+from ..net.traffic_server import TrafficServer
 from ..tls.trust_store import TrustStore
 from .sync_facade import Done, Held, call_in
 from .trust_input import Trusted, certificates
@@ -87,16 +87,16 @@ class Proxy:
         given = certificates(trust)
         store = TrustStore(given) if config is None else None
         self._journal = Journal(initial.log.hostname, os.getpid())
-        self._core = Core(initial, store=store, rules=read, listener=self._journal.take)
+        self._server = TrafficServer(initial, store=store, rules=read, listener=self._journal.take)
         if config is not None and given:
-            self._core.trust(given)
-        self._start = (initial, self._core.store)
+            self._server.trust(given)
+        self._start = (initial, self._server.store)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._held: Held | None = None
 
     async def __aenter__(self) -> Proxy:
         """Start to listen, in this loop."""
-        await self._core.start()
+        await self._server.start()
         self._loop = asyncio.get_running_loop()
         return self
 
@@ -105,7 +105,7 @@ class Proxy:
     ) -> None:
         """Finish what runs, for a second at most, and stop."""
         self._loop = None
-        await self._core.stop(grace=1.0)
+        await self._server.stop(grace=1.0)
 
     def __enter__(self) -> Proxy:
         """Start to listen, in a thread of its own."""
@@ -121,9 +121,9 @@ class Proxy:
             held.leave()
 
     @property
-    def core(self) -> Core:
+    def server(self) -> TrafficServer:
         """The data plane underneath. Call it in its own loop only."""
-        return self._core
+        return self._server
 
     @property
     def journal(self) -> Journal:
@@ -135,12 +135,12 @@ class Proxy:
     @property
     def host(self) -> str:
         """The address it listens on."""
-        return self._core.host
+        return self._server.host
 
     @property
     def port(self) -> int:
         """The port it listens on."""
-        return self._core.port
+        return self._server.port
 
     @property
     def base_url(self) -> str:
@@ -196,7 +196,7 @@ class Proxy:
     @property
     def config(self) -> Config:
         """The configuration in force."""
-        return self._core.config
+        return self._server.config
 
     @property
     def release(self) -> str:
@@ -218,19 +218,19 @@ class Proxy:
     def trust(self, *things: Trusted | Iterable[Trusted]) -> Done:
         """Trust these besides. Raises ``TrustStoreError`` with everything that is wrong, and takes none."""
         found = certificates(*things)
-        call_in(self._loop, lambda: self._core.trust(found))
+        call_in(self._loop, lambda: self._server.trust(found))
         return Done()
 
     def distrust(self, *things: Trusted | Iterable[Trusted]) -> Done:
         """Trust these no more."""
         found = certificates(*things)
-        call_in(self._loop, lambda: self._core.distrust(found))
+        call_in(self._loop, lambda: self._server.distrust(found))
         return Done()
 
     @property
     def trusted(self) -> TrustStore:
         """The trust store in force."""
-        return self._core.store
+        return self._server.store
 
     def add_host(self, name: str, where: Where) -> Done:
         """Say where a host is, from now on."""
@@ -242,14 +242,14 @@ class Proxy:
         Raises:
             ConfigError: everything that is wrong with them; nothing is changed then.
         """
-        call_in(self._loop, lambda: self._core.apply(self.config.changed(**tables), self._core.store))
+        call_in(self._loop, lambda: self._server.apply(self.config.changed(**tables), self._server.store))
         return Done()
 
     def reset(self) -> Done:
         """Put everything back to the start: configuration, trust store, log. Requests under way are dropped."""
         config, store = self._start
-        call_in(self._loop, self._core.drop_clients)
-        call_in(self._loop, lambda: self._core.apply(config, store))
+        call_in(self._loop, self._server.drop_clients)
+        call_in(self._loop, lambda: self._server.apply(config, store))
         return self.clear()
 
     def __repr__(self) -> str:

@@ -32,7 +32,7 @@ from ..mocks.cucm import TFTP_HTTP_PORT, Cucm
 from ..mocks.edge import Edge
 from ..mocks.pki import Pki, mint
 from ..mocks.probe import answers
-from ..net.traffic_server import load_settings
+from ..net.settings import load_settings
 from .login import Login, login
 from .scenario import Scenario, scenario_named
 
@@ -250,7 +250,7 @@ class Lab(RunningLab):
         store = parts.proxy.trusted
         await self._stop_proxy()
         parts.proxy = self._new_proxy(parts.cucm, release, log or self._log)
-        parts.proxy.core.apply(parts.proxy.config, store)
+        parts.proxy.server.apply(parts.proxy.config, store)
         await parts.proxy.__aenter__()
 
     def _new_proxy(self, cucm: Cucm, release: str | None, log: Path | None) -> Proxy:

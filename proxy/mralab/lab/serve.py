@@ -42,9 +42,9 @@ async def run(
     if config is not None:
         raise_descriptor_limit(config.limits.connections)
     async with whole as running:
-        warn(running.proxy.core.settings)
+        warn(running.proxy.server.settings)
         admin = admin_socket(running.proxy.config)
-        control = LocalControl(lambda: running.proxy.core, lambda: running.journal)
+        control = LocalControl(lambda: running.proxy.server, lambda: running.journal)
         control.probes = running.probes()
         control.on_reset.append(running.cucm.lift_faults)
         async with administered(control, admin, load_api):

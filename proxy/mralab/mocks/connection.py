@@ -22,7 +22,7 @@ from mralab.mocks.wire import Wire
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mralab.mocks.wire import Effect
+    from mralab.mocks.effect import Effect
 
 _READ_SIZE: Final = 65536
 KEPT: Final = 10_000

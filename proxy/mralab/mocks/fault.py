@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from mralab.errors import MralabError, did_you_mean
+from mralab.mocks.effect import Effect
 from mralab.mocks.recipes import Presentable, certified, expired
-from mralab.mocks.wire import Effect
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -1,48 +1,16 @@
-"""The TCP side of a mock server's connection, and what a fault can do to one."""
+"""The TCP side of a mock server's connection."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 import struct
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mralab.mocks.connection import TlsTransport
+from collections.abc import Callable
+from typing import Final
 
 _HIGH_WATER: Final = 65536
 _LINGER: Final = 5.0
 """Seconds that a client has to read an answer after which nothing more is read of it."""
-
-
-class Effect:
-    """What a fault does to one connection: each method gives on what it leaves alone. ``link`` is set beforehand."""
-
-    link: TlsTransport
-
-    def received(self, data: bytes) -> bytes:
-        """Bytes from the client, as they come in."""
-        return data
-
-    def sent(self, data: bytes) -> bytes:
-        """Bytes to the client, as they go out."""
-        return data
-
-    def request(self, data: bytes) -> bytes:
-        """Bytes from the client, decrypted."""
-        return data
-
-    def answer(self, data: bytes) -> bytes:
-        """Bytes to the client, before they are encrypted."""
-        return data
-
-    def lift(self) -> None:
-        """The fault is lifted while this connection lives: let go of what is held."""
-
-    def end(self) -> None:
-        """The connection is gone: hold nothing."""
 
 
 class Wire:

@@ -8,16 +8,32 @@ the one that waits (back-pressure), nothing is held against the client.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from ..config import LimitsTable
 from .deadlines import Deadlines
 
-if TYPE_CHECKING:
-    from .client_connection import ClientConnection
-
 PROGRESS: Final = 1024
 _LINGER_SECONDS: Final = 2.0
+
+
+class Limited(Protocol):
+    """A client connection, as far as its limits concern it: each method is called when a limit has expired."""
+
+    def silent_too_long(self) -> None:
+        """Nothing was received between two requests."""
+
+    def head_too_slow(self) -> None:
+        """A request's head was not complete in time."""
+
+    def body_too_slow(self) -> None:
+        """A request's body did not move enough."""
+
+    def reads_too_slowly(self) -> None:
+        """The client did not read enough of the response."""
+
+    def lingered_long_enough(self) -> None:
+        """The client had time to read the response."""
 
 
 class ClientLimits:
@@ -26,19 +42,17 @@ class ClientLimits:
     __slots__ = ("body", "head", "header_bytes", "idle", "linger", "silent", "unread")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, table: LimitsTable) -> None:
-        self.silent: Deadlines[ClientConnection] = Deadlines(loop, 0, lambda client: client.silent_too_long())
+        self.silent: Deadlines[Limited] = Deadlines(loop, 0, lambda client: client.silent_too_long())
         """Connected, and nothing said yet: both the head's limit and idleness hold."""
-        self.idle: Deadlines[ClientConnection] = Deadlines(loop, 0, lambda client: client.silent_too_long())
+        self.idle: Deadlines[Limited] = Deadlines(loop, 0, lambda client: client.silent_too_long())
         """Between two requests."""
-        self.head: Deadlines[ClientConnection] = Deadlines(loop, 0, lambda client: client.head_too_slow())
+        self.head: Deadlines[Limited] = Deadlines(loop, 0, lambda client: client.head_too_slow())
         """A request's head, from its first byte to its last."""
-        self.body: Deadlines[ClientConnection] = Deadlines(loop, 0, lambda client: client.body_too_slow())
+        self.body: Deadlines[Limited] = Deadlines(loop, 0, lambda client: client.body_too_slow())
         """A request's body must move."""
-        self.unread: Deadlines[ClientConnection] = Deadlines(loop, 0, lambda client: client.reads_too_slowly())
+        self.unread: Deadlines[Limited] = Deadlines(loop, 0, lambda client: client.reads_too_slowly())
         """A response that the client does not take must move."""
-        self.linger: Deadlines[ClientConnection] = Deadlines(
-            loop, _LINGER_SECONDS, lambda client: client.lingered_long_enough()
-        )
+        self.linger: Deadlines[Limited] = Deadlines(loop, _LINGER_SECONDS, lambda client: client.lingered_long_enough())
         """Answered and over: how long what still comes is thrown away."""
         self.apply(table)
 

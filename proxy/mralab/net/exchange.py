@@ -1,8 +1,8 @@
-"""One request's way through, top to bottom.
+"""One request's way through the proxy, from its head to its outcome.
 
-A parsed request -> where to and may it (``core.route``) -> a verified connection or a verdict (``upstream``, ``tls``)
--> the rewritten head -> the relay with back-pressure -> the client. Each step tells what happens. Nothing of the
-request leaves before the server is verified.
+A parsed head -> where to, and may it (``core.mra.route``) -> a verified connection or a verdict (``pool``, ``tls``) ->
+the rewritten head -> the relay with back-pressure -> the client. Each step emits an event. Nothing of the request
+leaves before the server is verified.
 """
 
 from __future__ import annotations
@@ -10,250 +10,326 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final
 
-from ..core.http.error_pages import ANSWERS
-from ..core.http.framing import Fields, ResponseHead, chunk, last_chunk
-from ..core.http.response_head import Onward, onward
+from ..core.http.error_pages import ANSWERS, Answer, render, render_last_hop
+from ..core.http.framing import Fields, Malformed, RequestHead, ResponseHead, chunk, last_chunk
+from ..core.http.response_head import ForwardedResponse, forward_response
 from ..core.http.rewrite import informational_head, trailer_fields
 from ..core.log.events import (
+    ClientGone,
     HandshakeFailed,
     Headers,
     NameMismatch,
     RequestAllowed,
     RequestReceived,
+    RequestRejected,
     RequestSent,
     ResponseReceived,
     ResponseSent,
     VerifyFailed,
 )
-from ..core.mra.route import Denial, Errand, Route, leads_back
+from ..core.mra.route import Denial, ForwardedRequest, Route, leads_back
 from ..core.outcome import Outcome
 from ..core.tls.tlserror import error_string
 from ..core.tls.verdict import Verdict, error_text
 from ..tls.openssl import TlsError
+from .client import Client
 from .endpoints import CONTROL
 from .failures import HandshakeError, ResponseError, ServerError
-from .resolver import Place, UnknownHostError, listed
+from .resolver import ServerAddress, UnknownHostError, listed
 from .server_connection import ServerConnection
-
-if TYPE_CHECKING:
-    from .client_connection import ClientConnection
-    from .traffic_server import Policy
+from .services import Services
 
 
-class Transaction(NamedTuple):
-    """What one request is about, once it is known."""
+class Exchange:
+    """One request and its response, with all that is known about them.
 
-    client: ClientConnection
-    policy: Policy
-    route: Route
-    errand: Errand
-    txn: int
-    tracking_id: str
-    place: Place
+    ``responded``: the final response has begun; ``status`` is its status, 0 before. ``outcome`` is what became of the
+    request so far. ``txn`` is the number that the log shows, 0 before the exchange has one.
+    """
 
+    __slots__ = ("_client", "_policy", "_services", "_tracking_id", "outcome", "responded", "route", "status", "txn")
 
-async def run(client: ClientConnection, route: Route) -> bool:
-    """Serve one request. Whether the client's connection goes on."""
-    services, policy = client.services, client.services.policy
-    tell, txn, now = services.tell, services.next_txn(), time.time()
-    client.txn = txn
-    tracking_id = route.tracking_id or next(_tracking_ids)
-    received = _logged(route.head.fields) if policy.debug else ()
-    tell(RequestReceived(now, txn, tracking_id, client.ip, client.port, route.start_line, received))
+    def __init__(self, client: Client, services: Services, route: Route) -> None:
+        self._client = client
+        self._services = services
+        self._policy = services.policy
+        self._tracking_id = ""
+        self.route = route
+        self.txn = 0
+        self.responded = False
+        self.status = 0
+        self.outcome = Outcome.PENDING
 
-    errand = route.outcome
-    if isinstance(errand, Denial):
-        tell(errand.event(now, route.method, txn))
-        client.outcome = Outcome.DENIED
-        return client.answer(ANSWERS[errand.answer], route.head, txn)
-    tell(RequestAllowed(now, *errand.permission.told(route.method), txn))
-    if errand.answer:
-        client.outcome = Outcome.MALFORMED
-        return client.answer(ANSWERS[errand.answer], route.head, txn)
-    if errand.last_hop:
-        return client.answer_last_hop(route.head, txn)
-    target = errand.asked.target
-    place = listed(policy.hosts, target.host, target.port)
-    if place is None:
-        try:
-            place = await services.resolver.look_up(target.host, target.port, policy.connect_timeout)
-        except UnknownHostError:
-            client.outcome = Outcome.FAILED
-            return client.answer(ANSWERS["no-name"], route.head, txn, "the name has no address")
-    if services.own.reached_by(place.dial, place.port) or CONTROL.reached_by(place.dial, place.port):
-        tell(leads_back(errand.permission).event(time.time(), route.method, txn))
-        client.outcome = Outcome.DENIED
-        return client.answer(ANSWERS["leads-back"], route.head, txn)
-    return await _attempts(Transaction(client, policy, route, errand, txn, tracking_id, place))
+    # -- the way through
 
-
-async def _attempts(it: Transaction) -> bool:
-    """Try as often as may be tried; answer with the last failure. At once, without a pause, as Traffic Server does."""
-    attempts = it.policy.attempts
-    while True:
-        attempts -= 1
-        try:
-            connection = await _connect(it)
-        except ServerError as error:
-            failure: ServerError = error
-        else:
-            try:
-                return await _exchange(it, connection)
-            except ResponseError as error:
-                connection.abort()
-                if error.tls is not None:  # emulated: Traffic Server was not seen to log an alert after the handshake
-                    _tell_failed(it, error.tls)
-                if it.client.responded:
-                    it.client.truncate()
-                    return False
-                failure = error
-                if connection.reused and error.unread and it.route.repeatable:
-                    attempts += 1  # a kept connection that the server had closed meanwhile is no attempt
-            except BaseException:  # cancelled, above all: a client that is gone takes its server's connection along
-                connection.abort()
-                raise
-        if attempts <= 0 or (failure.sent and not it.route.repeatable):
-            it.client.outcome = Outcome.REFUSED if failure.refused else Outcome.FAILED
-            return it.client.answer(failure.answer, it.route.head, it.txn, failure.reason)
-
-
-async def _connect(it: Transaction) -> ServerConnection:
-    """A verified connection: a kept one, or a new one. Tells what verification found. Raises ``ServerError``."""
-    policy, target, place = it.policy, it.errand.asked.target, it.place
-    services = it.client.services
-    headers = _logged(it.errand.fields_sent(it.tracking_id.encode("latin-1"))) if policy.debug else ()
-    sent = RequestSent(time.time(), it.txn, it.tracking_id, place.ip, target.port, it.errand.line, headers, place.text)
-    services.tell(sent)
-    services.stats.attempts += 1
-    key = _key(it)
-    if policy.keep_alive and (kept := services.upstream.take(key)) is not None:
-        return kept
-    tls = policy.tls.connect(target.host) if target.scheme == "https" else None
-    try:
-        connection = await services.upstream.connect(tls, place.dial, place.port, services.limits.header_bytes)
-        connection.key = key
-    except HandshakeError as error:
-        services.stats.handshakes["refused" if error.refused else "failed"] += 1
-        _tell_faults(it, error.verdict)
-        _tell_failed(it, error.tls)
-        raise
-    if tls is not None:
-        services.stats.handshakes[tls.verdict.outcome] += 1
-        _tell_faults(it, tls.verdict)
-    return connection
-
-
-def _tell_faults(it: Transaction, verdict: Verdict) -> None:
-    services, host, ip = it.client.services, it.errand.asked.target.host, it.place.ip
-    for fault in verdict.faults:
+    async def run(self) -> bool:
+        """Serve the request; return whether the client's connection can serve another one."""
+        services, policy, route = self._services, self._policy, self.route
+        self.txn = services.next_txn()
+        self._tracking_id = route.tracking_id or next(_tracking_ids)
         now = time.time()
-        if fault.number is None:
-            services.tell(NameMismatch(now, services.thread, host, verdict.action, host, ip, it.txn))
+        self._emit_received(now)
+        request = route.outcome
+        if isinstance(request, Denial):
+            return self._deny(request, now)
+        services.emit(RequestAllowed(now, *request.permission.fields(route.method), self.txn))
+        if request.answer:
+            return self._answer(ANSWERS[request.answer], Outcome.MALFORMED)
+        if request.last_hop:
+            return self._answer_last_hop()
+        target = request.asked.target
+        address = listed(policy.hosts, target.host, target.port)
+        if address is None:
+            try:
+                address = await services.resolver.look_up(target.host, target.port, policy.connect_timeout)
+            except UnknownHostError:
+                return self._answer(ANSWERS["no-name"], Outcome.FAILED, "the name has no address")
+        if services.own.reached_by(address.dial, address.port) or CONTROL.reached_by(address.dial, address.port):
+            return self._deny(leads_back(request.permission), time.time())
+        return await self._attempts(request, address)
+
+    async def _attempts(self, request: ForwardedRequest, address: ServerAddress) -> bool:
+        """Try as often as the policy and the failures allow; answer with the last failure.
+
+        There is no pause between attempts (Traffic Server 8.1.11, HttpTransact.cc:3487-3591).
+        """
+        left = self._policy.attempts
+        while True:
+            try:
+                return await self._attempt(request, address)
+            except ServerError as failure:
+                if self.responded:
+                    self._client.truncate()
+                    return False
+                repeatable = self.route.repeatable
+                left -= not (failure.stale and repeatable)
+                if left <= 0 or (failure.sent and not repeatable):
+                    outcome = Outcome.REFUSED if failure.refused else Outcome.FAILED
+                    return self._answer(failure.answer, outcome, failure.reason)
+
+    async def _attempt(self, request: ForwardedRequest, address: ServerAddress) -> bool:
+        """Send the request over one connection and relay the response. Raises ``ServerError``."""
+        connection = await self._connect(request, address)
+        try:
+            return await self._forward(request, address, connection)
+        except ResponseError as error:
+            connection.abort()
+            error.stale = connection.reused and error.unread
+            if error.tls is not None:  # emulated: Traffic Server was not seen to log an alert after the handshake
+                self._emit_failed(request, error.tls)
+            raise
+        except BaseException:  # above all a cancellation: the client is gone, and the server's connection ends too
+            connection.abort()
+            raise
+
+    async def _connect(self, request: ForwardedRequest, address: ServerAddress) -> ServerConnection:
+        """Return a verified connection, from the pool or new. Raises ``ServerError``."""
+        services, policy, target = self._services, self._policy, request.asked.target
+        self._emit_sent(request, address)
+        services.stats.attempts += 1
+        # A kept connection must have been verified under these settings, for this host.
+        key = (policy.generation, target.scheme, target.host, address.dial, address.port)
+        if policy.keep_alive and (kept := services.pool.take(key)) is not None:
+            return kept
+        tls = policy.tls.connect(target.host) if target.scheme == "https" else None
+        try:
+            connection = await services.pool.connect(tls, address.dial, address.port, services.limits.header_bytes)
+        except HandshakeError as error:
+            services.stats.handshakes["refused" if error.refused else "failed"] += 1
+            self._emit_faults(request, address, error.verdict)
+            self._emit_failed(request, error.tls)
+            raise
+        connection.key = key
+        if tls is not None:
+            services.stats.handshakes[tls.verdict.outcome] += 1
+            self._emit_faults(request, address, tls.verdict)
+        return connection
+
+    async def _forward(self, request: ForwardedRequest, address: ServerAddress, connection: ServerConnection) -> bool:
+        """Send the request, relay the response. Raises ``ResponseError``."""
+        client, policy, route, services = self._client, self._policy, self.route, self._services
+
+        connection.begin(route.head.method, self._informational)
+        connection.send(request.wire(self._tracking_id.encode("latin-1")))
+        if client.body is not None:
+            self._send_body(connection)
+        reply = await connection.response()
+
+        now = time.time()
+        headers = _logged(reply.head.fields) if policy.debug else ()
+        services.emit(ResponseReceived(now, self.txn, address.ip, request.asked.target.port, reply.start_line, headers))
+        response = forward_response(
+            reply,
+            minor=route.head.minor,
+            keep_alive=route.keeps_alive and client.can_continue(),
+            connection=route.connection_field,
+            now=now,
+        )
+        tolerated = connection.tls is not None and connection.tls.verdict.faults
+        self._begin_response(reply.head.status, Outcome.TOLERATED if tolerated else Outcome.PASSED)
+        headers = _logged(response.fields) if policy.debug else ()
+        services.emit(ResponseSent(now, self.txn, client.ip, client.port, response.start_line, headers, self.outcome))
+        await self._relay(connection, response)
+        connection.on_writable = None
+        if policy.keep_alive and connection.reusable and client.body is None and services.policy is policy:
+            services.pool.keep(connection)
         else:
-            text = error_text(fault.number, it.policy.wording)
-            services.tell(VerifyFailed(now, services.thread, host, verdict.action, text, host, ip, fault.depth, it.txn))
+            connection.close()
+        return response.keep_alive and client.body is None
 
-
-def _tell_failed(it: Transaction, error: TlsError) -> None:
-    """Log OpenSSL's error; where the server merely ended TLS there is none, and no line (SSLNetVConnection.cc:1446)."""
-    services = it.client.services
-    if text := error_string(error.reason, it.policy.wording, error.printed):
-        services.tell(HandshakeFailed(time.time(), services.thread, it.errand.asked.target.host, text, it.txn))
-
-
-def _key(it: Transaction) -> tuple[object, ...]:
-    """What a kept connection must share to be used: the settings it was verified under above all."""
-    target, place = it.errand.asked.target, it.place
-    return (it.policy.generation, target.scheme, target.host, place.dial, place.port)
-
-
-async def _exchange(it: Transaction, connection: ServerConnection) -> bool:
-    """Send the request, relay the response. Raises ``ResponseError``."""
-    client, policy, route = it.client, it.policy, it.route
-    tell = client.services.tell
-
-    def informational(early: ResponseHead) -> None:
-        if early.status == 100 and route.wants_continue and not client.responded:
-            client.write(informational_head(early, time.time()))
-
-    connection.begin(route.head.method, informational)
-    connection.send(it.errand.wire(it.tracking_id.encode("latin-1")))
-    if client.body is not None:
-        _send_body(it, connection)
-    reply = await connection.response()
-
-    now, place, port = time.time(), it.place, it.errand.asked.target.port
-    headers = _logged(reply.head.fields) if policy.debug else ()
-    tell(ResponseReceived(now, it.txn, place.ip, port, reply.start_line, headers))
-    response = onward(
-        reply,
-        minor=route.head.minor,
-        keep_alive=client.keeps_alive(),
-        connection=route.connection_field,
-        now=now,
-    )
-    client.responded = True
-    client.status = reply.head.status
-    tolerated = connection.tls is not None and connection.tls.verdict.faults
-    client.outcome = Outcome.TOLERATED if tolerated else Outcome.PASSED
-    headers = _logged(response.fields) if policy.debug else ()
-    tell(ResponseSent(now, it.txn, client.ip, client.port, response.start_line, headers, client.outcome))
-    await _relay(client, connection, response)
-    connection.on_writable = None
-    if policy.keep_alive and connection.reusable and client.body is None and client.services.policy is policy:
-        client.services.upstream.keep(connection)
-    else:
-        connection.close()
-    return response.keep_alive and client.body is None
-
-
-async def _relay(client: ClientConnection, connection: ServerConnection, response: Onward) -> None:
-    """Pass the response on as it comes, no faster than the client takes it. Raises ``ResponseError``."""
-    chunked = response.chunked
-
-    here: list[bytes] = []  # already: it goes out with the head, in one write
-    connection.relay(here.append)
-    if connection.complete:
-        trailers = connection.end()
+    async def _relay(self, connection: ServerConnection, response: ForwardedResponse) -> None:
+        """Pass the response on as it comes, no faster than the client reads it. Raises ``ResponseError``."""
+        client, chunked = self._client, response.chunked
+        buffered: list[bytes] = []  # body bytes already received; sent in the same write as the head
+        connection.relay(buffered.append)
+        if connection.complete:
+            trailers = connection.end()
+            if chunked:
+                buffered = [*map(chunk, buffered), last_chunk(trailer_fields(trailers))]
+            client.write(b"".join((response.data, *buffered)))
+            return
+        client.write(b"".join((response.data, *(map(chunk, buffered) if chunked else buffered))))
+        connection.relay((lambda piece: client.write(chunk(piece))) if chunked else client.write)
+        client.on_writable = lambda writable: connection.resume_reading() if writable else connection.pause_reading()
+        if client.paused:
+            connection.pause_reading()
+        trailers = await connection.relayed()
+        client.on_writable = None
         if chunked:
-            here = [*map(chunk, here), last_chunk(trailer_fields(trailers))]
-        client.write(b"".join((response.data, *here)))
-        return
-    client.write(b"".join((response.data, *(map(chunk, here) if chunked else here))))
-    connection.relay((lambda piece: client.write(chunk(piece))) if chunked else client.write)
-    client.on_writable = lambda writable: connection.resume_reading() if writable else connection.pause_reading()
-    if client.paused:
-        connection.pause_reading()
-    trailers = await connection.relayed()
-    client.on_writable = None
-    if chunked:
-        client.write(last_chunk(trailer_fields(trailers)))
+            client.write(last_chunk(trailer_fields(trailers)))
+
+    def _send_body(self, connection: ServerConnection) -> None:
+        """Pass the request's body on as it comes, no faster than the server reads it."""
+        client, chunked = self._client, self.route.framing.chunked
+
+        def send(piece: bytes) -> None:
+            connection.uploading = True
+            connection.send(chunk(piece) if chunked else piece)
+
+        def end(trailers: Fields) -> None:
+            connection.uploading = False
+            if chunked:
+                connection.send(last_chunk(trailer_fields(trailers)))
+
+        # While the client waits for 100 Continue, the server's time limit runs.
+        connection.uploading = not self.route.wants_continue
+        connection.on_writable = client.pause_reading
+        client.start_body(send, end)
+
+    def _informational(self, early: ResponseHead) -> None:
+        """Pass a 100 Continue on to a client that waits for it."""
+        if early.status == 100 and self.route.wants_continue and not self.responded:
+            self._client.write(informational_head(early, time.time()))
+
+    # -- answers of the proxy's own
+
+    def reject(self, error: Malformed) -> None:
+        """Answer a request whose body cannot be read."""
+        self.outcome = Outcome.MALFORMED
+        self.status = reject(self._client, self._services, error, self.route.head.minor, self.route.head, self.txn)
+        self.responded = True
+
+    def abandon(self) -> None:
+        """Note that the client is gone before its response began."""
+        self.outcome = Outcome.ABANDONED
+        self._services.emit_unlogged(ClientGone(time.time(), self.txn))
+
+    def _deny(self, denial: Denial, now: float) -> bool:
+        self._services.emit(denial.event(now, self.route.method, self.txn))
+        return self._answer(ANSWERS[denial.answer], Outcome.DENIED)
+
+    def _answer(self, answer: Answer, outcome: Outcome, because: str = "") -> bool:
+        """Send an answer of the proxy's own; return whether the client's connection can serve another request."""
+        head, client, now = self.route.head, self._client, time.time()
+        keep = not answer.close and self.route.keeps_alive and client.can_continue()
+        data, start_line = render(answer, now=now, asked=head, minor=head.minor, keep_alive=keep)
+        self._begin_response(answer.status, outcome)
+        client.write(data)
+        self._emit_answer(now, start_line, because)
+        return keep
+
+    def _answer_last_hop(self) -> bool:
+        """Answer a TRACE or OPTIONS whose Max-Forwards ends here; return as ``_answer``."""
+        now = time.time()
+        keep = self.route.keeps_alive and self._client.can_continue()
+        data, start_line = render_last_hop(self.route.head, now=now, keep_alive=keep)
+        self._begin_response(200, Outcome.PASSED)
+        self._client.write(data)
+        self._emit_answer(now, start_line, "")
+        return keep
+
+    def _begin_response(self, status: int, outcome: Outcome) -> None:
+        self.responded = True
+        self.status = status
+        self.outcome = outcome
+
+    # -- events
+
+    def _emit_received(self, now: float) -> None:
+        route, client = self.route, self._client
+        headers = _logged(route.head.fields) if self._policy.debug else ()
+        self._services.emit(
+            RequestReceived(now, self.txn, self._tracking_id, client.ip, client.port, route.start_line, headers)
+        )
+
+    def _emit_sent(self, request: ForwardedRequest, address: ServerAddress) -> None:
+        headers: Headers = ()
+        if self._policy.debug:
+            headers = _logged(request.fields_sent(self._tracking_id.encode("latin-1")))
+        port, dial = request.asked.target.port, address.text
+        self._services.emit(
+            RequestSent(time.time(), self.txn, self._tracking_id, address.ip, port, request.line, headers, dial)
+        )
+
+    def _emit_answer(self, now: float, start_line: str, because: str) -> None:
+        client = self._client
+        self._services.emit(ResponseSent(now, self.txn, client.ip, client.port, start_line, (), self.outcome, because))
+
+    def _emit_faults(self, request: ForwardedRequest, address: ServerAddress, verdict: Verdict) -> None:
+        services, host, ip = self._services, request.asked.target.host, address.ip
+        for fault in verdict.faults:
+            now = time.time()
+            if fault.number is None:
+                services.emit(NameMismatch(now, services.thread, host, verdict.action, host, ip, self.txn))
+            else:
+                text = error_text(fault.number, self._policy.wording)
+                services.emit(
+                    VerifyFailed(now, services.thread, host, verdict.action, text, host, ip, fault.depth, self.txn)
+                )
+
+    def _emit_failed(self, request: ForwardedRequest, error: TlsError) -> None:
+        """Emit OpenSSL's error. A server that merely ended TLS leaves none, and no line (SSLNetVConnection.cc:1446)."""
+        services = self._services
+        if text := error_string(error.reason, self._policy.wording, error.printed):
+            services.emit(HandshakeFailed(time.time(), services.thread, request.asked.target.host, text, self.txn))
 
 
-def _send_body(it: Transaction, connection: ServerConnection) -> None:
-    """Pass the request's body on as it comes, no faster than the server takes it."""
-    client = it.client
-    chunked = it.route.framing.chunked
+def reject(
+    client: Client, services: Services, error: Malformed, minor: int, head: RequestHead | None = None, txn: int = 0
+) -> int:
+    """Log and answer bytes that are not a request that the proxy accepts; return the status.
 
-    def send(piece: bytes) -> None:
-        connection.uploading = True
-        connection.send(chunk(piece) if chunked else piece)
-
-    def end(trailers: Fields) -> None:
-        connection.uploading = False
-        if chunked:
-            connection.send(last_chunk(trailer_fields(trailers)))
-
-    # While the client waits for 100 Continue, it is the server whom everybody waits for.
-    connection.uploading = not it.route.wants_continue
-    connection.on_writable = client.pause_reading
-    client.start_body(send, end)
+    ``head`` is the request's if it could be read, ``txn`` its number if it has one. ``minor`` is the version of the
+    connection's latest request.
+    """
+    txn, now = txn or services.next_txn(), time.time()
+    services.emit(RequestRejected(now, client.ip, client.port, error.reason, txn))
+    head = error.head or head
+    if head is not None:
+        minor = head.minor
+    elif not error.line:
+        minor = 0  # Traffic Server answers a request line that it cannot read as HTTP/1.0
+    answer = ANSWERS[error.answer]
+    data, start_line = render(answer, now=now, asked=head, minor=minor, keep_alive=False)
+    client.write(data)
+    services.emit(ResponseSent(now, txn, client.ip, client.port, start_line, (), Outcome.MALFORMED, error.reason))
+    return answer.status
 
 
 def _make_tracking_ids() -> Iterator[str]:
-    """Random UUIDs (RFC 9562 section 5.4), many at a time: one by one the system's call costs more than the rest."""
+    """Yield random UUIDs (RFC 9562 section 5.4), made 64 at a time: each call of the system costs a microsecond."""
     while True:
         digits = os.urandom(16 * 64).hex()
         for at in range(0, len(digits), 32):
@@ -268,5 +344,5 @@ _tracking_ids: Final = _make_tracking_ids()
 
 
 def _logged(fields: Fields) -> Headers:
-    """Fields for the log, whose level asks for them."""
+    """Return fields as events have them."""
     return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in fields)

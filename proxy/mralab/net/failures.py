@@ -20,6 +20,8 @@ class ServerError(Exception):
     """A server that could not be used: the answer for it, and whether anything of the request may have arrived."""
 
     sent = False
+    stale = False
+    """A kept connection that the server had closed already: it does not count as an attempt."""
     refused = False
     """Verification refused the server."""
 

@@ -18,7 +18,7 @@ _IDLE_SECONDS: Final = 110.0  # a little less than Traffic Server's keep_alive_n
 _MAX_IDLE: Final = 256  # connections kept for one server
 
 
-class Upstream:
+class Pool:
     """Dials servers and keeps verified connections for reuse, by everything they were verified under.
 
     A kept connection is used again only while the certificates it was verified with are still valid: one that expires
@@ -34,7 +34,7 @@ class Upstream:
             loop, response_timeout, lambda connection: connection.silent_too_long()
         )
         """How long a server may take to say something."""
-        self.making: Deadlines[ServerConnection] = Deadlines(
+        self.connecting: Deadlines[ServerConnection] = Deadlines(
             loop, connect_timeout, lambda connection: connection.failed(ConnectTimeoutError())
         )
         """How long TCP and TLS may take together."""
@@ -94,22 +94,22 @@ class Upstream:
         """Close every kept connection, and watch none any longer."""
         self.close_idle()
         self.silence.close()
-        self.making.close()
+        self.connecting.close()
         self._unused.close()
 
     async def connect(self, tls: TlsClient | None, dial: str, port: int, header_bytes: int) -> ServerConnection:
         """A new, verified connection. Raises a ``ServerError``."""
         connection = ServerConnection(tls, self.silence, header_bytes, self._stats)
         connection.dialling = Steps(self._dial(connection, dial, port))
-        self.making.begin(connection)
-        connection.dialling.go_on()
+        self.connecting.begin(connection)
+        connection.dialling.resume()
         try:
             await connection.ready()
         except BaseException:  # cancelled too: a client that is gone leaves no half-made connection behind
             connection.abort()
             raise
         finally:
-            self.making.end(connection)
+            self.connecting.end(connection)
         return connection
 
     async def _dial(self, connection: ServerConnection, dial: str, port: int) -> None:

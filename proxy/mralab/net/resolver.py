@@ -19,7 +19,7 @@ from ..core.tls.hostname import is_address
 _MOST_LOOKUPS: Final = 256  # names at once; one more is answered as one that has no address
 
 
-class Place(NamedTuple):
+class ServerAddress(NamedTuple):
     """A server's address: ``ip`` is what the log shows, ``dial`` and ``port`` what is connected to."""
 
     ip: str
@@ -36,16 +36,16 @@ class UnknownHostError(Exception):
     """A name without an address."""
 
 
-def listed(hosts: Mapping[str, HostEntry], host: str, port: int) -> Place | None:
+def listed(hosts: Mapping[str, HostEntry], host: str, port: int) -> ServerAddress | None:
     """The place that the table or the address itself gives, without asking DNS."""
     entry = hosts.get(host)
     if entry is None:
-        return Place(host, host, port) if is_address(host) else None
+        return ServerAddress(host, host, port) if is_address(host) else None
     shown = entry.ip or (host if is_address(host) else entry.dial)
     dial = entry.dial or entry.ip or (host if is_address(host) else "")
     if not dial:
         return None
-    return Place(shown, dial, entry.dialled(port))
+    return ServerAddress(shown, dial, entry.dialled(port))
 
 
 class Resolver:
@@ -55,11 +55,11 @@ class Resolver:
         self._loop = loop
         self._asked: dict[str, asyncio.Future[str]] = {}
 
-    async def look_up(self, host: str, port: int, seconds: float) -> Place:
+    async def look_up(self, host: str, port: int, seconds: float) -> ServerAddress:
         """The place of a server that is not listed; DNS may take ``seconds``. Raises ``UnknownHostError``."""
         answer = self._asked.get(host) or self._ask(host)
         address = await self._loop.create_task(self._answer(host, answer, seconds))
-        return Place(address, address, port)
+        return ServerAddress(address, address, port)
 
     async def _answer(self, host: str, answer: asyncio.Future[str], seconds: float) -> str:
         try:

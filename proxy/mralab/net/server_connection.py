@@ -1,6 +1,6 @@
 """One connection to a server: TCP, its TLS, and HTTP/1.1 on it, one exchange at a time.
 
-It is usable only after ``Upstream.connect`` has returned it, which is after the server was verified. Every way it can
+It is usable only after ``Pool.connect`` has returned it, which is after the server was verified. Every way it can
 fail is one of the classes of ``failures``.
 """
 
@@ -19,7 +19,7 @@ from ..tls.verification import TlsClient
 from .deadlines import Deadlines
 from .failures import ConnectError, HandshakeError, ResponseError
 from .stats import Stats
-from .steps import Steps, news
+from .steps import Steps, waitable
 
 _MAX_PENDING: Final = 131072  # bytes of a body that wait for the client's head to be written
 _MAX_INFORMATIONAL: Final = 16
@@ -130,7 +130,7 @@ class ServerConnection(asyncio.Protocol):
         while not self._ready:
             if self._error is not None:
                 raise self._error
-            await news(self)
+            await waitable(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TCP stands: start TLS, or be ready."""
@@ -161,7 +161,7 @@ class ServerConnection(asyncio.Protocol):
         waiter = self.waiter
         if waiter is not None:
             self.waiter = None
-            waiter.go_on()
+            waiter.resume()
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the server."""
@@ -258,7 +258,7 @@ class ServerConnection(asyncio.Protocol):
         while self._reply is None:
             if self._error is not None:
                 raise self._error
-            await news(self)
+            await waitable(self)
         return self._reply
 
     def relay(self, sink: Callable[[bytes], None]) -> None:
@@ -283,7 +283,7 @@ class ServerConnection(asyncio.Protocol):
         while not self.complete:
             if self._error is not None:
                 raise self._error
-            await news(self)
+            await waitable(self)
         return self.end()
 
     def _read(self, data: bytes) -> None:

@@ -6,7 +6,7 @@ Put into force as one thing, so that a change of one key never reads other files
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -14,9 +14,11 @@ from typing import Any, Final, NamedTuple
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ..config import Config, from_mapping
-from ..core.mra.allowlist import METHODS, Rule, unknown_methods
-from ..tls.identity import Identity, parse_identity
-from ..tls.trust_store import TrustStore, parse_pem
+from ..core.mra.allowlist import METHODS, Rule, RulesError, decode_csv, parse_rules_csv, unknown_methods
+from ..errors import ConfigError, TrustStoreError
+from ..tls.identity import Identity, load_identity, parse_identity
+from ..tls.trust_store import TrustStore, load_store, parse_pem
+from ..tls.verification import check_ciphers
 from .acceptor import descriptors, most_connections
 
 
@@ -44,7 +46,73 @@ class Settings(NamedTuple):
         }
 
 
-def emptied(before: Settings, after: Settings) -> list[str]:
+def load_settings(
+    config: Config,
+    store: TrustStore | None = None,
+    rules: Iterable[Rule] | None = None,
+    identity: Identity | None = None,
+) -> Settings:
+    """A configuration with its trust store, rules and own certificate: given, or read from the files that it names.
+
+    Raises ``ConfigError`` with every problem in every file at once.
+    """
+    problems: list[str] = []
+    if store is None:
+        try:
+            store = _load_trust(config)
+        except TrustStoreError as error:
+            problems += error.problems
+    if rules is None:
+        try:
+            rules = _load_rules(config)
+        except ConfigError as error:
+            problems += error.problems
+    if identity is None:
+        try:
+            identity = _load_identity(config)
+        except ConfigError as error:
+            problems += error.problems
+    if config.upstream.ciphers and (why := check_ciphers(config.upstream.ciphers)):
+        problems.append(f"upstream.ciphers: {why} (is {config.upstream.ciphers!r})")
+    if problems or store is None or rules is None:
+        raise ConfigError(problems)
+    return Settings(config, store, tuple(rules), identity)
+
+
+def _load_trust(config: Config) -> TrustStore:
+    if not config.trust.store:
+        return TrustStore()
+    path = config.path(config.trust.store)
+    if not config.said("trust", "store") and not path.exists():
+        return TrustStore()
+    return load_store(path)
+
+
+def _load_identity(config: Config) -> Identity | None:
+    certificate, key = config.upstream.certificate, config.upstream.key
+    if not certificate:
+        if key:
+            raise ConfigError([f"upstream.key: {key!r} is the key of no certificate: upstream.certificate is not set"])
+        return None
+    try:
+        return load_identity(config.path(certificate), config.path(key) if key else None)
+    except RuntimeError as error:  # '~user' of nobody
+        raise ConfigError([f"upstream.certificate, upstream.key: {error}"]) from error
+
+
+def _load_rules(config: Config) -> tuple[Rule, ...]:
+    path = config.path(config.allow.rules)
+    if not config.allow.rules or (not config.said("allow", "rules") and not path.exists()):
+        return ()
+    try:
+        return parse_rules_csv(decode_csv(path.read_bytes(), str(path)), str(path))
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
+    except RulesError as error:
+        raise ConfigError(error.problems) from error
+
+
+def newly_empty(before: Settings, after: Settings) -> list[str]:
     """What is gone from the files between two readings, where nothing says that it should be; each in words.
 
     A file that an editor or a full disk has emptied reads like one that wants nothing: no rules, nobody trusted.

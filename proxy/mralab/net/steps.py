@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 
 class Source(Protocol):
-    """Something that changes: when it has, the last thing it does is to take ``waiter`` away and call its ``go_on``."""
+    """Something that can be waited for: after a change it clears ``waiter`` and then calls its ``resume``."""
 
     waiter: Steps | None
 
@@ -23,13 +23,13 @@ Awaited = Source | asyncio.Future[Any]
 
 
 @types.coroutine
-def news(source: Source) -> Generator[Source, None, None]:
+def waitable(source: Source) -> Generator[Source, None, None]:
     """Wait until something has changed there; what, and whether it is enough, is for the waiter to see."""
     yield source
 
 
 class Steps:
-    """Runs one coroutine; ``go_on`` begins."""
+    """Runs one coroutine; ``resume`` begins."""
 
     __slots__ = ("_awaited", "_coroutine", "_interruption", "_running")
 
@@ -39,7 +39,7 @@ class Steps:
         self._interruption: BaseException | None = None
         self._running = False
 
-    def go_on(self, _: object = None) -> None:
+    def resume(self, _: object = None) -> None:
         """What it waited for is there."""
         self._awaited = None
         self._step(None)
@@ -73,14 +73,14 @@ class Steps:
             self._running = False
         self._awaited = awaited
         if isinstance(awaited, asyncio.Future):
-            awaited.add_done_callback(self.go_on)
+            awaited.add_done_callback(self.resume)
         else:
             awaited.waiter = self
 
     def _leave(self, awaited: Awaited | None) -> None:
         """It waits for this no longer."""
         if isinstance(awaited, asyncio.Future):
-            awaited.remove_done_callback(self.go_on)
+            awaited.remove_done_callback(self.resume)
             awaited.cancel()
         elif awaited is not None:
             awaited.waiter = None

@@ -1,252 +1,44 @@
-"""The proxy: a configuration put into force, a listener, and what its connections share.
+"""The data plane of one Expressway-C: a listener, what its connections share, and the settings in force.
 
-``Policy`` is a configuration resolved into what a request needs; it is swapped whole, so a request sees one and the
-next request sees the next. What was verified under an older one (kept connections) is closed at the swap.
+A change replaces the whole ``Policy``: a request sees one, and the next request sees the next. Connections that were
+kept under an older one are closed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import os
 import socket
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
 from cryptography import x509
 
-from ..config import Config, HostEntry
+from ..config import Config
 from ..core.http.rewrite import Hop
 from ..core.log.events import Event
 from ..core.log.writer import LineWriter
-from ..core.mra.allowlist import (
-    AllowList,
-    OpenAllowList,
-    Rule,
-    RulesError,
-    automatic_rules,
-    decode_csv,
-    parse_rules_csv,
-)
-from ..core.mra.route import Routes
-from ..errors import ConfigError, MralabError, TrustStoreError
-from ..tls.identity import Identity, load_identity
-from ..tls.trust_store import TrustStore, load_store
-from ..tls.verification import TlsContext, TlsSettings, check_ciphers
+from ..core.mra.allowlist import Rule
+from ..errors import MralabError
+from ..tls.identity import Identity
+from ..tls.trust_store import TrustStore
 from .acceptor import Acceptor, listening_socket, most_connections
 from .client_connection import ClientConnection
-from .client_limits import ClientLimits
-from .endpoints import Endpoints
-from .pool import Upstream
-from .resolver import Resolver
-from .settings import Settings
+from .policy import Policy
+from .services import Listener, Services
+from .settings import Settings, load_settings
 from .shares import Share
 from .sink import LogCondition, LogSink
 from .stats import Stats
 
-Listener = Callable[[Event], None]
-
 _REFUSED_RECENTLY: Final = 1.0  # seconds: while descriptors are exhausted, accepting fails five times a second
-
-_generations = itertools.count(1)
-
-
-class Policy:
-    """A configuration resolved: allow list, hosts, TLS context, times. Never changed once made."""
-
-    __slots__ = (
-        "allow",
-        "attempts",
-        "config",
-        "connect_timeout",
-        "control_host",
-        "debug",
-        "generation",
-        "hosts",
-        "keep_alive",
-        "response_timeout",
-        "settings",
-        "store",
-        "tls",
-        "wording",
-    )
-
-    def __init__(self, settings: Settings) -> None:
-        config, store, rules, identity = settings
-        self.settings = settings
-        self.config = config
-        self.store = store
-        self.generation = next(_generations)
-        self.tls = TlsContext(
-            TlsSettings(
-                config.verify_mode,
-                config.verify.ip_san == "accept",
-                config.cipher_string,
-                config.tls_versions,
-                config.preference,
-            ),
-            store,
-            identity,
-        )
-        self.wording = config.verify.openssl
-        automatic = [rule for host in config.hosts for rule in automatic_rules(host)] if config.allow.automatic else []
-        every = [*rules, *automatic]
-        self.allow = OpenAllowList(every, config.hosts) if config.allow.everything else AllowList(every)
-        self.hosts: Mapping[str, HostEntry] = config.hosts
-        self.attempts = config.upstream.attempts
-        self.connect_timeout = config.upstream.connect_timeout
-        self.response_timeout = config.upstream.response_timeout
-        self.keep_alive = config.upstream.connections == "keep-alive"
-        self.control_host = config.proxy.control_host
-        self.debug = config.log.level == "DEBUG"
-
-
-def load_settings(
-    config: Config,
-    store: TrustStore | None = None,
-    rules: Iterable[Rule] | None = None,
-    identity: Identity | None = None,
-) -> Settings:
-    """A configuration with its trust store, rules and own certificate: given, or read from the files that it names.
-
-    Raises ``ConfigError`` with every problem in every file at once.
-    """
-    problems: list[str] = []
-    if store is None:
-        try:
-            store = _load_trust(config)
-        except TrustStoreError as error:
-            problems += error.problems
-    if rules is None:
-        try:
-            rules = _load_rules(config)
-        except ConfigError as error:
-            problems += error.problems
-    if identity is None:
-        try:
-            identity = _load_identity(config)
-        except ConfigError as error:
-            problems += error.problems
-    if config.upstream.ciphers and (why := check_ciphers(config.upstream.ciphers)):
-        problems.append(f"upstream.ciphers: {why} (is {config.upstream.ciphers!r})")
-    if problems or store is None or rules is None:
-        raise ConfigError(problems)
-    return Settings(config, store, tuple(rules), identity)
-
-
-def _load_trust(config: Config) -> TrustStore:
-    if not config.trust.store:
-        return TrustStore()
-    path = config.path(config.trust.store)
-    if not config.said("trust", "store") and not path.exists():
-        return TrustStore()
-    return load_store(path)
-
-
-def _load_identity(config: Config) -> Identity | None:
-    certificate, key = config.upstream.certificate, config.upstream.key
-    if not certificate:
-        if key:
-            raise ConfigError([f"upstream.key: {key!r} is the key of no certificate: upstream.certificate is not set"])
-        return None
-    try:
-        return load_identity(config.path(certificate), config.path(key) if key else None)
-    except RuntimeError as error:  # '~user' of nobody
-        raise ConfigError([f"upstream.certificate, upstream.key: {error}"]) from error
-
-
-def _load_rules(config: Config) -> tuple[Rule, ...]:
-    path = config.path(config.allow.rules)
-    if not config.allow.rules or (not config.said("allow", "rules") and not path.exists()):
-        return ()
-    try:
-        return parse_rules_csv(decode_csv(path.read_bytes(), str(path)), str(path))
-    except OSError as error:
-        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
-    except RulesError as error:
-        raise ConfigError(error.problems) from error
 
 
 def new_hop() -> Hop:
     """A name for a proxy that no other has, for Via."""
     return Hop(b"vcs", str(uuid.uuid4()).encode())
-
-
-class Services:
-    """What all client connections share."""
-
-    __slots__ = (
-        "clients",
-        "draining",
-        "empty",
-        "hop",
-        "limits",
-        "loop",
-        "note",
-        "on_leave",
-        "own",
-        "policy",
-        "resolver",
-        "routes",
-        "stats",
-        "tell",
-        "thread",
-        "upstream",
-    )
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, policy: Policy, tell: Listener, thread: int, hop: Hop) -> None:
-        self.loop = loop
-        self.policy: Policy
-        self.routes: Routes
-        self.tell = tell
-        self.note: Listener = lambda _: None
-        """Emits an event that has no line in the log."""
-        self.thread = thread
-        self.hop = hop
-        self.own = Endpoints()
-        """Where this proxy listens: never dialled."""
-        self.stats = Stats()
-        self.limits = ClientLimits(loop, policy.config.limits)
-        self.clients: set[ClientConnection] = set()
-        self.on_leave: Callable[[], None] = lambda: None
-        self.upstream = Upstream(loop, self.stats, policy.connect_timeout, policy.response_timeout)
-        self.resolver = Resolver(loop)
-        self.use(policy)
-        self.draining = False
-        self.empty = asyncio.Event()
-        """No client is connected any more."""
-
-    def use(self, policy: Policy) -> None:
-        """Put another policy into force from the next request on."""
-        self.policy = policy
-        self.routes = Routes(
-            policy.allow, policy.control_host, self.hop, keep_alive=policy.keep_alive, hosts=policy.hosts
-        )
-        self.limits.apply(policy.config.limits)
-        self.upstream.making.change(policy.connect_timeout)
-        self.upstream.silence.change(policy.response_timeout)
-        self.upstream.close_idle()
-
-    def arrive(self, client: ClientConnection) -> None:
-        """A client has connected."""
-        self.clients.add(client)
-        self.stats.client_connections += 1
-        self.stats.clients_open += 1
-
-    def leave(self, client: ClientConnection) -> None:
-        """A client's connection is gone."""
-        self.clients.discard(client)
-        self.stats.clients_open -= 1
-        self.on_leave()
-        if not self.clients:
-            self.empty.set()
-
-    def next_txn(self) -> int:
-        """The next transaction's number, as Txn-id shows it."""
-        self.stats.begun += 1
-        return self.stats.begun
 
 
 class Condition(NamedTuple):
@@ -260,7 +52,7 @@ class Condition(NamedTuple):
     full: bool
 
 
-class Proxy:
+class TrafficServer:
     """The traffic server alone. ``await start()``, ``await stop()``, or ``async with``.
 
     ``listener`` is told every event as it happens, besides the log. Where several ``workers`` serve one socket,
@@ -298,7 +90,7 @@ class Proxy:
         self.host = ""
         self.port = 0
 
-    async def __aenter__(self) -> Proxy:
+    async def __aenter__(self) -> TrafficServer:
         await self.start()
         return self
 
@@ -329,7 +121,7 @@ class Proxy:
     def stats(self) -> Stats:
         """What this proxy has done since its latest start."""
         if self._services is not None:
-            self._stats.servers_idle = len(self._services.upstream)
+            self._stats.servers_idle = len(self._services.pool)
         if self._sink is not None:
             self._stats.log_written, self._stats.log_lost = self._sink.written, self._sink.lost
         return self._stats
@@ -353,8 +145,8 @@ class Proxy:
             sink.open()
         except OSError as error:
             raise MralabError(f"{config.path(config.log.file)}: the log cannot be written: {error.strerror}") from error
-        services = Services(loop, self._policy, self._teller(sink), self._thread, self._hop)
-        services.note = self._emit
+        services = Services(loop, self._policy, self._emitter(sink), self._thread, self._hop)
+        services.emit_unlogged = self._pass_on
         try:
             listening = sock or listening_socket(config.proxy.listen)
         except BaseException:  # a start that fails leaves no open log behind
@@ -372,27 +164,27 @@ class Proxy:
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Tell ``listener`` the events of requests that come from now on; what it gives ends that."""
-        self._tell_to((*self._listeners, listener))
-        return lambda: self._tell_to(tuple(one for one in self._listeners if one != listener))
+        self._listen((*self._listeners, listener))
+        return lambda: self._listen(tuple(one for one in self._listeners if one != listener))
 
-    def _tell_to(self, listeners: tuple[Listener, ...]) -> None:
+    def _listen(self, listeners: tuple[Listener, ...]) -> None:
         self._listeners = listeners
         if self._services is not None and self._sink is not None:
-            self._services.tell = self._teller(self._sink)
+            self._services.emit = self._emitter(self._sink)
 
-    def _emit(self, event: Event) -> None:
+    def _pass_on(self, event: Event) -> None:
         for listener in self._listeners:
             listener(event)
 
-    def _teller(self, sink: LogSink) -> Listener:
+    def _emitter(self, sink: LogSink) -> Listener:
         write, line, listeners = sink.write, self._writer.format, self._listeners
 
-        def tell(event: Event) -> None:
+        def emit(event: Event) -> None:
             write(line(event))
             for listener in listeners:
                 listener(event)
 
-        return tell
+        return emit
 
     def _most_clients(self) -> int:
         """This process's share of ``limits.connections``, as far as its descriptors go."""
@@ -460,7 +252,7 @@ class Proxy:
                     await services.empty.wait()
         for client in list(services.clients):
             client.abort()
-        services.upstream.close()
+        services.pool.close()
         services.limits.close()
         services.stats.close()
         services.stats.servers_idle = 0

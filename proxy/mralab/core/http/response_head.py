@@ -28,7 +28,7 @@ class Reply(NamedTuple):
     """As the log has it."""
 
 
-class Onward(NamedTuple):
+class ForwardedResponse(NamedTuple):
     """The head as the client gets it: its bytes, its fields, and how its body is to be sent."""
 
     data: bytes
@@ -54,7 +54,7 @@ def _read(data: bytes, method: bytes) -> Reply:
 _read_kept = lru_cache(_MOST_KEPT)(_read)
 
 
-def onward(reply: Reply, *, minor: int, keep_alive: bool, connection: str, now: float) -> Onward:
+def forward_response(reply: Reply, *, minor: int, keep_alive: bool, connection: str, now: float) -> ForwardedResponse:
     """The response for a client of HTTP/1.``minor``.
 
     ``keep_alive`` is whether its connection may live on (it does not where the end of the body must end it),
@@ -62,23 +62,25 @@ def onward(reply: Reply, *, minor: int, keep_alive: bool, connection: str, now: 
     """
     second = int(now)
     if len(reply.data) <= _LARGEST_KEPT:
-        return _onward_kept(reply.data, reply.method, minor, keep_alive, connection, second)
-    return _onward(reply, minor, keep_alive, connection, second)
+        return _forward_kept(reply.data, reply.method, minor, keep_alive, connection, second)
+    return _forward(reply, minor, keep_alive, connection, second)
 
 
 @lru_cache(_MOST_KEPT)
-def _onward_kept(data: bytes, method: bytes, minor: int, keep_alive: bool, connection: str, second: int) -> Onward:
-    return _onward(_read_kept(data, method), minor, keep_alive, connection, second)
+def _forward_kept(
+    data: bytes, method: bytes, minor: int, keep_alive: bool, connection: str, second: int
+) -> ForwardedResponse:
+    return _forward(_read_kept(data, method), minor, keep_alive, connection, second)
 
 
-def _onward(reply: Reply, minor: int, keep_alive: bool, connection: str, second: int) -> Onward:
+def _forward(reply: Reply, minor: int, keep_alive: bool, connection: str, second: int) -> ForwardedResponse:
     framing = client_framing(reply.framing, minor)
     keep_alive = keep_alive and (framing.chunked or framing.length is not None)
     data, fields = response_head(
         reply.head, now=second, framing=framing, keep_alive=keep_alive, minor=minor, connection=connection.encode()
     )
     chunked = framing.chunked and reply.method != b"HEAD"
-    return Onward(data, fields, f"HTTP/1.{minor} {_status(reply.head)}", chunked, keep_alive)
+    return ForwardedResponse(data, fields, f"HTTP/1.{minor} {_status(reply.head)}", chunked, keep_alive)
 
 
 def _status(head: ResponseHead) -> str:

@@ -69,7 +69,7 @@ class Permission(NamedTuple):
     match: str
     type: str
 
-    def told(self, method: str) -> tuple[str, str, str, str, str, str, str]:
+    def fields(self, method: str) -> tuple[str, str, str, str, str, str, str]:
         """The event's fields behind its time."""
         return self.username, self.deployment, method, self.url, self.rule, self.match, self.type
 
@@ -81,7 +81,7 @@ def leads_back(permission: Permission) -> Denial:
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class ForwardedRequest:
     """What is to be done for an allowed request: ``permission`` is by which rule.
 
     ``answer`` names the answer that it gets from the proxy itself; empty: the server is asked. ``line`` is the request
@@ -128,7 +128,7 @@ class Route:
     wants_continue: bool
     repeatable: bool
     """A request that a server may have seen may be sent again: a safe one, and only without a body."""
-    outcome: Denial | Errand
+    outcome: Denial | ForwardedRequest
 
 
 class Routes:
@@ -185,7 +185,9 @@ class Routes:
             self._decide(head, framing, raw, url, client_ip),
         )
 
-    def _decide(self, head: RequestHead, framing: Framing, raw: str, url: str, client_ip: str) -> Denial | Errand:
+    def _decide(
+        self, head: RequestHead, framing: Framing, raw: str, url: str, client_ip: str
+    ) -> Denial | ForwardedRequest:
         if head.method == b"CONNECT":
             return Denial("no-connect", "", "1", url, "Invalid token", "CONNECT is not served")
         if loops(head, self._hop):
@@ -202,7 +204,9 @@ class Routes:
             return Denial(answer, "", "1", url, "Invalid token", error.reason)
         return self._permit(head, framing, asked, client_ip)
 
-    def _permit(self, head: RequestHead, framing: Framing, asked: RequestTarget, client_ip: str) -> Denial | Errand:
+    def _permit(
+        self, head: RequestHead, framing: Framing, asked: RequestTarget, client_ip: str
+    ) -> Denial | ForwardedRequest:
         target = asked.target
         username = _username(head, asked.path)
         decision = self._allow.decide(target.domain, head.method.decode("ascii"), target, asked.path)
@@ -213,11 +217,11 @@ class Routes:
             return Denial("denied", username, decision.deployment_number, url, nearest=nearest, unlisted=unlisted)
         rule = decision.rule
         permission = Permission(username, decision.deployment_number, url, rule.url, rule.match, rule.type)
-        return self._errand(permission, head, framing, asked, client_ip)
+        return self._forwarded(permission, head, framing, asked, client_ip)
 
-    def _errand(
+    def _forwarded(
         self, permission: Permission, head: RequestHead, framing: Framing, asked: RequestTarget, client_ip: str
-    ) -> Errand:
+    ) -> ForwardedRequest:
         fields, tracked = request_head(
             head,
             host=asked.target.authority.encode("ascii"),
@@ -234,7 +238,9 @@ class Routes:
         else:
             before, after = b"".join(lines), b""
         answer = "length-required" if lacks_length(head, framing) else ""
-        return Errand(permission, asked, answer, max_forwards(head) == 0, line, fields, tracked, before, after)
+        return ForwardedRequest(
+            permission, asked, answer, max_forwards(head) == 0, line, fields, tracked, before, after
+        )
 
 
 def _username(head: RequestHead, path: str) -> str:

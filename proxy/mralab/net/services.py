@@ -1,0 +1,106 @@
+"""What all exchanges and client connections of one running proxy share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from ..core.http.rewrite import Hop
+from ..core.log.events import Event
+from ..core.mra.route import Routes
+from .client_limits import ClientLimits
+from .endpoints import Endpoints
+from .policy import Policy
+from .pool import Pool
+from .resolver import Resolver
+from .stats import Stats
+
+Listener = Callable[[Event], None]
+
+
+class Connected(Protocol):
+    """A client that is connected, as far as the end of the proxy concerns it."""
+
+    def drain(self) -> None:
+        """End the connection after the response to the current request, or now if there is none."""
+
+    def abort(self) -> None:
+        """End the connection now."""
+
+
+class Services:
+    """Routes, pool, resolver, limits and counters, and where events are emitted."""
+
+    __slots__ = (
+        "clients",
+        "draining",
+        "emit",
+        "emit_unlogged",
+        "empty",
+        "hop",
+        "limits",
+        "loop",
+        "on_leave",
+        "own",
+        "policy",
+        "pool",
+        "resolver",
+        "routes",
+        "stats",
+        "thread",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, policy: Policy, emit: Listener, thread: int, hop: Hop) -> None:
+        self.loop = loop
+        self.policy: Policy
+        self.routes: Routes
+        self.emit = emit
+        """Logs an event and passes it to the listeners."""
+        self.emit_unlogged: Listener = lambda _: None
+        """Passes an event that has no line in the log to the listeners."""
+        self.thread = thread
+        """The number that the log shows as ``ET_NET``."""
+        self.hop = hop
+        self.own = Endpoints()
+        """Where this proxy listens: never dialled."""
+        self.stats = Stats()
+        self.limits = ClientLimits(loop, policy.config.limits)
+        self.clients: set[Connected] = set()
+        self.on_leave: Callable[[], None] = lambda: None
+        self.pool = Pool(loop, self.stats, policy.connect_timeout, policy.response_timeout)
+        self.resolver = Resolver(loop)
+        self.use(policy)
+        self.draining = False
+        self.empty = asyncio.Event()
+        """Set when the last client has gone."""
+
+    def use(self, policy: Policy) -> None:
+        """Put another policy into force from the next request on."""
+        self.policy = policy
+        self.routes = Routes(
+            policy.allow, policy.control_host, self.hop, keep_alive=policy.keep_alive, hosts=policy.hosts
+        )
+        self.limits.apply(policy.config.limits)
+        self.pool.connecting.change(policy.connect_timeout)
+        self.pool.silence.change(policy.response_timeout)
+        self.pool.close_idle()
+
+    def arrive(self, client: Connected) -> None:
+        """Count a client that has connected."""
+        self.clients.add(client)
+        self.stats.client_connections += 1
+        self.stats.clients_open += 1
+
+    def leave(self, client: Connected) -> None:
+        """Forget a client whose connection has ended."""
+        self.clients.discard(client)
+        self.stats.clients_open -= 1
+        self.on_leave()
+        if not self.clients:
+            self.empty.set()
+
+    def next_txn(self) -> int:
+        """Return the next transaction's number, as Txn-id shows it."""
+        self.stats.begun += 1
+        return self.stats.begun
