@@ -13,10 +13,10 @@ class Link(Protocol):
     wire: Wire
 
     def feed(self, data: bytes) -> None:
-        """Process bytes as if the client had sent them now."""
+        """Process bytes of the client without asking the effects again."""
 
     def say(self, data: bytes) -> None:
-        """Send plaintext to the client, through TLS if it is established."""
+        """Send a response of the fault's own and end the connection."""
 
 
 class Effect:
