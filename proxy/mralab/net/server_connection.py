@@ -11,8 +11,9 @@ import os
 from collections.abc import Callable
 from typing import Final, cast
 
-from ..core.http.framing import Body, Fields, Malformed, ResponseHead, body_reader
-from ..core.http.response_head import Reply, read_reply
+from ..core.http.framing import Fields, Malformed, ResponseHead
+from ..core.http.response_head import Reply
+from ..core.http.response_reader import ResponseReader
 from ..core.tls.tlserror import alert_number
 from ..tls.openssl import TlsError
 from ..tls.verification import TlsClient
@@ -22,7 +23,6 @@ from .stats import Stats
 from .steps import Steps, waitable
 
 _MAX_PENDING: Final = 131072  # bytes of a body that wait for the client's head to be written
-_MAX_INFORMATIONAL: Final = 16
 MOST_CHUNKS: Final = 4096
 """Chunks in bytes read at once, after which reading goes on in the loop's next turn.
 
@@ -38,33 +38,24 @@ class ServerConnection(asyncio.Protocol):
 
     __slots__ = (
         "_active",
-        "_buffer",
-        "_checked",
         "_error",
-        "_header_bytes",
-        "_informational",
-        "_informational_bytes",
-        "_method",
         "_news",
         "_on_informational",
         "_pending",
         "_reader",
         "_ready",
-        "_reply",
         "_resting",
         "_silence",
         "_sink",
         "_stats",
         "_transport",
         "closed",
-        "complete",
         "dialling",
         "key",
         "on_close",
         "on_writable",
         "paused",
         "reading_paused",
-        "reusable",
         "reused",
         "tls",
         "uploading",
@@ -79,22 +70,15 @@ class ServerConnection(asyncio.Protocol):
         stats: Stats,
     ) -> None:
         self._silence = silence
-        self._header_bytes = header_bytes
         self._stats = stats
         self._transport: asyncio.Transport | None = None
         self._ready = False
         self._error: Exception | None = None
-        self._reply: Reply | None = None
         self._news = False
-        self._buffer = bytearray()
-        self._checked = 0
-        self._pending = b""
-        self._reader: Body | None = None
+        self._reader = ResponseReader(header_bytes)
+        self._pending = bytearray()
         self._sink: Callable[[bytes], None] | None = None
-        self._method = b""
         self._on_informational: Callable[[ResponseHead], None] | None = None
-        self._informational = 0
-        self._informational_bytes = 0
         self._resting = False
         self._active = False
         self.tls = tls
@@ -103,12 +87,9 @@ class ServerConnection(asyncio.Protocol):
         """What makes the TCP connection, until it stands."""
         self.key: tuple[object, ...] = ()
         """What another request must share to be served by it."""
-        self.complete = False
-        """The response's body is all here."""
         self.closed = False
         self.paused = False
         self.reading_paused = False
-        self.reusable = False
         self.reused = False
         self.uploading = False
         """The request's body is not all here: until it is, it is the client whom everybody waits for."""
@@ -122,6 +103,16 @@ class ServerConnection(asyncio.Protocol):
         if self.closed or self._transport is None or self._transport.is_closing():
             return True
         return self.tls is not None and self.tls.closed
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole response was received."""
+        return self._reader.complete
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the server keeps the connection open, as far as it has said and sent."""
+        return self._reader.reusable
 
     # -- connecting
 
@@ -219,22 +210,17 @@ class ServerConnection(asyncio.Protocol):
 
     def _response_began(self) -> bool:
         """Whether the server has answered on this connection, be it an earlier request or a byte of a head."""
-        return self.reused or self._reply is not None or bool(self._informational or self._buffer)
+        return self.reused or self._reader.began
 
     # -- one exchange
 
     def begin(self, method: bytes, on_informational: Callable[[ResponseHead], None] | None) -> None:
         """A new exchange: what comes from the server from here on answers ``method``. The request is to be sent now."""
-        self._method = method
+        self._reader.begin(method)
         self._on_informational = on_informational
-        self._informational = self._informational_bytes = 0
-        self._reader = None
         self._sink = None
-        self._pending = b""
+        self._pending.clear()
         self._error = None
-        self._reply = None
-        self.complete = False
-        self.reusable = False
         self._active = True
 
     def send(self, data: bytes) -> None:
@@ -255,26 +241,21 @@ class ServerConnection(asyncio.Protocol):
 
     async def response(self) -> Reply:
         """The final response's head. Raises ``ResponseError``."""
-        while self._reply is None:
+        reader = self._reader
+        while reader.reply is None:
             if self._error is not None:
                 raise self._error
             await waitable(self)
-        return self._reply
+        return reader.reply
 
     def relay(self, sink: Callable[[bytes], None]) -> None:
         """Hand the body's bytes to ``sink``: at once what is here, from then on what comes."""
-        reader = self._reader
-        assert reader is not None  # noqa: S101 - response() came first
         self._sink = sink
-        self.resume_reading()  # what came before the head was passed on may have been enough for then
-        pending, self._pending = self._pending, b""
-        if reader.done:
-            self.complete = True
-            if pending:
-                self.reusable = False  # more than was announced
-            return
-        if pending:
-            self._feed(pending)
+        self.resume_reading()  # it may have been paused while the head was not yet passed on
+        if self._pending:
+            pending = bytes(self._pending)
+            self._pending.clear()
+            sink(pending)
         if self.closed and not self.complete:
             self._body_ended(None)
 
@@ -287,95 +268,40 @@ class ServerConnection(asyncio.Protocol):
         return self.end()
 
     def _read(self, data: bytes) -> None:
-        if self._sink is not None:
-            self._feed(data)
-        elif self._reader is not None:
-            self._pending += data
-            if len(self._pending) > _MAX_PENDING:
-                self.pause_reading()
-        elif self._active:
-            self._read_head(data)
-        else:
-            self.abort()  # it speaks unasked: never reused
-
-    def _read_head(self, data: bytes) -> None:
-        buffer: bytes | bytearray = data  # the rule: it comes whole, and needs no buffer
-        if self._buffer:
-            self._buffer += data
-            buffer = self._buffer
-        at = 0
-        while self._reader is None:
-            end = buffer.find(b"\r\n\r\n", at + max(0, self._checked - 3)) + 4
-            if end < 4 or end - at > self._header_bytes:
-                if at or buffer is data:
-                    self._buffer = bytearray(buffer[at:])
-                self._checked = len(self._buffer)
-                if self._checked > self._header_bytes or not b"HTTP/1.".startswith(self._buffer[:7]):
-                    self._fail(ResponseError("bad-response", "no HTTP/1.1 response head"))
-                    self.abort()
-                return
-            self._checked = 0
-            try:
-                self._take_head(read_reply(bytes(buffer[at:end]), self._method))
-            except Malformed as error:
-                self._fail(ResponseError("bad-response", error.reason))
-                self.abort()
-                return
-            at = end
-        self._pending = bytes(buffer[at:])
-        self._buffer.clear()
-
-    def _take_head(self, reply: Reply) -> None:
-        head = reply.head
-        if head.status < 200:
-            self._informational += 1
-            if head.status == 101:
-                raise Malformed("101 Switching Protocols that nobody asked for")
-            self._informational_bytes += len(reply.data)
-            if self._informational > _MAX_INFORMATIONAL or self._informational_bytes > self._header_bytes:
-                raise Malformed("too many 1xx responses")
-            if self._on_informational is not None:
-                self._on_informational(head)
+        if not self._active:
+            self.abort()  # a server that sends something without a request is never used again
             return
-        self._reader = body_reader(reply.framing)
-        self.reusable = reply.reusable
-        self._reply = reply
-        self._news = True
-
-    def _feed(self, data: bytes) -> None:
-        reader, sink = self._reader, self._sink
-        if reader is None or sink is None or reader.done:
-            self.reusable = False  # more than was announced
-            return
+        reader = self._reader
+        waiting_for_head = reader.reply is None
         try:
-            body = reader.feed(data)
+            body = reader.receive(data)
         except Malformed as error:
+            self._news = True
             self._fail(ResponseError("bad-response", error.reason))
             self.abort()
             return
+        if waiting_for_head:
+            for head in reader.take_interim():
+                if self._on_informational is not None:
+                    self._on_informational(head)
         if body:
-            sink(body)
+            if self._sink is not None:
+                self._sink(body)
+            else:
+                self._pending += body
+                if len(self._pending) > _MAX_PENDING:
+                    self.pause_reading()
         if reader.chunks > MOST_CHUNKS:
             self._rest()
-        if reader.done:
-            if reader.rest:
-                self.reusable = False
-            self.complete = self._news = True
+        if reader.complete or (waiting_for_head and reader.reply is not None):
+            self._news = True
 
     def end(self) -> Fields:
-        """The exchange is over, its body complete: the trailers."""
-        reader = self._reader
-        assert reader is not None  # noqa: S101 - response() came first
-        if reader.rest:
-            self.reusable = False
+        """End the exchange, whose response is complete; return its trailers."""
         self._active = False
         self._sink = None
-        self._reader = None
-        if self._buffer:
-            self._buffer.clear()
-        self._checked = 0
-        self.resume_reading()  # a client that is slow with the end is no business of the next one's
-        return reader.trailers
+        self.resume_reading()  # a client that is slow to the end must not slow the next one
+        return self._reader.trailers
 
     def silent_too_long(self) -> None:
         """The response timeout is over: for the first byte, or since the last one."""
@@ -471,11 +397,9 @@ class ServerConnection(asyncio.Protocol):
     def _body_ended(self, exc: Exception | None) -> None:
         """A body that ends with the connection is whole only after a clean end (RFC 9112 section 9.8)."""
         clean = exc is None and (self.tls is None or self.tls.closed)
-        if clean and self._reader is not None and self._reader.feed_eof():
-            self.complete = True
-            return
-        unread = self._reader is None and not self._buffer and not self._informational
-        self._fail(ResponseError("hangup", "the server closed the connection", unread=unread))
+        unread = not self._reader.began
+        if not self._reader.receive_eof(clean=clean):
+            self._fail(ResponseError("hangup", "the server closed the connection", unread=unread))
 
     def close(self) -> None:
         """End it in good order: close_notify, then FIN."""
