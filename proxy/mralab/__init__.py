@@ -10,10 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from . import fault
     from .harness.fault_point import FaultPoint
     from .harness.proxy import Proxy
     from .lab.lab import Lab
-    from .mocks import fault
 
 __all__ = ["FaultPoint", "Lab", "Proxy", "fault"]
 
@@ -23,7 +23,7 @@ _HOMES: Final = {"FaultPoint": "harness.fault_point", "Lab": "lab.lab", "Proxy":
 def __getattr__(name: str) -> Any:
     """Import on first use (PEP 562): ``mralab --help`` needs neither TLS nor HTTP."""
     if name == "fault":
-        return import_module("mralab.mocks.fault")
+        return import_module("mralab.fault")
     if name in _HOMES:
         return getattr(import_module(f"mralab.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from mralab.errors import MralabError
+from .errors import MralabError
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 

@@ -234,8 +234,8 @@ def test_a_mock_in_plain_text_behind_and_one_that_is_not_there(ca: trustme.CA) -
     [
         (fault.SendAlert("handshake_failur"), None, "did you mean 'handshake_failure'"),
         (fault.WrongVersion("1.0"), None, "'1.0' is neither"),
-        (fault.Answer(100), None, "no final status"),
-        (fault.Slow(size=0), None, "no pace"),
+        (fault.Answer(100), None, "not a final HTTP status"),
+        (fault.Slow(size=0), None, "not a pace"),
         (fault.Stall(), 0, "times = 0"),
         (fault.Truncate(after=-1), None, "after = -1"),
         (fault.Present(b"nonsense"), None, "no certificate that can be read"),

@@ -10,19 +10,20 @@ import asyncio
 import ssl
 from typing import TYPE_CHECKING, Final, Self, cast
 
-from mralab.harness.sync_facade import Held
-from mralab.mocks.connection import Connection, TlsClientConnection
-from mralab.mocks.context import server_context
-from mralab.mocks.fault import Armed, Fault
-from mralab.mocks.listener import Listener
-from mralab.mocks.recipes import Authority, Presentable, certified
+from ..mocks.connection import Connection, TlsClientConnection
+from ..mocks.context import server_context
+from ..mocks.faults.armed import Armed
+from ..mocks.faults.registry import Fault
+from ..mocks.listener import Listener
+from ..mocks.recipes import Authority, Presentable, certified
+from .sync_facade import Held
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from mralab.mocks.connection import Seen
-    from mralab.mocks.pki import Certified
+    from ..mocks.connection import Seen
+    from ..mocks.pki import Certified
 
 DIAL_LIMIT: Final = 10.0
 """Seconds that the mock behind may take to accept a connection, TLS included."""

@@ -16,13 +16,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from mralab.mocks.context import ServerContext
-from mralab.mocks.wire import Wire
+from .context import ServerContext
+from .wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mralab.mocks.effect import Effect
+    from .effect import Effect
 
 _READ_SIZE: Final = 65536
 KEPT: Final = 10_000
@@ -223,7 +223,7 @@ class TlsTransport(asyncio.Transport):
             self._incoming.write(data)
             self._advance()
 
-    def say(self, data: bytes) -> None:
+    def respond(self, data: bytes) -> None:
         """Send an answer of a fault's own and end the connection."""
         with suppress(ssl.SSLError):
             self._ssl.write(data)
@@ -302,7 +302,7 @@ class TlsTransport(asyncio.Transport):
         if self._effects:
             left = bytes(view)
             for effect in self._effects:
-                left = effect.answer(left)
+                left = effect.response(left)
             view = memoryview(left)
         while view and not self._closing:
             view = view[self._ssl.write(view) :]

@@ -17,19 +17,20 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from mralab.errors import InputError, MralabError, did_you_mean
-from mralab.mocks import tftp
-from mralab.mocks.context import server_context
-from mralab.mocks.listener import TlsListener
-from mralab.mocks.xmlbody import document, element
+from ..errors import InputError, MralabError, did_you_mean
+from . import tftp
+from .context import server_context
+from .listener import TlsListener
+from .xmlbody import document, element
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
     from xml.etree.ElementTree import Element
 
-    from mralab.mocks.fault import Armed, Fault
-    from mralab.mocks.pki import Certified
+    from .faults.armed import Armed
+    from .faults.registry import Fault
+    from .pki import Certified
 
 CERTIFICATES: Final = ("tomcat", "tomcat-ECDSA", "CallManager", "CallManager-ECDSA")
 UDS_PORT: Final = 8443
@@ -190,7 +191,7 @@ class Cucm:
     def inject(self, fault: Fault, port: int = UDS_PORT, times: int | None = None) -> Armed:
         """Let the next ``times`` connections to 8443, 6971 or 6972 meet a fault, or all until it is lifted.
 
-        ``with lab.cucm.inject(Stall(), port=6972): ...``; see ``mralab.mocks.fault`` for what there is.
+        ``with lab.cucm.inject(Stall(), port=6972): ...``; see ``mralab.fault`` for the faults available.
         """
         return self._listeners[self._tls_port(port)].inject(fault, times)
 

@@ -18,9 +18,9 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from mralab.mocks.cucm import authenticated
-from mralab.mocks.listener import TlsListener, VerbatimResponse
-from mralab.mocks.xmlbody import document, element
+from .cucm import authenticated
+from .listener import TlsListener, VerbatimResponse
+from .xmlbody import document, element
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

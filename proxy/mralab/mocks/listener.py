@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from aiohttp import web
 from aiohttp.http import SERVER_SOFTWARE
 
-from mralab.errors import ListenError, MralabError
-from mralab.mocks.connection import KEPT, Connection, Seen, TlsConnection
-from mralab.mocks.context import Offer, ServerContext, server_context
-from mralab.mocks.fault import Armed, Fault, Faults
+from ..errors import ListenError, MralabError
+from .connection import KEPT, Connection, Seen, TlsConnection
+from .context import Offer, ServerContext, server_context
+from .faults.armed import Armed, Faults
+from .faults.registry import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -124,7 +125,7 @@ class Listener:
         elif met := self._faults.next():
             offer = self._offer
             for armed in met:
-                offer = armed.offer(offer)
+                offer = armed.change_offer(offer)
             context = self.context if offer == self._offer else offer.context()
             effects = [armed.effect for armed in met]
             connection = TlsConnection(self._connections, self._make_above(), context, effects)

@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from mralab.data import data_path
-from mralab.errors import ConfigError, did_you_mean
+from ..data import data_path
+from ..errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,8 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from mralab.errors import MralabError
-from mralab.mocks.pki import Certified, Key, digest_for
+from ..errors import MralabError
+from .pki import Certified, Key, digest_for
 
 
 class Blob(Protocol):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from aiohttp import web
 
-from mralab.mocks.xmlbody import document, element
+from .xmlbody import document, element
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

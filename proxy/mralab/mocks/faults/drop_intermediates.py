@@ -1,0 +1,23 @@
+"""Fault: a chain without its intermediates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from .registry import Fault
+
+if TYPE_CHECKING:
+    from ..context import Offer
+
+
+@dataclass(frozen=True)
+class DropIntermediates(Fault):
+    """Send the certificate without its issuers."""
+
+    def change_offer(self, offer: Offer) -> Offer:
+        """Return the offer with every chain cut to its first certificate."""
+        leaves = tuple(replace(each, chain=()) for each in offer.certified)
+        # OpenSSL completes a lone certificate with the CAs of the CertificateRequest. Roots do not help it to do so.
+        roots = tuple(each for each in offer.ask_client if not each.chain)
+        return replace(offer, certified=leaves, ask_client=roots)

@@ -1,0 +1,23 @@
+"""Fault: another certificate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ..recipes import Presentable, certified
+from .registry import Fault
+
+if TYPE_CHECKING:
+    from ..context import Offer
+
+
+@dataclass(frozen=True)
+class Present(Fault):
+    """Present another certificate: our ``Certified``, a trustme ``LeafCert``, or PEM with its key (``certified``)."""
+
+    certificate: Presentable
+
+    def change_offer(self, offer: Offer) -> Offer:
+        """Return the offer with this certificate only."""
+        return replace(offer, certified=(certified(self.certificate),))
