@@ -43,7 +43,7 @@ def test_our_own_stays_what_it_is(pki: Pki) -> None:
     [
         (b"nonsense", "the PEM: holds no certificate"),
         ("no.pem", "no.pem: cannot be read: No such file"),
-        (7, "7: is no certificate with its key"),
+        (7, "7: not a certificate with its private key"),
     ],
 )
 def test_what_is_no_certificate_is_told(wrong: Any, message: str) -> None:
@@ -55,7 +55,7 @@ def test_a_certificate_without_its_key_or_with_anothers(ca: trustme.CA) -> None:
     leaf, other = ca.issue_cert(NAME), ca.issue_cert(NAME)
     with pytest.raises(MralabError, match="holds no unencrypted private key"):
         certified(leaf.cert_chain_pems[0].bytes())
-    with pytest.raises(MralabError, match="key is not that of its first certificate"):
+    with pytest.raises(MralabError, match="private key does not match the first certificate"):
         certified(leaf.cert_chain_pems[0].bytes() + other.private_key_pem.bytes())
 
 

@@ -1,1 +1,1 @@
-"""Pretends to be what stands around an Expressway: CUCM, TFTP, the edge; and fails on demand."""
+"""Mocks of the servers around an Expressway-C (CUCM, TFTP, the edge), which fail on demand."""

@@ -1,10 +1,13 @@
-"""One connection of a mock: TLS over TCP, what was seen of it, and the faults that it meets.
+"""One connection of a mock: TLS over TCP, the record of what it did, and the faults that it meets.
 
-TLS runs here on ``ssl.MemoryBIO``, not in asyncio's own TLS transport, for three reasons. A mock must tell how
-a handshake ended (the alert that a client sent is the point of many a test), and must itself send the alert
-that a real server sends: asyncio drops it and just closes (https://github.com/python/cpython/issues/98078).
-And asyncio and uvloop lose what is not read yet when a server closes while its client has paused reading.
-What speaks above TLS (aiohttp's server protocol, a relay) gets this module's transport in place of asyncio's.
+TLS runs on ``ssl.MemoryBIO``, not in asyncio's TLS transport, for three reasons:
+
+- A mock must report how a handshake ended: many tests check the alert that the client sent.
+- It must send the alert that a real server sends. asyncio drops it and only closes
+  (https://github.com/python/cpython/issues/98078).
+- asyncio and uvloop lose unread bytes when a server closes while its client has paused reading.
+
+The application protocol (aiohttp's server protocol, a relay) gets this module's transport in place of asyncio's.
 """
 
 from __future__ import annotations
@@ -25,58 +28,58 @@ if TYPE_CHECKING:
     from .effect import Effect
 
 _READ_SIZE: Final = 65536
-KEPT: Final = 10_000
-"""Connections, and requests of a connection, that are remembered: a mock may run under load for days."""
+MAX_SEEN: Final = 10_000
+"""Limit of connections kept by a listener, and of requests kept by a connection: a mock may run under load for days."""
 
 
 @dataclass(slots=True)
 class Seen:
-    """What a listener saw of one connection; it grows while the connection lives."""
+    """Record of one connection, updated while the connection is open."""
 
     peer: str = ""
     """The client's address and port."""
     sni: str = ""
-    """The name in the ClientHello; empty without one, as when a client asks for an IP address."""
+    """The server name in the ClientHello; empty without one, as when the client connects to an IP address."""
     handshake: bool = False
-    """The TLS handshake was completed."""
+    """Whether the TLS handshake was completed."""
     alert: str = ""
-    """OpenSSL's reason for the end of TLS, such as ``TLSV1_ALERT_UNKNOWN_CA``; empty where nothing failed."""
+    """OpenSSL's reason for the end of TLS, such as ``TLSV1_ALERT_UNKNOWN_CA``; empty if nothing failed."""
     cipher: str = ""
-    """The cipher that the server picked, by OpenSSL's name."""
+    """OpenSSL's name of the cipher that the server selected."""
     version: str = ""
     """``TLSv1.2`` or ``TLSv1.3``."""
     certificate: str = ""
-    """``rsa`` or ``ec``: which certificate was shown; empty where TLS 1.3 had the choice of both."""
-    requests: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT))
+    """Certificate presented, ``rsa`` or ``ec``; empty if TLS 1.3 could choose between both."""
+    requests: deque[str] = field(default_factory=lambda: deque(maxlen=MAX_SEEN))
     """Method and path with query, in order: ``GET /cucm-uds/version``."""
     http_bytes: int = 0
-    """Bytes of HTTP received: 0 means that nothing of a request left the client."""
+    """Bytes of HTTP received: 0 means that the client sent no part of a request."""
     faults: tuple[str, ...] = ()
-    """The faults that it met, by their names."""
+    """Names of the faults that the connection met."""
 
 
 class Connection(asyncio.Protocol):
-    """A plain connection: hands everything to the protocol above (``above``) and counts."""
+    """A plain connection: passes everything to the application protocol and records it."""
 
-    def __init__(self, connections: set[Connection], above: asyncio.Protocol) -> None:
+    def __init__(self, connections: set[Connection], application: asyncio.Protocol) -> None:
         self.seen = Seen()
         self._connections = connections
-        self._above = above
+        self._application = application
         self._raw: asyncio.Transport | None = None
         loop = asyncio.get_running_loop()
-        self._gone: asyncio.Future[None] = loop.create_future()
+        self._closed: asyncio.Future[None] = loop.create_future()
         self.settled: asyncio.Future[None] = loop.create_future()
-        """Done once HTTP may begin, or never will."""
-        self._begun = False
+        """Done once HTTP can start, or once the connection is closed."""
+        self._started = False
 
     def abort(self) -> asyncio.Future[None]:
-        """Cut the connection; the future is done once nothing of it is left."""
+        """Close the connection at once and return a future, which is done when it is closed."""
         if self._raw is not None:
             self._raw.abort()
-        return self._gone
+        return self._closed
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The client is here."""
+        """Record the client and start TLS, or HTTP if there is no TLS."""
         self._raw = cast("asyncio.Transport", transport)
         self._connections.add(self)
         if peer := transport.get_extra_info("peername"):
@@ -84,53 +87,53 @@ class Connection(asyncio.Protocol):
         self._open(self._raw)
 
     def _open(self, raw: asyncio.Transport) -> None:
-        self.begin(raw)
+        self.start_application(raw)
 
-    def begin(self, transport: asyncio.Transport) -> None:
-        """HTTP may begin, over this transport."""
-        self._begun = True
+    def start_application(self, transport: asyncio.Transport) -> None:
+        """Connect the application protocol to ``transport``."""
+        self._started = True
         self.settled.set_result(None)
-        self._above.connection_made(transport)
+        self._application.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came."""
+        """Process bytes from the client."""
         self.deliver(data)
 
     def deliver(self, data: bytes) -> None:
-        """Hand bytes of HTTP over."""
+        """Pass bytes of HTTP to the application protocol."""
         self.seen.http_bytes += len(data)
-        self._above.data_received(data)
+        self._application.data_received(data)
 
     def pause_writing(self) -> None:
-        """The client reads slowly."""
-        if self._begun:
-            self._above.pause_writing()
+        """Pause the application protocol: the write buffer is full."""
+        if self._started:
+            self._application.pause_writing()
 
     def resume_writing(self) -> None:
-        """The client reads again."""
-        if self._begun:
-            self._above.resume_writing()
+        """Resume the application protocol."""
+        if self._started:
+            self._application.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone."""
+        """Close the application protocol and complete both futures."""
         self._connections.discard(self)
-        self._above.connection_lost(exc)
-        for future in (self.settled, self._gone):
+        self._application.connection_lost(exc)
+        for future in (self.settled, self._closed):
             if not future.done():
                 future.set_result(None)
 
 
 class TlsConnection(Connection):
-    """A server's connection that is TLS: the protocol above is told of it once the handshake is done."""
+    """A server's TLS connection; the application protocol is connected after the handshake."""
 
     def __init__(
         self,
         connections: set[Connection],
-        above: asyncio.Protocol,
+        application: asyncio.Protocol,
         context: ssl.SSLContext,
         faults: Sequence[Callable[[], Effect]] = (),
     ) -> None:
-        super().__init__(connections, above)
+        super().__init__(connections, application)
         self._context = context
         self._faults = faults
         self._tls: TlsTransport | None = None
@@ -140,12 +143,12 @@ class TlsConnection(Connection):
         self._tls = TlsTransport(Wire(raw, self), self, self._context, effects)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came."""
+        """Decrypt bytes from the client."""
         if self._tls is not None:
             self._tls.receive(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone."""
+        """End TLS and the effects of faults."""
         if self._tls is not None:
             self._tls.end()
         self._tls = None
@@ -153,36 +156,36 @@ class TlsConnection(Connection):
 
 
 class TlsClientConnection(TlsConnection):
-    """A client's connection that is TLS, to a server that it asks for by ``name`` (empty: without SNI)."""
+    """A client's TLS connection; ``name`` goes into the SNI (empty: no SNI)."""
 
     def __init__(
-        self, connections: set[Connection], above: asyncio.Protocol, context: ssl.SSLContext, name: str
+        self, connections: set[Connection], application: asyncio.Protocol, context: ssl.SSLContext, name: str
     ) -> None:
-        super().__init__(connections, above, context)
+        super().__init__(connections, application, context)
         self._name = name
 
     def _open(self, raw: asyncio.Transport) -> None:
         wire = Wire(raw, self)
         try:
             self._tls = TlsTransport(wire, self, self._context, (), self._name)
-        except ValueError:  # no name that Python's ssl would ask for
+        except ValueError:  # Python's ssl refuses this name as SNI
             self._tls = TlsTransport(wire, self, self._context, (), "")
         self._tls.feed(b"")  # the ClientHello
 
 
 class _SslObject(ssl.SSLObject):
-    """Remembers the name of its ClientHello, also when the handshake fails later."""
+    """An ``SSLObject`` that keeps the SNI of its ClientHello, even if the handshake fails later."""
 
     sni = ""
 
 
-def _note_sni(connection: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
+def _record_sni(connection: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
     if isinstance(connection, _SslObject):
         connection.sni = name or ""
 
 
 class TlsTransport(asyncio.Transport):
-    """What the protocol above writes to: encrypts, decrypts, and sends every alert there is to send."""
+    """Transport of the application protocol: encrypts, decrypts, and sends every alert of OpenSSL."""
 
     def __init__(
         self,
@@ -190,18 +193,18 @@ class TlsTransport(asyncio.Transport):
         connection: TlsConnection,
         context: ssl.SSLContext,
         effects: Sequence[Effect],
-        ask_for: str | None = None,
+        server_name: str | None = None,
     ) -> None:
-        """``ask_for``: the name of the server that this is the client of; None: this is the server."""
+        """``server_name`` makes this the client's side: the SNI to send, or empty. None: the server's side."""
         super().__init__()
         self.wire = wire
         self._connection = connection
         self._context = context
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         context.sslobject_class = _SslObject
-        if ask_for is None:
-            context.sni_callback = _note_sni
-        tls = context.wrap_bio(self._incoming, self._outgoing, ask_for is None, ask_for or None)
+        if server_name is None:
+            context.sni_callback = _record_sni
+        tls = context.wrap_bio(self._incoming, self._outgoing, server_name is None, server_name or None)
         self._ssl = cast("_SslObject", tls)
         self._cipher_id = 0
         self._paused = False
@@ -211,20 +214,20 @@ class TlsTransport(asyncio.Transport):
             effect.link = self
 
     def receive(self, data: bytes) -> None:
-        """Take bytes from the wire."""
+        """Process bytes from the wire, effects of faults first."""
         for effect in self._effects:
             data = effect.received(data)
         if data:
             self.feed(data)
 
     def feed(self, data: bytes) -> None:
-        """Take bytes past the faults."""
+        """Decrypt and process bytes that the effects have already seen."""
         if not self._closing:
             self._incoming.write(data)
             self._advance()
 
     def respond(self, data: bytes) -> None:
-        """Send an answer of a fault's own and end the connection."""
+        """Send a fault's own response and end the connection."""
         with suppress(ssl.SSLError):
             self._ssl.write(data)
             self._closing = True
@@ -233,7 +236,7 @@ class TlsTransport(asyncio.Transport):
         self.wire.finish()
 
     def end(self) -> None:
-        """The connection is gone."""
+        """Stop; the connection is closed."""
         self._closing = True
         self.wire.end()
         for effect in self._effects:
@@ -257,7 +260,7 @@ class TlsTransport(asyncio.Transport):
             pass
         except ssl.SSLError as error:
             seen.alert = error.reason or str(error)
-            self._flush()  # the alert that OpenSSL has for the client, if the fault was seen here
+            self._flush()  # OpenSSL's alert for the client, if this side found the error
             self._closing = True
             self.wire.close()
         self._flush()
@@ -268,15 +271,15 @@ class TlsTransport(asyncio.Transport):
         finally:
             self._flush()
             seen.sni = self._ssl.sni
-            self._note_choice(seen)
+            self._record_choice(seen)
         seen.handshake = True
-        self._connection.begin(self)
+        self._connection.start_application(self)
 
-    def _note_choice(self, seen: Seen) -> None:
+    def _record_choice(self, seen: Seen) -> None:
         if seen.cipher or not self._cipher_id:
             return
-        named = (each["name"] for each in self._context.get_ciphers() if each["id"] & 0xFFFF == self._cipher_id)
-        seen.cipher = next(named, f"0x{self._cipher_id:04X}")
+        names = (each["name"] for each in self._context.get_ciphers() if each["id"] & 0xFFFF == self._cipher_id)
+        seen.cipher = next(names, f"0x{self._cipher_id:04X}")
         seen.version = "TLSv1.3" if self._cipher_id >> 8 == 0x13 else "TLSv1.2"
         kinds = self._context.kinds if isinstance(self._context, ServerContext) else frozenset()
         if seen.version == "TLSv1.2":
@@ -294,26 +297,26 @@ class TlsTransport(asyncio.Transport):
         if data:
             self.wire.write(data)
 
-    # asyncio.Transport
+    # -- asyncio.Transport
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         """Encrypt and send."""
         view = memoryview(data).cast("B")
         if self._effects:
-            left = bytes(view)
+            response = bytes(view)
             for effect in self._effects:
-                left = effect.response(left)
-            view = memoryview(left)
+                response = effect.response(response)
+            view = memoryview(response)
         while view and not self._closing:
             view = view[self._ssl.write(view) :]
             self._flush()
 
     def close(self) -> None:
-        """Send close_notify and close once all is written."""
+        """Send close_notify, and close once everything is written."""
         if self._closing:
             return
         self._closing = True
-        with suppress(ssl.SSLError):  # it wants the client's close_notify too, which nobody waits for
+        with suppress(ssl.SSLError):  # raised because the client's close_notify is missing; no need to wait for it
             self._ssl.unwrap()
         self._flush()
         self.wire.close()
@@ -324,48 +327,48 @@ class TlsTransport(asyncio.Transport):
         self.wire.abort()
 
     def is_closing(self) -> bool:
-        """Nothing is written any more."""
+        """Return whether nothing more is written."""
         return self._closing or self.wire.raw.is_closing()
 
     def pause_reading(self) -> None:
-        """Take no more from the client for now."""
+        """Stop reading from the client until ``resume_reading``."""
         if not self._paused:
             self._paused = True
             self.wire.raw.pause_reading()
 
     def resume_reading(self) -> None:
-        """Take bytes again."""
+        """Read from the client again."""
         if self._paused and not self.is_closing():
             self._paused = False
             self.wire.raw.resume_reading()
-            asyncio.get_running_loop().call_soon(self.feed, b"")  # what was decrypted or received before
+            asyncio.get_running_loop().call_soon(self.feed, b"")  # process what is already received or decrypted
 
     def is_reading(self) -> bool:
-        """Bytes are taken from the client."""
+        """Return whether bytes are read from the client."""
         return not self._paused and not self.is_closing()
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Set the TCP transport's limits."""
+        """Set the limits of the TCP transport."""
         self.wire.raw.set_write_buffer_limits(high, low)
 
     def get_write_buffer_size(self) -> int:
-        """Bytes that are not yet in the kernel."""
-        return self.wire.waiting
+        """Return the number of bytes that are not yet in the kernel."""
+        return self.wire.unsent
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
-        """The TCP transport's limits."""
+        """Return the limits of the TCP transport."""
         return self.wire.raw.get_write_buffer_limits()
 
     def can_write_eof(self) -> bool:
-        """TLS has no half-close here."""
+        """Return False: TLS has no half-close here."""
         return False
 
     def get_protocol(self) -> asyncio.BaseProtocol:
-        """The connection that reads."""
+        """Return the connection, which reads."""
         return self._connection
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """What TLS knows, or else the TCP transport."""
+        """Return information about TLS, or else about the TCP transport."""
         match name:
             case "ssl_object":
                 return self._ssl
@@ -380,10 +383,10 @@ class TlsTransport(asyncio.Transport):
 
 
 def _chosen_cipher(flight: bytes) -> int:
-    """The cipher suite in a server's first flight; 0 if it is no ServerHello.
+    """Return the cipher suite in a server's first flight; 0 if it is not a ServerHello.
 
     RFC 5246 6.2.1 and 7.4.1.3: record type, version, length; handshake type, length; version, random, session
-    id, cipher suite. ``SSLObject.cipher()`` does not tell it before the end of a TLS 1.2 handshake.
+    id, cipher suite. ``SSLObject.cipher()`` returns None until the end of a TLS 1.2 handshake.
     """
     if len(flight) < 46 or flight[0] != 22 or flight[5] != 2:
         return 0

@@ -1,4 +1,4 @@
-"""What a mock server offers in a handshake, and the TLS context that offers it."""
+"""A mock server's handshake offer, and the TLS context made from it."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A server's side of the handshake: what it can show, speaks and asks for."""
+    """What a server offers in a handshake: its certificates, TLS versions, ciphers and CertificateRequest."""
 
     certified: tuple[Certified, ...]
-    """At most one RSA and one EC."""
+    """Certificates to present: at most one RSA and one EC."""
     tls: tuple[str, ...] = ("1.2",)
-    """Versions: ``"1.2"``, ``"1.3"``."""
+    """TLS versions: ``"1.2"``, ``"1.3"``."""
     ask_client: tuple[Certified, ...] = ()
-    """CAs of the CertificateRequest; none: there is no request."""
+    """CAs of the CertificateRequest; empty: no CertificateRequest."""
     ciphers: str = ""
     """OpenSSL cipher string; empty: OpenSSL's default."""
 
     def context(self) -> ServerContext:
-        """Make the context that offers this."""
+        """Return a new TLS context with this offer."""
         context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
         versions = [_VERSIONS[version] for version in self.tls]
         context.minimum_version, context.maximum_version = min(versions), max(versions)
-        # The client's order of ciphers decides which certificate is shown; Python sets the server's by default.
+        # The client's cipher order decides which certificate is presented; Python's default is the server's order.
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
         if self.ciphers:
             context.set_ciphers(self.ciphers)
         for each in self.certified:
-            # load_cert_chain reads files only: this one is its owner's (0600) and is gone at once.
+            # load_cert_chain reads files only. This one is readable by its owner only (0600) and removed at once.
             with tempfile.NamedTemporaryFile("w", encoding="ascii", suffix=".pem") as file:
                 file.write(each.key_pem + each.chain_pem)
                 file.flush()
@@ -51,13 +51,13 @@ class Offer:
 
 
 class ServerContext(ssl.SSLContext):
-    """A server's ``ssl.SSLContext`` that knows what it offers."""
+    """A server's ``ssl.SSLContext`` with the offer that it was made from."""
 
     offer: Offer = Offer(())
 
     @property
     def kinds(self) -> frozenset[str]:
-        """The kinds of certificates loaded into it (``rsa``, ``ec``)."""
+        """Kinds of the certificates loaded (``rsa``, ``ec``)."""
         return frozenset(each.kind for each in self.offer.certified)
 
 
@@ -67,9 +67,9 @@ def server_context(
     ask_client: Iterable[Certified] = (),
     ciphers: str = "",
 ) -> ServerContext:
-    """Build a server's TLS context that shows one of the ``certified``: at most one RSA and one EC.
+    """Return a server's TLS context that presents one of ``certified``: at most one RSA and one EC.
 
     ``tls`` are the versions offered, ``"1.2"`` and ``"1.3"``. With ``ask_client`` the server sends a
-    CertificateRequest and goes on without a client certificate; one that is sent must come from these CAs.
+    CertificateRequest. A client certificate is optional, but must be issued by one of these CAs.
     """
     return Offer(certified, tuple(tls), tuple(ask_client), ciphers).context()

@@ -1,6 +1,6 @@
-"""A mock CUCM: UDS as Jabber asks it at login (port 8443), and TFTP beside it (6970, 6971 and 6972).
+"""Mock CUCM: UDS as Jabber uses it at login (port 8443), and TFTP (6970, 6971 and 6972).
 
-Which certificate is on which port: Cisco, CUCM Security Guide 12.5(1), "Default Security Setup" (6971 is for
+Certificates by port: Cisco, CUCM Security Guide 12.5(1), "Default Security Setup" (6971 is for
 CallManager and CallManager-ECDSA, 6972 for Tomcat's); document 218018, where 6972 presents tomcat-ECDSA.
 Element names and realm: Cisco's UDS documentation. Like the Tomcat behind real UDS, it answers without a
 reason phrase: ``HTTP/1.1 200 `` (the article's log).
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 CERTIFICATES: Final = ("tomcat", "tomcat-ECDSA", "CallManager", "CallManager-ECDSA")
 UDS_PORT: Final = 8443
-"""The port that clients ask for; ``Cucm.ports`` says where this mock really listens."""
+"""Port that clients request; ``Cucm.ports`` maps it to the port that this mock listens on."""
 TFTP_HTTP_PORT: Final = 6970
 CALLMANAGER_PORT: Final = 6971
 TFTP_PORT: Final = 6972
@@ -42,7 +42,7 @@ RELEASE: Final = "14.0.1"
 REALM: Final = "Cisco Web Services Realm"
 
 HttpsCiphers = Literal["RSA Ciphers Only", "All Supported EC and RSA Ciphers"]
-"""The values of the enterprise parameter "HTTPS Ciphers"; the first is CUCM's default."""
+"""Values of the enterprise parameter "HTTPS Ciphers"; the first is CUCM's default."""
 RSA_ONLY, EC_AND_RSA = get_args(HttpsCiphers)
 _HTTPS_CIPHERS: Final[dict[str, HttpsCiphers]] = {
     RSA_ONLY.lower(): "RSA Ciphers Only",
@@ -54,19 +54,19 @@ _HAPROXY_CIPHERS: Final = (
     "aRSA:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES256-SHA384:"
     "ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES128-SHA:!eNULL"
 )
-"""What HAProxy on 6971 and 6972 takes: all of RSA, these of ECDSA (CUCM Security Guide, "Cipher Management")."""
+"""Ciphers of HAProxy on 6971 and 6972: all of RSA, these of ECDSA (CUCM Security Guide, "Cipher Management")."""
 
 
 class Cucm:
-    """One CUCM node; ``async with`` it.
+    """One CUCM node; use it in an ``async with`` statement.
 
-    Set at any time: ``advertise``, the content of System > Server, which clients are sent to (``"fqdn"`` or ``"ip"``);
-    ``peers``, the other entries of System > Server; ``users`` (name -> password); ``https_ciphers``.
+    These can be set at any time: ``advertise`` (``"fqdn"`` or ``"ip"``), the entry of System > Server that clients are
+    sent to; ``peers``, the other entries of System > Server; ``users`` (name -> password); ``https_ciphers``.
 
     8443 presents tomcat, and tomcat-ECDSA as well with ``https_ciphers = "All Supported EC and RSA Ciphers"``. 6972
-    presents tomcat or tomcat-ECDSA and 6971 CallManager or CallManager-ECDSA, whatever ``https_ciphers`` says (CUCM
-    before 15SU2); both ask for a client certificate. Where a port has two certificates, the client's cipher order
-    decides. 6970 is plain HTTP.
+    presents tomcat or tomcat-ECDSA and 6971 CallManager or CallManager-ECDSA, with any ``https_ciphers`` (CUCM before
+    15SU2); both send a CertificateRequest. If a port has two certificates, the client's cipher order decides. 6970 is
+    plain HTTP.
 
     Raises:
         InputError: ``https_ciphers`` is not a value of that parameter.
@@ -92,7 +92,7 @@ class Cucm:
         self._pki = pki
         self._installed: dict[str, Certified] = {}
         self._https_ciphers = parse_https_ciphers(https_ciphers)
-        self._serves: dict[int, tuple[str, ...]] = {
+        self._served_names: dict[int, tuple[str, ...]] = {
             UDS_PORT: self._uds_certificates(),
             CALLMANAGER_PORT: ("CallManager", "CallManager-ECDSA"),
             TFTP_PORT: ("tomcat", "tomcat-ECDSA"),
@@ -108,7 +108,7 @@ class Cucm:
 
     async def __aenter__(self) -> Self:
         """Start every listener."""
-        self._show()
+        self._apply_certificates()
         async with AsyncExitStack() as stack:
             for listener in self._listeners.values():
                 await stack.enter_async_context(listener)
@@ -126,39 +126,39 @@ class Cucm:
 
     @property
     def address(self) -> str:
-        """The content of System > Server: the name or address that clients are sent to."""
+        """Entry of System > Server: the name or address that clients are sent to."""
         return self.fqdn if self.advertise == "fqdn" else self.ip
 
     @property
     def ports(self) -> dict[int, int]:
-        """Each port that clients ask for (8443, 6970, 6971, 6972) -> the port that this mock listens on."""
+        """Port that clients request (8443, 6970, 6971, 6972) -> port that this mock listens on."""
         return {port: listener.port for port, listener in self._listeners.items()}
 
     @property
     def uds(self) -> TlsListener:
-        """The listener that stands for 8443."""
+        """Listener that plays 8443."""
         return self._listeners[UDS_PORT]
 
     @property
     def tftp(self) -> TlsListener:
-        """The listener that stands for 6972."""
+        """Listener that plays 6972."""
         return self._listeners[TFTP_PORT]
 
     @property
     def uds_port(self) -> int:
-        """The port that stands for 8443."""
+        """Port that plays 8443."""
         return self.uds.port
 
     @property
     def tftp_port(self) -> int:
-        """The port that stands for 6972."""
+        """Port that plays 6972."""
         return self.tftp.port
 
     @property
     def https_ciphers(self) -> HttpsCiphers:
-        """The enterprise parameter "HTTPS Ciphers"; setting it changes which certificates 8443 has.
+        """Enterprise parameter "HTTPS Ciphers"; setting it changes the certificates of 8443.
 
-        Takes CUCM's words, in any case, and ``"rsa"`` and ``"all"`` for short. Raises ``InputError`` for others.
+        Accepts CUCM's values in any case, and ``"rsa"`` and ``"all"`` for short. Raises ``InputError`` for others.
         """
         return self._https_ciphers
 
@@ -168,28 +168,28 @@ class Cucm:
         self.serve(UDS_PORT, *self._uds_certificates())
 
     def certificate(self, name: str) -> Certified:
-        """Return a certificate by the name that CUCM's certificate list gives it (``CERTIFICATES``)."""
+        """Return a certificate by its name in CUCM's certificate list (``CERTIFICATES``)."""
         return self._installed[name] if name in self._installed else self._pki[name]
 
     def presented(self, port: int) -> Certified:
-        """Return the certificate that the latest client of a TLS port was shown, or the port's first."""
-        having = [self.certificate(name) for name in self._serves[self._tls_port(port)]]
+        """Return the certificate presented to the latest client of a TLS port, or the port's first."""
+        certificates = [self.certificate(name) for name in self._served_names[self._tls_port(port)]]
         seen = self._listeners[port].seen
-        shown = next((each.certificate for each in reversed(seen) if each.certificate), "")
-        return next((each for each in having if each.kind == shown), having[0])
+        kind = next((each.certificate for each in reversed(seen) if each.certificate), "")
+        return next((each for each in certificates if each.kind == kind), certificates[0])
 
     def install(self, name: str, certified: Certified) -> None:
-        """Put another certificate in a certificate's place, for the connections to come."""
+        """Replace the certificate ``name`` for new connections."""
         self._installed[name] = certified
-        self._show()
+        self._apply_certificates()
 
     def serve(self, port: int, *names: str) -> None:
-        """Say which certificates 8443, 6971 or 6972 has from now on: at most one RSA and one ECDSA."""
-        self._serves[self._tls_port(port)] = names
-        self._show()
+        """Set the certificates of 8443, 6971 or 6972 for new connections: at most one RSA and one ECDSA."""
+        self._served_names[self._tls_port(port)] = names
+        self._apply_certificates()
 
     def inject(self, fault: Fault, port: int = UDS_PORT, times: int | None = None) -> Armed:
-        """Let the next ``times`` connections to 8443, 6971 or 6972 meet a fault, or all until it is lifted.
+        """Inject a fault into the next ``times`` connections to 8443, 6971 or 6972, or into all until it is lifted.
 
         ``with lab.cucm.inject(Stall(), port=6972): ...``; see ``mralab.fault`` for the faults available.
         """
@@ -201,27 +201,29 @@ class Cucm:
             listener.lift_faults()
 
     def _tls_port(self, port: int) -> int:
-        """``port`` if TLS is spoken there. Raises ``MralabError``."""
-        if port not in self._serves:
-            known = ", ".join(map(str, sorted(self._serves)))
+        """Return ``port``. Raises ``MralabError`` if it is not a TLS port."""
+        if port not in self._served_names:
+            known = ", ".join(map(str, sorted(self._served_names)))
             raise MralabError(f"{self.fqdn}: has no TLS port {port}; it has {known}")
         return port
 
     def _uds_certificates(self) -> tuple[str, ...]:
         return ("tomcat",) if self._https_ciphers == RSA_ONLY else ("tomcat", "tomcat-ECDSA")
 
-    def _show(self) -> None:
-        # By name: asking for a certificate makes it, and an RSA key that no port presents would only cost time.
+    def _apply_certificates(self) -> None:
+        # Look up by name: access mints a certificate, and an RSA key that no port presents would only cost time.
         authorities = [self._pki[name] for name in self._pki if name not in CERTIFICATES]
-        for port, names in self._serves.items():
-            having = [self.certificate(name) for name in names]
+        for port, names in self._served_names.items():
+            certificates = [self.certificate(name) for name in names]
             if port == UDS_PORT:
-                context = server_context(*having)
+                context = server_context(*certificates)
             else:
-                context = server_context(*having, ask_client=authorities or having, ciphers=_HAPROXY_CIPHERS)
+                context = server_context(
+                    *certificates, ask_client=authorities or certificates, ciphers=_HAPROXY_CIPHERS
+                )
             self._listeners[port].context = context
 
-    # ------------------------------------------------------------ UDS
+    # -- UDS
 
     def _uds(self) -> web.Application:
         app = web.Application()
@@ -287,8 +289,8 @@ class Cucm:
     async def _devices(self, request: web.Request) -> web.Response:
         if refusal := self._refusal(request):
             return refusal
-        most = request.query.get("max", "")
-        if most and not (most.isascii() and most.isdigit()):
+        limit = request.query.get("max", "")
+        if limit and not (limit.isascii() and limit.isdigit()):
             return _empty(400)
         name = request.match_info["user"]
         uri = f"{self._user_uri(name)}/devices"
@@ -302,14 +304,14 @@ class Cucm:
             element("protocol", "SIP"),
             uri=f"{uri}/1",
         )
-        shown = [] if most and int(most[:9]) == 0 else [device]
-        return _xml(element("devices", *shown, uri=uri, version=RELEASE))
+        devices = [] if limit and int(limit[:9]) == 0 else [device]
+        return _xml(element("devices", *devices, uri=uri, version=RELEASE))
 
     def _user_uri(self, name: str) -> str:
         return self._uri(f"/cucm-uds/user/{quote(name, safe='')}")
 
     def _refusal(self, request: web.Request) -> web.Response | None:
-        """401 without the password of a user; 403 for another user's data."""
+        """Return 401 without a user's password, 403 for another user's data, else None."""
         caller = authenticated(request, self.users)
         if caller is None:
             return _empty(401, {"WWW-Authenticate": f'Basic realm="{REALM}"'})
@@ -317,7 +319,7 @@ class Cucm:
 
 
 def parse_https_ciphers(value: str) -> HttpsCiphers:
-    """Return the value of "HTTPS Ciphers" that ``value`` means. Raises ``InputError`` where there is none."""
+    """Return the value of "HTTPS Ciphers" for ``value``. Raises ``InputError`` if there is none."""
     known = _HTTPS_CIPHERS.get(value.strip().lower())
     if known is None:
         near = did_you_mean(value, get_args(HttpsCiphers))
@@ -334,8 +336,8 @@ def authenticated(request: web.Request, users: Mapping[str, str]) -> str | None:
         name, colon, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         return None
-    right = users.get(name)
-    if not colon or right is None or not hmac.compare_digest(right.encode(), password.encode()):
+    expected = users.get(name)
+    if not colon or expected is None or not hmac.compare_digest(expected.encode(), password.encode()):
         return None
     return name
 

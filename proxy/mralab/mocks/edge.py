@@ -1,7 +1,7 @@
-"""get_edge_config, and the way on to the proxy: what a client meets before Expressway-C's traffic server.
+"""The edge in front of Expressway-C's traffic server: get_edge_config, and the relay to the proxy.
 
-On a real Expressway, ``/DOMAIN/get_edge_config`` is answered by Expressway-C's edge config server; all else
-reaches its traffic server as ``http://vcs_control.DOMAIN:8443/TOKEN/PATH``. One plain listener plays both.
+On a real Expressway, Expressway-C's edge config server answers ``/DOMAIN/get_edge_config``. All other requests
+reach its traffic server as ``http://vcs_control.DOMAIN:8443/TOKEN/PATH``. One plain listener plays both.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ _SERVICES: Final = ("_cisco-phone-tftp", "_cuplogin", "_cisco-uds")
 _HOP_BY_HOP: Final = frozenset(
     ("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade")
 )
-"""RFC 9110 7.6.1. Host is set anew; Expect was already answered by this listener."""
+"""RFC 9110 7.6.1. Host is replaced; this listener has already answered Expect."""
 _CHUNK: Final = 65536
 
 
 class Server(Protocol):
-    """The CUCM that get_edge_config tells of."""
+    """The CUCM that get_edge_config describes."""
 
     @property
     def fqdn(self) -> str:
-        """Its name in DNS."""
+        """Name in DNS."""
 
     @property
     def address(self) -> str:
-        """What System > Server says."""
+        """Name or address in System > Server."""
 
 
 class Edge:
-    """get_edge_config before a proxy; ``async with`` it.
+    """get_edge_config in front of a proxy; use it in an ``async with`` statement.
 
-    ``proxy`` returns where the proxy listens, host and port; it is called for each request. ``control_host`` is the
-    name by which requests reach the proxy (default: ``vcs_control.DOMAIN:8443``). The answer has two addresses of
-    CUCM: ``_cisco-uds`` is what DNS says (its FQDN), the user's UDS and TFTP server are what System > Server says.
+    ``proxy`` returns the proxy's host and port; it is called for each request. ``control_host`` is the host of the
+    requests sent to the proxy (default: ``vcs_control.DOMAIN:8443``). The answer has two addresses of CUCM:
+    ``_cisco-uds`` has the one in DNS (its FQDN), the user's UDS and TFTP server have the one in System > Server.
     """
 
     def __init__(
@@ -79,14 +79,14 @@ class Edge:
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        """Start to listen."""
+        """Start listening."""
         async with AsyncExitStack() as stack:
             self._session = await stack.enter_async_context(
                 aiohttp.ClientSession(
                     auto_decompress=False,
                     trust_env=False,
                     cookie_jar=aiohttp.DummyCookieJar(),
-                    # The proxy decides how long an answer takes; the client hangs up when it has had enough.
+                    # No total timeout: the proxy limits the response time, and the client closes when it gives up.
                     timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
                     connector=aiohttp.TCPConnector(limit=0),
                 )
@@ -101,23 +101,23 @@ class Edge:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop."""
+        """Stop listening and close every connection."""
         await self._stack.aclose()
 
     @property
     def port(self) -> int:
-        """The port it listens on."""
+        """Port that the edge listens on."""
         return self._listener.port
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         path = _origin_form(request.raw_path)
-        asked = _CONFIG_PATH.fullmatch(path.partition("?")[0])
-        domain = _domain(asked["token"]) if asked else None
+        match = _CONFIG_PATH.fullmatch(path.partition("?")[0])
+        domain = _domain(match["token"]) if match else None
         if domain is not None and request.method in ("GET", "HEAD"):
             return self._edge_config(request, domain)
         return await self._relay(request, path)
 
-    # ------------------------------------------------------------ get_edge_config
+    # -- get_edge_config
 
     def _edge_config(self, request: web.Request, domain: str) -> web.Response:
         if domain.lower() != self.domain.lower():
@@ -151,7 +151,7 @@ class Edge:
         )
 
     def _service(self, name: str) -> Element:
-        if name != "_cisco-uds":  # the lab's DNS has no other
+        if name != "_cisco-uds":  # the lab's DNS has no other service
             return element("service", element("name", name), element("error", "NameError"))
         server = element(
             "server",
@@ -162,13 +162,13 @@ class Edge:
         )
         return element("service", element("name", name), server)
 
-    # ------------------------------------------------------------ the way on
+    # -- relay to the proxy
 
     async def _relay(self, request: web.Request, path: str) -> web.StreamResponse:
         assert self._session is not None  # noqa: S101 - set on entering, before any request
         host, port = self._proxy()
         url = URL(f"http://{self._control_host}{path}", encoded=True)
-        sent = [
+        headers = [
             (name, value)
             for name, value in request.headers.items()
             if name.lower() not in _HOP_BY_HOP and name.lower() not in ("host", "expect")
@@ -178,19 +178,19 @@ class Edge:
                 request.method,
                 url,
                 proxy=f"http://{f'[{host}]' if ':' in host else host}:{port}",
-                headers=sent,
+                headers=headers,
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
                 data=request.content if request.can_read_body else None,
                 allow_redirects=False,
             ) as answer:
-                return await _pass_on(request, answer)
+                return await _relay_response(request, answer)
         except TimeoutError:  # first: aiohttp's timeouts are ClientErrors too
             return web.Response(status=504, reason="Connection Timed Out", headers={"Server": "CE_E"})
         except aiohttp.ClientError:
             return web.Response(status=502, reason="Next Hop Connection Failed", headers={"Server": "CE_E"})
 
 
-async def _pass_on(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+async def _relay_response(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
     headers = ((name, value) for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP)
     response = VerbatimResponse(answer.status, answer.reason or "", headers)
     await response.prepare(request)
@@ -198,7 +198,7 @@ async def _pass_on(request: web.Request, answer: aiohttp.ClientResponse) -> web.
         async for chunk in answer.content.iter_chunked(_CHUNK):
             await response.write(chunk)
     except aiohttp.ClientError:
-        # The answer broke off half-way: so must ours, or the client would take what it has for the whole.
+        # The response was cut off. Abort, or the client takes the part it has for the whole.
         if request.transport is not None:
             request.transport.abort()
     return response
@@ -209,7 +209,7 @@ def _tls_server(address: str, port: int) -> Element:
 
 
 def _origin_form(target: str) -> str:
-    """The path and query of a request target that may be absolute (RFC 9112 3.2)."""
+    """Return path and query of a request target, which may be absolute (RFC 9112 3.2)."""
     if not target.isascii():
         target = quote(target.encode(errors="surrogateescape"), safe=string.punctuation)
     if target.startswith("/"):
@@ -219,7 +219,7 @@ def _origin_form(target: str) -> str:
 
 
 def _domain(token: str) -> str | None:
-    """The domain that a token of get_edge_config stands for; None if it is no such token."""
+    """Return the domain encoded in a token of get_edge_config; None if the token is invalid."""
     standard = token.translate(str.maketrans("-_", "+/")).rstrip("=")
     try:
         text = base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True).decode("ascii")

@@ -1,6 +1,6 @@
-"""Listeners for mock servers that record what they saw (handshakes, alerts, requests) and fail on demand.
+"""Listeners for mock servers, which record handshakes, alerts and requests, and fail on demand.
 
-``Listener`` serves any protocol over TLS or plain TCP; ``TlsListener`` an aiohttp application.
+``Listener`` serves any protocol over TLS or plain TCP. ``TlsListener`` serves an aiohttp application.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.http import SERVER_SOFTWARE
 
 from ..errors import ListenError, MralabError
-from .connection import KEPT, Connection, Seen, TlsConnection
+from .connection import MAX_SEEN, Connection, Seen, TlsConnection
 from .context import Offer, ServerContext, server_context
 from .faults.armed import Armed, Faults
 from .faults.registry import Fault
@@ -30,18 +30,18 @@ _HEAD_BYTES: Final = 131072
 
 
 class Listener:
-    """Accepts connections for ``make_above()``, over TLS, or over plain TCP with ``context`` None; ``async with`` it.
+    """Accept connections for ``make_protocol()``, over TLS, or over plain TCP if ``context`` is None.
 
-    ``context`` may be replaced at any time: the next connection uses the new one. ``port`` 0 takes any free
-    port; ``port`` then tells which.
+    Use it in an ``async with`` statement. ``context`` may be replaced at any time; the next connection uses the new
+    one. ``port`` 0 takes any free port, which ``port`` then holds.
 
     Raises (on entering):
-        ListenError: the address cannot be listened on.
+        ListenError: listening on the address fails.
     """
 
     def __init__(
         self,
-        make_above: Callable[[], asyncio.Protocol],
+        make_protocol: Callable[[], asyncio.Protocol],
         context: ssl.SSLContext | None,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -49,14 +49,14 @@ class Listener:
         self.context = context
         self.host = host
         self.port = port
-        self._make_above = make_above
+        self._make_protocol = make_protocol
         self._faults = Faults()
-        self._seen: deque[Seen] = deque(maxlen=KEPT)
+        self._seen: deque[Seen] = deque(maxlen=MAX_SEEN)
         self._server: asyncio.Server | None = None
         self._connections: set[Connection] = set()
 
     async def __aenter__(self) -> Self:
-        """Start to listen."""
+        """Start listening."""
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(self._connect, self.host, self.port)
@@ -74,18 +74,18 @@ class Listener:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop to listen and end every connection; none is left when this returns."""
+        """Stop listening and close every connection; all are closed when this returns."""
         server, self._server = self._server, None
         if server is None:
             return
         server.close()
-        await self._let_go()
+        await self._close_gracefully()
         remaining = [connection.abort() for connection in tuple(self._connections)]
         await asyncio.gather(*remaining)
         await server.wait_closed()
 
-    async def _let_go(self) -> None:
-        """Let connections end in good order, for a short while."""
+    async def _close_gracefully(self) -> None:
+        """Let connections finish, for a short time. The default closes them at once."""
 
     @property
     def seen(self) -> tuple[Seen, ...]:
@@ -93,18 +93,18 @@ class Listener:
         return tuple(self._seen)
 
     async def settled(self) -> None:
-        """Wait until no handshake is under way: how each ended is then in ``seen``.
+        """Wait until no handshake is under way; ``seen`` then has the result of each.
 
-        A client that connects and says nothing keeps this waiting until it goes.
+        A client that connects and sends nothing keeps this waiting until it closes.
         """
         while pending := [each.settled for each in self._connections if not each.settled.done()]:
             await asyncio.wait(pending)
 
     def inject(self, fault: Fault, times: int | None = None) -> Armed:
-        """Let the next ``times`` connections meet a fault, or all until it is lifted; faults add up.
+        """Inject a fault into the next ``times`` connections, or into all until it is lifted. Faults add up.
 
         Raises:
-            MralabError: the fault cannot be had here, such as an expired certificate without its issuer's key.
+            MralabError: the fault is not possible here, such as an expired certificate without its issuer's key.
         """
         return self._faults.arm(fault, self._offer, times)
 
@@ -115,29 +115,29 @@ class Listener:
     @property
     def _offer(self) -> Offer:
         if not isinstance(self.context, ServerContext):
-            raise MralabError(f"{self.host}:{self.port}: faults are for TLS listeners whose certificates are known")
+            raise MralabError(f"{self.host}:{self.port}: faults need a TLS listener made with server_context()")
         return self.context.offer
 
     def _connect(self) -> Connection:
         connection: Connection
         if self.context is None:
-            connection = Connection(self._connections, self._make_above())
-        elif met := self._faults.next():
+            connection = Connection(self._connections, self._make_protocol())
+        elif faults := self._faults.next():
             offer = self._offer
-            for armed in met:
+            for armed in faults:
                 offer = armed.change_offer(offer)
             context = self.context if offer == self._offer else offer.context()
-            effects = [armed.effect for armed in met]
-            connection = TlsConnection(self._connections, self._make_above(), context, effects)
-            connection.seen.faults = tuple(armed.fault.name for armed in met)
+            effects = [armed.effect for armed in faults]
+            connection = TlsConnection(self._connections, self._make_protocol(), context, effects)
+            connection.seen.faults = tuple(armed.fault.name for armed in faults)
         else:
-            connection = TlsConnection(self._connections, self._make_above(), self.context)
+            connection = TlsConnection(self._connections, self._make_protocol(), self.context)
         self._seen.append(connection.seen)
         return connection
 
 
 class TlsListener(Listener):
-    """Serves an aiohttp application."""
+    """Serve an aiohttp application; arguments as for ``Listener``."""
 
     def __init__(
         self,
@@ -146,15 +146,15 @@ class TlsListener(Listener):
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
-        if _take_out not in app.on_response_prepare:
-            app.on_response_prepare.append(_take_out)
+        if _remove_headers not in app.on_response_prepare:
+            app.on_response_prepare.append(_remove_headers)
         self._runner = web.AppRunner(
             app,
             access_log=None,
             handle_signals=False,
-            handler_cancellation=True,  # a relay whose client has gone has nobody to relay for
+            handler_cancellation=True,  # a relay stops when its client has closed
             shutdown_timeout=0.1,
-            auto_decompress=False,  # bodies are shown and relayed as they are
+            auto_decompress=False,  # bodies are recorded and relayed unchanged
             max_line_size=_HEAD_BYTES,
             max_field_size=_HEAD_BYTES,
         )
@@ -162,27 +162,27 @@ class TlsListener(Listener):
 
     def _http(self) -> asyncio.Protocol:
         make: Any = self._runner.server
-        above: asyncio.Protocol = make()
-        return above
+        protocol: asyncio.Protocol = make()
+        return protocol
 
     async def __aenter__(self) -> Self:
-        """Start to listen."""
+        """Start listening."""
         await self._runner.setup()
         if (server := self._runner.server) is not None:
-            # Not a middleware: aiohttp keeps the applications of these, and all they hold, in a cache of its own.
+            # Not a middleware: aiohttp caches applications with middlewares, and so everything that they reference.
             server.request_handler = _recording(server.request_handler)
         try:
             return await super().__aenter__()
-        except BaseException:  # a start that fails or is cancelled leaves no runner behind
+        except BaseException:  # clean up also when the start is cancelled
             await self._runner.cleanup()
             raise
 
-    async def _let_go(self) -> None:
-        await self._runner.cleanup()  # closes idle connections, lets go of busy ones after the timeout
+    async def _close_gracefully(self) -> None:
+        await self._runner.cleanup()  # closes idle connections, and busy ones after the timeout
 
 
 class VerbatimResponse(web.StreamResponse):
-    """Another server's answer: its headers go out as given, aiohttp adds none of its own."""
+    """Another server's response: its headers are sent unchanged, and aiohttp adds none."""
 
     def __init__(self, status: int, reason: str, headers: Iterable[tuple[str, str]]) -> None:
         super().__init__(status=status, reason=reason)
@@ -204,9 +204,9 @@ def _recording(handler: _Handler) -> _Handler:
     return handle
 
 
-async def _take_out(_request: web.Request, response: web.StreamResponse) -> None:
+async def _remove_headers(_request: web.Request, response: web.StreamResponse) -> None:
     if isinstance(response, VerbatimResponse):
         for name in response.absent:
             response.headers.pop(name, None)
     elif response.headers.get("Server") == SERVER_SOFTWARE:
-        del response.headers["Server"]  # no mock says that it is one
+        del response.headers["Server"]  # aiohttp's default would reveal the mock

@@ -1,10 +1,10 @@
 """The lab's certificates, minted at each run from the recipes in ``certs/pki.toml``.
 
-RSA keys take some 60 ms each to make, all else under a millisecond. So a certificate is made when it is first
-asked for, its own key and its issuers' at the same time in threads, and RSA keys are kept for the life of the
-process, by recipe name and size: a second ``Pki`` in the process has the same RSA keys under new certificates.
-That is harmless in a lab, where no key guards anything; two recipes never share a key, and ``fresh=True`` makes
-new ones. EC keys are always new.
+An RSA key takes about 60 ms to generate, everything else less than a millisecond. So a certificate is minted on first
+access, with its own key and its issuers' generated in parallel threads. RSA keys are cached for the life of the
+process, by recipe name and size: a second ``Pki`` in the process has the same RSA keys under new certificates. This is
+harmless in a lab, where no key protects anything. Two recipes never share a key, and ``fresh=True`` generates new
+ones. EC keys are always new.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 Recipes = Mapping[str, Mapping[str, Any]]
-"""Tables as TOML gives them: recipe name -> key -> value. ``certs/pki.toml`` documents the keys."""
+"""Tables as parsed from TOML: recipe name -> key -> value. ``certs/pki.toml`` documents the keys."""
 
 _RSA_BITS: Final = {"rsa2048": 2048}
 _CURVES: Final[dict[str, type[ec.EllipticCurve]]] = {"ec-p256": ec.SECP256R1, "ec-p384": ec.SECP384R1}
@@ -72,40 +72,40 @@ _USAGES: Final = {  # RFC 5280 4.2.1.3 -> the names of cryptography
 
 @dataclass(frozen=True, slots=True)
 class Certified:
-    """A certificate with its key and its issuers, the root last; no issuers where it is self-signed."""
+    """A certificate with its key and its issuers, root last; no issuers if it is self-signed."""
 
     name: str
     cert: x509.Certificate
     key: Key
     chain: tuple[x509.Certificate, ...] = ()
     issuer_key: Key | None = field(default=None, repr=False)
-    """Its issuer's key where that is known: with it the certificate can be signed anew."""
+    """The issuer's key if known; needed to sign the certificate again."""
 
     @property
     def pem(self) -> str:
-        """The certificate alone: what goes into a trust store."""
+        """PEM of the certificate alone, for a trust store."""
         return _pem(self.cert)
 
     @property
     def key_pem(self) -> str:
-        """The private key, unencrypted PKCS #8."""
+        """PEM of the private key, unencrypted PKCS #8."""
         return self.key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         ).decode("ascii")
 
     @property
     def chain_pem(self) -> str:
-        """The certificate and its issuers, root included: what CUCM sends (the article's capture, 8443)."""
+        """PEM of the certificate and its issuers, root included, as CUCM sends them (the article's capture, 8443)."""
         return "".join(_pem(cert) for cert in (self.cert, *self.chain))
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the certificate, as ``AB:CD:...``."""
+        """SHA-256 fingerprint, as ``AB:CD:...``."""
         return self.cert.fingerprint(hashes.SHA256()).hex(":").upper()
 
     @property
     def kind(self) -> str:
-        """``"rsa"`` or ``"ec"``."""
+        """Type of the key: ``"rsa"`` or ``"ec"``."""
         return "rsa" if isinstance(self.key, rsa.RSAPrivateKey) else "ec"
 
 
@@ -124,20 +124,20 @@ class _Recipe:
 
 
 class Pki(Mapping[str, Certified]):
-    """Certificates by recipe name; each is made when first asked for, and stays the same from then on."""
+    """Certificates by recipe name; each is minted on first access and then kept."""
 
     def __init__(self, recipes: Mapping[str, _Recipe], now: dt.datetime, *, fresh: bool) -> None:
         self._recipes = recipes
         self._now = now
-        self._made: dict[str, Certified] = {}
+        self._minted: dict[str, Certified] = {}
         self._lock = threading.RLock()
         self._fresh = fresh
 
     def __getitem__(self, name: str) -> Certified:
         with self._lock:
-            if name not in self._made:
-                self._made[name] = self._make(self._recipes[name])
-            return self._made[name]
+            if name not in self._minted:
+                self._minted[name] = self._mint(self._recipes[name])
+            return self._minted[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._recipes)
@@ -154,15 +154,15 @@ class Pki(Mapping[str, Certified]):
         for name, certified in self.items():
             (directory / f"{name}.pem").write_text(certified.chain_pem, encoding="ascii")
             key_file = directory / f"{name}.key"
-            key_file.unlink(missing_ok=True)  # an older file could be open to others
+            key_file.unlink(missing_ok=True)  # an older file may be readable by others
             descriptor = os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w", encoding="ascii") as file:
                 file.write(certified.key_pem)
 
-    def _make(self, recipe: _Recipe) -> Certified:
+    def _mint(self, recipe: _Recipe) -> Certified:
         bits = _RSA_BITS.get(recipe.key)
         pending = None if bits is None else _rsa_key(recipe.name, bits, self._fresh)
-        issuer = None if recipe.issuer == recipe.name else self[recipe.issuer]  # while the key is being made
+        issuer = None if recipe.issuer == recipe.name else self[recipe.issuer]  # minted while the key is generated
         key: Key = ec.generate_private_key(_CURVES[recipe.key]()) if pending is None else pending.result()
         if issuer is None:
             return Certified(recipe.name, _sign(recipe, key, recipe.subject, key, self._now), key, issuer_key=key)
@@ -171,10 +171,10 @@ class Pki(Mapping[str, Certified]):
 
 
 def read_recipes(file: Path | None = None) -> dict[str, dict[str, Any]]:
-    """Read a file of recipes, the lab's own by default. What they say is checked by ``mint``.
+    """Return the recipes of a file, by default the lab's own. ``mint`` checks their values.
 
     Raises:
-        ConfigError: the file cannot be read, or is not TOML (with the line), or has keys outside of tables.
+        ConfigError: the file cannot be read, is not TOML (with the line), or has keys outside of tables.
     """
     file = file or data_path("certs/pki.toml")
     try:
@@ -183,8 +183,8 @@ def read_recipes(file: Path | None = None) -> dict[str, dict[str, Any]]:
         raise ConfigError([f"{file}: {error.strerror}"]) from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError([f"{file}: {error}"]) from error
-    if loose := [key for key, value in tables.items() if not isinstance(value, dict)]:
-        raise ConfigError([f"{file}: {key}: belongs into the table of a certificate" for key in loose])
+    if misplaced := [key for key, value in tables.items() if not isinstance(value, dict)]:
+        raise ConfigError([f"{file}: {key}: must be in the table of a certificate" for key in misplaced])
     return tables
 
 
@@ -197,11 +197,11 @@ def mint(
 ) -> Pki:
     """Check all recipes (``certs/pki.toml`` by default) and return their certificates.
 
-    ``now`` is what the recipes' days count from. ``fresh`` makes RSA keys that nothing else in the process
-    has. ``source`` is the file that error messages name.
+    ``now`` is day 0 of the recipes. ``fresh`` generates RSA keys that nothing else in the process uses. ``source`` is
+    the file name for error messages.
 
     Raises:
-        ConfigError: everything that is wrong with the recipes.
+        ConfigError: lists every problem in the recipes.
     """
     checked = _check(read_recipes() if recipes is None else recipes, source)
     return Pki(checked, now or dt.datetime.now(dt.UTC), fresh=fresh)
@@ -218,7 +218,7 @@ def _rsa_key(name: str, bits: int, fresh: bool) -> Future[rsa.RSAPrivateKey]:
         pending: Future[rsa.RSAPrivateKey] = Future()
         if not fresh:
             _rsa_keys[name, bits] = pending
-    # A thread that ends with its key, not a pool: no idle thread is left to trouble a process that forks.
+    # A thread that ends with its key, not a pool: idle threads are a hazard to a process that forks.
     threading.Thread(target=_generate, args=(pending, bits), name=f"rsa-key-{name}").start()
     return pending
 
@@ -226,7 +226,7 @@ def _rsa_key(name: str, bits: int, fresh: bool) -> Future[rsa.RSAPrivateKey]:
 def _generate(pending: Future[rsa.RSAPrivateKey], bits: int) -> None:
     try:
         pending.set_result(rsa.generate_private_key(65537, bits))
-    except Exception as error:  # told to whoever asks for the key
+    except Exception as error:  # raised where the key is used
         pending.set_exception(error)
 
 
@@ -241,7 +241,7 @@ def _sign(recipe: _Recipe, key: Key, issuer: x509.Name, issuer_key: Key, now: dt
         .serial_number(x509.random_serial_number())
         .not_valid_before(start)
         .not_valid_after(end)
-        # Critical, as RFC 5280 4.2.1.9 wants it of a CA: strict verifiers take the self-signed ones too.
+        # Critical, as RFC 5280 4.2.1.9 requires of a CA, so that strict verifiers accept the self-signed ones too.
         .add_extension(x509.BasicConstraints(recipe.ca, recipe.path_length), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
@@ -257,16 +257,16 @@ def _sign(recipe: _Recipe, key: Key, issuer: x509.Name, issuer_key: Key, now: dt
 
 
 def digest_for(key: Key) -> hashes.SHA256 | hashes.SHA384:
-    """The digest that goes with a signing key."""
-    wide = isinstance(key, ec.EllipticCurvePrivateKey) and key.key_size > 256
-    return hashes.SHA384() if wide else hashes.SHA256()
+    """Return the digest for signatures with this key."""
+    large = isinstance(key, ec.EllipticCurvePrivateKey) and key.key_size > 256
+    return hashes.SHA384() if large else hashes.SHA256()
 
 
 def _pem(cert: x509.Certificate) -> str:
     return cert.public_bytes(serialization.Encoding.PEM).decode("ascii")
 
 
-# ---------------------------------------------------------------- reading recipes
+# -- reading recipes
 
 
 def _check(tables: Recipes, source: str) -> dict[str, _Recipe]:
@@ -288,12 +288,12 @@ def _cycles(recipes: Mapping[str, _Recipe], source: str) -> list[str]:
         if issuer == name and len(path) > 1 and name not in reported:
             reported.update(path)
             loop = " <- ".join([*path, name])
-            problems.append(f"{source}: [{name}] issuer: goes round in a circle: {loop}")
+            problems.append(f"{source}: [{name}] issuer: is a cycle: {loop}")
     return problems
 
 
 class _Table:
-    """One recipe's table, read to the end whatever is wrong with it."""
+    """One recipe's table; reading continues after a problem, so that all are reported."""
 
     KEYS: Final = ("subject", "key", "issuer", "ca", "path_length", "sans", "eku", "key_usage", "days")
 
@@ -305,7 +305,7 @@ class _Table:
 
     def recipe(self, known: Recipes) -> _Recipe:
         if not re.fullmatch(r"[A-Za-z0-9_.-]+", self.name) or self.name.startswith("."):
-            self._problems.append(f"{self._where}: a name has letters, digits, '.', '_' and '-' (it names files)")
+            self._problems.append(f"{self._where}: use only letters, digits, '.', '_' and '-' (the name of a file)")
         for key in self.table:
             if key not in self.KEYS:
                 self._problems.append(f"{self._where} {key}: unknown key{did_you_mean(key, self.KEYS)}")
@@ -323,46 +323,46 @@ class _Table:
             days=self._days(),
         )
 
-    def _wrong(self, key: str, what: str) -> None:
-        self._problems.append(f"{self._where} {key}: {what}")
+    def _report(self, key: str, problem: str) -> None:
+        self._problems.append(f"{self._where} {key}: {problem}")
 
-    def _value(self, key: str, kind: type[_T], default: _T, wanted: str) -> _T:
+    def _value(self, key: str, kind: type[_T], default: _T, expected: str) -> _T:
         value = self.table.get(key, default)
         if type(value) is kind:
             return value
-        self._wrong(key, f"{value!r} is not {wanted}")
+        self._report(key, f"{value!r} is not {expected}")
         return default
 
     def _word(self, key: str, words: tuple[str, ...], default: str) -> str:
-        word = self._value(key, str, default, "a text")
+        word = self._value(key, str, default, "a string")
         if word in words:
             return word
-        self._wrong(key, f"{word!r} is not one of {', '.join(words)}{did_you_mean(word, words)}")
+        self._report(key, f"{word!r} is not one of {', '.join(words)}{did_you_mean(word, words)}")
         return default
 
     def _list(self, key: str) -> list[str]:
         value = self.table.get(key, [])
         if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
             return list(value)
-        self._wrong(key, f"{value!r} is not a list of texts")
+        self._report(key, f"{value!r} is not a list of strings")
         return []
 
     def _subject(self) -> x509.Name:
         attributes = []
         if not self.table.get("subject"):
-            self._wrong("subject", 'missing: a list such as ["O=Cisco", "CN=cucm.steven.lab"]')
+            self._report("subject", 'missing: a list such as ["O=Cisco", "CN=cucm.steven.lab"]')
             return x509.Name([])
         for text in self._list("subject"):
             kind, equals, value = text.partition("=")
             if not equals:
-                self._wrong("subject", f"{text!r} is not TYPE=value")
+                self._report("subject", f"{text!r} is not TYPE=value")
             elif kind not in _SUBJECT_TYPES:
-                self._wrong("subject", f"{text!r}: unknown type{did_you_mean(kind, tuple(_SUBJECT_TYPES))}")
+                self._report("subject", f"{text!r}: unknown type{did_you_mean(kind, tuple(_SUBJECT_TYPES))}")
             else:
                 try:
                     attributes.append(x509.NameAttribute(_SUBJECT_TYPES[kind], value))
                 except ValueError as error:  # too long, or a country that is not two letters
-                    self._wrong("subject", f"{text!r}: {error}")
+                    self._report("subject", f"{text!r}: {error}")
         return x509.Name(attributes)
 
     def _path_length(self, ca: bool) -> int | None:
@@ -370,7 +370,7 @@ class _Table:
             return None
         length = self._value("path_length", int, 0, "a whole number")
         if length < 0 or not ca:
-            self._wrong("path_length", "is 0 or more, and only for a CA (ca = true)")
+            self._report("path_length", "must be 0 or more, and needs ca = true")
             return None
         return length
 
@@ -382,10 +382,10 @@ class _Table:
             if kind.lower() == "ip":
                 return x509.IPAddress(ipaddress.ip_address(value))
         except ValueError as error:
-            self._wrong("sans", f"{text!r}: {error}")
+            self._report("sans", f"{text!r}: {error}")
             return None
         near = did_you_mean(kind.lower(), ("dns", "ip")) if colon else ""
-        self._wrong("sans", f"{text!r} is not dns:NAME or ip:ADDRESS{near}")
+        self._report("sans", f"{text!r} is not dns:NAME or ip:ADDRESS{near}")
         return None
 
     def _purpose(self, text: str) -> x509.ObjectIdentifier | None:
@@ -395,9 +395,9 @@ class _Table:
             try:
                 return x509.ObjectIdentifier(text)
             except ValueError as error:
-                self._wrong("eku", f"{text!r}: {error}")
+                self._report("eku", f"{text!r}: {error}")
                 return None
-        self._wrong("eku", f"{text!r}: unknown purpose{did_you_mean(text, tuple(_PURPOSES))}")
+        self._report("eku", f"{text!r}: unknown purpose{did_you_mean(text, tuple(_PURPOSES))}")
         return None
 
     def _usages(self) -> Iterator[str]:
@@ -405,12 +405,12 @@ class _Table:
             if text in _USAGES:
                 yield text
             else:
-                self._wrong("key_usage", f"{text!r}: unknown usage{did_you_mean(text, tuple(_USAGES))}")
+                self._report("key_usage", f"{text!r}: unknown usage{did_you_mean(text, tuple(_USAGES))}")
 
     def _days(self) -> tuple[float, float]:
         match self.table.get("days", [-1, 825]):
             case [int() | float() as start, int() | float() as end] if start < end:
                 return start, end
             case other:
-                self._wrong("days", f"{other!r} is not [from, until] in days, such as [-1, 825]")
+                self._report("days", f"{other!r} is not [from, until] in days, such as [-1, 825]")
                 return -1, 825

@@ -1,4 +1,4 @@
-"""Whether a mock answers."""
+"""Check that a mock answers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import aiohttp
 
 
 async def answers(url: str) -> None:
-    """Ask for ``url``; any HTTP answer will do, whatever its certificate. Raises where there is none."""
+    """Request ``url`` and accept any HTTP status and any certificate. Raises aiohttp's ``ClientError`` on failure."""
     async with aiohttp.ClientSession() as session, session.get(url, ssl=False, allow_redirects=False):
         pass

@@ -1,6 +1,6 @@
-"""What a server is to present, taken as it is: our own ``Certified``, trustme's ``LeafCert``, PEM text or files.
+"""Certificates in the forms that test authors have: our ``Certified``, trustme's ``LeafCert``, PEM text or files.
 
-trustme is recognised by its shape, so it need not be imported.
+Protocols match trustme's classes, so that trustme need not be installed.
 """
 
 from __future__ import annotations
@@ -20,66 +20,69 @@ from .pki import Certified, Key, digest_for
 
 
 class Blob(Protocol):
-    """A ``trustme.Blob``."""
+    """Protocol of ``trustme.Blob``."""
 
     def bytes(self) -> bytes:
-        """PEM."""
+        """Return the PEM."""
 
 
 @runtime_checkable
 class Authority(Protocol):
-    """A ``trustme.CA``, by its shape."""
+    """Protocol of ``trustme.CA``."""
 
     @property
     def cert_pem(self) -> Blob:
-        """Its certificate."""
+        """PEM of the certificate."""
 
     @property
     def private_key_pem(self) -> Blob:
-        """Its key."""
+        """PEM of the private key."""
 
 
 @runtime_checkable
 class Leaf(Protocol):
-    """A ``trustme.LeafCert``, by its shape."""
+    """Protocol of ``trustme.LeafCert``."""
 
     @property
     def private_key_pem(self) -> Blob:
-        """Its key."""
+        """PEM of the private key."""
 
     @property
     def cert_chain_pems(self) -> Sequence[Blob]:
-        """Its certificate and those that lead to the root."""
+        """PEM of the certificate, then of its issuers."""
 
 
 Presentable = Certified | Leaf | str | bytes | Path
-"""PEM holds the private key, unencrypted, the certificate, and then its issuers; a ``str`` without PEM is a path."""
+"""Forms that ``certified`` accepts.
+
+PEM holds the unencrypted private key, the certificate, then its issuers. A ``str`` that is not PEM is a path.
+"""
 
 
 def certified(thing: Presentable, issuer: Authority | Certified | None = None) -> Certified:
-    """Return ``thing`` as a ``Certified``. With its ``issuer`` it can be made to expire; a self-signed one always can.
+    """Return ``thing`` as a ``Certified``. ``expired`` needs its ``issuer``, unless it is self-signed.
 
     Raises:
-        MralabError: it is none of these, cannot be read, or its key is not that of its certificate.
+        MralabError: ``thing`` is not one of these forms, cannot be read, or its key does not match its certificate.
     """
     if not isinstance(thing, Certified):
         thing = _from_pem(*_pem(thing))
     if issuer is None:
         return thing
-    signing = issuer.key if isinstance(issuer, Certified) else _key(issuer.private_key_pem.bytes(), "the issuer")
-    return replace(thing, issuer_key=signing)
+    issuer_key = issuer.key if isinstance(issuer, Certified) else _key(issuer.private_key_pem.bytes(), "the issuer")
+    return replace(thing, issuer_key=issuer_key)
 
 
 def expired(certificate: Certified, days: float = 1.0) -> Certified:
-    """Return the same certificate with the same key, signed anew, its time over since ``days``.
+    """Return the same certificate with the same key, signed again so that it expired ``days`` ago.
 
     Raises:
-        MralabError: the key of its issuer is not known.
+        MralabError: the issuer's key is unknown.
     """
     if certificate.issuer_key is None:
         raise MralabError(
-            f"{certificate.name}: cannot be made to expire: the key of its issuer is not known",
-            "give its issuer: FaultPoint(..., issuer=ca)",
+            f"{certificate.name}: cannot sign an expired copy: the issuer's key is unknown",
+            "pass the issuer: FaultPoint(..., issuer=ca)",
         )
     old = certificate.cert
     end = dt.datetime.now(dt.UTC) - dt.timedelta(days=days)
@@ -98,7 +101,7 @@ def expired(certificate: Certified, days: float = 1.0) -> Certified:
 
 
 def _pem(thing: Leaf | str | bytes | Path) -> tuple[bytes, str]:
-    """The PEM, key first or last, and what errors call it."""
+    """Return the PEM, key first or last, and the name for error messages."""
     if isinstance(thing, Leaf):
         return thing.private_key_pem.bytes() + b"".join(blob.bytes() for blob in thing.cert_chain_pems), "the LeafCert"
     if isinstance(thing, bytes) or (isinstance(thing, str) and "-----BEGIN" in thing):
@@ -109,7 +112,8 @@ def _pem(thing: Leaf | str | bytes | Path) -> tuple[bytes, str]:
         except OSError as error:
             raise MralabError(f"{thing}: cannot be read: {error.strerror}") from error
     raise MralabError(
-        f"{thing!r}: is no certificate with its key", "take a trustme LeafCert, PEM with a private key, or a file of it"
+        f"{thing!r}: not a certificate with its private key",
+        "pass a trustme LeafCert, PEM with a private key, or the path of a PEM file",
     )
 
 
@@ -121,7 +125,8 @@ def _from_pem(pem: bytes, source: str) -> Certified:
     key = _key(pem, source)
     if cert.public_key() != key.public_key():
         raise MralabError(
-            f"{source}: its key is not that of its first certificate", "the server's certificate comes first"
+            f"{source}: the private key does not match the first certificate",
+            "put the server's certificate first",
         )
     self_signed = cert.issuer == cert.subject and not chain
     return Certified(source, cert, key, tuple(chain), key if self_signed else None)
@@ -136,5 +141,5 @@ def _key(pem: bytes, source: str) -> Key:
     except (ValueError, TypeError) as error:
         raise MralabError(f"{source}: holds no unencrypted private key that can be read: {error}") from error
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
-        raise MralabError(f"{source}: its key is neither RSA nor EC")
+        raise MralabError(f"{source}: the private key is neither RSA nor EC")
     return key

@@ -1,4 +1,4 @@
-"""A mock of CUCM's TFTP service over HTTP (6970) and HTTPS (6971, 6972): the files that Jabber fetches at login."""
+"""Mock of CUCM's TFTP service over HTTP (6970) and HTTPS (6971, 6972): the files that Jabber fetches at login."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _DEVICE_FILE: Final = re.compile(r"/CSF(?P<user>[^/]+)\.cnf\.xml")
 
 
 class Node(Protocol):
-    """The CUCM node that the files speak of."""
+    """The CUCM node that the files describe."""
 
     users: Mapping[str, str]
 
     @property
     def address(self) -> str:
-        """What System > Server says."""
+        """Name or address of the node in System > Server."""
 
 
 def application(node: Node) -> web.Application:
@@ -50,7 +50,7 @@ def _file(path: str, node: Node) -> Element | None:
 
 
 def _device(user: str, node: Node) -> Element:
-    """The phone: which line it has, and where it registers."""
+    """Return the file of a phone: its line, and the server where it registers."""
     manager = element("callManager", element("processNodeName", node.address), element("sipPort", "5060"))
     return element(
         "device",
@@ -62,7 +62,7 @@ def _device(user: str, node: Node) -> Element:
 
 
 def _service_profile(node: Node) -> Element:
-    """The services of users without a profile of their own."""
+    """Return the default service profile, for users without their own."""
     return element(
         "serviceProfile",
         element("name", "SPDefault"),
