@@ -165,7 +165,7 @@ def test_what_cannot_be_trusted_is_told_all_at_once(tmp_path: Path) -> None:
         Proxy(trust=wrong)
     assert "the PEM given: holds no PEM certificate" in str(caught.value)
     assert "no.pem: cannot be read" in str(caught.value)
-    assert "7: is nothing to trust" in str(caught.value)
+    assert "7: not a certificate to trust" in str(caught.value)
 
 
 @pytest.mark.parametrize("form", ["text", "path", "rules"])

@@ -20,7 +20,7 @@ _LONGEST: Final = 236
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class AssertionResult:
     """An answer that is true or false; its text, which is also its repr, says what happened."""
 
     holds: bool
@@ -44,7 +44,7 @@ def refused(
     *,
     because: str | None = None,
     port: int | None = None,
-) -> Judged:
+) -> AssertionResult:
     """Whether a request to ``server`` (and ``port``) was stopped, ``because`` of this finding code if it is given.
 
     Raises:
@@ -58,28 +58,28 @@ def refused(
     here = [each for each in findings if each.action != "Continue" and _is_at(each, server, port)]
     why = f" because of {because}" if because else ""
     if because is None and here:
-        return Judged(True, f"{place} was refused: {_codes(here)}")
+        return AssertionResult(True, f"{place} was refused: {_codes(here)}")
     if any(each.code == because for each in here):
-        return Judged(True, f"{place} was refused{why}")
+        return AssertionResult(True, f"{place} was refused{why}")
     if here:
-        return Judged(False, f"{place} was refused, but because of {_codes(here)}, not {because}")
-    return Judged(False, f"{place} was not refused{why}: {_happened(server, port, findings, transactions)}")
+        return AssertionResult(False, f"{place} was refused, but because of {_codes(here)}, not {because}")
+    return AssertionResult(False, f"{place} was not refused{why}: {_happened(server, port, findings, transactions)}")
 
 
 def allowed(
     server: str, findings: Sequence[Finding], transactions: Sequence[Served], *, port: int | None = None
-) -> Judged:
+) -> AssertionResult:
     """Whether ``server`` was asked and, on every port asked, answered the latest request itself."""
     place = _place(server, port)
     latest = {each.port: each for each in _asked(server, port, transactions)}
     failed = [each for each in latest.values() if not each.answered]
     if latest and not failed:
-        return Judged(True, f"{place} was allowed: {_told(list(latest.values())[-1])}")
+        return AssertionResult(True, f"{place} was allowed: {_told(list(latest.values())[-1])}")
     if not failed:
-        return Judged(False, f"{place} was not allowed: {_happened(server, port, findings, transactions)}")
+        return AssertionResult(False, f"{place} was not allowed: {_happened(server, port, findings, transactions)}")
     here = [each for each in findings if _is_at(each, server, port)]
     codes = f" ({_codes(here)})" if here else ""
-    return Judged(False, f"{place} was not allowed: {_told(failed[-1])}{codes}")
+    return AssertionResult(False, f"{place} was not allowed: {_told(failed[-1])}{codes}")
 
 
 def _happened(server: str, port: int | None, findings: Sequence[Finding], transactions: Sequence[Served]) -> str:

@@ -1,1 +1,1 @@
-"""What test authors use: the proxy alone, from asynchronous and synchronous tests."""
+"""For test authors: the proxy or a fault point alone, in asynchronous and synchronous tests."""

@@ -1,7 +1,7 @@
-"""A fault point: ends TLS before somebody else's mock and passes the bytes on, but for the faults that it is given.
+"""A fault point: terminates TLS in front of another mock, relays the bytes, and injects faults.
 
 ``with FaultPoint(dial=("127.0.0.1", 41021), certificate=leaf) as point: point.inject(Stall())``; the proxy then dials
-``point.address`` in the mock's place. ``async with`` it, or ``with`` it: it then runs in a thread of its own.
+``point.address`` instead of the mock. ``async with`` runs it in the current loop, ``with`` in its own thread.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..mocks.faults.armed import Armed
 from ..mocks.faults.registry import Fault
 from ..mocks.listener import Listener
 from ..mocks.recipes import Authority, Presentable, certified
-from .sync_facade import Held
+from .sync_facade import ThreadedContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from ..mocks.pki import Certified
 
 DIAL_LIMIT: Final = 10.0
-"""Seconds that the mock behind may take to accept a connection, TLS included."""
+"""Seconds that the mock may take to accept a connection, TLS included."""
 
 
 class FaultPoint:
-    """Presents ``certificate``, passes what it decrypts on to ``dial`` (host and port), and back.
+    """Present ``certificate``, and relay decrypted bytes to ``dial`` (host and port) and back.
 
-    ``certificate`` is our ``Certified``, a trustme ``LeafCert``, or PEM with its key; ``issuer`` is the CA that signed
-    it, for faults that need it signed anew. With ``tls`` the mock behind is spoken to over TLS, whatever it presents;
-    without, in plain text. ``versions`` are the TLS versions offered in front.
+    ``certificate`` is our ``Certified``, a trustme ``LeafCert``, or PEM with its key. ``issuer`` is the CA that signed
+    it, for faults that sign it again. With ``tls`` the connection to the mock uses TLS and accepts any certificate;
+    without, it is plain text. ``versions`` are the TLS versions offered to clients.
 
     Raises (on entering):
-        ListenError: the address cannot be listened on.
+        ListenError: listening on the address fails.
     """
 
     def __init__(
@@ -53,60 +53,60 @@ class FaultPoint:
     ) -> None:
         self.certificate = certified(certificate, issuer)
         self._dial = dial
-        self._context = _unverified() if tls else None
-        self._behind: set[Connection] = set()
+        self._backend_context = _unverified() if tls else None
+        self._backend_connections: set[Connection] = set()
         self._listener = Listener(self._relay, server_context(self.certificate, tls=versions), host, port)
         self._dialling: set[asyncio.Task[None]] = set()
-        self._held: Held | None = None
+        self._thread: ThreadedContext | None = None
 
     async def __aenter__(self) -> Self:
-        """Start to listen."""
+        """Start listening in the current loop."""
         await self._listener.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Stop; no connection is left, in front or behind."""
+        """Stop, and close the connections on both sides."""
         await self._listener.__aexit__(kind, error, traceback)
         for task in tuple(self._dialling):
             task.cancel()
         await asyncio.gather(*self._dialling, return_exceptions=True)
-        await asyncio.gather(*(connection.abort() for connection in tuple(self._behind)))
+        await asyncio.gather(*(connection.abort() for connection in tuple(self._backend_connections)))
 
     def __enter__(self) -> Self:
-        """Start to listen, in a thread of its own."""
-        self._held = Held(self, "mralab-fault-point")
+        """Start listening in a new thread."""
+        self._thread = ThreadedContext(self, "mralab-fault-point")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Stop and end the thread."""
-        held, self._held = self._held, None
-        if held is not None:
-            held.leave()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.exit()
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where it listens: what the proxy is to dial."""
+        """Host and port that it listens on, for the proxy to dial."""
         return self._listener.host, self._listener.port
 
     @property
     def port(self) -> int:
-        """The port it listens on."""
+        """Port that it listens on."""
         return self._listener.port
 
     @property
     def seen(self) -> tuple[Seen, ...]:
-        """The latest connections, oldest first: SNI, alert, faults met."""
+        """Records of the latest connections, oldest first: SNI, alert, faults met."""
         return self._listener.seen
 
     def inject(self, fault: Fault, times: int | None = None) -> Armed:
-        """Let the next ``times`` connections meet a fault, or all until it is lifted; faults add up.
+        """Inject a fault into the next ``times`` connections, or into all until it is lifted. Faults add up.
 
         Raises:
-            MralabError: the fault cannot be had here, such as an expired certificate without its issuer.
+            MralabError: the fault is not possible here, such as an expired certificate without its issuer.
         """
         return self._listener.inject(fault, times)
 
@@ -118,34 +118,34 @@ class FaultPoint:
         return _Front(self._dial_for)
 
     def _dial_for(self, front: _Front, name: str) -> asyncio.Task[None]:
-        """Connect to the mock behind for a client that asked for ``name``."""
+        """Start to connect to the mock for a client that sent ``name`` as SNI."""
         task = asyncio.get_running_loop().create_task(self._connect(front, name))
         self._dialling.add(task)
         task.add_done_callback(self._dialling.discard)
         return task
 
     async def _connect(self, front: _Front, name: str) -> None:
-        def connection() -> Connection:
-            back = _Back(front)
-            if self._context is None:
-                return Connection(self._behind, back)
-            return TlsClientConnection(self._behind, back, self._context, name)
+        def make_connection() -> Connection:
+            backend = _Backend(front)
+            if self._backend_context is None:
+                return Connection(self._backend_connections, backend)
+            return TlsClientConnection(self._backend_connections, backend, self._backend_context, name)
 
         try:
             async with asyncio.timeout(DIAL_LIMIT):
-                _, made = await asyncio.get_running_loop().create_connection(connection, *self._dial)
-                await made.settled
+                _, connected = await asyncio.get_running_loop().create_connection(make_connection, *self._dial)
+                await connected.settled
         except (OSError, TimeoutError):
-            front.cut()  # as a client of the mock itself would see it: a connection without an answer
+            front.abort()  # as without a fault point: the connection ends without a response
 
 
 class _Front(asyncio.Protocol):
-    """The client's side of a relay. Nothing is read before the mock is there to take it."""
+    """The client's side of a relay. Reading is paused until the mock is connected."""
 
     def __init__(self, dial: Callable[[_Front, str], asyncio.Task[None]]) -> None:
         self._dial = dial
         self.transport: asyncio.Transport | None = None
-        self.back: asyncio.Transport | None = None
+        self.backend: asyncio.Transport | None = None
         self._dialling: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -154,28 +154,28 @@ class _Front(asyncio.Protocol):
         self._dialling = self._dial(self, connection.seen.sni if isinstance(connection, Connection) else "")
         self.transport.pause_reading()
 
-    def connected(self, back: asyncio.Transport) -> None:
-        """The mock is there."""
+    def connected(self, backend: asyncio.Transport) -> None:
+        """Resume reading: the mock is connected."""
         if self.transport is None:
-            back.abort()
+            backend.abort()
             return
-        self.back = back
+        self.backend = backend
         self.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
-        if self.back is not None:
-            self.back.write(data)
+        if self.backend is not None:
+            self.backend.write(data)
 
     def pause_writing(self) -> None:
-        if self.back is not None:
-            self.back.pause_reading()
+        if self.backend is not None:
+            self.backend.pause_reading()
 
     def resume_writing(self) -> None:
-        if self.back is not None:
-            self.back.resume_reading()
+        if self.backend is not None:
+            self.backend.resume_reading()
 
-    def cut(self) -> None:
-        """No answer will come."""
+    def abort(self) -> None:
+        """Abort the client's connection."""
         if self.transport is not None:
             self.transport.abort()
 
@@ -183,11 +183,11 @@ class _Front(asyncio.Protocol):
         self.transport = None
         if self._dialling is not None:
             self._dialling.cancel()
-        if self.back is not None:
-            self.back.abort()
+        if self.backend is not None:
+            self.backend.abort()
 
 
-class _Back(asyncio.Protocol):
+class _Backend(asyncio.Protocol):
     """The mock's side of a relay."""
 
     def __init__(self, front: _Front) -> None:
@@ -210,7 +210,7 @@ class _Back(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is not None:
-            self._front.cut()
+            self._front.abort()
         elif self._front.transport is not None:
             self._front.transport.close()
 

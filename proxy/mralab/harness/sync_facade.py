@@ -1,4 +1,4 @@
-"""Asynchronous things in synchronous code: an event loop in a thread of its own, and calls into it from any thread."""
+"""Asynchronous objects in synchronous code: an event loop in its own thread, and calls into it from any thread."""
 
 from __future__ import annotations
 
@@ -13,29 +13,33 @@ import uvloop
 
 T = TypeVar("T")
 START_LIMIT: Final = 30.0
-"""Seconds that a start or a stop may take before it is given up."""
+"""Seconds that a start, a stop or a call may take before it fails with ``TimeoutError``."""
 
 
 class LoopThread:
-    """A thread that runs an event loop (uvloop) from ``__init__`` until ``stop``; nothing of it is left then."""
+    """A thread that runs an event loop (uvloop) from ``__init__`` until ``stop``, which closes the loop."""
 
     def __init__(self, name: str) -> None:
         self.loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-        # A daemon: a program that forgets to stop it ends all the same.
+        # A daemon thread: a program that forgets to call ``stop`` still exits.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def call(self, coroutine: Coroutine[Any, Any, T], limit: float | None = None) -> T:
-        """Run a coroutine in the loop and wait for it here. It is cancelled if the wait is broken off."""
+        """Run a coroutine in the loop, wait, and return its result. It is cancelled if the wait is interrupted.
+
+        Raises:
+            TimeoutError: it takes more than ``limit`` seconds.
+        """
         future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
         try:
             return future.result(limit)
-        except BaseException:  # Ctrl-C in the waiting thread, above all: nobody wants the result any more
+        except BaseException:  # Ctrl-C in the waiting thread, above all: the result is no longer needed
             future.cancel()
             raise
 
     def stop(self) -> None:
-        """Cancel what still runs, close the loop, end the thread."""
+        """Cancel all tasks, close the loop and end the thread."""
         if self._thread.is_alive():
             self.loop.call_soon_threadsafe(self.loop.stop)
             self._thread.join()
@@ -55,22 +59,25 @@ class LoopThread:
             self.loop.close()
 
 
-class Held:
-    """An asynchronous context that is entered and left in a thread of its own."""
+class ThreadedContext:
+    """An asynchronous context manager that is entered and exited in its own thread.
+
+    ``__init__`` enters it and raises what ``__aenter__`` raises.
+    """
 
     def __init__(self, context: AbstractAsyncContextManager[Any], name: str) -> None:
         self.thread = LoopThread(name)
         self._context = context
         try:
             self.thread.call(_enter(context), START_LIMIT)
-        except BaseException:  # what did not start, for whatever reason, has nobody who could stop it
+        except BaseException:  # the caller gets no object that it could stop
             self.thread.stop()
             raise
 
-    def leave(self) -> None:
-        """Leave the context and end the thread."""
+    def exit(self) -> None:
+        """Exit the context and end the thread."""
         try:
-            self.thread.call(_leave(self._context), START_LIMIT)
+            self.thread.call(_exit(self._context), START_LIMIT)
         finally:
             self.thread.stop()
 
@@ -79,12 +86,12 @@ async def _enter(context: AbstractAsyncContextManager[Any]) -> None:
     await context.__aenter__()
 
 
-async def _leave(context: AbstractAsyncContextManager[Any]) -> None:
+async def _exit(context: AbstractAsyncContextManager[Any]) -> None:
     await context.__aexit__(None, None, None)
 
 
-class Done:
-    """Something that is done already: ``await`` it or do not, both are right."""
+class Completed:
+    """An awaitable that is already complete: a caller may ``await`` it or not."""
 
     def __await__(self) -> Generator[None, None, None]:
         return
@@ -94,16 +101,16 @@ class Done:
         return "done"
 
 
-def call_in(loop: asyncio.AbstractEventLoop | None, do: Callable[[], T]) -> T:
-    """Call ``do`` in the thread of ``loop`` and wait; at once if this is it, or if nothing runs (None)."""
-    if loop is None or _running() is loop:
-        return do()
+def call_in(loop: asyncio.AbstractEventLoop | None, function: Callable[[], T]) -> T:
+    """Call ``function`` in the thread of ``loop`` and return its result; here if ``loop`` runs here or is None."""
+    if loop is None or _running_loop() is loop:
+        return function()
     future: concurrent.futures.Future[T] = concurrent.futures.Future()
 
     def run() -> None:
         try:
-            future.set_result(do())
-        except BaseException as error:  # told to the caller
+            future.set_result(function())
+        except BaseException as error:  # raised in the caller's thread
             future.set_exception(error)
 
     loop.call_soon_threadsafe(run)
@@ -111,13 +118,13 @@ def call_in(loop: asyncio.AbstractEventLoop | None, do: Callable[[], T]) -> T:
 
 
 async def await_in(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:
-    """Await a coroutine that runs in ``loop``, from that loop or another."""
-    if _running() is loop:
+    """Run a coroutine in ``loop`` and return its result, from that loop or another."""
+    if _running_loop() is loop:
         return await coroutine
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, loop))
 
 
-def _running() -> asyncio.AbstractEventLoop | None:
+def _running_loop() -> asyncio.AbstractEventLoop | None:
     try:
         return asyncio.get_running_loop()
     except RuntimeError:

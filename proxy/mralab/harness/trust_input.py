@@ -1,4 +1,4 @@
-"""What is to be trusted, taken as it is: trustme, cryptography, PEM, files, and our own certificates."""
+"""Trusted certificates in the forms that test authors have: trustme, cryptography, PEM, files, our ``Certified``."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from ..mocks.recipes import Authority, Leaf
 from ..tls.trust_store import load_store, parse_pem
 
 Trusted = Certified | Authority | Leaf | x509.Certificate | str | bytes | Path
-"""A certificate (of a CA, or a server's own); PEM text or bytes, or DER; the path of a PEM file or of a folder."""
+"""A certificate (of a CA, or a server's own), PEM text or bytes, DER, or the path of a PEM file or folder."""
 
 
 def certificates(*things: Trusted | Iterable[Trusted]) -> list[x509.Certificate]:
-    """Return the certificates of everything given, in order; of a server's chain only its own.
+    """Return the certificates of all ``things``, in order; of a server's chain only the server's own.
 
     Raises:
-        TrustStoreError: every problem in all of it.
+        TrustStoreError: lists every problem in all of them.
     """
-    found: list[x509.Certificate] = []
+    result: list[x509.Certificate] = []
     problems: list[str] = []
     for thing in things:
         try:
-            found += _certificates(thing)
+            result += _certificates(thing)
         except TrustStoreError as error:
             problems += error.problems
     if problems:
         raise TrustStoreError(problems)
-    return found
+    return result
 
 
 def _certificates(thing: Trusted | Iterable[Trusted]) -> Iterable[x509.Certificate]:
@@ -53,5 +53,6 @@ def _certificates(thing: Trusted | Iterable[Trusted]) -> Iterable[x509.Certifica
         case Iterable():
             return certificates(*thing)
     raise TrustStoreError(
-        [f"{thing!r}: is nothing to trust"], "take a trustme CA, an x509.Certificate, PEM, or a path of PEM files"
+        [f"{thing!r}: not a certificate to trust"],
+        "pass a trustme CA, an x509.Certificate, PEM, or the path of PEM files",
     )

@@ -21,12 +21,12 @@ from typing import Any
 from ..config import Config, load
 from ..core.release import VerifyMode
 from ..data import data_path
-from ..diagnose.assertions import Judged
+from ..diagnose.assertions import AssertionResult
 from ..diagnose.findings import Finding
 from ..diagnose.journal import Journal, Served
 from ..errors import ConfigError
 from ..harness.proxy import Proxy, verify_table
-from ..harness.sync_facade import Done, Held, await_in
+from ..harness.sync_facade import Completed, ThreadedContext, await_in
 from ..harness.trust_input import Trusted
 from ..mocks.cucm import TFTP_HTTP_PORT, Cucm
 from ..mocks.edge import Edge
@@ -95,11 +95,11 @@ class RunningLab:
         """What became of each request, the latest last."""
         return self.proxy.transactions
 
-    def refused(self, server: str, *, because: str | None = None, port: int | None = None) -> Judged:
+    def refused(self, server: str, *, because: str | None = None, port: int | None = None) -> AssertionResult:
         """Whether a request to ``server`` was stopped, as ``Proxy.refused``."""
         return self.proxy.refused(server, because=because, port=port)
 
-    def allowed(self, server: str, *, port: int | None = None) -> Judged:
+    def allowed(self, server: str, *, port: int | None = None) -> AssertionResult:
         """Whether ``server`` answered the latest requests to it, as ``Proxy.allowed``."""
         return self.proxy.allowed(server, port=port)
 
@@ -113,19 +113,19 @@ class RunningLab:
         urls["edge"] = f"{self.via}/{token}/get_edge_config"  # the edge's own answer: anything else goes to the proxy
         return {(name, url.split("/")[2]): functools.partial(answers, url) for name, url in urls.items()}
 
-    def clear(self) -> Done:
+    def clear(self) -> Completed:
         """Forget the log, the requests and the findings so far."""
         return self.proxy.clear()
 
-    def trust(self, *things: Trusted) -> Done:
+    def trust(self, *things: Trusted) -> Completed:
         """Maintenance > Security > Trusted CA certificate: from the next request on."""
         return self.proxy.trust(*things)
 
-    def distrust(self, *things: Trusted) -> Done:
+    def distrust(self, *things: Trusted) -> Completed:
         """Take certificates out of the trust store again."""
         return self.proxy.distrust(*things)
 
-    def verify_origin_server(self, value: str) -> Done:
+    def verify_origin_server(self, value: str) -> Completed:
         """``xConfiguration EdgeConfigServer VerifyOriginServer: On`` or ``Off``."""
         return self.proxy.verify_origin_server(value)
 
@@ -174,7 +174,7 @@ class Lab(RunningLab):
         self._users = users or {"emusk": PASSWORD}
         self._pki = pki or mint()
         self._stack = contextlib.AsyncExitStack()
-        self._held: Held | None = None
+        self._held: ThreadedContext | None = None
 
     async def __aenter__(self) -> Lab:
         """Put it together, in this loop."""
@@ -194,7 +194,7 @@ class Lab(RunningLab):
 
     def __enter__(self) -> SyncLab:
         """Put it together, in a thread of its own."""
-        self._held = Held(self, "mralab-lab")
+        self._held = ThreadedContext(self, "mralab-lab")
         return SyncLab(self, self._held)
 
     def __exit__(
@@ -203,7 +203,7 @@ class Lab(RunningLab):
         """Take it down, and end the thread."""
         held, self._held = self._held, None
         if held is not None:
-            held.leave()
+            held.exit()
 
     async def login(self, user: str = "emusk", password: str = PASSWORD) -> Login:
         """Log in as Jabber would. Findings are of this login: the lines of earlier ones are let go."""
@@ -280,7 +280,7 @@ class Lab(RunningLab):
 class SyncLab(RunningLab):
     """A lab that runs in a thread of its own: what ``with Lab(...)`` gives."""
 
-    def __init__(self, lab: Lab, held: Held) -> None:
+    def __init__(self, lab: Lab, held: ThreadedContext) -> None:
         self._lab = lab
         self._parts = lab._parts
         self._held = held
