@@ -81,7 +81,7 @@ def test_a_failing_assertion_says_what_happened(pytester: pytest.Pytester) -> No
             "*findings*",
             "not-allowed: No rule of the HTTP allow list lets GET https://cucm.lab:8443/x through*",
             "E * assert not cucm.lab was refused: not-allowed (8443)",
-            "E * 'selfsigned' is no finding code; did you mean 'self-signed'?",
+            "E * 'selfsigned' is not a finding code; did you mean 'self-signed'?",
             "E * assert cucm.lab was not allowed: no request came in",
             "*Expressway-C X14.2*",
             "no request came in",

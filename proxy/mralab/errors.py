@@ -1,6 +1,6 @@
-"""One tree of errors: what went wrong, what to do about it, and the command's exit code.
+"""Exceptions of mralab: each says what went wrong and what to do next, and has the command's exit code.
 
-An error is raised where the fact is known and shown once, at the edge (``cli``).
+An error is raised where the problem is found and shown once, by ``cli``.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 MOST_PROBLEMS: Final = 100
-"""Problems shown of one input; of more, the number is given."""
-_LONGEST_PROBLEM: Final = 1000  # characters: a key or a value in it may be a megabyte
-_LONGEST_WORD: Final = 64  # difflib takes time in the square of a word's length
+"""Number of problems shown for one input; the rest is only counted."""
+_LONGEST_PROBLEM: Final = 1000  # characters; a key or a value in it may have a megabyte
+_LONGEST_WORD: Final = 64  # the time of difflib grows with the square of a word's length
 _MOST_WORDS: Final = 1000
 
 
 class MralabError(Exception):
-    """Base of all errors a user can meet.
+    """Base class of all errors shown to users.
 
-    ``message`` names the thing (file, line, key, port); ``hint`` says what to do about it, or is empty.
+    ``message`` names the cause (file, line, key, port); ``hint`` says what to do next, or is empty.
     """
 
     exit_code = 2
@@ -37,9 +37,9 @@ class MralabError(Exception):
 
 
 class InputError(MralabError):
-    """Input that cannot be used: every problem in it at once, each with file and line or key.
+    """Invalid input, with every problem in it, each with file and line or key.
 
-    ``problems`` has all of them, ``listed`` what is shown: the first ``MOST_PROBLEMS``, and how many more there are.
+    ``problems`` has all of them; ``listed`` has those shown: the first ``MOST_PROBLEMS``, then the number of the rest.
     """
 
     def __init__(self, problems: Iterable[str], hint: str = "") -> None:
@@ -49,37 +49,40 @@ class InputError(MralabError):
 
 
 class ConfigError(InputError):
-    """A configuration file or value that cannot be used."""
+    """Invalid configuration file or value."""
 
 
 class TrustStoreError(InputError):
-    """A PEM file or folder that cannot become a trust store; nothing of it was taken."""
+    """PEM file or folder that cannot become a trust store; none of it is added."""
 
 
 class ListenError(MralabError):
-    """An address that cannot be listened on (in use, not ours, not permitted)."""
+    """Listening on an address fails: it is in use, not local, or not permitted."""
 
 
 def first_problems(details: Sequence[T], describe: Callable[[T], str]) -> list[str]:
-    """Describe the first ``MOST_PROBLEMS`` of ``details``, and say how many more there are.
+    """Return descriptions of the first ``MOST_PROBLEMS`` of ``details``, and a line with the number of the rest.
 
-    A description may cost as much as a search for the nearest name: 60,000 unknown keys would take seconds.
+    The rest is not described: a description may search for the nearest name, and 60,000 of these take seconds.
     """
     more = len(details) - MOST_PROBLEMS
-    if more <= 1:  # the line that counts the rest would be as long as the rest
-        return [describe(one) for one in details]
-    return [*(describe(one) for one in details[:MOST_PROBLEMS]), f"and {more} more problems"]
+    if more <= 1:  # a line that counts one problem is no shorter than the problem
+        return [describe(detail) for detail in details]
+    return [*(describe(detail) for detail in details[:MOST_PROBLEMS]), f"and {more} more problems"]
 
 
 def _shortened(problem: str) -> str:
-    """Return a problem short enough to be read; its end says as much as its beginning."""
+    """Return a problem cut to a readable length. Keep its end, which is as informative as its beginning."""
     if len(problem) <= _LONGEST_PROBLEM:
         return problem
     return f"{problem[: _LONGEST_PROBLEM * 3 // 4]}...{problem[-_LONGEST_PROBLEM // 4 :]}"
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:
-    """Return ``; did you mean 'WORD'?`` where one of ``words`` is near, else nothing. Long words are near to none."""
+    """Return ``; did you mean 'WORD'?`` with the nearest of ``words``, or an empty string if no word is near.
+
+    A word of more than ``_LONGEST_WORD`` characters is never near.
+    """
     if len(word) > _LONGEST_WORD:
         return ""
     lowered = {candidate.lower(): candidate for candidate in islice(words, _MOST_WORDS)}

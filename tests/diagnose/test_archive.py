@@ -57,5 +57,5 @@ def test_the_log_of_an_expressways_archive_is_found_among_its_other_files(tmp_pa
 @pytest.mark.parametrize("data", [b"", b"\x1f\x8b", b"no archive"])
 def test_what_is_no_archive_is_said_to_be_none(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.tar.gz").write_bytes(data)
-    with pytest.raises(InputError, match=r"a\.tar\.gz: is no diagnostic-logging archive"):
+    with pytest.raises(InputError, match=r"a\.tar\.gz: not a diagnostic-logging archive"):
         log_lines(tmp_path / "a.tar.gz")

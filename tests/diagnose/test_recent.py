@@ -16,7 +16,7 @@ def test_it_tells_what_a_journal_tells() -> None:
     for event in (request(1), ResponseSent(1.5, 1, "127.0.0.1", 40000, "HTTP/1.1 404 Not Found"), request(2)):
         recent.take(event)
         journal.take(event)
-    told = recent.told(recent.events())
+    told = recent.journal_of(recent.events())
     assert told.lines == journal.lines
     assert told.transactions == journal.transactions
     recent.clear()

@@ -231,10 +231,10 @@ def test_a_failing_assertion_says_what_did_happen(misnamed: tuple[str, int], ca:
             proxy.refused(HOST, because="self-signed"): (
                 f"{HOST} was refused, but because of name-not-in-certificate (8443), not self-signed"
             ),
-            proxy.refused(HOST, port=6972): f"{HOST}:6972 was not refused: it was asked on 8443 only",
+            proxy.refused(HOST, port=6972): f"{HOST}:6972 was not refused: it was requested on 8443 only",
             proxy.refused("cucm2.steven.lab"): (
-                f"cucm2.steven.lab was not refused: nobody asked for it; did you mean '{HOST}'? "
-                f"Asked for: {HOST}:8443, {HOST} (name-not-in-certificate)"
+                f"cucm2.steven.lab was not refused: it was not requested; did you mean '{HOST}'? "
+                f"Requested: {HOST}:8443, {HOST} (name-not-in-certificate)"
             ),
             proxy.allowed(HOST): (
                 f"{HOST} was not allowed: GET {URL} got 502 connect failed (name-not-in-certificate (8443))"

@@ -85,7 +85,7 @@ class LocalControl(Control):
 
     async def _told(self) -> Journal:
         journal = self._journal()
-        return await self.aside(journal.told, journal.events()) if isinstance(journal, Recent) else journal
+        return await self.aside(journal.journal_of, journal.events()) if isinstance(journal, Recent) else journal
 
     def _show(self, event: Event) -> None:
         if not has_line(event):
@@ -169,7 +169,7 @@ class LocalControl(Control):
         events, lost = self._recorded.events(), self._recorded.lost
         self._recorded.clear()
         self._stop_recording = self._proxy().subscribe(self._recorded.take) if on else None
-        return {"lines": (await self.aside(self._recorded.told, events)).lines, "lost": lost}
+        return {"lines": (await self.aside(self._recorded.journal_of, events)).lines, "lost": lost}
 
 
 class WorkersControl(Control):

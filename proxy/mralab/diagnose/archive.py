@@ -1,9 +1,9 @@
-"""Diagnostic-logging archives: what Maintenance > Diagnostics collects between start and stop, as a ``.tar.gz``.
+"""Diagnostic-logging archives: the ``.tar.gz`` that Maintenance > Diagnostics collects between start and stop.
 
-Known (administrator guide X15.5, Cisco documents 225038 and 218018): a folder ``diagnostic_log_HOST_DATE_TIME`` holds
-the log, ``loggingsnapshot_HOST_DATE_TIME.txt``, beside packet captures
-(``eth0_diagnostic_logging_tcpdump00_HOST_...pcap``), configuration, status and certificates. Here nothing but log lines
-goes in: no configuration, certificate or key.
+Known (administrator guide X15.5, Cisco documents 225038 and 218018): the folder ``diagnostic_log_HOST_DATE_TIME``
+contains the log, ``loggingsnapshot_HOST_DATE_TIME.txt``, packet captures
+(``eth0_diagnostic_logging_tcpdump00_HOST_...pcap``), configuration, status and certificates. Our archives contain only
+log lines: no configuration, certificate or key.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..errors import InputError
 class Recording(NamedTuple):
     """Log lines of ``hostname`` until ``ended`` (seconds since the epoch).
 
-    ``lost`` events were too many to keep; ``silent`` says who could not be asked for its lines.
+    ``lost`` is the number of events dropped for lack of space; ``silent`` names the processes whose lines are missing.
     """
 
     hostname: str
@@ -31,37 +31,37 @@ class Recording(NamedTuple):
 
     @property
     def name(self) -> str:
-        """``diagnostic_log_HOST_DATE_TIME``, local time as in the log."""
-        return f"diagnostic_log_{self._place}"
+        """Name of the archive and its folder: ``diagnostic_log_HOST_DATE_TIME``, local time as in the log."""
+        return f"diagnostic_log_{self._suffix}"
 
     @property
     def archive_name(self) -> str:
-        """The archive's file name."""
+        """File name of the archive."""
         return f"{self.name}.tar.gz"
 
     @property
     def log_name(self) -> str:
-        """The log's path within the archive."""
-        return f"{self.name}/loggingsnapshot_{self._place}.txt"
+        """Path of the log in the archive."""
+        return f"{self.name}/loggingsnapshot_{self._suffix}.txt"
 
     @property
-    def _place(self) -> str:
+    def _suffix(self) -> str:
         return f"{self.hostname}_{time.strftime('%Y-%m-%d_%H_%M_%S', time.localtime(self.ended))}"
 
 
 def pack(recording: Recording) -> bytes:
-    """The recording as an archive's bytes."""
-    incomplete = [f"incomplete: {who}" for who in recording.silent]
+    """Return the recording as the bytes of an archive."""
+    incomplete = [f"incomplete: {process}" for process in recording.silent]
     if recording.lost:
         incomplete.append(f"incomplete: the oldest {recording.lost} events were not kept")
     text = "".join(f"{line}\n" for line in recording.lines)
-    written = io.BytesIO()
-    with tarfile.open(fileobj=written, mode="w:gz", compresslevel=3) as archive:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=3) as archive:
         _add(archive, recording.log_name, text.encode("utf-8", "backslashreplace"), recording.ended)
         if incomplete:
             note = "\n".join(incomplete) + "\n"
             _add(archive, f"{recording.name}/INCOMPLETE.txt", note.encode(), recording.ended)
-    return written.getvalue()
+    return buffer.getvalue()
 
 
 def _add(archive: tarfile.TarFile, name: str, data: bytes, at: float) -> None:
@@ -73,7 +73,7 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes, at: float) -> None:
 
 
 def log_lines(archive: Path) -> list[str]:
-    """The log lines in an archive of ``pack``, or of an Expressway. Raises ``InputError``."""
+    """Return the log lines in an archive made by ``pack`` or by an Expressway. Raises ``InputError``."""
     try:
         with tarfile.open(archive, "r:gz") as opened:
             files = [opened.extractfile(member) for member in opened if _is_log(member.name)]
@@ -81,9 +81,9 @@ def log_lines(archive: Path) -> list[str]:
                 line for file in files if file for line in file.read().decode("utf-8", "backslashreplace").splitlines()
             ]
     except (OSError, tarfile.TarError, EOFError) as error:
-        raise InputError([f"{archive}: is no diagnostic-logging archive: {error}"]) from error
+        raise InputError([f"{archive}: not a diagnostic-logging archive: {error}"]) from error
 
 
 def _is_log(name: str) -> bool:
-    """Whether a member is the log; earlier versions of mralab called it ``diagnostic_logging_...txt``."""
+    """Return whether a member is the log; earlier versions of mralab called it ``diagnostic_logging_...txt``."""
     return name.rpartition("/")[2].startswith(("loggingsnapshot_", "diagnostic_logging_")) and name.endswith(".txt")

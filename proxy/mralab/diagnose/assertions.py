@@ -1,7 +1,8 @@
-"""Assertions about what a proxy did, for tests: true or false, and either way what happened.
+"""Assertions about what a proxy did, for tests: each result is true or false and says what happened.
 
-``assert refused(...)`` fails with the nearest miss in its message: what else stopped the server's requests, what they
-were answered, who was asked instead. Messages stay under 240 characters, which is what pytest shows of a value.
+``assert refused(...)`` fails with a message that names the nearest miss: the findings that stopped the server's
+requests, the responses, or the servers that were requested instead. Messages have fewer than 240 characters, because
+pytest cuts longer values.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from .findings import Finding
 from .journal import Served
 from .rules import CODES
 
-_LONGEST: Final = 236
+_MAX_LENGTH: Final = 236
 
 
 @dataclass(frozen=True, slots=True)
 class AssertionResult:
-    """An answer that is true or false; its text, which is also its repr, says what happened."""
+    """The result of an assertion, true or false; ``text``, also its repr, says what happened."""
 
     holds: bool
     text: str
@@ -30,11 +31,11 @@ class AssertionResult:
         return self.holds
 
     def __repr__(self) -> str:
-        return self.text if len(self.text) <= _LONGEST else self.text[: _LONGEST - 3] + "..."
+        return self.text if len(self.text) <= _MAX_LENGTH else self.text[: _MAX_LENGTH - 3] + "..."
 
 
 class UnknownCodeError(MralabError, ValueError):
-    """A finding code that does not exist: an assertion about it would hold, or fail, for ever."""
+    """A finding code that does not exist: an assertion about it would always hold or always fail."""
 
 
 def refused(
@@ -45,69 +46,69 @@ def refused(
     because: str | None = None,
     port: int | None = None,
 ) -> AssertionResult:
-    """Whether a request to ``server`` (and ``port``) was stopped, ``because`` of this finding code if it is given.
+    """Return whether a request to ``server`` (and ``port``) was refused, ``because`` of this finding code if given.
 
     Raises:
-        UnknownCodeError: ``because`` is no finding code.
+        UnknownCodeError: ``because`` is not a finding code.
     """
     if because is not None and because not in CODES:
         raise UnknownCodeError(
-            f"{because!r} is no finding code{did_you_mean(because, CODES)}", f"known: {', '.join(CODES)}"
+            f"{because!r} is not a finding code{did_you_mean(because, CODES)}", f"known: {', '.join(CODES)}"
         )
     place = _place(server, port)
-    here = [each for each in findings if each.action != "Continue" and _is_at(each, server, port)]
+    refusals = [each for each in findings if each.action != "Continue" and _is_at(each, server, port)]
     why = f" because of {because}" if because else ""
-    if because is None and here:
-        return AssertionResult(True, f"{place} was refused: {_codes(here)}")
-    if any(each.code == because for each in here):
+    if because is None and refusals:
+        return AssertionResult(True, f"{place} was refused: {_codes(refusals)}")
+    if any(each.code == because for each in refusals):
         return AssertionResult(True, f"{place} was refused{why}")
-    if here:
-        return AssertionResult(False, f"{place} was refused, but because of {_codes(here)}, not {because}")
-    return AssertionResult(False, f"{place} was not refused{why}: {_happened(server, port, findings, transactions)}")
+    if refusals:
+        return AssertionResult(False, f"{place} was refused, but because of {_codes(refusals)}, not {because}")
+    return AssertionResult(False, f"{place} was not refused{why}: {_explanation(server, port, findings, transactions)}")
 
 
 def allowed(
     server: str, findings: Sequence[Finding], transactions: Sequence[Served], *, port: int | None = None
 ) -> AssertionResult:
-    """Whether ``server`` was asked and, on every port asked, answered the latest request itself."""
+    """Return whether ``server`` had requests and itself answered the latest one on each requested port."""
     place = _place(server, port)
-    latest = {each.port: each for each in _asked(server, port, transactions)}
+    latest = {each.port: each for each in _requests_to(server, port, transactions)}
     failed = [each for each in latest.values() if not each.answered]
     if latest and not failed:
-        return AssertionResult(True, f"{place} was allowed: {_told(list(latest.values())[-1])}")
+        return AssertionResult(True, f"{place} was allowed: {_describe(list(latest.values())[-1])}")
     if not failed:
-        return AssertionResult(False, f"{place} was not allowed: {_happened(server, port, findings, transactions)}")
-    here = [each for each in findings if _is_at(each, server, port)]
-    codes = f" ({_codes(here)})" if here else ""
-    return AssertionResult(False, f"{place} was not allowed: {_told(failed[-1])}{codes}")
+        return AssertionResult(False, f"{place} was not allowed: {_explanation(server, port, findings, transactions)}")
+    found = [each for each in findings if _is_at(each, server, port)]
+    codes = f" ({_codes(found)})" if found else ""
+    return AssertionResult(False, f"{place} was not allowed: {_describe(failed[-1])}{codes}")
 
 
-def _happened(server: str, port: int | None, findings: Sequence[Finding], transactions: Sequence[Served]) -> str:
-    """What did happen instead, the nearest thing first."""
-    if requests := _asked(server, port, transactions):
+def _explanation(server: str, port: int | None, findings: Sequence[Finding], transactions: Sequence[Served]) -> str:
+    """Return what happened instead; the nearest miss wins."""
+    if requests := _requests_to(server, port, transactions):
         tolerated = [each for each in findings if _is_at(each, server, port)]
-        return _told(requests[-1]) + (f", although {_codes(tolerated)}" if tolerated else "")
-    if port is not None and (elsewhere := _asked(server, None, transactions)):
+        return _describe(requests[-1]) + (f", although {_codes(tolerated)}" if tolerated else "")
+    if port is not None and (elsewhere := _requests_to(server, None, transactions)):
         ports = ", ".join(dict.fromkeys(str(each.port) for each in elsewhere))
-        return f"it was asked on {ports} only"
+        return f"it was requested on {ports} only"
     if refusals := [each for each in findings if _is_at(each, server, None)]:
         return _codes(refusals)
     others = list(dict.fromkeys(f"{each.server}:{each.port}" for each in transactions if each.server))
     others += [f"{each.server or 'no server'} ({each.code})" for each in findings if each.action != "Continue"]
     if not others:
-        return f"no request came in{'' if not transactions else ' that had a server'}"
+        return "no request named a server" if transactions else "no request came in"
     near = did_you_mean(server, [each.server for each in transactions if each.server])
-    return f"nobody asked for it{near}{' Asked' if near else '; asked'} for: {', '.join(others)}"
+    return f"it was not requested{near}{' Requested' if near else '; requested'}: {', '.join(others)}"
 
 
-def _asked(server: str, port: int | None, transactions: Iterable[Served]) -> list[Served]:
-    """The requests to a server, those included that were denied before one was dialled."""
+def _requests_to(server: str, port: int | None, transactions: Iterable[Served]) -> list[Served]:
+    """Return the requests to a server, including those that were denied before one was dialled."""
     return [each for each in transactions if _goes_to(each, server.lower(), port)]
 
 
 def _goes_to(served: Served, server: str, port: int | None) -> bool:
-    place = (served.server, served.port) if served.server or not served.denied else authority(served.url)
-    return place[0] == server and port in (None, place[1])
+    host, its_port = (served.server, served.port) if served.server or not served.denied else authority(served.url)
+    return host == server and port in (None, its_port)
 
 
 def _is_at(finding: Finding, server: str, port: int | None) -> bool:
@@ -119,11 +120,12 @@ def _place(server: str, port: int | None) -> str:
 
 
 def _codes(findings: Iterable[Finding]) -> str:
-    """``self-signed (6972), expired (8443)``."""
+    """Return ``self-signed (6972), expired (8443)``."""
     return ", ".join(f"{each.code} ({each.port})" if each.port else each.code for each in findings)
 
 
-def _told(served: Served) -> str:
+def _describe(served: Served) -> str:
+    """Return the request, its response and the reason, on one line."""
     request = f"{served.method} {served.url}"
     shown = request if len(request) <= 90 else request[:87] + "..."
     answer = f"got {served.status} {served.reason}".rstrip() if served.status else "has no answer yet"

@@ -1,4 +1,4 @@
-"""The recent past of a busy proxy: events as they are, of which a ``Journal`` is made only when somebody asks."""
+"""The latest events of a busy proxy, kept as they are; a ``Journal`` is made from them on demand."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Final
 from ..core.log.events import Event, RequestReceived, RequestRejected, ResponseReceived
 from .journal import Journal
 
-_COPIES: Final = 4  # a request's or response's head stands in about so many events
+_COPIES: Final = 4  # about the number of events that contain the head of one request or response
 _FIELD: Final = 150  # bytes that a field takes besides its characters: a tuple and two strings
 _BEGINNINGS: Final = frozenset((RequestReceived, RequestRejected, ResponseReceived))
 """One of these is among the few events of any request, also of bytes that never became one."""
 
 
 class Recent:
-    """Keeps the latest ``most`` events, or half as many, and no more than about ``most_text`` characters of heads.
+    """Keep the latest events: between ``most`` / 2 and ``most``, with at most about ``most_text`` characters of heads.
 
-    ``take`` is usable as a proxy's listener and costs a fifth of a microsecond. ``hostname`` and ``pid`` are what the
-    log's lines begin with.
+    ``take`` can be a proxy's listener and costs 0.2 microseconds. ``hostname`` and ``pid`` are for the start of log
+    lines.
     """
 
     def __init__(self, hostname: str, pid: int, *, most: int = 20_000, most_text: int = 16 << 20) -> None:
@@ -29,12 +29,12 @@ class Recent:
         self._events: deque[Event] = deque()
         self._text = 0
         self.lost = 0
-        """Events that are no longer kept."""
+        """Number of events dropped."""
         self.lost_requests = 0
-        """Requests among them."""
+        """Number of requests among them."""
 
     def take(self, event: Event) -> None:
-        """Take the next event."""
+        """Add an event."""
         self._events.append(event)
         if type(event) in _BEGINNINGS:
             self._text += _text(event)
@@ -42,28 +42,27 @@ class Recent:
                 self._trim()
 
     def events(self) -> tuple[Event, ...]:
-        """The events, the latest last."""
+        """Return the events, oldest first."""
         return tuple(self._events)
 
-    def told(self, events: tuple[Event, ...]) -> Journal:
-        """A journal of ``events``. Nothing else is touched: it can be made in another thread."""
+    def journal_of(self, events: tuple[Event, ...]) -> Journal:
+        """Return a journal of ``events``. Reads no other state, so another thread may call it."""
         journal = Journal(self._hostname, self._pid, most=5 * len(events) + 1)
         for event in events:
             journal.take(event)
         return journal
 
     def clear(self) -> None:
-        """Forget everything so far."""
+        """Drop all events and reset the counters."""
         self._events.clear()
         self._text = self.lost = self.lost_requests = 0
 
     def _trim(self) -> None:
-        """Let the older half go."""
-        gone = (len(self._events) + 1) // 2
-        for _ in range(gone):
-            event = self._events.popleft()
-            self.lost_requests += type(event) is RequestReceived
-        self.lost += gone
+        """Drop the older half."""
+        dropped = (len(self._events) + 1) // 2
+        for _ in range(dropped):
+            self.lost_requests += type(self._events.popleft()) is RequestReceived
+        self.lost += dropped
         self._text = sum(_text(event) for event in self._events if type(event) in _BEGINNINGS)
 
 
@@ -76,6 +75,6 @@ def _text(event: Event) -> int:
     size = len(event.start_line)
     if isinstance(event, RequestReceived):
         size += len(event.tracking_id)
-    for name, value in event.headers:  # none but at DEBUG
+    for name, value in event.headers:  # empty except at DEBUG
         size += len(name) + len(value) + _FIELD
     return size

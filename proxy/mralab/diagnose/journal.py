@@ -1,7 +1,7 @@
-"""What one proxy did: its log lines, what became of each request, and the findings. Bounded, for days of use.
+"""Journal of one proxy: its log lines, requests with their outcomes, and findings. Bounded, for days of use.
 
-A journal is a listener: ``TrafficServer(config, listener=journal.take)``. It sees what the log sees, and what the log
-has no field for (``core.events``).
+A journal is a listener: ``TrafficServer(config, listener=journal.take)``. It gets the same events as the log, with the
+fields that log lines do not have (``core.log.events``).
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from ..core.log.writer import LineWriter, has_line
 from ..core.outcome import Outcome
 from .findings import Finding, find
 
-_LINES_A_REQUEST: Final = 5
+_LINES_PER_REQUEST: Final = 5
 
 
 @dataclass(slots=True)
 class Served:
-    """What became of one request so far. Times are seconds, ``started`` since the epoch.
+    """One request and its state so far. Times are in seconds, ``started`` since the epoch.
 
-    ``url`` is what the client asked for until the allow list has decided, then the server's; ``server`` and ``port``
-    are empty and 0 where nothing was to be dialled. ``dial`` is the ``address:port`` really connected to. ``nearest``
-    says what came closest in the allow list. ``faults`` are OpenSSL's texts (``not in certificate`` for the name), one
-    for each attempt that had it, ``error`` is the last handshake's ``error:..`` text. ``status`` is 0 while no answer
-    was sent; ``because`` is why the proxy answered by itself.
+    ``url`` is the URL that the client requested until the allow list has decided, then the server's. ``server`` and
+    ``port`` are empty and 0 if there is no server to dial. ``dial`` is the ``address:port`` of the actual connection.
+    ``nearest`` is the nearest miss in the allow list. ``faults`` are OpenSSL's texts (``not in certificate`` for the
+    name), one for each attempt with a fault. ``error`` is the ``error:..`` text of the last failed handshake.
+    ``status`` is 0 until a response is sent. ``because`` is the reason why the proxy generated the response.
     """
 
     txn: int
@@ -75,15 +75,15 @@ class Served:
 
     @property
     def verdict(self) -> Outcome:
-        """``outcome``, by the name that the control API and ``/metrics`` give it."""
+        """``outcome``, under its name in the control API and ``/metrics``."""
         return self.outcome
 
 
 class Journal:
-    """Takes events, gives lines, transactions and findings.
+    """Collect events; return lines, transactions and findings.
 
-    ``hostname`` and ``pid`` are what the lines begin with; ``most`` is how many lines are kept (the latest), and a
-    fifth as many transactions.
+    ``hostname`` and ``pid`` are for the start of log lines. The latest ``most`` lines are kept, and a fifth as many
+    transactions.
     """
 
     def __init__(self, hostname: str, pid: int, *, most: int = 100_000) -> None:
@@ -93,41 +93,41 @@ class Journal:
         self._lines: deque[str] = deque(maxlen=most)
         self._events: deque[tuple[Event, str]] = deque(maxlen=most)
         self._served: dict[int, Served] = {}
-        self._most = max(1, most // _LINES_A_REQUEST)
+        self._most = max(1, most // _LINES_PER_REQUEST)
         self.lost = 0
-        """Lines that are no longer kept."""
+        """Number of lines dropped."""
         self.lost_requests = 0
-        """Requests that are no longer kept."""
+        """Number of requests dropped."""
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The log's lines, without their ends."""
+        """Log lines without line ends, oldest first."""
         return tuple(self._lines)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What the events of those lines say is wrong."""
+        """Findings from the events of those lines."""
         return find(self.records())
 
     def records(self) -> Iterator[Record]:
-        """The events as a reader of the log gets them, but with every field."""
+        """Yield the events as records of a log reader, with every field set."""
         for number, (event, text) in enumerate(tuple(self._events), start=1):
             yield Record(event, self._hostname, self._pid, event.at, number, text, LEVELS.get(type(event), ""))
 
     @property
     def transactions(self) -> tuple[Served, ...]:
-        """The requests, the latest last."""
+        """Requests, oldest first."""
         return tuple(self._served.values())
 
     def clear(self) -> None:
-        """Forget everything so far, requests that are under way included."""
+        """Drop everything, requests in progress included."""
         self._lines.clear()
         self._events.clear()
         self._served.clear()
         self.lost = self.lost_requests = 0
 
     def take(self, event: Event) -> None:
-        """Take the next event."""
+        """Add an event."""
         lines = self._writer.format(event).splitlines() if has_line(event) else []
         self.lost += max(0, len(self._lines) + len(lines) - (self._lines.maxlen or 0))
         self._lines.extend(lines)
@@ -135,16 +135,16 @@ class Journal:
         if isinstance(event, RequestReceived):
             self._begin(event)
         elif (served := self._served.get(event.txn)) is not None:
-            _note(served, event)
+            _update(served, event)
         elif isinstance(event, RequestRejected) and event.txn:
             self._reject(event)
 
     def _reject(self, event: RequestRejected) -> None:
-        """Bytes that never became a request are a transaction without method and URL."""
+        """Add a transaction without method and URL, for bytes that are not a valid request."""
         self._make_room()
         client = f"{event.src_ip}:{event.src_port}"
         served = self._served[event.txn] = Served(event.txn, "", event.at, client, "", "")
-        _note(served, event)
+        _update(served, event)
 
     def _begin(self, event: RequestReceived) -> None:
         self._make_room()
@@ -164,8 +164,8 @@ class Journal:
             self.lost_requests += 1
 
 
-def _note(served: Served, event: Event) -> None:
-    """Note what one event says of its request."""
+def _update(served: Served, event: Event) -> None:
+    """Update a request from one of its events."""
     match event:
         case RequestAllowed():
             served.allowed = True
@@ -203,7 +203,7 @@ def _note(served: Served, event: Event) -> None:
 
 
 def _server(url: str) -> tuple[str, int]:
-    """Host and port of a URL that always names both."""
+    """Return host and port of a URL that has both."""
     authority = url.split("/", 3)[2]
     host, _, port = authority.rpartition(":")
     return host.strip("[]"), int(port)

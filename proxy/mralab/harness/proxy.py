@@ -212,7 +212,7 @@ class Proxy:
         return self.change(release=release)
 
     def verify_origin_server(self, value: str) -> Completed:
-        """Apply ``xConfiguration EdgeConfigServer VerifyOriginServer: On`` or ``Off``, or any word of ``verify.origin``.
+        """Apply ``xConfiguration EdgeConfigServer VerifyOriginServer``: On, Off, or any word of ``verify.origin``.
 
         Raises ``InputError``.
         """

@@ -1,4 +1,4 @@
-"""``python -m mralab.show.picture FILE.svg``: the demo's table as a picture, made from a real run."""
+"""``python -m mralab.show.picture FILE.svg``: write the demo's table, from a real run, as a picture."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .terminal import demo_table
 
 
 def draw() -> str:
-    """Run the demo and draw its table as SVG; fonts are the reader's own, nothing is fetched."""
+    """Run the demo and return its table as SVG. It fetches no fonts; the viewer uses its own."""
     with tempfile.TemporaryDirectory() as folder:
         outcomes = asyncio.run(run(Path(folder)))
     console = Console(record=True, width=150, file=io.StringIO(), highlight=False)
