@@ -229,7 +229,8 @@ _ESCAPES: Final = (
 
 PARSERS: Final[dict[str, Parser]] = {
     "request head": Parser(
-        "core.framing.parse_request core.framing.request_framing core.message.keeps_alive core.message.upgrade_answer",
+        "core.http.framing.parse_request core.http.framing.request_framing "
+        "core.http.rewrite.keeps_alive core.http.rewrite.upgrade_answer",
         _request,
         (*_WORDS, *_LINES, b"Connection: close\r\n", b"Host: a\r\n", b"Content-Length: 1\r\n"),
         (
@@ -240,10 +241,10 @@ PARSERS: Final[dict[str, Parser]] = {
         ),
     ),
     "request head in pieces": Parser(
-        "core.framing.check_partial", _partial, (*_WORDS, *_LINES), ((b"", b""), (_HEAD, b""))
+        "core.http.framing.check_partial", _partial, (*_WORDS, *_LINES), ((b"", b""), (_HEAD, b""))
     ),
     "request": Parser(
-        "core.route.Routes",
+        "core.mra.route.Routes",
         _route,
         (*_WORDS, *_LINES, *_ESCAPES, b"Via: 1.1 [0-]\r\n", b"[", b"a/", b"gzip;q=0.0,", b"X_Y: 0\r\n"),
         (
@@ -258,7 +259,8 @@ PARSERS: Final[dict[str, Parser]] = {
         ),
     ),
     "response head": Parser(
-        "core.framing.parse_response core.framing.response_framing core.reply.read_reply core.reply.forward_response",
+        "core.http.framing.parse_response core.http.framing.response_framing "
+        "core.http.response_head.read_reply core.http.response_head.forward_response",
         _reply,
         (*_WORDS, *_LINES, b"Date: 0\r\n", b"Age: 0\r\n", f"Server: {SERVER}\r\n".encode(), b"Set-Cookie: a=b\r\n"),
         (
@@ -267,19 +269,19 @@ PARSERS: Final[dict[str, Parser]] = {
         ),
     ),
     "chunked body": Parser(
-        "core.framing.ChunkedBody",
+        "core.http.framing.ChunkedBody",
         _chunks,
         (*_WORDS, *_LINES, b"1\r\na\r\n", b";a", b';a="', b';a="\\"', b"0;a=b\r\n", b" ;"),
         ((b"", b""), (b"1", b"\r\na\r\n0\r\n\r\n"), (b"0\r\n", b"\r\n\r\n"), (b'1;a="', b'"\r\na\r\n')),
     ),
     "server's first flight": Parser(
-        "core.firstflight.FirstFlight",
+        "core.tls.first_flight.FirstFlight",
         lambda data: firstflight.FirstFlight().feed(data),
         (b"\x16\3\3\0\0", b"\x16\3\3\0\4\0\0\0\0", b"\x16\3\3\0\1\0", b"\0\0\0\0", b"\x0b"),
         ((b"", b""), (b"\x16\3\3\xff\xff", b""), (b"\x16\3\3\0\4\x0b\xff\xff\xff", b"")),
     ),
     "request-target": Parser(
-        "core.target.split core.target.absolute_url",
+        "core.mra.target.split core.mra.target.absolute_url",
         _text(lambda raw: target.split(raw, CONTROL)),
         (*_WORDS, *_ESCAPES, b"/", b"?", b"#", b"@", b"["),
         (
@@ -292,25 +294,25 @@ PARSERS: Final[dict[str, Parser]] = {
         ),
     ),
     "token": Parser(
-        "core.target.decode",
+        "core.mra.target.decode",
         _text(target._decode.__wrapped__),
         (*_WORDS, b"=", b"%3d", b"YWFhYS9h", b"Ly8v", b"Li4u"),
     ),
     "host": Parser(
-        "core.target.canonical_host core.target.canonical_port core.hostname.is_address",
+        "core.mra.target.canonical_host core.mra.target.canonical_port core.tls.hostname.is_address",
         _text(lambda raw: (hostname.is_address.__wrapped__(raw), target.canonical_host(raw))),
         (*_WORDS, b"0x", b"a-", b"xn--", b"1.", b"::", b"0:"),
         ((b"", b""), (b"[", b"]"), (b"a", b"a"), (b"1.1.1.", b"")),
     ),
-    "port": Parser("core.target.canonical_port", _text(target.canonical_port), _WORDS),
+    "port": Parser("core.mra.target.canonical_port", _text(target.canonical_port), _WORDS),
     "readings of a path": Parser(
-        "core.readings.readings",
+        "core.mra.readings.readings",
         _text(readings.readings),
         (*_WORDS, *_ESCAPES, b"/", b"/a/..", b"\\", b"+", b"/+", b"%00", b"%e1%85%9f", b"%f0", b"%25", b"%ef%b7%ba"),
         ((b"/", b""), (b"/ok/", b"/../x"), (b"/%2e", b"")),
     ),
     "allow list": Parser(
-        "core.allowlist.parse_rules_csv core.allowlist_csv.parse_rules_csv core.allowlist_lines.parse",
+        "core.mra.allowlist.parse_rules_csv core.mra.allowlist_csv.parse_rules_csv core.mra.allowlist_lines.parse",
         _text(lambda text: allowlist.parse_rules_csv(text, "growth")),
         (*_WORDS, *_LINES, *_ENTRIES),
         (
@@ -321,13 +323,13 @@ PARSERS: Final[dict[str, Parser]] = {
         ),
     ),
     "allow-list tests": Parser(
-        "core.allowlist_csv.parse_tests_csv",
+        "core.mra.allowlist_csv.parse_tests_csv",
         _text(lambda text: allowlist_csv.parse_tests_csv(text, "growth")),
         (*_WORDS, *_LINES, b"http://a/,allow,,,GET\n"),
         ((b"", b""), (b"Url,ExpectedResult,Deployment,Description,HttpMethod\n", b"")),
     ),
     "bytes of a CSV file": Parser(
-        "core.allowlist_lines.decode_csv",
+        "core.mra.allowlist_lines.decode_csv",
         lambda data: allowlist_lines.decode_csv(data, "growth"),
         (*_WORDS, *_LINES, b"a\0"),
         ((b"", b""), (b"\xff\xfe", b""), (b"\xef\xbb\xbf", b""), (b"PK\3\4", b"")),
@@ -351,7 +353,7 @@ PARSERS: Final[dict[str, Parser]] = {
         "errors.did_you_mean", _text(lambda raw: errors.did_you_mean("a" * 60, raw.split("\n"))), _LINES
     ),
     "certificate file": Parser(
-        "net.trust.parse_pem net.trust.load_store",
+        "tls.trust_store.parse_pem tls.trust_store.load_store",
         lambda data: trust.parse_pem(data, "growth"),
         (
             *(_WORDS + _LINES + _ARMOUR),
@@ -371,7 +373,8 @@ PARSERS: Final[dict[str, Parser]] = {
         ),
     ),
     "certificate's names": Parser(
-        "core.hostname.names_of core.hostname.match_name core.der.values core.der.first core.der.certificate_parts",
+        "core.tls.hostname.names_of core.tls.hostname.match_name core.tls.der.values "
+        "core.tls.der.first core.tls.der.certificate_parts",
         _names,
         (
             *_NAMES,
@@ -383,7 +386,7 @@ PARSERS: Final[dict[str, Parser]] = {
         ),
     ),
     "certificate's one long name": Parser(
-        "core.hostname.match_name",
+        "core.tls.hostname.match_name",
         lambda data: hostname.match_name.__wrapped__(
             hostname.CertificateNames((data.decode("latin-1"),)),
             data.decode("latin-1").replace("*", "a"),
@@ -393,7 +396,7 @@ PARSERS: Final[dict[str, Parser]] = {
         ((b"", b""), (b"*.", b""), (b"*", b".steven.lab"), (b"a*.", b".b")),
     ),
     "log": Parser(
-        "core.logread.read diagnose.findings.find",
+        "core.log.reader.read diagnose.findings.find",
         _text(lambda text: findings.find(list(logread.read(text.split("\n"))))),
         (*_WORDS, *_LINES, *_LOG, *_ENVELOPES, *(line + b"\n" for line in (*_LOG, *_ENVELOPES))),
         (
@@ -407,8 +410,8 @@ PARSERS: Final[dict[str, Parser]] = {
         ),
     ),
     "line in an envelope": Parser(
-        "core.logenvelope.plain core.logenvelope.may_matter core.logclean.straighten core.logclean.unwrap "
-        "core.logclean.records core.logclean.unlink core.logclean.mended core.tlserror.without_rest",
+        "core.log.envelope.plain core.log.envelope.may_matter core.log.cleaning.straighten core.log.cleaning.unwrap "
+        "core.log.cleaning.records core.log.cleaning.unlink core.log.cleaning.mended core.tls.tlserror.without_rest",
         _text(_cleaned),
         (*_WORDS, *_LOG, *_ENVELOPES),
         (
@@ -427,12 +430,13 @@ PARSERS: Final[dict[str, Parser]] = {
         ((b"", b""), (b"GET http://", b"/ HTTP/1.1"), (b"GET /", b"/get_edge_config HTTP/1.1"), (b"https://", b":1")),
     ),
     "log field": Parser(
-        "core.logescape.escape core.logescape.escape_field core.logescape.unescape",
+        "core.log.escape.escape core.log.escape.escape_field core.log.escape.unescape",
         _text(lambda text: [logescape.unescape(logescape.escape_field(text, kind)) for kind in logescape.KINDS]),
         (*_WORDS, b"\\x4", b"\\u{", b"\\n", b"\\\\", b"\\u{10FFFF}"),
     ),
     "OpenSSL's error": Parser(
-        "core.tlserror.alert_number core.tlserror.error_string core.tlserror.is_whole diagnose.tlscode.parse",
+        "core.tls.tlserror.alert_number core.tls.tlserror.error_string core.tls.tlserror.is_whole "
+        "diagnose.tlscode.parse",
         _explained,
         (*_WORDS, b"tlsv1 ", b"alert "),
         ((b"", b""), (b"tlsv1 alert ", b""), (b"error:1416F086:SSL routines:", b""), (b"error:1416F086:a:b:", b"")),
@@ -449,7 +453,7 @@ PARSERS: Final[dict[str, Parser]] = {
         ((b"", b""), (b"[", b"]"), (b'{"a": [', b"]}"), (b'{"a": "', b'"}'), (b'{"', b'": 1}')),
     ),
     "cipher string": Parser(
-        "net.tls.check_ciphers",
+        "tls.verification.check_ciphers",
         _text(lambda text: tls.check_ciphers(config.from_mapping({"upstream": {"ciphers": text}}).upstream.ciphers)),
         (*_WORDS, b"ALL:", b"ALL+", b"!aNULL:", b"@STRENGTH:", b"AES256-SHA:", b"-ALL:ALL:"),
     ),
@@ -459,20 +463,20 @@ PARSERS: Final[dict[str, Parser]] = {
 }
 NOT_PARSERS: Final = {
     "config.join_address": "writes",
-    "core.allowlist_lines.did_you_mean": "as errors.did_you_mean, of words that were cut",
-    "core.allowlist_lines.listed": "writes",
-    "core.allowlist_lines.shown": "writes",
+    "core.mra.allowlist_lines.did_you_mean": "as errors.did_you_mean, of words that were cut",
+    "core.mra.allowlist_lines.listed": "writes",
+    "core.mra.allowlist_lines.shown": "writes",
     "core.release.cipher_string": "joins texts",
     "core.release.signature_algorithms": "looks a word up",
     "web.guard.is_json": "one comparison",
-    "core.allowlist.automatic_rules": "a host, covered with the host",
-    "core.framing.chunk": "writes",
-    "core.framing.last_chunk": "writes",
-    "core.framing.values": "part of the request head's and the response head's",
-    "core.framing.list_items": "part of the request head's and the response head's",
-    "core.hostname.is_address": "covered with the host",
-    "core.message.trailer_fields": "fields that the chunked body's parser has read",
-    "core.verdict.error_text": "looks a number up",
+    "core.mra.allowlist.automatic_rules": "a host, covered with the host",
+    "core.http.framing.chunk": "writes",
+    "core.http.framing.last_chunk": "writes",
+    "core.http.framing.values": "part of the request head's and the response head's",
+    "core.http.framing.list_items": "part of the request head's and the response head's",
+    "core.tls.hostname.is_address": "covered with the host",
+    "core.http.rewrite.trailer_fields": "fields that the chunked body's parser has read",
+    "core.tls.verdict.error_text": "looks a number up",
 }
 """Public functions of the modules that take text and are no parsers, with the reason."""
 MODULES: Final = (

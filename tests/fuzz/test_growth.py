@@ -13,17 +13,18 @@ from .growth import BOUND, growth, too_long
 from .parsers import MODULES, NOT_PARSERS, PARSERS, public_parsers
 
 NO_FOREIGN_INPUT = {
-    "cli_admin": "the user's own command line",
-    "lab": "the lab's mocks",
+    "cli": "the user's own command line",
+    "mocks": "requests of the lab's own clients",
+    "lab": "the lab's own clients",
     "show": "our own output",
     "web.client": "our own control API's answers",
-    "web.merged": "our own log's lines",
-    "net.tls": "one alert record: a fixed length",
-    "core.logline": "names of header fields, one search each",
-    "core.logform": "read by core.logread",
-    "core.logjoin": "read by core.logread",
+    "control.merge": "our own log's lines",
+    "tls.verification": "one alert record: a fixed length",
+    "core.log.writer": "names of header fields, one search each",
+    "core.log.grammar": "read by core.log.reader",
+    "core.log.joining": "read by core.log.reader",
     "diagnose.fault": "the error's text, read with the log",
-    "net.openssl": "OpenSSL's own texts",
+    "tls.openssl": "OpenSSL's own texts",
     "diagnose.findings": "read with the log",
     "diagnose.rules": "read with the log",
 }
