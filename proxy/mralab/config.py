@@ -295,7 +295,7 @@ class Config(_Table):
         """The TLS versions offered to servers."""
         return tuple(self.upstream.tls or self.release_facts.tls)
 
-    def said(self, table: str, key: str) -> bool:
+    def is_set(self, table: str, key: str) -> bool:
         """Whether the file itself sets this key, rather than its default."""
         return table in self.model_fields_set and key in getattr(self, table).model_fields_set
 

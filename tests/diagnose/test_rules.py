@@ -11,8 +11,8 @@ import pytest
 from cryptography.hazmat.bindings.openssl.binding import Binding
 
 from mralab.core.tls.tlserror import ALERTS, error_string
-from mralab.diagnose.fault import Fault, Kind, Rule
 from mralab.diagnose.findings import find
+from mralab.diagnose.occurrence import FindingRule, Kind, Occurrence
 from mralab.diagnose.remedies import ALTERNATIVES, REMEDIES
 from mralab.diagnose.repair import NEXT
 from mralab.diagnose.rules import CODES, RULES, Remedy, advice, causes, explain, rule_for
@@ -146,17 +146,17 @@ TRUST_AT_FAULT: Final = frozenset(
 )
 
 
-def fault(error: str, depth: int = 0, kind: Kind = "chain", action: str = "Terminate", port: int = 8443) -> Fault:
-    return Fault(kind, "cucm.example.test", "192.0.2.1", error, 0, 0, ("line",), port, depth, action)
+def fault(error: str, depth: int = 0, kind: Kind = "chain", action: str = "Terminate", port: int = 8443) -> Occurrence:
+    return Occurrence(kind, "cucm.example.test", "192.0.2.1", error, 0, 0, ("line",), port, depth, action)
 
 
-def rule_of(one: Fault) -> Rule:
+def rule_of(one: Occurrence) -> FindingRule:
     rule = rule_for(one)
     assert rule is not None
     return rule
 
 
-def explained(one: Fault, *beside: str) -> tuple[str, str, tuple[Remedy, ...]]:
+def explained(one: Occurrence, *beside: str) -> tuple[str, str, tuple[Remedy, ...]]:
     rule = rule_of(one)
     return rule.code, *explain(rule, one, beside)
 
@@ -319,15 +319,15 @@ REPRESENTATIVES: Final = tuple(
 )
 
 
-def one_of_each() -> list[Fault]:
+def one_of_each() -> list[Occurrence]:
     """One fault for each rule and action."""
-    kept: dict[tuple[int, str], Fault] = {}
+    kept: dict[tuple[int, str], Occurrence] = {}
     for one in REPRESENTATIVES:
         kept.setdefault((RULES.index(rule_of(one)), one.action), one)
     return list(kept.values())
 
 
-def sentences(one: Fault, beside: tuple[str, ...]) -> list[Sentence]:
+def sentences(one: Occurrence, beside: tuple[str, ...]) -> list[Sentence]:
     rule = rule_of(one)
     return [*causes(rule, one, beside), *(chosen.sentence for chosen in advice(rule, one, beside))]
 

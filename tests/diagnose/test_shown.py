@@ -16,15 +16,15 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mralab.config import from_mapping
-from mralab.core.http.error_pages import ANSWERS
+from mralab.core.http.error_pages import ERROR_PAGES
 from mralab.core.tls.hostname import CertificateNames
-from mralab.core.tls.verdict import Fault, error_text
+from mralab.core.tls.verdict import CertificateFault, error_text
 from mralab.diagnose import chain
 from mralab.diagnose.chain import Shown
 from mralab.diagnose.checked import Checked, Handshake, Question, judge
 from mralab.diagnose.details import nearest_name
-from mralab.diagnose.fault import Fault as LogFault
 from mralab.diagnose.findings import Finding
+from mralab.diagnose.occurrence import Occurrence as LogFault
 from mralab.diagnose.rules import advice, causes, rule_for
 from mralab.diagnose.sentence import denied_by
 from mralab.diagnose.shown import sharpened
@@ -33,7 +33,7 @@ from .minted import NOW, Minted, mint
 
 HOST = "cucm.example.test"
 CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
-NAME = Fault(None, 0)
+NAME = CertificateFault(None, 0)
 ROOT = mint("Example Root", ca=True, organization="Example")
 INTERMEDIATE = mint("Example Issuing", ROOT, ca=True, organization="Example")
 OTHER_ROOT = mint("Other Root", ca=True, organization="Other")
@@ -41,7 +41,7 @@ OTHER_ROOT = mint("Other Root", ca=True, organization="Other")
 
 def judged(
     sent: Sequence[Minted],
-    faults: Sequence[Fault],
+    faults: Sequence[CertificateFault],
     store: Sequence[Minted] = (),
     elsewhere: Sequence[Minted] = (),
     host: str = HOST,
@@ -60,7 +60,7 @@ def judged(
     return judge(seen, config, [one.cert for one in store], [one.cert for one in elsewhere], NOW)
 
 
-def only(sent: Sequence[Minted], fault: Fault, store: Sequence[Minted] = (), **more: Any) -> Finding:
+def only(sent: Sequence[Minted], fault: CertificateFault, store: Sequence[Minted] = (), **more: Any) -> Finding:
     (finding,) = judged(sent, [fault], store, **more).findings
     return finding
 
@@ -74,7 +74,7 @@ def codes(finding: Finding) -> list[str]:
 
 def test_a_leaf_alone_has_the_error_of_the_log_and_the_cause_of_what_is_known() -> None:
     leaf = mint(HOST, INTERMEDIATE, sans=[HOST])
-    (finding,) = judged([leaf], [Fault(20, 0), Fault(21, 0)], [OTHER_ROOT]).findings
+    (finding,) = judged([leaf], [CertificateFault(20, 0), CertificateFault(21, 0)], [OTHER_ROOT]).findings
     assert (finding.code, finding.error) == ("issuer-missing", "unable to get local issuer certificate")
     assert "sent its certificate alone" in finding.cause
     assert "'Example Issuing' that issued 'cucm.example.test'" in finding.cause
@@ -86,40 +86,40 @@ def test_a_leaf_alone_has_the_error_of_the_log_and_the_cause_of_what_is_known() 
 
 def test_a_missing_intermediate_that_another_server_sent_has_a_trusted_root() -> None:
     leaf = mint(HOST, INTERMEDIATE, sans=[HOST])
-    finding = only([leaf], Fault(20, 0), [ROOT], elsewhere=[INTERMEDIATE])
+    finding = only([leaf], CertificateFault(20, 0), [ROOT], elsewhere=[INTERMEDIATE])
     assert "its root 'Example Root' is already trusted" in finding.cause
     assert "another server" in finding.cause
     assert codes(finding) == ["send-chain", "trust-certificate", "verify-origin-off"]
     assert "'Example Issuing'" in finding.remedies[0].text
-    untrusted = only([leaf], Fault(20, 0), [OTHER_ROOT], elsewhere=[INTERMEDIATE])
+    untrusted = only([leaf], CertificateFault(20, 0), [OTHER_ROOT], elsewhere=[INTERMEDIATE])
     assert "is missing: its root" not in untrusted.cause
 
 
 def test_a_missing_intermediate_whose_issuer_the_leaf_names_has_a_trusted_root() -> None:
     leaf = mint(HOST, INTERMEDIATE, sans=[HOST], name_aki=True)
-    finding = only([leaf], Fault(20, 0), [ROOT])
+    finding = only([leaf], CertificateFault(20, 0), [ROOT])
     assert "its root 'Example Root' is already trusted" in finding.cause
 
 
 def test_a_trusted_root_that_only_looks_related_is_a_guess_and_said_to_be_one() -> None:
-    finding = only([mint(HOST, INTERMEDIATE, sans=[HOST])], Fault(20, 0), [OTHER_ROOT, ROOT])
+    finding = only([mint(HOST, INTERMEDIATE, sans=[HOST])], CertificateFault(20, 0), [OTHER_ROOT, ROOT])
     assert (
         "'Example Root' of the same organization: if 'Example Issuing' is an intermediate CA under that"
         in finding.cause
     )
     assert codes(finding)[0] == "send-chain"
     assert "is missing: its root" not in finding.cause
-    assert "The trust store is empty." in only([mint(HOST, INTERMEDIATE)], Fault(20, 0)).cause
+    assert "The trust store is empty." in only([mint(HOST, INTERMEDIATE)], CertificateFault(20, 0)).cause
     many = [mint(f"Root {number}", ca=True) for number in range(6)]
-    assert "has 6 certificates" in only([mint(HOST, INTERMEDIATE)], Fault(20, 0), many).cause
-    beside = only([mint(HOST, INTERMEDIATE, sans=[HOST]), OTHER_ROOT], Fault(20, 0), [OTHER_ROOT])
+    assert "has 6 certificates" in only([mint(HOST, INTERMEDIATE)], CertificateFault(20, 0), many).cause
+    beside = only([mint(HOST, INTERMEDIATE, sans=[HOST]), OTHER_ROOT], CertificateFault(20, 0), [OTHER_ROOT])
     assert "'Other Root', which the server sent too: if" in beside.cause
 
 
 def test_a_ca_that_was_issued_again_with_another_key_is_recognised() -> None:
     again = mint("Example Root", ca=True, organization="Example")
     leaf = mint(HOST, again, sans=[HOST])
-    finding = only([leaf], Fault(20, 0), [ROOT])
+    finding = only([leaf], CertificateFault(20, 0), [ROOT])
     assert "has a CA 'Example Root', but not the one that issued 'cucm.example.test'" in finding.cause
     held = chain.extension(ROOT.cert, x509.SubjectKeyIdentifier)
     wanted = chain.extension(leaf.cert, x509.AuthorityKeyIdentifier)
@@ -130,36 +130,36 @@ def test_a_ca_that_was_issued_again_with_another_key_is_recognised() -> None:
     assert wanted.key_identifier.hex(":").upper() in finding.cause
     assert codes(finding) == ["trust-certificate", "reissue", "verify-origin-off"]
     assert "stops at the first entry whose subject matches" in finding.remedies[0].text
-    sent_too = only([leaf, again], Fault(19, 1), [ROOT])
+    sent_too = only([leaf, again], CertificateFault(19, 1), [ROOT])
     assert sent_too.code == "unknown-ca"
     assert "is not the one that is trusted" in sent_too.cause
 
 
 def test_an_unknown_root_is_named_with_its_fingerprint() -> None:
     leaf = mint(HOST, INTERMEDIATE, sans=[HOST])
-    finding = only([leaf, INTERMEDIATE, ROOT], Fault(19, 2), [OTHER_ROOT])
+    finding = only([leaf, INTERMEDIATE, ROOT], CertificateFault(19, 2), [OTHER_ROOT])
     assert (finding.code, finding.depth) == ("unknown-ca", 2)
     assert "'Example Root', which is not in Expressway-C's trust store" in finding.cause
     assert chain.fingerprint(ROOT.cert) in finding.cause
-    above = only([leaf, INTERMEDIATE], Fault(20, 1), [OTHER_ROOT])
+    above = only([leaf, INTERMEDIATE], CertificateFault(20, 1), [OTHER_ROOT])
     assert above.code == "unknown-ca"
     assert "'Example Root' that issued 'Example Issuing'" in above.cause
     assert codes(above)[0] == "trust-certificate"
 
 
 def test_an_intermediate_that_is_trusted_without_its_root() -> None:
-    finding = only([mint(HOST, INTERMEDIATE, sans=[HOST])], Fault(2, 1), [INTERMEDIATE])
+    finding = only([mint(HOST, INTERMEDIATE, sans=[HOST])], CertificateFault(2, 1), [INTERMEDIATE])
     assert finding.code == "partial-chain"
     assert "trusts the intermediate CA 'Example Issuing', but not the CA 'Example Root'" in finding.cause
 
 
 def test_a_self_signed_certificate_beside_another_of_its_name() -> None:
     leaf = mint(HOST, sans=[HOST])
-    finding = only([leaf], Fault(18, 0), [])
+    finding = only([leaf], CertificateFault(18, 0), [])
     assert codes(finding) == ["trust-certificate", "reissue", "verify-origin-off"]
     assert "tomcat-ECDSA certificate" in finding.remedies[0].text
     old = mint(HOST, sans=[HOST])
-    twice = only([leaf], Fault(18, 0), [old])
+    twice = only([leaf], CertificateFault(18, 0), [old])
     assert "two of one name cannot both be used" in twice.cause
     assert codes(twice) == ["reissue", "trust-certificate", "verify-origin-off"]
 
@@ -167,8 +167,8 @@ def test_a_self_signed_certificate_beside_another_of_its_name() -> None:
 def test_the_certificate_is_named_by_port_and_key() -> None:
     key = rsa.generate_private_key(65537, 2048)
     leaf = mint(HOST, sans=[HOST], key=key)
-    assert "Add the tomcat certificate of" in only([leaf], Fault(18, 0)).remedies[0].text
-    callmanager = only([leaf], Fault(18, 0), port=6971).remedies[0].text
+    assert "Add the tomcat certificate of" in only([leaf], CertificateFault(18, 0)).remedies[0].text
+    callmanager = only([leaf], CertificateFault(18, 0), port=6971).remedies[0].text
     assert "Add the CallManager certificate of" in callmanager
     assert "reuse the tomcat certificate" in callmanager
 
@@ -177,50 +177,50 @@ def test_the_certificate_is_named_by_port_and_key() -> None:
 
 
 def test_dates_are_said() -> None:
-    expired = only([mint(HOST, ROOT, sans=[HOST], days=(-400, -25))], Fault(10, 0), [ROOT])
+    expired = only([mint(HOST, ROOT, sans=[HOST], days=(-400, -25))], CertificateFault(10, 0), [ROOT])
     until = (NOW - timedelta(days=25)).strftime("%Y-%m-%d")
     assert f"was valid until {until}" in expired.cause
     assert "24 days ago" in expired.cause or "25 days ago" in expired.cause
-    early = only([mint(HOST, ROOT, sans=[HOST], days=(3, 300))], Fault(9, 0), [ROOT])
+    early = only([mint(HOST, ROOT, sans=[HOST], days=(3, 300))], CertificateFault(9, 0), [ROOT])
     assert f"valid from {(NOW + timedelta(days=3)).strftime('%Y-%m-%d')}" in early.cause
     old_ca = mint("Old CA", ROOT, ca=True, days=(-400, -2))
-    above = only([mint(HOST, old_ca, sans=[HOST]), old_ca], Fault(10, 1), [ROOT])
+    above = only([mint(HOST, old_ca, sans=[HOST]), old_ca], CertificateFault(10, 1), [ROOT])
     assert "The CA certificate Old CA (depth 1)" in above.cause
 
 
 def test_purposes_that_are_present_are_listed() -> None:
     leaf = mint(HOST, ROOT, sans=[HOST], purposes=[ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.CODE_SIGNING])
-    finding = only([leaf], Fault(26, 0), [ROOT])
+    finding = only([leaf], CertificateFault(26, 0), [ROOT])
     assert finding.code == "wrong-purpose"
     assert "extended key usage has clientAuth, codeSigning; serverAuth is missing" in finding.cause
     usage = x509.KeyUsage(False, False, False, False, False, False, True, False, False)
     signing = mint(HOST, ROOT, sans=[HOST], extensions=[(usage, True)])
-    cause = only([signing], Fault(26, 0), [ROOT]).cause
+    cause = only([signing], CertificateFault(26, 0), [ROOT]).cause
     assert "serverAuth is missing" not in cause
     assert "key usage has cRLSign" in cause
 
 
 def test_constraints_of_cas_are_said() -> None:
     no_ca = mint("Not a CA", ROOT, ca=False, purposes=[])
-    assert "CA:FALSE" in only([mint(HOST, no_ca, sans=[HOST]), no_ca], Fault(79, 1), [ROOT]).cause
+    assert "CA:FALSE" in only([mint(HOST, no_ca, sans=[HOST]), no_ca], CertificateFault(79, 1), [ROOT]).cause
     limited = mint("Limited", ROOT, ca=True, path_length=0)
     under = mint("Under", limited, ca=True)
-    finding = only([mint(HOST, under, sans=[HOST]), under, limited], Fault(25, 2), [ROOT])
+    finding = only([mint(HOST, under, sans=[HOST]), under, limited], CertificateFault(25, 2), [ROOT])
     assert (finding.code, "with path length 0" in finding.cause) == ("invalid-ca", True)
     assert "trust-certificate" not in codes(finding)
     constraint = x509.NameConstraints([x509.DNSName("elsewhere.test")], None)
     narrow = mint("Narrow", ROOT, ca=True, extensions=[(constraint, True)])
-    finding = only([mint(HOST, narrow, sans=[HOST]), narrow], Fault(47, 0), [ROOT])
+    finding = only([mint(HOST, narrow, sans=[HOST]), narrow], CertificateFault(47, 0), [ROOT])
     assert "The CA 'Narrow' permits elsewhere.test." in finding.cause
     strange = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"\x05\x00")
-    finding = only([mint(HOST, ROOT, sans=[HOST], extensions=[(strange, True)])], Fault(34, 0), [ROOT])
+    finding = only([mint(HOST, ROOT, sans=[HOST], extensions=[(strange, True)])], CertificateFault(34, 0), [ROOT])
     assert "1.2.3.4.5" in finding.cause
 
 
 def test_a_signature_of_another_key_is_explained() -> None:
     impostor = mint("Example Root", ca=True, organization="Example")
     leaf = mint(HOST, impostor, sans=[HOST])
-    finding = only([leaf], Fault(7, 0), [ROOT])
+    finding = only([leaf], CertificateFault(7, 0), [ROOT])
     assert finding.code == "bad-signature"
     assert "No known CA 'Example Root' made its signature" in finding.cause
     assert "trust-certificate" not in codes(finding)
@@ -275,7 +275,7 @@ def test_the_nearest_name(asked: str, names: list[str], nearest: str | None) -> 
 
 def test_several_faults_of_one_certificate_are_in_order_and_do_not_contradict() -> None:
     leaf = mint("other.example.test", OTHER_ROOT, sans=["other.example.test"], days=(-400, -25))
-    checked = judged([leaf], [Fault(20, 0), Fault(21, 0), Fault(10, 0), NAME], [ROOT])
+    checked = judged([leaf], [CertificateFault(20, 0), CertificateFault(21, 0), CertificateFault(10, 0), NAME], [ROOT])
     assert [one.code for one in checked.findings] == ["issuer-missing", "expired", "name-not-in-certificate"]
     first, second, third = checked.findings
     assert "Mend this first" in first.cause
@@ -320,7 +320,7 @@ def test_no_combination_of_faults_fails_or_repeats_a_code() -> None:
     leaf = mint("other.example.test", INTERMEDIATE, sans=["other.example.test"])
     for size in (1, 2, 3):
         for numbers in combinations(NUMBERS, size):
-            checked = judged([leaf, INTERMEDIATE], [Fault(number, 0) for number in numbers], [ROOT])
+            checked = judged([leaf, INTERMEDIATE], [CertificateFault(number, 0) for number in numbers], [ROOT])
             found = [one.code for one in checked.findings]
             assert found
             assert len(found) == len(set(found))
@@ -339,7 +339,7 @@ def test_what_expires_within_30_days_is_said_of_cas_too() -> None:
     assert any("expires on" in note for note in checked.notes)
     assert checked.as_json()["expiring"][1]["not_after"].startswith((NOW + timedelta(days=5)).strftime("%Y-%m-%d"))
     assert judged([mint(HOST, ROOT, sans=[HOST], days=(-1, 33))], [], [ROOT]).expiring == ()
-    assert judged([mint(HOST, ROOT, sans=[HOST], days=(-9, -1))], [Fault(10, 0)], [ROOT]).expiring == ()
+    assert judged([mint(HOST, ROOT, sans=[HOST], days=(-9, -1))], [CertificateFault(10, 0)], [ROOT]).expiring == ()
     trusted = mint("Old Root", ca=True, days=(-300, 20))
     assert len(judged([mint(HOST, trusted, sans=[HOST])], [], [trusted]).expiring) == 1
 
@@ -361,7 +361,7 @@ def test_the_chain_says_what_was_sent_and_what_is_trusted() -> None:
 def test_a_certificate_that_cannot_be_read_gets_the_causes_of_a_log(
     sent: tuple[bytes, ...], number: int | None
 ) -> None:
-    seen = Handshake(Question(HOST, 8443), "rsa", "192.0.2.1", sent=sent, faults=(Fault(number, 0),))
+    seen = Handshake(Question(HOST, 8443), "rsa", "192.0.2.1", sent=sent, faults=(CertificateFault(number, 0),))
     checked = judge(seen, from_mapping({}), [ROOT.cert], [], NOW)
     assert checked.state == "refused"
     assert checked.findings[0].cause
@@ -374,7 +374,7 @@ def test_names_of_a_certificate_cannot_act_on_a_terminal_or_as_a_format() -> Non
     evil = mint(name, ca=True)
     for number in (18, 20, 19, 10, 26, None):
         for sent in ([evil], [mint(name, evil), evil], [mint(name, evil)]):
-            for finding in judged(sent, [Fault(number, len(sent) - 1 if number else 0)], [ROOT]).findings:
+            for finding in judged(sent, [CertificateFault(number, len(sent) - 1 if number else 0)], [ROOT]).findings:
                 texts = [finding.cause, *(remedy.text for remedy in finding.remedies)]
                 assert all(text.isprintable() for text in texts)
                 assert "{nothing}" in finding.cause
@@ -408,7 +408,7 @@ def test_a_server_that_ends_the_connection_after_its_certificate_has_failed_not_
         "rsa",
         "192.0.2.1",
         sent=(ROOT.der,),
-        answer=ANSWERS["connect-failed"],
+        answer=ERROR_PAGES["connect-failed"],
         why="the server closed it",
     )
     checked = judge(seen, from_mapping({}), [ROOT.cert], [], NOW)
@@ -455,7 +455,7 @@ def referring(aki: x509.AuthorityKeyIdentifier) -> Minted:
 def test_a_ca_that_signed_is_not_said_to_have_not_signed(aki: x509.AuthorityKeyIdentifier, difference: str) -> None:
     leaf = referring(aki)
     assert not chain.may_have_issued(ROOT.cert, leaf.cert)
-    finding = only([leaf], Fault(20, 0), [ROOT])
+    finding = only([leaf], CertificateFault(20, 0), [ROOT])
     assert "whose key signed" in finding.cause
     assert difference in finding.cause
     assert "did not sign" not in finding.cause
@@ -465,7 +465,7 @@ def test_a_ca_that_signed_is_not_said_to_have_not_signed(aki: x509.AuthorityKeyI
 def test_a_root_with_another_serial_number_but_the_same_key_is_not_said_to_have_another_key() -> None:
     again = mint("Example Root", ca=True, organization="Example", key=ROOT.key)
     leaf = referring(issued_again(again.cert.serial_number, ROOT.key))
-    finding = only([leaf, again], Fault(19, 1), [ROOT])
+    finding = only([leaf, again], CertificateFault(19, 1), [ROOT])
     assert "with the same key" in finding.cause
     assert f"{again.cert.serial_number:X}" in finding.cause
     assert "another key" not in finding.cause
@@ -474,7 +474,7 @@ def test_a_root_with_another_serial_number_but_the_same_key_is_not_said_to_have_
 def test_a_self_signed_certificate_in_the_store_is_not_said_to_be_missing_there() -> None:
     """Tomcat and CallManager, self-signed with one CN (CSCve56019): verification stops at the first of that name."""
     tomcat, callmanager = mint(HOST, sans=[HOST]), mint(HOST, sans=[HOST])
-    finding = only([tomcat], Fault(18, 0), [callmanager, tomcat])
+    finding = only([tomcat], CertificateFault(18, 0), [callmanager, tomcat])
     assert "which is in Expressway-C's trust store" in finding.cause
     assert "not itself" not in finding.cause
     assert codes(finding) == ["reissue", "remove-certificate", "verify-origin-off"]
@@ -482,13 +482,13 @@ def test_a_self_signed_certificate_in_the_store_is_not_said_to_be_missing_there(
 
 def test_a_leaf_in_the_store_does_not_stand_for_its_ca() -> None:
     leaf = mint(HOST, OTHER_ROOT, sans=[HOST])
-    finding = only([leaf], Fault(20, 0), [leaf, ROOT])
+    finding = only([leaf], CertificateFault(20, 0), [leaf, ROOT])
     assert f"'{HOST}' itself is in the trust store. That is not enough" in finding.cause
 
 
 def test_a_missing_root_is_not_looked_for_among_intermediates() -> None:
     leaf = mint(HOST, OTHER_ROOT, sans=[HOST])
-    finding = only([leaf], Fault(20, 0), [ROOT], elsewhere=[OTHER_ROOT])
+    finding = only([leaf], CertificateFault(20, 0), [ROOT], elsewhere=[OTHER_ROOT])
     assert "'Other Root' is a root CA (another server of this run sent it)" in finding.cause
     assert codes(finding) == ["trust-certificate", "reissue", "verify-origin-off"]
 
@@ -498,7 +498,7 @@ def test_a_chain_that_is_too_long_is_not_said_to_lack_what_was_sent() -> None:
     for number in range(12):
         cas.append(mint(f"Step {number}", cas[-1], ca=True))
     sent = [mint(HOST, cas[-1], sans=[HOST]), *reversed(cas[1:])]
-    long, missing = judged(sent, [Fault(22, 8), Fault(20, 8)], [ROOT]).findings
+    long, missing = judged(sent, [CertificateFault(22, 8), CertificateFault(20, 8)], [ROOT]).findings
     assert long.code == "chain-too-long"
     assert "OpenSSL stopped before it" in missing.cause
     assert "did not send" not in missing.cause
@@ -510,7 +510,7 @@ def test_cas_that_signed_each_other_are_a_circle() -> None:
     upper = mint("Other", one, ca=True, key=other.key)
     lower = mint("One", other, ca=True, key=one.key)
     leaf = mint(HOST, lower, sans=[HOST])
-    finding = only([leaf, lower, upper], Fault(20, 2), [ROOT])
+    finding = only([leaf, lower, upper], CertificateFault(20, 2), [ROOT])
     assert "leads in a circle" in finding.cause
     assert "did not s" not in finding.cause
     assert "trust-certificate" not in codes(finding)
@@ -520,44 +520,44 @@ def test_an_expired_ca_of_the_store_is_told_from_the_renewed_one_that_was_sent()
     old = mint("Issuing", ROOT, ca=True, days=(-400, -2))
     renewed = mint("Issuing", ROOT, ca=True, key=old.key)
     leaf = mint(HOST, renewed, sans=[HOST])
-    finding = only([leaf, renewed], Fault(10, 1), [ROOT, old])
+    finding = only([leaf, renewed], CertificateFault(10, 1), [ROOT, old])
     assert "the server sent a renewed one with the same name and key" in finding.cause
     assert finding.remedies[0].text.startswith("Replace the expired certificate 'Issuing' in the trusted CA list")
-    alone = only([leaf], Fault(10, 1), [ROOT, old])
+    alone = only([leaf], CertificateFault(10, 1), [ROOT, old])
     assert "It is the one in the trust store; the server did not send it." in alone.cause
 
 
 def test_a_signature_of_another_trusted_ca_of_that_name_is_explained() -> None:
     twin = mint("Example Root", ca=True, organization="Example")
-    finding = only([mint(HOST, twin, sans=[HOST])], Fault(7, 0), [ROOT, twin])
+    finding = only([mint(HOST, twin, sans=[HOST])], CertificateFault(7, 0), [ROOT, twin])
     assert "The trust store has a CA 'Example Root' that made its signature" in finding.cause
     assert codes(finding)[0] == "remove-certificate"
 
 
 def test_a_purpose_is_explained_by_what_the_certificate_has() -> None:
     no_ca = mint("No CA", ROOT, ca=False, purposes=())
-    finding = only([mint(HOST, no_ca, sans=[HOST]), no_ca], Fault(26, 1), [ROOT])
+    finding = only([mint(HOST, no_ca, sans=[HOST]), no_ca], CertificateFault(26, 1), [ROOT])
     assert "Its basic constraints say CA:FALSE." in finding.cause
     clients = mint("For clients", ROOT, ca=True, extensions=[(x509.ExtendedKeyUsage([CLIENT]), False)])
-    finding = only([mint(HOST, clients, sans=[HOST]), clients], Fault(26, 1), [ROOT])
+    finding = only([mint(HOST, clients, sans=[HOST]), clients], CertificateFault(26, 1), [ROOT])
     assert "serverAuth is missing" in finding.cause
     assert "server authentication in its extended key usage" in finding.remedies[0].text
     anything = mint(HOST, ROOT, sans=[HOST], purposes=[ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])
-    finding = only([anything], Fault(26, 0), [ROOT])
+    finding = only([anything], CertificateFault(26, 0), [ROOT])
     assert "serverAuth is missing, and OpenSSL does not take anyExtendedKeyUsage for it" in finding.cause
 
 
 def test_a_ca_with_a_weak_signature_is_to_be_replaced_and_not_the_leaf_alone() -> None:
-    finding = only([mint(HOST, INTERMEDIATE, sans=[HOST]), INTERMEDIATE], Fault(68, 1), [ROOT])
+    finding = only([mint(HOST, INTERMEDIATE, sans=[HOST]), INTERMEDIATE], CertificateFault(68, 1), [ROOT])
     assert finding.remedies[0].text.startswith("Have the CA at depth 1 reissued with a key and a signature")
 
 
 def test_the_same_fault_of_two_certificates_is_said_of_both() -> None:
     old = mint("Issuing", ROOT, ca=True, days=(-400, -2))
     leaf = mint(HOST, old, sans=[HOST], days=(-300, -3))
-    finding = only([leaf, old], Fault(10, 1), [ROOT])
+    finding = only([leaf, old], CertificateFault(10, 1), [ROOT])
     assert "depth 0" not in finding.cause
-    (finding,) = judged([leaf, old], [Fault(10, 1), Fault(10, 0)], [ROOT]).findings
+    (finding,) = judged([leaf, old], [CertificateFault(10, 1), CertificateFault(10, 0)], [ROOT]).findings
     said = f"The same fault is reported for the certificate '{HOST}' at depth 0: certificate has expired."
     assert said in finding.cause
     assert [line.rpartition("=")[2] for line in finding.evidence[:2]] == ["1", "0"]
@@ -566,7 +566,7 @@ def test_the_same_fault_of_two_certificates_is_said_of_both() -> None:
 def test_constraints_on_directory_names_are_written_as_names() -> None:
     limits = x509.NameConstraints([x509.DirectoryName(OTHER_ROOT.cert.subject)], None)
     narrow = mint("Narrow", ROOT, ca=True, extensions=[(limits, True)])
-    finding = only([mint(HOST, narrow, sans=[HOST]), narrow], Fault(47, 0), [ROOT])
+    finding = only([mint(HOST, narrow, sans=[HOST]), narrow], CertificateFault(47, 0), [ROOT])
     assert "permits CN=Other Root,O=Other." in finding.cause
 
 
@@ -577,7 +577,7 @@ def test_a_name_that_is_not_text_ends_nothing() -> None:
     odd = x509.load_der_x509_certificate(der)
     assert chain.parse(der) is None
     leaf = mint(HOST, OTHER_ROOT, sans=[HOST])
-    seen = Handshake(Question(HOST, 8443), "rsa", "192.0.2.1", sent=(leaf.der, der), faults=(Fault(20, 0),))
+    seen = Handshake(Question(HOST, 8443), "rsa", "192.0.2.1", sent=(leaf.der, der), faults=(CertificateFault(20, 0),))
     checked = judge(seen, from_mapping({}), [odd, ROOT.cert], [], NOW)
     assert "The trust store has 'Example Root'" in checked.findings[0].cause
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict
 
-from mralab.net.endpoints import CONTROL, Endpoint
+from mralab.net.endpoints import CONTROL, ListeningAddress
 from mralab.web.guard import AmbiguousError, ForbiddenError, MediaTypeError, Received, check, is_json
 from tests.net.conftest import Server, proxying, serving  # fixtures
 from tests.net.lines import Lines
@@ -262,7 +262,9 @@ async def test_what_a_proxy_of_another_process_sends_is_refused(
     """It was led here by a token, so the Host is one that it wrote itself: this very address."""
     it: Lines = await proxying(serving(None), allow={"everything": True}, hosts={"localhost": {"dial": "127.0.0.1"}})
     port = int(admin.address.rpartition(":")[2])
-    CONTROL.remove(Endpoint(IPv4Address("127.0.0.1"), port, wildcard=False, versions=frozenset({4})))  # another's
+    CONTROL.remove(
+        ListeningAddress(IPv4Address("127.0.0.1"), port, wildcard=False, versions=frozenset({4}))
+    )  # another's
     answer = await it.get(port, "/api/trust", host="localhost", scheme="http")
     assert answer.startswith(b"HTTP/1.1 403 ")
     assert b"came through a proxy" in answer

@@ -21,7 +21,7 @@ _SCHEMA = "mralab/allowlist-check"
 _VERSION = 1
 
 
-class _Outcome(NamedTuple):
+class _TestResult(NamedTuple):
     """What the allow list decided for one test."""
 
     test: RuleTest
@@ -129,17 +129,17 @@ def _automatic(option: str, kind: Kind, hosts: tuple[str, ...], problems: list[s
     return rules
 
 
-def _run(allow: AllowList, rows: dict[int, int], test: RuleTest) -> _Outcome:
+def _run(allow: AllowList, rows: dict[int, int], test: RuleTest) -> _TestResult:
     from ..core.mra.allowlist import Allowed, Denied
 
     domain = allow.domain_of(test.deployment)
     if domain is None:
-        return _Outcome(test, Denied("", f"no rule is in deployment {test.deployment}", "deployment"), 0)
+        return _TestResult(test, Denied("", f"no rule is in deployment {test.deployment}", "deployment"), 0)
     decision = allow.decide(domain, test.method, test.target, test.path)
-    return _Outcome(test, decision, rows[id(decision.rule)] if isinstance(decision, Allowed) else 0)
+    return _TestResult(test, decision, rows[id(decision.rule)] if isinstance(decision, Allowed) else 0)
 
 
-def _why(outcome: _Outcome) -> str:
+def _why(outcome: _TestResult) -> str:
     """What let a request through, or the nearest miss."""
     from ..core.mra.allowlist import Allowed
 
@@ -156,7 +156,7 @@ def _print(
     tests_file: Path | None,
     rules: int,
     automatic: int,
-    outcomes: list[_Outcome],
+    outcomes: list[_TestResult],
     warnings: list[str],
 ) -> None:
     failed = [outcome for outcome in outcomes if not outcome.ok]
@@ -179,7 +179,7 @@ def _count(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
-def _document(rules: int, automatic: int, outcomes: list[_Outcome], warnings: list[str]) -> dict[str, Any]:
+def _document(rules: int, automatic: int, outcomes: list[_TestResult], warnings: list[str]) -> dict[str, Any]:
     failed = sum(not outcome.ok for outcome in outcomes)
     return {
         "schema": _SCHEMA,
@@ -194,7 +194,7 @@ def _document(rules: int, automatic: int, outcomes: list[_Outcome], warnings: li
     }
 
 
-def _test_document(outcome: _Outcome) -> dict[str, Any]:
+def _test_document(outcome: _TestResult) -> dict[str, Any]:
     from ..core.mra.allowlist import Allowed
 
     test, decision = outcome.test, outcome.decision

@@ -24,8 +24,8 @@ _MAX_WAITING: Final = (
 
 _log = logging.getLogger(__name__)
 
-Answer = Callable[[str, Any], Awaitable[Any]]
-Told = Callable[[str, Any], None]
+Respond = Callable[[str, Any], Awaitable[Any]]
+Hear = Callable[[str, Any], None]
 
 
 class ChannelError(MralabError):
@@ -35,7 +35,7 @@ class ChannelError(MralabError):
 class Channel:
     """One end. ``answer(name, params)`` answers questions, ``told(name, params)`` hears what needs no answer."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answer, told: Told) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Respond, told: Hear) -> None:
         self._reader = reader
         self._writer = writer
         self._answer = answer
@@ -121,7 +121,7 @@ class Channel:
                 future.set_result(message["answer"])
 
 
-async def open_channel(sock: socket.socket, answer: Answer, told: Told) -> Channel:
+async def open_channel(sock: socket.socket, answer: Respond, told: Hear) -> Channel:
     """The end of a socket pair as a channel."""
     sock.setblocking(False)
     reader, writer = await asyncio.open_unix_connection(sock=sock)

@@ -30,7 +30,7 @@ class Message(NamedTuple):
         return f"id: {self.number}\nevent: {self.kind}\ndata: {self.data}\n\n".encode()
 
 
-class Reader:
+class Subscriber:
     """One reader's bounded queue: what does not fit is counted, and told once there is room."""
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class Stream:
 
     def __init__(self, watch: Callable[[bool], Awaitable[None]]) -> None:
         self._watch = watch
-        self._readers: set[Reader] = set()
+        self._readers: set[Subscriber] = set()
         self._kept: deque[Message] = deque()
         self._kept_text = 0
         self._number = 0
@@ -116,9 +116,9 @@ class Stream:
         return len(self._readers) >= MOST_READERS
 
     @contextlib.asynccontextmanager
-    async def reading(self, after: int | None = None) -> AsyncIterator[Reader]:
+    async def reading(self, after: int | None = None) -> AsyncIterator[Subscriber]:
         """A reader of every event from now on, or from the one ``after`` that number as far as they are kept."""
-        reader = Reader()
+        reader = Subscriber()
         if after is not None and after <= self._number:
             oldest = self._kept[0].number if self._kept else self._number + 1
             reader.miss(max(0, oldest - 1 - after))

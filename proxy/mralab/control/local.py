@@ -14,7 +14,7 @@ from ..core.log.events import Event
 from ..core.log.writer import LineWriter, has_line
 from ..diagnose.event_buffer import Recent
 from ..diagnose.findings import find
-from ..diagnose.journal import Journal, Served
+from ..diagnose.journal import Journal, Transaction
 from ..errors import MralabError
 from ..net.policy import Policy
 from ..net.settings import Settings, from_message
@@ -248,7 +248,7 @@ class WorkersControl(Control):
         return function(argument)
 
 
-def _served(served: Served) -> dict[str, Any]:
+def _served(served: Transaction) -> dict[str, Any]:
     values = dataclasses.asdict(served)
     values["verdict"] = values.pop("outcome")
     return values

@@ -14,7 +14,7 @@ from typing import Final
 from ..errors import MralabError, did_you_mean
 from .asked import authority
 from .findings import Finding
-from .journal import Served
+from .journal import Transaction
 from .rules import CODES
 
 _MAX_LENGTH: Final = 236
@@ -41,7 +41,7 @@ class UnknownCodeError(MralabError, ValueError):
 def refused(
     server: str,
     findings: Sequence[Finding],
-    transactions: Sequence[Served],
+    transactions: Sequence[Transaction],
     *,
     because: str | None = None,
     port: int | None = None,
@@ -68,7 +68,7 @@ def refused(
 
 
 def allowed(
-    server: str, findings: Sequence[Finding], transactions: Sequence[Served], *, port: int | None = None
+    server: str, findings: Sequence[Finding], transactions: Sequence[Transaction], *, port: int | None = None
 ) -> AssertionResult:
     """Return whether ``server`` had requests and itself answered the latest one on each requested port."""
     place = _place(server, port)
@@ -83,7 +83,9 @@ def allowed(
     return AssertionResult(False, f"{place} was not allowed: {_describe(failed[-1])}{codes}")
 
 
-def _explanation(server: str, port: int | None, findings: Sequence[Finding], transactions: Sequence[Served]) -> str:
+def _explanation(
+    server: str, port: int | None, findings: Sequence[Finding], transactions: Sequence[Transaction]
+) -> str:
     """Return what happened instead; the nearest miss wins."""
     if requests := _requests_to(server, port, transactions):
         tolerated = [each for each in findings if _is_at(each, server, port)]
@@ -101,12 +103,12 @@ def _explanation(server: str, port: int | None, findings: Sequence[Finding], tra
     return f"it was not requested{near}{' Requested' if near else '; requested'}: {', '.join(others)}"
 
 
-def _requests_to(server: str, port: int | None, transactions: Iterable[Served]) -> list[Served]:
+def _requests_to(server: str, port: int | None, transactions: Iterable[Transaction]) -> list[Transaction]:
     """Return the requests to a server, including those that were denied before one was dialled."""
     return [each for each in transactions if _goes_to(each, server.lower(), port)]
 
 
-def _goes_to(served: Served, server: str, port: int | None) -> bool:
+def _goes_to(served: Transaction, server: str, port: int | None) -> bool:
     host, its_port = (served.server, served.port) if served.server or not served.denied else authority(served.url)
     return host == server and port in (None, its_port)
 
@@ -124,7 +126,7 @@ def _codes(findings: Iterable[Finding]) -> str:
     return ", ".join(f"{each.code} ({each.port})" if each.port else each.code for each in findings)
 
 
-def _describe(served: Served) -> str:
+def _describe(served: Transaction) -> str:
     """Return the request, its response and the reason, on one line."""
     request = f"{served.method} {served.url}"
     shown = request if len(request) <= 90 else request[:87] + "..."

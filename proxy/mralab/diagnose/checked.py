@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 from cryptography import x509
 
 from ..config import Config
-from ..core.http.error_pages import ANSWERS, Answer
+from ..core.http.error_pages import ERROR_PAGES, ErrorPage
 from ..core.log.escape import escape
 from ..core.log.events import (
     Event,
@@ -29,12 +29,12 @@ from ..core.log.writer import LineWriter
 from ..core.mra.target import Target, encode
 from ..core.release import Preference
 from ..core.tls.tlserror import error_string
-from ..core.tls.verdict import Fault as CertificateFault
-from ..core.tls.verdict import Offer, error_text
+from ..core.tls.verdict import CertificateFault as CertificateFault
+from ..core.tls.verdict import CertificateSummary, error_text
 from . import chain
 from .chain import Link, Shown
-from .fault import CISCO_218018, CISCO_225746, Fault, Kind, Rule
 from .findings import Finding
+from .occurrence import CISCO_218018, CISCO_225746, FindingRule, Kind, Occurrence
 from .remedies import Remedy
 from .rules import explain, rule_for
 from .shown import Expiry, also, expiring, explain_shown, namesakes
@@ -87,7 +87,7 @@ class Checked:
     prefer: tuple[Preference, ...]
     state: State
     dial: str
-    certificate: Offer | None
+    certificate: CertificateSummary | None
     chain: tuple[Member, ...]
     findings: tuple[Finding, ...]
     lines: tuple[str, ...]
@@ -165,11 +165,11 @@ class Handshake:
     ip: str = ""
     dial: str = ""
     sent: tuple[bytes, ...] = ()
-    certificate: Offer | None = None
+    certificate: CertificateSummary | None = None
     faults: tuple[CertificateFault, ...] = ()
     reason: str = ""
     printed: str = ""
-    answer: Answer | None = None
+    answer: ErrorPage | None = None
     why: str = ""
     client_certificate: bool | None = None
     presented: bool = False
@@ -186,7 +186,7 @@ class Handshake:
         return tuple(members)
 
 
-_CLIENT_CERTIFICATE: Final = Rule(
+_CLIENT_CERTIFICATE: Final = FindingRule(
     "rejected-by-server",
     "handshake",
     "",
@@ -199,7 +199,7 @@ _BY_CLIENT_CERTIFICATE: Final = frozenset(("rejected-by-server",))
 _ALSO_BY_CLIENT_CERTIFICATE: Final = frozenset(("alert handshake failure", "alert unexpected message"))
 """What servers say, too, when they require a client certificate (in TLS 1.2 there is no alert for it)."""
 
-_NO_COMMON_TLS: Final = Rule(
+_NO_COMMON_TLS: Final = FindingRule(
     "tls-mismatch",
     "handshake",
     "",
@@ -210,7 +210,7 @@ _NO_COMMON_TLS: Final = Rule(
 )
 """Alert 40 where no client certificate can have been missing: in a log that stays open."""
 
-_INTERRUPTED: Final = Rule(
+_INTERRUPTED: Final = FindingRule(
     "handshake-failed",
     "handshake",
     "",
@@ -219,21 +219,21 @@ _INTERRUPTED: Final = Rule(
 )
 _UNKNOWN: Final = "It could not be asked, so nothing is known of its certificate; Expressway-C may reach it."
 _NOT_ASKED: Final = {
-    "dns": Rule(
+    "dns": FindingRule(
         "dns",
         "answer",
         "",
         cause=f"The name {{server}} could not be resolved here, so nothing was dialled. {_UNKNOWN}",
         remedies=("check-dns",),
     ),
-    "timeout": Rule(
+    "timeout": FindingRule(
         "timeout",
         "answer",
         "",
         cause=f"{{place}}{{dialled}} did not answer: {{reason}}. {_UNKNOWN}",
         remedies=("check-network", "check-server"),
     ),
-    "unreachable": Rule(
+    "unreachable": FindingRule(
         "unreachable",
         "answer",
         "",
@@ -288,7 +288,7 @@ def _verification(seen: Handshake, shown: Shown, lines: _Lines) -> tuple[Finding
 
     The same code at other depths is said in its cause.
     """
-    first: dict[str, tuple[Rule, Fault]] = {}
+    first: dict[str, tuple[FindingRule, Occurrence]] = {}
     more: dict[str, dict[int, str]] = {}
     for number, (fault, text) in enumerate(zip(seen.faults, lines.errors, strict=True)):
         kind: Kind = "name" if fault.number is None else "chain"
@@ -332,18 +332,18 @@ def _interrupted(seen: Handshake, lines: _Lines) -> Finding:
 def _not_asked(seen: Handshake, lines: _Lines) -> Finding:
     assert seen.answer is not None  # noqa: S101 - that is why it was called
     one = _fault(seen, "answer", f"{seen.answer.status} {seen.answer.reason}", (), lines.at)
-    code = "dns" if not seen.ip else "timeout" if seen.answer == ANSWERS["connect-timeout"] else "unreachable"
+    code = "dns" if not seen.ip else "timeout" if seen.answer == ERROR_PAGES["connect-timeout"] else "unreachable"
     dialled = f" at {seen.dial}" if seen.dial else ""
     rule = _NOT_ASKED[code]
     return _finding(rule, one, *explain(rule, one, known={"dialled": dialled, "reason": escape(seen.why)}))
 
 
-def _fault(seen: Handshake, kind: Kind, error: str, evidence: tuple[str, ...], at: float) -> Fault:
+def _fault(seen: Handshake, kind: Kind, error: str, evidence: tuple[str, ...], at: float) -> Occurrence:
     host, port = seen.question
-    return Fault(kind, host, seen.ip, error, at, 0, evidence, port)
+    return Occurrence(kind, host, seen.ip, error, at, 0, evidence, port)
 
 
-def _finding(rule: Rule, fault: Fault, cause: str, remedies: tuple[Remedy, ...]) -> Finding:
+def _finding(rule: FindingRule, fault: Occurrence, cause: str, remedies: tuple[Remedy, ...]) -> Finding:
     return Finding(
         code=rule.code,
         server=fault.server,
@@ -384,7 +384,7 @@ class _Lines:
         self.refusal = self._text(HandshakeFailed(self.at, 0, host, refused)) if refused else ""
         self.reason = (error_string(seen.reason, wording) or seen.printed) if seen.reason else ""
         self.error = self._text(HandshakeFailed(self.at, 0, host, self.reason)) if seen.reason else ""
-        failed = ANSWERS["connect-failed"] if refused or seen.reason else None
+        failed = ERROR_PAGES["connect-failed"] if refused or seen.reason else None
         answer = failed if refused else seen.answer or failed
         status = f"{answer.status} {answer.reason}" if answer is not None else _OK
         token = encode(Target("preflight", "https", host, port))

@@ -27,7 +27,7 @@ from ..core.log.events import (
 )
 from ..core.log.reader import Record, read
 from .asked import Asked, asked_for, authority, is_absolute, is_loopback
-from .rules import Fault, Remedy, Rule, explain, rule_for
+from .rules import FindingRule, Occurrence, Remedy, explain, rule_for
 from .tlscode import parse
 
 __all__ = ["Diagnosis", "Finding", "Findings", "Remedy", "Unread", "find", "summary"]
@@ -120,7 +120,7 @@ def summary(finding: Finding) -> str:
 
 
 _Process = tuple[str, int]
-_Place = tuple[str, int, str]
+_AddressKey = tuple[str, int, str]
 # Bounds for logs that never tell how a request ended.
 _MOST_TRANSACTIONS: Final = 100_000
 _MOST_IN_DOUBT: Final = 1_000
@@ -132,14 +132,14 @@ _FAILURES: Final = ("403", "404", "429", "50")
 class _Group:
     """The occurrences of one cause at one server and port: how many, and the latest."""
 
-    rule: Rule
-    latest: Fault
+    rule: FindingRule
+    latest: Occurrence
     count: int
     first: float
     last: float
     first_number: int
 
-    def add(self, rule: Rule, fault: Fault) -> None:
+    def add(self, rule: FindingRule, fault: Occurrence) -> None:
         self.count += 1
         self.first = min(self.first, fault.at)
         self.last = max(self.last, fault.at)
@@ -152,7 +152,7 @@ _Groups = dict[tuple[str, str, int | None], _Group]
 
 
 @dataclass(slots=True)
-class _Transaction:
+class _OpenRequest:
     """What is known of a request that is on its way."""
 
     asked: Asked = _NOTHING_ASKED
@@ -172,7 +172,7 @@ class _Traffic:
 
     unanswered: Counter[int] = field(default_factory=Counter)
     latest_port: int | None = None
-    in_doubt: list[Fault] = field(default_factory=list)
+    in_doubt: list[Occurrence] = field(default_factory=list)
     last_fault: dict[int | None, int] = field(default_factory=dict)
 
 
@@ -183,11 +183,11 @@ class Diagnosis:
         """Nothing seen, nothing found."""
         self._number = 0
         self._groups: _Groups = {}
-        self._transactions: dict[tuple[_Process, int], _Transaction] = {}
-        self._traffic: defaultdict[_Place, _Traffic] = defaultdict(_Traffic)
+        self._transactions: dict[tuple[_Process, int], _OpenRequest] = {}
+        self._traffic: defaultdict[_AddressKey, _Traffic] = defaultdict(_Traffic)
         self._address: dict[tuple[_Process, str], str] = {}
-        self._latest_sent: dict[_Process, _Transaction] = {}
-        self._warned: dict[tuple[_Process, str], Fault] = {}
+        self._latest_sent: dict[_Process, _OpenRequest] = {}
+        self._warned: dict[tuple[_Process, str], Occurrence] = {}
         self._denials: Counter[tuple[_Process, str, str]] = Counter()
         self._edges: set[_Process] = set()
         self._latest_process: _Process = ("", 0)
@@ -250,10 +250,10 @@ class Diagnosis:
         asked = asked_for(event.start_line)
         if asked.by_edge_client and not is_loopback(event.src_ip):
             self._edges.add(process)
-        self._transactions[process, event.txn] = _Transaction(asked, asked.server, text)
+        self._transactions[process, event.txn] = _OpenRequest(asked, asked.server, text)
 
     def _sent(self, process: _Process, event: RequestSent, text: str) -> None:
-        transaction = self._transactions.setdefault((process, event.txn), _Transaction())
+        transaction = self._transactions.setdefault((process, event.txn), _OpenRequest())
         if is_absolute(event.start_line):
             self._edges.add(process)
         traffic = self._traffic[*process, event.dst_ip]
@@ -269,7 +269,7 @@ class Diagnosis:
 
     def _warning(self, process: _Process, event: VerifyFailed | NameMismatch, text: str) -> None:
         is_chain = isinstance(event, VerifyFailed)
-        fault = Fault(
+        fault = Occurrence(
             kind="chain" if is_chain else "name",
             server=event.name or event.server or event.ip,
             ip=event.ip,
@@ -295,10 +295,10 @@ class Diagnosis:
         latest = self._latest_sent.get(process)
         if not ip and latest is not None and latest.sent is not None and latest.server == latest.sent.dst_ip:
             ip = latest.server  # a request whose name the log does not tell: it may well be this one
-        fault = Fault("handshake", event.name or ip, ip, event.error, event.at, self._number, (text,))
+        fault = Occurrence("handshake", event.name or ip, ip, event.error, event.at, self._number, (text,))
         self._occurred(process, fault, event.txn)
 
-    def _occurred(self, process: _Process, fault: Fault, txn: int) -> None:
+    def _occurred(self, process: _Process, fault: Occurrence, txn: int) -> None:
         """Give a fault its port. Lines of TLS carry none: it is that of an unanswered request to the address."""
         traffic = self._traffic[*process, fault.ip]
         known = self._transactions.get((process, txn)) if txn else None
@@ -318,7 +318,7 @@ class Diagnosis:
         else:
             self._settle(traffic, fault, fault.port)
 
-    def _settle(self, traffic: _Traffic, fault: Fault, port: int | None) -> None:
+    def _settle(self, traffic: _Traffic, fault: Occurrence, port: int | None) -> None:
         fault.port = port
         traffic.last_fault[port] = max(fault.number, traffic.last_fault.get(port, 0))
         _count(self._groups, fault)
@@ -336,7 +336,7 @@ class Diagnosis:
             self._edges.add(process)
         if transaction is None:
             return
-        fault = Fault("answer", transaction.server, "", error, event.at, self._number, (text,))
+        fault = Occurrence("answer", transaction.server, "", error, event.at, self._number, (text,))
         fault.port, fault.method, fault.url = transaction.asked.port, transaction.asked.method, transaction.asked.url
         fault.because = event.because
         if process in self._edges:
@@ -360,7 +360,7 @@ class Diagnosis:
                 fault.server, fault.port = "", None
         _count(self._groups, fault)
 
-    def _closed_by_edge(self, process: _Process, transaction: _Transaction, fault: Fault) -> None:
+    def _closed_by_edge(self, process: _Process, transaction: _OpenRequest, fault: Occurrence) -> None:
         """A response in the log of an Expressway-E: what failed is the way to Expressway-C, or what that answered."""
         self._no_longer_unanswered(process, transaction)
         if not fault.error.startswith(_FAILURES):
@@ -372,7 +372,7 @@ class Diagnosis:
         fault.kind = "edge"
         _count(self._groups, fault)
 
-    def _explained(self, traffic: _Traffic, transaction: _Transaction, port: int) -> bool:
+    def _explained(self, traffic: _Traffic, transaction: _OpenRequest, port: int) -> bool:
         """Whether a WARNING or ERROR was about this failed request; faults in doubt that are its own get its port."""
         own = [fault for fault in traffic.in_doubt if fault.server in (transaction.server, fault.ip)]
         for fault in own[: transaction.attempts]:
@@ -382,7 +382,7 @@ class Diagnosis:
 
     def _refused(self, process: _Process, event: RequestDenied, text: str) -> None:
         if event.txn:
-            self._transactions.setdefault((process, event.txn), _Transaction()).denied = True
+            self._transactions.setdefault((process, event.txn), _OpenRequest()).denied = True
         else:
             if len(self._denials) >= _MOST_TRANSACTIONS:
                 self._denials.clear()
@@ -390,12 +390,14 @@ class Diagnosis:
         if event.detail == "Invalid token" and asked_for(f"{event.method} {event.url} ").of_edge:
             return
         server, port = ("", None) if event.detail == "Invalid token" else authority(event.url)
-        fault = Fault("refusal", server, "", f"{event.detail}: {event.reason}", event.at, self._number, (text,), port)
+        fault = Occurrence(
+            "refusal", server, "", f"{event.detail}: {event.reason}", event.at, self._number, (text,), port
+        )
         fault.method, fault.url = event.method, event.url
         fault.nearest, fault.unlisted = event.nearest, event.unlisted
         _count(self._groups, fault)
 
-    def _is_denied(self, process: _Process, transaction: _Transaction) -> bool:
+    def _is_denied(self, process: _Process, transaction: _OpenRequest) -> bool:
         """Whether a denial was logged for this request; it is used up with it."""
         if transaction.denied:
             return True
@@ -411,7 +413,7 @@ class Diagnosis:
         if transaction is not None and not transaction.answered:
             self._no_longer_unanswered(process, transaction)
 
-    def _no_longer_unanswered(self, process: _Process, transaction: _Transaction) -> None:
+    def _no_longer_unanswered(self, process: _Process, transaction: _OpenRequest) -> None:
         if transaction.sent is None:
             return
         traffic = self._traffic[*process, transaction.sent.dst_ip]
@@ -423,7 +425,7 @@ class Diagnosis:
             traffic.in_doubt.clear()
 
 
-def _count(groups: _Groups, fault: Fault) -> None:
+def _count(groups: _Groups, fault: Occurrence) -> None:
     rule = rule_for(fault)
     if rule is None:
         return
@@ -434,7 +436,7 @@ def _count(groups: _Groups, fault: Fault) -> None:
         groups[key] = _Group(rule, fault, 1, fault.at, fault.at, fault.number)
 
 
-def _is_echo(fault: Fault, before: Fault) -> bool:
+def _is_echo(fault: Occurrence, before: Occurrence) -> bool:
     """Whether audit mode noted the same thing twice: OpenSSL has a second error for a leaf without its issuer.
 
     X14.2 logs the first one only, so that is the finding's ``error``.

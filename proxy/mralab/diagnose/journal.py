@@ -35,7 +35,7 @@ _LINES_PER_REQUEST: Final = 5
 
 
 @dataclass(slots=True)
-class Served:
+class Transaction:
     """One request and its state so far. Times are in seconds, ``started`` since the epoch.
 
     ``url`` is the URL that the client requested until the allow list has decided, then the server's. ``server`` and
@@ -92,7 +92,7 @@ class Journal:
         self._writer = LineWriter(hostname, pid, debug=True)
         self._lines: deque[str] = deque(maxlen=most)
         self._events: deque[tuple[Event, str]] = deque(maxlen=most)
-        self._served: dict[int, Served] = {}
+        self._served: dict[int, Transaction] = {}
         self._most = max(1, most // _LINES_PER_REQUEST)
         self.lost = 0
         """Number of lines dropped."""
@@ -115,7 +115,7 @@ class Journal:
             yield Record(event, self._hostname, self._pid, event.at, number, text, LEVELS.get(type(event), ""))
 
     @property
-    def transactions(self) -> tuple[Served, ...]:
+    def transactions(self) -> tuple[Transaction, ...]:
         """Requests, oldest first."""
         return tuple(self._served.values())
 
@@ -143,13 +143,13 @@ class Journal:
         """Add a transaction without method and URL, for bytes that are not a valid request."""
         self._make_room()
         client = f"{event.src_ip}:{event.src_port}"
-        served = self._served[event.txn] = Served(event.txn, "", event.at, client, "", "")
+        served = self._served[event.txn] = Transaction(event.txn, "", event.at, client, "", "")
         _update(served, event)
 
     def _begin(self, event: RequestReceived) -> None:
         self._make_room()
         method, _, rest = event.start_line.partition(" ")
-        self._served[event.txn] = Served(
+        self._served[event.txn] = Transaction(
             event.txn,
             event.tracking_id,
             event.at,
@@ -164,7 +164,7 @@ class Journal:
             self.lost_requests += 1
 
 
-def _update(served: Served, event: Event) -> None:
+def _update(served: Transaction, event: Event) -> None:
     """Update a request from one of its events."""
     match event:
         case RequestAllowed():

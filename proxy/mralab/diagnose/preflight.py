@@ -16,12 +16,12 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from ..config import Config
-from ..core.http.error_pages import ANSWERS, Answer, connection_error
+from ..core.http.error_pages import ERROR_PAGES, ErrorPage, connection_error
 from ..core.mra.target import BadHost, canonical_host, canonical_port
 from ..core.release import Preference, cipher_string
 from ..errors import InputError
 from ..net.resolver import Resolver, ServerAddress, UnknownHostError, listed
-from ..tls.certificate import offer
+from ..tls.certificate import summarize
 from ..tls.identity import Identity
 from ..tls.openssl import TlsError
 from ..tls.trust_store import TrustStore
@@ -115,7 +115,11 @@ async def check(
 
 
 def _seen(
-    question: Question, place: ServerAddress | None, prefer: Preference, outcome: _Outcome, identity: Identity | None
+    question: Question,
+    place: ServerAddress | None,
+    prefer: Preference,
+    outcome: _HandshakeResult,
+    identity: Identity | None,
 ) -> Handshake:
     tls, error, answer, why, requested = outcome
     sent = tuple(tls.presented()) if tls is not None else ()
@@ -125,7 +129,7 @@ def _seen(
         ip=place.ip if place is not None else "",
         dial=joined(place.dial, place.port) if place is not None else "",
         sent=sent,
-        certificate=offer(sent[0]) if sent else None,
+        certificate=summarize(sent[0]) if sent else None,
         faults=tuple(tls.verdict.faults) if tls is not None else (),
         reason=error.reason if error is not None else "",
         printed=error.printed if error is not None else "",
@@ -177,7 +181,7 @@ def _order(answer: Checked) -> str:
     return f"{_SAYS[answer.state]} with {first}{f' ({codes})' if codes else ''}"
 
 
-class _Outcome(NamedTuple):
+class _HandshakeResult(NamedTuple):
     """How a handshake ended: well (``tls`` alone), by OpenSSL's ``error``, or without either (``why``).
 
     ``answer`` is what Traffic Server answers to its client where it failed. ``requested`` is whether the server asked
@@ -186,14 +190,16 @@ class _Outcome(NamedTuple):
 
     tls: TlsClient | None = None
     error: TlsError | None = None
-    answer: Answer | None = None
+    answer: ErrorPage | None = None
     why: str = ""
     requested: bool | None = None
 
 
-async def _shake(question: Question, place: ServerAddress | None, context: TlsContext, seconds: float) -> _Outcome:
+async def _shake(
+    question: Question, place: ServerAddress | None, context: TlsContext, seconds: float
+) -> _HandshakeResult:
     if place is None:
-        return _Outcome(answer=ANSWERS["no-name"], why="the name has no address here")
+        return _HandshakeResult(answer=ERROR_PAGES["no-name"], why="the name has no address here")
     tls = context.connect(question.host)
     try:
         async with asyncio.timeout(seconds):
@@ -204,32 +210,34 @@ async def _shake(question: Question, place: ServerAddress | None, context: TlsCo
                     data = await reader.read(65536)
                     if not data:
                         why = "the server accepted the connection and closed it during the TLS handshake"
-                        return _Outcome(tls, None, ANSWERS["connect-failed"], why, tls.client_certificate_requested)
+                        return _HandshakeResult(
+                            tls, None, ERROR_PAGES["connect-failed"], why, tls.client_certificate_requested
+                        )
                     tls.receive(data)
                     writer.write(tls.outgoing())
                 requested = tls.client_certificate_requested
                 late = requested and tls.version == "1.3"  # a TLS 1.3 server refuses its client after the handshake
                 if late and await _ended(reader, tls, min(seconds / 2, _LATE)):
                     why = "the server closed the connection after the handshake"
-                    return _Outcome(tls, None, ANSWERS["hangup"], why, requested)
+                    return _HandshakeResult(tls, None, ERROR_PAGES["hangup"], why, requested)
                 writer.write(tls.close())
             except TlsError as error:
                 writer.write(tls.alert())
                 requested = tls.client_certificate_requested
-                answer = ANSWERS["hangup" if tls.established else "connect-failed"]
+                answer = ERROR_PAGES["hangup" if tls.established else "connect-failed"]
                 if not error.printed:  # the server ended TLS: no error of OpenSSL's, and none in a log
-                    return _Outcome(tls, None, answer, "the server ended TLS", requested)
-                return _Outcome(tls, error, answer, requested=requested)
+                    return _HandshakeResult(tls, None, answer, "the server ended TLS", requested)
+                return _HandshakeResult(tls, error, answer, requested=requested)
             finally:
                 writer.close()
                 with contextlib.suppress(OSError):
                     await writer.wait_closed()
     except TimeoutError:
-        return _Outcome(tls, None, ANSWERS["connect-timeout"], f"no answer within {seconds:g} seconds")
+        return _HandshakeResult(tls, None, ERROR_PAGES["connect-timeout"], f"no answer within {seconds:g} seconds")
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else str(error)
-        return _Outcome(tls, None, connection_error(error), why)
-    return _Outcome(tls, requested=requested)
+        return _HandshakeResult(tls, None, connection_error(error), why)
+    return _HandshakeResult(tls, requested=requested)
 
 
 async def _ended(reader: asyncio.StreamReader, tls: TlsClient, seconds: float) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from .fault import Fault, Rule
+from .occurrence import FindingRule, Occurrence
 
 # Code -> what the WARNING says, in the order in which X14.2 comes to them.
 NEXT: Final[dict[str, str]] = {
@@ -56,7 +56,9 @@ def in_order(codes: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({code for code in codes if code in _RANK}, key=_RANK.__getitem__))
 
 
-def order_of_repair(rule: Rule, fault: Fault, beside: tuple[str, ...], known: Sequence[str] = ()) -> list[str]:
+def order_of_repair(
+    rule: FindingRule, fault: Occurrence, beside: tuple[str, ...], known: Sequence[str] = ()
+) -> list[str]:
     """Return sentences about the other certificate faults at the place, if any: what to mend first, what comes next.
 
     Faults that audit mode (Action=Continue) noted are on one chain, and so are those of ``known``, which has them in

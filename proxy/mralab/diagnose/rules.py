@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from ..core.log.escape import escape
-from .fault import Fault, Rule
+from .occurrence import FindingRule, Occurrence
 from .remedies import ALTERNATIVES, REMEDIES, Remedy
 from .repair import order_of_repair
 from .rules_answer import ANSWER_RULES
@@ -21,7 +21,7 @@ from .rules_handshake import HANDSHAKE_RULES
 from .sentence import Claim, Sentence, choose, denied_by
 from .tlscode import parse
 
-__all__ = ["CODES", "Fault", "Remedy", "Rule", "explain", "rule_for"]
+__all__ = ["CODES", "FindingRule", "Occurrence", "Remedy", "explain", "rule_for"]
 
 RULES: Final = (*CHAIN_RULES, *HANDSHAKE_RULES, *ANSWER_RULES, *EDGE_RULES)
 """Every rule, in the order in which they are tried."""
@@ -42,19 +42,19 @@ class Advice(NamedTuple):
     sentence: Sentence
 
 
-def rule_for(fault: Fault) -> Rule | None:
+def rule_for(fault: Occurrence) -> FindingRule | None:
     """Return the first rule that fits, None if there is nothing to say about the fault."""
     return next((rule for rule in RULES if rule.fits(fault)), None)
 
 
-def causes(rule: Rule, fault: Fault, beside: Iterable[str] = ()) -> tuple[Sentence, ...]:
+def causes(rule: FindingRule, fault: Occurrence, beside: Iterable[str] = ()) -> tuple[Sentence, ...]:
     """Return the sentences of a finding's cause, none of which a code of ``beside`` denies."""
     denied = _denied(fault, beside)
     chosen = (choose(wordings, denied) for wordings in rule.sentences())
     return tuple(sentence for sentence in chosen if sentence is not None)
 
 
-def advice(rule: Rule, fault: Fault, beside: Iterable[str] = ()) -> tuple[Advice, ...]:
+def advice(rule: FindingRule, fault: Occurrence, beside: Iterable[str] = ()) -> tuple[Advice, ...]:
     """Return the remedies of a finding, in order: what would be wasted beside another fault comes after the rest.
 
     To switch verification off comes last, and not at all where verification only watches (Action=Continue).
@@ -78,8 +78,8 @@ def advice(rule: Rule, fault: Fault, beside: Iterable[str] = ()) -> tuple[Advice
 
 
 def explain(
-    rule: Rule,
-    fault: Fault,
+    rule: FindingRule,
+    fault: Occurrence,
     beside: Iterable[str] = (),
     *,
     known: Mapping[str, str] | None = None,
@@ -112,7 +112,7 @@ def _worded(chosen: Iterable[Advice], facts: Mapping[str, str]) -> Iterator[Reme
         yield Remedy(remedy.code, sentence.text.format_map(facts), remedy.where.format_map(facts))
 
 
-def _denied(fault: Fault, beside: Iterable[str]) -> frozenset[Claim]:
+def _denied(fault: Occurrence, beside: Iterable[str]) -> frozenset[Claim]:
     audited = _AUDITED if fault.action == "Continue" else frozenset()
     return denied_by(beside) | audited | (_NOT_ALL_READ if fault.unread else frozenset())
 
@@ -145,7 +145,7 @@ _REUSE: Final = (
 )
 
 
-def _facts(fault: Fault) -> dict[str, str]:
+def _facts(fault: Occurrence) -> dict[str, str]:
     """What causes and remedies can name."""
     server = escape(fault.server) or "the server"
     host = f"[{server}]" if ":" in fault.server else server
@@ -182,7 +182,7 @@ def certificate_at(port: int | None, key: str = "") -> str:
     return _CERTIFICATES.get(port or 0, "certificate")
 
 
-def _reason(fault: Fault) -> str:
+def _reason(fault: Occurrence) -> str:
     """Return the words of the error without its codes: ``tlsv1 alert unknown ca``, ``connect failed``."""
     if fault.kind == "handshake":
         error = parse(fault.error)

@@ -10,18 +10,18 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from .fault import MRA_GUIDE, Fault, Rule
+from .occurrence import MRA_GUIDE, FindingRule, Occurrence
 from .sentence import say
 
-_answer = partial(Rule, kind="answer", reference=MRA_GUIDE)
-_refusal = partial(Rule, kind="refusal", reference=MRA_GUIDE)
+_answer = partial(FindingRule, kind="answer", reference=MRA_GUIDE)
+_refusal = partial(FindingRule, kind="refusal", reference=MRA_GUIDE)
 
 
-def _dialled(fault: Fault) -> bool:
+def _dialled(fault: Occurrence) -> bool:
     return bool(fault.ip)
 
 
-def _undialled(fault: Fault) -> bool:
+def _undialled(fault: Occurrence) -> bool:
     return not fault.ip
 
 
@@ -30,7 +30,7 @@ _NOTHING_SENT = (
     say("No line that was read shows that a server was dialled; {unread} of traffic_server could not be read."),
 )
 
-ANSWER_RULES: Final[tuple[Rule, ...]] = (
+ANSWER_RULES: Final[tuple[FindingRule, ...]] = (
     _answer(
         "dns",
         pattern="^50[02] Cannot find server",

@@ -12,15 +12,15 @@ from functools import partial
 from typing import Final
 
 from ..core.tls.hostname import is_address
-from .fault import Fault, Rule
+from .occurrence import FindingRule, Occurrence
 from .sentence import say
 
-_chain = partial(Rule, kind="chain")
+_chain = partial(FindingRule, kind="chain")
 _OFF: Final = "verify-origin-off"
 _RISKY: Final = "verify-origin-off-risky"
 
 
-def _above_the_leaf(fault: Fault) -> bool:
+def _above_the_leaf(fault: Occurrence) -> bool:
     return (fault.depth or 0) > 0
 
 
@@ -336,7 +336,7 @@ _BY_OPENSSL: Final = (
 _CHAIN_ACCEPTED: Final = say("Its chain of CAs was accepted.", "chain-good")
 
 _NAMES: Final = (
-    Rule(
+    FindingRule(
         "name-not-in-certificate",
         "name",
         "",
@@ -350,7 +350,7 @@ _NAMES: Final = (
         ),
         remedies=("change-server-name", "reissue-with-name", _OFF),
     ),
-    Rule(
+    FindingRule(
         "name-not-in-certificate",
         "name",
         "",
@@ -364,4 +364,4 @@ _NAMES: Final = (
     ),
 )
 
-CHAIN_RULES: Final[tuple[Rule, ...]] = (*_REVOCATION, *_TRUST, *_DATES, *_CONTENT, *_BY_OPENSSL, *_NAMES)
+CHAIN_RULES: Final[tuple[FindingRule, ...]] = (*_REVOCATION, *_TRUST, *_DATES, *_CONTENT, *_BY_OPENSSL, *_NAMES)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from .fault import MRA_GUIDE, Rule
+from .occurrence import MRA_GUIDE, FindingRule
 
-_edge = partial(Rule, kind="edge", reference=MRA_GUIDE)
+_edge = partial(FindingRule, kind="edge", reference=MRA_GUIDE)
 
-EDGE_RULES: Final[tuple[Rule, ...]] = (
+EDGE_RULES: Final[tuple[FindingRule, ...]] = (
     _edge(
         "next-hop-failed",
         pattern="^50[24] Next Hop",

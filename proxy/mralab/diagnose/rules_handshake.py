@@ -12,11 +12,11 @@ from functools import partial
 from typing import Final
 
 from ..core.tls.tlserror import ALERTS
-from .fault import CISCO_218018, CISCO_225746, Fault, Rule
+from .occurrence import CISCO_218018, CISCO_225746, FindingRule, Occurrence
 from .sentence import NO_REASON_READ, say
 from .tlscode import parse
 
-_handshake = partial(Rule, kind="handshake")
+_handshake = partial(FindingRule, kind="handshake")
 
 _OURS: Final = ("trust-us", "check-own-certificate")
 _REFUSED_OURS: Final = "{place} refused the certificate that Expressway-C presented to it as a client ({reason}): "
@@ -137,7 +137,7 @@ _OTHER_ALERT: Final = (
 )
 
 
-def _alert_rules() -> Iterator[Rule]:
+def _alert_rules() -> Iterator[FindingRule]:
     for number, name in ALERTS.items():
         code, cause, remedies = _ALERTS.get(number, _OTHER_ALERT)
         reference = CISCO_225746 if code == "rejected-by-server" else CISCO_218018
@@ -148,11 +148,11 @@ def _alert_rules() -> Iterator[Rule]:
     yield _handshake(code, pattern=r"^alert ", cause=cause, remedies=remedies)
 
 
-def _on_the_server_side(fault: Fault) -> bool:
+def _on_the_server_side(fault: Occurrence) -> bool:
     return parse(fault.error).server_side
 
 
-HANDSHAKE_RULES: Final[tuple[Rule, ...]] = (
+HANDSHAKE_RULES: Final[tuple[FindingRule, ...]] = (
     *_alert_rules(),
     _handshake(
         "verify-failed",

@@ -16,8 +16,8 @@ from ..core.log.escape import escape
 from . import chain
 from .chain import Shown
 from .details import DETAILS, days, only_short, renewal, trusted_signer
-from .fault import Fault, Rule
 from .issuer import ISSUER_JUDGES, plain
+from .occurrence import FindingRule, Occurrence
 from .remedies import Remedy
 from .rules import certificate_at, explain
 
@@ -68,7 +68,9 @@ def namesakes(shown: Shown) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def explain_shown(rule: Rule, fault: Fault, shown: Shown, order: Sequence[str] = ()) -> tuple[str, tuple[Remedy, ...]]:
+def explain_shown(
+    rule: FindingRule, fault: Occurrence, shown: Shown, order: Sequence[str] = ()
+) -> tuple[str, tuple[Remedy, ...]]:
     """Return cause and remedies of a fault of ``shown``.
 
     ``order`` has the codes of all faults of that handshake, in the order in which X14.2 comes to them.
@@ -80,7 +82,7 @@ def explain_shown(rule: Rule, fault: Fault, shown: Shown, order: Sequence[str] =
     return explain(rule, fault, order, known=_facts(shown, fault.depth or 0, certificate), order=order)
 
 
-def sharpened(rule: Rule, fault: Fault, shown: Shown) -> Rule:
+def sharpened(rule: FindingRule, fault: Occurrence, shown: Shown) -> FindingRule:
     """Return the rule with the cause, and perhaps the remedies, that certificate and trust store allow."""
     certificate = shown.at(fault.depth or 0)
     if certificate is None:

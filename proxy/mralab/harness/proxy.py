@@ -21,7 +21,7 @@ from ..core.release import VerifyMode, verify_mode
 from ..diagnose import assertions
 from ..diagnose.assertions import AssertionResult
 from ..diagnose.findings import Finding, find
-from ..diagnose.journal import Journal, Served
+from ..diagnose.journal import Journal, Transaction
 from ..errors import ConfigError, InputError
 from ..net.traffic_server import TrafficServer
 from ..tls.trust_store import TrustStore
@@ -168,7 +168,7 @@ class Proxy:
         return find(call_in(self._loop, lambda: tuple(self._journal.records())))
 
     @property
-    def transactions(self) -> tuple[Served, ...]:
+    def transactions(self) -> tuple[Transaction, ...]:
         """Requests since ``clear`` with their outcomes, oldest first."""
         return call_in(self._loop, lambda: self._journal.transactions)
 

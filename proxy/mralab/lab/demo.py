@@ -21,7 +21,7 @@ from .scenario import Scenario, shipped_scenarios
 
 
 @dataclass(slots=True)
-class Outcome:
+class ScenarioResult:
     """One scenario's run: three logins, the findings of the second, the remedies applied before the third."""
 
     scenario: Scenario
@@ -35,7 +35,7 @@ class Outcome:
     """Each expectation that did not hold, in words."""
 
 
-async def run(out: Path, told: Callable[[str], object] = lambda _: None) -> tuple[Outcome, ...]:
+async def run(out: Path, told: Callable[[str], object] = lambda _: None) -> tuple[ScenarioResult, ...]:
     """Run every shipped scenario; the logs of before and after are kept in ``out``.
 
     ``out`` must exist; ``told`` hears what is being done. Raises ``MralabError`` where the lab cannot be put together.
@@ -48,7 +48,7 @@ async def run(out: Path, told: Callable[[str], object] = lambda _: None) -> tupl
     return tuple(outcomes)
 
 
-async def run_scenario(scenario: Scenario, out: Path, pki: Pki) -> Outcome:
+async def run_scenario(scenario: Scenario, out: Path, pki: Pki) -> ScenarioResult:
     """One scenario: log in before the upgrade, after it, and after the remedies; same servers throughout.
 
     The logs of an earlier run in ``out`` are replaced. Raises ``MralabError`` where that cannot be.
@@ -64,7 +64,7 @@ async def run_scenario(scenario: Scenario, out: Path, pki: Pki) -> Outcome:
         await lab.upgrade(AFTER, logs[1])
         after = await lab.login()
         findings = lab.findings
-        outcome = Outcome(scenario, before, after, findings, logs=logs)
+        outcome = ScenarioResult(scenario, before, after, findings, logs=logs)
         chosen = [(finding, remedy) for finding in findings if (remedy := _chosen(scenario, finding)) is not None]
         for finding, remedy in chosen:
             await _apply(remedy, finding, lab)
@@ -90,7 +90,7 @@ async def _apply(remedy: Remedy, finding: Finding, lab: Lab) -> None:
         await lab.verify_origin_server("Off")
 
 
-def _differences(outcome: Outcome) -> list[str]:
+def _differences(outcome: ScenarioResult) -> list[str]:
     differences = []
     scenario = outcome.scenario
     if not outcome.before.ok:

@@ -23,7 +23,7 @@ from ..core.release import VerifyMode
 from ..data import data_path
 from ..diagnose.assertions import AssertionResult
 from ..diagnose.findings import Finding
-from ..diagnose.journal import Journal, Served
+from ..diagnose.journal import Journal, Transaction
 from ..errors import ConfigError
 from ..harness.proxy import Proxy, verify_table
 from ..harness.sync_facade import Completed, ThreadedContext, await_in
@@ -91,7 +91,7 @@ class RunningLab:
         return self.proxy.findings
 
     @property
-    def transactions(self) -> tuple[Served, ...]:
+    def transactions(self) -> tuple[Transaction, ...]:
         """What became of each request, the latest last."""
         return self.proxy.transactions
 
@@ -266,7 +266,7 @@ class Lab(RunningLab):
         config = self._base.changed(**tables).changed(**self._changes)
         if log is not None:
             config = config.changed(log={"file": str(log.absolute())})
-        nothing_trusted = config.said("trust", "store") and not config.trust.store
+        nothing_trusted = config.is_set("trust", "store") and not config.trust.store
         own = [] if nothing_trusted else [self._pki[name].cert for name in self._scenario.trust]
         return Proxy(config, trust=own)
 

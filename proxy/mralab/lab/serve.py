@@ -35,7 +35,7 @@ async def run(
         https_ciphers=parse_https_ciphers(https_ciphers),
         expect={},
     )
-    if log is None and config is not None and not config.said("log", "file"):
+    if log is None and config is not None and not config.is_set("log", "file"):
         log = config.path(config.log.file)
     stop = stop_event()
     whole = Lab(release, scenario=scenario, config=config, log_file=log, keep_log=True)

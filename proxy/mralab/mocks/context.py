@@ -16,7 +16,7 @@ _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class TlsOffer:
     """What a server offers in a handshake: its certificates, TLS versions, ciphers and CertificateRequest."""
 
     certified: tuple[Certified, ...]
@@ -53,7 +53,7 @@ class Offer:
 class ServerContext(ssl.SSLContext):
     """A server's ``ssl.SSLContext`` with the offer that it was made from."""
 
-    offer: Offer = Offer(())
+    offer: TlsOffer = TlsOffer(())
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -72,4 +72,4 @@ def server_context(
     ``tls`` are the versions offered, ``"1.2"`` and ``"1.3"``. With ``ask_client`` the server sends a
     CertificateRequest. A client certificate is optional, but must be issued by one of these CAs.
     """
-    return Offer(certified, tuple(tls), tuple(ask_client), ciphers).context()
+    return TlsOffer(certified, tuple(tls), tuple(ask_client), ciphers).context()

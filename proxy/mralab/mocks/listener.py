@@ -16,7 +16,7 @@ from aiohttp.http import SERVER_SOFTWARE
 
 from ..errors import ListenError, MralabError
 from .connection import MAX_SEEN, Connection, Seen, TlsConnection
-from .context import Offer, ServerContext, server_context
+from .context import ServerContext, TlsOffer, server_context
 from .faults.armed import Armed, Faults
 from .faults.registry import Fault
 
@@ -113,7 +113,7 @@ class Listener:
         self._faults.lift()
 
     @property
-    def _offer(self) -> Offer:
+    def _offer(self) -> TlsOffer:
         if not isinstance(self.context, ServerContext):
             raise MralabError(f"{self.host}:{self.port}: faults need a TLS listener made with server_context()")
         return self.context.offer

@@ -24,7 +24,7 @@ _NOT_THERE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.ENETUNREACH,
 _REMEMBERED: Final = 10.0  # seconds: interfaces come and go
 
 
-class Endpoint(NamedTuple):
+class ListeningAddress(NamedTuple):
     """Where a socket listens: one address, or (``wildcard``) every address of this machine of these IP versions."""
 
     address: _Address
@@ -39,15 +39,15 @@ class Endpoints:
     __slots__ = ("_by_port",)
 
     def __init__(self) -> None:
-        self._by_port: dict[int, tuple[Endpoint, ...]] = {}
+        self._by_port: dict[int, tuple[ListeningAddress, ...]] = {}
 
-    def add(self, sock: socket.socket) -> Endpoint:
+    def add(self, sock: socket.socket) -> ListeningAddress:
         """Add a listening TCP socket; return its endpoint, for ``remove``."""
         endpoint = _endpoint(sock)
         self._by_port[endpoint.port] = (*self._by_port.get(endpoint.port, ()), endpoint)
         return endpoint
 
-    def remove(self, endpoint: Endpoint) -> None:
+    def remove(self, endpoint: ListeningAddress) -> None:
         """Remove an endpoint once; one that was added twice stays."""
         rest = list(self._by_port.get(endpoint.port, ()))
         if endpoint in rest:
@@ -67,17 +67,17 @@ CONTROL: Final = Endpoints()
 """The control APIs of this process: of every lab and proxy in it, and of the process that started this worker."""
 
 
-def _endpoint(sock: socket.socket) -> Endpoint:
+def _endpoint(sock: socket.socket) -> ListeningAddress:
     host, port = sock.getsockname()[:2]
     given = ip_address(host.partition("%")[0])
     address = _plain(given)
     versions = {address.version}
     if given.version == 6 and given.is_unspecified and not sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY):
         versions.add(4)
-    return Endpoint(address, port, address.is_unspecified, frozenset(versions))
+    return ListeningAddress(address, port, address.is_unspecified, frozenset(versions))
 
 
-def _reaches(text: str, endpoint: Endpoint) -> bool:
+def _reaches(text: str, endpoint: ListeningAddress) -> bool:
     try:
         asked = _plain(ip_address(text.partition("%")[0]))
     except ValueError:  # a name would be looked up again while dialling: nobody knows where it leads

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from ..core.http.error_pages import ANSWERS, Answer, render, render_last_hop
+from ..core.http.error_pages import ERROR_PAGES, ErrorPage, render, render_last_hop
 from ..core.http.framing import Fields, Malformed, RequestHead, ResponseHead, chunk, last_chunk
 from ..core.http.response_head import ForwardedResponse, forward_response
 from ..core.http.rewrite import informational_head, trailer_fields
@@ -76,7 +76,7 @@ class Exchange:
             return self._deny(request, now)
         services.emit(RequestAllowed(now, *request.permission.fields(route.method), self.txn))
         if request.answer:
-            return self._answer(ANSWERS[request.answer], Outcome.MALFORMED)
+            return self._answer(ERROR_PAGES[request.answer], Outcome.MALFORMED)
         if request.last_hop:
             return self._answer_last_hop()
         target = request.asked.target
@@ -85,7 +85,7 @@ class Exchange:
             try:
                 address = await services.resolver.look_up(target.host, target.port, policy.connect_timeout)
             except UnknownHostError:
-                return self._answer(ANSWERS["no-name"], Outcome.FAILED, "the name has no address")
+                return self._answer(ERROR_PAGES["no-name"], Outcome.FAILED, "the name has no address")
         if services.own.reached_by(address.dial, address.port) or CONTROL.reached_by(address.dial, address.port):
             return self._deny(leads_back(request.permission), time.time())
         return await self._attempts(request, address)
@@ -238,9 +238,9 @@ class Exchange:
 
     def _deny(self, denial: Denial, now: float) -> bool:
         self._services.emit(denial.event(now, self.route.method, self.txn))
-        return self._answer(ANSWERS[denial.answer], Outcome.DENIED)
+        return self._answer(ERROR_PAGES[denial.answer], Outcome.DENIED)
 
-    def _answer(self, answer: Answer, outcome: Outcome, because: str = "") -> bool:
+    def _answer(self, answer: ErrorPage, outcome: Outcome, because: str = "") -> bool:
         """Send an answer of the proxy's own; return whether the client's connection can serve another request."""
         head, client, now = self.route.head, self._client, time.time()
         keep = not answer.close and self.route.keeps_alive and client.can_continue()
@@ -321,7 +321,7 @@ def reject(
         minor = head.minor
     elif not error.line:
         minor = 0  # Traffic Server answers a request line that it cannot read as HTTP/1.0
-    answer = ANSWERS[error.answer]
+    answer = ERROR_PAGES[error.answer]
     data, start_line = render(answer, now=now, asked=head, minor=minor, keep_alive=False)
     client.write(data)
     services.emit(ResponseSent(now, txn, client.ip, client.port, start_line, (), Outcome.MALFORMED, error.reason))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ..core.http.error_pages import ANSWERS, Answer, connection_error
+from ..core.http.error_pages import ERROR_PAGES, ErrorPage, connection_error
 
 if TYPE_CHECKING:
     from ..core.tls.verdict import Verdict
@@ -25,7 +25,7 @@ class ServerError(Exception):
     refused = False
     """Verification refused the server."""
 
-    def __init__(self, answer: Answer, reason: str) -> None:
+    def __init__(self, answer: ErrorPage, reason: str) -> None:
         super().__init__(reason)
         self.answer = answer
         self.reason = reason
@@ -45,14 +45,14 @@ class ConnectTimeoutError(ServerError):
     """TCP and TLS together took longer than ``connect_timeout``."""
 
     def __init__(self) -> None:
-        super().__init__(ANSWERS["connect-timeout"], "connect timeout")
+        super().__init__(ERROR_PAGES["connect-timeout"], "connect timeout")
 
 
 class HandshakeError(ServerError):
     """The handshake failed: ``tls`` is the error, ``verdict`` what verification had found by then."""
 
     def __init__(self, tls: TlsError, verdict: Verdict) -> None:
-        super().__init__(ANSWERS["connect-failed"], tls.reason)
+        super().__init__(ERROR_PAGES["connect-failed"], tls.reason)
         self.tls = tls
         self.verdict = verdict
         self.refused = verdict.refused
@@ -66,6 +66,6 @@ class ResponseError(ServerError):
     """A TLS 1.3 server's alert in place of a response: it refuses our certificate, or misses one."""
 
     def __init__(self, answer: str, reason: str, *, unread: bool = False) -> None:
-        super().__init__(ANSWERS[answer], reason)
+        super().__init__(ERROR_PAGES[answer], reason)
         self.unread = unread
         """The connection ended before a byte of a response came: a kept one may have been closed all along."""

@@ -83,7 +83,7 @@ def _load_trust(config: Config) -> TrustStore:
     if not config.trust.store:
         return TrustStore()
     path = config.path(config.trust.store)
-    if not config.said("trust", "store") and not path.exists():
+    if not config.is_set("trust", "store") and not path.exists():
         return TrustStore()
     return load_store(path)
 
@@ -102,7 +102,7 @@ def _load_identity(config: Config) -> Identity | None:
 
 def _load_rules(config: Config) -> tuple[Rule, ...]:
     path = config.path(config.allow.rules)
-    if not config.allow.rules or (not config.said("allow", "rules") and not path.exists()):
+    if not config.allow.rules or (not config.is_set("allow", "rules") and not path.exists()):
         return ()
     try:
         return parse_rules_csv(decode_csv(path.read_bytes(), str(path)), str(path))
@@ -181,7 +181,7 @@ def _limit_warnings(config: Config) -> Iterator[str]:
     if wanted < workers:
         yield f"limits.connections: {wanted} is less than proxy.workers; each of the {workers} workers takes one client"
     share = -(-wanted // workers)
-    if config.said("limits", "connections") and (most := most_connections(share)) < share:
+    if config.is_set("limits", "connections") and (most := most_connections(share)) < share:
         each = " in each worker" if workers > 1 else ""
         yield (
             f"limits.connections: {share} need {descriptors(share)} file descriptors{each}, and the limit is"

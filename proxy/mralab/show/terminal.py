@@ -18,7 +18,7 @@ from ..diagnose.details import days
 if TYPE_CHECKING:
     from ..diagnose.findings import Remedy
     from ..diagnose.preflight import Checked
-    from ..lab.demo import Outcome
+    from ..lab.demo import ScenarioResult
     from ..lab.login import Login
 
 
@@ -36,7 +36,7 @@ def console(*, stderr: bool = False) -> Console:
     return _Console(file=stream, width=None if stream.isatty() else 140, highlight=False, emoji=False, markup=False)
 
 
-def demo_table(outcomes: Iterable[Outcome]) -> Table:
+def demo_table(outcomes: Iterable[ScenarioResult]) -> Table:
     """Scenario, before, after, why, fix, and the login after the fix."""
     table = Table(show_lines=True)
     for title, ratio in (

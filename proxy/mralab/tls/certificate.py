@@ -17,7 +17,7 @@ from OpenSSL import crypto
 
 from ..core.tls.der import SEQUENCE, NotDer, certificate_parts, values
 from ..core.tls.hostname import CertificateNames, names_of
-from ..core.tls.verdict import Fault, Offer
+from ..core.tls.verdict import CertificateFault, CertificateSummary
 
 LEVEL_1: Final = 80  # bits of security that OpenSSL's level 1 asks for
 # Algorithms of RFC 3279 and RFC 8017 with 64 bits of security, half of their digest's 128 (OpenSSL 1.1.1
@@ -40,12 +40,12 @@ class Facts(NamedTuple):
     issuer: bytes
     subject: bytes
 
-    def weaknesses(self, depth: int) -> Iterator[Fault]:
+    def weaknesses(self, depth: int) -> Iterator[CertificateFault]:
         """The faults of a chain member's key (the leaf's is judged first) and digest, by 1.1.1's level 1."""
         if depth and self.bits < LEVEL_1:
-            yield Fault(67, depth)
+            yield CertificateFault(67, depth)
         if self.weakly_signed:
-            yield Fault(68, depth)
+            yield CertificateFault(68, depth)
 
 
 _MOST_KNOWN: Final = 512  # certificates
@@ -123,11 +123,11 @@ def security_bits(certificate: crypto.X509) -> int:
     return size // 2 if key.type() == crypto.TYPE_EC else 256
 
 
-def offer(der: bytes) -> Offer:
+def summarize(der: bytes) -> CertificateSummary:
     """What a certificate offers, in words; what ``cryptography`` cannot read is empty."""
     names = names_of(der)
     parsed = _parsed(der)
-    return Offer(
+    return CertificateSummary(
         subject=_shown(lambda: parsed.subject.rfc4514_string() if parsed else ""),
         issuer=_shown(lambda: parsed.issuer.rfc4514_string() if parsed else ""),
         names=tuple(str(name) for name in (*names.dns, *names.ips)),

@@ -18,7 +18,7 @@ from OpenSSL import SSL, crypto
 from ..core.release import Preference, VerifyMode, signature_algorithms
 from ..core.tls.first_flight import FirstFlight
 from ..core.tls.hostname import is_address, match_name
-from ..core.tls.verdict import NO_CERTIFICATE, Fault, Verdict
+from ..core.tls.verdict import NO_CERTIFICATE, CertificateFault, Verdict
 from .certificate import LARGEST_KNOWN, LEVEL_1, Facts, facts
 from .identity import Identity
 from .openssl import Endpoint, TlsError, prepare
@@ -48,7 +48,7 @@ _MOST_AT_ONCE: Final = 1 << 20  # bytes of plaintext to encrypt before their cip
 # OpenSSL verifies in two passes: it builds the chain and checks its extensions (these errors), then walks from the
 # root to the leaf over signatures and dates. 1.1.1 judges keys and digests between the two.
 _BUILDING: Final = frozenset((2, 18, 19, 20, 21, 22, 24, 25, 26, 34, 37, 40, 41, 79, 85, 86, 89, 90, 91, 92, 93, 94))
-_LEAF_ALONE: Final = Fault(21, 0)
+_LEAF_ALONE: Final = CertificateFault(21, 0)
 _WEAK: Final = frozenset((66, 67, 68))
 _FATAL_ALERT: Final = re.compile(rb"\x15\x03[\x00-\x04]\x00\x02\x02.\Z", re.DOTALL)
 """A plaintext alert record: type, version, length, level fatal, description (RFC 8446 section 6)."""
@@ -187,7 +187,7 @@ class TlsClient:
             return True
         return self._fault(None, 0)
 
-    def _weaknesses_below(self, depth: int) -> Iterator[Fault]:
+    def _weaknesses_below(self, depth: int) -> Iterator[CertificateFault]:
         """Yield the weaknesses below ``depth``, leaf first: 1.1.1 judges all keys and digests before any date.
 
         Only of certificates that the server sent; those from the store are judged when OpenSSL reaches them.
@@ -206,7 +206,7 @@ class TlsClient:
         verdict = self.verdict
         if not verdict.leaf:
             verdict.leaf = self._endpoint.leaf()
-        return verdict.add(Fault(number, depth))
+        return verdict.add(CertificateFault(number, depth))
 
     @property
     def client_certificate_requested(self) -> bool:

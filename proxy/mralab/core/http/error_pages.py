@@ -15,7 +15,7 @@ from .framing import RequestHead
 SERVER: Final = "ATS/8.1.11"
 
 
-class Answer(NamedTuple):
+class ErrorPage(NamedTuple):
     """One failure's answer. ``close`` ends the client's connection whatever it asked for."""
 
     status: int
@@ -29,74 +29,78 @@ _BAD_REQUEST = "Bad Request"
 _NO_CONNECTION = "Could Not Connect"
 _NO_CONNECTION_TEXT = "No connection to the server of this request could be made, or the server was not accepted."
 
-ANSWERS: Final[dict[str, Answer]] = {
-    "bad-request": Answer(
+ERROR_PAGES: Final[dict[str, ErrorPage]] = {
+    "bad-request": ErrorPage(
         400, "Invalid HTTP Request", _BAD_REQUEST, "The request could not be read as HTTP/1.1.", close=True
     ),
-    "bad-upgrade": Answer(
+    "bad-upgrade": ErrorPage(
         400, "Invalid Upgrade Request", _BAD_REQUEST, "The protocol that was asked for is not spoken here.", close=True
     ),
-    "host-required": Answer(
+    "host-required": ErrorPage(
         400,
         "Host Header Required",
         "Host Header Required",
         "HTTP/1.1 asks for a Host header in each request.",
         close=True,
     ),
-    "cycle": Answer(400, "Cycle Detected", "Cycle Detected", "The request has passed this proxy before.", close=True),
-    "denied": Answer(403, "Forbidden", "Forbidden", "No rule of the allow list lets this request through."),
-    "leads-back": Answer(403, "Forbidden", "Forbidden", "The address of this request's server is the proxy's own."),
-    "no-connect": Answer(
+    "cycle": ErrorPage(
+        400, "Cycle Detected", "Cycle Detected", "The request has passed this proxy before.", close=True
+    ),
+    "denied": ErrorPage(403, "Forbidden", "Forbidden", "No rule of the allow list lets this request through."),
+    "leads-back": ErrorPage(403, "Forbidden", "Forbidden", "The address of this request's server is the proxy's own."),
+    "no-connect": ErrorPage(
         404,
         "Not Found",
         "Not Found on Accelerator",
         "CONNECT is not served here: ask for a token path.",
     ),
-    "not-found": Answer(
+    "not-found": ErrorPage(
         404,
         "Not Found on Accelerator",
         "Not Found on Accelerator",
         "The first part of the path is no token of domain, protocol, host and port.",
     ),
-    "not-found-absolute": Answer(
+    "not-found-absolute": ErrorPage(
         404,
         "Not Found",
         "Not Found on Accelerator",
         "The first part of the path is no token of domain, protocol, host and port, or the URL is another host's.",
     ),
-    "client-timeout": Answer(
+    "client-timeout": ErrorPage(
         408, "Inactive Timeout", "Inactivity Timeout", "The request did not come in time.", close=True
     ),
-    "length-required": Answer(
+    "length-required": ErrorPage(
         411,
         "Content Length Required",
         "No Content Length",
         "This method needs a Content-Length or a chunked body.",
     ),
-    "connect-failed": Answer(502, "connect failed", _NO_CONNECTION, _NO_CONNECTION_TEXT),
-    "connect-timeout": Answer(
+    "connect-failed": ErrorPage(502, "connect failed", _NO_CONNECTION, _NO_CONNECTION_TEXT),
+    "connect-timeout": ErrorPage(
         502, "internal error - server connection terminated", _NO_CONNECTION, _NO_CONNECTION_TEXT
     ),
-    "no-name": Answer(502, "Cannot find server.", "Unknown Host", "The server's name has no address."),
-    "hangup": Answer(
+    "no-name": ErrorPage(502, "Cannot find server.", "Unknown Host", "The server's name has no address."),
+    "hangup": ErrorPage(
         502,
         "Server Hangup",
         "Server Connection Closed",
         "The server closed the connection before it had answered.",
     ),
-    "bad-response": Answer(
+    "bad-response": ErrorPage(
         502, "Invalid HTTP Response", "Web Server Error", "The server's answer could not be read as HTTP/1.1."
     ),
-    "response-timeout": Answer(504, "Connection Timed Out", "Inactivity Timeout", "The server did not answer in time."),
+    "response-timeout": ErrorPage(
+        504, "Connection Timed Out", "Inactivity Timeout", "The server did not answer in time."
+    ),
 }
 
 
-def connection_error(error: OSError | None) -> Answer:
+def connection_error(error: OSError | None) -> ErrorPage:
     """The 502 for a connection that broke with ``error``: its text is the reason (get_error_string).
 
     A refused connection says ``connect failed``, as does one that simply ended.
     """
-    answer = ANSWERS["connect-failed"]
+    answer = ERROR_PAGES["connect-failed"]
     if error is None or not error.errno or isinstance(error, ConnectionRefusedError):
         return answer
     return answer._replace(reason=error.strerror or answer.reason)
@@ -134,7 +138,7 @@ def connection_field(asked: RequestHead | None) -> str:
     return "Proxy-Connection" if told else "Connection"
 
 
-def page(answer: Answer) -> bytes:
+def page(answer: ErrorPage) -> bytes:
     """The answer's HTML page."""
     title = escape(answer.title)
     return (
@@ -144,7 +148,9 @@ def page(answer: Answer) -> bytes:
     ).encode("ascii")
 
 
-def render(answer: Answer, *, now: float, asked: RequestHead | None, minor: int, keep_alive: bool) -> tuple[bytes, str]:
+def render(
+    answer: ErrorPage, *, now: float, asked: RequestHead | None, minor: int, keep_alive: bool
+) -> tuple[bytes, str]:
     """The answer's bytes and its status line.
 
     Header order as Traffic Server's: Date, Connection, Server, Cache-Control, Content-Type, Content-Language,

@@ -13,17 +13,26 @@ from typing import Final, NamedTuple
 from ..release import VerifyMode
 from .verifyerror import ALL_TEXTS, VERIFY_TEXTS, Wording, error_text
 
-__all__ = ["ALL_TEXTS", "NO_CERTIFICATE", "VERIFY_TEXTS", "Fault", "Offer", "Verdict", "Wording", "error_text"]
+__all__ = [
+    "ALL_TEXTS",
+    "NO_CERTIFICATE",
+    "VERIFY_TEXTS",
+    "CertificateFault",
+    "CertificateSummary",
+    "Verdict",
+    "Wording",
+    "error_text",
+]
 
 
-class Fault(NamedTuple):
+class CertificateFault(NamedTuple):
     """One thing wrong with a server's certificate: an OpenSSL verify error, or the name (``number`` is None)."""
 
     number: int | None
     depth: int
 
 
-class Offer(NamedTuple):
+class CertificateSummary(NamedTuple):
     """What a certificate offers, for people: text in every field. ``fingerprint`` is SHA-256 with colons."""
 
     subject: str
@@ -36,7 +45,7 @@ class Offer(NamedTuple):
     fingerprint: str
 
 
-NO_CERTIFICATE: Final = Fault(50, 0)
+NO_CERTIFICATE: Final = CertificateFault(50, 0)
 """The server presented no certificate, so there was nothing to verify: anonymous and pre-shared-key cipher suites.
 
 OpenSSL verifies nothing then and has no error for it; 50 is its error for what an application refuses by itself
@@ -53,7 +62,7 @@ class Verdict:
 
     name: str
     mode: VerifyMode
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[CertificateFault] = field(default_factory=list)
     leaf: bytes = b""
     """The server's certificate in DER, once it was judged; ``net.certificate.offer`` has it in words."""
     judged: bool = False
@@ -78,7 +87,7 @@ class Verdict:
             return "refused" if self.mode == "on" else "tolerated"
         return "verified" if self.judged else "unverified"
 
-    def add(self, fault: Fault) -> bool:
+    def add(self, fault: CertificateFault) -> bool:
         """Note a fault; whether the handshake may go on."""
         self.faults.append(fault)
         return self.mode != "on"

@@ -11,7 +11,7 @@ from ..effect import Effect
 from .registry import Fault
 
 if TYPE_CHECKING:
-    from ..context import Offer
+    from ..context import TlsOffer
 
 _HEAD_END: Final = b"\r\n\r\n"
 _MAX_BUFFERED: Final = 65536
@@ -24,7 +24,7 @@ class Answer(Fault):
     status: int = 503
     reason: str = ""
 
-    def change_offer(self, offer: Offer) -> Offer:
+    def change_offer(self, offer: TlsOffer) -> TlsOffer:
         """Return the offer unchanged, after a check of the status."""
         if not 200 <= self.status <= 599:
             raise MralabError(f"Answer: {self.status} is not a final HTTP status (200 to 599)")

@@ -15,7 +15,7 @@ from .registry import Fault
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from ..context import Offer
+    from ..context import TlsOffer
 
 
 @dataclass(eq=False)
@@ -54,7 +54,7 @@ class Armed:
         for effect in tuple(self._alive):
             effect.lift()
 
-    def change_offer(self, offer: Offer) -> Offer:
+    def change_offer(self, offer: TlsOffer) -> TlsOffer:
         """Return the handshake offer for a connection that meets the fault."""
         return self.fault.change_offer(offer)
 
@@ -74,7 +74,7 @@ class Faults:
         self._armed: list[Armed] = []
         self._lock = threading.Lock()
 
-    def arm(self, fault: Fault, offer: Offer, times: int | None) -> Armed:
+    def arm(self, fault: Fault, offer: TlsOffer, times: int | None) -> Armed:
         """Put a fault in force. Raises ``MralabError`` if it is not possible with ``offer`` or ``times`` is invalid."""
         if times is not None and times < 1:
             raise MralabError(f"{fault.name}: times = {times}: must be 1 or more, or None for 'until lifted'")

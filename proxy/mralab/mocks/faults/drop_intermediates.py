@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from .registry import Fault
 
 if TYPE_CHECKING:
-    from ..context import Offer
+    from ..context import TlsOffer
 
 
 @dataclass(frozen=True)
 class DropIntermediates(Fault):
     """Send the certificate without its issuers."""
 
-    def change_offer(self, offer: Offer) -> Offer:
+    def change_offer(self, offer: TlsOffer) -> TlsOffer:
         """Return the offer with every chain cut to its first certificate."""
         leaves = tuple(replace(each, chain=()) for each in offer.certified)
         # OpenSSL completes a lone certificate with the CAs of the CertificateRequest. Roots do not help it to do so.

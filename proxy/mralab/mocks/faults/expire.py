@@ -9,7 +9,7 @@ from ..recipes import expired
 from .registry import Fault
 
 if TYPE_CHECKING:
-    from ..context import Offer
+    from ..context import TlsOffer
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,6 @@ class Expire(Fault):
 
     days: float = 1.0
 
-    def change_offer(self, offer: Offer) -> Offer:
+    def change_offer(self, offer: TlsOffer) -> TlsOffer:
         """Return the offer with expired certificates."""
         return replace(offer, certified=tuple(expired(each, self.days) for each in offer.certified))

@@ -9,7 +9,7 @@ from ..recipes import Presentable, certified
 from .registry import Fault
 
 if TYPE_CHECKING:
-    from ..context import Offer
+    from ..context import TlsOffer
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,6 @@ class Present(Fault):
 
     certificate: Presentable
 
-    def change_offer(self, offer: Offer) -> Offer:
+    def change_offer(self, offer: TlsOffer) -> TlsOffer:
         """Return the offer with this certificate only."""
         return replace(offer, certified=(certified(self.certificate),))

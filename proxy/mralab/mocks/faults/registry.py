@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..effect import Effect
 
 if TYPE_CHECKING:
-    from ..context import Offer
+    from ..context import TlsOffer
 
 _by_name: Final[dict[str, type[Fault]]] = {}
 
@@ -43,7 +43,7 @@ class Fault:
         """The name in ``REGISTRY`` and in ``Seen.faults``: ``Stall``."""
         return type(self).__name__
 
-    def change_offer(self, offer: Offer) -> Offer:
+    def change_offer(self, offer: TlsOffer) -> TlsOffer:
         """Return the handshake offer of a server that has this fault.
 
         Called when the fault is injected, too, so that bad parameters are reported there.

@@ -11,7 +11,7 @@ from ..effect import Effect, RawReply
 from .registry import Fault
 
 if TYPE_CHECKING:
-    from ..context import Offer
+    from ..context import TlsOffer
 
 _FATAL: Final = 2
 
@@ -37,7 +37,7 @@ class SendAlert(Fault):
             raise MralabError(f"SendAlert: {self.alert!r} is not a TLS alert{near}")
         return number
 
-    def change_offer(self, offer: Offer) -> Offer:
+    def change_offer(self, offer: TlsOffer) -> TlsOffer:
         """Return the offer unchanged, after a check of the alert."""
         assert self.number >= 0  # noqa: S101 - reports an unknown alert when the fault is injected
         return offer

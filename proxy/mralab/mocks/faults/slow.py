@@ -10,7 +10,7 @@ from ..effect import Effect
 from .registry import Fault
 
 if TYPE_CHECKING:
-    from ..context import Offer
+    from ..context import TlsOffer
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Slow(Fault):
     size: int = 16
     every: float = 0.01
 
-    def change_offer(self, offer: Offer) -> Offer:
+    def change_offer(self, offer: TlsOffer) -> TlsOffer:
         """Return the offer unchanged, after a check of the pace."""
         if self.size < 1 or not 0 < self.every < float("inf"):
             raise MralabError(

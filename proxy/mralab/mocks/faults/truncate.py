@@ -11,7 +11,7 @@ from ..effect import Effect
 from .registry import Fault
 
 if TYPE_CHECKING:
-    from ..context import Offer
+    from ..context import TlsOffer
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Truncate(Fault):
 
     after: int = 100
 
-    def change_offer(self, offer: Offer) -> Offer:
+    def change_offer(self, offer: TlsOffer) -> TlsOffer:
         """Return the offer unchanged, after a check of ``after``."""
         if self.after < 0:
             raise MralabError(f"Truncate: after = {self.after}: must be 0 bytes or more")

@@ -9,7 +9,7 @@ from ...errors import MralabError
 from .registry import Fault
 
 if TYPE_CHECKING:
-    from ..context import Offer
+    from ..context import TlsOffer
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class WrongVersion(Fault):
 
     only: str = "1.3"
 
-    def change_offer(self, offer: Offer) -> Offer:
+    def change_offer(self, offer: TlsOffer) -> TlsOffer:
         """Return the offer with this version only."""
         if self.only not in ("1.2", "1.3"):
             raise MralabError(f"WrongVersion: {self.only!r} is neither '1.2' nor '1.3'")

@@ -21,7 +21,7 @@ MRA_GUIDE = "Cisco, Mobile and Remote Access Through Cisco Expressway Deployment
 
 
 @dataclass(slots=True)
-class Fault:
+class Occurrence:
     """One occurrence in the log. ``number`` is its place there; the other fields are as in a ``Finding``.
 
     ``kind`` is what it was found by: ``chain`` and ``name`` by a WARNING, ``handshake`` by an ERROR, ``answer`` by
@@ -54,7 +54,7 @@ class Fault:
         return parse(self.error).reason if self.kind == "handshake" else self.error
 
 
-class Rule(NamedTuple):
+class FindingRule(NamedTuple):
     """A row: ``pattern`` is looked for in the fault's ``words``, ``when`` may ask more.
 
     ``cause`` is one text, or sentences in order, each of them perhaps with wordings to choose from. ``{..}`` in a text
@@ -67,9 +67,9 @@ class Rule(NamedTuple):
     cause: str | tuple[Sentence | Wordings, ...]
     remedies: tuple[str, ...]
     reference: str = CISCO_218018
-    when: Callable[[Fault], bool] | None = None
+    when: Callable[[Occurrence], bool] | None = None
 
-    def fits(self, fault: Fault) -> bool:
+    def fits(self, fault: Occurrence) -> bool:
         """Whether the rule speaks of this fault."""
         return (
             self.kind == fault.kind
