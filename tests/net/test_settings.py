@@ -55,7 +55,7 @@ def test_an_empty_file_can_allow_nothing_and_trusts_nothing(tmp_path: Path) -> N
     trust, allow = found(tmp_path, {})
     assert trust == (
         f"trust.store: {tmp_path}/trust does not exist, so every https server is refused;"
-        ' put the certificates of its CA there, or say verify.origin = "off"'
+        ' put the certificates of its CA there, or set verify.origin = "off"'
     )
     assert allow == (
         f"allow.rules: {tmp_path}/allowlist.csv does not exist and [hosts] is empty, so every request is answered 403;"

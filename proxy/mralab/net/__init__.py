@@ -1,1 +1,1 @@
-"""CARRIES. The data plane: sockets, TLS, files; everything hot."""
+"""CARRY requests: the data plane, with sockets, TLS and files; everything on the hot path."""

@@ -1,8 +1,8 @@
-"""Takes connections from a listening socket, as many at once as there may be; the rest waits in the kernel's backlog.
+"""Accept connections up to a limit; the others wait in the kernel's backlog.
 
-Its own, because neither asyncio's server nor uvloop's can be told to stop accepting for a while: they take everything
-at once, and without descriptors asyncio's complains at each turn and libuv's drops the newcomers. One connection is
-taken a turn of the loop, so that a storm of them delays nobody.
+Neither asyncio's server nor uvloop's can stop accepting for a while: both accept everything at once, and when
+descriptors run out, asyncio's logs an error at each turn of the loop and libuv's drops new connections. This one
+accepts one connection per turn of the loop, so a burst of connections does not delay the others.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from .shares import Share
 
 BACKLOG: Final = 4096
 _PAUSE: Final = 0.2  # seconds without accepting after the system ran out of something
-_TURN: Final = 0.002  # seconds that a worker which is ahead leaves to the others
+_TURN: Final = 0.002  # seconds that a worker with more connections waits, so that another can accept first
 _RESERVED: Final = 64  # descriptors for the log, the trust store, the loop and the admin port
 
 
 def listening_socket(address: str, key: str = "proxy.listen") -> socket.socket:
-    """Listen on ``host:port`` (port 0: any free one), as the configuration's ``key`` says. Raises ``ListenError``."""
+    """Return a socket that listens on ``host:port`` (port 0: any free one). Raises ``ListenError`` naming ``key``."""
     host, port = split_address(address)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol is named: asyncio's own loop sets TCP_NODELAY on what is accepted only where it is.
+    # Name the protocol: asyncio's own loop sets TCP_NODELAY on accepted sockets only if it is named.
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -59,22 +59,22 @@ def raise_descriptor_limit(connections: int) -> None:
 
 
 def descriptors(connections: int) -> int:
-    """File descriptors that a process needs for ``connections`` clients."""
+    """Return the number of file descriptors that a process needs for ``connections`` clients."""
     return 2 * connections + _RESERVED
 
 
 def most_connections(wanted: int) -> int:
-    """How many of ``wanted`` clients the process's descriptors allow: each may need one more for its server."""
+    """Return how many of ``wanted`` clients the descriptor limit allows: each may need a second one for its server."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return wanted if limit == resource.RLIM_INFINITY else max(1, min(wanted, (limit - _RESERVED) // 2))
 
 
 class Acceptor:
-    """Accepts on ``sock`` while fewer than ``limit`` connections are open. ``released`` tells that one has gone.
+    """Accept on ``sock`` while fewer than ``limit`` connections are open. Call ``released`` when one is closed.
 
-    ``make`` makes a connection's protocol; ``refused`` hears of a connection that could not be taken for want of
-    descriptors or memory, after which there is a short pause. ``share`` is this process's among the workers that accept
-    on the same socket: one that is ahead lets the others try first.
+    ``make`` makes a connection's protocol. ``refused`` is called with the error if descriptors or memory run out;
+    accepting then pauses briefly. ``share`` counts this process's connections, where several workers accept on the same
+    socket: a worker that has more than another lets the others accept first.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Acceptor:
 
     @property
     def limit(self) -> int:
-        """How many connections may be open at once."""
+        """The maximum number of open connections."""
         return self._limit
 
     @limit.setter
@@ -111,17 +111,17 @@ class Acceptor:
 
     @property
     def full(self) -> bool:
-        """Whether as many connections are open as may be."""
+        """Whether the limit is reached."""
         return self._open >= self._limit
 
     def released(self) -> None:
-        """A connection has gone: there is room for another."""
+        """Count a connection that was closed; accept again if the limit had stopped it."""
         self._opened(-1)
         if not self._listening:
             self._listen()
 
     def close(self) -> None:
-        """Accept nothing more; what is open stays open."""
+        """Stop accepting. Open connections stay open."""
         self._closed = True
         self._stop_listening()
         if self._pause is not None:
@@ -130,7 +130,7 @@ class Acceptor:
         self._sock.close()
 
     async def settled(self) -> None:
-        """Wait until what was accepted has a protocol, so that its end is known."""
+        """Wait until every accepted connection has its protocol, which tracks it from then on."""
         if self._arriving:
             await asyncio.wait(self._arriving)
 
@@ -151,17 +151,17 @@ class Acceptor:
     def _opened(self, more: int) -> None:
         self._open += more
         if self._share is not None:
-            self._share.tell(self._open)
+            self._share.set(self._open)
 
     def _accept(self) -> None:
         if self._share is not None and self._share.is_ahead():
             self._stop_listening()
-            self._pause = self._loop.call_later(_TURN, self._take_what_is_left)
+            self._pause = self._loop.call_later(_TURN, self._accept_after_pause)
         else:
             self._take()
 
-    def _take_what_is_left(self) -> None:
-        """The others had their turn: whoever still waits shall wait no longer."""
+    def _accept_after_pause(self) -> None:
+        """Accept a connection that no other worker took during the pause."""
         self._pause = None
         self._take()
         self._listen()
@@ -170,8 +170,8 @@ class Acceptor:
         try:
             connection, _ = self._sock.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return  # another worker had it, or it has gone again
-        except OSError as error:  # out of descriptors or memory: those that are open will give some back
+            return  # another worker took it, or the client is gone again
+        except OSError as error:  # out of descriptors or memory: connections that close will free some
             self._refused(error)
             self._stop_listening()
             self._pause = self._loop.call_later(_PAUSE, self._resume)
@@ -194,4 +194,4 @@ class Acceptor:
             await self._loop.connect_accepted_socket(lambda: protocol, connection)
         except OSError:
             connection.close()
-            self.released()  # it went before it was taken: its protocol never knew of it
+            self.released()  # the client was gone before the protocol saw it, so the protocol does not report its end

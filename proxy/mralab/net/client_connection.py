@@ -21,7 +21,7 @@ from .server_connection import MOST_CHUNKS
 from .services import Services
 from .steps import Steps
 
-_BODY_BUFFER: Final = 65536  # bytes of a body held before its server is there
+_BODY_BUFFER: Final = 65536  # bytes of a body held until its server is connected
 
 
 class ClientConnection(asyncio.Protocol):
@@ -80,7 +80,7 @@ class ClientConnection(asyncio.Protocol):
     # -- the connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client connected."""
+        """Count the client and start its first time limit."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but inheritance
         peer: Any = transport.get_extra_info("peername")
         if peer:
@@ -89,7 +89,7 @@ class ClientConnection(asyncio.Protocol):
         self._wait(self._services.limits.silent)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone: so is what was done for it."""
+        """Cancel the request that is being served."""
         self._transport = None
         self._services.leave(self)
         self._stop_waiting()
@@ -98,14 +98,14 @@ class ClientConnection(asyncio.Protocol):
             self._steps.interrupt(asyncio.CancelledError())
 
     def eof_received(self) -> bool:
-        """The client has nothing more to send. One whose request is whole still gets its answer (half-close)."""
+        """Keep a half-closed connection open if its request is complete: the client still gets its response."""
         self._eof = True
         if self._steps is None or self._lingering:
             return False
-        return self.body is None or self._body_sink is None  # what is still in the buffer may be the rest of it
+        return self.body is None or self._body_sink is None  # the buffer may hold the rest of the body
 
     def data_received(self, data: bytes) -> None:
-        """Bytes from the client."""
+        """Process bytes from the client."""
         self._services.stats.client_bytes_in += len(data)
         if self._lingering:
             return
@@ -130,7 +130,7 @@ class ClientConnection(asyncio.Protocol):
                 self._checked = len(buffer)
                 return
             self._checked = 0
-            if end == len(buffer):  # the rule: one request, and nothing behind it
+            if end == len(buffer):  # the common case: one request and nothing after it
                 data = bytes(buffer)
                 buffer.clear()
             else:
@@ -140,7 +140,7 @@ class ClientConnection(asyncio.Protocol):
         except Malformed as error:
             self._reject(error)
             return
-        if self._waiting is not limits.idle:  # that one starts anew after the response, and means nothing until then
+        if self._waiting is not limits.idle:  # the idle limit restarts after the response and has no effect before
             self._stop_waiting()
         self._minor = route.head.minor
         self.body = None if route.framing.empty else body_reader(route.framing)
@@ -148,7 +148,7 @@ class ClientConnection(asyncio.Protocol):
         self._steps.resume()
 
     def _reject(self, error: Malformed) -> None:
-        """Answer bytes that are not a request, and end the connection."""
+        """Answer bytes that are not a valid request, and end the connection."""
         status = reject(self, self._services, error, self._minor)
         self._services.stats.served(status, Outcome.MALFORMED, 0.0)
         self._linger()
@@ -180,7 +180,7 @@ class ClientConnection(asyncio.Protocol):
         self._served(keep)
 
     def _interrupted(self, exchange: Exchange) -> None:
-        """End an exchange whose client is gone, or whose request's body cannot be read."""
+        """End an exchange whose client is gone, or whose request body cannot be read."""
         if self._body_error is None or self._transport is None:
             if not exchange.responded:
                 exchange.abandon()
@@ -198,12 +198,12 @@ class ClientConnection(asyncio.Protocol):
             return
         self._resume_reading()
         if self._buffer:
-            self._services.loop.call_soon(self._resume)  # others' turn first
+            self._services.loop.call_soon(self._resume)  # give other connections a turn first
         else:
             self._wait(self._services.limits.idle)
 
     def _resume(self) -> None:
-        """Take the next request of a client that did not wait for its answers."""
+        """Serve the next request of a client that pipelines."""
         if self._steps is None and self._buffer and self._transport is not None and not self._lingering:
             self._next_request()
 
@@ -212,14 +212,14 @@ class ClientConnection(asyncio.Protocol):
         return self.body is None and not self._eof and not self._services.draining
 
     def start_body(self, sink: Callable[[bytes], None], end: Callable[[Fields], None]) -> None:
-        """Hand the request's body to ``sink`` as it comes, its trailers to ``end``."""
+        """Pass the request's body to ``sink`` as it is received, and its trailers to ``end``."""
         self._body_sink = sink
         self._body_end = end
         self._body_moved = 0
         self._services.limits.body.begin(self)
         self._pump()
         if self._eof and self.body is not None:
-            self.abort()  # it ended in the middle of its body
+            self.abort()  # the client sent EOF in the middle of the body
             return
         self._resume_reading()
 
@@ -250,30 +250,30 @@ class ClientConnection(asyncio.Protocol):
             end(reader.trailers)
 
     def _spoil_body(self, error: Malformed) -> None:
-        """The rest of the request's body is not to be had: what is done for it ends, with ``error`` as its answer."""
+        """Interrupt the exchange because the rest of the body cannot be read; ``error`` decides its answer."""
         self._body_error = error
         if self._steps is not None:
             self._steps.interrupt(asyncio.CancelledError())
 
-    # -- answering
+    # -- writing
 
     def write(self, data: bytes) -> None:
-        """Send bytes to the client, if it is still there."""
+        """Send bytes to the client, if it is still connected."""
         if self._transport is not None:
             self._written += len(data)
             self._services.stats.client_bytes_out += len(data)
             self._transport.write(data)
 
     def truncate(self) -> None:
-        """End the connection so that nobody takes what was sent for a whole response: with a reset."""
+        """End the connection with a reset, so that the client does not take what was sent for a complete response."""
         if self._transport is not None:
             self._services.stats.responses_cut += 1
             reset(self._transport)
 
-    # -- flow and time
+    # -- flow control and time limits
 
     def pause_reading(self, writable: bool) -> None:
-        """The server's side of the flow: stop reading while the server is not writable."""
+        """Stop reading while the server is not ``writable``."""
         if writable:
             self._resume_reading()
         else:
@@ -303,27 +303,27 @@ class ClientConnection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def pause_writing(self) -> None:
-        """The client is slow."""
+        """Start the limit for slow readers and pause the server."""
         self.paused = True
         self._watch_reader()
         if self.on_writable is not None:
             self.on_writable(False)
 
     def resume_writing(self) -> None:
-        """The client has caught up."""
+        """End the limit for slow readers and resume the server."""
         self.paused = False
         self._services.limits.unread.end(self)
         if self.on_writable is not None:
             self.on_writable(True)
 
     def _watch_reader(self) -> None:
-        """Hold the client to taking what waits for it."""
+        """Start the time in which the client must read ``PROGRESS`` bytes of what is buffered for it."""
         if self._transport is not None:
             self._taken = self._written - self._transport.get_write_buffer_size()
             self._services.limits.unread.begin(self)
 
     def reads_too_slowly(self) -> None:
-        """The time in which the client had to take something is over."""
+        """Cut off a client that has not read enough in time."""
         if self._transport is None:
             return
         if self._written - self._transport.get_write_buffer_size() - self._taken >= PROGRESS:
@@ -332,7 +332,7 @@ class ClientConnection(asyncio.Protocol):
             self.truncate()
 
     def body_too_slow(self) -> None:
-        """The time in which the request's body had to move is over."""
+        """End a request whose body has not made enough progress in time."""
         if self.body is None:
             return
         if self._body_moved >= PROGRESS or self._reading_paused:
@@ -342,28 +342,28 @@ class ClientConnection(asyncio.Protocol):
             self._spoil_body(Malformed("the body did not come in time", "client-timeout"))
 
     def head_too_slow(self) -> None:
-        """The time for the request's head is over."""
+        """Answer 408: the request's head is not complete in time."""
         self._waiting = None
         self._reject(Malformed("the head did not come in time", "client-timeout"))
 
     def silent_too_long(self) -> None:
-        """Nothing was asked for too long: nothing needs to be said."""
+        """Close an idle connection. There is no request to answer."""
         self._waiting = None
         if self._steps is None:
             self._close()
 
     def lingered_long_enough(self) -> None:
-        """Nobody reads any more: an end is an end."""
+        """Abort: the client had time to read the response."""
         self._waiting = None
         self.abort()
 
     def drain(self) -> None:
-        """The proxy stops: end now if nothing is being served, after the answer otherwise."""
+        """End the connection after the response to the current request, or now if there is none."""
         if self._steps is None:
             self._close()
 
     def abort(self) -> None:
-        """End at once."""
+        """End the connection now."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -379,7 +379,7 @@ class ClientConnection(asyncio.Protocol):
             self._waiting = None
 
     def _linger(self) -> None:
-        """Close, but let the client read first: what it still sends is thrown away for a moment (RFC 9112 9.6)."""
+        """Close, but give the client time to read: discard what it still sends for a moment (RFC 9112 section 9.6)."""
         if self._transport is None:
             return
         if self._eof or (self.body is None and not self._buffer and not self._reading_paused):
@@ -393,7 +393,7 @@ class ClientConnection(asyncio.Protocol):
         self._wait(self._services.limits.linger)
 
     def _close(self) -> None:
-        """Close in good order: what waits to be sent is sent first, if the client takes it."""
+        """Close after sending what is buffered, if the client reads it in time."""
         if self._transport is not None:
             self._transport.close()
             if self._transport is not None and self._transport.get_write_buffer_size():
@@ -401,11 +401,11 @@ class ClientConnection(asyncio.Protocol):
 
 
 def reset(transport: asyncio.Transport) -> None:
-    """Close a TCP connection with RST: the peer cannot mistake it for an end."""
+    """Close a TCP connection with RST, which the peer cannot mistake for a normal end."""
     sock: Any = transport.get_extra_info("socket")
     if sock is not None:
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        except OSError:  # closed meanwhile: there is nobody left to be misled
+        except OSError:  # closed meanwhile: there is no peer left to mislead
             return
     transport.abort()

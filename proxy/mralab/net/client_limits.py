@@ -1,8 +1,8 @@
-"""What a client may take, in force: the ``[limits]`` table as time limits that run.
+"""The limits on clients: the ``[limits]`` table as running time limits.
 
-A body, in either direction between a client and us, must move by ``PROGRESS`` bytes (or to its end) in each
-``idle_timeout``: one byte every few seconds holds a connection no longer than silence does. While the other side is
-the one that waits (back-pressure), nothing is held against the client.
+A body, in either direction between client and proxy, must move by ``PROGRESS`` bytes (or to its end) in each
+``idle_timeout``: one byte every few seconds does not keep a connection open longer than silence does. A client that
+waits for the other side (back-pressure) is not held to this.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LINGER_SECONDS: Final = 2.0
 
 
 class Limited(Protocol):
-    """A client connection, as far as its limits concern it: each method is called when a limit has expired."""
+    """A client connection as its limits see it: each method is called when a limit has expired."""
 
     def silent_too_long(self) -> None:
         """Nothing was received between two requests."""
@@ -37,13 +37,13 @@ class Limited(Protocol):
 
 
 class ClientLimits:
-    """The limits of all client connections of one proxy. ``apply`` puts other ones into force."""
+    """The limits of all client connections of one proxy."""
 
     __slots__ = ("body", "head", "header_bytes", "idle", "linger", "silent", "unread")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, table: LimitsTable) -> None:
         self.silent: Deadlines[Limited] = Deadlines(loop, 0, lambda client: client.silent_too_long())
-        """Connected, and nothing said yet: both the head's limit and idleness hold."""
+        """Connected, but nothing received yet: the limit for heads and the idle limit both apply."""
         self.idle: Deadlines[Limited] = Deadlines(loop, 0, lambda client: client.silent_too_long())
         """Between two requests."""
         self.head: Deadlines[Limited] = Deadlines(loop, 0, lambda client: client.head_too_slow())
@@ -51,13 +51,13 @@ class ClientLimits:
         self.body: Deadlines[Limited] = Deadlines(loop, 0, lambda client: client.body_too_slow())
         """A request's body must move."""
         self.unread: Deadlines[Limited] = Deadlines(loop, 0, lambda client: client.reads_too_slowly())
-        """A response that the client does not take must move."""
+        """A response that the client reads slowly must move."""
         self.linger: Deadlines[Limited] = Deadlines(loop, _LINGER_SECONDS, lambda client: client.lingered_long_enough())
-        """Answered and over: how long what still comes is thrown away."""
+        """After the response: how long the client's bytes are still read and discarded."""
         self.apply(table)
 
     def apply(self, table: LimitsTable) -> None:
-        """Put a table into force, for what runs already too."""
+        """Put a table into force, also for limits that are running."""
         self.header_bytes = table.header_bytes
         self.silent.change(min(table.header_timeout, table.idle_timeout))
         self.head.change(table.header_timeout)
@@ -65,6 +65,6 @@ class ClientLimits:
             deadlines.change(table.idle_timeout)
 
     def close(self) -> None:
-        """No limit runs any longer."""
+        """End all limits."""
         for deadlines in (self.silent, self.idle, self.head, self.body, self.unread, self.linger):
             deadlines.close()

@@ -1,8 +1,8 @@
-"""Time limits for many connections at the price of one timer.
+"""Time limits for many connections at the cost of one timer.
 
-Every waiter of one ``Deadlines`` has the same number of seconds, so the first to begin is the first to be due: a
-dictionary in order of beginning is the whole schedule. Ten thousand idle clients cost one timer, and to begin and end a
-limit costs two dictionary operations (a timer of the loop for each: about 2 microseconds and 200 bytes).
+All waiters of one ``Deadlines`` have the same number of seconds, so the first to begin is the first to expire: a
+dictionary in insertion order is the whole schedule. Ten thousand idle clients cost one timer, and beginning and ending
+a limit costs two dictionary operations (a loop timer for each would cost about 2 microseconds and 200 bytes).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ Waiter = TypeVar("Waiter")
 
 
 class Deadlines(Generic[Waiter]):
-    """Calls ``expired(waiter)`` when ``seconds`` have gone since ``begin(waiter)`` without an ``end(waiter)``.
+    """Call ``expired(waiter)`` when ``seconds`` have passed since ``begin(waiter)`` without an ``end(waiter)``.
 
-    Times are the loop's, which no step of the clock moves.
+    Times are the loop's, which is monotonic: changes of the system clock do not affect them.
     """
 
     __slots__ = ("_due", "_expired", "_loop", "_seconds", "_timer")
@@ -33,7 +33,7 @@ class Deadlines(Generic[Waiter]):
         return len(self._due)
 
     def change(self, seconds: float) -> None:
-        """Another limit from now on; what runs already is due no later than what begins now."""
+        """Change the limit. Waiters that have begun expire no later than one that begins now."""
         self._seconds = seconds
         latest = self._loop.time() + seconds
         for waiter, due in self._due.items():
@@ -43,27 +43,27 @@ class Deadlines(Generic[Waiter]):
             self._arm()
 
     def begin(self, waiter: Waiter) -> None:
-        """The limit runs from now; one that ran already begins anew."""
+        """Start the limit of a waiter, or restart it."""
         self._due.pop(waiter, None)
         self._due[waiter] = self._loop.time() + self._seconds
         if self._timer is None:
             self._timer = self._loop.call_later(self._seconds, self._fire)
 
     def end(self, waiter: Waiter) -> None:
-        """The limit runs no longer."""
+        """End the limit of a waiter."""
         self._due.pop(waiter, None)
 
     def close(self) -> None:
-        """No limit runs any longer."""
+        """End all limits."""
         self._due.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _fire(self) -> None:
-        """Everything that is due, then the timer for what is due next."""
+        """Expire every waiter that is due, then set the timer for the next."""
         self._timer = None
-        now = self._loop.time() + 0.001  # a loop's timers are exact to the millisecond
+        now = self._loop.time() + 0.001  # loop timers have a resolution of one millisecond
         due = self._due
         while due:
             waiter = next(iter(due))

@@ -1,9 +1,9 @@
-"""Endpoints that no request may be sent to: those on which this process and its workers listen themselves.
+"""Endpoints that no request may be sent to: those on which this process and its workers listen.
 
-A token, a DNS name or an entry of ``[hosts]`` can lead back to the proxy or to its control API, which trusts what
-comes from loopback (a confused deputy). What decides is the address that is about to be dialled, after every look-up,
-so it does not matter how it was spelled. The addresses are read once; a request to another port costs one look-up in
-a dict.
+A token, a DNS name or an entry of ``[hosts]`` can lead back to the proxy or to its control API, which trusts
+connections from loopback (a confused deputy). The check uses the address that is about to be dialled, after every
+look-up, so its spelling does not matter. The addresses are read once; a request to another port costs one
+look-up in a dict.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _Address = IPv4Address | IPv6Address
 _LOOPBACK: Final[dict[int, _Address]] = {4: IPv4Address("127.0.0.1"), 6: IPv6Address("::1")}
 _UNASSIGNED: Final = {4: "192.0.2.1", 6: "2001:db8::1"}
 """Addresses for documentation (RFC 5737, RFC 3849): no interface has one."""
-_NOT_THERE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.ENETUNREACH, errno.EHOSTUNREACH)
-_REMEMBERED: Final = 10.0  # seconds: interfaces come and go
+_UNAVAILABLE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.ENETUNREACH, errno.EHOSTUNREACH)
+_REMEMBERED: Final = 10.0  # seconds: interfaces can change
 
 
 class ListeningAddress(NamedTuple):
@@ -69,42 +69,42 @@ CONTROL: Final = Endpoints()
 
 def _endpoint(sock: socket.socket) -> ListeningAddress:
     host, port = sock.getsockname()[:2]
-    given = ip_address(host.partition("%")[0])
-    address = _plain(given)
+    bound = ip_address(host.partition("%")[0])
+    address = _plain(bound)
     versions = {address.version}
-    if given.version == 6 and given.is_unspecified and not sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY):
+    if bound.version == 6 and bound.is_unspecified and not sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY):
         versions.add(4)
     return ListeningAddress(address, port, address.is_unspecified, frozenset(versions))
 
 
 def _reaches(text: str, endpoint: ListeningAddress) -> bool:
     try:
-        asked = _plain(ip_address(text.partition("%")[0]))
-    except ValueError:  # a name would be looked up again while dialling: nobody knows where it leads
+        target = _plain(ip_address(text.partition("%")[0]))
+    except ValueError:  # a name is looked up again while dialling, so its address is unknown here
         return True
-    if asked.is_unspecified:  # connect() takes it for loopback
-        asked = _LOOPBACK[asked.version]
+    if target.is_unspecified:  # connect() treats it as loopback
+        target = _LOOPBACK[target.version]
     if not endpoint.wildcard:
-        return asked == endpoint.address
-    if asked.version not in endpoint.versions:
+        return target == endpoint.address
+    if target.version not in endpoint.versions:
         return False
     try:
-        return asked.is_loopback or _is_of_this_machine(text, int(time.monotonic() / _REMEMBERED))
-    except OSError:  # out of descriptors: rather refuse a request than send it to ourselves
+        return target.is_loopback or _is_of_this_machine(text, int(time.monotonic() / _REMEMBERED))
+    except OSError:  # out of descriptors: refusing a request is safer than sending it to this process
         return True
 
 
 def _plain(address: _Address) -> _Address:
-    """Return the IPv4 address that an IPv4-mapped one stands for; any other as it is."""
+    """Return the IPv4 address of an IPv4-mapped one; return any other unchanged."""
     return (address.version == 6 and address.ipv4_mapped) or address
 
 
 @lru_cache(256)
 def _is_of_this_machine(address: str, _period: int) -> bool:
-    """Return whether an interface has the address. Only such an address can be bound, unless the system allows any.
+    """Return whether an interface has the address: only such an address can be bound.
 
-    It does with ``net.ipv4.ip_nonlocal_bind``; then the source of a connection to the address decides. Raises
-    ``OSError`` where neither can be tried.
+    Where ``net.ipv4.ip_nonlocal_bind`` allows any address to be bound, the source address of a connection to it
+    decides. Raises ``OSError`` if neither can be tried.
     """
     if not _can("bind", address):
         return False
@@ -114,7 +114,7 @@ def _is_of_this_machine(address: str, _period: int) -> bool:
 
 
 def _can(action: Literal["bind", "connect"], address: str) -> bool:
-    """Try it with a UDP socket, which sends nothing. A connection must have its own source as its destination."""
+    """Try it with a UDP socket, which sends nothing. For "connect", source and destination must be the same address."""
     try:
         with socket.socket(_family(address), socket.SOCK_DGRAM) as probe:
             host, _, *scope = _sockaddr(address)
@@ -124,7 +124,7 @@ def _can(action: Literal["bind", "connect"], address: str) -> bool:
             probe.connect((host, 9, *scope))  # the discard port
             return bool(probe.getsockname()[0] == probe.getpeername()[0])
     except OSError as error:
-        if error.errno in _NOT_THERE:
+        if error.errno in _UNAVAILABLE:
             return False
         raise
 
@@ -134,5 +134,5 @@ def _family(address: str) -> socket.AddressFamily:
 
 
 def _sockaddr(address: str) -> tuple[Any, ...]:
-    """The address as sockets take it, with its scope. No name server is asked."""
+    """Return the address in the form that sockets take, with its scope. This does not query DNS."""
     return socket.getaddrinfo(address, 0, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0][4]

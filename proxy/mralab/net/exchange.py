@@ -1,6 +1,6 @@
 """One request's way through the proxy, from its head to its outcome.
 
-A parsed head -> where to, and may it (``core.mra.route``) -> a verified connection or a verdict (``pool``, ``tls``) ->
+A parsed head -> the routing decision (``core.mra.route``) -> a verified connection or a verdict (``pool``, ``tls``) ->
 the rewritten head -> the relay with back-pressure -> the client. Each step emits an event. Nothing of the request
 leaves before the server is verified.
 """
@@ -45,8 +45,8 @@ from .services import Services
 class Exchange:
     """One request and its response, with all that is known about them.
 
-    ``responded``: the final response has begun; ``status`` is its status, 0 before. ``outcome`` is what became of the
-    request so far. ``txn`` is the number that the log shows, 0 before the exchange has one.
+    ``responded``: the final response has begun; ``status`` is its status, 0 before. ``outcome`` is the request's
+    outcome so far. ``txn`` is the number that the log shows, 0 before the exchange has one.
     """
 
     __slots__ = ("_client", "_policy", "_services", "_tracking_id", "outcome", "responded", "route", "status", "txn")
@@ -62,7 +62,7 @@ class Exchange:
         self.status = 0
         self.outcome = Outcome.PENDING
 
-    # -- the way through
+    # -- the path of a request
 
     async def run(self) -> bool:
         """Serve the request; return whether the client's connection can serve another one."""
@@ -91,7 +91,7 @@ class Exchange:
         return await self._attempts(request, address)
 
     async def _attempts(self, request: ForwardedRequest, address: ServerAddress) -> bool:
-        """Try as often as the policy and the failures allow; answer with the last failure.
+        """Try as often as the policy and the failures allow; answer with the last failure. Return as ``run``.
 
         There is no pause between attempts (Traffic Server 8.1.11, HttpTransact.cc:3487-3591).
         """
@@ -120,7 +120,7 @@ class Exchange:
             if error.tls is not None:  # emulated: Traffic Server was not seen to log an alert after the handshake
                 self._emit_failed(request, error.tls)
             raise
-        except BaseException:  # above all a cancellation: the client is gone, and the server's connection ends too
+        except BaseException:  # usually a cancellation: the client is gone, so close its server's connection
             connection.abort()
             raise
 
@@ -180,7 +180,7 @@ class Exchange:
         return response.keep_alive and client.body is None
 
     async def _relay(self, connection: ServerConnection, response: ForwardedResponse) -> None:
-        """Pass the response on as it comes, no faster than the client reads it. Raises ``ResponseError``."""
+        """Pass the response on as it is received, no faster than the client reads it. Raises ``ResponseError``."""
         client, chunked = self._client, response.chunked
         buffered: list[bytes] = []  # body bytes already received; sent in the same write as the head
         connection.relay(buffered.append)
@@ -201,7 +201,7 @@ class Exchange:
             client.write(last_chunk(trailer_fields(trailers)))
 
     def _send_body(self, connection: ServerConnection) -> None:
-        """Pass the request's body on as it comes, no faster than the server reads it."""
+        """Pass the request's body on as it is received, no faster than the server reads it."""
         client, chunked = self._client, self.route.framing.chunked
 
         def send(piece: bytes) -> None:
@@ -223,7 +223,7 @@ class Exchange:
         if early.status == 100 and self.route.wants_continue and not self.responded:
             self._client.write(informational_head(early, time.time()))
 
-    # -- answers of the proxy's own
+    # -- the proxy's own answers
 
     def reject(self, error: Malformed) -> None:
         """Answer a request whose body cannot be read."""
@@ -232,7 +232,7 @@ class Exchange:
         self.responded = True
 
     def abandon(self) -> None:
-        """Note that the client is gone before its response began."""
+        """Record that the client disconnected before its response began."""
         self.outcome = Outcome.ABANDONED
         self._services.emit_unlogged(ClientGone(time.time(), self.txn))
 
@@ -240,14 +240,14 @@ class Exchange:
         self._services.emit(denial.event(now, self.route.method, self.txn))
         return self._answer(ERROR_PAGES[denial.answer], Outcome.DENIED)
 
-    def _answer(self, answer: ErrorPage, outcome: Outcome, because: str = "") -> bool:
-        """Send an answer of the proxy's own; return whether the client's connection can serve another request."""
+    def _answer(self, answer: ErrorPage, outcome: Outcome, reason: str = "") -> bool:
+        """Send one of the proxy's own answers; return whether the client's connection can serve another request."""
         head, client, now = self.route.head, self._client, time.time()
         keep = not answer.close and self.route.keeps_alive and client.can_continue()
         data, start_line = render(answer, now=now, asked=head, minor=head.minor, keep_alive=keep)
         self._begin_response(answer.status, outcome)
         client.write(data)
-        self._emit_answer(now, start_line, because)
+        self._emit_answer(now, start_line, reason)
         return keep
 
     def _answer_last_hop(self) -> bool:
@@ -283,27 +283,27 @@ class Exchange:
             RequestSent(time.time(), self.txn, self._tracking_id, address.ip, port, request.line, headers, dial)
         )
 
-    def _emit_answer(self, now: float, start_line: str, because: str) -> None:
+    def _emit_answer(self, now: float, start_line: str, reason: str) -> None:
         client = self._client
-        self._services.emit(ResponseSent(now, self.txn, client.ip, client.port, start_line, (), self.outcome, because))
+        self._services.emit(ResponseSent(now, self.txn, client.ip, client.port, start_line, (), self.outcome, reason))
 
     def _emit_faults(self, request: ForwardedRequest, address: ServerAddress, verdict: Verdict) -> None:
         services, host, ip = self._services, request.asked.target.host, address.ip
         for fault in verdict.faults:
             now = time.time()
             if fault.number is None:
-                services.emit(NameMismatch(now, services.thread, host, verdict.action, host, ip, self.txn))
+                services.emit(NameMismatch(now, services.et_net, host, verdict.action, host, ip, self.txn))
             else:
                 text = error_text(fault.number, self._policy.wording)
                 services.emit(
-                    VerifyFailed(now, services.thread, host, verdict.action, text, host, ip, fault.depth, self.txn)
+                    VerifyFailed(now, services.et_net, host, verdict.action, text, host, ip, fault.depth, self.txn)
                 )
 
     def _emit_failed(self, request: ForwardedRequest, error: TlsError) -> None:
-        """Emit OpenSSL's error. A server that merely ended TLS leaves none, and no line (SSLNetVConnection.cc:1446)."""
+        """Emit OpenSSL's error. A server that only ended TLS leaves none, so no line (SSLNetVConnection.cc:1446)."""
         services = self._services
         if text := error_string(error.reason, self._policy.wording, error.printed):
-            services.emit(HandshakeFailed(time.time(), services.thread, request.asked.target.host, text, self.txn))
+            services.emit(HandshakeFailed(time.time(), services.et_net, request.asked.target.host, text, self.txn))
 
 
 def reject(
@@ -329,7 +329,7 @@ def reject(
 
 
 def _make_tracking_ids() -> Iterator[str]:
-    """Yield random UUIDs (RFC 9562 section 5.4), made 64 at a time: each call of the system costs a microsecond."""
+    """Yield random UUIDs (RFC 9562 section 5.4), made 64 at a time: each system call costs a microsecond."""
     while True:
         digits = os.urandom(16 * 64).hex()
         for at in range(0, len(digits), 32):
@@ -344,5 +344,5 @@ _tracking_ids: Final = _make_tracking_ids()
 
 
 def _logged(fields: Fields) -> Headers:
-    """Return fields as events have them."""
+    """Return header fields in the form that events carry."""
     return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in fields)

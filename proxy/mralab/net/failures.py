@@ -1,6 +1,6 @@
-"""How a server can fail a request: each way with its answer, and whether anything of the request may have arrived.
+"""The failures of servers: each with its answer, and whether any part of the request may have arrived.
 
-A request of which nothing was sent may be tried again, and another one only if it is safe to (Traffic Server 8.1.11,
+A request may be tried again if none of it was sent; otherwise only if repeating it is safe (Traffic Server 8.1.11,
 HttpTransact.cc:3487-3591 and is_request_retryable).
 """
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class ServerError(Exception):
-    """A server that could not be used: the answer for it, and whether anything of the request may have arrived."""
+    """A server failed: the answer for the client, and whether any part of the request may have arrived."""
 
     sent = False
     stale = False
-    """A kept connection that the server had closed already: it does not count as an attempt."""
+    """The server had already closed a kept connection: this does not count as an attempt."""
     refused = False
     """Verification refused the server."""
 
@@ -29,27 +29,27 @@ class ServerError(Exception):
         super().__init__(reason)
         self.answer = answer
         self.reason = reason
-        """What happened, in words, without addresses."""
+        """What happened, as text without addresses."""
 
 
 class ConnectError(ServerError):
-    """No TCP connection, or one that ended or broke during the TLS handshake."""
+    """The TCP connection could not be made, or it ended during the TLS handshake."""
 
     def __init__(self, error: OSError | None) -> None:
-        # asyncio's own text repeats the address; the transaction has it already.
+        # Not asyncio's own text, which repeats the address: the exchange has logged it.
         reason = os.strerror(error.errno) if error is not None and error.errno else str(error or "")
         super().__init__(connection_error(error), reason or "closed during the TLS handshake")
 
 
 class ConnectTimeoutError(ServerError):
-    """TCP and TLS together took longer than ``connect_timeout``."""
+    """TCP connect and TLS handshake together took longer than ``connect_timeout``."""
 
     def __init__(self) -> None:
         super().__init__(ERROR_PAGES["connect-timeout"], "connect timeout")
 
 
 class HandshakeError(ServerError):
-    """The handshake failed: ``tls`` is the error, ``verdict`` what verification had found by then."""
+    """The handshake failed: ``tls`` is the error, ``verdict`` the result of verification so far."""
 
     def __init__(self, tls: TlsError, verdict: Verdict) -> None:
         super().__init__(ERROR_PAGES["connect-failed"], tls.reason)
@@ -59,13 +59,13 @@ class HandshakeError(ServerError):
 
 
 class ResponseError(ServerError):
-    """The server got (some of) the request and did not answer it: hangup, rubbish or silence."""
+    """The request was sent, at least in part, but got no valid response: hangup, malformed response or timeout."""
 
     sent = True
     tls: TlsError | None = None
-    """A TLS 1.3 server's alert in place of a response: it refuses our certificate, or misses one."""
+    """A TLS 1.3 server's alert in place of a response: it refuses our certificate, or requires one."""
 
     def __init__(self, answer: str, reason: str, *, unread: bool = False) -> None:
         super().__init__(ERROR_PAGES[answer], reason)
         self.unread = unread
-        """The connection ended before a byte of a response came: a kept one may have been closed all along."""
+        """The connection ended before the first byte of a response: a kept one may have been closed already."""

@@ -1,4 +1,4 @@
-"""The settings in force, resolved into what a request needs. Immutable: a change replaces the whole."""
+"""The settings in force, resolved into what a request needs. Immutable: a change replaces all of it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _generations: Final = itertools.count(1)
 
 
 class Policy:
-    """Allow list, hosts, TLS context and times of one ``Settings``.
+    """Allow list, hosts, TLS context and timeouts of one ``Settings``.
 
-    ``generation`` is a number of its own: a connection that was verified under one policy never serves another.
+    ``generation`` is unique to each policy: a connection that was verified under one policy never serves another.
     """
 
     __slots__ = (
@@ -56,8 +56,8 @@ class Policy:
         )
         self.wording = config.verify.openssl
         automatic = [rule for host in config.hosts for rule in automatic_rules(host)] if config.allow.automatic else []
-        every = [*rules, *automatic]
-        self.allow = OpenAllowList(every, config.hosts) if config.allow.everything else AllowList(every)
+        all_rules = [*rules, *automatic]
+        self.allow = OpenAllowList(all_rules, config.hosts) if config.allow.everything else AllowList(all_rules)
         self.hosts: Mapping[str, HostEntry] = config.hosts
         self.attempts = config.upstream.attempts
         self.connect_timeout = config.upstream.connect_timeout

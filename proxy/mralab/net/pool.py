@@ -1,4 +1,4 @@
-"""Connections to servers: dialled, verified, and kept for reuse by everything they were verified under."""
+"""Connections to servers: dialled, verified, and kept for reuse under the key they were verified for."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _MAX_IDLE: Final = 256  # connections kept for one server
 
 
 class Pool:
-    """Dials servers and keeps verified connections for reuse, by everything they were verified under.
+    """Dial servers, and keep verified connections for reuse by requests with the same key.
 
-    A kept connection is used again only while the certificates it was verified with are still valid: one that expires
-    ends with the request that is using it. ``len()`` is how many are kept.
+    A kept connection is reused only while the certificates it was verified with are valid: if one expires, the
+    connection ends after the request that is using it. ``len()`` is the number of kept connections.
     """
 
     def __init__(
@@ -33,11 +33,11 @@ class Pool:
         self.silence: Deadlines[ServerConnection] = Deadlines(
             loop, response_timeout, lambda connection: connection.silent_too_long()
         )
-        """How long a server may take to say something."""
+        """How long a server may send nothing."""
         self.connecting: Deadlines[ServerConnection] = Deadlines(
             loop, connect_timeout, lambda connection: connection.failed(ConnectTimeoutError())
         )
-        """How long TCP and TLS may take together."""
+        """How long TCP connect and TLS handshake may take together."""
         self._unused: Deadlines[ServerConnection] = Deadlines(loop, _IDLE_SECONDS, self._unused_too_long)
         self._idle: defaultdict[tuple[object, ...], list[ServerConnection]] = defaultdict(list)
 
@@ -45,7 +45,7 @@ class Pool:
         return sum(map(len, self._idle.values()))
 
     def take(self, key: tuple[object, ...]) -> ServerConnection | None:
-        """A kept connection for ``key``, or None."""
+        """Return a kept connection for ``key``, or None."""
         kept = self._idle.get(key)
         while kept:
             connection = kept.pop()
@@ -62,7 +62,7 @@ class Pool:
         return None
 
     def keep(self, connection: ServerConnection) -> None:
-        """Keep a connection whose exchange is over, for requests with its ``key``."""
+        """Keep a connection whose exchange is over for requests with its ``key``."""
         kept = self._idle[connection.key]
         if connection.closed or len(kept) >= _MAX_IDLE:
             connection.close()
@@ -80,32 +80,32 @@ class Pool:
                 del self._idle[connection.key]
 
     def _unused_too_long(self, connection: ServerConnection) -> None:
-        """It was last kept long ago. One that is in use ends no sooner for that."""
+        """Close a connection that was kept too long ago, unless it is in use."""
         if connection in self._idle.get(connection.key, ()):
             connection.close()
 
     def close_idle(self) -> None:
-        """Close every kept connection: the settings they were verified under are no more."""
+        """Close every kept connection: they were verified under settings that are no longer in force."""
         for kept in list(self._idle.values()):
             for connection in list(kept):
                 connection.close()
 
     def close(self) -> None:
-        """Close every kept connection, and watch none any longer."""
+        """Close every kept connection and end all time limits."""
         self.close_idle()
         self.silence.close()
         self.connecting.close()
         self._unused.close()
 
     async def connect(self, tls: TlsClient | None, dial: str, port: int, header_bytes: int) -> ServerConnection:
-        """A new, verified connection. Raises a ``ServerError``."""
+        """Return a new, verified connection. Raises ``ServerError``."""
         connection = ServerConnection(tls, self.silence, header_bytes, self._stats)
         connection.dialling = Steps(self._dial(connection, dial, port))
         self.connecting.begin(connection)
         connection.dialling.resume()
         try:
             await connection.ready()
-        except BaseException:  # cancelled too: a client that is gone leaves no half-made connection behind
+        except BaseException:  # cancellation included: a client that is gone must not leave a half-open connection
             connection.abort()
             raise
         finally:
@@ -119,5 +119,5 @@ class Pool:
             connection.failed(ConnectError(error))
         except asyncio.CancelledError:
             return
-        except Exception as error:  # none that is known: the request that waits has it
+        except Exception as error:  # unexpected: raised by the request that waits for the connection
             connection.failed(error)

@@ -1,7 +1,7 @@
 """One connection to a server: TCP, its TLS, and HTTP/1.1 on it, one exchange at a time.
 
-It is usable only after ``Pool.connect`` has returned it, which is after the server was verified. Every way it can
-fail is one of the classes of ``failures``.
+A connection is usable once ``Pool.connect`` has returned it, which is after the server was verified. Each kind of
+failure is a class of ``failures``.
 """
 
 from __future__ import annotations
@@ -22,24 +22,23 @@ from .failures import ConnectError, HandshakeError, ResponseError
 from .stats import Stats
 from .steps import Steps, waitable
 
-_MAX_PENDING: Final = 131072  # bytes of a body that wait for the client's head to be written
+_MAX_PENDING: Final = 131072  # bytes of a body held until the response head is written to the client
 MOST_CHUNKS: Final = 4096
-"""Chunks in bytes read at once, after which reading goes on in the loop's next turn.
+"""Chunks in the bytes of one read after which reading continues in the next turn of the event loop.
 
-libuv reads up to 32 times 256 KB from one socket before it looks at others: of one-byte chunks, a second's work.
+libuv reads up to 32 times 256 KB from one socket before it serves others: with one-byte chunks, a second's work.
 """
 
 
 class ServerConnection(asyncio.Protocol):
-    """One connection to a server. One exchange at a time: ``send`` .. ``response`` .. ``relay``.
+    """One connection to a server. One exchange at a time: ``begin``, ``send``, ``response``, ``relay``.
 
-    One coroutine waits for what comes (``waiter``): it goes on at the end of the call that brought it.
+    One coroutine (``waiter``) waits for changes. It resumes at the end of the callback that made the change.
     """
 
     __slots__ = (
         "_active",
         "_error",
-        "_news",
         "_on_informational",
         "_pending",
         "_reader",
@@ -49,6 +48,7 @@ class ServerConnection(asyncio.Protocol):
         "_sink",
         "_stats",
         "_transport",
+        "_wake_due",
         "closed",
         "dialling",
         "key",
@@ -74,7 +74,7 @@ class ServerConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._ready = False
         self._error: Exception | None = None
-        self._news = False
+        self._wake_due = False
         self._reader = ResponseReader(header_bytes)
         self._pending = bytearray()
         self._sink: Callable[[bytes], None] | None = None
@@ -84,22 +84,22 @@ class ServerConnection(asyncio.Protocol):
         self.tls = tls
         self.waiter: Steps | None = None
         self.dialling: Steps | None = None
-        """What makes the TCP connection, until it stands."""
+        """Makes the TCP connection; None once it is made."""
         self.key: tuple[object, ...] = ()
-        """What another request must share to be served by it."""
+        """Requests with the same key may reuse the connection."""
         self.closed = False
         self.paused = False
         self.reading_paused = False
         self.reused = False
         self.uploading = False
-        """The request's body is not all here: until it is, it is the client whom everybody waits for."""
+        """The request's body is incomplete: the proxy waits for the client, so the server has no time limit."""
         self.on_writable: Callable[[bool], None] | None = None
-        """Told True when more may be sent, False when it should wait."""
+        """Called with True when more may be sent, with False when the sender should wait."""
         self.on_close: Callable[[ServerConnection], None] | None = None
 
     @property
     def ending(self) -> bool:
-        """Closed, or about to be: no longer good for another exchange."""
+        """Whether the connection is closed or closing, so that it cannot serve another exchange."""
         if self.closed or self._transport is None or self._transport.is_closing():
             return True
         return self.tls is not None and self.tls.closed
@@ -117,15 +117,15 @@ class ServerConnection(asyncio.Protocol):
     # -- connecting
 
     async def ready(self) -> None:
-        """Wait for the verified connection. Raises what it failed with: ``ServerError``, but for our own mistakes."""
+        """Wait until the connection is verified. Raises ``ServerError``; any other exception is a bug in mralab."""
         while not self._ready:
             if self._error is not None:
                 raise self._error
             await waitable(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """TCP stands: start TLS, or be ready."""
-        if self.closed:  # given up in this very moment
+        """Start TLS; without TLS, the connection is ready."""
+        if self.closed:  # aborted while the connection was being made
             cast("asyncio.Transport", transport).abort()
             return
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but inheritance
@@ -138,33 +138,33 @@ class ServerConnection(asyncio.Protocol):
             return
         try:
             self._transport.write(self.tls.start())
-        except TlsError as error:  # there is nothing to offer: no cipher of these versions
+        except TlsError as error:  # nothing to offer: no cipher fits the TLS versions
             self._tls_failed(self.tls, error)
             self._wake()
 
     def failed(self, error: Exception) -> None:
-        """It is not to be had: whoever waits learns it."""
+        """Record a failure and resume the waiter, which raises it."""
         self._fail(error)
         self._wake()
 
     def _wake(self) -> None:
-        """The last thing that a call does: the waiter may begin another exchange."""
+        """Resume the waiter. Call this last: the waiter may begin another exchange."""
         waiter = self.waiter
         if waiter is not None:
             self.waiter = None
             waiter.resume()
 
     def data_received(self, data: bytes) -> None:
-        """Bytes from the server."""
+        """Process bytes from the server."""
         self._stats.server_bytes_in += len(data)
-        self._news = False
+        self._wake_due = False
         if self.tls is None:
             self._read(data)
         else:
             self._decrypt(self.tls, data)
-        if self._news:
+        if self._wake_due:
             self._wake()
-        if self._active:  # what is over by now, as most are, needs no new limit
+        if self._active:  # most exchanges are over by now and need no new limit
             self._silence.begin(self)
 
     def _decrypt(self, tls: TlsClient, data: bytes) -> None:
@@ -174,12 +174,12 @@ class ServerConnection(asyncio.Protocol):
         except TlsError as error:
             self._tls_failed(tls, error)
             return
-        if not established or not data:  # the handshake's next step, or another handshake's
+        if not established or not data:  # a step of the handshake, or a message after it such as a key update
             outgoing = tls.outgoing()
             if outgoing and self._transport is not None:
                 self._transport.write(outgoing)
             if tls.established:
-                self._ready = self._news = True
+                self._ready = self._wake_due = True
         if data:
             self._read(data)
         if tls.closed and self._transport is not None:
@@ -198,10 +198,10 @@ class ServerConnection(asyncio.Protocol):
         self._fail(self._hangup(tls, error))
 
     def _hangup(self, tls: TlsClient, error: TlsError) -> ResponseError:
-        """Make the failure of an exchange that TLS has ended.
+        """Return the failure of an exchange that was ended by TLS.
 
-        In TLS 1.3 the server verifies our certificate when the handshake is over for us: an alert before any byte of a
-        response is its refusal.
+        In TLS 1.3 the server verifies our certificate after our side of the handshake is complete: an alert before the
+        first byte of a response is its refusal.
         """
         hangup = ResponseError("hangup", error.reason)
         if not self._response_began() and tls.version == "1.3" and alert_number(error.reason) is not None:
@@ -209,13 +209,13 @@ class ServerConnection(asyncio.Protocol):
         return hangup
 
     def _response_began(self) -> bool:
-        """Whether the server has answered on this connection, be it an earlier request or a byte of a head."""
+        """Return whether the server has sent a response on this connection, or the first byte of one."""
         return self.reused or self._reader.began
 
     # -- one exchange
 
     def begin(self, method: bytes, on_informational: Callable[[ResponseHead], None] | None) -> None:
-        """A new exchange: what comes from the server from here on answers ``method``. The request is to be sent now."""
+        """Begin an exchange for a request with this method. Send the request next."""
         self._reader.begin(method)
         self._on_informational = on_informational
         self._sink = None
@@ -224,7 +224,7 @@ class ServerConnection(asyncio.Protocol):
         self._active = True
 
     def send(self, data: bytes) -> None:
-        """Send plaintext; to a server that has ended the connection, nothing."""
+        """Send plaintext. Do nothing if the server has ended the connection."""
         if self._active:
             self._silence.begin(self)
         if self._transport is None or self.closed or (self.tls is not None and self.tls.closed):
@@ -234,13 +234,13 @@ class ServerConnection(asyncio.Protocol):
                 data = self.tls.send(data)
             except TlsError as error:
                 self._tls_failed(self.tls, error)
-                self.abort()  # whoever waits learns it from the connection's end
+                self.abort()  # connection_lost then resumes the waiter
                 return
         self._stats.server_bytes_out += len(data)
         self._transport.write(data)
 
     async def response(self) -> Reply:
-        """The final response's head. Raises ``ResponseError``."""
+        """Wait for the final response's head and return it. Raises ``ResponseError``."""
         reader = self._reader
         while reader.reply is None:
             if self._error is not None:
@@ -249,9 +249,9 @@ class ServerConnection(asyncio.Protocol):
         return reader.reply
 
     def relay(self, sink: Callable[[bytes], None]) -> None:
-        """Hand the body's bytes to ``sink``: at once what is here, from then on what comes."""
+        """Pass the body to ``sink``: first the bytes already received, then further bytes as they are received."""
         self._sink = sink
-        self.resume_reading()  # it may have been paused while the head was not yet passed on
+        self.resume_reading()  # a full buffer before the head was passed on may have paused it
         if self._pending:
             pending = bytes(self._pending)
             self._pending.clear()
@@ -260,7 +260,7 @@ class ServerConnection(asyncio.Protocol):
             self._body_ended(None)
 
     async def relayed(self) -> Fields:
-        """Wait for the body's end, give its trailers. Raises ``ResponseError``."""
+        """Wait for the end of the body and return its trailers. Raises ``ResponseError``."""
         while not self.complete:
             if self._error is not None:
                 raise self._error
@@ -269,14 +269,14 @@ class ServerConnection(asyncio.Protocol):
 
     def _read(self, data: bytes) -> None:
         if not self._active:
-            self.abort()  # a server that sends something without a request is never used again
+            self.abort()  # bytes without a request: the connection must not be reused
             return
         reader = self._reader
         waiting_for_head = reader.reply is None
         try:
             body = reader.receive(data)
         except Malformed as error:
-            self._news = True
+            self._wake_due = True
             self._fail(ResponseError("bad-response", error.reason))
             self.abort()
             return
@@ -294,53 +294,53 @@ class ServerConnection(asyncio.Protocol):
         if reader.chunks > MOST_CHUNKS:
             self._rest()
         if reader.complete or (waiting_for_head and reader.reply is not None):
-            self._news = True
+            self._wake_due = True
 
     def end(self) -> Fields:
-        """End the exchange, whose response is complete; return its trailers."""
+        """End an exchange whose body is complete, and return its trailers."""
         self._active = False
         self._sink = None
-        self.resume_reading()  # a client that is slow to the end must not slow the next one
+        self.resume_reading()  # a slow client may have paused it, which must not affect the next exchange
         return self._reader.trailers
 
     def silent_too_long(self) -> None:
-        """The response timeout is over: for the first byte, or since the last one."""
+        """Fail the exchange: the server has sent nothing for the response timeout."""
         if not self._active:
             return
         if self.reading_paused or self.uploading:
-            self._silence.begin(self)  # it is the client that is slow
+            self._silence.begin(self)  # the client is slow, not the server
             return
         self.abort()
         self.failed(ResponseError("response-timeout", "no response in time"))
 
     def _fail(self, error: Exception) -> None:
-        """Note the first of the faults that ended it."""
-        self._news = True
+        """Record a failure. The first one is kept."""
+        self._wake_due = True
         if self._error is None:
             self._error = error
 
-    # -- flow and ends
+    # -- flow control and closing
 
     def _rest(self) -> None:
-        """Take nothing more from the server in this turn of the loop: others' turn first."""
+        """Read nothing more from the server in this turn of the event loop, so that other connections get theirs."""
         if not self.reading_paused and self._transport is not None and not self._transport.is_closing():
             self.pause_reading()
             self._resting = True
             asyncio.get_running_loop().call_soon(self._rested)
 
     def _rested(self) -> None:
-        if self._resting:  # and the client has not become slow meanwhile
+        if self._resting:  # unless a slow client has paused it meanwhile
             self.resume_reading()
 
     def pause_reading(self) -> None:
-        """Take nothing more from the server for now."""
+        """Stop reading from the server for now."""
         self._resting = False
         if not self.reading_paused and self._transport is not None and not self.closed:
             self.reading_paused = True
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Go on taking."""
+        """Read from the server again."""
         self._resting = False
         if self.reading_paused and self._transport is not None and not self.closed:
             self.reading_paused = False
@@ -348,13 +348,13 @@ class ServerConnection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def pause_writing(self) -> None:
-        """The transport's buffer is full."""
+        """Pause the sender: the transport's buffer is full."""
         self.paused = True
         if self.on_writable is not None:
             self.on_writable(False)
 
     def resume_writing(self) -> None:
-        """The transport's buffer has room again."""
+        """Resume the sender: the transport's buffer has room again."""
         self.paused = False
         if self._active:
             self._silence.begin(self)
@@ -362,7 +362,7 @@ class ServerConnection(asyncio.Protocol):
             self.on_writable(True)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone: whoever waits for something learns it."""
+        """Record how the connection ended, free its memory and resume the waiter."""
         if self._transport is None:
             return
         self.closed = True
@@ -381,35 +381,35 @@ class ServerConnection(asyncio.Protocol):
         self._wake()
 
     def _read_last_alert(self, tls: TlsClient, transport: asyncio.Transport) -> None:
-        """Read the alert of a server that has refused our certificate and closed while we were still sending.
+        """Read the alert of a server that refused our certificate and closed the connection during our upload.
 
-        A transport whose write fails reads no more, though the alert is there. Its socket is open until the end of
-        ``connection_lost``.
+        A transport whose write fails stops reading, although the alert has arrived. Its socket is open until the end
+        of ``connection_lost``.
         """
         try:
             while data := os.read(transport.get_extra_info("socket").fileno(), _MAX_PENDING):
                 tls.receive(data)
-        except OSError:  # nothing there
+        except OSError:  # no alert
             return
         except TlsError as error:
             self._fail(self._hangup(tls, error))
 
     def _body_ended(self, exc: Exception | None) -> None:
-        """A body that ends with the connection is whole only after a clean end (RFC 9112 section 9.8)."""
+        """Complete or fail the body: only a clean end of the connection completes it (RFC 9112 section 9.8)."""
         clean = exc is None and (self.tls is None or self.tls.closed)
         unread = not self._reader.began
         if not self._reader.receive_eof(clean=clean):
             self._fail(ResponseError("hangup", "the server closed the connection", unread=unread))
 
     def close(self) -> None:
-        """End it in good order: close_notify, then FIN."""
+        """Close the connection cleanly: close_notify, then FIN."""
         if self._transport is not None and not self._transport.is_closing():
             if self.tls is not None and self.tls.established:
                 self._transport.write(self.tls.close())
             self._transport.close()
 
     def abort(self) -> None:
-        """End it at once."""
+        """End the connection now."""
         if self.closed:
             return
         if self._transport is not None:

@@ -20,7 +20,7 @@ Listener = Callable[[Event], None]
 
 
 class Connected(Protocol):
-    """A client that is connected, as far as the end of the proxy concerns it."""
+    """A connected client, as a stopping proxy sees it."""
 
     def drain(self) -> None:
         """End the connection after the response to the current request, or now if there is none."""
@@ -30,7 +30,7 @@ class Connected(Protocol):
 
 
 class Services:
-    """Routes, pool, resolver, limits and counters, and where events are emitted."""
+    """Hold the routes, pool, resolver, limits and counters, and emit events."""
 
     __slots__ = (
         "clients",
@@ -38,6 +38,7 @@ class Services:
         "emit",
         "emit_unlogged",
         "empty",
+        "et_net",
         "hop",
         "limits",
         "loop",
@@ -48,10 +49,9 @@ class Services:
         "resolver",
         "routes",
         "stats",
-        "thread",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, policy: Policy, emit: Listener, thread: int, hop: Hop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, policy: Policy, emit: Listener, et_net: int, hop: Hop) -> None:
         self.loop = loop
         self.policy: Policy
         self.routes: Routes
@@ -59,8 +59,8 @@ class Services:
         """Logs an event and passes it to the listeners."""
         self.emit_unlogged: Listener = lambda _: None
         """Passes an event that has no line in the log to the listeners."""
-        self.thread = thread
-        """The number that the log shows as ``ET_NET``."""
+        self.et_net = et_net
+        """The worker's number, which the log shows as ``ET_NET``."""
         self.hop = hop
         self.own = Endpoints()
         """Where this proxy listens: never dialled."""
@@ -101,6 +101,6 @@ class Services:
             self.empty.set()
 
     def next_txn(self) -> int:
-        """Return the next transaction's number, as Txn-id shows it."""
+        """Return the next transaction's number, which the log shows as Txn-id."""
         self.stats.begun += 1
         return self.stats.begun

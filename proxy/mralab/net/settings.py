@@ -1,7 +1,8 @@
-"""What a proxy runs by: its configuration, and the trust store and the rules that were read for it.
+"""The settings of a proxy: its configuration with the trust store, rules and certificate read for it.
 
-Put into force as one thing, so that a change of one key never reads other files anew. ``message`` and
-``from_message`` carry it to another process as JSON. ``warnings`` finds settings that are valid, but hardly meant.
+They are put into force together, so that changing one key does not read other files again. ``message`` and
+``from_message`` carry them to another process as JSON. ``warnings`` finds settings that are valid but probably not
+intended.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from .acceptor import descriptors, most_connections
 
 
 class Settings(NamedTuple):
-    """``rules`` are the allow list's own; those made for discovered nodes follow from ``config``.
+    """``rules`` are those of the allow list; rules for discovered nodes follow from ``config``.
 
-    ``identity`` is the certificate that the proxy presents to servers (``upstream.certificate``), None for none.
+    ``identity`` is the certificate that the proxy presents to servers (``upstream.certificate``), or None.
     """
 
     config: Config
@@ -34,7 +35,7 @@ class Settings(NamedTuple):
     identity: Identity | None = None
 
     def message(self, *, with_rules: bool) -> dict[str, Any]:
-        """Return it as JSON can carry it; without the rules where the other end has them. It holds a private key."""
+        """Return the settings as JSON data, without the rules if the other end has them. Contains a private key."""
         pem = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in self.store.certificates)
         rules = [[sorted(part) if isinstance(part, frozenset) else part for part in rule] for rule in self.rules]
         return {
@@ -52,9 +53,9 @@ def load_settings(
     rules: Iterable[Rule] | None = None,
     identity: Identity | None = None,
 ) -> Settings:
-    """A configuration with its trust store, rules and own certificate: given, or read from the files that it names.
+    """Return the settings for a configuration. What is not given is read from the files that it names.
 
-    Raises ``ConfigError`` with every problem in every file at once.
+    Raises ``ConfigError`` with all problems in all files.
     """
     problems: list[str] = []
     if store is None:
@@ -96,7 +97,7 @@ def _load_identity(config: Config) -> Identity | None:
         return None
     try:
         return load_identity(config.path(certificate), config.path(key) if key else None)
-    except RuntimeError as error:  # '~user' of nobody
+    except RuntimeError as error:  # '~user' of an unknown user
         raise ConfigError([f"upstream.certificate, upstream.key: {error}"]) from error
 
 
@@ -113,23 +114,23 @@ def _load_rules(config: Config) -> tuple[Rule, ...]:
 
 
 def newly_empty(before: Settings, after: Settings) -> list[str]:
-    """What is gone from the files between two readings, where nothing says that it should be; each in words.
+    """Return, as text, what has disappeared from the files between two reads without being removed on purpose.
 
-    A file that an editor or a full disk has emptied reads like one that wants nothing: no rules, nobody trusted.
+    A file emptied by an editor or a full disk reads like one that asks for nothing: no rules, no trusted certificates.
     """
     problems = []
-    said, path = after.config.model_fields_set - {"folder"}, after.config.path(after.config.trust.store)
-    if not said and before.config.model_fields_set - {"folder"}:
-        problems.append("the configuration file says nothing any more")
+    is_set, path = after.config.model_fields_set - {"folder"}, after.config.path(after.config.trust.store)
+    if not is_set and before.config.model_fields_set - {"folder"}:
+        problems.append("the configuration file no longer sets any key")
     elif before.store and not after.store and after.config.trust.store == before.config.trust.store:
-        problems.append(f'trust.store: {path} holds no certificate any more; to trust nothing, say store = ""')
+        problems.append(f'trust.store: {path} no longer holds a certificate; to trust nothing, set store = ""')
     return problems
 
 
 def warnings(settings: Settings, now: datetime | None = None) -> list[str]:
-    """Return what is valid but hardly meant, a line each: the key, what follows from it, what to do.
+    """Return a line for each setting that is valid but probably not intended: the key, its effect, what to do.
 
-    ``now`` judges the dates of certificates; default: the clock.
+    Dates of certificates are compared with ``now`` (default: the current time).
     """
     return [
         *_trust_warnings(settings, now or datetime.now(UTC)),
@@ -150,7 +151,7 @@ def _trust_warnings(settings: Settings, now: datetime) -> Iterator[str]:
         why = _emptiness(config, config.trust.store, "trusts no certificate", "holds no certificate")
         yield (
             f"trust.store: {why}, so every https server is {refused};"
-            ' put the certificates of its CA there, or say verify.origin = "off"'
+            ' put the certificates of its CA there, or set verify.origin = "off"'
         )
     dates = []
     for certificate in settings.store.certificates:
@@ -190,7 +191,7 @@ def _limit_warnings(config: Config) -> Iterator[str]:
 
 
 def _emptiness(config: Config, value: str, unset: str, empty: str) -> str:
-    """Why nothing came of a key that names a file or folder."""
+    """Return why a key that names a file or folder yields nothing."""
     if not value:
         return f'"" {unset}'
     path = config.path(value)
@@ -198,11 +199,11 @@ def _emptiness(config: Config, value: str, unset: str, empty: str) -> str:
 
 
 def _few(texts: Iterator[str]) -> Iterator[str]:
-    """The first texts, and how many more there are."""
-    every = list(texts)
-    yield from every[:_MOST_OF_A_KIND]
-    if len(every) > _MOST_OF_A_KIND:
-        yield f"{every[0].partition(':')[0]}: {len(every) - _MOST_OF_A_KIND} more like this"
+    """Yield the first few texts, then the number of the others."""
+    listed = list(texts)
+    yield from listed[:_MOST_OF_A_KIND]
+    if len(listed) > _MOST_OF_A_KIND:
+        yield f"{listed[0].partition(':')[0]}: {len(listed) - _MOST_OF_A_KIND} more like this"
 
 
 _AT_START: Final = ("proxy.listen", "proxy.admin", "proxy.workers", "log.file", "log.hostname")
@@ -215,14 +216,14 @@ def _at_start(settings: Settings, key: str) -> object:
 
 
 def only_at_start(before: Settings, after: Settings) -> list[str]:
-    """The keys that differ and count only when a proxy starts: what listens and writes stays as it is."""
+    """Return the changed keys that take effect only at the start: sockets and the log file stay open."""
     return [key for key in _AT_START if _at_start(before, key) != _at_start(after, key)]
 
 
 def as_started(before: Settings, after: Settings) -> Settings:
-    """Return ``after`` with the values of ``before`` for the keys that count only when a proxy starts.
+    """Return ``after`` with the values of ``before`` for the keys that take effect only at the start.
 
-    So what is shown is what is in force, and a worker that takes a crashed one's place writes to the same log.
+    So the settings shown are those in force, and a worker that replaces a crashed one writes to the same log.
     """
     tables: dict[str, dict[str, Any]] = {}
     for key in only_at_start(before, after):
@@ -233,11 +234,11 @@ def as_started(before: Settings, after: Settings) -> Settings:
 
 
 def from_message(message: Mapping[str, Any], rules: tuple[Rule, ...]) -> Settings:
-    """The settings that ``message`` made; ``rules`` stay where it has none. Raises ``MralabError``."""
+    """Return the settings that ``message`` made, with ``rules`` if it has none. Raises ``MralabError``."""
     pem = message["store"].encode("ascii")
     if message["rules"] is not None:
-        told = ((frozenset(part) if isinstance(part, list) else part for part in rule) for rule in message["rules"])
-        rules = tuple(Rule._make(rule) for rule in told)
+        decoded = ((frozenset(part) if isinstance(part, list) else part for part in rule) for rule in message["rules"])
+        rules = tuple(Rule._make(rule) for rule in decoded)
     return Settings(
         from_mapping(message["config"], Path(message["folder"])),
         TrustStore(parse_pem(pem, "trust store") if pem else ()),

@@ -1,7 +1,7 @@
-"""How many connections each of several workers has: told in memory that they share, so that none runs ahead.
+"""The number of connections of each worker, in shared memory, so that workers can balance them.
 
-Workers accept on one socket, and whoever is awake first would take everything that comes at once, while the others
-sleep. One that has more than another leaves a newcomer to it for a moment.
+Workers accept on one socket. Without balancing, the first worker to wake up would accept a whole burst while the others
+sleep. A worker that has more connections than another waits a moment before it accepts, so that the other can.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import mmap
 
 
 class Shares:
-    """One number for each of ``count`` processes. Made before they are forked."""
+    """One counter for each of ``count`` processes. Create it before forking them."""
 
     __slots__ = ("_counts",)
 
@@ -18,14 +18,14 @@ class Shares:
         self._counts = memoryview(mmap.mmap(-1, 8 * count)).cast("Q")
 
     def of(self, number: int) -> Share:
-        """The share of process ``number``, which begins with nothing (anew, where it takes a crashed one's place)."""
+        """Return the share of process ``number``, set to 0: the process may replace one that crashed."""
         share = Share(self._counts, number)
-        share.tell(0)
+        share.set(0)
         return share
 
 
 class Share:
-    """One process's share."""
+    """One process's counter."""
 
     __slots__ = ("_counts", "_number")
 
@@ -33,10 +33,10 @@ class Share:
         self._counts = counts
         self._number = number
 
-    def tell(self, connections: int) -> None:
-        """Say how many connections are open here."""
+    def set(self, connections: int) -> None:
+        """Set the number of open connections of this process."""
         self._counts[self._number] = connections
 
     def is_ahead(self) -> bool:
-        """Whether another process has fewer."""
+        """Return whether another process has fewer connections."""
         return self._counts[self._number] > min(self._counts)

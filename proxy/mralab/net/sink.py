@@ -1,9 +1,9 @@
-"""Where log lines go: a file (or standard output), written by a thread of its own; the loop never waits for a disk.
+"""Write the log to a file or standard output, in a separate thread: the loop never waits for a disk.
 
-Lines are collected and written one batch at a time, in order and whole. A file that cannot be written costs the lines
-of that time, never the traffic: they are counted (``lost``), said once on standard error, and writing goes on as soon
-as it works again. What a full disk took of a batch is taken back, so no line is torn; workers that share a file take
-turns by its lock. A file that was deleted, or whose folder was, is made anew.
+Lines are collected and written in batches, complete and in order. While the file cannot be written, lines are lost but
+traffic continues: the lost lines are counted (``lost``), the failure is reported once on standard error, and writing
+resumes as soon as it works again. If a full disk takes part of a batch, that part is removed, so no line is torn.
+Workers that share a file lock it in turn. A deleted file is created again.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Final, NamedTuple
 
-_DELAY: Final = 0.05  # seconds that lines wait for company
-_MAX_BATCH: Final = 1 << 20  # bytes of text after which they do not wait
-_MAX_WAITING: Final = 64 << 20  # bytes of text held while the disk does not take them
-_CALM: Final = 1.0  # seconds without a failure before writing is said to work again: a disk that fills up stutters
-_LAST_SECONDS: Final = 5.0  # how long closing waits for a disk, or a pipe that nobody reads
+_DELAY: Final = 0.05  # seconds that lines wait to be written in one batch
+_MAX_BATCH: Final = 1 << 20  # bytes of text that are written without waiting
+_MAX_WAITING: Final = 64 << 20  # bytes of text held while the file cannot be written
+_CALM: Final = 1.0  # seconds without a failure before recovery is reported: on a full disk, some writes still work
+_LAST_SECONDS: Final = 5.0  # how long closing waits for a slow disk or an unread pipe
 
 _Batch = list[str]
-_REOPEN: Final = ""  # among the entries of a batch: what follows goes to a new file
+_REOPEN: Final = ""  # in a batch: the entries after it go to a new file
 
 
 class LogCondition(NamedTuple):
-    """Whether a log is written. ``error`` says why not; ``lost`` entries since the start, the latest at ``lost_at``.
+    """Whether a log can be written: ``error`` is the reason if not, otherwise empty.
 
-    ``lost_at`` is in seconds since the epoch, 0.0 where nothing was lost.
+    ``lost`` counts the entries lost since the start, the latest at ``lost_at``, in seconds since the epoch (0.0: none).
     """
 
     error: str
@@ -42,7 +42,7 @@ class LogCondition(NamedTuple):
 
 
 class LogSink:
-    """Appends lines to ``file``; ``None`` is standard output. Call ``write`` in the loop, ``close`` at the end."""
+    """Append lines to ``file``, or to standard output (None). Call ``write`` in the loop, ``close`` at the end."""
 
     def __init__(self, file: Path | None, complain: Callable[[str], None] | None = None) -> None:
         self._out = _Output(file, complain or (lambda text: print(text, file=sys.stderr)))  # noqa: T201 - the channel
@@ -57,23 +57,23 @@ class LogSink:
 
     @property
     def written(self) -> int:
-        """Entries written."""
+        """The number of entries written."""
         return self._out.written
 
     @property
     def lost(self) -> int:
-        """Entries that could not be."""
+        """The number of entries that could not be written."""
         return self._out.lost + self._refused
 
     def open(self) -> None:
-        """Open the file now. Raises ``OSError``: at the start a log that cannot be written is an error."""
+        """Open the file and start the thread. Raises ``OSError``: a start fails if the log cannot be written."""
         self._out.open()
-        # A daemon of its own: no slow job of the loop's executor holds it up, nor does an unread pipe hold up the exit.
+        # Not in the loop's executor, where slow jobs would delay it. A daemon, so an unread pipe does not block exit.
         self._thread = threading.Thread(target=self._run, name="mralab-log", daemon=True)
         self._thread.start()
 
     def write(self, text: str) -> None:
-        """Take one entry: one line, or an entry of several, each ending in a line feed."""
+        """Queue one entry: one or more lines, each ending in a line feed."""
         if self._size > _MAX_WAITING:
             self._refused += 1
             self._refused_at = time.time()
@@ -86,13 +86,13 @@ class LogSink:
             self._start()
 
     def reopen(self) -> None:
-        """After a rotation: what is collected from now on goes to a new file."""
+        """Write further entries to a new file. Call this after a rotation."""
         self._waiting.append(_REOPEN)
         if self._writing is None:
             self._start()
 
     async def flush(self) -> None:
-        """Wait until everything taken so far is written, or lost."""
+        """Wait until all queued entries are written or lost."""
         while self._waiting or self._writing is not None:
             if self._writing is None:
                 self._start()
@@ -100,9 +100,9 @@ class LogSink:
                 await asyncio.wait([self._writing])
 
     async def condition(self, seconds: float = 1.0) -> LogCondition:
-        """Try the file now, as the next entries will find it, and return whether it takes them.
+        """Test whether the next entries can be written, and return the result.
 
-        Waits for the writing thread ``seconds`` at most.
+        Wait at most ``seconds`` for the writing thread.
         """
         if self._writing is None and not self._waiting:
             self._hand_over([])
@@ -120,7 +120,7 @@ class LogSink:
         return max(self._out.lost_at, self._refused_at)
 
     async def close(self) -> None:
-        """Write what is left, for a few seconds at most, and close the file."""
+        """Write the queued entries, for a few seconds at most, and close the file."""
         try:
             async with asyncio.timeout(_LAST_SECONDS):
                 await self.flush()
@@ -131,7 +131,7 @@ class LogSink:
             self._timer = None
         self._batches.put(None)
         if self._thread is not None and self._writing is None:
-            self._thread.join()  # it has nothing to do but close the file
+            self._thread.join()  # only closing the file is left to do
 
     def _start(self) -> None:
         if self._timer is not None:
@@ -143,7 +143,7 @@ class LogSink:
         self._hand_over(batch)
 
     def _hand_over(self, batch: _Batch) -> None:
-        """Give the thread a batch to write; an empty one has it try the file."""
+        """Give the thread a batch to write; with an empty one it tests the file."""
         self._writing = asyncio.get_running_loop().create_future()
         self._writing.add_done_callback(self._stored)
         self._batches.put((batch, self._writing))
@@ -154,13 +154,13 @@ class LogSink:
             self._timer = asyncio.get_running_loop().call_later(_DELAY, self._start)
 
     def _run(self) -> None:
-        """The thread: batches as they come, until there are no more."""
+        """Write batches until None is queued. Runs in the thread."""
         while (task := self._batches.get()) is not None:
             batch, done = task
             self._out.store(batch)
             try:
                 done.get_loop().call_soon_threadsafe(_finish, done)
-            except RuntimeError:  # the loop has ended without closing its log: nobody waits any more
+            except RuntimeError:  # the loop has ended without closing its log: nothing waits any more
                 break
         self._out.end()
 
@@ -171,7 +171,7 @@ def _finish(done: asyncio.Future[None]) -> None:
 
 
 class _Output:
-    """The file as the writing thread has it."""
+    """The log file, as the writing thread uses it."""
 
     def __init__(self, file: Path | None, complain: Callable[[str], None]) -> None:
         self._file = file
@@ -187,7 +187,7 @@ class _Output:
 
     @property
     def failure(self) -> str:
-        """Why entries are being lost; empty where they are written."""
+        """Why entries are being lost; empty if they are written."""
         if self._failure:
             return f"cannot be written: {self._failure}"
         return f"was not written less than {_CALM:g} s ago" if self._failing and not self._is_calm() else ""
@@ -196,32 +196,32 @@ class _Output:
         return time.monotonic() - self._failed_at >= _CALM
 
     def open(self) -> None:
-        """Open it, or make it. Raises ``OSError``."""
+        """Open the file, or create it. Raises ``OSError``."""
         if self._file is None:
             self._fd = 1
         else:
             self._fd = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the file."""
         if self._fd > 2:
             os.close(self._fd)
         self._fd = -1
 
     def end(self) -> None:
-        """Let go of it for good."""
-        if self._failing and self._fd >= 0:  # the last that was written went well
+        """Report the state of a failing log and close the file for good."""
+        if self._failing and self._fd >= 0:  # the last write succeeded
             self._restored()
         elif self._failing and self.lost:
             self.complain(f"mralab: the log {self.name} could not be written to its end; {self.lost} entries were lost")
         self.close()
 
     def store(self, batch: _Batch) -> None:
-        """Write a batch, with the rotations in it; try the file where there is nothing to write."""
+        """Write a batch with the rotations in it; test the file if the batch is empty."""
         if not batch:
             self._try()
             return
-        if _REOPEN not in batch:  # the rule: no walk through thousands of entries while the loop waits for the GIL
+        if _REOPEN not in batch:  # usual; no walk through thousands of entries while the loop waits for the GIL
             self._append(batch)
             return
         entries: _Batch = []
@@ -250,7 +250,7 @@ class _Output:
         self._succeeded()
 
     def _try(self) -> None:
-        """Open the file as the next entry would; after a failure also write to it, and take that back."""
+        """Open the file as the next entry would. After a failure, also write to it and remove what was written."""
         try:
             self._open_again()
             if self._failure and stat.S_ISREG(os.fstat(self._fd).st_mode):
@@ -262,7 +262,7 @@ class _Output:
             self._succeeded()
 
     def _open_again(self) -> None:
-        """Open it where it is closed, and make it where it was deleted. Raises ``OSError``."""
+        """Open the file if it is closed, and create it if it was deleted. Raises ``OSError``."""
         if self._fd < 0:
             self.open()
         elif self._file is not None and not os.fstat(self._fd).st_nlink:
@@ -288,9 +288,9 @@ class _Output:
 
 
 def _write_whole(fd: int, data: bytes, *, keep: bool = True) -> None:
-    """Write all of ``data``, or (to a file) nothing of it. Raises ``OSError``.
+    """Write all of ``data``, or none of it if ``fd`` is a regular file. Raises ``OSError``.
 
-    Without ``keep`` nothing of it stays in the file: it was a test whether it can be written.
+    Without ``keep``, remove it again: this tests whether the file can be written.
     """
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         _write_all(fd, data)

@@ -1,6 +1,6 @@
-"""What one process of the proxy has done, as numbers: plain counters on the hot path, a snapshot for who asks.
+"""Count what one process of the proxy does: plain counters on the hot path, snapshots for readers.
 
-Counting a request must cost next to nothing, so these are attributes and lists; ``/metrics`` renders snapshots.
+Counting a request must cost almost nothing, so these are attributes and lists; ``/metrics`` renders snapshots.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SUMMED: Final = (
     "log_lost",
 )
 GAUGES: Final = ("clients_open", "servers_open", "servers_idle")
-"""What is so now; everything else only grows."""
+"""Current values; all others only grow."""
 _MEASURED: Final = ("latency", "loop_delay")
 
 
@@ -57,7 +57,7 @@ class Histogram:
 class Stats:
     """Counters of one process, all since its start. Names as in ``snapshot``.
 
-    ``requests`` counts by (status, outcome): the status sent, 0 where the client was gone before. ``handshakes`` counts
+    ``requests`` counts by (status, outcome): the status sent, 0 if the client was gone before. ``handshakes`` counts
     TLS handshakes with servers: ``verified``, ``unverified``, ``tolerated``, ``refused``, ``failed``.
     ``clients_refused`` are connections that could not be accepted because descriptors or memory ran out;
     ``responses_cut`` those that ended in the middle of a body.
@@ -65,7 +65,7 @@ class Stats:
 
     def __init__(self) -> None:
         self.begun = 0
-        """Transactions that have a number; not in ``snapshot``."""
+        """Transactions begun, which is also the latest transaction's number; not in ``snapshot``."""
         self.requests: Counter[tuple[int, Outcome]] = Counter()
         self.handshakes: Counter[str] = Counter()
         self.latency = Histogram(LATENCY_BOUNDS)
@@ -89,12 +89,12 @@ class Stats:
         self._due = 0.0
 
     def served(self, status: int, outcome: Outcome, seconds: float) -> None:
-        """Count one request that is over."""
+        """Count one finished request."""
         self.requests[status, outcome] += 1
         self.latency.observe(seconds)
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Measure, four times a second, how late the loop comes to what is due: ``loop_delay``."""
+        """Measure, four times a second, how late the loop runs its timers: ``loop_delay``."""
         self._due = loop.time() + _SAMPLE_SECONDS
         self._timer = loop.call_later(_SAMPLE_SECONDS, self._sample, loop)
 
@@ -109,7 +109,7 @@ class Stats:
             self._timer = None
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything as JSON takes it: ``requests`` is a list of [status, outcome, count]."""
+        """Return all numbers as JSON data: ``requests`` is a list of [status, outcome, count]."""
         numbers: dict[str, Any] = {name: getattr(self, name) for name in _SUMMED}
         numbers["requests"] = [[status, outcome, count] for (status, outcome), count in self.requests.items()]
         numbers["handshakes"] = dict(self.handshakes)
@@ -124,20 +124,20 @@ class Stats:
 
 
 def merged(snapshots: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """The sum of several processes' snapshots, in the same form; of none, what a process begins with."""
+    """Return the sum of several processes' snapshots, in the same form. Without snapshots, all numbers are 0."""
     whole = Stats().snapshot()
     requests: Counter[tuple[int, str]] = Counter()
     handshakes: Counter[str] = Counter()
-    for one in snapshots:
+    for snapshot in snapshots:
         for name in _SUMMED:
-            whole[name] += one[name]
-        for status, outcome, count in one["requests"]:
+            whole[name] += snapshot[name]
+        for status, outcome, count in snapshot["requests"]:
             requests[status, outcome] += count
-        handshakes.update(one["handshakes"])
+        handshakes.update(snapshot["handshakes"])
         for name in _MEASURED:
             into = whole[name]
-            into["counts"] = [a + b for a, b in zip(into["counts"], one[name]["counts"], strict=True)]
-            into["total"] += one[name]["total"]
+            into["counts"] = [a + b for a, b in zip(into["counts"], snapshot[name]["counts"], strict=True)]
+            into["total"] += snapshot[name]["total"]
     whole["requests"] = [[status, outcome, count] for (status, outcome), count in requests.items()]
     whole["handshakes"] = dict(handshakes)
     return whole

@@ -1,8 +1,8 @@
-"""A request's coroutine without a task: it goes on inside the call that brings what it waits for.
+"""Run a request's coroutine without a task: it resumes inside the callback that it waits for.
 
-A task takes a turn of the loop for whatever it waits for, and a future for each. ``Steps`` runs a coroutine at once as
-far as it gets. What it then waits for is a ``Source``, whose news let it go on, or a future. What asks asyncio for the
-current task (``asyncio.timeout``) must be awaited in a task of its own.
+A task needs a future and a turn of the loop for each wait. ``Steps`` runs a coroutine at once, until it waits for a
+``Source``, whose changes resume it, or for a future. Code that needs asyncio's current task (``asyncio.timeout``) must
+be awaited in a separate task.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 
 class Source(Protocol):
-    """Something that can be waited for: after a change it clears ``waiter`` and then calls its ``resume``."""
+    """An object that can be waited for: after a change it clears ``waiter`` and then calls its ``resume``."""
 
     waiter: Steps | None
 
@@ -24,12 +24,12 @@ Awaited = Source | asyncio.Future[Any]
 
 @types.coroutine
 def waitable(source: Source) -> Generator[Source, None, None]:
-    """Wait until something has changed there; what, and whether it is enough, is for the waiter to see."""
+    """Wait until the source has changed. The waiter checks what has changed."""
     yield source
 
 
 class Steps:
-    """Runs one coroutine; ``resume`` begins."""
+    """Run one coroutine. ``resume`` starts it."""
 
     __slots__ = ("_awaited", "_coroutine", "_interruption", "_running")
 
@@ -40,12 +40,12 @@ class Steps:
         self._running = False
 
     def resume(self, _: object = None) -> None:
-        """What it waited for is there."""
+        """Continue the coroutine. Called when the source has changed or the future is done."""
         self._awaited = None
         self._step(None)
 
     def interrupt(self, error: BaseException) -> None:
-        """Raise ``error`` where it waits, now; while it runs, where it waits next."""
+        """Raise ``error`` in the coroutine: now if it waits, otherwise when it waits next."""
         if self._running:
             self._interruption = error
         elif self._coroutine is not None:
@@ -66,7 +66,7 @@ class Steps:
         except StopIteration:
             self._coroutine = None
             return
-        except BaseException:  # its own, told to whoever let it go on
+        except BaseException:  # from the coroutine, for the caller of ``resume``
             self._coroutine = None
             raise
         finally:
@@ -78,7 +78,7 @@ class Steps:
             awaited.waiter = self
 
     def _leave(self, awaited: Awaited | None) -> None:
-        """It waits for this no longer."""
+        """Stop waiting for a source or a future."""
         if isinstance(awaited, asyncio.Future):
             awaited.remove_done_callback(self.resume)
             awaited.cancel()

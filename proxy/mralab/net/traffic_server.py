@@ -1,7 +1,7 @@
-"""The data plane of one Expressway-C: a listener, what its connections share, and the settings in force.
+"""The data plane of one Expressway-C: a listening socket, the shared services, and the settings in force.
 
-A change replaces the whole ``Policy``: a request sees one, and the next request sees the next. Connections that were
-kept under an older one are closed.
+A change replaces the whole ``Policy``: each request uses one policy from its start to its end. Connections kept under
+an older policy are closed.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ _REFUSED_RECENTLY: Final = 1.0  # seconds: while descriptors are exhausted, acce
 
 
 def new_hop() -> Hop:
-    """A name for a proxy that no other has, for Via."""
+    """Return a unique name for a proxy, for Via."""
     return Hop(b"vcs", str(uuid.uuid4()).encode())
 
 
 class Condition(NamedTuple):
-    """What does not work in one process, in words: of its log, and of accepting connections.
+    """The problems of one process, as text: with its log, and with accepting connections.
 
-    ``full``: as many connections are open as may be, so newcomers wait in the kernel's backlog.
+    ``full``: the limit of open connections is reached, so new ones wait in the kernel's backlog.
     """
 
     log: LogCondition
@@ -53,10 +53,11 @@ class Condition(NamedTuple):
 
 
 class TrafficServer:
-    """The traffic server alone. ``await start()``, ``await stop()``, or ``async with``.
+    """The traffic server without its control API. Use ``await start()`` and ``await stop()``, or ``async with``.
 
-    ``listener`` is told every event as it happens, besides the log. Where several ``workers`` serve one socket,
-    ``thread`` is this one's number, ``share`` its share of the connections, and ``hop`` what they all are in Via.
+    ``listener`` is called with every event, in addition to the log. If several ``workers`` serve one socket, ``et_net``
+    is this worker's number (``ET_NET`` in the log), ``share`` counts its connections, and ``hop`` is their common
+    entry in Via.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class TrafficServer:
         rules: Iterable[Rule] | None = None,
         identity: Identity | None = None,
         listener: Listener | None = None,
-        thread: int = 0,
+        et_net: int = 0,
         workers: int = 1,
         hop: Hop | None = None,
         share: Share | None = None,
@@ -76,7 +77,7 @@ class TrafficServer:
         self._rules = rules
         self._store_given = store is not None
         self._listeners: tuple[Listener, ...] = (listener,) if listener is not None else ()
-        self._thread = thread
+        self._et_net = et_net
         self._workers = workers
         self._hop = hop or new_hop()
         self._share = share
@@ -85,7 +86,7 @@ class TrafficServer:
         self._sink: LogSink | None = None
         self._stats = Stats()
         self._refusal: tuple[float, str] | None = None
-        """When, by the loop's clock, a connection could last not be accepted, and why."""
+        """The latest time, by the loop's clock, at which a connection could not be accepted, and why."""
         self._writer = LineWriter(config.log.hostname, os.getpid(), debug=True)
         self.host = ""
         self.port = 0
@@ -109,17 +110,17 @@ class TrafficServer:
 
     @property
     def settings(self) -> Settings:
-        """Everything it runs by now."""
+        """All settings in force."""
         return self._policy.settings
 
     @property
     def sink(self) -> LogSink | None:
-        """The log's sink while running."""
+        """The log's sink; None unless running."""
         return self._sink
 
     @property
     def stats(self) -> Stats:
-        """What this proxy has done since its latest start."""
+        """The counters since the latest start."""
         if self._services is not None:
             self._stats.servers_idle = len(self._services.pool)
         if self._sink is not None:
@@ -127,7 +128,7 @@ class TrafficServer:
         return self._stats
 
     async def condition(self) -> Condition:
-        """Try what a request needs, and return what does not work."""
+        """Test what a request needs, and return what does not work."""
         services, acceptor, sink = self._services, self._acceptor, self._sink
         if services is None or acceptor is None or sink is None:
             return Condition(LogCondition("", 0, 0.0), "", full=False)
@@ -137,7 +138,7 @@ class TrafficServer:
         return Condition(await sink.condition(), accepting, full=acceptor.full)
 
     async def start(self, sock: socket.socket | None = None) -> None:
-        """Open the log and listen, on ``sock`` if it is given. Raises ``ListenError`` or ``MralabError``."""
+        """Open the log and listen, on ``sock`` if given. Raises ``ListenError`` or ``MralabError``."""
         loop = asyncio.get_running_loop()
         config = self.config
         sink = LogSink(None if config.log.file == "-" else config.path(config.log.file))
@@ -145,11 +146,11 @@ class TrafficServer:
             sink.open()
         except OSError as error:
             raise MralabError(f"{config.path(config.log.file)}: the log cannot be written: {error.strerror}") from error
-        services = Services(loop, self._policy, self._emitter(sink), self._thread, self._hop)
+        services = Services(loop, self._policy, self._emitter(sink), self._et_net, self._hop)
         services.emit_unlogged = self._pass_on
         try:
             listening = sock or listening_socket(config.proxy.listen)
-        except BaseException:  # a start that fails leaves no open log behind
+        except BaseException:  # a failed start must not leave the log open
             await sink.close()
             raise
         services.own.add(listening)
@@ -163,9 +164,9 @@ class TrafficServer:
         services.stats.watch(loop)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Tell ``listener`` the events of requests that come from now on; what it gives ends that."""
+        """Call ``listener`` with the events from now on. Call the returned function to unsubscribe."""
         self._listen((*self._listeners, listener))
-        return lambda: self._listen(tuple(one for one in self._listeners if one != listener))
+        return lambda: self._listen(tuple(other for other in self._listeners if other != listener))
 
     def _listen(self, listeners: tuple[Listener, ...]) -> None:
         self._listeners = listeners
@@ -187,9 +188,9 @@ class TrafficServer:
         return emit
 
     def _most_clients(self) -> int:
-        """This process's share of ``limits.connections``, as far as its descriptors go."""
-        share, more = divmod(self.config.limits.connections, self._workers)
-        return most_connections(max(1, share + (self._thread < more)))
+        """Return this process's share of ``limits.connections``, reduced to what its descriptors allow."""
+        share, remainder = divmod(self.config.limits.connections, self._workers)
+        return most_connections(max(1, share + (self._et_net < remainder)))
 
     def _refused(self, error: OSError) -> None:
         if self._services is not None:
@@ -199,7 +200,7 @@ class TrafficServer:
     def apply(self, config: Config, store: TrustStore | None = None) -> None:
         """Put another configuration into force from the next request on.
 
-        Raises ``ConfigError`` and keeps the old one where it cannot be. ``store`` replaces the file's.
+        Raises ``ConfigError`` and keeps the old one if the new one is invalid. ``store`` replaces the configured one.
         """
         if store is None and self._store_given:
             store = self.store
@@ -208,7 +209,7 @@ class TrafficServer:
     def put(self, settings: Settings | Policy) -> None:
         """Put settings into force from the next request on. ``load_settings`` has checked them; no file is read.
 
-        A ``Policy`` made beforehand, in another thread, takes no time here: for 100,000 rules it takes a second.
+        Making a ``Policy`` takes a second for 100,000 rules: one made beforehand, in another thread, saves it.
         """
         self._policy = settings if isinstance(settings, Policy) else Policy(settings)
         if self._services is not None:
@@ -221,22 +222,22 @@ class TrafficServer:
         self.put(self.settings._replace(store=self.store.add(certificates)))
 
     def distrust(self, certificates: Iterable[x509.Certificate]) -> None:
-        """Take certificates out of the trust store in force."""
+        """Remove certificates from the trust store in force."""
         self.put(self.settings._replace(store=self.store.remove(certificates)))
 
     async def flush_log(self) -> None:
-        """Wait until every line so far is in the log file."""
+        """Wait until all lines so far are in the log file."""
         if self._sink is not None:
             await self._sink.flush()
 
     def drop_clients(self) -> None:
-        """End every client's connection now, whatever it waits for."""
+        """End the connections of all clients now."""
         if self._services is not None:
             for client in list(self._services.clients):
                 client.abort()
 
     async def stop(self, grace: float = 10.0) -> None:
-        """Stop accepting, finish what runs (at most ``grace`` seconds), flush the log."""
+        """Stop accepting, finish the current requests (at most ``grace`` seconds), flush the log."""
         services, acceptor, sink = self._services, self._acceptor, self._sink
         if services is None or acceptor is None or sink is None:
             return
