@@ -142,7 +142,9 @@ def test_a_reload_says_what_counts_only_at_the_next_start(tmp_path: Path, server
         assert process.stderr is not None
         said = process.stderr.readline()
         assert said.startswith("mralab: reload: proxy.listen")
-        assert said.endswith(f"log.file: changed in {tmp_path / 'mralab.toml'}, but counts only at the next start\n")
+        assert said.endswith(
+            f"log.file: changed in {tmp_path / 'mralab.toml'}, but takes effect only at the next start\n"
+        )
         shown = control(admin, "GET", "/api/config")[1]
         assert (shown["proxy"]["listen"], shown["log"]["level"]) == ("127.0.0.1:0", "DEBUG")
         assert shown["log"]["file"] == str(tmp_path / "traffic_server.log")

@@ -265,7 +265,7 @@ async def test_a_report_is_made_where_there_is_something_new(admin: Administered
         told.append((name, params))
         return True
 
-    admin.control._tell = tell
+    admin.control._notify = tell
     for requests in (0, 1):
         for _ in range(3):
             admin.control.report()
@@ -273,9 +273,9 @@ async def test_a_report_is_made_where_there_is_something_new(admin: Administered
             ("report", count, 2 * count) for count in range(requests + 1)
         ]
         assert await admin.status() == 502
-    admin.control._tell = lambda *_: False  # a process that does not listen is told later
+    admin.control._notify = lambda *_: False  # a process that does not listen is told later
     admin.control.report()
-    admin.control._tell = tell
+    admin.control._notify = tell
     admin.control.report()
     assert told[-1][1]["requests"] == 2
 

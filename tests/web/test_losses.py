@@ -18,9 +18,9 @@ def report(pid: int, requests: int, *, since: float = 1.0, attempts: int = 0, st
 
 def test_a_worker_that_ended_took_at_least_what_it_last_reported() -> None:
     reports = Reports()
-    reports.hear(report(10, 3))
-    reports.hear(report(11, 4))
-    reports.hear(report(10, 7))
+    reports.add(report(10, 3))
+    reports.add(report(11, 4))
+    reports.add(report(10, 7))
     loss = reports.end(0, 10, -9, started=1.0, at=20.0)
     assert loss[:6] == (0, 10, 1.0, 20.0, 7, 0)
     assert "worker 0 (pid 10) ended with -9" in loss.what
@@ -39,21 +39,21 @@ def test_nothing_is_claimed_of_a_worker_that_never_reported() -> None:
 
 def test_after_a_reset_what_was_before_it_is_not_lost() -> None:
     reports = Reports()
-    reports.hear(report(10, 7))
-    reports.hear(report(11, 5))
+    reports.add(report(10, 7))
+    reports.add(report(11, 5))
     reports.end(1, 11, -9, started=1.0, at=9.0)
     reports.reset(10.0)
     assert reports.losses == []
-    reports.hear(report(10, 7))  # it has not been reset yet
+    reports.add(report(10, 7))  # it has not been reset yet
     assert reports.end(0, 10, -9, started=1.0, at=20.0)[2:5] == (10.0, 20.0, 0)
-    reports.hear(report(12, 2, since=10.5))
+    reports.add(report(12, 2, since=10.5))
     assert reports.end(0, 12, -9, started=1.0, at=30.0).requests == 2
 
 
 def test_gauges_are_those_of_the_living() -> None:
     reports = Reports()
-    reports.hear(report(10, 1, attempts=2, still_open=5))
-    reports.hear(report(11, 1, attempts=3, still_open=6))
+    reports.add(report(10, 1, attempts=2, still_open=5))
+    reports.add(report(11, 1, attempts=3, still_open=6))
     assert "clients_open" in GAUGES
     assert (reports.stats()["attempts"], reports.stats()["clients_open"]) == (5, 11)
     reports.end(0, 10, -9, 1.0, 2.0)
@@ -68,11 +68,11 @@ def test_counters_never_go_backwards(steps: list[tuple[int, int, bool]]) -> None
         attempts[worker] += more
         total += more
         late = report(pids[worker], 1, attempts=attempts[worker])
-        reports.hear(late)
+        reports.add(late)
         if ends:
             reports.end(worker, pids[worker], -9, 1.0, 2.0)
             if more % 2:
-                reports.hear(late)  # an answer that was under way
+                reports.add(late)  # an answer that was under way
             pids[worker], attempts[worker], next_pid = next_pid, 0, next_pid + 1
         now = reports.stats()["attempts"]
         assert now >= before

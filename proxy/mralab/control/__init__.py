@@ -1,1 +1,1 @@
-"""Operates running proxies: one in this process, or several workers as one."""
+"""OPERATE running proxies: one in this process, or several workers as one."""

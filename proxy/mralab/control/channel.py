@@ -1,7 +1,8 @@
-"""What two of our processes say to each other: JSON over a socket pair, questions and answers both ways.
+"""Messages between two mralab processes: JSON over a socket pair, with requests and replies in both directions.
 
-A message is four bytes of length, then JSON: ``{"ask": name, "id": n, "with": ..}``, ``{"answer": .., "id": n}``,
-``{"error": text, "id": n}`` or ``{"tell": name, "with": ..}``. Questions are answered in the order in which they came.
+A message is a length of four bytes, then JSON: ``{"ask": name, "id": n, "with": ..}`` (a request), ``{"answer": ..,
+"id": n}`` or ``{"error": text, "id": n}`` (its reply), or ``{"tell": name, "with": ..}`` (a notification, which has no
+reply). Requests are answered in the order in which they are received.
 """
 
 from __future__ import annotations
@@ -18,39 +19,43 @@ from typing import Any, Final
 from ..errors import MralabError
 
 _MAX_MESSAGE: Final = 256 << 20
-_MAX_WAITING: Final = (
-    4 << 20
-)  # bytes that the other end has not taken, after which nothing that may be left out is sent
+_MAX_WAITING: Final = 4 << 20  # unread bytes at the other end above which optional messages are not sent
 
 _log = logging.getLogger(__name__)
 
 Respond = Callable[[str, Any], Awaitable[Any]]
-Hear = Callable[[str, Any], None]
+OnNotification = Callable[[str, Any], None]
 
 
 class ChannelError(MralabError):
-    """The other process ended, or failed at what it was asked."""
+    """The other process has ended, or failed to answer a request."""
 
 
 class Channel:
-    """One end. ``answer(name, params)`` answers questions, ``told(name, params)`` hears what needs no answer."""
+    """One end. ``answer(name, params)`` answers requests; ``on_notification(name, params)`` takes notifications."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Respond, told: Hear) -> None:
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        answer: Respond,
+        on_notification: OnNotification,
+    ) -> None:
         self._reader = reader
         self._writer = writer
         self._answer = answer
-        self._told = told
+        self._on_notification = on_notification
         self._ids = itertools.count(1)
         self._open: dict[int, asyncio.Future[Any]] = {}
         self.closed = asyncio.Event()
-        """The other end is gone."""
+        """Set when the other end is closed."""
         self._task = asyncio.create_task(self._run())
 
     async def ask(self, name: str, params: Any = None, *, seconds: float, must: bool = False) -> Any:
-        """The other end's answer.
+        """Send a request and return the other end's answer. Raises ``TimeoutError`` or ``ChannelError``.
 
-        Raises ``TimeoutError`` where none comes in time, ``ChannelError``. A question that ``must`` arrive waits at
-        the other end however long that does not listen; others are not even sent to one that has fallen far behind.
+        A request that ``must`` arrive is always sent and waits until the other end reads it. Others are not sent to an
+        end that has fallen far behind.
         """
         if self.closed.is_set():
             raise ChannelError("the process has ended")
@@ -65,15 +70,15 @@ class Channel:
         finally:
             self._open.pop(number, None)
 
-    def tell(self, name: str, params: Any = None) -> bool:
-        """Say something. False: the other end is too slow, it was left out."""
+    def notify(self, name: str, params: Any = None) -> bool:
+        """Send a notification. Return False if it was not sent because the other end is too slow or closed."""
         if self.closed.is_set() or self._behind():
             return False
         self._send({"tell": name, "with": params})
         return True
 
     async def close(self) -> None:
-        """Send what is left and close this end."""
+        """Send what is buffered and close this end."""
         self._writer.close()
         with contextlib.suppress(ConnectionError):
             await self._writer.wait_closed()
@@ -95,7 +100,7 @@ class Channel:
                     break
                 await self._take(json.loads(await self._reader.readexactly(size)))
         except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the other process has ended: that is how an end is told
+            pass  # the other process has ended
         finally:
             self.closed.set()
             for future in self._open.values():
@@ -104,13 +109,13 @@ class Channel:
 
     async def _take(self, message: dict[str, Any]) -> None:
         if "tell" in message:
-            self._told(message["tell"], message["with"])
+            self._on_notification(message["tell"], message["with"])
         elif "ask" in message:
             try:
                 reply = {"answer": await self._answer(message["ask"], message["with"]), "id": message["id"]}
             except MralabError as error:
                 reply = {"error": str(error), "id": message["id"]}
-            except Exception as error:  # the asker is told, the process and what it serves live on
+            except Exception as error:  # the caller gets the error; this process goes on serving
                 _log.exception("%s could not be answered", message["ask"])
                 reply = {"error": f"{type(error).__name__}: {error}", "id": message["id"]}
             self._send(reply)
@@ -121,8 +126,8 @@ class Channel:
                 future.set_result(message["answer"])
 
 
-async def open_channel(sock: socket.socket, answer: Respond, told: Hear) -> Channel:
-    """The end of a socket pair as a channel."""
+async def open_channel(sock: socket.socket, answer: Respond, on_notification: OnNotification) -> Channel:
+    """Return a channel on one end of a socket pair."""
     sock.setblocking(False)
     reader, writer = await asyncio.open_unix_connection(sock=sock)
-    return Channel(reader, writer, answer, told)
+    return Channel(reader, writer, answer, on_notification)

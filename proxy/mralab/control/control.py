@@ -1,7 +1,7 @@
-"""What can be asked of running proxies, and done to them: one in this process, or several workers as if they were one.
+"""Query and change running proxies: one in this process, or several workers as one.
 
-``Control`` is what the control API works on. Its two kinds differ in how a proxy is reached, not in what is done: every
-question goes to each proxy's ``answer``, directly or over a worker's channel, and the answers are merged.
+The control API works on a ``Control``. Its two subclasses differ only in how they reach a proxy: each query goes to
+every proxy's ``answer``, directly or over a worker's channel, and the answers are merged.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from .merge import merge_findings, merge_lines, merge_transactions
 from .workers import Replies
 
 CHANGEABLE: Final = ("release", "verify", "upstream")
-"""The tables of the configuration that a running proxy changes."""
-_RECORDED: Final = 100_000  # entries that diagnostic logging keeps of one worker: the latest
+"""The tables of the configuration that can be changed while a proxy runs."""
+_RECORDED: Final = 100_000  # latest entries of one worker that diagnostic logging keeps
 _PROBE_LIMIT: Final = 2.0
 
 T = TypeVar("T")
@@ -40,11 +40,11 @@ R = TypeVar("R")
 
 
 class UnusableError(InputError):
-    """Well-formed, but it cannot be put into force: a cipher string OpenSSL does not know, a damaged certificate."""
+    """A well-formed setting is unusable: a cipher string unknown to OpenSSL, a damaged certificate."""
 
 
 class NotRecordingError(MralabError):
-    """Diagnostic logging is to stop, but was not started."""
+    """Diagnostic logging cannot stop because it was not started."""
 
 
 class SilentError(MralabError):
@@ -52,7 +52,7 @@ class SilentError(MralabError):
 
 
 class Answers(NamedTuple):
-    """What proxies hold of the past: ``items`` of ``total``, who did not answer, and what none of them holds."""
+    """Records that proxies hold: ``items`` of ``total``, the ``silent`` workers, and what is ``lost``."""
 
     items: list[Any]
     total: int
@@ -61,7 +61,7 @@ class Answers(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """``stats`` as ``Stats.snapshot``, of ``answered`` of ``workers`` processes, and of the ``ended`` before them."""
+    """``stats`` as ``Stats.snapshot``, from ``answered`` of ``workers`` processes and the ``ended`` ones before."""
 
     stats: dict[str, Any]
     workers: int
@@ -70,13 +70,13 @@ class Counted(NamedTuple):
 
 
 class Control(ABC):
-    """``file`` is what ``reload`` reads; ``probes`` are asked by ``health``: name and address -> a call that raises."""
+    """``file`` is read by ``reload``; ``health`` calls ``probes``: name and address -> a call that raises."""
 
     def __init__(self, started: Settings, file: Path | None = None) -> None:
         self.file = file
         self.probes: dict[tuple[str, str], Callable[[], Awaitable[None]]] = {}
         self.on_reset: list[Callable[[], None]] = []
-        """Called by ``reset``: what else there is to bring back, such as a lab's faults."""
+        """Called by ``reset``, to reset other things such as a lab's faults."""
         self.stream = Stream(self._watch)
         self._first = self._started = started
         self._recording: float | None = None
@@ -87,32 +87,32 @@ class Control(ABC):
     @property
     @abstractmethod
     def settings(self) -> Settings:
-        """What is in force."""
+        """The settings in force."""
 
     @abstractmethod
     def address(self) -> tuple[str, int]:
-        """Where the proxy listens."""
+        """Return the host and port on which the proxy listens."""
 
     count = 1
-    """How many processes serve, or should."""
+    """The configured number of serving processes."""
 
     @abstractmethod
     def pids(self) -> dict[int, int]:
-        """The processes that serve, by worker."""
+        """Return the pid of each running worker."""
 
     @abstractmethod
     async def _put(self, settings: Settings) -> tuple[str, ...]:
-        """Put settings into force; who has not confirmed it."""
+        """Put settings into force; return the workers that have not confirmed it."""
 
     @abstractmethod
     async def _ask(self, name: str, params: Any = None, *, must: bool = False) -> Replies:
-        """Ask every proxy."""
+        """Query every proxy."""
 
     @abstractmethod
     async def aside(self, function: Callable[[T], R], argument: T) -> R:
-        """Do something long without stopping the traffic."""
+        """Run a slow function without delaying traffic; return its result."""
 
-    # -- what is changed
+    # -- changes
 
     @property
     def config(self) -> Config:
@@ -122,50 +122,52 @@ class Control(ABC):
     async def change(self, tables: Mapping[str, Any]) -> None:
         """Change keys of ``release``, ``verify`` and ``upstream`` from the next request on.
 
-        Raises ``ConfigError`` (every problem at once) or ``UnusableError`` and changes nothing; ``SilentError``.
+        Raises ``ConfigError`` (with all problems) or ``UnusableError`` and changes nothing. Raises ``SilentError`` if a
+        worker does not confirm the change.
         """
         async with self._lock:
-            now = self.settings
+            current = self.settings
             problems = [f"{name}: cannot be changed while running" for name in tables if _is_fixed(name)]
             try:
-                config = now.config.changed(**{name: value for name, value in tables.items() if not _is_fixed(name)})
+                changes = {name: value for name, value in tables.items() if not _is_fixed(name)}
+                config = current.config.changed(**changes)
             except ConfigError as error:
                 problems += [problem.removeprefix("configuration: ") for problem in error.problems]
             if problems:
                 raise ConfigError(problems, f"a running proxy changes {', '.join(CHANGEABLE)}; a reload reads the rest")
             try:
-                named = {"certificate", "key"} & set(
-                    _table(tables, "upstream")
-                )  # a change that names the file reads it
-                settings = load_settings(config, now.store, now.rules, None if named else now.identity)
+                # A change that names a file of the identity reads it again.
+                is_named = {"certificate", "key"} & set(_table(tables, "upstream"))
+                identity = None if is_named else current.identity
+                settings = load_settings(config, current.store, current.rules, identity)
             except ConfigError as error:
                 raise UnusableError(error.problems) from None
             self._confirmed(await self._put(settings))
         self.stream.publish("config", {"changed": sorted(tables)})
 
     async def trust(self, certificates: Iterable[x509.Certificate]) -> int:
-        """Add certificates to the trust store; how many are new."""
+        """Add certificates to the trust store; return how many are new."""
         async with self._lock:
-            now = self.settings
-            store = now.store.add(certificates)
-            if added := len(store) - len(now.store):
-                self._confirmed(await self._put(now._replace(store=store)))
+            current = self.settings
+            store = current.store.add(certificates)
+            if added := len(store) - len(current.store):
+                self._confirmed(await self._put(current._replace(store=store)))
                 self.stream.publish("trust", {"added": added})
         return added
 
     async def distrust(self, fingerprints: Iterable[str]) -> int:
-        """Take certificates out of the trust store; how many were in it."""
-        gone = set(fingerprints)
+        """Remove certificates from the trust store; return how many were in it."""
+        unwanted = set(fingerprints)
         async with self._lock:
-            now = self.settings
-            store = now.store.remove(c for c in now.store.certificates if fingerprint(c) in gone)
-            if removed := len(now.store) - len(store):
-                self._confirmed(await self._put(now._replace(store=store)))
+            current = self.settings
+            store = current.store.remove(c for c in current.store.certificates if fingerprint(c) in unwanted)
+            if removed := len(current.store) - len(store):
+                self._confirmed(await self._put(current._replace(store=store)))
                 self.stream.publish("trust", {"removed": removed})
         return removed
 
     async def reset(self) -> None:
-        """Back to the settings it started with (or last reloaded); everything that happened since is forgotten."""
+        """Restore the settings of the start or the last reload, and discard all records since."""
         async with self._lock:
             self._recording = None
             late, replies = await asyncio.gather(self._put(self._started), self._ask("reset", must=True))
@@ -175,7 +177,7 @@ class Control(ABC):
         self.stream.publish("reset", {})
 
     async def reload(self) -> None:
-        """Read the file anew and reopen the log. An invalid file is told on standard error and changes nothing."""
+        """Read the file again and reopen the log. An invalid file is reported on standard error and ignored."""
         async with self._lock:
             if self.file is not None:
                 try:
@@ -183,34 +185,36 @@ class Control(ABC):
                     if problems := newly_empty(self._started, settings):
                         raise ConfigError([f"{self.file}: {problem}" for problem in problems])
                 except MralabError as error:
-                    _say(f"reload refused, the old configuration stays:\n{error}")
+                    _print(f"reload refused, the old configuration stays:\n{error}")
                 else:
                     if keys := only_at_start(self._first, settings):
-                        _say(f"reload: {', '.join(keys)}: changed in {self.file}, but counts only at the next start")
+                        names = ", ".join(keys)
+                        _print(f"reload: {names}: changed in {self.file}, but takes effect only at the next start")
                     for text in warnings(settings):
-                        _say(f"warning: {text}")
+                        _print(f"warning: {text}")
                     settings = as_started(self._first, settings)
                     self._started = settings
                     for late in await self._put(settings):
-                        _say(f"reload: {late}; it follows when it can")
+                        _print(f"reload: {late}; it applies the change when it responds again")
             await self._ask("reopen", must=True)
 
     def _confirmed(self, silent: tuple[str, ...]) -> None:
         if silent:
-            raise SilentError("; ".join(silent), "the change is in force elsewhere, and there once it answers again")
+            hint = "the other workers have applied the change; a silent one applies it when it responds again"
+            raise SilentError("; ".join(silent), hint)
 
-    # -- what is asked
+    # -- queries
 
     def ended(self, since: float) -> list[Loss]:
-        """What processes that ended ``since`` then took along."""
+        """Return what was lost with processes that have ended since that time."""
         return []
 
     def worker_note(self, number: int) -> str:
-        """What is worth knowing about a worker."""
+        """Return a note about a worker, or an empty string."""
         return ""
 
     async def _recall(self, name: str, params: Any, merge: Callable[[dict[int, list[Any]]], list[Any]]) -> Answers:
-        """Ask every process for what it holds under ``name``."""
+        """Query the records of every process under ``name`` and merge them."""
         answers, silent = await self._ask(name, params)
         items = merge({number: answer["items"] for number, answer in answers.items()})
         lost = [Loss(*loss) for answer in answers.values() for loss in answer["lost"]]
@@ -218,36 +222,37 @@ class Control(ABC):
         return Answers(items, total, silent, sorted([*self.ended(0.0), *lost], key=lambda loss: loss.since))
 
     async def transactions(self, most: int) -> Answers:
-        """The latest ``most`` requests in the order of their start."""
+        """Return the latest ``most`` requests in the order of their start."""
         answers = await self._recall("transactions", most, merge_transactions)
         return answers._replace(items=answers.items[-most:])
 
     async def log(self, most: int) -> Answers:
-        """The latest ``most`` lines of the log."""
+        """Return the latest ``most`` lines of the log."""
         answers = await self._recall("log", most, lambda logs: merge_lines(logs.values()))
         return answers._replace(items=answers.items[-most:])
 
     async def findings(self) -> Answers:
-        """What the log says is wrong."""
+        """Return the problems found in the log."""
         return await self._recall("findings", None, lambda found: merge_findings(found.values()))
 
     async def stats(self) -> Counted:
-        """What the processes have done."""
+        """Return the sum of the processes' counters."""
         answers, _ = await self._ask("stats")
         return Counted(merged(answer["stats"] for answer in answers.values()), self.count, len(answers), 0)
 
     async def health(self) -> list[Check]:
-        """Whether the proxy listens, its processes answer and log, and what is around it (``probes``) answers."""
+        """Check that the proxy listens, its processes answer and log, and the ``probes`` succeed."""
         host, port = self.address()
         answers, _ = await self._ask("ping")
         pids = self.pids()
         checks = [_probe("proxy", join_address(host, port), lambda: _connect(host, port))]
         checks += [_probe(name, address, call) for (name, address), call in self.probes.items()]
-        done = await asyncio.gather(*checks)
+        results = await asyncio.gather(*checks)
         for number in range(self.count):
             condition = from_message(answers[number]) if number in answers else None
-            done += worker_checks(number, pids.get(number), condition, self._log_of(number), self.worker_note(number))
-        return done
+            log, note = self._log_of(number), self.worker_note(number)
+            results += worker_checks(number, pids.get(number), condition, log, note)
+        return results
 
     def _log_of(self, number: int) -> str:
         file = self.config.log.file
@@ -257,7 +262,7 @@ class Control(ABC):
     # -- diagnostic logging
 
     async def start_recording(self) -> float:
-        """Begin a new diagnostic log, in place of one that is being written; when, in seconds since the epoch."""
+        """Begin a new diagnostic log, replacing a running one; return its start in seconds since the epoch."""
         async with self._lock:
             self._recording = time.time()
             silent = (await self._ask("record", True, must=True)).silent
@@ -265,7 +270,7 @@ class Control(ABC):
             return self._recording
 
     async def stop_recording(self) -> tuple[str, bytes]:
-        """The archive of the lines since the start: its name and its bytes. Raises ``NotRecordingError``."""
+        """Return the name and bytes of an archive of the lines since the start. Raises ``NotRecordingError``."""
         async with self._lock:
             if (started := self._recording) is None:
                 raise NotRecordingError("diagnostic logging was not started", "start it first")
@@ -285,7 +290,7 @@ class Control(ABC):
 
 
 def fingerprint(certificate: x509.Certificate) -> str:
-    """SHA-256, as Expressway's and OpenSSL's pages write it: ``AB:CD:..``."""
+    """Return the SHA-256 fingerprint in the format of Expressway and OpenSSL: ``AB:CD:..``."""
     return certificate.fingerprint(hashes.SHA256()).hex(":").upper()
 
 
@@ -304,7 +309,7 @@ async def _probe(name: str, address: str, call: Callable[[], Awaitable[None]]) -
             await call()
     except TimeoutError:
         return Check(name, address, f"no answer within {_PROBE_LIMIT:.0f} s")
-    except Exception as error:  # whatever is wrong with it is what health tells
+    except Exception as error:  # any failure is the result of the check
         return Check(name, address, str(error) or type(error).__name__)
     return Check(name, address, "")
 
@@ -318,5 +323,5 @@ async def _connect(host: str, port: int) -> None:
         await writer.wait_closed()
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(f"mralab: {text}", file=sys.stderr, flush=True)  # noqa: T201 - that is the channel

@@ -1,4 +1,4 @@
-"""Live events for readers of ``GET /api/events``: numbered, kept for a while, never waiting for a slow reader."""
+"""Live events for readers of ``GET /api/events``: numbered, kept for a while, and never delayed by a slow reader."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
-_KEPT: Final = 1000  # events that a reader who comes back may still get
-_QUEUED: Final = 1000  # events that a slow reader may fall behind
-_KEPT_TEXT: Final = 16 << 20  # characters of events that are kept, or wait for a slow reader
+_KEPT: Final = 1000  # events kept for a reader that reconnects
+_QUEUED: Final = 1000  # events that are queued for a slow reader
+_KEPT_TEXT: Final = 16 << 20  # characters of events that are kept, or queued for a slow reader
 MOST_READERS: Final = 32
 """Each event is sent to each reader: in one process with the traffic, many readers would slow it."""
-_LINGER: Final = 30.0  # seconds that events are still collected after the last reader left, so that it may come back
+_LINGER: Final = 30.0  # seconds that events are collected after the last reader has left, in case it reconnects
 _HEARTBEAT: Final = 15.0
 
 
@@ -26,12 +26,12 @@ class Message(NamedTuple):
     data: str
 
     def encode(self) -> bytes:
-        """As it is sent (HTML Standard, 9.2)."""
+        """Return the bytes to send (HTML Standard, section 9.2)."""
         return f"id: {self.number}\nevent: {self.kind}\ndata: {self.data}\n\n".encode()
 
 
-class Subscriber:
-    """One reader's bounded queue: what does not fit is counted, and told once there is room."""
+class EventReader:
+    """One reader's bounded queue. Events that do not fit are counted and reported once there is room."""
 
     def __init__(self) -> None:
         self._queue: deque[Message] = deque()
@@ -57,14 +57,14 @@ class Subscriber:
         self._more.set()
 
     def end(self) -> None:
-        """There will be no more."""
+        """End the stream."""
         self._ended = True
         self._more.set()
 
     async def messages(self, heartbeat: float = _HEARTBEAT) -> AsyncGenerator[Message | None]:
-        """The events as they come; None where none came for ``heartbeat`` seconds.
+        """Yield events as they are published, and None after ``heartbeat`` seconds without one.
 
-        A ``missed`` event tells how many a reader lost by being slow, or by coming back late.
+        A ``missed`` event counts those that a reader lost because it was slow or reconnected late.
         """
         while not self._ended:
             self._more.clear()
@@ -84,21 +84,21 @@ class Subscriber:
 
 
 class Stream:
-    """``publish`` gives an event to every reader; ``watch(bool)`` is awaited before somebody reads, and after."""
+    """``publish`` sends an event to all readers. ``watch(bool)`` is awaited before the first and after the last."""
 
     def __init__(self, watch: Callable[[bool], Awaitable[None]]) -> None:
         self._watch = watch
-        self._readers: set[Subscriber] = set()
+        self._readers: set[EventReader] = set()
         self._kept: deque[Message] = deque()
         self._kept_text = 0
         self._number = 0
         self._resting: asyncio.Task[None] | None = None
         self._closed = False
         self.active = False
-        """Somebody reads, or did until a moment ago."""
+        """There is a reader, or there was one until a moment ago."""
 
     def publish(self, kind: str, data: Any) -> None:
-        """Give an event to whoever reads."""
+        """Send an event to all readers."""
         if not self.active:
             return
         self._number += 1
@@ -112,13 +112,13 @@ class Stream:
 
     @property
     def full(self) -> bool:
-        """There are as many readers as there may be."""
+        """Whether there are as many readers as there may be."""
         return len(self._readers) >= MOST_READERS
 
     @contextlib.asynccontextmanager
-    async def reading(self, after: int | None = None) -> AsyncIterator[Subscriber]:
-        """A reader of every event from now on, or from the one ``after`` that number as far as they are kept."""
-        reader = Subscriber()
+    async def reading(self, after: int | None = None) -> AsyncIterator[EventReader]:
+        """Yield a reader of the events from now on, preceded by the kept ones numbered above ``after``."""
+        reader = EventReader()
         if after is not None and after <= self._number:
             oldest = self._kept[0].number if self._kept else self._number + 1
             reader.miss(max(0, oldest - 1 - after))

@@ -1,6 +1,6 @@
-"""Whether all of it works: checks, each with what fails in words. Pure.
+"""Health checks, each with its failure as text. Pure.
 
-A check fails for what the program knows to be broken now. What is worth knowing although it works is a note.
+A check fails only if the program knows that something is broken now. Other useful facts are notes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..net.traffic_server import Condition
 
 
 class Check(NamedTuple):
-    """One thing that must work. ``error`` is empty where it does; ``note`` is for whoever looks closer."""
+    """One health check. ``error`` is empty if it passed; ``note`` has details."""
 
     name: str
     address: str
@@ -23,17 +23,17 @@ class Check(NamedTuple):
 
 
 def as_message(condition: Condition) -> dict[str, Any]:
-    """A process's condition as JSON can carry it."""
+    """Return a process's condition as JSON data."""
     return {"log": list(condition.log), "accepting": condition.accepting, "full": condition.full}
 
 
 def from_message(message: Mapping[str, Any]) -> Condition:
-    """The condition that ``as_message`` made."""
+    """Return the condition that ``as_message`` made."""
     return Condition(LogCondition(*message["log"]), message["accepting"], full=message["full"])
 
 
 def worker_checks(number: int, pid: int | None, condition: Condition | None, log: str, note: str) -> Iterator[Check]:
-    """The checks of one process: its log at ``log``, and itself. ``condition`` is None where it did not answer."""
+    """Yield the checks of one process and its log at ``log``. ``condition`` is None if it did not answer."""
     name = f"worker {number}"
     if pid is None:
         yield Check(name, "", "is being started again", note)

@@ -1,4 +1,4 @@
-"""The two ways to reach proxies: the one in this process, and those of the workers, each over its channel."""
+"""The two kinds of ``Control``: for a proxy in this process, and for workers, each over its channel."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from .health import as_message
 from .losses import Loss, Reports, dropped
 from .workers import Replies, Workers
 
-_RECORDED: Final = 200_000  # events that diagnostic logging keeps of one proxy, the latest or half as many
+_RECORDED: Final = 200_000  # events of one proxy that diagnostic logging keeps: the latest, at least half as many
 _RECORDED_TEXT: Final = 64 << 20
 
 
 class LocalControl(Control):
     """One proxy in this process.
 
-    ``proxy`` gives the one that runs now, ``journal`` what it has told; ``worker`` is the process's number,
-    ``channel`` where it tells live events if they are for another process.
+    ``proxy`` returns the proxy that runs now, ``journal`` its records. ``worker`` is the process's number. ``channel``
+    is set if live events go to another process.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class LocalControl(Control):
         self._worker = worker
         self._writer = LineWriter(self.config.log.hostname, os.getpid(), debug=True)
         self._recorded = Recent(self.config.log.hostname, os.getpid(), most=_RECORDED, most_text=_RECORDED_TEXT)
-        self._tell: Callable[[str, Any], bool] | None = channel.tell if channel is not None else None
+        self._notify: Callable[[str, Any], bool] | None = channel.notify if channel is not None else None
         self._missed = 0
         self._born = self._since = time.time()
         self._before = 0  # requests before the last reset
@@ -61,15 +61,15 @@ class LocalControl(Control):
 
     @property
     def settings(self) -> Settings:
-        """What is in force."""
+        """The settings in force."""
         return self._proxy().settings
 
     def address(self) -> tuple[str, int]:
-        """Where the proxy listens."""
+        """Return the host and port on which the proxy listens."""
         return self._proxy().host, self._proxy().port
 
     def pids(self) -> dict[int, int]:
-        """This process."""
+        """Return the pid of this process."""
         return {self._worker: os.getpid()}
 
     async def _put(self, settings: Settings) -> tuple[str, ...]:
@@ -80,10 +80,10 @@ class LocalControl(Control):
         return Replies({self._worker: await self.answer(name, params)}, ())
 
     async def aside(self, function: Callable[[T], R], argument: T) -> R:
-        """In a thread."""
+        """Run a slow function in a thread; return its result."""
         return await asyncio.to_thread(function, argument)
 
-    async def _told(self) -> Journal:
+    async def _full_journal(self) -> Journal:
         journal = self._journal()
         return await self.aside(journal.journal_of, journal.events()) if isinstance(journal, Recent) else journal
 
@@ -92,15 +92,15 @@ class LocalControl(Control):
             return
         for line in self._writer.format(event).splitlines():
             data = {"worker": self._worker, "line": line}
-            if self._tell is None:
+            if self._notify is None:
                 self.stream.publish("log", data)
-            elif not self._tell("log", data):
+            elif not self._notify("log", data):
                 self._missed += 1
-            elif self._missed and self._tell("missed", {"count": self._missed}):
+            elif self._missed and self._notify("missed", {"count": self._missed}):
                 self._missed = 0
 
     async def answer(self, name: str, params: Any) -> Any:
-        """Answer one question, as JSON can carry it."""
+        """Answer one query, with JSON data."""
         match name:
             case "ping":
                 return as_message(await self._proxy().condition())
@@ -108,16 +108,16 @@ class LocalControl(Control):
                 rules = self.settings.rules
                 self._proxy().put(await self.aside(lambda message: Policy(from_message(message, rules)), params))
             case "transactions":
-                served = (journal := await self._told()).transactions
+                served = (journal := await self._full_journal()).transactions
                 items = await self.aside(lambda some: [_served(one) for one in some], served[-params:])
-                return self._held(items, len(served), journal)
+                return self._records(items, len(served), journal)
             case "log":
-                lines = (journal := await self._told()).lines
-                return self._held(lines[-params:], len(lines), journal)
+                lines = (journal := await self._full_journal()).lines
+                return self._records(lines[-params:], len(lines), journal)
             case "findings":
-                journal = await self._told()
+                journal = await self._full_journal()
                 findings = await self.aside(find, journal.records())
-                return self._held([dataclasses.asdict(finding) for finding in findings], len(findings), journal)
+                return self._records([dataclasses.asdict(finding) for finding in findings], len(findings), journal)
             case "stats":
                 return self._report()
             case "watch":
@@ -134,15 +134,15 @@ class LocalControl(Control):
                 if (sink := self._proxy().sink) is not None:
                     sink.reopen()
             case _:
-                raise MralabError(f"{name}: is nothing that can be asked")
+                raise MralabError(f"{name}: unknown query")
         return None
 
     def report(self) -> None:
-        """Tell the process that started this one what it has done, if there is anything new."""
+        """Send the counters to the process that started this one, if they have changed."""
         stats = self._proxy().stats
-        now = (stats.begun, stats.client_connections, sum(stats.requests.values()))
-        if self._tell is not None and now != self._reported and self._tell("report", self._report()):
-            self._reported = now
+        counts = (stats.begun, stats.client_connections, sum(stats.requests.values()))
+        if self._notify is not None and counts != self._reported and self._notify("report", self._report()):
+            self._reported = counts
 
     def _report(self) -> dict[str, Any]:
         return {**self._identity(), "stats": self._proxy().stats.snapshot()}
@@ -151,19 +151,19 @@ class LocalControl(Control):
         requests = max(0, self._proxy().stats.begun - self._before)
         return {"pid": os.getpid(), "born": self._born, "since": self._since, "requests": requests}
 
-    def _held(self, items: Sequence[Any], total: int, journal: Journal) -> dict[str, Any]:
-        """An answer about the past, with what is no longer held of it."""
-        held = self._journal()
+    def _records(self, items: Sequence[Any], total: int, journal: Journal) -> dict[str, Any]:
+        """Return records, with what is no longer in memory."""
+        kept = self._journal()
         lost = []
-        if held.lost or held.lost_requests:
+        if kept.lost or kept.lost_requests:
             served = journal.transactions
             until = served[0].started if served else time.time()
             since = min(self._since, until)
-            lost.append(dropped(self._worker, os.getpid(), since, until, held.lost_requests, held.lost))
+            lost.append(dropped(self._worker, os.getpid(), since, until, kept.lost_requests, kept.lost))
         return {**self._identity(), "items": items, "total": total, "lost": lost}
 
     async def _record(self, on: bool) -> dict[str, Any]:
-        """Begin anew, or end; what was recorded until now."""
+        """Begin a new recording or end it; return what was recorded until now."""
         if self._stop_recording is not None:
             self._stop_recording()
         events, lost = self._recorded.events(), self._recorded.lost
@@ -173,7 +173,7 @@ class LocalControl(Control):
 
 
 class WorkersControl(Control):
-    """Several workers as one. ``hear`` is to be told what they tell; set ``workers`` before anything is asked."""
+    """Several workers as one. Pass ``on_notification`` to ``Workers``; set ``workers`` before the first query."""
 
     def __init__(self, settings: Settings, address: tuple[str, int], file: Path) -> None:
         super().__init__(settings, file)
@@ -186,26 +186,26 @@ class WorkersControl(Control):
 
     @property
     def settings(self) -> Settings:
-        """What is in force, also for a worker that starts next."""
+        """The settings in force, also for a worker that starts later."""
         return self._settings
 
     @property
     def recording(self) -> bool:
-        """Diagnostic logging is on."""
+        """Whether diagnostic logging is on."""
         return self._recording is not None
 
     def address(self) -> tuple[str, int]:
-        """Where the workers listen."""
+        """Return the host and port on which the workers listen."""
         return self._address
 
     def pids(self) -> dict[int, int]:
-        """The workers that run."""
+        """Return the pid of each running worker."""
         return self.workers.pids
 
-    def hear(self, number: int, name: str, params: Any) -> None:
-        """Take what a worker told, or that it ended."""
+    def on_notification(self, number: int, name: str, params: Any) -> None:
+        """Handle a notification from a worker, or its end."""
         if name == "report":
-            self._reports.hear(params)
+            self._reports.add(params)
             return
         if name == "ended":
             loss = self._reports.end(number, params["pid"], params["code"], params["started"], time.time())
@@ -215,15 +215,15 @@ class WorkersControl(Control):
         self.stream.publish(name, {"worker": number, **params})
 
     def ended(self, since: float) -> list[Loss]:
-        """What workers that ended ``since`` then took along."""
+        """Return what was lost with workers that have ended since that time."""
         return self._reports.since(since)
 
     def worker_note(self, number: int) -> str:
-        """Whether it is not the first of its number."""
+        """Return a note if the worker replaces one that ended."""
         return self._notes.get(number, "")
 
     async def stats(self) -> Counted:
-        """What the workers have done: what each last reported, also those that have ended or do not answer."""
+        """Return the sum of the latest reports, including workers that have ended or do not answer."""
         answers, _ = await self._ask("stats")
         return Counted(self._reports.stats(), self.count, len(answers), self._reports.count)
 
@@ -237,14 +237,14 @@ class WorkersControl(Control):
         replies = await self.workers.ask(name, params, must=must)
         for answer in replies.answers.values():
             if isinstance(answer, dict) and "born" in answer:
-                self._reports.hear(answer)
+                self._reports.add(answer)
         if name == "reset":
             self._reports.reset(asked_at)
             self._notes.clear()
         return replies
 
     async def aside(self, function: Callable[[T], R], argument: T) -> R:
-        """Here and now: this process serves no traffic, and it forks, so it has no threads."""
+        """Run a function in this thread: this process serves no traffic, and it forks, so it has no other threads."""
         return function(argument)
 
 

@@ -1,6 +1,6 @@
-"""What an answer about the past does not hold, because a worker ended or memory is limited. Pure.
+"""Records missing from an answer because a worker ended or memory is limited. Pure.
 
-An answer that lacks something says so: from when, until when, of whom, and how much as far as it is known.
+An incomplete answer says so: from when, until when, from which worker, and how much if that is known.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any, Final, NamedTuple
 
 from ..net.stats import GAUGES, merged
 
-_MOST_KEPT: Final = 64  # ended workers whose numbers are kept apart: no late answer comes from an older one
+_MOST_KEPT: Final = 64  # ended workers whose counters are kept apart for late reports; older ones are merged
 
 
 class Loss(NamedTuple):
-    """What is missing between two times (seconds since the epoch).
+    """Records missing between two times (seconds since the epoch).
 
-    ``requests`` were lost at least; ``entries`` of the log, where that is known, else 0.
+    At least ``requests`` were lost. ``entries`` are lost log entries, 0 if the number is not known.
     """
 
     worker: int
@@ -30,17 +30,17 @@ class Loss(NamedTuple):
 
 
 def dropped(worker: int, pid: int, since: float, until: float, requests: int, entries: int) -> Loss:
-    """The oldest entries and requests that a process no longer holds, because it keeps only so many in memory."""
+    """Return the loss of a process's oldest entries and requests, which exceed its limit in memory."""
     count = f"the oldest {entries} log entries ({requests} requests)"
     what = f"worker {worker} (pid {pid}) no longer holds {count} from {_stamp(since)} to {_stamp(until)} in memory"
     return Loss(worker, pid, since, until, requests, entries, what)
 
 
 class Reports:
-    """What each worker last reported of itself, and what those that ended took along.
+    """The latest report of each worker, and the losses with workers that ended.
 
-    A report has ``pid`` and ``born`` (when that process began), ``requests`` (how many came ``since`` then, or since it
-    was last reset), and may have ``stats`` (as ``Stats.snapshot``).
+    A report has ``pid`` and ``born`` (when the process started), ``requests`` (their number ``since`` the start or the
+    last reset), and may have ``stats`` (as ``Stats.snapshot``).
     """
 
     def __init__(self) -> None:
@@ -50,12 +50,12 @@ class Reports:
         self._gone = merged(())
         self._reset_at = 0.0
         self.count = 0
-        """Workers that ended before their time."""
+        """The number of workers that ended unexpectedly."""
         self.losses: list[Loss] = []
-        """What they took along, since the last reset."""
+        """What was lost with them since the last reset."""
 
-    def hear(self, report: Mapping[str, Any]) -> None:
-        """Take a worker's report. One of a worker that has ended meanwhile still counts."""
+    def add(self, report: Mapping[str, Any]) -> None:
+        """Store a worker's report. The counters of a worker that has ended meanwhile still count."""
         key = (report["pid"], report["born"])
         if "stats" in report:
             self._stats[key] = report["stats"]
@@ -63,11 +63,11 @@ class Reports:
             self._requests[key] = report["requests"]
 
     def end(self, worker: int, pid: int, code: int, started: float, at: float) -> Loss:
-        """Note that a worker ended with ``code``; return what is lost with it."""
+        """Record that a worker ended with ``code``; return what is lost with it."""
         self.count += 1
-        mine = [key for key in {**self._requests, **self._stats} if key[0] == pid and key not in self._ended]
-        requests = sum(self._requests.pop(key, 0) for key in mine)
-        self._ended.update(dict.fromkeys(mine))
+        keys = [key for key in {**self._requests, **self._stats} if key[0] == pid and key not in self._ended]
+        requests = sum(self._requests.pop(key, 0) for key in keys)
+        self._ended.update(dict.fromkeys(keys))
         while len(self._ended) > _MOST_KEPT:
             oldest = next(iter(self._ended))
             del self._ended[oldest]
@@ -84,17 +84,17 @@ class Reports:
         return loss
 
     def reset(self, at: float) -> None:
-        """Forget what was lost: everything before is to be forgotten. Counters of ``/metrics`` go on."""
+        """Discard the losses before ``at``. The counters of ``/metrics`` continue."""
         self._reset_at = at
         self.losses.clear()
         self._requests.clear()
 
     def since(self, at: float) -> list[Loss]:
-        """What ended workers took along that reaches beyond ``at``."""
+        """Return the losses that extend beyond ``at``."""
         return [loss for loss in self.losses if loss.until >= at]
 
     def stats(self) -> dict[str, Any]:
-        """The sum of all that was reported, so that no counter ever goes backwards. Gauges are those of the living."""
+        """Return the sum of all reports, so that no counter ever decreases. Gauges include running workers only."""
         return merged((self._gone, *self._latest()))
 
     def _latest(self) -> Iterator[dict[str, Any]]:
@@ -107,7 +107,7 @@ def _without_gauges(stats: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def missing_of_recording(losses: Iterable[Loss], started: float) -> Iterator[str]:
-    """What a diagnostic log that was ``started`` then does not hold, in words."""
+    """Yield, as text, what is missing from a diagnostic log that was ``started`` then."""
     for loss in losses:
         since = _stamp(max(started, loss.since))
         yield (

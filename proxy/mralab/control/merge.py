@@ -1,4 +1,4 @@
-"""What several workers answered, as one answer. Pure."""
+"""Merge the answers of several workers into one. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SAME: Final = ("code", "server", "port")
 
 
 def merge_lines(logs: Iterable[list[str]]) -> list[str]:
-    """Log lines in the order of their stamps. Lines without one (HTTPMSG) stay behind the line they belong to."""
+    """Return log lines ordered by timestamp. Lines without one (HTTPMSG) stay after the line they belong to."""
     return [line for _, _, line in heapq.merge(*(_stamped(number, lines) for number, lines in enumerate(logs)))]
 
 
@@ -25,13 +25,13 @@ def _stamped(number: int, lines: list[str]) -> Iterator[tuple[str, tuple[int, in
 
 
 def merge_transactions(answers: Mapping[int, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Transactions in the order in which they started, each with its worker's number."""
+    """Return transactions in the order of their start, each with its worker's number."""
     numbered = [[{"worker": number, **served} for served in answer] for number, answer in answers.items()]
     return sorted((served for answer in numbered for served in answer), key=lambda served: served["started"])
 
 
 def merge_findings(answers: Iterable[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """One finding for each cause, server and port; its evidence is the latest."""
+    """Return one finding for each cause, server and port, with the latest evidence."""
     merged: dict[tuple[Any, ...], dict[str, Any]] = {}
     for finding in (finding for answer in answers for finding in answer):
         key = tuple(finding[name] for name in _SAME)

@@ -1,7 +1,7 @@
-"""What runs until a signal ends it: puts proxy, workers and control API together.
+"""Run proxy, workers and control API until a signal.
 
-SIGTERM drains (finishes what runs), SIGINT ends, SIGHUP re-reads the configuration and reopens the log: a valid one
-replaces the old from the next request on, an invalid one is told on standard error and changes nothing.
+SIGTERM and SIGINT finish the current requests and exit. SIGHUP reads the configuration again and reopens the log: a
+valid configuration is in force from the next request on, an invalid one is reported on standard error and ignored.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _REPORTED: Final = 1.0  # seconds between a worker's reports of its numbers
 
 
 ServeApi = Callable[[Control, socket.socket], AbstractAsyncContextManager[str]]
-"""Serves the control API on a socket for as long as its context lasts (``web.api.serve_admin``)."""
+"""Serves the control API on a socket while its context is open (``web.api.serve_admin``)."""
 LoadApi = Callable[[], ServeApi]
 """Imports the control API: ``control`` does not depend on ``web``, and most proxies never need it."""
 
@@ -57,9 +57,9 @@ def serve(file: Path, load_api: LoadApi) -> int:
 
 
 def admin_socket(config: Config) -> socket.socket | None:
-    """Where the control API will listen; None where there shall be none. Raises ``ListenError``.
+    """Return the socket for the control API, or None if there is none. Raises ``ListenError``.
 
-    No proxy of this process, and no worker that is forked later, will send a request there.
+    No proxy of this process, and no worker forked later, forwards a request to it.
     """
     if not config.proxy.admin:
         return None
@@ -71,7 +71,7 @@ def admin_socket(config: Config) -> socket.socket | None:
 async def _serve_alone(
     file: Path, settings: Settings, sock: socket.socket, admin: socket.socket | None, load_api: LoadApi
 ) -> int:
-    """Proxy and control API in this process."""
+    """Run the proxy and the control API in this process."""
     stop = stop_event()
     recent = Recent(settings.config.log.hostname, os.getpid())
     proxy = _proxy(settings, recent, 0, new_hop())
@@ -89,18 +89,19 @@ async def _serve_alone(
 def _serve_with_workers(
     file: Path, settings: Settings, sock: socket.socket, admin: socket.socket | None, load_api: LoadApi
 ) -> int:
-    """The control API in this process, the proxy in several others."""
-    hop = new_hop()  # one for all: a loop is cut whichever worker it comes back to
+    """Run the control API in this process and the proxy in several others."""
+    hop = new_hop()  # common to all workers: each of them detects a request that has passed another
     host, port = sock.getsockname()[:2]
     control = WorkersControl(settings, (host, port), file)
     shares = Shares(settings.config.proxy.workers)
 
     async def work(number: int, channel: socket.socket) -> int:
-        # What is in force, and on, when the worker is started: also one that takes a crashed one's place.
-        on = [name for name, wanted in (("record", control.recording), ("watch", control.stream.active)) if wanted]
-        return await _work(control.settings, number, hop, shares.of(number), sock, channel, on)
+        # Read the state when the worker starts: it may replace one that crashed.
+        switches = (("record", control.recording), ("watch", control.stream.active))
+        active = [name for name, is_on in switches if is_on]
+        return await _work(control.settings, number, hop, shares.of(number), sock, channel, active)
 
-    workers = control.workers = Workers(settings.config.proxy.workers, work, (sock.fileno(),), control.hear)
+    workers = control.workers = Workers(settings.config.proxy.workers, work, (sock.fileno(),), control.on_notification)
 
     async def attend() -> int:
         stop = stop_event()
@@ -111,7 +112,7 @@ def _serve_with_workers(
             async with administered(control, admin, load_api):
                 announce((host, port), admin)
                 await stop.wait()
-                sock.close()  # the workers close theirs: nobody is accepted any more
+                sock.close()  # the workers close their copies, so no connection is accepted any more
                 await workers.stop()
             return 0
         finally:
@@ -127,9 +128,9 @@ async def _work(
     share: Share,
     sock: socket.socket,
     channel_sock: socket.socket,
-    on: list[str],
+    active: list[str],
 ) -> int:
-    """One worker: serve on ``sock`` until a signal, or the end of the process that started it, says stop."""
+    """Run one worker: serve on ``sock`` until a signal or the end of the process that started it."""
     stop = stop_event()
     recent = Recent(settings.config.log.hostname, os.getpid())
     proxy = _proxy(settings, recent, number, hop, share)
@@ -143,12 +144,12 @@ async def _work(
     try:
         await proxy.start(sock)
     except MralabError as error:
-        channel.tell("failed", {"message": error.message, "hint": error.hint})
+        channel.notify("failed", {"message": error.message, "hint": error.hint})
         await channel.close()
         return error.exit_code
-    for name in on:
+    for name in active:
         await control.answer(name, True)
-    channel.tell("ready")
+    channel.notify("ready")
     _on_hangup(control.reload)
     reporting = asyncio.create_task(_report(control))
     await _before(channel.closed.wait(), stop)
@@ -160,7 +161,7 @@ async def _work(
 
 
 async def _report(control: LocalControl) -> None:
-    """Report what a worker has done every second, so that a sudden end takes no more along than that."""
+    """Send a worker's counters every second, so that a crash loses no more than that."""
     while True:
         control.report()
         await asyncio.sleep(_REPORTED)
@@ -173,7 +174,7 @@ def _proxy(settings: Settings, recent: Recent, worker: int, hop: Hop, share: Sha
         store=store,
         rules=rules,
         identity=identity,
-        listener=recent.take if config.proxy.admin else None,  # without a control API nobody will ask
+        listener=recent.take if config.proxy.admin else None,  # without a control API nothing reads them
         et_net=worker,
         workers=config.proxy.workers,
         hop=hop,
@@ -181,7 +182,7 @@ def _proxy(settings: Settings, recent: Recent, worker: int, hop: Hop, share: Sha
     )
 
 
-# -- the pieces
+# -- parts
 
 
 def warn(settings: Settings) -> None:
@@ -199,7 +200,7 @@ def stop_event() -> asyncio.Event:
 
 
 def _on_hangup(reload: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """SIGHUP reloads; one that comes while another is under way is done after it."""
+    """Reload on SIGHUP. Reloads run one after the other (``Control.reload`` holds a lock)."""
     loop = asyncio.get_running_loop()
     tasks: set[asyncio.Task[None]] = set()
 
@@ -211,12 +212,12 @@ def _on_hangup(reload: Callable[[], Coroutine[Any, Any, None]]) -> None:
     loop.add_signal_handler(signal.SIGHUP, begin)
 
 
-async def _before(something: Coroutine[Any, Any, Any], stop: asyncio.Event) -> bool:
-    """Wait for ``something`` (True; what it raises is raised) or for ``stop`` (False), whichever comes first."""
-    task, stopped = asyncio.ensure_future(something), asyncio.ensure_future(stop.wait())
+async def _before(work: Coroutine[Any, Any, Any], stop: asyncio.Event) -> bool:
+    """Wait for ``work`` or ``stop``. Return whether ``work`` ended first; raise what it raises."""
+    task, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
     await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    for one in (task, stopped):
-        one.cancel()
+    for future in (task, stopped):
+        future.cancel()
     if task.done() and not task.cancelled():
         task.result()
         return True
@@ -225,19 +226,19 @@ async def _before(something: Coroutine[Any, Any, Any], stop: asyncio.Event) -> b
 
 @contextlib.asynccontextmanager
 async def administered(control: Control, admin: socket.socket | None, load_api: LoadApi) -> AsyncIterator[None]:
-    """Serve the control API on ``admin`` for as long as the context lasts; None: no control API.
+    """Serve the control API on ``admin`` while the context is open; None: no control API.
 
-    It is loaded at the first connection: a proxy without one starts in half the time and is 15 MB smaller.
+    The API is loaded at the first connection: without it, a proxy starts in half the time and uses 15 MB less memory.
     """
     if admin is None:
         yield
         return
     loop = asyncio.get_running_loop()
-    asked = asyncio.Event()
-    loop.add_reader(admin, asked.set)
+    connected = asyncio.Event()
+    loop.add_reader(admin, connected.set)
 
     async def begin(stack: contextlib.AsyncExitStack) -> None:
-        await asked.wait()
+        await connected.wait()
         loop.remove_reader(admin)
         serve_api = await control.aside(lambda _: load_api(), None)
         await stack.enter_async_context(serve_api(control, admin))
@@ -253,8 +254,8 @@ async def administered(control: Control, admin: socket.socket | None, load_api: 
 
 
 def announce(listening: tuple[str, int], admin: socket.socket | None, **more: str) -> None:
-    """Print the JSON line that says where the proxy and its control API are."""
-    place = join_address(*admin.getsockname()[:2]) if admin is not None else ""
-    start = {"listening": join_address(*listening), "admin": place, "pid": os.getpid(), **more}
+    """Print a JSON line with the addresses of the proxy and its control API."""
+    admin_address = join_address(*admin.getsockname()[:2]) if admin is not None else ""
+    start = {"listening": join_address(*listening), "admin": admin_address, "pid": os.getpid(), **more}
     sys.stdout.write(json.dumps(start) + "\n")
     sys.stdout.flush()

@@ -1,8 +1,8 @@
-"""Several processes on one listening socket: started, asked, repaired and ended from here.
+"""Start, query, replace and stop several processes on one listening socket.
 
-Workers are forked, and only while nothing else runs: before there is an event loop, and later (a worker crashed)
-between two turns of it, in a process without threads. Each has a channel to here. An end of this process, of any
-kind, closes the channels; the workers see that, finish what they have, and end as well.
+Workers are forked only while nothing else runs: before there is an event loop, and later (after a crash) between two
+runs of it, in a process without threads. Each worker has a channel to this process. If this process ends in any way,
+the channels close; the workers then finish their requests and end as well.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from .channel import Channel, ChannelError, open_channel
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 _CRASH_PAUSE: Final = 0.5  # seconds before a crashed worker is started again: one that cannot run must not spin
-_PATIENCE: Final = 2.0  # seconds that a worker has to answer
+_PATIENCE: Final = 2.0  # seconds within which a worker must answer
 _START_LIMIT: Final = 30.0
-_END_LIMIT: Final = 17.0  # a proxy finishes what runs for 10, and writes its log for 5
+_END_LIMIT: Final = 17.0  # seconds: a proxy finishes its requests for 10 and writes its log for 5
 
 Work = Callable[[int, socket.socket], Coroutine[Any, Any, int]]
 
 
 class StartError(MralabError):
-    """A worker that cannot start; its own reason."""
+    """A worker cannot start, for the reason that it gave."""
 
 
 class Replies(NamedTuple):
-    """What the workers answered, by their number, and those that did not answer in time, as text."""
+    """The workers' answers by number, and a text for each worker that did not answer in time."""
 
     answers: dict[int, Any]
     silent: tuple[str, ...]
@@ -61,28 +61,30 @@ class _Worker:
 
 
 class Workers:
-    """``count`` processes that do ``work(number, channel_socket)``, each on a loop of its own.
+    """``count`` processes that run ``work(number, channel_socket)``, each in its own event loop.
 
-    ``work`` gives the process's exit code; it tells its channel ``"ready"`` once it serves, or ``"failed"`` and why
-    (message, hint). ``keep`` are the descriptors that it needs besides; ``told(number, name, params)`` is called with
-    whatever else it tells, and with ``"ended"`` (pid, code, started) where one ends before its time.
+    ``work`` returns the process's exit code. It sends the notification ``"ready"`` once it serves, or ``"failed"`` with
+    the reason (message, hint). ``keep`` are the other descriptors that it needs. ``on_notification(number, name,
+    params)`` is called with all others, and with ``"ended"`` (pid, code, started) if a worker ends unexpectedly.
     """
 
-    def __init__(self, count: int, work: Work, keep: tuple[int, ...], told: Callable[[int, str, Any], None]) -> None:
+    def __init__(
+        self, count: int, work: Work, keep: tuple[int, ...], on_notification: Callable[[int, str, Any], None]
+    ) -> None:
         self._count = count
         self._work = work
         self._keep = keep
-        self._told = told
+        self._on_notification = on_notification
         self._workers: dict[int, _Worker] = {}
         self._missing: set[int] = set()
         self._waiters: list[asyncio.Future[None]] = []
-        self._burials: set[asyncio.Task[None]] = set()
+        self._replacements: set[asyncio.Task[None]] = set()
         self._failure: StartError | None = None
         self._started = False
         self._stopping = False
 
     def run(self, main: Callable[[], Coroutine[Any, Any, int]]) -> int:
-        """Start the workers and run ``main`` beside them; its result. Call it before any loop or thread exists."""
+        """Start the workers, run ``main`` beside them and return its result. Call before any loop or thread exists."""
         for number in range(self._count):
             self._fork(number)
         with asyncio.Runner() as runner:
@@ -95,7 +97,7 @@ class Workers:
             return task.result()
 
     async def ready(self) -> None:
-        """Wait until every worker serves. Raises ``StartError``, with a worker's own reason where one cannot."""
+        """Wait until every worker serves. Raises ``StartError`` with a worker's own reason if it cannot."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_START_LIMIT):
                 await self._until(lambda: self._failure is not None or not self._unready())
@@ -107,22 +109,23 @@ class Workers:
 
     @property
     def pids(self) -> dict[int, int]:
-        """The processes that run, by their number."""
+        """The pids of the running workers, by number."""
         return {worker.number: worker.pid for worker in self._workers.values()}
 
     async def ask(self, name: str, params: Any = None, *, must: bool = False) -> Replies:
-        """Ask every worker. One that does not answer within two seconds is named; one that ended is left out.
+        """Query every worker. A worker that does not answer within two seconds is reported; one that ended is omitted.
 
-        ``must``: one that does not listen now shall still get it when it listens again.
+        ``must``: a worker that does not read now gets the query when it reads again.
         """
         await self._until(lambda: all(worker.channel is not None for worker in self._workers.values()))
-        asked = [(worker, worker.channel) for worker in self._workers.values() if worker.channel is not None]
+        queried = [(worker, worker.channel) for worker in self._workers.values() if worker.channel is not None]
         results = await asyncio.gather(
-            *(channel.ask(name, params, seconds=_PATIENCE, must=must) for _, channel in asked), return_exceptions=True
+            *(channel.ask(name, params, seconds=_PATIENCE, must=must) for _, channel in queried),
+            return_exceptions=True,
         )
         answers: dict[int, Any] = {}
         silent: list[str] = []
-        for (worker, channel), result in zip(asked, results, strict=True):
+        for (worker, channel), result in zip(queried, results, strict=True):
             if isinstance(result, TimeoutError):
                 silent.append(f"{worker}: no answer within {_PATIENCE:.0f} s")
             elif isinstance(result, ChannelError):
@@ -135,27 +138,27 @@ class Workers:
         return Replies(answers, tuple(silent))
 
     async def stop(self) -> None:
-        """End them as SIGTERM does; one that has not ended after its grace is killed, and that is said."""
+        """Stop the workers with SIGTERM. Report and kill a worker that has not ended in time."""
         self._stopping = True
         self._kill(signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_END_LIMIT):
                 await self._until(lambda: not self._workers)
         for worker in self._workers.values():
-            _say(f"{worker} did not end within {_END_LIMIT:.0f} s and is killed")
+            _print(f"{worker} did not end within {_END_LIMIT:.0f} s and is killed")
         self._kill(signal.SIGKILL)
         await self._until(lambda: not self._workers)
 
-    # -- inside
+    # -- internals
 
     async def _turn(self, task: asyncio.Task[int]) -> bool:
-        """Go on until workers must be forked (True) or ``task`` is done (False)."""
+        """Run the loop until workers must be forked (return True) or ``task`` is done (return False)."""
         for worker in self._workers.values():
             if worker.channel is None:
-                worker.channel = await open_channel(worker.sock, _answers_nothing, self._hearing(worker))
+                worker.channel = await open_channel(worker.sock, _refuse_queries, self._notification_handler(worker))
         self._wake()
         asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._reap)
-        self._reap()  # whoever ended while nobody looked
+        self._reap()  # for workers that ended before the handler was set
         await self._until(lambda: task.done() or bool(self._missing))
         return not task.done()
 
@@ -179,32 +182,32 @@ class Workers:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(worker.pid, number)
 
-    def _hearing(self, worker: _Worker) -> Callable[[str, Any], None]:
-        def hear(name: str, params: Any) -> None:
+    def _notification_handler(self, worker: _Worker) -> Callable[[str, Any], None]:
+        def handle(name: str, params: Any) -> None:
             if name == "ready":
                 worker.ready = True
                 self._wake()
             elif name == "failed":
                 worker.failure = StartError(params["message"], params["hint"])
             else:
-                self._told(worker.number, name, params)
+                self._on_notification(worker.number, name, params)
 
-        return hear
+        return handle
 
     def _reap(self) -> None:
-        """Take note of every worker that has ended."""
+        """Handle every worker that has ended."""
         for worker in self._workers.values():
             try:
                 pid, status = os.waitpid(worker.pid, os.WNOHANG)
             except ChildProcessError:
-                continue  # noted already, its burial is under way
+                continue  # reaped already and being replaced
             if pid:
-                task = asyncio.create_task(self._bury(worker, os.waitstatus_to_exitcode(status)))
-                self._burials.add(task)
-                task.add_done_callback(self._burials.discard)
+                task = asyncio.create_task(self._replace(worker, os.waitstatus_to_exitcode(status)))
+                self._replacements.add(task)
+                task.add_done_callback(self._replacements.discard)
 
-    async def _bury(self, worker: _Worker, code: int) -> None:
-        """Hear what it said last, and have another in its place unless all are to end."""
+    async def _replace(self, worker: _Worker, code: int) -> None:
+        """Read a worker's last notifications, then start it again unless all workers are stopping."""
         if worker.channel is not None:
             await worker.channel.closed.wait()
             await worker.channel.close()
@@ -217,8 +220,8 @@ class Workers:
             self._wake()
             return
         reason = f": {worker.failure}" if worker.failure is not None else ""
-        _say(f"{worker} ended with {code}{reason}; starting it again")
-        self._told(worker.number, "ended", {"pid": worker.pid, "code": code, "started": worker.started})
+        _print(f"{worker} ended with {code}{reason}; starting it again")
+        self._on_notification(worker.number, "ended", {"pid": worker.pid, "code": code, "started": worker.started})
         await asyncio.sleep(_CRASH_PAUSE)
         if not self._stopping:
             self._missing.add(worker.number)
@@ -228,7 +231,7 @@ class Workers:
         ours, theirs = socket.socketpair()
         sys.stdout.flush()
         sys.stderr.flush()
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # none may reach the new process as if it were this one
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # the worker must not run this process's handlers
         pid = os.fork()
         if pid == 0:
             self._be_worker(number, theirs)
@@ -243,9 +246,9 @@ class Workers:
             for signum in _SIGNALS:
                 signal.signal(signum, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-            _let_go({0, 1, 2, channel.fileno(), *self._keep})
+            _release_descriptors({0, 1, 2, channel.fileno(), *self._keep})
             code = uvloop.run(self._work(number, channel))
-        except BaseException:  # whatever it is, it must not return into the process that was forked
+        except BaseException:  # no exception may continue in the code of the parent process
             traceback.print_exc()
         finally:
             sys.stdout.flush()
@@ -253,24 +256,24 @@ class Workers:
             os._exit(code)
 
 
-def _let_go(keep: set[int]) -> None:
-    """Let every inherited descriptor but ``keep`` go: the other workers' channels and the clients of the admin port.
+def _release_descriptors(keep: set[int]) -> None:
+    """Release all inherited descriptors except ``keep``: other workers' channels, and clients of the admin port.
 
-    Each is replaced rather than closed: its number stays taken, so that an inherited object which closes it later
-    does not close something new.
+    Each is replaced by /dev/null, not closed: its number stays in use, so an inherited object that closes it later does
+    not close a new file.
     """
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for fd in [int(entry.name) for entry in Path("/dev/fd").iterdir()]:
         if fd in keep or fd == null:
             continue
-        with contextlib.suppress(OSError):  # the listing's own is gone already
+        with contextlib.suppress(OSError):  # the descriptor of the listing itself is closed already
             os.fstat(fd)
             os.dup2(null, fd, inheritable=False)
 
 
-async def _answers_nothing(name: str, _: Any) -> Any:
-    raise ChannelError(f"{name}: nothing is answered here")
+async def _refuse_queries(name: str, _: Any) -> Any:
+    raise ChannelError(f"{name}: this process answers no queries")
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(f"mralab: {text}", file=sys.stderr, flush=True)  # noqa: T201 - that is the channel
