@@ -244,7 +244,7 @@ class Exchange:
         """Send one of the proxy's own answers; return whether the client's connection can serve another request."""
         head, client, now = self.route.head, self._client, time.time()
         keep = not answer.close and self.route.keeps_alive and client.can_continue()
-        data, start_line = render(answer, now=now, asked=head, minor=head.minor, keep_alive=keep)
+        data, start_line = render(answer, now=now, request=head, minor=head.minor, keep_alive=keep)
         self._begin_response(answer.status, outcome)
         client.write(data)
         self._emit_answer(now, start_line, reason)
@@ -322,7 +322,7 @@ def reject(
     elif not error.line:
         minor = 0  # Traffic Server answers a request line that it cannot read as HTTP/1.0
     answer = ERROR_PAGES[error.answer]
-    data, start_line = render(answer, now=now, asked=head, minor=minor, keep_alive=False)
+    data, start_line = render(answer, now=now, request=head, minor=minor, keep_alive=False)
     client.write(data)
     services.emit(ResponseSent(now, txn, client.ip, client.port, start_line, (), Outcome.MALFORMED, error.reason))
     return answer.status

@@ -1,1 +1,1 @@
-"""HTTP/1.1 as decisions: framing, rewriting of heads, the pages of errors. Pure."""
+"""DECIDE about HTTP/1.1: framing, rewriting of heads, error pages. Pure."""

@@ -1,11 +1,11 @@
-"""HTTP/1.1 framing, both directions: heads, body lengths, chunks. Strict, and one reading only.
+"""HTTP/1.1 framing in both directions: heads, body lengths, chunks. Strict and unambiguous.
 
-A proxy that reads a message otherwise than the next reader lets requests be smuggled, so nothing is repaired here:
-what is not to the letter of RFC 9112 is refused (``Malformed``), and what is forwarded is written anew from the
-parsed parts. The grammar is regular, hence regular expressions: one C call checks a whole head.
+If a proxy and the next reader understand a message differently, requests can be smuggled. So nothing is repaired: a
+message that violates RFC 9112 is refused (``Malformed``), and forwarded messages are written anew from the parsed
+parts. The grammar is regular, so it is checked with regular expressions: one C call for a whole head.
 
-llhttp (httptools) is not used to parse: it refuses methods it does not know, which Traffic Server forwards, and it
-hides the bytes that decide. The tests read everything we accept and forward with it, as a second opinion.
+llhttp (httptools) is not used as the parser: it refuses unknown methods, which Traffic Server forwards, and it hides
+the bytes that decide. The tests use it to parse everything that is accepted and forwarded, as a second opinion.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import re
 from typing import ClassVar, Final, NamedTuple
 
 Fields = list[tuple[bytes, bytes]]
-"""Header fields in order, names as they were written, values without surrounding blanks."""
+"""Header fields in order, names as received, values without surrounding blanks."""
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _TEXT = rb"[\t\x20-\x7e\x80-\xff]*"
@@ -26,7 +26,7 @@ _STATUS = re.compile(rb"HTTP/1\.([0-9]) ([1-5][0-9][0-9])(?: (" + _TEXT + rb"))?
 _FIELD = re.compile(rb"([^:\r\n]+):([^\r\n]*)\r\n")
 _TRAILERS = re.compile(_FIELD_LINES + rb"\r\n")
 
-# What cannot be part of a head, wherever it stands: told at once rather than after the header timeout.
+# Bytes that no head may contain: refused at once, not after the header timeout.
 _NOT_TEXT = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 _BEGINNING = re.compile(_TOKEN + rb"(?: |\Z)|\r?\Z")
@@ -45,12 +45,12 @@ _MAX_CHUNK_LINE: Final = 4096
 _MAX_TRAILERS: Final = 16384
 
 
-class Malformed(ValueError):  # noqa: N818 - the field's word for it
-    """A message that has no single reading. ``reason`` says what is wrong with it, for the log.
+class Malformed(ValueError):  # noqa: N818 - the usual term
+    """A message is invalid or ambiguous. ``reason`` is the error, for the log.
 
-    ``answer`` names the entry of ``answers`` a client gets for it; a server's malformed answer is always a 502.
-    ``line`` is whether the request line itself could be read (Traffic Server answers HTTP/1.0 where it could not);
-    ``head`` is the request's head where that is well formed, and only its framing is not.
+    ``answer`` is the key in ``ANSWERS`` of the client's answer; a server's malformed response always leads to a 502.
+    ``line`` is whether the request line could be read (if not, Traffic Server answers with HTTP/1.0). ``head`` is the
+    request's head if only its framing is invalid.
     """
 
     head: RequestHead | None = None
@@ -81,14 +81,14 @@ class ResponseHead(NamedTuple):
 
 
 class Framing(NamedTuple):
-    """How long a body is: ``length`` bytes, or chunked, or (responses) until the connection closes."""
+    """The extent of a body: ``length`` bytes, or chunked, or (responses) until the connection closes."""
 
     length: int | None
     chunked: bool
 
     @property
     def empty(self) -> bool:
-        """No body at all."""
+        """Whether there is no body."""
         return self.length == 0 and not self.chunked
 
 
@@ -98,9 +98,9 @@ UNTIL_CLOSE: Final = Framing(None, False)
 
 
 def check_partial(head: bytes | bytearray, start: int = 0) -> None:
-    """Refuse a head that is still arriving as soon as it cannot become a good one.
+    """Raise ``Malformed`` if an incomplete head cannot become valid.
 
-    ``start`` is where the bytes begin that were not checked before. Raises ``Malformed``.
+    The bytes before ``start`` have been checked before.
     """
     begin = max(0, start - 1)
     if _NOT_TEXT.search(head, begin):
@@ -125,7 +125,7 @@ def _check_request_line(line: bytes) -> None:
 
 
 def parse_request(head: bytes) -> RequestHead:
-    """Parse a whole request head, ending in its empty line. Raises ``Malformed``."""
+    """Parse a complete request head, including the empty line. Raises ``Malformed``."""
     match = _REQUEST.fullmatch(head)
     if match is None:
         check_partial(head)
@@ -136,7 +136,7 @@ def parse_request(head: bytes) -> RequestHead:
 
 
 def parse_response(head: bytes) -> ResponseHead:
-    """Parse a whole response head, ending in its empty line. Raises ``Malformed``."""
+    """Parse a complete response head, including the empty line. Raises ``Malformed``."""
     match = _STATUS.fullmatch(head)
     if match is None:
         if not re.match(rb"HTTP/1\.[0-9] [1-5][0-9][0-9](?: |\r\n)", head):
@@ -148,7 +148,7 @@ def parse_response(head: bytes) -> ResponseHead:
 
 
 def _first_bad_field(head: bytes) -> str:
-    """Say which line of a head spoilt it (line 1 is the request or status line)."""
+    """Return the error in the first invalid header line (line 1 is the request or status line)."""
     field = re.compile(_TOKEN + rb":" + _TEXT)
     for number, line in enumerate(head[:-4].split(b"\r\n"), 1):
         if number == 1:
@@ -165,12 +165,12 @@ def _first_bad_field(head: bytes) -> str:
 
 
 def values(fields: Fields, name: bytes) -> list[bytes]:
-    """All values of the field ``name`` (lower case), in order."""
+    """Return all values of the field ``name`` (lower case), in order."""
     return [value for key, value in fields if key.lower() == name]
 
 
 def list_items(fields: Fields, name: bytes) -> list[bytes]:
-    """The comma-separated items of all fields ``name``, lower-cased, without empty ones (RFC 9110 section 5.6.1)."""
+    """Return the comma-separated items of all fields ``name``, in lower case, without empty ones (RFC 9110, 5.6.1)."""
     return [
         item for value in values(fields, name) for part in value.split(b",") if (item := part.strip(b" \t").lower())
     ]
@@ -195,10 +195,9 @@ def _transfer_coding(codings: list[bytes], lengths: list[bytes], minor: int) -> 
 
 
 def request_framing(head: RequestHead) -> Framing:
-    """How long the request's body is (RFC 9112 section 6.3, ambiguity refused). Raises ``Malformed``.
+    """Return the extent of a request's body (RFC 9112 section 6.3). Raises ``Malformed``, also if it is ambiguous.
 
-    Also holds the request to its Host (RFC 9112 section 3.2), and POST and PUT to a length, as Traffic Server does
-    (HttpTransact.cc, check_request_validity).
+    Check the Host field too (RFC 9112 section 3.2), as Traffic Server does (HttpTransact.cc, check_request_validity).
     """
     lengths: list[bytes] = []
     codings: list[bytes] = []
@@ -231,7 +230,7 @@ def _check_host(hosts: list[bytes], *, absolute: bool) -> None:
 
 
 def response_framing(head: ResponseHead, method: bytes) -> Framing:
-    """How long the response's body is, given the request's method (RFC 9112 section 6.3). Raises ``Malformed``."""
+    """Return the extent of a response's body for a request's method (RFC 9112 section 6.3). Raises ``Malformed``."""
     lengths: list[bytes] = []
     codings: list[bytes] = []
     for name, value in head.fields:
@@ -252,7 +251,7 @@ def response_framing(head: ResponseHead, method: bytes) -> Framing:
 
 
 class LengthBody:
-    """Reads a body of a known number of bytes."""
+    """Read a body of known length."""
 
     __slots__ = ("_left", "done", "rest")
 
@@ -260,13 +259,13 @@ class LengthBody:
         self._left = length
         self.done = length == 0
         self.rest = b""
-        """What came after the body: the next message's first bytes."""
+        """Bytes after the body: the beginning of the next message."""
 
     trailers: ClassVar[Fields] = []
     chunks: ClassVar[int] = 0
 
     def feed(self, data: bytes) -> bytes:
-        """Take bytes from the wire, give the body's bytes in them."""
+        """Process received bytes; return the body's bytes among them."""
         size = len(data)
         if size < self._left:
             self._left -= size
@@ -278,12 +277,12 @@ class LengthBody:
         return data[: self._left]
 
     def feed_eof(self) -> bool:
-        """The connection closed: whether the body was whole."""
+        """Process the end of the connection; return whether the body is complete."""
         return self.done
 
 
 class UntilCloseBody:
-    """Reads a body that the end of the connection ends."""
+    """Read a body that ends with the connection."""
 
     __slots__ = ("done", "rest")
     trailers: ClassVar[Fields] = []
@@ -294,17 +293,17 @@ class UntilCloseBody:
         self.rest = b""
 
     def feed(self, data: bytes) -> bytes:
-        """Take bytes from the wire, give the body's bytes in them: all."""
+        """Process received bytes; return them all."""
         return data
 
     def feed_eof(self) -> bool:
-        """The connection closed: that is this body's end."""
+        """Process the end of the connection, which completes the body."""
         self.done = True
         return True
 
 
 class ChunkedBody:
-    """Reads a chunked body (RFC 9112 section 7.1): extensions dropped, trailers kept for the caller to judge."""
+    """Read a chunked body (RFC 9112 section 7.1): drop extensions, keep trailers for the caller to filter."""
 
     __slots__ = ("_buffer", "_left", "_state", "chunks", "done", "rest", "trailers")
 
@@ -316,10 +315,10 @@ class ChunkedBody:
         self.rest = b""
         self.trailers: Fields = []
         self.chunks = 0
-        """Chunks that began in the bytes last taken: each costs as much as many bytes do."""
+        """Chunks that began in the bytes last received: each costs as much time as many bytes."""
 
     def feed(self, data: bytes) -> bytes:
-        """Take bytes from the wire, give the body's bytes in them. Raises ``Malformed``."""
+        """Process received bytes; return the body's bytes among them. Raises ``Malformed``."""
         self.chunks = 0
         if self._buffer:
             data = self._buffer + data
@@ -391,7 +390,7 @@ class ChunkedBody:
         self.done = True
 
     def feed_eof(self) -> bool:
-        """The connection closed: whether the last chunk had come."""
+        """Process the end of the connection; return whether the last chunk was received."""
         return self.done
 
 
@@ -404,7 +403,7 @@ Body = LengthBody | ChunkedBody | UntilCloseBody
 
 
 def body_reader(framing: Framing) -> Body:
-    """The reader for a body framed so."""
+    """Return a reader for a body of this framing."""
     if framing.chunked:
         return ChunkedBody()
     if framing.length is None:
@@ -413,11 +412,11 @@ def body_reader(framing: Framing) -> Body:
 
 
 def chunk(data: bytes) -> bytes:
-    """One chunk of the chunked coding; ``data`` must not be empty (that would be the last chunk)."""
+    """Return one chunk of the chunked coding; ``data`` must not be empty (that would be the last chunk)."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def last_chunk(trailers: Fields) -> bytes:
-    """The end of the chunked coding, with its trailers."""
+    """Return the end of the chunked coding, with its trailers."""
     lines = b"".join(b"%b: %b\r\n" % field for field in trailers)
     return b"0\r\n" + lines + b"\r\n"

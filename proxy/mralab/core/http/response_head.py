@@ -1,6 +1,6 @@
-"""What is decided of a server's response by its head alone: how long it is, and what the client gets of it.
+"""Decisions about a server's response, made from its head only: its framing, and the head for the client.
 
-Servers say much the same again and again within a second: small heads are remembered, as they came and as they go on.
+Servers often repeat the same head within a second, so small heads are cached, parsed and rewritten.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ from typing import Final, NamedTuple
 from .framing import Fields, Framing, ResponseHead, parse_response, response_framing
 from .rewrite import client_framing, keeps_alive, response_head
 
-_LARGEST_KEPT: Final = 2048  # bytes of a head worth remembering
+_LARGEST_KEPT: Final = 2048  # bytes of a head that is cached
 _MOST_KEPT: Final = 512
 
 
 class Reply(NamedTuple):
-    """A server's response head, understood. ``data`` are its bytes, ``method`` the request's that it answers."""
+    """A server's parsed response head. ``data`` are its bytes, ``method`` is that of the request."""
 
     data: bytes
     method: bytes
     head: ResponseHead
     framing: Framing
     reusable: bool
-    """The server keeps its connection open, as far as it has said so far."""
+    """According to its head, the server keeps the connection open."""
     start_line: str
-    """As the log has it."""
+    """The status line in the form of the log."""
 
 
 class ForwardedResponse(NamedTuple):
-    """The head as the client gets it: its bytes, its fields, and how its body is to be sent."""
+    """The head for the client: its bytes, its fields, and how to send the body."""
 
     data: bytes
     fields: Fields
@@ -39,7 +39,7 @@ class ForwardedResponse(NamedTuple):
 
 
 def read_reply(data: bytes, method: bytes) -> Reply:
-    """Understand a whole response head, ending in its empty line. Raises ``Malformed``."""
+    """Parse a complete response head, including the empty line. Raises ``Malformed``."""
     return _read_kept(data, method) if len(data) <= _LARGEST_KEPT else _read(data, method)
 
 
@@ -55,10 +55,10 @@ _read_kept = lru_cache(_MOST_KEPT)(_read)
 
 
 def forward_response(reply: Reply, *, minor: int, keep_alive: bool, connection: str, now: float) -> ForwardedResponse:
-    """The response for a client of HTTP/1.``minor``.
+    """Return the response head for a client of HTTP/1.``minor``.
 
-    ``keep_alive`` is whether its connection may live on (it does not where the end of the body must end it),
-    ``connection`` the field that says so, ``now`` seconds since the epoch.
+    ``keep_alive`` is whether the client's connection may be kept (it is not if it must close to end the body).
+    ``connection`` is the name of the field for keep-alive or close. ``now`` is in seconds since the epoch.
     """
     second = int(now)
     if len(reply.data) <= _LARGEST_KEPT:

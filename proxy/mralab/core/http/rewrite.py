@@ -1,7 +1,7 @@
-"""Rewriting of heads on their way: what is dropped, what is added, and in which order.
+"""Rewrite the heads of forwarded messages: fields to drop, fields to add, and their order.
 
-Follows Traffic Server 8.1.11 (proxy/hdrs/HdrToken.cc for the hop-by-hop list, HttpTransactHeaders.cc and
-HttpTransact.cc for the rest), and RFC 9110 section 7.6.1 where that is safer: fields named in Connection go too.
+The rules are those of Traffic Server 8.1.11 (proxy/hdrs/HdrToken.cc for the hop-by-hop list, HttpTransactHeaders.cc and
+HttpTransact.cc for the rest), and RFC 9110 section 7.6.1 where it is safer: fields named in Connection are dropped too.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HOP_BY_HOP: Final = frozenset(
     )
 )
 _RESPONSE_OURS: Final = HOP_BY_HOP | {b"content-length", b"server", b"age"}
-# Framing, routing and credentials have no place in a trailer (RFC 9110 section 6.5.1).
+# Framing, routing and credentials must not be in a trailer (RFC 9110 section 6.5.1).
 _NOT_IN_TRAILERS: Final = HOP_BY_HOP | {
     b"authorization",
     b"client-ip",
@@ -43,24 +43,24 @@ _NOT_IN_TRAILERS: Final = HOP_BY_HOP | {
     b"www-authenticate",
     b"x-forwarded-for",
 }
-# What only we and the framing say. A server that knows fields as HTTP_X_FORWARDED_FOR reads X_Forwarded_For as well.
+# Fields that only the proxy may set. A server that reads fields as HTTP_X_FORWARDED_FOR accepts X_Forwarded_For too.
 _NOT_BY_ANOTHER_NAME: Final = HOP_BY_HOP | {b"content-length", b"host", b"via", b"x-forwarded-for", b"trackingid"}
 _VIA_PEER = re.compile(rb"\[([0-9a-f-]{36})\]")
 
 
 class Hop(NamedTuple):
-    """Who this proxy is to the next hop: its name and its unique id in Via, ``http/1.1 vcs[UUID] (ATS)``."""
+    """This proxy's identity in Via: its name and unique id, ``http/1.1 vcs[UUID] (ATS)``."""
 
     name: bytes
     uuid: bytes
 
     def via(self, minor: int) -> bytes:
-        """This hop's Via entry for a message received as HTTP/1.``minor``."""
+        """Return this hop's Via entry for a message received as HTTP/1.``minor``."""
         return b"http/1.%d %b[%b] (ATS)" % (minor, self.name, self.uuid)
 
 
 def keeps_alive(minor: int, fields: Fields) -> bool:
-    """Whether the sender keeps its connection open after this message (RFC 9112 section 9.3)."""
+    """Return whether the sender keeps its connection open after this message (RFC 9112 section 9.3)."""
     options = list_items(fields, b"connection") or list_items(fields, b"proxy-connection")
     if b"close" in options:
         return False
@@ -68,31 +68,32 @@ def keeps_alive(minor: int, fields: Fields) -> bool:
 
 
 def wants_continue(head: RequestHead) -> bool:
-    """Whether the client waits for 100 Continue before it sends the body (RFC 9110 section 10.1.1)."""
+    """Return whether the client waits for 100 Continue before it sends the body (RFC 9110 section 10.1.1)."""
     return head.minor == 1 and b"100-continue" in list_items(head.fields, b"expect")
 
 
 def max_forwards(head: RequestHead) -> int | None:
-    """How many more hops a TRACE or OPTIONS may take (RFC 9110 section 7.6.2), None where it does not say.
+    """Return how many more hops a TRACE or OPTIONS may take (RFC 9110 section 7.6.2), None if it has no limit.
 
     Other methods do not count hops (observed).
     """
     if head.method not in (b"TRACE", b"OPTIONS"):
         return None
-    said = values(head.fields, b"max-forwards")
-    return int(said[0]) if said and said[0].isdigit() and len(said[0]) < 10 else None
+    hops = values(head.fields, b"max-forwards")
+    return int(hops[0]) if hops and hops[0].isdigit() and len(hops[0]) < 10 else None
 
 
 def lacks_length(head: RequestHead, framing: Framing) -> bool:
-    """Whether the method needs a body and nothing says how long it is."""
+    """Return whether the method needs a length but the request has none (HttpTransact.cc, check_request_validity)."""
     return framing.empty and head.method in (b"POST", b"PUT", b"PUSH") and not values(head.fields, b"content-length")
 
 
 def upgrade_answer(head: RequestHead) -> str:
-    """The entry of ``answers`` for a request that asks for another protocol; empty: served as if it did not ask.
+    """Return the key in ``ANSWERS`` for an Upgrade request; empty if the request is served without the upgrade.
 
-    A whole WebSocket handshake wants a ws:// map, which there is none of; another one is no request. Only h2c, other
-    methods than GET and HTTP/1.0 are let through (HttpTransact.cc, handle_upgrade_request; observed).
+    A complete WebSocket handshake gets "not-found", as there is no ws:// map; an incomplete one, or another protocol,
+    is invalid. h2c, methods other than GET, and HTTP/1.0 are served (HttpTransact.cc, handle_upgrade_request;
+    observed).
     """
     if head.method != b"GET" or not head.minor or b"upgrade" not in list_items(head.fields, b"connection"):
         return ""
@@ -104,12 +105,12 @@ def upgrade_answer(head: RequestHead) -> str:
 
 
 def loops(head: RequestHead, hop: Hop) -> bool:
-    """Whether the request has passed this proxy before: its id stands in Via."""
+    """Return whether the request has passed this proxy before: Via then contains its id."""
     return any(name.lower() == b"via" and hop.uuid in _VIA_PEER.findall(value) for name, value in head.fields)
 
 
 def _named_in_connection(fields: Fields) -> frozenset[bytes]:
-    """The fields that Connection says are for this hop alone. Framing and routing are never up to it."""
+    """Return the fields that Connection marks as hop-by-hop, except those of framing and routing."""
     named = list_items(fields, b"connection")
     if not named or named in ([b"close"], [b"keep-alive"]):
         return frozenset()
@@ -117,7 +118,7 @@ def _named_in_connection(fields: Fields) -> frozenset[bytes]:
 
 
 def _accept_encoding(value: bytes) -> bytes:
-    """``gzip`` or nothing, as Traffic Server's normalize_ae = 1 has it."""
+    """Return ``gzip`` or nothing, as Traffic Server does with normalize_ae = 1."""
     for item in value.lower().split(b","):
         coding, _, weight = item.partition(b";")
         if coding.strip() in (b"gzip", b"x-gzip") and not re.fullmatch(rb"q=0(\.0*)?", weight.strip()):
@@ -128,11 +129,11 @@ def _accept_encoding(value: bytes) -> bytes:
 def request_head(
     head: RequestHead, *, host: bytes, client_ip: bytes, hop: Hop, framing: Framing, keep_alive: bool
 ) -> tuple[Fields, int]:
-    """The request's fields as the server gets them, and where in them the TrackingID stands that is ours to choose.
+    """Return the request's fields for the server, and the index of a TrackingID that the proxy must fill in.
 
-    That one has no value yet; the place is -1 where the client chose. ``host`` is the server's ``host:port``. The
-    client's fields keep their places; Host, X-Forwarded-For and Via are rewritten where they stand. What the client
-    did not have follows: TrackingID, Client-ip, X-Forwarded-For, Connection, Via and Transfer-Encoding, in this order.
+    That TrackingID is still empty; the index is -1 if the client sent one. ``host`` is the server's ``host:port``. The
+    client's fields keep their order; Host, X-Forwarded-For and Via are rewritten in place. Fields that the client did
+    not send are appended: TrackingID, Client-ip, X-Forwarded-For, Connection, Via and Transfer-Encoding, in this order.
     """
     dropped = _named_in_connection(head.fields)
     hops = max_forwards(head)
@@ -151,7 +152,7 @@ def request_head(
     if not framing.chunked:
         del ours[b"transfer-encoding"]
     fields: Fields = []
-    hosted = False
+    has_host = False
     for name, value in head.fields:
         key = name.lower()
         if key in HOP_BY_HOP or (dropped and key in dropped):
@@ -163,9 +164,9 @@ def request_head(
                 fields.append((name, ours.pop(key)[1]))
             continue
         if key == b"host":
-            hosted, value = True, host  # noqa: PLW2901 - the server's, wherever the client's stood
+            has_host, value = True, host  # noqa: PLW2901 - the server's, in the place of the client's
         elif key == b"content-length":
-            value = b"%d" % (framing.length or 0)  # noqa: PLW2901 - written anew, as all framing is
+            value = b"%d" % (framing.length or 0)  # noqa: PLW2901 - written anew, like all framing
         elif key == b"accept-encoding":
             value = _accept_encoding(value)  # noqa: PLW2901
             if not value:
@@ -175,15 +176,15 @@ def request_head(
         else:
             ours.pop(key, None)  # the client's own TrackingID, Client-ip
         fields.append((name, value))
-    if not hosted:
+    if not has_host:
         fields.insert(0, (b"Host", host))
     fields += ours.values()
-    tracked = (at for at, (name, value) in enumerate(fields) if not value and name.lower() == b"trackingid")
-    return fields, next(tracked, -1)
+    unset = (at for at, (name, value) in enumerate(fields) if not value and name.lower() == b"trackingid")
+    return fields, next(unset, -1)
 
 
 def client_framing(framing: Framing, minor: int) -> Framing:
-    """How a response body goes on to a client of HTTP/1.``minor``: 1.1 gets chunks where no length is known."""
+    """Return the framing for a client of HTTP/1.``minor``: 1.1 gets chunks if the length is not known."""
     if framing.length is not None:
         return framing
     return CHUNKED if minor else Framing(None, False)
@@ -192,23 +193,23 @@ def client_framing(framing: Framing, minor: int) -> Framing:
 def response_head(
     head: ResponseHead, *, now: float, framing: Framing, keep_alive: bool, minor: int, connection: bytes
 ) -> tuple[bytes, Fields]:
-    """The response as the client gets it: its bytes, and its fields for the log.
+    """Return the response head for the client: its bytes, and its fields for the log.
 
-    ``framing`` is the client's (``client_framing``), ``connection`` the field that tells whether its connection lives
-    on. Server is overwritten, Age always said, Date added where it is missing. ``now`` is seconds since the epoch.
+    ``framing`` is the client's (``client_framing``), ``connection`` the name of the field for keep-alive or close.
+    Server is replaced, Age always set, Date added if it is missing. ``now`` is in seconds since the epoch.
     """
     dropped = _named_in_connection(head.fields)
     fields: Fields = []
     date = b""
     ages: list[bytes] = []
-    served = False
+    has_server = False
     age_at = -1
     for name, value in head.fields:
         key = name.lower()
         if key in _RESPONSE_OURS:
-            if key == b"server" and not served:
+            if key == b"server" and not has_server:
                 fields.append((b"Server", SERVER.encode()))
-                served = True
+                has_server = True
             elif key == b"age" and not ages:
                 ages.append(value)
                 age_at = len(fields)
@@ -232,14 +233,14 @@ def response_head(
         fields.append((b"Transfer-Encoding", b"chunked"))
     if minor or keep_alive:
         fields.append((connection, b"keep-alive" if keep_alive else b"close"))
-    if not served:
+    if not has_server:
         fields.append((b"Server", SERVER.encode()))
     lines = b"".join([b"%b: %b\r\n" % field for field in fields])
     return b"HTTP/1.%d %d %b\r\n%b\r\n" % (minor, head.status, head.reason, lines), fields
 
 
 def _age(date: bytes, ages: list[bytes], now: float) -> int:
-    """Seconds since the server made it: its own Age, or now less Date (RFC 9111 section 4.2.3)."""
+    """Return the response's age in seconds: its Age, or ``now`` minus Date (RFC 9111 section 4.2.3)."""
     age = int(ages[0]) if ages and ages[0].isdigit() and len(ages[0]) < 11 else 0
     if date:
         age = max(age, int(now) - _seconds(date))
@@ -250,8 +251,8 @@ _last_date: tuple[bytes, int] = (b"", 0)
 
 
 def _seconds(date: bytes) -> int:
-    """An HTTP-date in seconds since the epoch, 2**62 where it is none. The last one is remembered."""
-    global _last_date  # noqa: PLW0603 - a memo of one entry
+    """Return an HTTP-date in seconds since the epoch, 2**62 if it is invalid. The latest one is cached."""
+    global _last_date  # noqa: PLW0603 - a cache of one entry
     if date == _last_date[0]:
         return _last_date[1]
     try:
@@ -263,11 +264,11 @@ def _seconds(date: bytes) -> int:
 
 
 def informational_head(head: ResponseHead, now: float) -> bytes:
-    """A server's 100 Continue as the client gets it."""
+    """Return the client's copy of a server's 100 Continue."""
     date = formatdate(now, usegmt=True)
     return f"HTTP/1.1 {head.status} Continue\r\nDate: {date}\r\nServer: {SERVER}\r\n\r\n".encode()
 
 
 def trailer_fields(trailers: Fields) -> Fields:
-    """The trailers that may go on: without framing, routing and credentials."""
+    """Return the trailers to forward: those without framing, routing and credentials."""
     return [(name, value) for name, value in trailers if name.lower() not in _NOT_IN_TRAILERS]
