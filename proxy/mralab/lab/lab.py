@@ -215,7 +215,7 @@ class Lab(RunningLab):
         await await_in(self._running.loop, self._upgrade(release, log))
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
-        if self._log is None and not self._initial.said("log", "file"):
+        if self._log is None and not self._initial.is_set("log", "file"):
             if self._keep_log:
                 folder = tempfile.mkdtemp(prefix="mralab-")
             else:

@@ -43,7 +43,9 @@ ERROR_PAGES: Final[dict[str, ErrorPage]] = {
         "HTTP/1.1 requires a Host header in each request.",
         close=True,
     ),
-    "cycle": ErrorPage(400, "Cycle Detected", "Cycle Detected", "The request has passed this proxy before.", close=True),
+    "cycle": ErrorPage(
+        400, "Cycle Detected", "Cycle Detected", "The request has passed this proxy before.", close=True
+    ),
     "denied": ErrorPage(403, "Forbidden", "Forbidden", "No rule of the allow list matches this request."),
     "leads-back": ErrorPage(403, "Forbidden", "Forbidden", "The address of this request's server is the proxy's own."),
     "no-connect": ErrorPage(
