@@ -11,8 +11,9 @@ SHELL := /bin/bash
 demo: $(STAMP)
 	@$(BIN)/mralab demo
 
+# Four processes on two cores: many tests wait for time to pass.
 test: $(DEV_STAMP)
-	@$(BIN)/python -m pytest -n 2 --dist loadscope -q
+	@$(BIN)/python -m pytest -n 4 --dist loadscope -q
 
 # The whole suite in each way of serving: one worker and two, a connection for each request and kept ones. A line for
 # each, then what stays in the tests' own process; about 18 minutes on two cores.

@@ -195,7 +195,7 @@ async def test_rubbish_in_files(start: Start, figure: Figure, ca: trustme.CA, wo
         (it.folder / "ca.pem").mkdir()  # a folder that was emptied
         said = len(it.complaints())
         it.signal(signal.SIGHUP)
-        await until(lambda: "holds no certificate any more" in it.complaints()[said:], 5)
+        await until(lambda: "no longer holds a certificate" in it.complaints()[said:], 5)
         assert (await ask(it.port, it.request(origin))).status == 200
         it.configure(
             process.tables(proxy={"workers": workers}, trust={"store": ""})

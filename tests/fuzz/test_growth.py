@@ -23,7 +23,7 @@ NO_FOREIGN_INPUT = {
     "core.log.writer": "names of header fields, one search each",
     "core.log.grammar": "read by core.log.reader",
     "core.log.joining": "read by core.log.reader",
-    "diagnose.fault": "the error's text, read with the log",
+    "diagnose.occurrence": "the error's text, read with the log",
     "tls.openssl": "OpenSSL's own texts",
     "diagnose.findings": "read with the log",
     "diagnose.rules": "read with the log",

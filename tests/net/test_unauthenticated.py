@@ -84,8 +84,11 @@ def test_which_ciphers_are_anonymous() -> None:
 
 
 def finite_field_context(certificate: trustme.LeafCert, bits: int, folder: Path) -> ssl.SSLContext:
-    """A server that offers DHE alone, with a modulus of ``bits`` that it made up."""
-    numbers = [DER_INTEGER + _der_length(n) + n for n in (b"\0" + b"\xff" * (bits // 8), b"\2")]
+    """A server that offers DHE alone, with the modulus 2**bits - 1.
+
+    The generator is 3: the powers of 2 are so few that a shared secret of 1, which OpenSSL refuses, is not rare.
+    """
+    numbers = [DER_INTEGER + _der_length(n) + n for n in (b"\0" + b"\xff" * (bits // 8), b"\3")]
     body = b"".join(numbers)
     encoded = base64.encodebytes(b"\x30" + _der_length(body) + body).decode()
     (folder / "dh.pem").write_text(f"-----BEGIN DH PARAMETERS-----\n{encoded}-----END DH PARAMETERS-----\n")
