@@ -87,7 +87,7 @@ async def test_long_events_are_kept_by_their_size() -> None:
     async with stream.reading() as reader:
         for _ in range(100):
             stream.publish("log", "x" * (1 << 20))
-        async with aclosing(reader.messages()) as messages:
+        async with aclosing(reader.messages(heartbeat=0.05)) as messages:
             sizes = [len(message.data) for message in await take(messages, 18) if message and message.kind == "log"]
             assert sum(sizes) < 18 << 20
         async with stream.reading(after=0) as late, aclosing(late.messages()) as messages:
