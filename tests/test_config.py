@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from OpenSSL import SSL
 
 from mralab import Proxy
-from mralab.config import Config, from_mapping, load, split_address
+from mralab.config import Config, UpstreamTable, from_mapping, load, split_address
 from mralab.errors import ConfigError
 from mralab.net.settings import load_settings
 
@@ -310,3 +312,10 @@ def test_a_byte_order_mark_and_any_line_ends_are_taken_but_no_utf_16(tmp_path: P
 def test_a_security_level_that_would_be_shown_but_not_be_in_force_is_refused(ciphers: str) -> None:
     with pytest.raises(ConfigError, match=r"upstream\.ciphers: sets @SECLEVEL, which has no effect"):
         from_mapping({"upstream": {"ciphers": ciphers}})
+
+
+def test_the_schema_of_a_file_s_name_has_the_same_characters_as_the_configuration() -> None:
+    pattern = UpstreamTable.model_json_schema()["properties"]["key"]["pattern"]
+    for number in [*range(0xD800), *range(0xE000, 0x10000)]:  # above, Unicode grows with the version of Python
+        shown = unicodedata.category(chr(number)) not in ("Cc", "Cf", "Zl", "Zp")
+        assert bool(re.fullmatch(pattern, chr(number) + "x")) == shown, hex(number)

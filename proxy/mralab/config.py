@@ -105,10 +105,22 @@ def _file(value: object) -> object:
     return value
 
 
+_NOT_SHOWN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # general categories of Unicode
+_VISIBLE = (
+    "^[^"
+    "\u0000-\u001f\u007f-\u009f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890-\u0891\u08e2\u180e"
+    "\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb\U000110bd"
+    "\U000110cd\U00013430-\U00013438\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001"
+    "\U000e0020-\U000e007f"
+    "]*$"
+)
+"""Texts that ``_visible`` accepts, as a regular expression for schemas; a JSON string has no surrogates."""
+
+
 def _visible(value: str) -> str:
     """Refuse characters that are not seen, and NUL, where C and the operating system end a text."""
     for character in value:
-        if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+        if unicodedata.category(character) in _NOT_SHOWN:
             raise ValueError(f"has the character {character!a}, which is not shown")
     return value
 
@@ -139,7 +151,7 @@ _LONGEST_SHOWN = 200  # characters of a value in a message
 PathText = Annotated[str, AfterValidator(_path)]
 Address = Annotated[str, BeforeValidator(_address)]
 IpText = Annotated[str, BeforeValidator(_dial)]
-File = Annotated[str, BeforeValidator(_file), AfterValidator(_path), Field(json_schema_extra={"pattern": _FILE_NAME})]
+File = Annotated[str, BeforeValidator(_file), AfterValidator(_path), Field(json_schema_extra={"pattern": _VISIBLE})]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
 
@@ -188,7 +200,9 @@ class UpstreamTable(_Table):
     connections: Literal["per-request", "keep-alive"] = "per-request"
     attempts: Annotated[int, Field(ge=1, le=16)] = ATTEMPTS
     prefer: Preference | None = None
-    ciphers: Annotated[str, AfterValidator(_ciphers)] = ""
+    ciphers: Annotated[
+        str, AfterValidator(_ciphers), Field(json_schema_extra={"pattern": "^[ -~]*$", "maxLength": _LONGEST_CIPHERS})
+    ] = ""
     tls: Annotated[list[Literal["1.0", "1.1", "1.2", "1.3"]], Field(min_length=1, max_length=4)] | None = None
     certificate: File = ""
     key: File = ""

@@ -365,7 +365,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(RequestRejected, moments, texts, ports, texts),
     st.builds(RequestSent, moments, numbers, texts, texts, ports, texts, headers),
     st.builds(VerifyFailed, moments, ports, *[texts] * 5, st.integers(-1, 100)),
-    st.builds(NameMismatch, moments, ports, *[texts] * 4),
+    st.builds(NameMismatch, moments, ports, texts, texts, texts, texts.filter(lambda ip: ip != "null")),
     st.builds(HandshakeFailed, moments, ports, texts, texts),
     st.builds(ResponseReceived, moments, numbers, texts, ports, texts, headers),
     st.builds(ResponseSent, moments, numbers, texts, ports, texts, headers),

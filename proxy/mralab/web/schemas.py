@@ -29,18 +29,12 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class UpstreamChange(UpstreamTable):
-    """``[upstream]``: connections to servers. Times in seconds."""
-
-    ciphers: Text = ""
-
-
 class ConfigChange(_Body):
     """Keys to change, as in the configuration file; what is not named stays."""
 
     release: str = Field(default="", json_schema_extra={"enum": list(RELEASES)})
     verify: VerifyTable = VerifyTable()
-    upstream: UpstreamChange = UpstreamChange()
+    upstream: UpstreamTable = UpstreamTable()
 
 
 class TrustBody(_Body):
