@@ -373,3 +373,74 @@ def test_a_piece_that_is_never_completed_is_unread_and_hides_nothing() -> None:
     assert [type(record.event) for record in records if record.event] == [
         type(record.event) for record in read([*lines[:3], *lines[4:]])
     ]
+
+
+def _arrays(lines: list[str]) -> dict[str, str]:
+    """One line of JSON with all of ``lines``, as tools answer a search."""
+    return {
+        "a search engine's answer": json.dumps(
+            {
+                "took": 3,
+                "hits": {"total": {"value": 2}, "hits": [{"_id": "1", "_source": {"message": line}} for line in lines]},
+            }
+        ),
+        "Loki's answer": json.dumps(
+            {
+                "status": "success",
+                "data": {
+                    "result": [
+                        {
+                            "stream": {"app": "traffic_server"},
+                            "values": [["1657561741491000000", line] for line in lines],
+                        }
+                    ]
+                },
+            }
+        ),
+        "a cloud's events": json.dumps(
+            {"logGroup": "g", "events": [{"timestamp": 1657561741491, "message": line} for line in lines]}
+        ),
+        "texts in a member": json.dumps({"host": "vcsc", "lines": lines}),
+        "objects in texts": json.dumps([{"log": json.dumps({"message": line}) + "\n"} for line in lines]),
+    }
+
+
+LINES = [f"{HEAD}{WARNING}", f"{HEAD}{WARNING.replace('Terminate', 'Continue')}"]
+
+
+@pytest.mark.parametrize("form", _arrays([]))
+def test_every_record_of_an_array_in_an_object_is_read(form: str) -> None:
+    read_ = [record.event for record in read([_arrays(LINES)[form]])]
+    assert None not in read_
+    assert [event._replace(at=0.0) for event in read_ if event] == [
+        record.event._replace(at=0.0) for record in read(LINES) if record.event
+    ]
+    assert len(read_) == len(LINES)
+
+
+def test_an_object_s_process_is_that_of_its_arrays() -> None:
+    assert [*read([json.dumps({"program": "sshd", "lines": LINES})])] == []
+    assert [*read([json.dumps({"stream": {"app": "sshd"}, "values": [["1657561741491000000", WARNING]]})])] == []
+
+
+def test_members_that_are_arrays_of_one() -> None:
+    fields = {"host.name": ["vcsc"], "process.name": ["traffic_server"], "message": [WARNING], "tags": ["a", "b"]}
+    (record,) = read([json.dumps(fields)])
+    assert isinstance(record.event, NameMismatch)
+    assert [*read([json.dumps({**fields, "process.name": ["sshd"]})])] == []
+
+
+def test_a_tag_before_an_object() -> None:
+    line = json.dumps({"ident": "traffic_server", "pid": "2030", "message": WARNING})
+    (record,) = read([f"2022-07-11 17:49:01 +0000 expressway.log: {line}"])
+    assert isinstance(record.event, NameMismatch)
+    assert (record.event.name, record.event.ip) == ("evil.test", "192.0.2.1")
+    assert len([*read([f"expressway.log: {line}"])]) == 1
+    assert [*read([f"Jul 11 17:49:01 vcsc sshd[1]: {line}"])] == []
+
+
+def test_nesting_has_a_limit() -> None:
+    deep = json.dumps({"message": WARNING})
+    for _ in range(300):
+        deep = f'{{"a": [{deep}]}}'
+    assert [*read([deep])] == []

@@ -413,7 +413,7 @@ PARSERS: Final[dict[str, Parser]] = {
         "core.log.envelope.plain core.log.envelope.may_matter core.log.cleaning.straighten core.log.cleaning.unwrap "
         "core.log.cleaning.records core.log.cleaning.unlink core.log.cleaning.mended core.tls.tlserror.without_rest",
         _text(_cleaned),
-        (*_WORDS, *_LOG, *_ENVELOPES),
+        (*_WORDS, *_LOG, *_ENVELOPES, b'{"m": "x"},', b'"x",', b'["1", "x"],', b'{"a": [[]]},'),
         (
             (b"", b""),
             (b"", b" traffic_server[1]: x"),
@@ -421,6 +421,7 @@ PARSERS: Final[dict[str, Parser]] = {
             (b'{"message": "traffic_server[1]: ', b'"}'),
             (b"<13>1 2022-07-11T18:55:26.000Z vcsc traffic_server 1 - [", b"] x"),
             (b'traffic_server[1]: UTCTime=\\"', b'"'),
+            (b'{"app": "traffic_server", "a": [', b"1]}"),
         ),
     ),
     "request line of a log": Parser(

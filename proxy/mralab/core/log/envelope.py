@@ -99,7 +99,11 @@ def plain(line: str) -> list[Plain]:
     """
     line = unwrap(line)
     start = line.lstrip(" \t,>")[:1]
-    if start in ("{", "[") and len(line) <= _LARGEST_JSON and (found := _from_json(line)) is not None:
+    if (
+        (start in ("{", "[") or (line.endswith("}") and ": {" in line[:260]))
+        and len(line) <= _LARGEST_JSON
+        and (found := _from_json(line)) is not None
+    ):
         return found
     one, *others = records(line)
     first = _from_record(one)
@@ -220,26 +224,62 @@ _NAMES: Final = ("SYSLOG_IDENTIFIER", "_COMM", "programname", "program", "proces
 _HOSTS: Final = ("_HOSTNAME", "hostname", "host", "HOSTNAME", "logsource", "source_host")
 _PIDS: Final = ("SYSLOG_PID", "_PID", "pid", "procid", "process_id")
 _TIMES: Final = ("__REALTIME_TIMESTAMP", "_SOURCE_REALTIME_TIMESTAMP", "@timestamp", "timestamp", "time", "ts", "_time")
+_FACTS: Final = frozenset((*_NAMES, *_HOSTS, *_PIDS, *_TIMES))
 _MOST_VALUES: Final = 4096  # of one object
+_MOST_INHERITED: Final = 32  # members that an array's elements take from the object around it
+_DEEPEST: Final = 16  # arrays and texts in each other
+# fluentd's text before an object, a time and a tag; syslog writes neither this stamp nor a tag without one.
+_TAGGED_JSON: Final = re.compile(
+    r"(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})? [+-]\d{4} )?[\w.*-]{1,200}: ?(?=\{\")", re.ASCII
+)
 
 
 def _from_json(line: str) -> list[Plain] | None:
-    """The lines in a JSON object, or an array of them; None for what is neither."""
+    """The lines in a JSON object, or an array of objects or texts; None for anything else. A tag may precede it."""
     text = line.strip().lstrip(">, \t").rstrip(",")
+    tag = _TAGGED_JSON.match(text)
     try:
-        value = json.loads(text)
+        value = json.loads(text[tag.end() :] if tag is not None else text)
     except (ValueError, RecursionError):
         return None
     elements = value if isinstance(value, list) else [value]
-    if elements and all(isinstance(each, str) for each in elements):
-        return [found for each in elements for found in _from_record(str(each))]
-    objects = [each for each in elements if isinstance(each, dict)]
-    return [each for found in objects for each in _from_object(found)] if objects else None
+    if not any(isinstance(each, dict | str) for each in elements):
+        return None
+    return [*_from_values(elements, {}, 0)]
 
 
-def _from_object(value: dict[str, Any]) -> Iterator[Plain]:
-    """The lines of one JSON object: those of the first of its texts that has a payload."""
-    flat = dict(_flattened(value))
+def _from_values(values: list[Any], facts: dict[str, Any], depth: int) -> Iterator[Plain]:
+    """The lines of an array's elements; ``facts`` are members of the objects around it."""
+    for each in values:
+        if isinstance(each, dict):
+            yield from _from_object(each, facts, depth)
+        elif isinstance(each, str) and not facts:
+            yield from _from_record(each)
+        elif isinstance(each, str):
+            yield from _from_members(facts | {"message": each}, depth)
+        elif isinstance(each, list) and [type(part) for part in each] == [str, str] and each[0].isdigit():
+            yield from _from_members(facts | {"time": each[0], "line": each[1]}, depth)  # Loki's pairs
+        elif isinstance(each, list) and depth < _DEEPEST:
+            yield from _from_values(each, facts, depth + 1)
+
+
+def _from_object(value: dict[str, Any], facts: dict[str, Any], depth: int) -> Iterator[Plain]:
+    """The lines of a JSON object: of its own texts, or else of the records in its arrays."""
+    arrays: list[list[Any]] = []
+    own = dict(_flattened(value, arrays))
+    found = [*_from_members(facts | own, depth)]
+    yield from found
+    if found or depth >= _DEEPEST:
+        return
+    inherited = [
+        (key, own[key]) for key in own if key.rpartition(".")[2] in _FACTS or key.startswith(("host.", "process."))
+    ]
+    for array in arrays:
+        yield from _from_values(array, facts | dict(inherited[:_MOST_INHERITED]), depth + 1)
+
+
+def _from_members(flat: dict[str, Any], depth: int) -> Iterator[Plain]:
+    """The lines of the first of an object's texts that has a payload, none if the object is another process's."""
     names = [str(flat[key]) for key in flat if key.rpartition(".")[2] in _NAMES or key == "process.name"]
     if names and not any("traffic_server" in name for name in names):
         return
@@ -248,7 +288,14 @@ def _from_object(value: dict[str, Any]) -> Iterator[Plain]:
         key=lambda key: _MESSAGES.index(name) if (name := key.rpartition(".")[2]) in _MESSAGES else len(_MESSAGES),
     )
     for key in by_rank:
-        first, *more = str(flat[key]).replace("\r\n", "\n").split("\n")
+        text = str(flat[key])
+        if (inner := _object_in(text)) is not None and depth < _DEEPEST:
+            facts = {name: each for name, each in flat.items() if name.rpartition(".")[2] in _FACTS}
+            if found := [*_from_object(inner, facts, depth + 1)]:
+                yield from found
+                return
+            continue
+        first, *more = text.replace("\r\n", "\n").split("\n")
         located = _locate(first)
         if located is None and names and key.rpartition(".")[2] in _MESSAGES:
             located = f"traffic_server: {first}"
@@ -258,8 +305,22 @@ def _from_object(value: dict[str, Any]) -> Iterator[Plain]:
             return
 
 
-def _flattened(value: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Keys and values, nested ones by their path; bytes that journald gives as numbers are text."""
+def _object_in(text: str) -> dict[str, Any] | None:
+    """The JSON object that a text is: a container's log of a program that logs JSON."""
+    if not (text.startswith("{") and text.rstrip().endswith("}")):
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _flattened(value: dict[str, Any], arrays: list[list[Any]]) -> Iterator[tuple[str, Any]]:
+    """Keys and values, nested ones by their path; bytes that journald gives as numbers are text.
+
+    Other arrays are added to ``arrays``.
+    """
     waiting: list[tuple[str, Any]] = list(reversed([*value.items()]))
     count = 0
     while waiting and count < _MOST_VALUES:
@@ -269,8 +330,10 @@ def _flattened(value: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             waiting += [(f"{key}.{name}", inner) for name, inner in reversed([*each.items()])]
         elif isinstance(each, list) and each and all(isinstance(byte, int) and 0 <= byte < 256 for byte in each):
             yield key, bytes(each).decode("utf-8", "replace")
+        elif isinstance(each, list) and len(each) == 1 and not isinstance(each[0], dict | list):
+            waiting.append((key, each[0]))  # a search engine's "fields"
         elif isinstance(each, list):
-            waiting += [(f"{key}.{place}", inner) for place, inner in reversed([*enumerate(each)])]
+            arrays.append(each)
         elif isinstance(each, str | int | float) and not isinstance(each, bool):
             yield key, each
 
