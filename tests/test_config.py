@@ -318,4 +318,6 @@ def test_the_schema_of_a_file_s_name_has_the_same_characters_as_the_configuratio
     pattern = UpstreamTable.model_json_schema()["properties"]["key"]["pattern"]
     for number in [*range(0xD800), *range(0xE000, 0x10000)]:  # above, Unicode grows with the version of Python
         shown = unicodedata.category(chr(number)) not in ("Cc", "Cf", "Zl", "Zp")
-        assert bool(re.fullmatch(pattern, chr(number) + "x")) == shown, hex(number)
+        assert bool(re.fullmatch(pattern, "x" + chr(number))) == shown, hex(number)
+    assert re.fullmatch(pattern, "~/key.pem")
+    assert not re.fullmatch(pattern, "~nobody-of-this-name/key.pem")

@@ -107,14 +107,14 @@ def _file(value: object) -> object:
 
 _NOT_SHOWN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # general categories of Unicode
 _VISIBLE = (
-    "^[^"
+    "^(?!~[^/])[^"
     "\u0000-\u001f\u007f-\u009f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890-\u0891\u08e2\u180e"
     "\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb\U000110bd"
     "\U000110cd\U00013430-\U00013438\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001"
     "\U000e0020-\U000e007f"
     "]*$"
 )
-"""Texts that ``_visible`` accepts, as a regular expression for schemas; a JSON string has no surrogates."""
+"""Names of files that every machine accepts, as a regular expression for schemas: visible, and of no user's home."""
 
 
 def _visible(value: str) -> str:
