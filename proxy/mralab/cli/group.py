@@ -1,4 +1,4 @@
-"""How commands end: mralab's errors with their message and exit code, and what becomes of output that nobody takes.
+"""How commands end: mralab's errors with their message and exit code, and output that cannot be written.
 
 Exit codes: 0 and 1 are a command's answer, 2 is wrong usage, unusable input or output that cannot be written, 130 is
 Ctrl-C, and 141 a pipe whose reader has gone: as a shell counts SIGINT (128 + 2) and SIGPIPE (128 + 13).
