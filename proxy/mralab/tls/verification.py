@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from OpenSSL import SSL, crypto
@@ -84,7 +85,15 @@ def offers_anonymous(ciphers: str) -> bool:
 class TlsContext:
     """What connections share: versions, ciphers, trust store, verification, the proxy's own certificate."""
 
-    def __init__(self, settings: TlsSettings, store: TrustStore, identity: Identity | None = None) -> None:
+    def __init__(
+        self,
+        settings: TlsSettings,
+        store: TrustStore,
+        identity: Identity | None = None,
+        *,
+        at: datetime | None = None,
+    ) -> None:
+        """``at`` is the time at which certificates must be valid; by default that of each handshake."""
         self.settings = settings
         context = SSL.Context(SSL.TLS_CLIENT_METHOD)
         offered = sorted(settings.versions)
@@ -114,6 +123,8 @@ class TlsContext:
             assert certificates is not None  # noqa: S101 - an SSL_CTX always has one
             for certificate in store.certificates:
                 certificates.add_cert(crypto.X509.from_cryptography(certificate))
+            if at is not None:
+                certificates.set_time(at.astimezone(UTC))
         self._context = context
 
     def connect(self, name: str) -> TlsClient:
