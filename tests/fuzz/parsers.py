@@ -111,6 +111,7 @@ def _settings(data: bytes) -> None:
     lines = data.decode("latin-1").split("\n")
     keys = {f"{line}{number}": line for number, line in enumerate(lines)}
     for table in (keys, {"upstream": keys}, {"hosts": keys}, {"hosts": {"a": {"ports": keys, "dial": "127.0.0.1"}}}):
+        config.split_change(table)
         with contextlib.suppress(MralabError):
             config.from_mapping(table)
 
@@ -335,16 +336,22 @@ PARSERS: Final[dict[str, Parser]] = {
         ((b"", b""), (b"\xff\xfe", b""), (b"\xef\xbb\xbf", b""), (b"PK\3\4", b"")),
     ),
     "configuration": Parser(
-        "config.from_mapping config.load", _settings, (b"a\n", b"\n", b"1\n", b"a.\n", b"origin\n")
+        "config.model.from_mapping config.loading.load config.hosts.canonical_hosts config.live.split_change"
+        " config.problems.describe config.problems.describe_unknown",
+        _settings,
+        (b"a\n", b"\n", b"1\n", b"a.\n", b"origin\n"),
     ),
     "configuration file": Parser(
-        "config.parse_toml",
+        "config.loading.parse_toml",
         _text(lambda text: config.parse_toml(text, "growth")),
         (*_WORDS, *_LINES, b"a.a.", b"[a]\n", b"[[a]]\n", b"a=1,", b"[", b"{a=", b"#", b"\\u0041", b"'", b"1_", b"9"),
         ((b"", b""), (b"a", b"=1\n"), (b'a="', b'"'), (b"a=[", b"]"), (b"a={", b"}"), (b"a=", b"\n"), (b"[a", b"]\n")),
     ),
     "address": Parser(
-        "config.split_address", _text(config.split_address), (*_WORDS, b"["), ((b"", b""), (b"", b":1"), (b"1:", b""))
+        "config.values.split_address",
+        _text(config.split_address),
+        (*_WORDS, b"["),
+        ((b"", b""), (b"", b":1"), (b"1:", b"")),
     ),
     "nearest word": Parser(
         "errors.did_you_mean", _text(lambda raw: errors.did_you_mean(raw, ("abcabc", "a" * 60))), _WORDS
@@ -463,7 +470,7 @@ PARSERS: Final[dict[str, Parser]] = {
     ),
 }
 NOT_PARSERS: Final = {
-    "config.join_address": "writes",
+    "config.values.join_address": "writes",
     "core.mra.allowlist_lines.did_you_mean": "as errors.did_you_mean, of words that were cut",
     "core.mra.allowlist_lines.listed": "writes",
     "core.mra.allowlist_lines.shown": "writes",
@@ -481,7 +488,12 @@ NOT_PARSERS: Final = {
 }
 """Public functions of the modules that take text and are no parsers, with the reason."""
 MODULES: Final = (
-    config,
+    config.hosts,
+    config.live,
+    config.loading,
+    config.model,
+    config.problems,
+    config.values,
     errors,
     allowlist,
     allowlist_csv,

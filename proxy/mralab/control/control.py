@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from ..config import Config, join_address, load
+from ..config import Config, join_address, live_names, load, split_change
 from ..diagnose.archive import Recording, pack
 from ..errors import ConfigError, InputError, MralabError
 from ..net.settings import Settings, as_started, load_settings, newly_empty, only_at_start, warnings
@@ -30,8 +30,6 @@ from .losses import Loss, missing_of_recording
 from .merge import merge_findings, merge_lines, merge_transactions
 from .workers import Replies
 
-CHANGEABLE: Final = ("release", "verify", "upstream")
-"""The tables of the configuration that can be changed while a proxy runs."""
 _RECORDED: Final = 100_000  # latest entries of one worker that diagnostic logging keeps
 _PROBE_LIMIT: Final = 2.0
 
@@ -120,21 +118,23 @@ class Control(ABC):
         return self.settings.config
 
     async def change(self, tables: Mapping[str, Any]) -> None:
-        """Change keys of ``release``, ``verify`` and ``upstream`` from the next request on.
+        """Change live keys of the configuration from the next request on.
 
         Raises ``ConfigError`` (with all problems) or ``UnusableError`` and changes nothing. Raises ``SilentError`` if a
         worker does not confirm the change.
         """
         async with self._lock:
             current = self.settings
-            problems = [f"{name}: cannot be changed while running" for name in tables if _is_fixed(name)]
+            changes, fixed = split_change(tables)
+            problems = [f"{name}: cannot be changed while running" for name in fixed]
             try:
-                changes = {name: value for name, value in tables.items() if not _is_fixed(name)}
                 config = current.config.changed(**changes)
             except ConfigError as error:
                 problems += [problem.removeprefix("configuration: ") for problem in error.problems]
             if problems:
-                raise ConfigError(problems, f"a running proxy changes {', '.join(CHANGEABLE)}; a reload reads the rest")
+                raise ConfigError(
+                    problems, f"a running proxy changes {', '.join(live_names())}; a reload reads the rest"
+                )
             try:
                 # A change that names a file of the identity reads it again.
                 is_named = {"certificate", "key"} & set(_table(tables, "upstream"))
@@ -292,10 +292,6 @@ class Control(ABC):
 def fingerprint(certificate: x509.Certificate) -> str:
     """Return the SHA-256 fingerprint in the format of Expressway and OpenSSL: ``AB:CD:..``."""
     return certificate.fingerprint(hashes.SHA256()).hex(":").upper()
-
-
-def _is_fixed(name: str) -> bool:
-    return name in Config.model_fields and name not in (*CHANGEABLE, "folder")
 
 
 def _table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ..config import Config, load
+from ..config import KEYS, Config, load
 from ..core.release import VerifyMode
 from ..data import data_path
 from ..diagnose.assertions import AssertionResult
@@ -318,8 +318,10 @@ def _configured(
         load_settings(initial)
     except ConfigError as error:
         problems += error.problems
-    if initial.proxy.workers > 1:
-        refused.append(f"proxy.workers: a lab runs in one process (is {initial.proxy.workers})")
+    for declared in KEYS:
+        value = declared.value(initial)
+        if declared.key.refused_by_lab and value != declared.default:
+            refused.append(f"{declared.path}: {declared.key.refused_by_lab} (is {value!r})")
     if refused or problems:
         hint = "for a CUCM of your own, or several workers: mralab serve -c FILE" if refused else ""
         raise ConfigError([*refused, *problems], hint)

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ..config import Config, from_mapping
+from ..config import KEYS, Config, DeclaredKey, from_mapping
 from ..core.mra.allowlist import METHODS, Rule, RulesError, decode_csv, parse_rules_csv, unknown_methods
 from ..errors import ConfigError, TrustStoreError
 from ..tls.identity import Identity, load_identity, parse_identity
@@ -206,18 +206,22 @@ def _few(texts: Iterator[str]) -> Iterator[str]:
         yield f"{listed[0].partition(':')[0]}: {len(listed) - _MOST_OF_A_KIND} more like this"
 
 
-_AT_START: Final = ("proxy.listen", "proxy.admin", "proxy.workers", "log.file", "log.hostname")
+_START_KEYS: Final = tuple(declared for declared in KEYS if declared.key.applies == "start")
 
 
-def _at_start(settings: Settings, key: str) -> object:
-    table, _, name = key.partition(".")
-    value: object = getattr(getattr(settings.config, table), name)
-    return settings.config.path(str(value)) if key == "log.file" and value != "-" else value
+def _start_value(settings: Settings, declared: DeclaredKey) -> object:
+    """Return the value of a key, with paths made absolute, so that another spelling of a path is no change."""
+    value = declared.value(settings.config)
+    return settings.config.path(str(value)) if declared.names_file and value not in ("", "-") else value
+
+
+def _changed_start_keys(before: Settings, after: Settings) -> list[DeclaredKey]:
+    return [declared for declared in _START_KEYS if _start_value(before, declared) != _start_value(after, declared)]
 
 
 def only_at_start(before: Settings, after: Settings) -> list[str]:
     """Return the changed keys that take effect only at the start: sockets and the log file stay open."""
-    return [key for key in _AT_START if _at_start(before, key) != _at_start(after, key)]
+    return [declared.path for declared in _changed_start_keys(before, after)]
 
 
 def as_started(before: Settings, after: Settings) -> Settings:
@@ -225,12 +229,15 @@ def as_started(before: Settings, after: Settings) -> Settings:
 
     So the settings shown are those in force, and a worker that replaces a crashed one writes to the same log.
     """
-    tables: dict[str, dict[str, Any]] = {}
-    for key in only_at_start(before, after):
-        table, _, name = key.partition(".")
-        value = _at_start(before, key)
-        tables.setdefault(table, {})[name] = str(value) if isinstance(value, Path) else value
-    return after._replace(config=after.config.changed(**tables)) if tables else after
+    changes: dict[str, Any] = {}
+    for declared in _changed_start_keys(before, after):
+        value = _start_value(before, declared)
+        value = str(value) if isinstance(value, Path) else value
+        if declared.table:
+            changes.setdefault(declared.table, {})[declared.name] = value
+        else:
+            changes[declared.name] = value
+    return after._replace(config=after.config.changed(**changes)) if changes else after
 
 
 def from_message(message: Mapping[str, Any], rules: tuple[Rule, ...]) -> Settings:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Collection, Iterable, Mapping
+from copy import copy
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from ..config import (
     AllowTable,
+    Config,
+    DeclaredKey,
     HostEntry,
     LimitsTable,
     LogTable,
@@ -15,9 +19,9 @@ from ..config import (
     TrustTable,
     UpstreamTable,
     VerifyTable,
+    live_tables,
 )
 from ..core.outcome import Outcome
-from ..core.release import RELEASES
 from ..errors import did_you_mean, first_problems
 
 Fingerprint = Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$")]
@@ -29,12 +33,28 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class ConfigChange(_Body):
-    """Keys to change, as in the configuration file; what is not named stays."""
+def change_model(model: type[BaseModel], live: Mapping[str, Collection[DeclaredKey]]) -> type[BaseModel]:
+    """Return the type of a change of a configuration ``model``: its ``live`` keys, by table, all of them optional."""
+    description = "Keys to change, as in the configuration file; the others stay as they are."
+    fields: dict[str, Any] = {}
+    for name, keys in live.items():
+        field = model.model_fields[name]
+        table = field.annotation
+        if isinstance(table, type) and issubclass(table, BaseModel):
+            if len(keys) < len(table.model_fields):
+                table = create_model(f"{table.__name__}Change", __base__=_Body, **_fields(keys))
+            fields[name] = (table, table())
+        else:
+            fields |= _fields(keys)
+    return create_model("ConfigChange", __base__=_Body, __doc__=description, **fields)
 
-    release: str = Field(default="", json_schema_extra={"enum": list(RELEASES)})
-    verify: VerifyTable = VerifyTable()
-    upstream: UpstreamTable = UpstreamTable()
+
+def _fields(keys: Iterable[DeclaredKey]) -> dict[str, Any]:
+    # Copies, because releases of pydantic 2 differ in whether create_model changes the fields that it is given.
+    return {declared.name: (declared.field.annotation, copy(declared.field)) for declared in keys}
+
+
+ConfigChange: Final = change_model(Config, live_tables())
 
 
 class TrustBody(_Body):

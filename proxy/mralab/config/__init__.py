@@ -1,0 +1,49 @@
+"""The TOML configuration as types. ``load(path)`` reads a file; ``Config()`` is the configuration of an empty one.
+
+``model`` declares each key once, with ``Key``: what it does, when a change of it applies, and an example. The rest of
+mralab derives from that what ``PATCH /api/config`` accepts, what a reload reports, what a lab refuses, and
+docs/configuration.md.
+"""
+
+from .keys import Applies, DeclaredKey, Key, declared_keys
+from .live import live_names, live_tables, split_change
+from .loading import load, parse_toml
+from .model import (
+    KEYS,
+    AllowTable,
+    Config,
+    HostEntry,
+    LimitsTable,
+    LogTable,
+    ProxyTable,
+    TrustTable,
+    UpstreamTable,
+    VerifyTable,
+    from_mapping,
+)
+from .values import join_address, split_address
+
+__all__ = [
+    "KEYS",
+    "AllowTable",
+    "Applies",
+    "Config",
+    "DeclaredKey",
+    "HostEntry",
+    "Key",
+    "LimitsTable",
+    "LogTable",
+    "ProxyTable",
+    "TrustTable",
+    "UpstreamTable",
+    "VerifyTable",
+    "declared_keys",
+    "from_mapping",
+    "join_address",
+    "live_names",
+    "live_tables",
+    "load",
+    "parse_toml",
+    "split_address",
+    "split_change",
+]

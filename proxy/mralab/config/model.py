@@ -1,0 +1,400 @@
+"""The keys of the configuration: each field declares its type, default and ``Key``.
+
+Values that depend on the release unless the file sets them (``[verify] origin``, ``[upstream] prefer`` and ``tls``) are
+properties of ``Config``: ``config.verify_mode``, ``config.preference``, ``config.tls_versions``.
+
+A key that can have no effect in combination with the others is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..core.release import ATTEMPTS, DEFAULT, Preference, Release, VerifyMode, cipher_string, find_release
+from ..core.tls.hostname import is_address
+from ..core.tls.verdict import Wording
+from ..errors import ConfigError, first_problems
+from .hosts import canonical_hosts
+from .keys import Key, declared_keys
+from .problems import describe, describe_unknown
+from .values import (
+    Address,
+    AdminAddress,
+    Ciphers,
+    File,
+    HostWithPort,
+    IpText,
+    OriginMode,
+    PathText,
+    Port,
+    ReleaseName,
+    Seconds,
+)
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ProxyTable(_Table):
+    """``[proxy]``: the proxy's addresses and processes."""
+
+    listen: Annotated[
+        Address,
+        Key("Address and port on which the proxy listens. Port 0: any free port.", "start", "127.0.0.1:0"),
+    ] = "127.0.0.1:8443"
+    admin: Annotated[
+        AdminAddress,
+        Key("Loopback address and port of the control API. Port 0: any free port. Empty: no control API.", "start", ""),
+    ] = "127.0.0.1:0"
+    workers: Annotated[
+        int,
+        Field(ge=1, le=64),
+        Key("Number of processes that serve the port.", "start", 2, refused_by_lab="a lab runs in one process"),
+    ] = 1
+    control_host: Annotated[
+        HostWithPort,
+        Key(
+            "Expressway-C's own name and port: the authority in an absolute-form request, and the one that the log adds"
+            " to an origin-form request.",
+            "reload",
+            "vcs_control.example.test:8443",
+        ),
+    ] = "vcs_control.steven.lab:8443"
+
+
+class VerifyTable(_Table):
+    """``[verify]``: how servers are verified."""
+
+    origin: Annotated[
+        OriginMode,
+        Key(
+            "Verification of servers. `on` refuses a faulty certificate, `audit` only logs it, `off` does neither. The"
+            " words of Cisco and Traffic Server are accepted in any case: On, Off, ENFORCED, DISABLED, PERMISSIVE."
+            " Default: the release's.",
+            "live",
+            "audit",
+        ),
+    ] = None
+    ip_san: Annotated[
+        Literal["accept", "ignore"],
+        Key(
+            "Whether an iPAddress SAN matches a server that is requested by address: `accept`, as Cisco documents, or"
+            " `ignore`, as stock Traffic Server does.",
+            "live",
+            "ignore",
+        ),
+    ] = "accept"
+    openssl: Annotated[
+        Wording,
+        Key("OpenSSL version whose error texts and codes the log has.", "live", "3"),
+    ] = "1.1.1"
+
+
+class TrustTable(_Table):
+    """``[trust]``: the trust store."""
+
+    store: Annotated[
+        PathText,
+        Key(
+            "PEM file, or folder of PEM files, with the trusted CAs. It must exist if it is set. Empty: trust no CA.",
+            "reload",
+            "ca.pem",
+        ),
+    ] = "trust/"
+
+
+class UpstreamTable(_Table):
+    """``[upstream]``: connections to servers. Times are in seconds."""
+
+    connections: Annotated[
+        Literal["per-request", "keep-alive"],
+        Key("Whether each request gets a new connection, or connections are kept and reused.", "live", "keep-alive"),
+    ] = "per-request"
+    attempts: Annotated[
+        int,
+        Field(ge=1, le=16),
+        Key("Largest number of attempts to connect, for one request.", "live", 3),
+    ] = ATTEMPTS
+    prefer: Annotated[
+        Preference | None,
+        Key(
+            "Kind of server certificate that is preferred. It orders the cipher suites (TLS 1.2 and older) and the"
+            " signature algorithms (TLS 1.3). Default: the release's.",
+            "live",
+            "rsa",
+        ),
+    ] = None
+    ciphers: Annotated[
+        Ciphers,
+        Key(
+            "OpenSSL cipher string, for TLS 1.2 and older. With `prefer`, the ciphers of the other kind move to its"
+            " end. Empty: the release's ciphers.",
+            "live",
+            "ECDHE-RSA-AES256-GCM-SHA384",
+        ),
+    ] = ""
+    tls: Annotated[
+        Annotated[list[Literal["1.0", "1.1", "1.2", "1.3"]], Field(min_length=1, max_length=4)] | None,
+        Key("TLS versions offered. Default: the release's.", "live", ["1.2", "1.3"]),
+    ] = None
+    certificate: Annotated[
+        File,
+        Key(
+            "PEM file with Expressway-C's own certificate, its chain after it, and its private key. It is presented to"
+            " servers that request a certificate. Empty: no certificate.",
+            "live",
+            "own.pem",
+        ),
+    ] = ""
+    key: Annotated[
+        File,
+        Key("PEM file with the private key, if it is not in the file of `certificate`.", "live", "own.key"),
+    ] = ""
+    connect_timeout: Annotated[
+        Seconds,
+        Key("Limit for TCP connection and TLS handshake together.", "live", 7.0),
+    ] = 30.0
+    response_timeout: Annotated[
+        Seconds,
+        Key("Limit for the first byte of a response, and between two reads of it.", "live", 8.0),
+    ] = 30.0
+
+
+class LimitsTable(_Table):
+    """``[limits]``: what one client, and all clients together, may use. Times are in seconds."""
+
+    header_bytes: Annotated[
+        int,
+        Field(ge=1024, le=16 << 20),
+        Key(
+            "Size of a request head (above it: 400) and of a response head (above it: 502). Traffic Server:"
+            " request_header_max_size, response_header_max_size.",
+            "reload",
+            2048,
+        ),
+    ] = 131072
+    connections: Annotated[
+        int,
+        Field(ge=1, le=1_000_000),
+        Key(
+            "Number of client connections of all workers together; further clients wait in the backlog. Fewer if the"
+            " process has not two file descriptors for each.",
+            "reload",
+            77,
+        ),
+    ] = 10_000
+    idle_timeout: Annotated[
+        Seconds,
+        Key(
+            "Time between two requests, after which the connection is closed. A body that moves by less than 1 KB in"
+            " this time is answered 408, or reset if the response has begun.",
+            "reload",
+            9.0,
+        ),
+    ] = 120.0
+    header_timeout: Annotated[
+        Seconds,
+        Key("Time for a whole request head; an incomplete one is answered 408.", "reload", 11.0),
+    ] = 30.0
+
+
+class HostEntry(_Table):
+    """One host of ``[hosts]``. ``ip``, ``dial`` or ports must be set; ports need an address to connect to."""
+
+    ip: Annotated[
+        IpText,
+        Key("IP address shown in the log. It is connected to if `dial` is not set.", "reload", "10.48.36.215"),
+    ] = ""
+    dial: Annotated[
+        IpText,
+        Key("IP address that is connected to.", "reload", "127.0.0.1"),
+    ] = ""
+    ports: Annotated[
+        dict[Port, Port],
+        Key("Requested port -> port that is connected to.", "reload", {8443: 41021}),
+    ] = Field(default_factory=dict)
+    port: Annotated[
+        Port | None,
+        Key("Port connected to for every port that `ports` does not list. Default: the requested one.", "reload", 8443),
+    ] = None
+
+    def dialled(self, asked: int) -> int:
+        """Return the port to connect to for the requested port ``asked``."""
+        return self.ports.get(asked, self.port or asked)
+
+
+class AllowTable(_Table):
+    """``[allow]``: the allow list."""
+
+    rules: Annotated[
+        PathText,
+        Key(
+            "CSV file of rules: Url,Deployment,HttpMethods,MatchType,Description. It must exist if it is set."
+            " Empty: no rules.",
+            "reload",
+            "rules.csv",
+        ),
+    ] = "allowlist.csv"
+    automatic: Annotated[
+        bool,
+        Key(
+            "Whether the rules that Expressway makes for discovered nodes exist for each host of `[hosts]`.",
+            "reload",
+            False,
+        ),
+    ] = True
+    everything: Annotated[
+        bool,
+        Key(
+            "Whether every request to a host of `[hosts]` is allowed, for tests that are not about the allow list.",
+            "reload",
+            True,
+        ),
+    ] = False
+
+
+class LogTable(_Table):
+    """``[log]``: the traffic_server log."""
+
+    file: Annotated[
+        PathText,
+        Key("File to append to. `-`: standard output.", "start", "own.log"),
+    ] = "traffic_server.log"
+    level: Annotated[
+        Literal["INFO", "DEBUG"],
+        Key("`DEBUG` adds the lines with HTTPMSG.", "reload", "DEBUG"),
+    ] = "INFO"
+    hostname: Annotated[
+        str,
+        Field(pattern=r"^[A-Za-z0-9._\-]{1,253}$"),
+        Key("Expressway-C's host name, in each line and in the names of diagnostic logs.", "start", "vcsx"),
+    ] = "vcsc"
+
+
+class Config(_Table):
+    """A whole configuration. Build it from a file with ``load``, from a mapping with ``from_mapping``."""
+
+    release: Annotated[
+        ReleaseName,
+        Key("Expressway release: [releases.md](releases.md) lists them with their defaults.", "live", "X14.0.7"),
+    ] = DEFAULT
+    proxy: ProxyTable = ProxyTable()
+    verify: VerifyTable = VerifyTable()
+    trust: TrustTable = TrustTable()
+    upstream: UpstreamTable = UpstreamTable()
+    limits: LimitsTable = LimitsTable()
+    hosts: Annotated[
+        dict[str, HostEntry],
+        Key(
+            "Host name or IP address that a client requests -> where its server is. A host that is not listed is"
+            " resolved by DNS.",
+            "reload",
+            {"other.example.test": {"dial": "127.0.0.1"}},
+        ),
+    ] = Field(default_factory=dict)
+    allow: AllowTable = AllowTable()
+    log: LogTable = LogTable()
+    folder: Path = Field(default_factory=Path.cwd, exclude=True)
+    """Folder to which relative paths are relative: the configuration file's. Not a key."""
+
+    @property
+    def release_facts(self) -> Release:
+        """The release's row of the table."""
+        return find_release(self.release)
+
+    @property
+    def verify_mode(self) -> VerifyMode:
+        """``[verify] origin``, or the release's."""
+        return self.verify.origin or self.release_facts.verify
+
+    @property
+    def preference(self) -> Preference:
+        """``[upstream] prefer``, or the release's."""
+        return self.upstream.prefer or self.release_facts.prefer
+
+    @property
+    def preference_in_force(self) -> Preference | None:
+        """``preference``, or None where only the order of ``[upstream] ciphers`` decides."""
+        by_order = self.upstream.ciphers and not self.upstream.prefer and "1.3" not in self.tls_versions
+        return None if by_order else self.preference
+
+    @property
+    def cipher_string(self) -> str:
+        """The OpenSSL cipher string offered to servers.
+
+        ``[upstream] ciphers`` unchanged; if ``prefer`` is set too, the ciphers of the other kind move to its end.
+        """
+        return cipher_string(
+            self.upstream.ciphers, self.upstream.prefer or self.release_facts.prefer, self.upstream.prefer is not None
+        )
+
+    @property
+    def tls_versions(self) -> tuple[str, ...]:
+        """The TLS versions offered to servers."""
+        return tuple(self.upstream.tls or self.release_facts.tls)
+
+    def is_set(self, table: str, key: str) -> bool:
+        """Return whether the file sets this key; if not, its value is the default."""
+        return table in self.model_fields_set and key in getattr(self, table).model_fields_set
+
+    def path(self, value: str) -> Path:
+        """Return a path of the configuration as an absolute path."""
+        return self.folder / Path(value).expanduser()
+
+    def changed(self, /, **tables: Mapping[str, Any] | str) -> Config:
+        """Return a copy with keys changed: ``config.changed(release='X14.0.7', verify={'origin': 'off'})``.
+
+        Raises ``ConfigError`` as ``load`` does.
+        """
+        data = self.model_dump(mode="python", exclude_unset=True)
+        for table, values in tables.items():
+            data[table] = {**data.get(table, {}), **values} if isinstance(values, Mapping) else values
+        return from_mapping(data, self.folder)
+
+
+KEYS: Final = tuple(declared_keys(Config))
+"""Every key of a configuration. ``hosts`` is one key; ``declared_keys(HostEntry)`` has those of one host."""
+
+
+def from_mapping(data: Mapping[str, Any], folder: Path | None = None, source: str = "configuration") -> Config:
+    """Return the configuration for parsed TOML. Raises ``ConfigError`` with every problem in it.
+
+    Relative paths are relative to ``folder`` (default: the current one). ``source`` begins each problem.
+    """
+    problems: list[str] = []
+    host_problems: list[str] = []
+    data = dict(data)
+    if "folder" in data:  # a field of Config, but not a key
+        problems.append(describe_unknown(("folder",), source, Config, HostEntry))
+        del data["folder"]
+    try:
+        config = Config(**canonical_hosts(data, host_problems), folder=folder or Path.cwd())
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        problems += first_problems(details, lambda detail: describe(detail, source, Config, HostEntry))
+        problems += [f"{source}: {problem}" for problem in host_problems]
+        raise ConfigError(problems) from None
+    problems += [f"{source}: {problem}" for problem in host_problems]
+    problems += [f"{source}: {problem}" for problem in (*_host_problems(config), *_ineffective_keys(config))]
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def _host_problems(config: Config) -> Iterator[str]:
+    for name, entry in config.hosts.items():
+        if not (entry.ip or entry.dial or entry.ports or entry.port):
+            yield f"hosts.{name!r}: has neither ip, dial nor ports"
+        if (entry.ports or entry.port) and not (entry.dial or entry.ip or is_address(name)):
+            yield f"hosts.{name!r}: has ports, but no dial or ip to connect to"
+
+
+def _ineffective_keys(config: Config) -> Iterator[str]:
+    """Yield the keys that can have no effect in combination with the others."""
+    if config.upstream.ciphers and config.tls_versions == ("1.3",):
+        yield "upstream.ciphers: has no effect in TLS 1.3, the only version offered; remove it, or offer 1.2 as well"
