@@ -1,4 +1,4 @@
-"""The configuration file: every error at once, nothing guessed."""
+"""The configuration file: what is valid, and the messages of what is not, all at once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _problems(text: str, tmp_path: Path) -> str:
     return str(raised.value)
 
 
-def test_an_empty_file_is_valid_and_means_x14_2(tmp_path: Path) -> None:
+def test_an_empty_file_is_valid_and_is_x14_2(tmp_path: Path) -> None:
     file = tmp_path / "mralab.toml"
     file.write_text("")
     config = load(file)
@@ -33,15 +33,15 @@ def test_an_empty_file_is_valid_and_means_x14_2(tmp_path: Path) -> None:
     assert load_settings(config).store.certificates == ()
 
 
-def test_the_release_decides_what_the_file_does_not_say() -> None:
+def test_the_release_decides_the_keys_that_the_file_does_not_set() -> None:
     old = from_mapping({"release": "X14.0.7"})
     assert (old.verify_mode, old.preference) == ("off", "rsa")
     assert old.cipher_string.startswith("ECDHE-RSA-AES256-GCM-SHA384:EECDH:")
-    said = from_mapping({"release": "X14.0.7", "verify": {"origin": "on"}, "upstream": {"prefer": "ecdsa"}})
-    assert (said.verify_mode, said.preference) == ("on", "ecdsa")
+    both_set = from_mapping({"release": "X14.0.7", "verify": {"origin": "on"}, "upstream": {"prefer": "ecdsa"}})
+    assert (both_set.verify_mode, both_set.preference) == ("on", "ecdsa")
 
 
-def test_every_error_is_told_at_once_with_the_nearest_word(tmp_path: Path) -> None:
+def test_all_errors_are_reported_at_once_with_the_nearest_word(tmp_path: Path) -> None:
     text = _problems(
         'relase = "X14.2"\nrelease = "X14.9"\n[proxy]\nwrokers = 2\nlisten = "127.0.0.1"\n'
         '[verify]\norigin = "onn"\n[hosts.a]\ndail = "1"\n[upstream]\nattempts = 0\n',
@@ -57,7 +57,7 @@ def test_every_error_is_told_at_once_with_the_nearest_word(tmp_path: Path) -> No
     assert "hosts.a.dail: unknown key; did you mean 'dial'?" in text
 
 
-def test_broken_toml_says_where(tmp_path: Path) -> None:
+def test_the_error_of_invalid_toml_has_the_line(tmp_path: Path) -> None:
     assert "mralab.toml: is not TOML" in _problems("[proxy\n", tmp_path)
     assert "line 1" in _problems("[proxy\n", tmp_path)
 
@@ -67,7 +67,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load(tmp_path / "nowhere.toml")
 
 
-def test_files_it_names_are_checked_together(tmp_path: Path) -> None:
+def test_all_files_that_it_names_are_checked_together(tmp_path: Path) -> None:
     (tmp_path / "rules.csv").write_text(
         "Url,Deployment,HttpMethods,MatchType,Description\nftp://x/,,,,\nhttps://h/,,GET,prefxi,\n"
     )
@@ -86,7 +86,7 @@ def test_files_it_names_are_checked_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("store", ["nowhere.pem", "key.pem", "text.pem", "cut.pem"])
-def test_a_trust_store_that_is_none_is_refused(tmp_path: Path, store: str) -> None:
+def test_an_unusable_trust_store_is_refused(tmp_path: Path, store: str) -> None:
     (tmp_path / "key.pem").write_text("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
     (tmp_path / "text.pem").write_text("hello\n")
     (tmp_path / "cut.pem").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n")
@@ -117,13 +117,13 @@ def test_problems_of_hosts_come_with_all_others() -> None:
 
 
 @pytest.mark.parametrize(("word", "mode"), [("On", "on"), ("OFF", "off"), ("ENFORCED", "on"), ("Permissive", "audit")])
-def test_the_products_own_words_of_verification_are_taken(word: str, mode: str) -> None:
+def test_the_verification_modes_of_the_product_are_accepted(word: str, mode: str) -> None:
     config = from_mapping({"verify": {"origin": word}})
     assert (config.verify_mode, config.verify.origin) == (mode, mode)
     assert from_mapping({}).changed(verify={"origin": word}).verify_mode == mode
 
 
-def test_the_python_api_takes_them_too() -> None:
+def test_the_python_api_accepts_them_too() -> None:
     word: Any = "Permissive"
     assert Proxy(verify=word, release="14.2").config.verify_mode == "audit"
 
@@ -189,7 +189,7 @@ def test_hosts_are_named_as_requests_name_them() -> None:
         ({"a": {"port": 1}}, "has ports, but no dial or ip"),
     ],
 )
-def test_a_host_that_no_request_could_ask_for_is_an_error(hosts: dict[str, Any], words: str) -> None:
+def test_a_host_that_no_request_can_name_is_an_error(hosts: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError) as raised:
         from_mapping({"hosts": hosts})
     assert words in str(raised.value)
@@ -200,7 +200,7 @@ def test_the_port_of_control_host_is_a_port() -> None:
         from_mapping({"proxy": {"control_host": "vcs_control.lab:70000"}})
 
 
-def test_what_is_shown_is_what_is_in_force(tmp_path: Path) -> None:
+def test_a_value_that_would_be_shown_differently_than_used_is_an_error(tmp_path: Path) -> None:
     text = r"""
 [proxy]
 listen = "127.0.0.1:08443"
@@ -240,7 +240,7 @@ ciphers = "HIGH\u0000:!aNULL"
         "hosts.'10.1'",
         "hosts.''",
     ):
-        assert [one for one in found if one.startswith(f"{tmp_path / 'mralab.toml'}: {key}")], (key, found)
+        assert [problem for problem in found if problem.startswith(f"{tmp_path / 'mralab.toml'}: {key}")], (key, found)
     assert len(found) == 15
 
 
@@ -292,13 +292,13 @@ def test_the_first_hundred_problems_are_listed() -> None:
         ('"\\u001b[31m" = 1', "\\x1b[31m: unknown table or key"),
     ],
 )
-def test_a_value_in_the_wrong_place_or_of_the_wrong_type_says_so_in_plain_words(
+def test_the_error_of_a_misplaced_or_mistyped_value_uses_the_terms_of_toml(
     text: str, problem: str, tmp_path: Path
 ) -> None:
     assert _problems(text, tmp_path) == f"{tmp_path}/mralab.toml: {problem}"
 
 
-def test_a_byte_order_mark_and_any_line_ends_are_taken_but_no_utf_16(tmp_path: Path) -> None:
+def test_a_byte_order_mark_and_all_line_ends_are_accepted_but_not_utf_16(tmp_path: Path) -> None:
     file = tmp_path / "mralab.toml"
     file.write_bytes(b'\xef\xbb\xbfrelease = "X14.0.7"\r\n[verify]\r\norigin = "Off"\r\n')
     assert load(file).release == "X14.0.7"
@@ -309,12 +309,12 @@ def test_a_byte_order_mark_and_any_line_ends_are_taken_but_no_utf_16(tmp_path: P
 
 
 @pytest.mark.parametrize("ciphers", ["ALL:@SECLEVEL=5", "ALL@seclevel=0", "@SECLEVEL=2:ECDHE-RSA-AES256-GCM-SHA384"])
-def test_a_security_level_that_would_be_shown_but_not_be_in_force_is_refused(ciphers: str) -> None:
+def test_a_security_level_is_refused_because_it_would_have_no_effect(ciphers: str) -> None:
     with pytest.raises(ConfigError, match=r"upstream\.ciphers: sets @SECLEVEL, which has no effect"):
         from_mapping({"upstream": {"ciphers": ciphers}})
 
 
-def test_the_schema_of_a_file_s_name_has_the_same_characters_as_the_configuration() -> None:
+def test_the_schema_of_a_file_name_allows_the_same_characters_as_the_configuration() -> None:
     pattern = UpstreamTable.model_json_schema()["properties"]["key"]["pattern"]
     for number in [*range(0xD800), *range(0xE000, 0x10000)]:  # above, Unicode grows with the version of Python
         shown = unicodedata.category(chr(number)) not in ("Cc", "Cf", "Zl", "Zp")

@@ -1,4 +1,4 @@
-"""A lab that starts from a configuration file: every key of it holds, or is refused with the reason."""
+"""A lab that starts from a configuration file: it applies every key, or refuses it with the reason."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SAMPLES = {
 """Each key that a lab applies, with a value that is not its default."""
 REFUSED = {declared.path: declared for declared in KEYS if declared.key.refused_by_lab}
 WITH = {"upstream.key": {"certificate": "own.crt"}}
-"""What else the key's table needs."""
+"""Other keys of the table without which the sample of a key is invalid."""
 
 
 def nested(key: str, value: Any) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def test_a_key_that_a_lab_cannot_apply_is_refused_with_its_reason(key: str, fold
 
 
 @pytest.mark.parametrize("key", SAMPLES)
-async def test_what_the_file_says_is_in_force(key: str, folder: Path, pki: Pki) -> None:
+async def test_a_key_that_the_file_sets_is_in_force(key: str, folder: Path, pki: Pki) -> None:
     value = SAMPLES[key]
     async with Lab(config=config(folder, **nested(key, value)), pki=pki) as lab:
         shown = lab.proxy.config.model_dump()
@@ -73,9 +73,12 @@ async def test_what_the_file_says_is_in_force(key: str, folder: Path, pki: Pki) 
 
 async def test_the_store_of_the_file_is_trusted_beside_the_labs_own_ca(folder: Path, pki: Pki) -> None:
     async with Lab(config=config(folder, trust={"store": "ca.pem"}), pki=pki) as lab:
-        assert {one.subject.rfc4514_string() for one in lab.proxy.trusted.certificates} == {
+        assert {certificate.subject.rfc4514_string() for certificate in lab.proxy.trusted.certificates} == {
             pki["steven-DC-CA"].cert.subject.rfc4514_string(),
-            *(one.subject.rfc4514_string() for one in Proxy(trust=folder / "ca.pem").trusted.certificates),
+            *(
+                certificate.subject.rfc4514_string()
+                for certificate in Proxy(trust=folder / "ca.pem").trusted.certificates
+            ),
         }
         await lab.upgrade("X14.2")
         assert len(lab.proxy.trusted) == 2
@@ -91,7 +94,7 @@ async def test_an_empty_store_trusts_nothing(folder: Path, pki: Pki) -> None:
         assert lab.refused("cucm.steven.lab", port=8443)
 
 
-async def test_hosts_and_rules_of_the_file_hold_beside_the_labs_own(folder: Path, pki: Pki) -> None:
+async def test_hosts_and_rules_of_the_file_apply_beside_the_labs_own(folder: Path, pki: Pki) -> None:
     ca = trustme.CA()
     ca.cert_pem.write_to_path(str(folder / "ca.pem"))
     for server in Server(server_context(ca.issue_cert(OTHER))).run():
@@ -121,16 +124,16 @@ def get(proxy: Proxy, path: str, host: str = OTHER) -> int:
     return status
 
 
-async def test_the_control_host_of_the_file_is_what_the_edge_asks_for(folder: Path, pki: Pki) -> None:
-    told = config(folder, proxy={"control_host": "vcs_control.example.test:8443"})
-    async with Lab(config=told, pki=pki) as lab:
+async def test_the_edge_requests_the_control_host_of_the_file(folder: Path, pki: Pki) -> None:
+    changed = config(folder, proxy={"control_host": "vcs_control.example.test:8443"})
+    async with Lab(config=changed, pki=pki) as lab:
         await lab.login()
         received = [line for line in lab.log if 'Detail="Receive Request"' in line]
     assert received
     assert all("http://vcs_control.example.test:8443/" in line for line in received)
 
 
-async def test_the_release_is_the_files_unless_an_argument_says_another(folder: Path, pki: Pki) -> None:
+async def test_the_release_of_the_file_applies_unless_an_argument_names_one(folder: Path, pki: Pki) -> None:
     old = config(folder, release="X14.0.7")
     async with Lab(config=old, pki=pki) as lab:
         assert (await lab.login()).ok
@@ -138,7 +141,7 @@ async def test_the_release_is_the_files_unless_an_argument_says_another(folder: 
         assert not (await lab.login()).ok
 
 
-async def test_the_log_of_the_file_is_written_and_stays(folder: Path, pki: Pki) -> None:
+async def test_the_log_of_the_file_is_appended_to_and_kept(folder: Path, pki: Pki) -> None:
     (folder / "own.log").write_text("an earlier line\n")
     async with Lab(config=config(folder, log={"file": "own.log"}), pki=pki) as lab:
         await lab.login()
@@ -147,7 +150,7 @@ async def test_the_log_of_the_file_is_written_and_stays(folder: Path, pki: Pki) 
     assert any("502 connect failed" in line for line in lines)
 
 
-async def test_a_temporary_log_goes_unless_it_is_kept(pki: Pki) -> None:
+async def test_a_temporary_log_is_removed_unless_keep_log_is_set(pki: Pki) -> None:
     logs = {}
     for keep in (False, True):
         async with Lab(pki=pki, keep_log=keep) as lab:
@@ -159,9 +162,9 @@ async def test_a_temporary_log_goes_unless_it_is_kept(pki: Pki) -> None:
     logs[True].parent.rmdir()
 
 
-def test_what_a_lab_cannot_do_is_refused_all_at_once(folder: Path) -> None:
+def test_everything_that_a_lab_cannot_do_is_reported_at_once(folder: Path) -> None:
     hosts = {name: {"dial": "127.0.0.1"} for name in ("cucm.steven.lab", "10.48.36.215", OTHER)}
-    told = config(
+    changed = config(
         folder,
         hosts=hosts,
         proxy={"workers": 2},
@@ -170,7 +173,7 @@ def test_what_a_lab_cannot_do_is_refused_all_at_once(folder: Path) -> None:
         upstream={"ciphers": "NOTHING"},
     )
     with pytest.raises(ConfigError) as caught:
-        Lab(config=told)
+        Lab(config=changed)
     assert [problem.partition(": ")[0] for problem in caught.value.problems] == [
         "hosts.'cucm.steven.lab'",
         "hosts.'10.48.36.215'",
@@ -198,7 +201,7 @@ def test_arguments_may_still_replace_the_labs_hosts(pki: Pki) -> None:
         (b"title", "is not TOML"),
     ],
 )
-def test_a_scenario_file_that_cannot_be_used_is_named_with_the_key(tmp_path: Path, text: bytes, problem: str) -> None:
+def test_the_error_of_an_invalid_scenario_names_file_and_key(tmp_path: Path, text: bytes, problem: str) -> None:
     (tmp_path / "own.toml").write_bytes(text)
     with pytest.raises(ConfigError) as caught:
         load_scenario(tmp_path / "own.toml")
@@ -206,7 +209,7 @@ def test_a_scenario_file_that_cannot_be_used_is_named_with_the_key(tmp_path: Pat
     assert problem in caught.value.problems[0]
 
 
-def test_a_scenario_takes_the_short_words_of_https_ciphers(tmp_path: Path) -> None:
+def test_a_scenario_accepts_the_short_words_of_https_ciphers(tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text('title = "x"\nhttps_ciphers = "all"\n[expect]\n')
     assert load_scenario(tmp_path / "own.toml").https_ciphers == "All Supported EC and RSA Ciphers"
     (tmp_path / "own.toml").write_text('title = "x"\n[expect]\n')
