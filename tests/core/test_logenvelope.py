@@ -19,7 +19,7 @@ from mralab.core.log.events import Event, HandshakeFailed, NameMismatch, Request
 from mralab.core.log.reader import Record, read
 from mralab.core.log.writer import LineWriter
 from mralab.core.mra.target import Target, encode
-from mralab.diagnose.findings import find
+from mralab.diagnose.diagnosis import find
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 STAMP, HEAD = "2022-07-11T18:55:26.016+02:00", "2022-07-11T18:55:26.016+02:00 vcsc traffic_server[18242]: "

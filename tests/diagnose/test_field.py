@@ -17,7 +17,8 @@ from mralab.core.log.events import (
 )
 from mralab.core.log.writer import LineWriter
 from mralab.core.mra.target import Target, encode
-from mralab.diagnose.findings import Findings, find
+from mralab.diagnose.diagnosis import find
+from mralab.diagnose.findings import Findings
 
 FIELD = Path(__file__).parent.parent / "field"
 CUCM = "cucm.example.test"

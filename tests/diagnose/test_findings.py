@@ -24,7 +24,8 @@ from mralab.core.log.events import (
 from mralab.core.log.reader import read
 from mralab.core.log.writer import LineWriter
 from mralab.core.mra.target import Target, encode
-from mralab.diagnose.findings import Diagnosis, Finding, find, summary
+from mralab.diagnose.diagnosis import Diagnosis, find
+from mralab.diagnose.findings import Finding, summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

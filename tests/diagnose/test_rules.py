@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.bindings.openssl.binding import Binding
 
 from mralab.core.tls.tlserror import ALERTS, error_string
-from mralab.diagnose.findings import find
+from mralab.diagnose.diagnosis import find
 from mralab.diagnose.occurrence import FindingRule, Kind, Occurrence
 from mralab.diagnose.remedies import ALTERNATIVES, REMEDIES
 from mralab.diagnose.repair import NEXT

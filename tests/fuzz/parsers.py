@@ -22,7 +22,7 @@ from mralab.core.log import reader as logread
 from mralab.core.mra import allowlist, allowlist_csv, allowlist_lines, readings, target
 from mralab.core.tls import der, hostname, tlserror, verdict
 from mralab.core.tls import first_flight as firstflight
-from mralab.diagnose import asked, findings, tlscode
+from mralab.diagnose import diagnosis, request_line, tlscode
 from mralab.errors import MralabError
 from mralab.tls import trust_store as trust
 from mralab.tls import verification as tls
@@ -403,8 +403,8 @@ PARSERS: Final[dict[str, Parser]] = {
         ((b"", b""), (b"*.", b""), (b"*", b".steven.lab"), (b"a*.", b".b")),
     ),
     "log": Parser(
-        "core.log.reader.read diagnose.findings.find",
-        _text(lambda text: findings.find(list(logread.read(text.split("\n"))))),
+        "core.log.reader.read diagnose.diagnosis.find",
+        _text(lambda text: diagnosis.find(list(logread.read(text.split("\n"))))),
         (*_WORDS, *_LINES, *_LOG, *_ENVELOPES, *(line + b"\n" for line in (*_LOG, *_ENVELOPES))),
         (
             (b"", b""),
@@ -432,8 +432,16 @@ PARSERS: Final[dict[str, Parser]] = {
         ),
     ),
     "request line of a log": Parser(
-        "diagnose.asked.asked_for diagnose.asked.is_absolute diagnose.asked.is_loopback diagnose.asked.authority",
-        _text(lambda raw: (asked.asked_for(raw), asked.is_absolute(raw), asked.is_loopback(raw), asked.authority(raw))),
+        "diagnose.request_line.parse_request_line diagnose.request_line.is_absolute_form "
+        "diagnose.request_line.is_loopback diagnose.request_line.authority",
+        _text(
+            lambda raw: (
+                request_line.parse_request_line(raw),
+                request_line.is_absolute_form(raw),
+                request_line.is_loopback(raw),
+                request_line.authority(raw),
+            )
+        ),
         (*_WORDS, *_ESCAPES, b"/", b"YWFh", b"http://"),
         ((b"", b""), (b"GET http://", b"/ HTTP/1.1"), (b"GET /", b"/get_edge_config HTTP/1.1"), (b"https://", b":1")),
     ),
@@ -498,7 +506,6 @@ MODULES: Final = (
     allowlist,
     allowlist_csv,
     allowlist_lines,
-    asked,
     logclean,
     logenvelope,
     release,
@@ -513,6 +520,7 @@ MODULES: Final = (
     message,
     readings,
     reply,
+    request_line,
     target,
     tlserror,
     verdict,

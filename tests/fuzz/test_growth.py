@@ -25,7 +25,6 @@ NO_FOREIGN_INPUT = {
     "core.log.joining": "read by core.log.reader",
     "diagnose.occurrence": "the error's text, read with the log",
     "tls.openssl": "OpenSSL's own texts",
-    "diagnose.findings": "read with the log",
     "diagnose.rules": "read with the log",
 }
 

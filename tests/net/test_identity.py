@@ -31,7 +31,7 @@ from OpenSSL import SSL
 import mralab
 from mralab.config import Config, from_mapping
 from mralab.core.log.events import HandshakeFailed, ResponseSent
-from mralab.diagnose.findings import find
+from mralab.diagnose.diagnosis import find
 from mralab.errors import ConfigError
 from mralab.net.settings import from_message, load_settings
 from mralab.tls.identity import load_identity

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from ..core.log.events import Event
 from ..core.log.writer import LineWriter, has_line
+from ..diagnose.diagnosis import find
 from ..diagnose.event_buffer import Recent
-from ..diagnose.findings import find
 from ..diagnose.journal import Journal, Transaction
 from ..errors import MralabError
 from ..net.policy import Policy

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..errors import MralabError, did_you_mean
-from .asked import authority
 from .findings import Finding
 from .journal import Transaction
+from .request_line import authority
 from .rules import CODES
 
 _MAX_LENGTH: Final = 236

@@ -29,7 +29,8 @@ from ..core.log.grammar import LEVELS
 from ..core.log.reader import Record
 from ..core.log.writer import LineWriter, has_line
 from ..core.outcome import Outcome
-from .findings import Finding, find
+from .diagnosis import find
+from .findings import Finding
 
 _LINES_PER_REQUEST: Final = 5
 

@@ -21,7 +21,7 @@ from .rules_handshake import HANDSHAKE_RULES
 from .sentence import Claim, Sentence, choose, denied_by
 from .tlscode import parse
 
-__all__ = ["CODES", "FindingRule", "Occurrence", "Remedy", "explain", "rule_for"]
+__all__ = ["CODES", "Explanation", "FindingRule", "Occurrence", "Remedy", "explain", "rule_for"]
 
 RULES: Final = (*CHAIN_RULES, *HANDSHAKE_RULES, *ANSWER_RULES, *EDGE_RULES)
 """Every rule, in the order in which they are tried."""
@@ -40,6 +40,13 @@ class Advice(NamedTuple):
 
     name: str
     sentence: Sentence
+
+
+class Explanation(NamedTuple):
+    """Cause and remedies of a finding, in words."""
+
+    cause: str
+    remedies: tuple[Remedy, ...]
 
 
 def rule_for(fault: Occurrence) -> FindingRule | None:
@@ -84,7 +91,7 @@ def explain(
     *,
     known: Mapping[str, str] | None = None,
     order: Sequence[str] = (),
-) -> tuple[str, tuple[Remedy, ...]]:
+) -> Explanation:
     """Return cause and remedies in words, escaped: a name in a log is anybody's text.
 
     ``beside`` are the codes of the other findings at the same server and port. ``known`` overrides facts, for callers
@@ -103,7 +110,7 @@ def explain(
         if at is not None:
             one = remedies[at]
             remedies[at] = Remedy(one.code, f"{one.text} {facts['reuse']}", one.where)
-    return " ".join(sentences), tuple(remedies)
+    return Explanation(" ".join(sentences), tuple(remedies))
 
 
 def _worded(chosen: Iterable[Advice], facts: Mapping[str, str]) -> Iterator[Remedy]:

@@ -18,8 +18,7 @@ from .chain import Shown
 from .details import DETAILS, days, only_short, renewal, trusted_signer
 from .issuer import ISSUER_JUDGES, plain
 from .occurrence import FindingRule, Occurrence
-from .remedies import Remedy
-from .rules import certificate_at, explain
+from .rules import Explanation, certificate_at, explain
 
 SOON: Final = 30
 """Days before a certificate's expiry in which ``expiring`` lists it."""
@@ -68,9 +67,7 @@ def namesakes(shown: Shown) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def explain_shown(
-    rule: FindingRule, fault: Occurrence, shown: Shown, order: Sequence[str] = ()
-) -> tuple[str, tuple[Remedy, ...]]:
+def explain_shown(rule: FindingRule, fault: Occurrence, shown: Shown, order: Sequence[str] = ()) -> Explanation:
     """Return cause and remedies of a fault of ``shown``.
 
     ``order`` has the codes of all faults of that handshake, in the order in which X14.2 comes to them.

@@ -20,7 +20,8 @@ from ..core.mra.target import BadHost, Target, canonical_host, encode
 from ..core.release import VerifyMode, verify_mode
 from ..diagnose import assertions
 from ..diagnose.assertions import AssertionResult
-from ..diagnose.findings import Finding, find
+from ..diagnose.diagnosis import find
+from ..diagnose.findings import Finding
 from ..diagnose.journal import Journal, Transaction
 from ..errors import ConfigError, InputError
 from ..net.traffic_server import TrafficServer

@@ -1,0 +1,386 @@
+"""Derive findings from the records of a traffic_server log, or from the events of a running proxy.
+
+The lines of a request carry its transaction number: request received, request sent, response received, response sent.
+The lines of TLS do not. A WARNING about a certificate has the server's name and IP address, an ERROR about a handshake
+only the name; neither has the port or the transaction. A finding needs the port, because each port of a server may
+present another certificate. ``Diagnosis`` therefore ties TLS lines to requests:
+
+1. For each address, it counts by port the requests that were sent and have no response yet. If all of them went to one
+   port, the TLS line is about that port. If there are none, because the log starts in the middle, it is about the port
+   that was used last.
+2. If requests to several ports are unanswered, the port stays undecided until one of them ends. A request that fails
+   without a response from the server takes as many undecided occurrences as it had attempts. Once a single port is
+   left, it gets the rest.
+3. A WARNING with Action=Continue (audit mode) does not stop its request, so no later line decides its port: the most
+   recent port is used.
+4. The ERROR "certificate verify failed" reports the same fault as the WARNING before it. It becomes the second line of
+   that WARNING's evidence.
+5. A failed response is explained if a TLS line for its port came after the request was first sent. Otherwise the
+   response itself is the occurrence: a timeout, a refused connection, an invalid response.
+6. A failed response to a request that was never sent is a refusal by the proxy. A running proxy also emits the denial,
+   which is then the occurrence, so the response is not counted again.
+7. In the log of an Expressway-E no server is verified. Its failed responses are about the connection to Expressway-C,
+   or come from Expressway-C.
+
+Events of a running proxy carry the transaction in TLS events too, so steps 1 and 2 are skipped. Transaction numbers are
+unique within a process only, so all state is kept by process (host name and process ID). ``rules`` gives the meaning of
+each line, and ``grouping`` counts occurrences of the same cause.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Final, cast
+
+from ..core.log.events import (
+    ClientGone,
+    HandshakeFailed,
+    NameMismatch,
+    RequestDenied,
+    RequestReceived,
+    RequestSent,
+    ResponseReceived,
+    ResponseSent,
+    VerifyFailed,
+)
+from ..core.log.reader import Record, read
+from .findings import Findings, Unread
+from .grouping import FindingGroups
+from .occurrence import Occurrence
+from .request_line import RequestLine, authority, is_absolute_form, is_loopback, parse_request_line
+from .tlscode import parse
+
+__all__ = ["Diagnosis", "find"]
+
+_Process = tuple[str, int]
+# Bounds for logs that never show how a request ended.
+_MOST_REQUESTS: Final = 100_000
+_MOST_UNDECIDED: Final = 1_000
+_MOST_EXAMPLES: Final = 3
+_EMPTY_LINE: Final = RequestLine()
+_FAILURES: Final = ("403", "404", "429", "50")
+_SAME_FAULT: Final = ("unable to get local issuer certificate", "unable to verify the first certificate")
+"""In audit mode OpenSSL reports both for a leaf whose issuer is missing. X14.2 logs only the first."""
+
+
+def find(source: Iterable[Record] | Iterable[str]) -> Findings:
+    """Return the findings of a log, given as lines or as records, in order of first occurrence."""
+    items = iter(cast("Iterable[Record | str]", [source] if isinstance(source, str) else source))
+    first = next(items, None)
+    if first is None:
+        return Findings()
+    all_items = chain([first], items)
+    diagnosis = Diagnosis()
+    records = read(cast("Iterable[str]", all_items)) if isinstance(first, str) else all_items
+    for record in cast("Iterable[Record]", records):
+        diagnosis.add(record)
+    return diagnosis.findings()
+
+
+@dataclass(slots=True)
+class _OpenRequest:
+    """A request without a response to its client yet. ``first_attempt`` is the number of the record that sent it."""
+
+    line: RequestLine = _EMPTY_LINE
+    server: str = ""
+    received_text: str = ""
+    sent: RequestSent | None = None
+    sent_text: str = ""
+    first_attempt: int = 0
+    attempts: int = 0
+    answered: bool = False
+    denied: bool = False
+
+
+@dataclass(slots=True)
+class _AddressTraffic:
+    """Requests to one address: unanswered ones by port, the latest port, and occurrences whose port is undecided.
+
+    ``last_occurrence`` has, by port, the number of the latest record that reported a TLS fault there.
+    """
+
+    unanswered: Counter[int] = field(default_factory=Counter)
+    latest_port: int | None = None
+    undecided: list[Occurrence] = field(default_factory=list)
+    last_occurrence: dict[int | None, int] = field(default_factory=dict)
+
+    @property
+    def only_port(self) -> int | None:
+        """The port of all unanswered requests; None if there are several ports or none."""
+        return next(iter(self.unanswered)) if len(self.unanswered) == 1 else None
+
+
+class Diagnosis:
+    """Findings of a log that is still growing: ``add`` its records, call ``findings`` at any time."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._groups = FindingGroups()
+        self._requests: dict[tuple[_Process, int], _OpenRequest] = {}
+        self._traffic: defaultdict[tuple[str, int, str], _AddressTraffic] = defaultdict(_AddressTraffic)
+        self._addresses: dict[tuple[_Process, str], str] = {}
+        self._latest_sent: dict[_Process, _OpenRequest] = {}
+        self._warnings: dict[tuple[_Process, str], Occurrence] = {}
+        self._denials: Counter[tuple[_Process, str, str]] = Counter()
+        self._edge_processes: set[_Process] = set()
+        self._latest_process: _Process = ("", 0)
+        self._unread_lines = 0
+        self._unread_examples: list[str] = []
+
+    @property
+    def unread(self) -> Unread:
+        """Lines that could not be parsed so far."""
+        return Unread(self._unread_lines, tuple(self._unread_examples))
+
+    def add(self, record: Record) -> None:
+        """Add the next record of the log."""
+        self._number += 1
+        process = (record.hostname, record.pid)
+        if process == ("", 0):  # the line has lost its header
+            process = self._latest_process
+        self._latest_process = process
+        match record.event:
+            case None if record.is_unread:
+                self._unread_lines += 1
+                if len(self._unread_examples) < _MOST_EXAMPLES:
+                    self._unread_examples.append(record.text)
+            case RequestReceived() as event:
+                self._request_received(process, event, record.text)
+            case RequestSent() as event:
+                self._request_sent(process, event, record.text)
+            case VerifyFailed() | NameMismatch() as event:
+                self._verification_warning(process, event, record.text)
+            case HandshakeFailed() as event:
+                self._handshake_error(process, event, record.text)
+            case ResponseReceived() as event:
+                self._response_received(process, event)
+            case ResponseSent() as event:
+                self._response_sent(process, event, record.text)
+            case RequestDenied() as event:
+                self._request_denied(process, event, record.text)
+            case ClientGone() as event:
+                self._drop_request(process, event.txn)
+
+    def findings(self) -> Findings:
+        """Return one finding for each code, server and port, in order of first occurrence."""
+        groups = self._groups.copy()
+        for traffic in self._traffic.values():
+            for occurrence in traffic.undecided:
+                groups.add(occurrence)
+        return Findings(groups.findings(self._unread_lines), self.unread)
+
+    # Requests on their way to the server
+
+    def _request_received(self, process: _Process, event: RequestReceived, text: str) -> None:
+        self._drop_request(process, event.txn)
+        if len(self._requests) >= _MOST_REQUESTS:
+            self._drop_request(*next(iter(self._requests)))
+        line = parse_request_line(event.start_line)
+        if line.over_https and not is_loopback(event.src_ip):
+            self._edge_processes.add(process)
+        self._requests[process, event.txn] = _OpenRequest(line, line.server, text)
+
+    def _request_sent(self, process: _Process, event: RequestSent, text: str) -> None:
+        request = self._requests.setdefault((process, event.txn), _OpenRequest())
+        if is_absolute_form(event.start_line):
+            self._edge_processes.add(process)
+        traffic = self._traffic[*process, event.dst_ip]
+        if request.sent is None:
+            request.first_attempt = self._number
+            traffic.unanswered[event.dst_port] += 1
+            request.server = request.server or _host(event) or event.dst_ip
+        request.sent, request.sent_text = event, text
+        request.attempts += 1
+        traffic.latest_port = event.dst_port
+        self._addresses[process, request.server] = self._addresses[process, event.dst_ip] = event.dst_ip
+        self._latest_sent[process] = request
+
+    # TLS lines
+
+    def _verification_warning(self, process: _Process, event: VerifyFailed | NameMismatch, text: str) -> None:
+        is_chain = isinstance(event, VerifyFailed)
+        occurrence = Occurrence(
+            kind="chain" if is_chain else "name",
+            server=event.name or event.server or event.ip,
+            ip=event.ip,
+            error=event.error if isinstance(event, VerifyFailed) else "not in certificate",
+            at=event.at,
+            number=self._number,
+            evidence=(text,),
+            depth=event.depth if isinstance(event, VerifyFailed) else 0,
+            action=event.action,
+        )
+        previous = self._warnings.get((process, event.name))
+        self._warnings[process, event.name] = occurrence
+        if previous is None or not _is_same_fault(previous, occurrence):
+            self._tie_to_port(process, occurrence, event.txn)
+
+    def _handshake_error(self, process: _Process, event: HandshakeFailed, text: str) -> None:
+        if parse(event.error).reason == "certificate verify failed":
+            warning = self._warnings.pop((process, event.name), None)
+            if warning is not None:
+                warning.evidence = (warning.evidence[0], text)
+                return
+        ip = self._addresses.get((process, event.name), "")
+        latest = self._latest_sent.get(process)
+        if not ip and latest is not None and latest.sent is not None and latest.server == latest.sent.dst_ip:
+            ip = latest.server  # the log shows no name for the latest request, so the error may be about it
+        occurrence = Occurrence("handshake", event.name or ip, ip, event.error, event.at, self._number, (text,))
+        self._tie_to_port(process, occurrence, event.txn)
+
+    def _tie_to_port(self, process: _Process, occurrence: Occurrence, txn: int) -> None:
+        """Set the port of a TLS fault and count it, or keep it undecided (steps 1 to 3)."""
+        traffic = self._traffic[*process, occurrence.ip]
+        request = self._requests.get((process, txn)) if txn else None
+        if request is not None and request.sent is not None:
+            occurrence.dial = request.sent.dial
+            self._decide(traffic, occurrence, request.sent.dst_port)
+            return
+        only_port = traffic.only_port
+        occurrence.port = traffic.latest_port if only_port is None else only_port
+        if occurrence.action == "Continue":
+            self._groups.add(occurrence)  # the request is answered like any other: no later line decides the port
+        elif only_port is None and traffic.unanswered:
+            traffic.undecided.append(occurrence)
+            if len(traffic.undecided) > _MOST_UNDECIDED:
+                oldest = traffic.undecided.pop(0)
+                self._decide(traffic, oldest, oldest.port)
+        else:
+            self._decide(traffic, occurrence, occurrence.port)
+
+    def _decide(self, traffic: _AddressTraffic, occurrence: Occurrence, port: int | None) -> None:
+        """Set the port of a TLS fault and count it."""
+        occurrence.port = port
+        traffic.last_occurrence[port] = max(occurrence.number, traffic.last_occurrence.get(port, 0))
+        self._groups.add(occurrence)
+
+    # Responses and refusals
+
+    def _response_received(self, process: _Process, event: ResponseReceived) -> None:
+        request = self._requests.get((process, event.txn))
+        if request is not None and not request.answered:
+            request.answered = True
+            self._remove_unanswered(process, request)
+
+    def _response_sent(self, process: _Process, event: ResponseSent, text: str) -> None:
+        request = self._requests.pop((process, event.txn), None)
+        error = event.start_line.partition(" ")[2]
+        if error.partition(" ")[2].startswith("Next Hop"):
+            self._edge_processes.add(process)
+        if request is None:
+            return
+        occurrence = Occurrence("answer", request.server, "", error, event.at, self._number, (text,))
+        occurrence.port, occurrence.method, occurrence.url = request.line.port, request.line.method, request.line.url
+        occurrence.because = event.because
+        if process in self._edge_processes:
+            self._edge_response_sent(process, request, occurrence)
+        elif request.answered:
+            pass  # the server's own response
+        elif request.sent is not None:
+            self._failed_after_sending(process, request, request.sent, occurrence)
+        else:
+            self._failed_before_sending(process, request, occurrence)
+
+    def _failed_after_sending(
+        self, process: _Process, request: _OpenRequest, sent: RequestSent, occurrence: Occurrence
+    ) -> None:
+        """Count the response as a failure of its own unless a TLS line explains it (step 5)."""
+        occurrence.ip, occurrence.port, occurrence.dial = sent.dst_ip, sent.dst_port, sent.dial
+        occurrence.evidence = (request.sent_text, *occurrence.evidence)
+        explained = self._is_explained(self._traffic[*process, sent.dst_ip], request, sent.dst_port)
+        self._remove_unanswered(process, request)
+        if not explained:
+            self._groups.add(occurrence)
+
+    def _failed_before_sending(self, process: _Process, request: _OpenRequest, occurrence: Occurrence) -> None:
+        """Count the response as a refusal by the proxy unless its denial was counted (step 6)."""
+        if self._was_denied(process, request) or request.line.is_for_edge:
+            return  # such as get_edge_config, which Expressway-E answers, not this proxy
+        if request.received_text:
+            occurrence.evidence = (request.received_text, *occurrence.evidence)
+            if occurrence.error.startswith("404") and request.line.token_error:
+                occurrence.kind, occurrence.error = "refusal", f"Invalid token: {request.line.token_error}"
+                occurrence.server, occurrence.port = "", None
+        self._groups.add(occurrence)
+
+    def _edge_response_sent(self, process: _Process, request: _OpenRequest, occurrence: Occurrence) -> None:
+        """Count a failed response in the log of an Expressway-E (step 7)."""
+        self._remove_unanswered(process, request)
+        if not occurrence.error.startswith(_FAILURES):
+            return
+        if request.answered:
+            if not occurrence.error.partition(" ")[2].strip():  # the server's response: CUCM's have no reason phrase
+                return
+            occurrence.error = f"received {occurrence.error}"
+        occurrence.kind = "edge"
+        self._groups.add(occurrence)
+
+    def _is_explained(self, traffic: _AddressTraffic, request: _OpenRequest, port: int) -> bool:
+        """Return whether a TLS line is about this failed request. Its undecided occurrences get its port (step 2)."""
+        own = [each for each in traffic.undecided if each.server in (request.server, each.ip)]
+        for occurrence in own[: request.attempts]:
+            traffic.undecided.remove(occurrence)
+            self._decide(traffic, occurrence, port)
+        return traffic.last_occurrence.get(port, -1) > request.first_attempt
+
+    def _request_denied(self, process: _Process, event: RequestDenied, text: str) -> None:
+        if event.txn:
+            self._requests.setdefault((process, event.txn), _OpenRequest()).denied = True
+        else:
+            if len(self._denials) >= _MOST_REQUESTS:
+                self._denials.clear()
+            self._denials[process, event.method, event.url] += 1
+        bad_token = event.detail == "Invalid token"
+        if bad_token and parse_request_line(f"{event.method} {event.url} ").is_for_edge:
+            return
+        server, port = ("", None) if bad_token else authority(event.url)
+        occurrence = Occurrence(
+            "refusal", server, "", f"{event.detail}: {event.reason}", event.at, self._number, (text,), port
+        )
+        occurrence.method, occurrence.url = event.method, event.url
+        occurrence.nearest, occurrence.unlisted = event.nearest, event.unlisted
+        self._groups.add(occurrence)
+
+    def _was_denied(self, process: _Process, request: _OpenRequest) -> bool:
+        """Return whether a denial was logged for this request. Each denial counts for one request only."""
+        if request.denied:
+            return True
+        line = request.line
+        for key in ((process, line.method, line.url), (process, line.method, line.requested_url)):
+            if self._denials[key]:
+                self._denials[key] -= 1
+                return True
+        return False
+
+    # The end of a request
+
+    def _drop_request(self, process: _Process, txn: int) -> None:
+        request = self._requests.pop((process, txn), None)
+        if request is not None and not request.answered:
+            self._remove_unanswered(process, request)
+
+    def _remove_unanswered(self, process: _Process, request: _OpenRequest) -> None:
+        """Remove a request from its address's unanswered ones. Decide the port of the rest if only one is left."""
+        if request.sent is None:
+            return
+        traffic = self._traffic[*process, request.sent.dst_ip]
+        traffic.unanswered -= Counter([request.sent.dst_port])
+        if (port := traffic.only_port) is not None:
+            for occurrence in traffic.undecided:
+                self._decide(traffic, occurrence, port)
+            traffic.undecided.clear()
+
+
+def _is_same_fault(previous: Occurrence, occurrence: Occurrence) -> bool:
+    """Return whether audit mode reported one fault twice; the first report is the finding's ``error``."""
+    audited = occurrence.action == previous.action == "Continue"
+    return audited and (previous.error, occurrence.error) == _SAME_FAULT
+
+
+def _host(event: RequestSent) -> str:
+    """Return the host of the Host header; empty without one."""
+    host = next((value for name, value in event.headers if name.lower() == "host"), "")
+    return authority(f"https://{host}")[0]

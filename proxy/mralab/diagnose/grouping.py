@@ -1,0 +1,71 @@
+"""Group occurrences into findings: one finding for each code, server and port."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+
+from .findings import Finding
+from .occurrence import FindingRule, Occurrence
+from .rules import explain, rule_for
+
+
+@dataclass(slots=True)
+class _Group:
+    """The occurrences of one finding: their number, their times, and the latest one with its rule."""
+
+    rule: FindingRule
+    latest: Occurrence
+    count: int
+    first: float
+    last: float
+    first_number: int
+
+    def add(self, rule: FindingRule, occurrence: Occurrence) -> None:
+        self.count += 1
+        self.first = min(self.first, occurrence.at)
+        self.last = max(self.last, occurrence.at)
+        self.first_number = min(self.first_number, occurrence.number)
+        if occurrence.number >= self.latest.number:
+            self.rule, self.latest = rule, occurrence
+
+    def finding(self, codes: list[str], unread: int) -> Finding:
+        """Return the finding. ``codes`` are those of all findings at the same server and port."""
+        occurrence = replace(self.latest, unread=unread)
+        explanation = explain(self.rule, occurrence, codes)
+        return Finding.from_occurrence(
+            self.rule, occurrence, explanation, count=self.count, first=self.first, last=self.last
+        )
+
+
+class FindingGroups:
+    """Occurrences, grouped by code, server and port."""
+
+    def __init__(self) -> None:
+        self._groups: dict[tuple[str, str, int | None], _Group] = {}
+
+    def add(self, occurrence: Occurrence) -> None:
+        """Add an occurrence. It is ignored if no rule fits."""
+        rule = rule_for(occurrence)
+        if rule is None:
+            return
+        key = (rule.code, occurrence.server, occurrence.port)
+        if key in self._groups:
+            self._groups[key].add(rule, occurrence)
+        else:
+            at, number = occurrence.at, occurrence.number
+            self._groups[key] = _Group(rule, occurrence, 1, at, at, number)
+
+    def copy(self) -> FindingGroups:
+        """Return a copy that can grow independently."""
+        copied = FindingGroups()
+        copied._groups = {key: replace(group) for key, group in self._groups.items()}
+        return copied
+
+    def findings(self, unread: int) -> list[Finding]:
+        """Return the findings in order of first occurrence. ``unread`` is the number of lines that were not parsed."""
+        codes: defaultdict[tuple[str, int | None], list[str]] = defaultdict(list)
+        for code, server, port in self._groups:
+            codes[server, port].append(code)
+        ordered = sorted(self._groups.values(), key=lambda group: group.first_number)
+        return [group.finding(codes[group.latest.server, group.latest.port], unread) for group in ordered]
