@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mralab.config import Config, from_mapping
-from mralab.diagnose.preflight import Checked, Question, check, parse_questions, questions, summary
+from mralab.diagnose.preflight import Address, ServerCheck, check, configured_addresses, parse_addresses, summary
 from mralab.errors import InputError
 from mralab.lab.lab import Lab
 from mralab.show.terminal import preflight_report
@@ -43,9 +43,9 @@ def trusting(lab: Lab, *names: str) -> TrustStore:
     return TrustStore(lab.cucm.certificate(name).cert for name in names)
 
 
-def codes(answers: Sequence[Checked]) -> dict[tuple[str, int, tuple[str, ...]], list[str]]:
+def codes(answers: Sequence[ServerCheck]) -> dict[tuple[str, int, tuple[str, ...]], list[str]]:
     return {
-        (answer.question.host, answer.question.port, tuple(answer.prefer)): [one.code for one in answer.findings]
+        (answer.address.host, answer.address.port, tuple(answer.prefer)): [one.code for one in answer.findings]
         for answer in answers
     }
 
@@ -53,7 +53,7 @@ def codes(answers: Sequence[Checked]) -> dict[tuple[str, int, tuple[str, ...]], 
 async def test_the_articles_servers_are_asked_both_ways() -> None:
     async with Lab(scenario="ecdsa-first") as lab:
         config = before(lab)
-        answers = await check(questions(config), config, trusting(lab, "steven-DC-CA"))
+        answers = await check(configured_addresses(config), config, trusting(lab, "steven-DC-CA"))
         requests = [one for port in (lab.cucm.uds, lab.cucm.tftp) for seen in port.seen for one in seen.requests]
     found = codes(answers)
     assert found[HOST, 8443, ("rsa",)] == []
@@ -72,7 +72,7 @@ async def test_each_fault_has_its_line_and_the_certificate_its_words() -> None:
         config = before(lab)
         (rsa,) = [
             one
-            for one in await check([Question("10.48.36.215", 8443)], config, trusting(lab, "steven-DC-CA"))
+            for one in await check([Address("10.48.36.215", 8443)], config, trusting(lab, "steven-DC-CA"))
             if one.prefer == ("rsa",)
         ]
     assert rsa.certificate is not None
@@ -98,9 +98,9 @@ async def test_a_server_that_cannot_be_asked_is_not_said_to_be_refused(closed_po
     with socket.create_server(("127.0.0.1", 0)) as silent:
         answers = await check(
             [
-                Question("127.0.0.1", closed_port),
-                Question("127.0.0.1", silent.getsockname()[1]),
-                Question("no-such-name.invalid", 8443),
+                Address("127.0.0.1", closed_port),
+                Address("127.0.0.1", silent.getsockname()[1]),
+                Address("no-such-name.invalid", 8443),
             ],
             from_mapping({}),
             TrustStore(),
@@ -115,7 +115,7 @@ async def test_a_server_that_cannot_be_asked_is_not_said_to_be_refused(closed_po
     assert "no answer within 0.3 seconds" in answers[1].findings[0].cause
     assert "nothing was dialled" in answers[2].findings[0].cause
     assert all("nothing is known of its certificate" in answer.findings[0].cause for answer in answers)
-    assert summary(answers)[0] == "X14.2 would refuse nothing that was asked; 3 of 3 could not be asked."
+    assert summary(answers)[0] == "X14.2 would refuse nothing that was checked; 3 of 3 could not be checked."
 
 
 async def test_something_else_than_tls_fails_and_is_not_a_refused_certificate() -> None:
@@ -133,7 +133,7 @@ async def test_something_else_than_tls_fails_and_is_not_a_refused_certificate() 
         await asyncio.start_server(closes, "127.0.0.1", 0) as two,
     ):
         ports = [server.sockets[0].getsockname()[1] for server in (one, two)]
-        answers = await check([Question("127.0.0.1", port) for port in ports], from_mapping({}), TrustStore())
+        answers = await check([Address("127.0.0.1", port) for port in ports], from_mapping({}), TrustStore())
     assert [(answer.state, answer.findings[0].code) for answer in answers] == [
         ("failed", "not-tls"),
         ("not-asked", "unreachable"),
@@ -141,9 +141,9 @@ async def test_something_else_than_tls_fails_and_is_not_a_refused_certificate() 
     assert "1408F10B" in answers[0].findings[0].evidence[0]
     assert "closed it during the TLS handshake" in answers[1].findings[0].cause
     assert summary(answers) == [
-        "TLS fails with 1 of 2; 1 of 2 could not be asked.",
+        "TLS fails with 1 of 2; 1 of 2 could not be checked.",
         f"127.0.0.1:{ports[0]}: TLS fails with either order (not-tls)",
-        f"127.0.0.1:{ports[1]}: could not be asked with either order (unreachable)",
+        f"127.0.0.1:{ports[1]}: could not be checked with either order (unreachable)",
     ]
 
 
@@ -160,7 +160,7 @@ async def test_a_client_certificate_that_a_server_asks_for(
         config = from_mapping(
             {"hosts": {HOST: {"dial": "127.0.0.1", "ports": {8443: port}}}, "upstream": {"tls": ["1.2", "1.3"]}}
         )
-        (answer,) = await check([Question(HOST, 8443)], config, TrustStore([root.cert]))
+        (answer,) = await check([Address(HOST, 8443)], config, TrustStore([root.cert]))
     assert answer.certificate is not None
     if insists:
         assert (answer.state, [one.code for one in answer.findings]) == ("failed", ["rejected-by-server"])
@@ -188,8 +188,8 @@ async def test_the_configured_client_certificate_is_presented(
             {"hosts": {HOST: {"dial": "127.0.0.1", "ports": {8443: port}}}, "upstream": {"tls": ["1.2", "1.3"]}}
         )
         identity = load_identity(tmp_path / "own.pem")
-        (answer,) = await check([Question(HOST, 8443)], config, TrustStore([root.cert]), identity=identity)
-    assert answer.presented
+        (answer,) = await check([Address(HOST, 8443)], config, TrustStore([root.cert]), identity=identity)
+    assert answer.certificate_presented
     if trusted:
         assert (answer.state, answer.findings) == ("accepted", ())
         assert "has accepted the configured one" in answer.notes[0]
@@ -207,7 +207,7 @@ async def test_faults_of_all_kinds_at_once_and_a_note_where_all_is_well(tmp_path
     with serving(soon) as good_port, serving(bad) as bad_port:
         ports = {8443: good_port, 6972: bad_port}
         config = from_mapping({"hosts": {HOST: {"dial": "127.0.0.1", "ports": ports}}})
-        answers = await check(questions(config), config, TrustStore([root.cert]))
+        answers = await check(configured_addresses(config), config, TrustStore([root.cert]))
     refused, accepted = answers
     assert [one.code for one in refused.findings] == ["issuer-missing", "expired", "name-not-in-certificate"]
     assert refused.findings[0].error == "unable to get local issuer certificate"
@@ -231,8 +231,8 @@ async def test_a_missing_intermediate_is_recognised_from_another_port(tmp_path: 
         serving(server_context(tmp_path, mint(HOST, issuing, sans=[HOST]))) as alone,
     ):
         config = from_mapping({"hosts": {HOST: {"dial": "127.0.0.1", "ports": {8443: whole, 6972: alone}}}})
-        answers = await check(questions(config), config, TrustStore([root.cert]))
-    assert [(answer.question.port, answer.state) for answer in answers] == [(6972, "refused"), (8443, "accepted")]
+        answers = await check(configured_addresses(config), config, TrustStore([root.cert]))
+    assert [(answer.address.port, answer.state) for answer in answers] == [(6972, "refused"), (8443, "accepted")]
     assert "its root 'Root' is already trusted" in answers[0].findings[0].cause
 
 
@@ -248,7 +248,7 @@ async def test_the_screen_has_every_name_and_breaks_none(tmp_path: Path, width: 
             name: {"dial": "127.0.0.1", "ports": {8443: port}} for name, port in zip((HOST, long), ports, strict=True)
         }
         config = from_mapping({"hosts": hosts})
-        answers = await check(questions(config), config, TrustStore([root.cert]))
+        answers = await check(configured_addresses(config), config, TrustStore([root.cert]))
     shown = preflight_report(answers, width).plain
     assert all(name in shown for name in (*names, f"{HOST}:8443", f"{long}:8443", "by CN=Root", "EC 256"))
     assert "19 days from now" in " ".join(shown.split())
@@ -272,7 +272,7 @@ async def test_both_orders_are_told_apart(tmp_path: Path) -> None:
     context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     with serving(context) as port:
         config = from_mapping({"hosts": {HOST: {"dial": "127.0.0.1", "ports": {8443: port}}}})
-        answers = await check(questions(config), config, TrustStore([root.cert]))
+        answers = await check(configured_addresses(config), config, TrustStore([root.cert]))
     assert summary(answers) == [
         "X14.2 would refuse 1 of 1.",
         f"{HOST}:8443: accepted with ECDSA first; refused with RSA first (self-signed)",
@@ -281,11 +281,11 @@ async def test_both_orders_are_told_apart(tmp_path: Path) -> None:
 
 def test_every_wrong_server_is_named_at_once() -> None:
     with pytest.raises(InputError) as caught:
-        parse_questions(["cucm.steven.lab", "a b:1", "x:99999", "[::1]:8443"])
+        parse_addresses(["cucm.steven.lab", "a b:1", "x:99999", "[::1]:8443"])
     assert len(caught.value.problems) == 3
-    assert parse_questions(["[::1]:8443", "CUCM.steven.lab:1", "cucm.steven.lab:1"]) == (
-        Question("::1", 8443),
-        Question(HOST, 1),
+    assert parse_addresses(["[::1]:8443", "CUCM.steven.lab:1", "cucm.steven.lab:1"]) == (
+        Address("::1", 8443),
+        Address(HOST, 1),
     )
 
 
@@ -328,6 +328,6 @@ def test_as_a_command_it_wants_to_know_whom_to_ask() -> None:
 def test_as_a_command_a_server_that_cannot_be_asked_is_exit_3(closed_port: int) -> None:
     result = run(f"127.0.0.1:{closed_port}")
     assert result.returncode == 3
-    assert result.stdout.startswith("X14.2 would refuse nothing that was asked; 1 of 1 could not be asked.\n")
+    assert result.stdout.startswith("X14.2 would refuse nothing that was checked; 1 of 1 could not be checked.\n")
     assert "The trust store is empty" in result.stdout
     assert "not asked" in result.stdout

@@ -400,17 +400,17 @@ def test_every_alternative_ends_in_a_wording_that_always_holds() -> None:
 def test_an_audited_chain_says_what_to_mend_first_and_what_x14_2_logs_next() -> None:
     beside = ("expired", "name-not-in-certificate", "unknown-ca")
     first = explained(fault("self signed certificate in certificate chain", 1, action="Continue"), *beside)[1]
-    assert "Mend this first" in first
+    assert "Fix this first" in first
     assert first.index("certificate has expired") < first.index("SNI not in certificate")
-    assert "One new certificate can mend them all" in first
+    assert "One new certificate can fix them all" in first
     last = explained(fault("not in certificate", kind="name", action="Continue"), *beside)[1]
-    assert "Mend unknown-ca and expired first" in last
+    assert "Fix unknown-ca and expired first" in last
 
 
 def test_handshakes_that_ended_at_one_fault_each_are_not_taken_for_one_certificate() -> None:
     cause = explained(fault("certificate has expired"), "name-not-in-certificate")[1]
     assert "with another certificate or at another time" in cause
-    assert "mend this first, then name-not-in-certificate" in cause
+    assert "fix this first, then name-not-in-certificate" in cause
     assert "Mend" not in explained(fault("certificate has expired"), "timeout")[1]
 
 

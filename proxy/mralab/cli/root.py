@@ -280,7 +280,7 @@ def preflight(servers: tuple[str, ...], file: Path | None, trusted: Path | None,
     config = load(file) if file is not None else from_mapping({"trust": {"store": ""}, "allow": {"rules": ""}})
     settings = load_settings(config, store=load_store(trusted) if trusted is not None else None)
     store, identity = settings.store, settings.identity
-    asked = preflights.parse_questions(servers) if servers else preflights.questions(config)
+    asked = preflights.parse_addresses(servers) if servers else preflights.configured_addresses(config)
     if not asked:
         raise MralabError("which servers? Pass HOST:PORT, or a configuration with [hosts]", "see --help")
     progress = terminal.console(stderr=True)
@@ -288,7 +288,7 @@ def preflight(servers: tuple[str, ...], file: Path | None, trusted: Path | None,
         with progress.status("asking") as status:
             told = lambda question: status.update(f"asking {question}")  # noqa: E731 - said where it is used
             answers = _run(
-                lambda: preflights.check(asked, config, store, seconds=timeout, identity=identity, told=told)
+                lambda: preflights.check(asked, config, store, seconds=timeout, identity=identity, on_start=told)
             )
     else:
         answers = _run(lambda: preflights.check(asked, config, store, seconds=timeout, identity=identity))

@@ -1,4 +1,4 @@
-"""What a certificate contains that explains a fault: dates, purposes, key, constraints, names."""
+"""Sentences about the contents of a certificate that explain a fault: dates, purposes, key, constraints, names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cryptography import x509
 from ..core.log.escape import escape
 from ..core.tls.hostname import CertificateNames, is_address
 from . import chain
-from .chain import Shown
+from .presented import PresentedChain
 
 _PURPOSES: Final = {
     "1.3.6.1.5.5.7.3.1": "serverAuth",
@@ -31,51 +31,51 @@ _NETSCAPE_TYPE: Final = x509.ObjectIdentifier("2.16.840.1.113730.1.1")
 _MOST_NAMES: Final = 12  # listed in a cause
 
 
-def _expired(shown: Shown, certificate: x509.Certificate) -> list[str]:
-    ago = -chain.days_left(certificate, shown.now) - 1
+def _expired(presented: PresentedChain, certificate: x509.Certificate) -> list[str]:
+    ago = -chain.days_left(certificate, presented.now) - 1
     sentences = [f"It was valid until {_date(certificate.not_valid_after_utc)} ({days(ago)} ago)."]
-    if (renewed := renewal(shown, certificate)) is not None:
-        whence = "the server sent" if renewed in shown.sent else "another server of this run sent"
+    if (renewed := renewal(presented, certificate)) is not None:
+        sender = "the server sent" if renewed in presented.sent else "another server of this run sent"
         sentences.append(
-            f"It is the one in the trust store, which comes first; {whence} a renewed one with the same name and key, "
+            f"It is the one in the trust store, which comes first; {sender} a renewed one with the same name and key, "
             f"valid until {_date(renewed.not_valid_after_utc)}."
         )
-    elif certificate in shown.store and certificate not in shown.sent:
+    elif certificate in presented.trust_store and certificate not in presented.sent:
         sentences.append("It is the one in the trust store; the server did not send it.")
     return sentences
 
 
-def renewal(shown: Shown, certificate: x509.Certificate) -> x509.Certificate | None:
-    """Return a sent certificate in date with the name and key of a trusted one that has expired, None without one."""
-    if certificate not in shown.store:
+def renewal(presented: PresentedChain, certificate: x509.Certificate) -> x509.Certificate | None:
+    """Return a sent certificate in date with the name and key of an expired trusted one; None if there is none."""
+    if certificate not in presented.trust_store:
         return None
-    for one in (*shown.sent[1:], *shown.elsewhere):
-        in_date = one.not_valid_before_utc <= shown.now <= one.not_valid_after_utc
-        if in_date and chain.same_name(one.subject, certificate.subject) and chain.same_key(one, certificate):
-            return one
+    for sent in (*presented.sent[1:], *presented.sent_by_others):
+        same_ca = chain.same_name(sent.subject, certificate.subject) and chain.same_key(sent, certificate)
+        if same_ca and chain.is_in_date(sent, presented.now):
+            return sent
     return None
 
 
-def _not_yet(shown: Shown, certificate: x509.Certificate) -> list[str]:
-    wait = (certificate.not_valid_before_utc - shown.now).days
+def _not_yet(presented: PresentedChain, certificate: x509.Certificate) -> list[str]:
+    wait = (certificate.not_valid_before_utc - presented.now).days
     return [f"It is valid from {_date(certificate.not_valid_before_utc)} ({days(wait)} from now)."]
 
 
-def _purpose(shown: Shown, certificate: x509.Certificate) -> list[str]:
+def _purpose(presented: PresentedChain, certificate: x509.Certificate) -> list[str]:
     sentences = []
     usages = chain.extension(certificate, x509.ExtendedKeyUsage)
     if usages is not None:
         present = [_PURPOSES.get(oid.dotted_string, oid.dotted_string) for oid in usages]
-        lacks = "" if _SERVER_PURPOSES & set(present) else "; serverAuth is missing"
-        lacks += f", and OpenSSL does not take {_ANY} for it" if lacks and _ANY in present else ""
-        sentences.append(f"Its extended key usage has {', '.join(present)}{lacks}.")
+        missing = "" if _SERVER_PURPOSES & set(present) else "; serverAuth is missing"
+        missing += f", and OpenSSL does not accept {_ANY} for it" if missing and _ANY in present else ""
+        sentences.append(f"Its extended key usage has {', '.join(present)}{missing}.")
     if (usage := _key_usage(certificate)) is not None:
         sentences.append(f"Its key usage has {usage}.")
     basic = chain.extension(certificate, x509.BasicConstraints)
-    if certificate not in shown.sent[:1] and (basic is None or not basic.ca):
+    if certificate not in presented.sent[:1] and (basic is None or not basic.ca):
         sentences.append(_not_a_ca(basic))
-    if any(one.oid == _NETSCAPE_TYPE for one in _extensions(certificate)):
-        sentences.append("It has a Netscape certificate type, which OpenSSL heeds.")
+    if any(extension.oid == _NETSCAPE_TYPE for extension in _extensions(certificate)):
+        sentences.append("It has a Netscape certificate type, which OpenSSL enforces.")
     return sentences
 
 
@@ -86,7 +86,7 @@ def _not_a_ca(basic: x509.BasicConstraints | None) -> str:
 
 
 def _extensions(certificate: x509.Certificate) -> list[x509.Extension[x509.ExtensionType]]:
-    """Return a certificate's extensions, none where they cannot be read."""
+    """Return a certificate's extensions; empty if they cannot be read."""
     try:
         return list(certificate.extensions)
     except (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
@@ -108,12 +108,12 @@ def _key_usage(certificate: x509.Certificate) -> str | None:
     return ", ".join(name for name, present in names.items() if present) or "none of the common ones"
 
 
-def _strength(_: Shown, certificate: x509.Certificate) -> list[str]:
+def _strength(_: PresentedChain, certificate: x509.Certificate) -> list[str]:
     digest = chain.digest(certificate)
     return [f"Its key is {chain.key(certificate) or 'unreadable'}, its signature uses {digest or 'an unknown digest'}."]
 
 
-def _as_ca(_: Shown, certificate: x509.Certificate) -> list[str]:
+def _as_ca(_: PresentedChain, certificate: x509.Certificate) -> list[str]:
     basic = chain.extension(certificate, x509.BasicConstraints)
     if basic is None or not basic.ca:
         sentences = [_not_a_ca(basic)]
@@ -125,27 +125,27 @@ def _as_ca(_: Shown, certificate: x509.Certificate) -> list[str]:
     return sentences
 
 
-def _critical(_: Shown, certificate: x509.Certificate) -> list[str]:
+def _critical(_: PresentedChain, certificate: x509.Certificate) -> list[str]:
     unknown = [
-        one.oid.dotted_string
-        for one in _extensions(certificate)
-        if one.critical and isinstance(one.value, x509.UnrecognizedExtension)
+        extension.oid.dotted_string
+        for extension in _extensions(certificate)
+        if extension.critical and isinstance(extension.value, x509.UnrecognizedExtension)
     ]
     return [f"Critical extensions that are not generally known: {', '.join(unknown)}."] if unknown else []
 
 
-def _constraints(shown: Shown, _: x509.Certificate) -> list[str]:
+def _constraints(presented: PresentedChain, _: x509.Certificate) -> list[str]:
     sentences = []
-    for link in shown.links[1:]:
+    for link in presented.links[1:]:
         limits = chain.extension(link.certificate, x509.NameConstraints)
         if limits is not None:
-            permitted = ", ".join(_general_name(one) for one in limits.permitted_subtrees or ())
-            excluded = ", ".join(_general_name(one) for one in limits.excluded_subtrees or ())
-            words = [
+            permitted = ", ".join(_general_name(name) for name in limits.permitted_subtrees or ())
+            excluded = ", ".join(_general_name(name) for name in limits.excluded_subtrees or ())
+            parts = [
                 text for text in (permitted and f"permits {permitted}", excluded and f"excludes {excluded}") if text
             ]
-            if words:
-                sentences.append(escape(f"The CA {chain.quoted(link.certificate.subject)} {' and '.join(words)}."))
+            if parts:
+                sentences.append(escape(f"The CA {chain.quoted(link.certificate.subject)} {' and '.join(parts)}."))
     return sentences
 
 
@@ -155,66 +155,66 @@ def _general_name(name: x509.GeneralName) -> str:
     return str(name.value) or "every name of its kind"
 
 
-def _signature(shown: Shown, certificate: x509.Certificate) -> list[str]:
+def _signature(presented: PresentedChain, certificate: x509.Certificate) -> list[str]:
     issuer = chain.quoted(certificate.issuer)
-    if trusted_signer(shown, certificate) is not None:
+    if trusted_signer(presented, certificate) is not None:
         return [
             f"The trust store has a CA {issuer} that made its signature, but verification stopped at another "
             "certificate of that name."
         ]
-    known = dict.fromkeys((*shown.store, *shown.sent[1:]))
-    same = [one for one in known if chain.same_name(one.subject, certificate.issuer)]
-    if same and not any(chain.signed_by(certificate, one) for one in same):
+    known = dict.fromkeys((*presented.trust_store, *presented.sent[1:]))
+    namesakes = [ca for ca in known if chain.same_name(ca.subject, certificate.issuer)]
+    if namesakes and not any(chain.signed_by(certificate, ca) for ca in namesakes):
         return [f"No known CA {issuer} made its signature."]
     return []
 
 
-def trusted_signer(shown: Shown, certificate: x509.Certificate) -> x509.Certificate | None:
-    """Return the trusted CA that signed a certificate whose signature does not fit another of that name, if any."""
-    same = [one for one in shown.store if chain.same_name(one.subject, certificate.issuer)]
-    return next((one for one in same if len(same) > 1 and chain.signed_by(certificate, one)), None)
+def trusted_signer(presented: PresentedChain, certificate: x509.Certificate) -> x509.Certificate | None:
+    """Return the trusted CA that signed ``certificate`` if another trusted CA has the same name; None otherwise."""
+    namesakes = [ca for ca in presented.trust_store if chain.same_name(ca.subject, certificate.issuer)]
+    return next((ca for ca in namesakes if len(namesakes) > 1 and chain.signed_by(certificate, ca)), None)
 
 
-def _names(shown: Shown, _: x509.Certificate) -> list[str]:
-    names, asked = shown.names, shown.name
+def _names(presented: PresentedChain, _: x509.Certificate) -> list[str]:
+    names, server_name = presented.names, presented.server_name
     alternatives = [_visible(name) for name in (*names.dns, *names.ips)]
     listed = ", ".join(alternatives[:_MOST_NAMES]) + (", ..." if len(alternatives) > _MOST_NAMES else "")
     common = f"its CN is {_visible(names.cn)}" if names.cn else "it has no CN"
     sentences = [f"It contains {listed or 'no alternative names'}; {common}."]
-    if asked in names.ips and not shown.ip_san:
-        sentences.append(f"It has {asked} as an address, which does not count here (verify.ip_san = ignore).")
+    if server_name in names.ips and not presented.ip_san:
+        sentences.append(f"It has {server_name} as an address, which does not count here (verify.ip_san = ignore).")
     for pattern in names.dns:
         base = pattern.removeprefix("*")
-        if base != pattern and f".{asked}".casefold().endswith(base.casefold()):
+        if base != pattern and f".{server_name}".casefold().endswith(base.casefold()):
             sentences.append(f"{escape(pattern)} stands for exactly one label before {escape(base)}.")
-    if (nearest := nearest_name(asked, names)) is not None:
-        sentences.append(f"The nearest to {escape(asked)} is {_visible(nearest)}.")
+    if (nearest := nearest_name(server_name, names)) is not None:
+        sentences.append(f"The nearest to {escape(server_name)} is {_visible(nearest)}.")
     return sentences
 
 
 def _visible(name: str) -> str:
-    """Return a name for people, in quotes where blanks around it would not be seen."""
+    """Return a name to display, quoted if blanks at its ends would not be visible."""
     return escape(name) if name == name.strip() else f"'{escape(name)}'"
 
 
-def nearest_name(asked: str, names: CertificateNames) -> str | None:
-    """Return the name in a certificate that is most like the one asked for, None if none is near."""
+def nearest_name(server_name: str, names: CertificateNames) -> str | None:
+    """Return the name in a certificate that is most similar to ``server_name``; None if no name is similar."""
     known: list[str] = list(dict.fromkeys((*names.dns, *names.ips, *((names.cn,) if names.cn else ()))))
-    if is_address(asked):
+    if is_address(server_name):
         known = [name for name in known if is_address(name)]
-    label = asked.casefold().partition(".")[0]
+    label = server_name.casefold().partition(".")[0]
     for name in known:
         if not is_address(name) and name.casefold().partition(".")[0] == label:
             return name
     folded = {name.casefold(): name for name in known}
-    matches: list[str] = get_close_matches(asked.casefold(), list(folded), 1, 0.6)
+    matches: list[str] = get_close_matches(server_name.casefold(), list(folded), 1, 0.6)
     return folded[matches[0]] if matches else None
 
 
-def only_short(shown: Shown) -> bool:
-    """Whether clients use a short name, whose full form is in the certificate."""
-    short = shown.name.casefold()
-    return "." not in short and any(name.casefold().startswith(f"{short}.") for name in shown.names.dns)
+def only_short(presented: PresentedChain) -> bool:
+    """Return whether clients use a short name, and the certificate has its full form."""
+    short = presented.server_name.casefold()
+    return "." not in short and any(name.casefold().startswith(f"{short}.") for name in presented.names.dns)
 
 
 DETAILS: Final = {

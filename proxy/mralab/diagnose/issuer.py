@@ -1,301 +1,328 @@
-"""Why a chain has no trusted end, seen with the trust store at hand: which CA is missing, outdated or unknown."""
+"""Explain why a chain does not end at a trusted root: which CA is missing, outdated or unknown.
+
+Each function receives the chain, the depth of the fault and the certificate there, and returns a cause that replaces
+the rule's. Names in a certificate are foreign text: ``literal`` and ``_sentence`` keep their braces from being read as
+placeholders.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Final, NamedTuple
 
 from cryptography import x509
 
 from . import chain
-from .chain import Shown
-from .sentence import Sentence, Wordings, say
+from .presented import PresentedChain
+from .sentence import Sentence, Wordings
+
+_OFF: Final = "verify-origin-off"
+_Cause = tuple[Sentence | Wordings, ...]
 
 
-def plain(text: str) -> Sentence:
-    """Return a finished sentence: braces in it are text of a certificate, not facts to fill in."""
-    return Sentence(text.replace("{", "{{").replace("}", "}}"))
+def literal(text: str) -> Sentence:
+    """Return a finished sentence, in which braces are no placeholders."""
+    return Sentence(_braces_doubled(text))
 
 
-class Judged(NamedTuple):
-    """A cause in place of the rule's, and remedies in place of the rule's unless empty."""
+def _sentence(template: str, **names: str) -> Sentence:
+    """Return a sentence with ``names`` filled in, and ``{place}`` left for ``rules.explain``."""
+    return Sentence(template.format(place="{place}", **{key: _braces_doubled(name) for key, name in names.items()}))
 
-    cause: tuple[Sentence | Wordings, ...]
+
+def _braces_doubled(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+class IssuerCause(NamedTuple):
+    """A cause that replaces the rule's, and remedies that replace the rule's unless empty."""
+
+    cause: _Cause
     remedies: tuple[str, ...] = ()
 
 
-def _self_signed(shown: Shown, depth: int, leaf: x509.Certificate) -> Judged:
-    name = chain.quoted(leaf.subject)
-    twins = [one for one in shown.store if chain.same_name(one.subject, leaf.subject) and one != leaf]
-    if leaf in shown.store:
-        return Judged(
+def _self_signed(presented: PresentedChain, _: int, leaf: x509.Certificate) -> IssuerCause:
+    subject = chain.quoted(leaf.subject)
+    if leaf in presented.trust_store:
+        return IssuerCause(
             (
-                say("{place} presented a self-signed certificate, which is in Expressway-C's trust store."),
-                plain(
-                    f"But the trust store also has another certificate with the subject {name}, and verification "
+                _sentence("{place} presented a self-signed certificate, which is in Expressway-C's trust store."),
+                literal(
+                    f"But the trust store also has another certificate with the subject {subject}, and verification "
                     "stopped at that one: two of one name cannot both be used."
                 ),
             ),
-            ("sign", "remove-namesake", "verify-origin-off"),
+            ("sign", "remove-namesake", _OFF),
         )
-    cause: list[Sentence | Wordings] = [
-        say("{place} presented a self-signed certificate, which is not itself in Expressway-C's trust store."),
-        plain(f"Its subject is {name}."),
-    ]
-    if twins:
-        cause.append(
-            plain(
-                f"The trust store has another certificate with the subject {name}, and Expressway-C stops at the first "
-                "entry whose subject matches: two of one name cannot both be used."
-            )
+    cause = (
+        _sentence("{place} presented a self-signed certificate, which is not itself in Expressway-C's trust store."),
+        literal(f"Its subject is {subject}."),
+    )
+    if any(chain.same_name(trusted.subject, leaf.subject) for trusted in presented.trust_store):
+        same_subject = literal(
+            f"The trust store has another certificate with the subject {subject}, and Expressway-C stops at the first "
+            "entry whose subject matches: two of one name cannot both be used."
         )
-        return Judged(tuple(cause), ("sign", "trust-itself", "verify-origin-off"))
-    return Judged(tuple(cause))
+        return IssuerCause((*cause, same_subject), ("sign", "trust-itself", _OFF))
+    return IssuerCause(cause)
 
 
-def _issuer_missing(shown: Shown, depth: int, certificate: x509.Certificate) -> Judged:
-    """Judge a chain that ends at ``certificate``, whose issuer is missing."""
+def _issuer_missing(presented: PresentedChain, depth: int, certificate: x509.Certificate) -> IssuerCause:
+    """Explain a chain that ends at ``certificate`` because its issuer is missing."""
     child, issuer = chain.quoted(certificate.subject), chain.quoted(certificate.issuer)
-    if any(chain.may_have_issued(one, certificate) for one in shown.sent[1:]):
-        return _sent_in_vain(shown, depth, certificate)
-    stale = [one for one in shown.store if chain.same_name(one.subject, certificate.issuer)]
-    if stale:
-        signer = next((one for one in stale if chain.signed_by(certificate, one)), None)
-        if signer is not None:
-            return Judged((plain(_misnamed(certificate, signer)),), ("trust-version", "sign", "verify-origin-off"))
-        return Judged((plain(_reissued(certificate, stale[0])),), ("trust-again", "sign", "verify-origin-off"))
-    alone = depth == 0 and len(shown.sent) == 1
-    sent = "{place} sent its certificate alone, without the CA " if alone else "{place} did not send the CA "
-    # The place is a fact of the rules; the names are text of the certificate.
+    if any(chain.may_have_issued(sent, certificate) for sent in presented.sent[1:]):
+        return _chain_stopped(presented, depth, certificate)
+    namesakes = [ca for ca in presented.trust_store if chain.same_name(ca.subject, certificate.issuer)]
+    if namesakes:
+        return _other_ca_trusted(certificate, namesakes)
+    alone = depth == 0 and len(presented.sent) == 1
+    sent_what = "sent its certificate alone, without the CA" if alone else "did not send the CA"
     cause: list[Sentence | Wordings] = [
-        Sentence(sent + plain(f"{issuer} that issued {child}, and the trust store does not have it either.").text)
+        _sentence(
+            f"{{place}} {sent_what} {{issuer}} that issued {{child}}, and the trust store does not have it either.",
+            issuer=issuer,
+            child=child,
+        )
     ]
-    wrong = [one for one in shown.sent[1:] if chain.same_name(one.subject, certificate.issuer)]
+    wrong = [sent for sent in presented.sent[1:] if chain.same_name(sent.subject, certificate.issuer)]
     if wrong:
-        cause.append(plain(f"It did send a CA of that name, but another one: {key_difference(certificate, wrong[0])}."))
-    if certificate in shown.store:
+        difference = key_difference(certificate, wrong[0])
+        cause.append(literal(f"It did send a CA of that name, but another one: {difference}."))
+    if certificate in presented.trust_store:
         cause.append(
-            plain(
+            literal(
                 f"{child} itself is in the trust store. That is not enough for a certificate that a CA issued: the "
                 "CA has to be trusted."
             )
         )
-    if (evidence := _root_by(shown, certificate)) is not None:
-        cause.append(plain(f"{issuer} is a root CA ({evidence}), which no server can make trusted by sending it."))
-        return Judged(tuple(cause), ("trust-chain", "sign", "verify-origin-off"))
-    root, found = _trusted_above(shown, certificate)
+    where_from, remedies = _place_of_issuer(presented, certificate)
+    return IssuerCause((*cause, where_from), remedies)
+
+
+def _place_of_issuer(presented: PresentedChain, certificate: x509.Certificate) -> tuple[Sentence, tuple[str, ...]]:
+    """Return a sentence about the missing issuer, whether a root or an intermediate CA, and the remedies."""
+    issuer = chain.quoted(certificate.issuer)
+    if (source := _why_issuer_is_root(presented, certificate)) is not None:
+        text = f"{issuer} is a root CA ({source}), which no server can make trusted by sending it."
+        return literal(text), ("trust-chain", "sign", _OFF)
+    root, source = _trusted_root_above(presented, certificate)
     if root is not None:
-        cause.append(
-            plain(
-                f"Only the intermediate CA {issuer} is missing: "
-                f"its root {chain.quoted(root)} is already trusted ({found})."
-            )
+        trusted = f"its root {chain.quoted(root)} is already trusted ({source})"
+        text = f"Only the intermediate CA {issuer} is missing: {trusted}."
+        return literal(text), ("send-intermediate", "trust-intermediate", _OFF)
+    related = _related_cas(presented, certificate)
+    store = presented.trust_store
+    candidates = related or ([chain.quoted(ca.subject) for ca in store] if len(store) <= _FEW else [])
+    if candidates:
+        text = (
+            f"The trust store has {_joined(candidates)}: if {issuer} is an intermediate CA under that, its root is "
+            "already trusted, and only the server has to send it; if not, its root has to be trusted too."
         )
-        return Judged(tuple(cause), ("send-intermediate", "trust-intermediate", "verify-origin-off"))
-    related = _related(shown, certificate)
-    few = [chain.quoted(one.subject) for one in shown.store] if len(shown.store) <= _FEW else []
-    if candidates := related or few:
-        cause.append(
-            plain(
-                f"The trust store has {_listed(candidates)}: if {issuer} is an intermediate CA under that, its root is "
-                "already trusted, and only the server has to send it; if not, its root has to be trusted too."
-            )
+    elif store:
+        text = (
+            f"The trust store has {len(store)} certificates, and the certificate does not say whether one of them is "
+            "its root."
         )
     else:
-        cause.append(
-            plain(
-                f"The trust store has {len(shown.store)} certificates, and the certificate does not say whether one of "
-                "them is its root."
-                if shown.store
-                else "The trust store is empty."
-            )
-        )
+        text = "The trust store is empty."
     first = ("send-intermediate", "trust-chain") if related else ("trust-chain", "send-chain")
-    return Judged(tuple(cause), (*first, "sign", "verify-origin-off"))
+    return literal(text), (*first, "sign", _OFF)
 
 
-def _sent_in_vain(shown: Shown, depth: int, certificate: x509.Certificate) -> Judged:
-    """Judge a chain that ends although the server sent the issuer: OpenSSL stops at its depth limit and at a loop."""
+def _other_ca_trusted(certificate: x509.Certificate, namesakes: list[x509.Certificate]) -> IssuerCause:
+    """Explain why none of the trusted CAs with the issuer's name is the issuer."""
+    issuer, child = chain.quoted(certificate.issuer), chain.quoted(certificate.subject)
+    signer = next((ca for ca in namesakes if chain.signed_by(certificate, ca)), None)
+    if signer is not None:
+        cause = (
+            f"The trust store has a CA {issuer} whose key signed {child}, but {child} refers to another certificate of "
+            f"that CA: {key_difference(certificate, signer)}. So OpenSSL does not take the trusted one for its issuer."
+        )
+        return IssuerCause((literal(cause),), ("trust-version", "sign", _OFF))
+    cause = (
+        f"The trust store has a CA {issuer}, but not the one that issued {child}: "
+        f"{key_difference(certificate, namesakes[0])}. A CA that was issued again with another key keeps its name."
+    )
+    return IssuerCause((literal(cause),), ("trust-again", "sign", _OFF))
+
+
+def _chain_stopped(presented: PresentedChain, depth: int, certificate: x509.Certificate) -> IssuerCause:
+    """Explain a chain that ends although the server sent the issuer: OpenSSL stops at its depth limit and at a loop."""
     child, issuer = chain.quoted(certificate.subject), chain.quoted(certificate.issuer)
-    below = [link.certificate for link in shown.links[: depth + 1]]
-    if any(chain.may_have_issued(one, certificate) for one in below):
-        return Judged(
-            (
-                Sentence("The chain that {place} sent " + plain(f"leads in a circle: {issuer}, which issued").text),
-                plain(f"{child}, is below it as well, and no trusted CA is above them."),
-            ),
-            ("shorten-chain", "inspect", "verify-origin-off"),
+    below = [link.certificate for link in presented.links[: depth + 1]]
+    if any(chain.may_have_issued(lower, certificate) for lower in below):
+        loop = _sentence(
+            "The chain that {place} sent leads in a circle: {issuer}, which issued {child}, is below it as well, and "
+            "no trusted CA is above them.",
+            issuer=issuer,
+            child=child,
         )
-    return Judged(
-        (
-            Sentence(
-                "{place} sent " + plain(f"the CA {issuer} that issued {child}, but OpenSSL stopped before it").text
-            ),
-            plain("because the chain is longer than it follows; so this says nothing about trust."),
-        ),
-        ("shorten-chain", "verify-origin-off"),
+        return IssuerCause((loop,), ("shorten-chain", "inspect", _OFF))
+    too_long = _sentence(
+        "{place} sent the CA {issuer} that issued {child}, but OpenSSL stopped before it because the chain is longer "
+        "than it follows; so this says nothing about trust.",
+        issuer=issuer,
+        child=child,
     )
+    return IssuerCause((too_long,), ("shorten-chain", _OFF))
 
 
-def _unknown_root(shown: Shown, depth: int, certificate: x509.Certificate) -> Judged:
-    """Judge a chain that reaches a root which is not trusted, or a CA whose issuer is missing."""
+def _unknown_root(presented: PresentedChain, depth: int, certificate: x509.Certificate) -> IssuerCause:
+    """Explain a chain that ends at a root that is not trusted, or at a CA whose issuer is missing."""
     if not chain.is_self_issued(certificate):
-        return _issuer_missing(shown, depth, certificate)
+        return _issuer_missing(presented, depth, certificate)
     root = chain.quoted(certificate.subject)
-    stale = [one for one in shown.store if chain.same_name(one.subject, certificate.subject) and one != certificate]
-    if stale and certificate in shown.store:
-        return Judged(
-            (
-                plain(
-                    f"The root CA {root} is in the trust store, but so is another certificate of that name, and "
-                    "verification stopped at that one: two of one name cannot both be used."
-                ),
-            ),
-            ("remove-namesake", "sign", "verify-origin-off"),
+    namesakes = [
+        trusted
+        for trusted in presented.trust_store
+        if chain.same_name(trusted.subject, certificate.subject) and trusted != certificate
+    ]
+    if namesakes and certificate in presented.trust_store:
+        cause = (
+            f"The root CA {root} is in the trust store, but so is another certificate of that name, and verification "
+            "stopped at that one: two of one name cannot both be used."
         )
-    if stale:
-        twin = next((one for one in stale if chain.same_key(certificate, one)), stale[0])
-        return Judged(
+        return IssuerCause((literal(cause),), ("remove-namesake", "sign", _OFF))
+    if namesakes:
+        same_key = next((trusted for trusted in namesakes if chain.same_key(certificate, trusted)), None)
+        return IssuerCause(
             (
-                Sentence(plain(f"The root CA {root} that ").text + "{place}" + " sent is not the one that is trusted."),
-                plain(_root_difference(certificate, twin)),
+                _sentence("The root CA {root} that {place} sent is not the one that is trusted.", root=root),
+                literal(_root_difference(certificate, same_key or namesakes[0])),
             ),
-            ("trust-version" if chain.same_key(certificate, twin) else "trust-again", "sign", "verify-origin-off"),
+            ("trust-version" if same_key is not None else "trust-again", "sign", _OFF),
         )
-    return Judged(
+    return IssuerCause(
         (
-            Sentence(
-                "{place} sent a chain that ends in the root CA "
-                + plain(f"{root}, which is not in Expressway-C's trust store.").text
+            _sentence(
+                "{place} sent a chain that ends in the root CA {root}, which is not in Expressway-C's trust store.",
+                root=root,
             ),
-            plain(f"Its SHA-256 fingerprint is {chain.fingerprint(certificate)}."),
+            literal(f"Its SHA-256 fingerprint is {chain.fingerprint(certificate)}."),
         )
     )
 
 
-def _partial(shown: Shown, depth: int, certificate: x509.Certificate) -> Judged:
-    return Judged(
-        (
-            plain(
-                f"Expressway-C trusts the intermediate CA {chain.quoted(certificate.subject)}, but not the CA "
-                f"{chain.quoted(certificate.issuer)} that issued it: the chain ends before a root."
-            ),
-        )
+def _partial_chain(_: PresentedChain, depth: int, certificate: x509.Certificate) -> IssuerCause:
+    cause = (
+        f"Expressway-C trusts the intermediate CA {chain.quoted(certificate.subject)}, but not the CA "
+        f"{chain.quoted(certificate.issuer)} that issued it: the chain ends before a root."
     )
+    return IssuerCause((literal(cause),))
 
 
-ISSUER_JUDGES: Final = {
+ISSUER_CAUSES: Final[dict[str, Callable[[PresentedChain, int, x509.Certificate], IssuerCause]]] = {
     "self-signed": _self_signed,
     "issuer-missing": _issuer_missing,
     "unknown-ca": _unknown_root,
-    "partial-chain": _partial,
+    "partial-chain": _partial_chain,
 }
 
 
-def _root_by(shown: Shown, certificate: x509.Certificate) -> str | None:
+def _why_issuer_is_root(presented: PresentedChain, certificate: x509.Certificate) -> str | None:
     """Return how it is known that the missing issuer is a root CA; None if it is not known."""
-    for one in shown.elsewhere:
-        if chain.is_self_issued(one) and chain.may_have_issued(one, certificate) and chain.signed_by(certificate, one):
+    for sent in presented.sent_by_others:
+        is_issuer = chain.may_have_issued(sent, certificate) and chain.signed_by(certificate, sent)
+        if is_issuer and chain.is_self_issued(sent):
             return "another server of this run sent it"
-    wanted = chain.extension(certificate, x509.AuthorityKeyIdentifier)
-    named = chain.issuer_of_issuer(wanted) if wanted is not None else None
-    if named is not None and chain.same_name(named, certificate.issuer):
+    name = _name_above_issuer(certificate)
+    if name is not None and chain.same_name(name, certificate.issuer):
         return "the authority key identifier of the certificate says that it issued itself"
     return None
 
 
-def _trusted_above(shown: Shown, certificate: x509.Certificate) -> tuple[x509.Name | None, str]:
+def _trusted_root_above(presented: PresentedChain, certificate: x509.Certificate) -> tuple[x509.Name | None, str]:
     """Return the name of a trusted root above the missing issuer, and how that is known; None if it is not known."""
-    for one in shown.elsewhere:
-        if chain.may_have_issued(one, certificate) and chain.signed_by(certificate, one):
-            links = chain.build((one, *shown.elsewhere), shown.store, shown.now)
+    for sent in presented.sent_by_others:
+        if chain.may_have_issued(sent, certificate) and chain.signed_by(certificate, sent):
+            links = chain.build((sent, *presented.sent_by_others), presented.trust_store, presented.now)
             certificates = [link.certificate for link in links]
-            genuine = all(chain.signed_by(lower, upper) for lower, upper in pairwise(certificates))
-            if genuine and links[-1].trusted and chain.is_self_issued(certificates[-1]):
+            signatures_match = all(chain.signed_by(lower, upper) for lower, upper in pairwise(certificates))
+            if signatures_match and links[-1].trusted and chain.is_self_issued(certificates[-1]):
                 return certificates[-1].subject, "another server of this run sent that intermediate CA"
-    wanted = chain.extension(certificate, x509.AuthorityKeyIdentifier)
-    named = chain.issuer_of_issuer(wanted) if wanted is not None else None
-    for trusted in shown.store:
-        if named is not None and chain.is_self_issued(trusted) and chain.same_name(named, trusted.subject):
+    name = _name_above_issuer(certificate)
+    for trusted in presented.trust_store:
+        if name is not None and chain.is_self_issued(trusted) and chain.same_name(name, trusted.subject):
             return trusted.subject, "the authority key identifier of the certificate names it"
     return None, ""
+
+
+def _name_above_issuer(certificate: x509.Certificate) -> x509.Name | None:
+    """Return the name of the CA that issued the issuer, from the authority key identifier; None if it has none."""
+    authority = chain.extension(certificate, x509.AuthorityKeyIdentifier)
+    return chain.issuer_of_issuer(authority) if authority is not None else None
 
 
 _FEW: Final = 5  # trusted certificates that are listed by name
 _ORGANIZATION: Final = ("2.5.4.10", "0.9.2342.19200300.100.1.25")  # O and DC
 
 
-def _related(shown: Shown, certificate: x509.Certificate) -> list[str]:
-    """Return trusted CAs that may well be above the missing issuer, at most three: a guess, and no proof of anything.
+def _related_cas(presented: PresentedChain, certificate: x509.Certificate) -> list[str]:
+    """Return up to three trusted CAs that may be above the missing issuer. This is a guess, not a proof.
 
-    They are those that the server sent beside its certificate, or those of the same organization (O or DC).
+    They are CAs that the server sent with its certificate, or else CAs of the same organization (O or DC).
     """
 
     def organization(name: x509.Name) -> set[tuple[str, str]]:
         parts = ((part.oid.dotted_string, str(part.value).casefold()) for part in name)
         return {part for part in parts if part[0] in _ORGANIZATION}
 
-    wanted = organization(certificate.issuer)
-    sent = [f"{chain.quoted(one.subject)}, which the server sent too" for one in shown.sent[1:] if one in shown.store]
-    alike = [one for one in shown.store if wanted and wanted == organization(one.subject)]
-    return sent[:3] or [f"{chain.quoted(one.subject)} of the same organization" for one in alike][:3]
+    issuer_organization = organization(certificate.issuer)
+    sent = [
+        f"{chain.quoted(ca.subject)}, which the server sent too"
+        for ca in presented.sent[1:]
+        if ca in presented.trust_store
+    ]
+    same_organization = [
+        f"{chain.quoted(ca.subject)} of the same organization"
+        for ca in presented.trust_store
+        if issuer_organization and issuer_organization == organization(ca.subject)
+    ]
+    return (sent or same_organization)[:3]
 
 
-def _listed(texts: list[str]) -> str:
+def _joined(texts: list[str]) -> str:
     return " and ".join((", ".join(texts[:-1]), texts[-1])) if len(texts) > 1 else texts[0]
 
 
-def _reissued(certificate: x509.Certificate, trusted: x509.Certificate) -> str:
-    return (
-        f"The trust store has a CA {chain.quoted(certificate.issuer)}, but not the one that issued "
-        f"{chain.quoted(certificate.subject)}: {key_difference(certificate, trusted)}. A CA that was issued again with "
-        "another key keeps its name."
-    )
-
-
-def _misnamed(certificate: x509.Certificate, signer: x509.Certificate) -> str:
-    issuer, child = chain.quoted(certificate.issuer), chain.quoted(certificate.subject)
-    return (
-        f"The trust store has a CA {issuer} whose key signed {child}, but {child} asks for another certificate of that "
-        f"CA: {key_difference(certificate, signer)}. So OpenSSL does not take the trusted one for its issuer."
-    )
-
-
-def key_difference(certificate: x509.Certificate, other: x509.Certificate) -> str:
-    """Return why ``other``, which has the issuer's name, is not the issuer of ``certificate``."""
-    wanted = chain.extension(certificate, x509.AuthorityKeyIdentifier)
-    if wanted is None:
+def key_difference(certificate: x509.Certificate, ca: x509.Certificate) -> str:
+    """Return why ``ca``, which has the issuer's name, is not the issuer of ``certificate``."""
+    authority = chain.extension(certificate, x509.AuthorityKeyIdentifier)
+    if authority is None:
         return "the key of that CA did not sign it"
-    held = chain.extension(other, x509.SubjectKeyIdentifier)
-    if wanted.key_identifier and held is not None and wanted.key_identifier != held.digest:
-        asked, has = _identifier(wanted.key_identifier), _identifier(held.digest)
-        return f"its authority key identifier is {asked}, the subject key identifier of that CA is {has}"
-    serial = wanted.authority_cert_serial_number
-    if serial is not None and serial != other.serial_number:
-        return f"its authority key identifier has the serial number {serial:X}, that CA has {other.serial_number:X}"
-    named = chain.issuer_of_issuer(wanted)
-    if named is not None and not chain.same_name(named, other.issuer):
+    subject_key = chain.extension(ca, x509.SubjectKeyIdentifier)
+    if authority.key_identifier and subject_key is not None and authority.key_identifier != subject_key.digest:
         return (
-            f"its authority key identifier asks for a CA issued by {chain.quoted(named)}, that CA was issued by "
-            f"{chain.quoted(other.issuer)}"
+            f"its authority key identifier is {_hex(authority.key_identifier)}, the subject key identifier of that CA "
+            f"is {_hex(subject_key.digest)}"
+        )
+    serial = authority.authority_cert_serial_number
+    if serial is not None and serial != ca.serial_number:
+        return f"its authority key identifier has the serial number {serial:X}, that CA has {ca.serial_number:X}"
+    name = chain.issuer_of_issuer(authority)
+    if name is not None and not chain.same_name(name, ca.issuer):
+        return (
+            f"its authority key identifier refers to a CA issued by {chain.quoted(name)}, that CA was issued by "
+            f"{chain.quoted(ca.issuer)}"
         )
     return "the key of that CA did not sign it"
 
 
 def _root_difference(sent: x509.Certificate, trusted: x509.Certificate) -> str:
+    """Return a sentence about a root CA that was sent and a trusted one with the same name."""
     if chain.same_key(sent, trusted):
         return (
-            "The trust store has another certificate of that name with the same key, but the certificate below asks "
-            f"for the one that was sent (serial number {sent.serial_number:X}, the trusted one has "
+            "The trust store has another certificate of that name with the same key, but the certificate below refers "
+            f"to the one that was sent (serial number {sent.serial_number:X}, the trusted one has "
             f"{trusted.serial_number:X})."
         )
-    held, other = (chain.extension(one, x509.SubjectKeyIdentifier) for one in (sent, trusted))
-    differ = held is not None and other is not None and held.digest != other.digest
-    keys = (
-        f" (key {_identifier(other.digest)} instead of {_identifier(held.digest)})" if differ and held and other else ""
-    )
+    sent_key, trusted_key = (chain.extension(root, x509.SubjectKeyIdentifier) for root in (sent, trusted))
+    keys = ""
+    if sent_key is not None and trusted_key is not None and sent_key.digest != trusted_key.digest:
+        keys = f" (key {_hex(trusted_key.digest)} instead of {_hex(sent_key.digest)})"
     return f"The trust store has another certificate of that name{keys}: the CA was issued again with another key."
 
 
-def _identifier(value: bytes) -> str:
-    return value.hex(":").upper()
+def _hex(identifier: bytes) -> str:
+    return identifier.hex(":").upper()

@@ -1,4 +1,4 @@
-"""What the rules speak of: a fault that was found, and the row of a table that explains it."""
+"""The input of the rules: an occurrence in the log, and the row of a table that explains it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ MRA_GUIDE = "Cisco, Mobile and Remote Access Through Cisco Expressway Deployment
 
 @dataclass(slots=True)
 class Occurrence:
-    """One occurrence in the log. ``number`` is its place there; the other fields are as in a ``Finding``.
+    """One occurrence of a failure. ``number`` is the number of its record; other fields are as in a ``Finding``.
 
-    ``kind`` is what it was found by: ``chain`` and ``name`` by a WARNING, ``handshake`` by an ERROR, ``answer`` by
-    our own response (``error`` is its status and reason), ``refusal`` by a denied request, ``edge`` by a response in
-    the log of an Expressway-E. ``unread`` is how many lines of the log were not understood. ``nearest``, ``unlisted``,
-    ``dial`` and ``because`` are what only the proxy itself knows (``core.events``).
+    ``kind`` is the line that reports it: a WARNING (``chain`` and ``name``), an ERROR (``handshake``), the proxy's own
+    response (``answer``, with status and reason phrase as ``error``), a denied request (``refusal``), or a response in
+    the log of an Expressway-E (``edge``). ``unread`` is the number of lines of the log that could not be parsed.
+    ``nearest``, ``unlisted``, ``dial`` and ``because`` come from a running proxy's events only (``core.log.events``).
     """
 
     kind: Kind
@@ -50,15 +50,15 @@ class Occurrence:
 
     @property
     def words(self) -> str:
-        """The error as rules read it: OpenSSL's reason for a handshake, derived from the code if the text is lost."""
+        """The error that rules match: for a handshake OpenSSL's reason, derived from the code if the text is lost."""
         return parse(self.error).reason if self.kind == "handshake" else self.error
 
 
 class FindingRule(NamedTuple):
-    """A row: ``pattern`` is looked for in the fault's ``words``, ``when`` may ask more.
+    """A row: it fits an occurrence whose ``words`` contain ``pattern``, and for which ``when`` is true if given.
 
-    ``cause`` is one text, or sentences in order, each of them perhaps with wordings to choose from. ``{..}`` in a text
-    is a fact (``rules.explain`` lists them). ``remedies`` are keys of ``remedies.REMEDIES``, the best first.
+    ``cause`` is one text, or sentences in order, some with alternative wordings. Placeholders (``{..}``) are filled in
+    by ``rules.explain``. ``remedies`` are keys of ``remedies.REMEDIES``, the best first.
     """
 
     code: str
@@ -69,16 +69,16 @@ class FindingRule(NamedTuple):
     reference: str = CISCO_218018
     when: Callable[[Occurrence], bool] | None = None
 
-    def fits(self, fault: Occurrence) -> bool:
-        """Whether the rule speaks of this fault."""
+    def fits(self, occurrence: Occurrence) -> bool:
+        """Return whether the rule explains this occurrence."""
         return (
-            self.kind == fault.kind
-            and re.search(self.pattern, fault.words, re.IGNORECASE) is not None
-            and (self.when is None or self.when(fault))
+            self.kind == occurrence.kind
+            and re.search(self.pattern, occurrence.words, re.IGNORECASE) is not None
+            and (self.when is None or self.when(occurrence))
         )
 
     def sentences(self) -> tuple[Wordings, ...]:
-        """The cause as sentences, each with its wordings."""
+        """Return the cause as sentences, each with its wordings."""
         if isinstance(self.cause, str):
             return ((Sentence(self.cause),),)
         return tuple((entry,) if isinstance(entry, Sentence) else entry for entry in self.cause)

@@ -1,8 +1,8 @@
-"""What X14.2 would refuse, found out from live servers: a handshake for each certificate they can present, no request.
+"""Check live servers as X14.2 would: a handshake for each type of certificate that they can present, and no request.
 
-Each server is asked as an X14.2 that prefers ECDSA asks and as one with the RSA prefix does, in audit mode, so one
-handshake shows every fault. Certificate, chain and trust store are at hand, so ``shown`` explains more than a log can.
-This is the only module of ``diagnose`` that touches the network.
+X14.2 prefers ECDSA certificates, unless its cipher string begins with the RSA ciphers. Each server is checked with both
+preferences. The handshakes use audit mode, so that one handshake reports every fault. Certificate, chain and trust
+store are at hand, so ``assessment`` can explain more than a log can. Only this module of ``diagnose`` uses the network.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Final, NamedTuple
 
-from ..config import Config
+from ..config import Config, join_address
 from ..core.http.error_pages import ERROR_PAGES, ErrorPage, connection_error
 from ..core.mra.target import BadHost, canonical_host, canonical_port
 from ..core.release import Preference, cipher_string
@@ -26,34 +27,36 @@ from ..tls.identity import Identity
 from ..tls.openssl import TlsError
 from ..tls.trust_store import TrustStore
 from ..tls.verification import TlsClient, TlsContext, TlsSettings
-from .checked import Checked, Handshake, Question, joined, judge
+from .assessment import assess
+from .handshake import Address, Handshake
+from .server_check import ServerCheck
 
-__all__ = ["CUCM_PORTS", "Checked", "Question", "check", "parse_questions", "questions", "summary"]
+__all__ = ["CUCM_PORTS", "Address", "ServerCheck", "check", "configured_addresses", "parse_addresses", "summary"]
 
 CUCM_PORTS: Final = (8443, 6972, 6971)
 """UDS, and configuration files over HTTPS with the tomcat and with the CallManager certificate."""
 
-_LATE: Final = 1.0  # seconds to wait for a refusal that comes after a TLS 1.3 handshake
-_AT_ONCE: Final = 16
+_LATE_REFUSAL_SECONDS: Final = 1.0  # wait for a refusal that follows a TLS 1.3 handshake
+_MOST_AT_ONCE: Final = 16
 
 
-def questions(config: Config) -> tuple[Question, ...]:
-    """Return what a configuration's ``[hosts]`` lets clients ask for: each host with its ports, else with CUCM's."""
+def configured_addresses(config: Config) -> tuple[Address, ...]:
+    """Return the servers in a configuration's ``[hosts]`` with their ports; CUCM's ports for a host without ports."""
     return tuple(
-        Question(name, port) for name, entry in config.hosts.items() for port in (sorted(entry.ports) or CUCM_PORTS)
+        Address(name, port) for name, entry in config.hosts.items() for port in (sorted(entry.ports) or CUCM_PORTS)
     )
 
 
-def parse_questions(texts: Iterable[str]) -> tuple[Question, ...]:
-    """Parse ``HOST:PORT`` texts, IPv6 in brackets. Raises ``InputError`` that names every text which is not one."""
-    found: list[Question] = []
+def parse_addresses(texts: Iterable[str]) -> tuple[Address, ...]:
+    """Parse ``HOST:PORT`` texts, IPv6 in brackets. Raises ``InputError`` with every text that is invalid."""
+    found: list[Address] = []
     problems: list[str] = []
     for text in texts:
         host, colon, port = text.rpartition(":")
         try:
             if not colon:
                 raise BadHost("no port")
-            found.append(Question(canonical_host(host), canonical_port(port)))
+            found.append(Address(canonical_host(host), canonical_port(port)))
         except ValueError as error:
             problems.append(f"{text!r} is not HOST:PORT: {error}")
     if problems:
@@ -62,18 +65,19 @@ def parse_questions(texts: Iterable[str]) -> tuple[Question, ...]:
 
 
 async def check(
-    asked: Iterable[Question],
+    addresses: Iterable[Address],
     config: Config,
     store: TrustStore,
     *,
     seconds: float = 5.0,
     identity: Identity | None = None,
-    told: Callable[[Question], object] = lambda _: None,
-) -> tuple[Checked, ...]:
-    """Ask every server. ``seconds`` are for one handshake; ``told`` is called with each question as its turn comes.
+    on_start: Callable[[Address], object] = lambda _: None,
+) -> tuple[ServerCheck, ...]:
+    """Check every server. ``seconds`` is the time limit of one handshake.
 
-    ``config`` says where servers are (``[hosts]``), which TLS versions and ciphers are offered, and the wording.
-    ``identity`` is presented to servers that ask for a client certificate.
+    ``config`` has the addresses of servers (``[hosts]``), the TLS versions and ciphers to offer, and the wording.
+    ``identity`` is presented to servers that request a client certificate. ``on_start`` is called with each address
+    when its check begins.
     """
     prefers: tuple[Preference, ...] = (config.preference,) if config.upstream.ciphers else ("ecdsa", "rsa")
     contexts = {
@@ -91,157 +95,173 @@ async def check(
         for prefer in prefers
     }
     resolver = Resolver(asyncio.get_running_loop())
-    places = asyncio.Semaphore(_AT_ONCE)
+    slots = asyncio.Semaphore(_MOST_AT_ONCE)
 
-    async def one(question: Question) -> list[Handshake]:
-        async with places:
-            told(question)
-            place = listed(config.hosts, question.host, question.port)
+    async def handshakes_with(address: Address) -> list[Handshake]:
+        async with slots:
+            on_start(address)
+            resolved = listed(config.hosts, address.host, address.port)
             with contextlib.suppress(UnknownHostError):
-                place = place or await resolver.look_up(question.host, question.port, seconds)
+                resolved = resolved or await resolver.look_up(address.host, address.port, seconds)
             return [
-                _seen(question, place, prefer, await _shake(question, place, context, seconds), identity)
+                _handshake(address, resolved, prefer, await _connect(address, resolved, context, seconds), identity)
                 for prefer, context in contexts.items()
             ]
 
-    answers = await asyncio.gather(*(one(question) for question in asked))
+    by_server = await asyncio.gather(*(handshakes_with(address) for address in addresses))
     now = datetime.now(UTC)
-    sent = tuple(dict.fromkeys(member for answer in answers for seen in answer for member in seen.members))
+    all_handshakes = chain.from_iterable(by_server)
+    sent = tuple(dict.fromkeys(chain.from_iterable(handshake.certificates for handshake in all_handshakes)))
     return tuple(
-        checked
-        for answer in answers
-        for checked in _merged([judge(seen, config, store.certificates, sent, now) for seen in answer])
+        result
+        for handshakes in by_server
+        for result in _merged([assess(handshake, config, store.certificates, sent, now) for handshake in handshakes])
     )
 
 
-def _seen(
-    question: Question,
-    place: ServerAddress | None,
+def _handshake(
+    address: Address,
+    resolved: ServerAddress | None,
     prefer: Preference,
-    outcome: _HandshakeResult,
+    result: _HandshakeResult,
     identity: Identity | None,
 ) -> Handshake:
-    tls, error, answer, why, requested = outcome
+    tls, error, error_page, failure, requested = result
     sent = tuple(tls.presented()) if tls is not None else ()
     return Handshake(
-        question,
+        address,
         prefer,
-        ip=place.ip if place is not None else "",
-        dial=joined(place.dial, place.port) if place is not None else "",
+        ip=resolved.ip if resolved is not None else "",
+        dial=join_address(resolved.dial, resolved.port) if resolved is not None else "",
         sent=sent,
         certificate=summarize(sent[0]) if sent else None,
         faults=tuple(tls.verdict.faults) if tls is not None else (),
-        reason=error.reason if error is not None else "",
-        printed=error.printed if error is not None else "",
-        answer=answer,
-        why=why,
-        client_certificate=requested,
-        presented=bool(requested) and identity is not None,
+        error_reason=error.reason if error is not None else "",
+        error_text=error.printed if error is not None else "",
+        error_page=error_page,
+        failure=failure,
+        certificate_requested=requested,
+        certificate_presented=bool(requested) and identity is not None,
     )
 
 
-def _merged(answers: list[Checked]) -> list[Checked]:
-    """Return one answer where both preferences got the same certificate, or the same failure."""
-    first, *others = answers
+def _merged(checks: list[ServerCheck]) -> list[ServerCheck]:
+    """Return one check if both preferences got the same certificate and codes, or the same failure."""
+    first, *others = checks
     for other in others:
-        same = [finding.code for finding in first.findings] == [finding.code for finding in other.findings]
-        if first.certificate == other.certificate and same and first.state == other.state:
+        same_codes = [finding.code for finding in first.findings] == [finding.code for finding in other.findings]
+        if first.certificate == other.certificate and same_codes and first.state == other.state:
             return [replace(first, prefer=(*first.prefer, *other.prefer))]
-    return answers
+    return checks
 
 
-_SAYS: Final = {"accepted": "accepted", "refused": "refused", "failed": "TLS fails", "not-asked": "could not be asked"}
+_STATE_TEXTS: Final = {
+    "accepted": "accepted",
+    "refused": "refused",
+    "failed": "TLS fails",
+    "not-asked": "could not be checked",
+}
 
 
-def summary(answers: Sequence[Checked]) -> list[str]:
-    """Return the result in one line, then a line for each server not accepted in both orders and for each expiry."""
-    by_question: dict[Question, list[Checked]] = {}
-    for answer in answers:
-        by_question.setdefault(answer.question, []).append(answer)
-    states = [{answer.state for answer in group} for group in by_question.values()]
+def summary(checks: Sequence[ServerCheck]) -> list[str]:
+    """Return a line with the result, a line for each server not accepted with both preferences, and the expiries."""
+    by_address: dict[Address, list[ServerCheck]] = {}
+    for result in checks:
+        by_address.setdefault(result.address, []).append(result)
+    states = [{result.state for result in results} for results in by_address.values()]
     refused = sum("refused" in each for each in states)
     failed = sum("failed" in each and "refused" not in each for each in states)
-    not_asked = sum("not-asked" in each and not each & {"refused", "failed"} for each in states)
+    unchecked = sum("not-asked" in each and not each & {"refused", "failed"} for each in states)
     parts = [f"X14.2 would refuse {refused} of {len(states)}"] if refused else []
     parts += [f"TLS fails with {failed} of {len(states)}"] if failed else []
     if not parts:
-        parts = ["X14.2 would accept everything" if not not_asked else "X14.2 would refuse nothing that was asked"]
-    parts += [f"{not_asked} of {len(states)} could not be asked"] if not_asked else []
+        parts = ["X14.2 would accept everything" if not unchecked else "X14.2 would refuse nothing that was checked"]
+    parts += [f"{unchecked} of {len(states)} could not be checked"] if unchecked else []
     lines = [f"{'; '.join(parts)}."]
-    for question, group in by_question.items():
-        if any(not answer.ok for answer in group):
-            lines.append(f"{question}: {'; '.join(_order(answer) for answer in group)}")
-        lines += dict.fromkeys(f"{question}: {expiry}" for answer in group for expiry in answer.expiring)
+    for address, results in by_address.items():
+        if any(not result.ok for result in results):
+            lines.append(f"{address}: {'; '.join(_describe(result) for result in results)}")
+        lines += dict.fromkeys(f"{address}: {expiry}" for result in results for expiry in result.expiring)
     return lines
 
 
-def _order(answer: Checked) -> str:
-    codes = ", then ".join(finding.code for finding in answer.findings)
-    first = "either order" if len(answer.prefer) > 1 else f"{answer.prefer[0].upper()} first"
-    return f"{_SAYS[answer.state]} with {first}{f' ({codes})' if codes else ''}"
+def _describe(result: ServerCheck) -> str:
+    """Return state, preference and codes: ``refused with RSA first (self-signed, then expired)``."""
+    codes = ", then ".join(finding.code for finding in result.findings)
+    preference = "either order" if len(result.prefer) > 1 else f"{result.prefer[0].upper()} first"
+    return f"{_STATE_TEXTS[result.state]} with {preference}{f' ({codes})' if codes else ''}"
 
 
 class _HandshakeResult(NamedTuple):
-    """How a handshake ended: well (``tls`` alone), by OpenSSL's ``error``, or without either (``why``).
+    """The end of a handshake: success (``tls`` only), OpenSSL's ``error``, or a ``failure`` without one.
 
-    ``answer`` is what Traffic Server answers to its client where it failed. ``requested`` is whether the server asked
-    for a client certificate, None where that could not be seen.
+    ``error_page`` is Traffic Server's response to its client after a failed handshake. ``requested`` is whether the
+    server requested a client certificate, None if the handshake did not get that far.
     """
 
     tls: TlsClient | None = None
     error: TlsError | None = None
-    answer: ErrorPage | None = None
-    why: str = ""
+    error_page: ErrorPage | None = None
+    failure: str = ""
     requested: bool | None = None
 
 
-async def _shake(
-    question: Question, place: ServerAddress | None, context: TlsContext, seconds: float
+async def _connect(
+    address: Address, resolved: ServerAddress | None, context: TlsContext, seconds: float
 ) -> _HandshakeResult:
-    if place is None:
-        return _HandshakeResult(answer=ERROR_PAGES["no-name"], why="the name has no address here")
-    tls = context.connect(question.host)
+    """Connect, complete the handshake and close. Failures are part of the result."""
+    if resolved is None:
+        return _HandshakeResult(error_page=ERROR_PAGES["no-name"], failure="the name could not be resolved")
+    tls = context.connect(address.host)
     try:
         async with asyncio.timeout(seconds):
-            reader, writer = await asyncio.open_connection(place.dial, place.port)
+            reader, writer = await asyncio.open_connection(resolved.dial, resolved.port)
             try:
-                writer.write(tls.start())
-                while not tls.established:
-                    data = await reader.read(65536)
-                    if not data:
-                        why = "the server accepted the connection and closed it during the TLS handshake"
-                        return _HandshakeResult(
-                            tls, None, ERROR_PAGES["connect-failed"], why, tls.client_certificate_requested
-                        )
-                    tls.receive(data)
-                    writer.write(tls.outgoing())
-                requested = tls.client_certificate_requested
-                late = requested and tls.version == "1.3"  # a TLS 1.3 server refuses its client after the handshake
-                if late and await _ended(reader, tls, min(seconds / 2, _LATE)):
-                    why = "the server closed the connection after the handshake"
-                    return _HandshakeResult(tls, None, ERROR_PAGES["hangup"], why, requested)
-                writer.write(tls.close())
-            except TlsError as error:
-                writer.write(tls.alert())
-                requested = tls.client_certificate_requested
-                answer = ERROR_PAGES["hangup" if tls.established else "connect-failed"]
-                if not error.printed:  # the server ended TLS: no error of OpenSSL's, and none in a log
-                    return _HandshakeResult(tls, None, answer, "the server ended TLS", requested)
-                return _HandshakeResult(tls, error, answer, requested=requested)
+                return await _exchange(reader, writer, tls, seconds)
             finally:
                 writer.close()
                 with contextlib.suppress(OSError):
                     await writer.wait_closed()
     except TimeoutError:
-        return _HandshakeResult(tls, None, ERROR_PAGES["connect-timeout"], f"no answer within {seconds:g} seconds")
+        failure = f"no answer within {seconds:g} seconds"
+        return _HandshakeResult(tls, None, ERROR_PAGES["connect-timeout"], failure)
     except OSError as error:
-        why = os.strerror(error.errno) if error.errno else str(error)
-        return _HandshakeResult(tls, None, connection_error(error), why)
+        failure = os.strerror(error.errno) if error.errno else str(error)
+        return _HandshakeResult(tls, None, connection_error(error), failure)
+
+
+async def _exchange(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tls: TlsClient, seconds: float
+) -> _HandshakeResult:
+    """Exchange the bytes of a handshake."""
+    try:
+        writer.write(tls.start())
+        while not tls.established:
+            data = await reader.read(65536)
+            if not data:
+                failure = "the server accepted the connection and closed it during the TLS handshake"
+                requested = tls.client_certificate_requested
+                return _HandshakeResult(tls, None, ERROR_PAGES["connect-failed"], failure, requested)
+            tls.receive(data)
+            writer.write(tls.outgoing())
+        requested = tls.client_certificate_requested
+        may_refuse_late = requested and tls.version == "1.3"  # TLS 1.3: the server verifies the client afterwards
+        if may_refuse_late and await _is_closed_within(min(seconds / 2, _LATE_REFUSAL_SECONDS), reader, tls):
+            failure = "the server closed the connection after the handshake"
+            return _HandshakeResult(tls, None, ERROR_PAGES["hangup"], failure, requested)
+        writer.write(tls.close())
+    except TlsError as error:
+        writer.write(tls.alert())
+        requested = tls.client_certificate_requested
+        page = ERROR_PAGES["hangup" if tls.established else "connect-failed"]
+        if not error.printed:  # the server closed TLS: OpenSSL reports no error, and a log has no line
+            return _HandshakeResult(tls, None, page, "the server closed the TLS connection", requested)
+        return _HandshakeResult(tls, error, page, requested=requested)
     return _HandshakeResult(tls, requested=requested)
 
 
-async def _ended(reader: asyncio.StreamReader, tls: TlsClient, seconds: float) -> bool:
-    """Return whether the server ends the connection within ``seconds``. Raises ``TlsError`` for an alert."""
+async def _is_closed_within(seconds: float, reader: asyncio.StreamReader, tls: TlsClient) -> bool:
+    """Return whether the server closes the connection within ``seconds``. Raises ``TlsError`` for an alert."""
     try:
         async with asyncio.timeout(seconds):
             while data := await reader.read(65536):

@@ -1,9 +1,9 @@
-"""In which order to mend several faults of one server's certificates.
+"""The order in which to repair several faults of one server's certificates.
 
-X14.2 ends a handshake at the first fault, so a log shows the next one only when the first is mended. OpenSSL 1.1.1
-reports them in this order (crypto/x509/x509_vfy.c): while it builds the chain and checks extensions, then keys and
-digests, revocation, signatures and dates from the root down to the leaf; Traffic Server's own name check follows when
-the leaf is accepted, and name constraints and policies come last.
+X14.2 ends a handshake at the first fault, so a log shows the next one only after the first is repaired. OpenSSL 1.1.1
+reports faults in this order (crypto/x509/x509_vfy.c): faults of the chain and of extensions, then keys and digests,
+revocation, signatures and dates from the root down to the leaf. Traffic Server's own name check follows when the leaf
+is accepted. Name constraints and policies come last.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 
 from .occurrence import FindingRule, Occurrence
 
-# Code -> what the WARNING says, in the order in which X14.2 comes to them.
+# Code -> text of the WARNING, in the order in which X14.2 reports them.
 NEXT: Final[dict[str, str]] = {
     "no-certificate": "no certificate was presented",
     "verification-error": "OpenSSL could not complete the verification",
@@ -44,53 +44,52 @@ NEXT: Final[dict[str, str]] = {
     "certificate-policy": "no explicit policy",
     "verify-failed": "another verification error",
 }
-_RANK: Final = {code: at for at, code in enumerate(NEXT)}
+_RANK: Final = {code: rank for rank, code in enumerate(NEXT)}
 _BY_ONE_CERTIFICATE: Final = frozenset(
     ("self-signed", "unknown-ca", "issuer-missing", "expired", "wrong-purpose", "weak", "name-not-in-certificate")
 )
-"""Faults that a new certificate of the server mends: signed by a trusted CA, in date, strong, with the right name."""
+"""Faults that a new server certificate repairs: signed by a trusted CA, in date, strong, with the right name."""
 
 
 def in_order(codes: Iterable[str]) -> tuple[str, ...]:
-    """Sort codes of certificate faults as X14.2 comes to them; other codes are left out."""
+    """Return the codes of certificate faults in the order in which X14.2 reports them, without other codes."""
     return tuple(sorted({code for code in codes if code in _RANK}, key=_RANK.__getitem__))
 
 
 def order_of_repair(
-    rule: FindingRule, fault: Occurrence, beside: tuple[str, ...], known: Sequence[str] = ()
+    rule: FindingRule, occurrence: Occurrence, other_codes: tuple[str, ...], codes_in_order: Sequence[str] = ()
 ) -> list[str]:
-    """Return sentences about the other certificate faults at the place, if any: what to mend first, what comes next.
+    """Return sentences about other certificate faults at the same server and port: which to repair first, what follows.
 
-    Faults that audit mode (Action=Continue) noted are on one chain, and so are those of ``known``, which has them in
-    the right order. Faults that ended handshakes were each the first of theirs: they come from different certificates
-    or from different times.
+    Faults reported in audit mode (Action=Continue) belong to one chain, and so do those of ``codes_in_order``. A fault
+    that ended a handshake was the first in it, so several of them come from different certificates or different times.
     """
     if rule.kind not in ("chain", "name") or rule.code not in _RANK:
         return []
-    order = tuple(code for code in known if code in _RANK) or in_order((rule.code, *beside))
+    order = tuple(code for code in codes_in_order if code in _RANK) or in_order((rule.code, *other_codes))
     if len(order) < 2:
         return []
-    at = order.index(rule.code)
-    before, after = order[:at], order[at + 1 :]
-    if fault.action != "Continue" and not known:
-        first = f"mend {_list(before)} before this" if before else f"mend this first, then {_list(after)}"
-        others = _list((*before, *after))
+    position = order.index(rule.code)
+    before, after = order[:position], order[position + 1 :]
+    if occurrence.action != "Continue" and not codes_in_order:
+        first = f"fix {_joined(before)} before this" if before else f"fix this first, then {_joined(after)}"
+        others = _joined((*before, *after))
         return [
             f"Other handshakes with this server and port ended with {others}, with another certificate or at another "
             f"time: {first}. X14.2 ends each handshake at its first fault, which may hide others."
         ]
     if before:
-        return [f"Mend {_list(before)} first: X14.2 ends at the first fault and comes to this one only after that."]
+        return [f"Fix {_joined(before)} first: X14.2 stops at the first fault and reports this one only after that."]
     following = ", then ".join(f"{code} ({NEXT[code]})" for code in after)
-    sentences = [f"Mend this first: X14.2 ends at the first fault; after this one it will log {following}."]
+    sentences = [f"Fix this first: X14.2 stops at the first fault; after this one it will log {following}."]
     if _BY_ONE_CERTIFICATE.issuperset(order):
         sentences.append(
-            "One new certificate can mend them all: signed by a CA that Expressway-C trusts, in date, for server "
+            "One new certificate can fix them all: signed by a CA that Expressway-C trusts, in date, for server "
             "authentication, with the name that clients use."
         )
     return sentences
 
 
-def _list(codes: Iterable[str]) -> str:
+def _joined(codes: Iterable[str]) -> str:
     *others, last = codes
     return f"{', '.join(others)} and {last}" if others else last

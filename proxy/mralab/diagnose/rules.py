@@ -1,13 +1,15 @@
-"""What a fault in the log means: from the words of a line to cause, remedies and reference.
+"""Explain occurrences: from the text of a line to cause, remedies and reference.
 
-The rules stand in tables by kind of fault; the first row that fits wins. ``explain`` writes a finding's sentences: only
-those that no other finding at the same place contradicts, and the order of repair where there are several faults.
+The rules are tables, one for each kind of occurrence; the first row that fits applies. ``explain`` selects the
+sentences of a finding that no other finding at the same server and port contradicts, and adds the order of repair if
+there are several faults.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from ..core.log.escape import escape
@@ -24,19 +26,19 @@ from .tlscode import parse
 __all__ = ["CODES", "Explanation", "FindingRule", "Occurrence", "Remedy", "explain", "rule_for"]
 
 RULES: Final = (*CHAIN_RULES, *HANDSHAKE_RULES, *ANSWER_RULES, *EDGE_RULES)
-"""Every rule, in the order in which they are tried."""
+"""All rules, in the order in which they are tried."""
 
 CODES: Final = tuple(dict.fromkeys(rule.code for rule in RULES))
-"""Every code that a finding can have."""
+"""All codes that a finding can have."""
 
 _OFF: Final = "verify-origin-off"
-_NOT_ALL_READ: Final[frozenset[Claim]] = frozenset({"log-read"})
-_AUDITED: Final[frozenset[Claim]] = frozenset({"chain-good"})
-"""What a WARNING of audit mode (Action=Continue) does not imply: the chain's faults were tolerated before it."""
+_WITH_UNREAD_LINES: Final[frozenset[Claim]] = frozenset({"log-read"})
+_IN_AUDIT_MODE: Final[frozenset[Claim]] = frozenset({"chain-good"})
+"""Claims that a WARNING with Action=Continue does not support: audit mode may have tolerated faults of the chain."""
 
 
 class Advice(NamedTuple):
-    """A remedy's key in ``REMEDIES``, and the wording chosen for it."""
+    """The key of a remedy in ``REMEDIES``, and its selected wording."""
 
     name: str
     sentence: Sentence
@@ -49,24 +51,24 @@ class Explanation(NamedTuple):
     remedies: tuple[Remedy, ...]
 
 
-def rule_for(fault: Occurrence) -> FindingRule | None:
-    """Return the first rule that fits, None if there is nothing to say about the fault."""
-    return next((rule for rule in RULES if rule.fits(fault)), None)
+def rule_for(occurrence: Occurrence) -> FindingRule | None:
+    """Return the first rule that fits; None if the occurrence needs no finding."""
+    return next((rule for rule in RULES if rule.fits(occurrence)), None)
 
 
-def causes(rule: FindingRule, fault: Occurrence, beside: Iterable[str] = ()) -> tuple[Sentence, ...]:
-    """Return the sentences of a finding's cause, none of which a code of ``beside`` denies."""
-    denied = _denied(fault, beside)
+def causes(rule: FindingRule, occurrence: Occurrence, other_codes: Iterable[str] = ()) -> tuple[Sentence, ...]:
+    """Return the sentences of a finding's cause that no code of ``other_codes`` contradicts."""
+    denied = _denied(occurrence, other_codes)
     chosen = (choose(wordings, denied) for wordings in rule.sentences())
     return tuple(sentence for sentence in chosen if sentence is not None)
 
 
-def advice(rule: FindingRule, fault: Occurrence, beside: Iterable[str] = ()) -> tuple[Advice, ...]:
-    """Return the remedies of a finding, in order: what would be wasted beside another fault comes after the rest.
+def advice(rule: FindingRule, occurrence: Occurrence, other_codes: Iterable[str] = ()) -> tuple[Advice, ...]:
+    """Return the remedies of a finding, in order. Remedies that another fault makes useless for now come later.
 
-    To switch verification off comes last, and not at all where verification only watches (Action=Continue).
+    Switching verification off comes last. It is left out if verification does not stop requests (Action=Continue).
     """
-    denied = _denied(fault, beside)
+    denied = _denied(occurrence, other_codes)
     first: list[Advice] = []
     later: list[Advice] = []
     last: list[Advice] = []
@@ -77,7 +79,7 @@ def advice(rule: FindingRule, fault: Occurrence, beside: Iterable[str] = ()) -> 
         if sentence is None:
             continue
         if remedy.code == _OFF:
-            if fault.action != "Continue":
+            if occurrence.action != "Continue":
                 last.append(Advice(name, sentence))
         else:
             (first if sentence is wordings[0] else later).append(Advice(name, sentence))
@@ -86,47 +88,47 @@ def advice(rule: FindingRule, fault: Occurrence, beside: Iterable[str] = ()) -> 
 
 def explain(
     rule: FindingRule,
-    fault: Occurrence,
-    beside: Iterable[str] = (),
+    occurrence: Occurrence,
+    other_codes: Iterable[str] = (),
     *,
-    known: Mapping[str, str] | None = None,
-    order: Sequence[str] = (),
+    facts: Mapping[str, str] | None = None,
+    codes_in_order: Sequence[str] = (),
 ) -> Explanation:
-    """Return cause and remedies in words, escaped: a name in a log is anybody's text.
+    """Return cause and remedies in words. Text from the log is escaped, because clients and servers control it.
 
-    ``beside`` are the codes of the other findings at the same server and port. ``known`` overrides facts, for callers
-    that know more than the log says; its values must be escaped. ``order`` has the codes of all faults of one chain, in
-    the order in which X14.2 comes to them, for callers that have seen them in one handshake.
+    ``other_codes`` are the codes of the other findings at the same server and port. ``facts`` overrides the facts from
+    the log; its values must be escaped. ``codes_in_order`` has the codes of all faults of one handshake, in the order
+    in which X14.2 reports them, if the caller knows it.
     """
-    beside = tuple(code for code in dict.fromkeys(beside) if code != rule.code)
-    facts = {**_facts(fault), **(known or {})}
-    sentences = [sentence.text.format_map(facts) for sentence in causes(rule, fault, beside)]
-    sentences += order_of_repair(rule, fault, beside, order)
-    if fault.action == "Continue":
-        sentences.append("The request went on all the same, as verification only watches (Action=Continue).")
-    remedies = list(_worded(advice(rule, fault, beside), facts))
-    if facts["reuse"]:
-        at = next((at for at, remedy in enumerate(remedies) if facts["certificate"] in remedy.text), None)
-        if at is not None:
-            one = remedies[at]
-            remedies[at] = Remedy(one.code, f"{one.text} {facts['reuse']}", one.where)
+    other_codes = tuple(code for code in dict.fromkeys(other_codes) if code != rule.code)
+    values = {**_facts(occurrence), **(facts or {})}
+    sentences = [sentence.text.format_map(values) for sentence in causes(rule, occurrence, other_codes)]
+    sentences += order_of_repair(rule, occurrence, other_codes, codes_in_order)
+    if occurrence.action == "Continue":
+        sentences.append("The request continued, because verification is in audit mode (Action=Continue).")
+    remedies = list(_filled_in(advice(rule, occurrence, other_codes), values))
+    if values["reuse"]:
+        for index, remedy in enumerate(remedies):
+            if values["certificate"] in remedy.text:
+                remedies[index] = replace(remedy, text=f"{remedy.text} {values['reuse']}")
+                break
     return Explanation(" ".join(sentences), tuple(remedies))
 
 
-def _worded(chosen: Iterable[Advice], facts: Mapping[str, str]) -> Iterator[Remedy]:
+def _filled_in(chosen: Iterable[Advice], values: Mapping[str, str]) -> Iterator[Remedy]:
     for name, sentence in chosen:
         remedy = REMEDIES[name]
-        yield Remedy(remedy.code, sentence.text.format_map(facts), remedy.where.format_map(facts))
+        yield Remedy(remedy.code, sentence.text.format_map(values), remedy.where.format_map(values))
 
 
-def _denied(fault: Occurrence, beside: Iterable[str]) -> frozenset[Claim]:
-    audited = _AUDITED if fault.action == "Continue" else frozenset()
-    return denied_by(beside) | audited | (_NOT_ALL_READ if fault.unread else frozenset())
+def _denied(occurrence: Occurrence, other_codes: Iterable[str]) -> frozenset[Claim]:
+    audited = _IN_AUDIT_MODE if occurrence.action == "Continue" else frozenset()
+    return denied_by(other_codes) | audited | (_WITH_UNREAD_LINES if occurrence.unread else frozenset())
 
 
-# Cisco: CUCM Security Guide 12.5(1)SU5 and SU6, IM and Presence Configuration guide, Unity Connection Security Guide 15
-# (which certificate is on which port). 8443 and 443 present tomcat-ECDSA only if the enterprise parameter HTTPS Ciphers
-# allows EC ciphers.
+# Which certificate is on which port: Cisco, CUCM Security Guide 12.5(1)SU5 and SU6, IM and Presence Configuration
+# guide, Unity Connection Security Guide 15. Ports 8443 and 443 present tomcat-ECDSA only if the enterprise parameter
+# HTTPS Ciphers allows EC ciphers.
 _TOMCAT: Final = "tomcat or tomcat-ECDSA certificate"
 _TOMCAT_OF_8443: Final = "tomcat certificate (tomcat-ECDSA if HTTPS Ciphers allows EC)"
 _CALLMANAGER: Final = "CallManager or CallManager-ECDSA certificate"
@@ -152,36 +154,36 @@ _REUSE: Final = (
 )
 
 
-def _facts(fault: Occurrence) -> dict[str, str]:
-    """What causes and remedies can name."""
-    server = escape(fault.server) or "the server"
-    host = f"[{server}]" if ":" in fault.server else server
-    which = "The certificate" if not fault.depth else f"A CA certificate (depth {fault.depth})"
+def _facts(occurrence: Occurrence) -> dict[str, str]:
+    """Return the values of placeholders in causes and remedies."""
+    server = escape(occurrence.server) or "the server"
+    host = f"[{server}]" if ":" in occurrence.server else server
+    which = "The certificate" if not occurrence.depth else f"A CA certificate (depth {occurrence.depth})"
     return {
         "server": server,
-        "place": f"{host}:{fault.port}" if fault.port else server,
-        "certificate": certificate_at(fault.port),
-        "reuse": _REUSE if fault.port in _MAY_BE_TOMCAT else "",
+        "place": f"{host}:{occurrence.port}" if occurrence.port else server,
+        "certificate": certificate_on_port(occurrence.port),
+        "reuse": _REUSE if occurrence.port in _MAY_BE_TOMCAT else "",
         "which": which,
         "which_small": which[0].lower() + which[1:],
-        "depth": str(fault.depth),
-        "error": escape(fault.error) or "no reason given",
-        "reason": escape(_reason(fault)) or "no reason given",
-        "function": escape(parse(fault.error).function),
-        "unread": "1 line" if fault.unread == 1 else f"{fault.unread} lines",
-        "dial": escape(fault.dial) or "its address",
-        "nearest": escape(fault.nearest),
-        "because": escape(fault.because),
+        "depth": str(occurrence.depth),
+        "error": escape(occurrence.error) or "no reason given",
+        "reason": escape(_reason(occurrence)) or "no reason given",
+        "function": escape(parse(occurrence.error).function),
+        "unread": "1 line" if occurrence.unread == 1 else f"{occurrence.unread} lines",
+        "dial": escape(occurrence.dial) or "its address",
+        "nearest": escape(occurrence.nearest),
+        "because": escape(occurrence.because),
         "clock": "Expressway-C's clock",
-        "method": escape(fault.method),
-        "url": escape(fault.url),
+        "method": escape(occurrence.method),
+        "url": escape(occurrence.url),
     }
 
 
-def certificate_at(port: int | None, key: str = "") -> str:
-    """Return what CUCM, IM and Presence or Unity calls the certificate of a port, exactly if its key is known.
+def certificate_on_port(port: int | None, key: str = "") -> str:
+    """Return the name that CUCM, IM and Presence or Unity has for the certificate of a port.
 
-    ``key`` begins with ``RSA`` or ``EC``, or is empty.
+    ``key`` is the type of the certificate's key, ``RSA..`` or ``EC..``. If it is empty, the name covers both types.
     """
     name = _RSA_NAMES.get(port or 0)
     if name is not None and key.startswith(("RSA", "EC")):
@@ -189,9 +191,9 @@ def certificate_at(port: int | None, key: str = "") -> str:
     return _CERTIFICATES.get(port or 0, "certificate")
 
 
-def _reason(fault: Occurrence) -> str:
-    """Return the words of the error without its codes: ``tlsv1 alert unknown ca``, ``connect failed``."""
-    if fault.kind == "handshake":
-        error = parse(fault.error)
+def _reason(occurrence: Occurrence) -> str:
+    """Return the error without its codes: ``tlsv1 alert unknown ca``, ``connect failed``."""
+    if occurrence.kind == "handshake":
+        error = parse(occurrence.error)
         return error.text or error.reason or (f"code {error.code}, its text is not in the log" if error.code else "")
-    return re.sub(r"^(\d{3} |[\w ]+: )", "", fault.error)
+    return re.sub(r"^(\d{3} |[\w ]+: )", "", occurrence.error)

@@ -1,8 +1,8 @@
-"""Sentences with tags: what each one asserts, and which codes deny it.
+"""Sentences with claims, so that the findings at one server and port never contradict each other.
 
-A certificate can have several faults. A sentence that is true when its own fault is alone ("its chain is good") may be
-false beside another fault, so each sentence lists its claims and ``DENIES`` lists what each code rules out.
-``choose`` picks the first wording whose claims nothing denies.
+A certificate can have several faults. A sentence that is true if its own fault is the only one ("its chain is good")
+may be false next to another fault. Each sentence therefore lists its claims, and ``DENIES`` lists the claims that each
+code contradicts. ``choose`` returns the first wording whose claims are not contradicted.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ Claim = Literal[
     "ca-signed",  # a CA signed the certificate, it did not sign itself
     "chain-complete",  # no issuer is missing between the certificate and its root
     "in-date",  # every certificate is within its validity
-    "expired-only",  # the one certificate of the server has run out
-    "future-only",  # the one certificate of the server is not valid yet
-    "certificate-stays",  # the server can keep the certificate that it has
-    "cas-stay",  # the CAs above it can stay as they are
+    "expired-only",  # the only certificate of the server has expired
+    "future-only",  # the only certificate of the server is not valid yet
+    "certificate-stays",  # the server can keep its certificate
+    "cas-stay",  # the CAs above it need not change
     "name-matches",  # the certificate contains the name that clients use
     "no-certificate-blamed",  # no line reports a fault of a certificate of this server and port
     "speaks-tls",  # the port answers with TLS
     "never-tls",  # the port does not answer with TLS
-    "log-read",  # every line of traffic_server in the log was understood
+    "log-read",  # every line of traffic_server in the log was parsed
 ]
 CLAIMS: Final[frozenset[Claim]] = frozenset(get_args(Claim))
 
@@ -64,24 +64,24 @@ DENIES: Final[dict[str, frozenset[Claim]]] = {
     "name-not-in-certificate": _CERTIFICATE_SEEN | {"name-matches", "no-certificate-blamed"},
     "not-tls": frozenset({"speaks-tls"}),
 }
-"""By code, the claims that may be untrue where a finding with this code stands: when in doubt, nothing is said.
+"""The claims that may be false next to a finding with this code; a doubtful claim counts as false.
 
-Codes that say nothing about the server's certificate are not listed."""
+Codes that are not about the server's certificate have no entry."""
 
 
 class Sentence(NamedTuple):
-    """One sentence, with ``{..}`` for facts, and the claims that it makes."""
+    """One sentence with placeholders (``{..}``), and the claims that it makes."""
 
     text: str
     asserts: frozenset[Claim] = frozenset()
 
 
 Wordings = tuple[Sentence, ...]
-"""Ways to say one thing, the best first."""
+"""Alternative wordings of one sentence, the best first."""
 
 
 def say(text: str, *asserts: Claim) -> Sentence:
-    """A sentence and its claims."""
+    """Return a sentence with its claims."""
     return Sentence(text, frozenset(asserts))
 
 
@@ -92,10 +92,10 @@ NO_REASON_READ: Final[Wordings] = (
 
 
 def choose(wordings: Wordings, denied: frozenset[Claim]) -> Sentence | None:
-    """Return the first wording that claims nothing of ``denied``; None if each one does."""
+    """Return the first wording without a claim in ``denied``; None if each wording has one."""
     return next((sentence for sentence in wordings if not sentence.asserts & denied), None)
 
 
 def denied_by(codes: Iterable[str]) -> frozenset[Claim]:
-    """Return every claim that at least one of ``codes`` rules out."""
+    """Return every claim that at least one of ``codes`` contradicts."""
     return frozenset(claim for code in codes for claim in DENIES.get(code, frozenset()))

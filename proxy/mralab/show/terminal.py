@@ -17,7 +17,7 @@ from ..diagnose.details import days
 
 if TYPE_CHECKING:
     from ..diagnose.findings import Remedy
-    from ..diagnose.preflight import Checked
+    from ..diagnose.preflight import ServerCheck
     from ..lab.demo import ScenarioResult
     from ..lab.login import Login
 
@@ -102,7 +102,7 @@ _STATES = {
 _MARGIN = 9  # columns for the words "shows", "why", "note", "fix"
 
 
-def preflight_report(answers: Iterable[Checked], width: int) -> Text:
+def preflight_report(answers: Iterable[ServerCheck], width: int) -> Text:
     """Return a block for each server and preference: what X14.2 would do, the certificate shown, why, and what helps.
 
     Lines break between words at ``width``. Names are never broken, so they can be searched for and copied: print with
@@ -112,7 +112,7 @@ def preflight_report(answers: Iterable[Checked], width: int) -> Text:
     for answer in answers:
         word, style = _STATES[answer.state]
         asked = " or ".join(prefer.upper() for prefer in answer.prefer)
-        report.append(f"\n{answer.question}, asked for {asked} first: ")
+        report.append(f"\n{answer.address}, asked for {asked} first: ")
         report.append(f"{word}\n", style=style)
         fixes = dict.fromkeys(_remedy(remedy) for finding in answer.findings for remedy in finding.remedies)
         blocks = [("shows", _certificate(answer))]
@@ -134,7 +134,7 @@ def _wrapped(text: str, width: int) -> list[str]:
     ) or [""]
 
 
-def _certificate(answer: Checked) -> list[str]:
+def _certificate(answer: ServerCheck) -> list[str]:
     """Return key, subject, issuer, names and days left of what a server showed, and how long its chain is."""
     certificate = answer.certificate
     if certificate is None:
@@ -149,7 +149,7 @@ def _certificate(answer: Checked) -> list[str]:
     return [escape(line) for line in lines]
 
 
-def _left(answer: Checked) -> str:
+def _left(answer: ServerCheck) -> str:
     if not answer.chain:
         return ""
     left = answer.chain[0].days_left

@@ -20,14 +20,16 @@ from mralab.core.http.error_pages import ERROR_PAGES
 from mralab.core.tls.hostname import CertificateNames
 from mralab.core.tls.verdict import CertificateFault, error_text
 from mralab.diagnose import chain
-from mralab.diagnose.chain import Shown
-from mralab.diagnose.checked import Checked, Handshake, Question, judge
+from mralab.diagnose.assessment import assess
+from mralab.diagnose.chain_causes import rule_for_chain
 from mralab.diagnose.details import nearest_name
 from mralab.diagnose.findings import Finding
-from mralab.diagnose.occurrence import Occurrence as LogFault
+from mralab.diagnose.handshake import Address, Handshake
+from mralab.diagnose.occurrence import Occurrence
+from mralab.diagnose.presented import PresentedChain
 from mralab.diagnose.rules import advice, causes, rule_for
 from mralab.diagnose.sentence import denied_by
-from mralab.diagnose.shown import sharpened
+from mralab.diagnose.server_check import ServerCheck
 
 from .minted import NOW, Minted, mint
 
@@ -47,9 +49,9 @@ def judged(
     host: str = HOST,
     port: int = 8443,
     **verify: str,
-) -> Checked:
-    seen = Handshake(
-        Question(host, port),
+) -> ServerCheck:
+    handshake = Handshake(
+        Address(host, port),
         "ecdsa",
         "192.0.2.1",
         "192.0.2.1:8443",
@@ -57,7 +59,7 @@ def judged(
         faults=tuple(faults),
     )
     config = from_mapping({"verify": verify})
-    return judge(seen, config, [one.cert for one in store], [one.cert for one in elsewhere], NOW)
+    return assess(handshake, config, [one.cert for one in store], [one.cert for one in elsewhere], NOW)
 
 
 def only(sent: Sequence[Minted], fault: CertificateFault, store: Sequence[Minted] = (), **more: Any) -> Finding:
@@ -250,9 +252,9 @@ def test_a_wildcard_that_does_not_reach_is_explained() -> None:
 def test_two_trusted_cas_of_one_name_are_a_note_even_where_all_is_well() -> None:
     twin = mint("Example Root", ca=True, organization="Example")
     leaf = mint(HOST, ROOT, sans=[HOST])
-    checked = judged([leaf], [], [twin, ROOT])
-    assert checked.ok
-    assert any("has 2 certificates 'Example Root'" in note for note in checked.notes)
+    result = judged([leaf], [], [twin, ROOT])
+    assert result.ok
+    assert any("has 2 certificates 'Example Root'" in note for note in result.notes)
     assert judged([leaf], [], [ROOT, OTHER_ROOT]).notes == ()
 
 
@@ -275,16 +277,16 @@ def test_the_nearest_name(asked: str, names: list[str], nearest: str | None) -> 
 
 def test_several_faults_of_one_certificate_are_in_order_and_do_not_contradict() -> None:
     leaf = mint("other.example.test", OTHER_ROOT, sans=["other.example.test"], days=(-400, -25))
-    checked = judged([leaf], [CertificateFault(20, 0), CertificateFault(21, 0), CertificateFault(10, 0), NAME], [ROOT])
-    assert [one.code for one in checked.findings] == ["issuer-missing", "expired", "name-not-in-certificate"]
-    first, second, third = checked.findings
-    assert "Mend this first" in first.cause
+    result = judged([leaf], [CertificateFault(20, 0), CertificateFault(21, 0), CertificateFault(10, 0), NAME], [ROOT])
+    assert [one.code for one in result.findings] == ["issuer-missing", "expired", "name-not-in-certificate"]
+    first, second, third = result.findings
+    assert "Fix this first" in first.cause
     assert first.cause.index("certificate has expired") < first.cause.index("SNI not in certificate")
-    assert "Mend issuer-missing first" in second.cause
-    assert "Mend issuer-missing and expired first" in third.cause
-    assert not re.search("good chain|chain of CAs was accepted", " ".join(one.cause for one in checked.findings))
-    assert [line.count("WARNING") for line in checked.lines] == [0, 0, 1, 1, 1, 1, 0, 0]
-    assert checked.as_json()["order"] == ["issuer-missing", "expired", "name-not-in-certificate"]
+    assert "Fix issuer-missing first" in second.cause
+    assert "Fix issuer-missing and expired first" in third.cause
+    assert not re.search("good chain|chain of CAs was accepted", " ".join(one.cause for one in result.findings))
+    assert [line.count("WARNING") for line in result.lines] == [0, 0, 1, 1, 1, 1, 0, 0]
+    assert result.as_json()["order"] == ["issuer-missing", "expired", "name-not-in-certificate"]
 
 
 NUMBERS = (2, 7, 9, 10, 18, 19, 20, 22, 23, 24, 25, 26, 34, 47, 66, 67, 68, None)
@@ -296,16 +298,16 @@ def test_no_sentence_of_preflight_claims_what_another_fault_denies() -> None:
     again = mint("Example Issuing", ROOT, ca=True, organization="Example")
     walked = 0
     for sent, store in ([leaf], [ROOT]), ([leaf], [again]), ([leaf, INTERMEDIATE], []), ([leaf, INTERMEDIATE], [ROOT]):
-        shown = Shown(HOST, 8443, tuple(one.cert for one in sent), tuple(one.cert for one in store), NOW)
+        shown = PresentedChain(HOST, 8443, tuple(one.cert for one in sent), tuple(one.cert for one in store), NOW)
         for size in (2, 3):
             for numbers in combinations(NUMBERS, size):
                 found = []
                 for number in numbers:
                     text = error_text(number, "1.1.1") if number is not None else "not in certificate"
-                    one = LogFault("chain" if number else "name", HOST, "", text, 0, 0, (), 8443, 0, "Terminate")
+                    one = Occurrence("chain" if number else "name", HOST, "", text, 0, 0, (), 8443, 0, "Terminate")
                     rule = rule_for(one)
                     assert rule is not None
-                    found.append((one, sharpened(rule, one, shown)))
+                    found.append((one, rule_for_chain(rule, one, shown)))
                 codes = {rule.code for _, rule in found}
                 for one, rule in found:
                     others = codes - {rule.code}
@@ -320,11 +322,11 @@ def test_no_combination_of_faults_fails_or_repeats_a_code() -> None:
     leaf = mint("other.example.test", INTERMEDIATE, sans=["other.example.test"])
     for size in (1, 2, 3):
         for numbers in combinations(NUMBERS, size):
-            checked = judged([leaf, INTERMEDIATE], [CertificateFault(number, 0) for number in numbers], [ROOT])
-            found = [one.code for one in checked.findings]
+            result = judged([leaf, INTERMEDIATE], [CertificateFault(number, 0) for number in numbers], [ROOT])
+            found = [one.code for one in result.findings]
             assert found
             assert len(found) == len(set(found))
-            for one in checked.findings:
+            for one in result.findings:
                 assert "{" not in one.cause + "".join(remedy.text for remedy in one.remedies)
                 assert ("chain of CAs was accepted" in one.cause) <= (found == ["name-not-in-certificate"])
 
@@ -332,12 +334,12 @@ def test_no_combination_of_faults_fails_or_repeats_a_code() -> None:
 def test_what_expires_within_30_days_is_said_of_cas_too() -> None:
     soon_ca = mint("Soon CA", ROOT, ca=True, days=(-300, 5))
     leaf = mint(HOST, soon_ca, sans=[HOST], days=(-300, 29))
-    checked = judged([leaf, soon_ca], [], [ROOT])
-    assert checked.state == "accepted"
-    assert [(one.subject, one.depth) for one in checked.expiring] == [(f"CN={HOST}", 0), ("CN=Soon CA", 1)]
-    assert [one.days for one in checked.expiring] in ([29, 5], [28, 4])
-    assert any("expires on" in note for note in checked.notes)
-    assert checked.as_json()["expiring"][1]["not_after"].startswith((NOW + timedelta(days=5)).strftime("%Y-%m-%d"))
+    result = judged([leaf, soon_ca], [], [ROOT])
+    assert result.state == "accepted"
+    assert [(one.subject, one.depth) for one in result.expiring] == [(f"CN={HOST}", 0), ("CN=Soon CA", 1)]
+    assert [one.days for one in result.expiring] in ([29, 5], [28, 4])
+    assert any("expires on" in note for note in result.notes)
+    assert result.as_json()["expiring"][1]["not_after"].startswith((NOW + timedelta(days=5)).strftime("%Y-%m-%d"))
     assert judged([mint(HOST, ROOT, sans=[HOST], days=(-1, 33))], [], [ROOT]).expiring == ()
     assert judged([mint(HOST, ROOT, sans=[HOST], days=(-9, -1))], [CertificateFault(10, 0)], [ROOT]).expiring == ()
     trusted = mint("Old Root", ca=True, days=(-300, 20))
@@ -346,14 +348,14 @@ def test_what_expires_within_30_days_is_said_of_cas_too() -> None:
 
 def test_the_chain_says_what_was_sent_and_what_is_trusted() -> None:
     leaf = mint(HOST, INTERMEDIATE, sans=[HOST])
-    checked = judged([leaf, INTERMEDIATE], [], [ROOT])
-    assert [(one.subject, one.sent, one.trusted) for one in checked.chain] == [
+    result = judged([leaf, INTERMEDIATE], [], [ROOT])
+    assert [(one.subject, one.sent, one.trusted) for one in result.chain] == [
         (f"CN={HOST}", True, False),
         ("CN=Example Issuing,O=Example", True, False),
         ("CN=Example Root,O=Example", False, True),
     ]
-    assert checked.chain[0].key == "EC 256"
-    assert checked.chain[0].days_left in (364, 365)
+    assert result.chain[0].key == "EC 256"
+    assert result.chain[0].days_left in (364, 365)
 
 
 @pytest.mark.parametrize("sent", [(), (b"",), (b"\x30\x03\x02\x01\x01",), (b"\x00" * 50,)])
@@ -361,12 +363,12 @@ def test_the_chain_says_what_was_sent_and_what_is_trusted() -> None:
 def test_a_certificate_that_cannot_be_read_gets_the_causes_of_a_log(
     sent: tuple[bytes, ...], number: int | None
 ) -> None:
-    seen = Handshake(Question(HOST, 8443), "rsa", "192.0.2.1", sent=sent, faults=(CertificateFault(number, 0),))
-    checked = judge(seen, from_mapping({}), [ROOT.cert], [], NOW)
-    assert checked.state == "refused"
-    assert checked.findings[0].cause
-    assert checked.chain == ()
-    assert checked.as_json()["findings"]
+    handshake = Handshake(Address(HOST, 8443), "rsa", "192.0.2.1", sent=sent, faults=(CertificateFault(number, 0),))
+    result = assess(handshake, from_mapping({}), [ROOT.cert], [], NOW)
+    assert result.state == "refused"
+    assert result.findings[0].cause
+    assert result.chain == ()
+    assert result.as_json()["findings"]
 
 
 def test_names_of_a_certificate_cannot_act_on_a_terminal_or_as_a_format() -> None:
@@ -385,14 +387,14 @@ def test_names_of_a_certificate_cannot_act_on_a_terminal_or_as_a_format() -> Non
 
 def test_a_refusal_after_a_certificate_request_is_said_to_be_one() -> None:
     for reason in ("sslv3 alert handshake failure", "sslv3 alert bad certificate", "tlsv13 alert certificate required"):
-        seen = Handshake(
-            Question(HOST, 8443), "rsa", "192.0.2.1", sent=(ROOT.der,), reason=reason, client_certificate=True
+        handshake = Handshake(
+            Address(HOST, 8443), "rsa", "192.0.2.1", sent=(ROOT.der,), error_reason=reason, certificate_requested=True
         )
-        checked = judge(seen, from_mapping({}), [ROOT.cert], [], NOW)
-        assert (checked.state, checked.findings[0].code) == ("failed", "rejected-by-server")
-        assert "insists on a client certificate" in checked.findings[0].cause
-    mismatch = judge(
-        Handshake(Question(HOST, 8443), "rsa", "192.0.2.1", reason="sslv3 alert handshake failure"),
+        result = assess(handshake, from_mapping({}), [ROOT.cert], [], NOW)
+        assert (result.state, result.findings[0].code) == ("failed", "rejected-by-server")
+        assert "requires a client certificate" in result.findings[0].cause
+    mismatch = assess(
+        Handshake(Address(HOST, 8443), "rsa", "192.0.2.1", error_reason="sslv3 alert handshake failure"),
         from_mapping({}),
         [],
         [],
@@ -403,17 +405,17 @@ def test_a_refusal_after_a_certificate_request_is_said_to_be_one() -> None:
 
 
 def test_a_server_that_ends_the_connection_after_its_certificate_has_failed_not_refused() -> None:
-    seen = Handshake(
-        Question(HOST, 8443),
+    handshake = Handshake(
+        Address(HOST, 8443),
         "rsa",
         "192.0.2.1",
         sent=(ROOT.der,),
-        answer=ERROR_PAGES["connect-failed"],
-        why="the server closed it",
+        error_page=ERROR_PAGES["connect-failed"],
+        failure="the server closed it",
     )
-    checked = judge(seen, from_mapping({}), [ROOT.cert], [], NOW)
-    assert (checked.state, checked.findings[0].code) == ("failed", "handshake-failed")
-    assert "the server closed it" in checked.findings[0].cause
+    result = assess(handshake, from_mapping({}), [ROOT.cert], [], NOW)
+    assert (result.state, result.findings[0].code) == ("failed", "handshake-failed")
+    assert "the server closed it" in result.findings[0].cause
 
 
 # --- certificates of one name: what the trust store has decides what may be said
@@ -447,7 +449,7 @@ def referring(aki: x509.AuthorityKeyIdentifier) -> Minted:
         (x509.AuthorityKeyIdentifier(b"\1" * 20, None, None), "its authority key identifier is 01:01:01"),
         (
             x509.AuthorityKeyIdentifier(None, [x509.DirectoryName(OTHER_ROOT.cert.subject)], ROOT.cert.serial_number),
-            "asks for a CA issued by 'Other Root', that CA was issued by 'Example Root'",
+            "refers to a CA issued by 'Other Root', that CA was issued by 'Example Root'",
         ),
     ],
     ids=["serial", "key identifier", "issuer"],
@@ -544,7 +546,7 @@ def test_a_purpose_is_explained_by_what_the_certificate_has() -> None:
     assert "server authentication in its extended key usage" in finding.remedies[0].text
     anything = mint(HOST, ROOT, sans=[HOST], purposes=[ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])
     finding = only([anything], CertificateFault(26, 0), [ROOT])
-    assert "serverAuth is missing, and OpenSSL does not take anyExtendedKeyUsage for it" in finding.cause
+    assert "serverAuth is missing, and OpenSSL does not accept anyExtendedKeyUsage for it" in finding.cause
 
 
 def test_a_ca_with_a_weak_signature_is_to_be_replaced_and_not_the_leaf_alone() -> None:
@@ -577,20 +579,23 @@ def test_a_name_that_is_not_text_ends_nothing() -> None:
     odd = x509.load_der_x509_certificate(der)
     assert chain.parse(der) is None
     leaf = mint(HOST, OTHER_ROOT, sans=[HOST])
-    seen = Handshake(Question(HOST, 8443), "rsa", "192.0.2.1", sent=(leaf.der, der), faults=(CertificateFault(20, 0),))
-    checked = judge(seen, from_mapping({}), [odd, ROOT.cert], [], NOW)
-    assert "The trust store has 'Example Root'" in checked.findings[0].cause
+    handshake = Handshake(
+        Address(HOST, 8443), "rsa", "192.0.2.1", sent=(leaf.der, der), faults=(CertificateFault(20, 0),)
+    )
+    result = assess(handshake, from_mapping({}), [odd, ROOT.cert], [], NOW)
+    assert "The trust store has 'Example Root'" in result.findings[0].cause
 
 
 def test_alert_40_blames_no_client_certificate_where_none_was_asked_for() -> None:
     def failed(requested: bool | None) -> Finding:
-        seen = Handshake(Question(HOST, 8443), "rsa", "192.0.2.1", client_certificate=requested)
-        seen = replace(seen, reason="sslv3 alert handshake failure", printed="error:0A000410:SSL routines::sslv3 alert")
-        (finding,) = judge(seen, from_mapping({}), [ROOT.cert], [], NOW).findings
+        handshake = Handshake(Address(HOST, 8443), "rsa", "192.0.2.1", certificate_requested=requested)
+        text = "error:0A000410:SSL routines::sslv3 alert"
+        handshake = replace(handshake, error_reason="sslv3 alert handshake failure", error_text=text)
+        (finding,) = assess(handshake, from_mapping({}), [ROOT.cert], [], NOW).findings
         return finding
 
     assert (failed(False).code, failed(True).code) == ("tls-mismatch", "rejected-by-server")
-    assert "did not ask for a client certificate" in failed(False).cause
+    assert "did not request a client certificate" in failed(False).cause
     assert "check-own-certificate" not in codes(failed(False))
 
 

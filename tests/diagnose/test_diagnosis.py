@@ -262,7 +262,7 @@ def test_an_audit_that_lets_requests_through_is_told_as_one() -> None:
     events = [received(1), sent(1), untrusted(action="Continue"), got(1), answered(1, "200 OK")]
     finding = only(events)
     assert (finding.code, finding.action, finding.port) == ("self-signed", "Continue", 8443)
-    assert "went on" in finding.cause
+    assert "The request continued" in finding.cause
     assert "verify-origin-off" not in [remedy.code for remedy in finding.remedies]
 
 
@@ -277,8 +277,8 @@ def test_an_audited_chain_has_findings_in_order_that_do_not_contradict() -> None
         ("name-not-in-certificate", 2),
     ]
     assert findings[0].error == issuer  # what X14.2 logs
-    assert "Mend this first" in findings[0].cause
-    assert "Mend issuer-missing and expired first" in findings[2].cause
+    assert "Fix this first" in findings[0].cause
+    assert "Fix issuer-missing and expired first" in findings[2].cause
     assert "accepted" not in "".join(one.cause for one in findings)
 
 
