@@ -1,4 +1,4 @@
-"""What can be done about a fault, and where in the products: one table, whose keys the rules name."""
+"""Remedies: what to do about a finding, and where in the products. The rules refer to the keys of this table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .sentence import Wordings, say
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """One thing to do: ``code`` for programs, ``text`` for people, ``where`` in the products to do it."""
+    """One thing to do: ``code`` for programs, ``text`` for people, and ``where`` to do it in the products."""
 
     code: str
     text: str
@@ -22,7 +22,7 @@ _CUCM_CERTIFICATES = "CUCM: Cisco Unified OS Administration > Security > Certifi
 _SERVERS = "Expressway-C: Configuration > Unified Communications"
 _OFF = "xConfiguration EdgeConfigServer VerifyOriginServer: Off"
 
-# ``{..}`` are the facts that ``rules.explain`` fills in.
+# ``rules.explain`` fills in the placeholders (``{..}``).
 REMEDIES: Final[dict[str, Remedy]] = {
     "trust-itself": Remedy(
         "trust-certificate",
@@ -109,8 +109,8 @@ REMEDIES: Final[dict[str, Remedy]] = {
     ),
     "reissue": Remedy(
         "reissue",
-        "Reissue the {certificate} of {server} for TLS servers, with a key and a signature of today's strength, "
-        "under a proper CA.",
+        "Reissue the {certificate} of {server} for TLS servers, with a key and a signature of current strength, "
+        "signed by a proper CA.",
         _CUCM_CERTIFICATES,
     ),
     "reissue-for-servers": Remedy(
@@ -126,7 +126,7 @@ REMEDIES: Final[dict[str, Remedy]] = {
     ),
     "strengthen-ca": Remedy(
         "reissue",
-        "Have the CA at depth {depth} reissued with a key and a signature of today's strength, or have the "
+        "Have the CA at depth {depth} reissued with a key and a signature of current strength, or have the "
         "{certificate} of {server} signed by another CA.",
         _CUCM_CERTIFICATES,
     ),
@@ -139,7 +139,7 @@ REMEDIES: Final[dict[str, Remedy]] = {
     ),
     "reissue-within": Remedy(
         "reissue",
-        "Reissue the {certificate} of {server} with only such names as the CA's name constraints permit, or have it "
+        "Reissue the {certificate} of {server} with only those names that the CA's name constraints permit, or have it "
         "signed by a CA without that limit.",
         _CUCM_CERTIFICATES,
     ),
@@ -184,7 +184,7 @@ REMEDIES: Final[dict[str, Remedy]] = {
     ),
     "restart": Remedy(
         "restart",
-        "Look at the memory and the alarms of Expressway-C at that time, and restart it; if it happens again, open a "
+        "Check the memory and the alarms of Expressway-C at that time, and restart it; if it happens again, open a "
         "case with Cisco.",
         "Expressway-C: Status > Alarms; Maintenance > Restart options",
     ),
@@ -202,34 +202,34 @@ REMEDIES: Final[dict[str, Remedy]] = {
     ),
     "check-own-certificate": Remedy(
         "check-own-certificate",
-        "See that Expressway-C's own certificate is valid and meant for TLS clients as well as servers.",
+        "Make sure that Expressway-C's own certificate is valid and permits use by TLS clients as well as servers.",
         "Expressway-C: Maintenance > Security > Server certificate",
     ),
     "renew-own-certificate": Remedy(
         "renew-own-certificate",
-        "Renew Expressway-C's own certificate if it has run out, and compare the clocks of both sides.",
+        "Renew Expressway-C's own certificate if it has expired, and compare the clocks of both sides.",
         "Expressway-C: Maintenance > Security > Server certificate; System > Time",
     ),
     "replace-own-certificate": Remedy(
         "renew-own-certificate",
-        "Replace Expressway-C's own certificate: its CA has revoked it, so {server} says.",
+        "Replace Expressway-C's own certificate: {server} reports that its CA has revoked it.",
         "Expressway-C: Maintenance > Security > Server certificate",
     ),
     "present-certificate": Remedy(
         "check-own-certificate",
-        "See that Expressway-C has a certificate of its own that allows client authentication: {server} asks for one. "
-        "If a client certificate is not meant to be required there, relax that setting of {server}.",
+        "Make sure that Expressway-C has a certificate of its own that allows client authentication: {server} requests "
+        "one. If {server} is not meant to require a client certificate, change that setting there.",
         "Expressway-C: Maintenance > Security > Server certificate",
     ),
     "present-certificate-if-asked": Remedy(
         "check-own-certificate",
-        "If {server} requires a client certificate, see that Expressway-C has one of its own that allows client "
+        "If {server} requires a client certificate, make sure that Expressway-C has one of its own that allows client "
         "authentication.",
         "Expressway-C: Maintenance > Security > Server certificate",
     ),
     "check-server-names": Remedy(
         "change-server-name",
-        "Use a name that {server} serves: compare what clients are given with the names that the service is "
+        "Use a name that {server} serves: compare the name that clients use with the names that the service is "
         "configured for.",
         "CUCM: System > Server; " + _SERVERS,
     ),
@@ -240,24 +240,24 @@ REMEDIES: Final[dict[str, Remedy]] = {
     ),
     "check-ciphers": Remedy(
         "check-ciphers",
-        "Bring the TLS versions and cipher lists of both sides together, and see that {server} has a certificate with "
-        "a key and signature of a kind that is offered.",
+        "Align the TLS versions and cipher lists of both sides, and make sure that {server} has a certificate with a "
+        "key and signature of a type that Expressway-C offers.",
         "Expressway-C: Maintenance > Security > Ciphers",
     ),
     "check-network": Remedy(
         "check-network",
-        "See that {server} is up, its service listens on that port, and no firewall on the way drops or resets "
+        "Make sure that {server} is up, its service listens on that port, and no firewall in between drops or resets "
         "the connection.",
         "Expressway-C: Maintenance > Tools > Network utilities",
     ),
     "check-server": Remedy(
         "check-server",
-        "Look at the service's own log at that moment, and at the load of {server}.",
+        "Check the service's own log at that time, and the load of {server}.",
         "{server}",
     ),
     "check-dns": Remedy(
         "check-dns",
-        "Add {server} to the DNS that Expressway-C uses, or correct the name that clients are given.",
+        "Add {server} to the DNS that Expressway-C uses, or correct the name that clients receive.",
         "Expressway-C: System > DNS; CUCM: System > Server",
     ),
     "allow-rule": Remedy(
@@ -267,7 +267,7 @@ REMEDIES: Final[dict[str, Remedy]] = {
     ),
     "allow-rule-only": Remedy(
         "allow-rule",
-        "If it is to be reached by its own address or by DNS, add a rule for the URL.",
+        "If clients should reach it at its own address or by DNS, add a rule for the URL.",
         "Expressway-C: Configuration > Unified Communications > HTTP allow list",
     ),
     "add-host": Remedy(
@@ -277,8 +277,8 @@ REMEDIES: Final[dict[str, Remedy]] = {
     ),
     "check-domain": Remedy(
         "check-domain",
-        "See that the domain of the request is enabled for Unified Communications, and belongs to the deployment of "
-        "the server.",
+        "Make sure that the domain of the request is enabled for Unified Communications, and belongs to the deployment "
+        "of the server.",
         "Expressway-C: Configuration > Domains",
     ),
     "check-clocks": Remedy(
@@ -288,8 +288,8 @@ REMEDIES: Final[dict[str, Remedy]] = {
     ),
     "check-url": Remedy(
         "check-url",
-        "Compare the URL with what the client should ask for.",
-        "the client, or what get_edge_config told it",
+        "Compare the URL with the one that the client should request.",
+        "the client, or its get_edge_config response",
     ),
     "rate-limit": Remedy(
         "rate-limit",
@@ -298,7 +298,7 @@ REMEDIES: Final[dict[str, Remedy]] = {
     ),
     "fix-request": Remedy(
         "fix-request",
-        "Correct what the client sends: HTTP/1.1 with Host, a length for a body, no other protocol, no loop.",
+        "Correct the client's request: HTTP/1.1 with Host, a length for a body, no other protocol, no loop.",
         "the client, or a proxy in front of Expressway",
     ),
     "fix-address": Remedy(
@@ -309,23 +309,24 @@ REMEDIES: Final[dict[str, Remedy]] = {
     ),
     "check-load": Remedy(
         "check-load",
-        "Look at the load and the alarms of Expressway-C at that moment.",
+        "Check the load and the alarms of Expressway-C at that time.",
         "Expressway-C: Status > Alarms; Status > System",
     ),
     "check-traversal": Remedy(
         "check-traversal",
-        "See that the Unified Communications traversal zone and the SSH tunnels (port 2222) between Expressway-C and "
-        "Expressway-E are up; alarm 35013 reports a failed tunnel.",
+        "Make sure that the Unified Communications traversal zone and the SSH tunnels (port 2222) between Expressway-C "
+        "and Expressway-E are up; alarm 35013 reports a failed tunnel.",
         "Expressway-E: Status > Unified Communications; Configuration > Zones",
     ),
     "read-expressway-c": Remedy(
         "read-expressway-c",
-        "Collect the diagnostic log of every Expressway-C peer for the same time, and read that one.",
+        "Collect the diagnostic log of every Expressway-C peer for the same time, and analyse that instead.",
         "Expressway-C: Maintenance > Diagnostics > Diagnostic logging",
     ),
     "fix-token": Remedy(
         "fix-token",
-        "Let the client ask for base64 of domain/protocol/host/port; a token copied from a document may be damaged.",
+        "Have the client request the base64 of domain/protocol/host/port; a token copied from a document may be "
+        "damaged.",
         "the client, or the URL that was typed",
     ),
     "read-log": Remedy(
@@ -364,8 +365,8 @@ ALTERNATIVES: Final[dict[str, Wordings]] = {
     "trust-root": (
         say(REMEDIES["trust-root"].text, "ca-signed", "cas-stay"),
         say(
-            "Once {place} presents a certificate without the other faults, see that all CAs above that one, up to and "
-            "including the root, are in the trusted CA list, on every peer of the cluster."
+            "Once {place} presents a certificate without the other faults, make sure that all CAs above that one, up "
+            "to and including the root, are in the trusted CA list, on every peer of the cluster."
         ),
     ),
     "trust-again": (
@@ -410,4 +411,4 @@ ALTERNATIVES: Final[dict[str, Wordings]] = {
         say("Look at {place} with openssl s_client, several times: does each node behind it answer with TLS?"),
     ),
 }
-"""Wordings of remedies that hold only beside certain faults. A remedy without a wording that holds is left out."""
+"""Alternative wordings, for remedies that other faults affect. A remedy without a true wording is left out."""

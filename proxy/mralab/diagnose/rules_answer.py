@@ -1,28 +1,21 @@
-"""Rules for the proxy's own answers and refusals that no WARNING or ERROR explains.
+"""Rules for the proxy's own responses and refusals that no WARNING or ERROR explains.
 
-An Expressway logs no line for a request that it refuses before it dials (none is public): what shows it is a response
-to the client with no "Sending Request" before it. Sources of the statuses: MRA guide X12.5 (403), Cisco 211304 (403 for
-clocks and domains, 404, 429), Traffic Server 8.1.11's HttpTransact.cc (the rest).
+No public Expressway log has a line for a request that is refused before a server is dialled. The only sign is a
+response to the client without a "Sending Request" line before it. Sources of the statuses: MRA guide X12.5 (403), Cisco
+211304 (403 for clocks and domains, 404, 429), Traffic Server 8.1.11's HttpTransact.cc (the others).
 """
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
 from typing import Final
 
 from .occurrence import MRA_GUIDE, FindingRule, Occurrence
-from .sentence import say
-
-_answer = partial(FindingRule, kind="answer", reference=MRA_GUIDE)
-_refusal = partial(FindingRule, kind="refusal", reference=MRA_GUIDE)
+from .sentence import Sentence, Wordings, say
 
 
-def _dialled(fault: Occurrence) -> bool:
-    return bool(fault.ip)
-
-
-def _undialled(fault: Occurrence) -> bool:
-    return not fault.ip
+def _is_dialled(occurrence: Occurrence) -> bool:
+    return bool(occurrence.ip)
 
 
 _NOTHING_SENT = (
@@ -30,87 +23,102 @@ _NOTHING_SENT = (
     say("No line that was read shows that a server was dialled; {unread} of traffic_server could not be read."),
 )
 
+
+def _not_sent(code: str, pattern: str, cause: str, remedies: str, *more: str) -> FindingRule:
+    """Return a rule for a response to a request that was not sent to a server. ``more`` are further sentences.
+
+    ``remedies`` are keys of ``REMEDIES``, separated by spaces.
+    """
+    sentences: tuple[Sentence | Wordings, ...] = (say(cause), _NOTHING_SENT, *(say(text) for text in more))
+    return FindingRule(
+        code,
+        "answer",
+        pattern,
+        sentences,
+        tuple(remedies.split()),
+        MRA_GUIDE,
+        when=lambda occurrence: not _is_dialled(occurrence),
+    )
+
+
+def _sent(
+    code: str,
+    pattern: str,
+    cause: str | tuple[Sentence | Wordings, ...],
+    remedies: str,
+    *,
+    when: Callable[[Occurrence], bool] = _is_dialled,
+) -> FindingRule:
+    """Return a rule for a response to a request whose server was dialled."""
+    return FindingRule(code, "answer", pattern, cause, tuple(remedies.split()), MRA_GUIDE, when=when)
+
+
+def _refused(
+    code: str, pattern: str, cause: str, remedies: str, *, when: Callable[[Occurrence], bool] | None = None
+) -> FindingRule:
+    """Return a rule for a request that the proxy denied."""
+    return FindingRule(code, "refusal", pattern, cause, tuple(remedies.split()), MRA_GUIDE, when=when)
+
+
+_BY_EXPRESSWAY: Final = "{method} {url} was answered {error} by Expressway-C itself."
+_NO_RULE: Final = "No rule of the HTTP allow list lets {method} {url} through, so nothing was dialled"
+_NOT_DIALLED: Final = "{method} {url} was refused before anything was dialled"
+
 ANSWER_RULES: Final[tuple[FindingRule, ...]] = (
-    _answer(
+    FindingRule(
         "dns",
-        pattern="^50[02] Cannot find server",
-        cause="The name {server} could not be resolved, so nothing was dialled.",
-        remedies=("check-dns",),
+        "answer",
+        "^50[02] Cannot find server",
+        "The name {server} could not be resolved, so nothing was dialled.",
+        ("check-dns",),
+        MRA_GUIDE,
     ),
-    _answer(
+    _not_sent(
         "not-allowed",
-        pattern="^403",
-        when=_undialled,
-        cause=(
-            say("{method} {url} was answered {error} by Expressway-C itself."),
-            _NOTHING_SENT,
-            say(
-                "Most often no rule of the HTTP allow list covers the URL; a domain that is not enabled for MRA and "
-                "clocks that differ between Expressway-C and Expressway-E give a 403 as well."
-            ),
-        ),
-        remedies=("allow-rule", "check-domain", "check-clocks"),
+        "^403",
+        _BY_EXPRESSWAY,
+        "allow-rule check-domain check-clocks",
+        "Most often no rule of the HTTP allow list covers the URL; a domain that is not enabled for MRA and clocks "
+        "that differ between Expressway-C and Expressway-E give a 403 as well.",
     ),
-    _answer(
-        "not-found",
-        pattern="^404",
-        when=_undialled,
-        cause=(say("{method} {url} was answered {error} by Expressway-C itself."), _NOTHING_SENT),
-        remedies=("check-url", "check-domain"),
-    ),
-    _answer(
+    _not_sent("not-found", "^404", _BY_EXPRESSWAY, "check-url check-domain"),
+    _not_sent(
         "rate-limited",
-        pattern="^429",
-        when=_undialled,
-        cause=(
-            say(
-                "{method} {url} was answered {error}: more logins than Expressway-C allows in a period (3 in 300 "
-                "seconds by default)."
-            ),
-            _NOTHING_SENT,
-        ),
-        remedies=("rate-limit",),
+        "^429",
+        "{method} {url} was answered {error}: more logins than Expressway-C allows in a period (3 in 300 seconds by "
+        "default).",
+        "rate-limit",
     ),
-    _answer(
+    _not_sent(
         "invalid-request",
-        pattern="^4(00|08|11|13|14|17|31)",
-        when=_undialled,
-        cause=(say("{method} {url} was answered {error}: the proxy did not accept the request."), _NOTHING_SENT),
-        remedies=("fix-request",),
+        "^4(00|08|11|13|14|17|31)",
+        "{method} {url} was answered {error}: the proxy did not accept the request.",
+        "fix-request",
     ),
-    _answer(
-        "not-dialled",
-        pattern="^50[0-9]",
-        when=_undialled,
-        cause=(say("{method} {url} was answered {error} by Expressway-C itself."), _NOTHING_SENT),
-        remedies=("check-load", "read-log"),
-    ),
-    _answer(
+    _not_sent("not-dialled", "^50[0-9]", _BY_EXPRESSWAY, "check-load read-log"),
+    _sent(
         "timeout",
-        pattern="^504|^502 (.*timed out|internal error - server connection terminated)",
-        when=_dialled,
-        cause="{place} did not answer in time ({reason}).",
-        remedies=("check-network", "check-server"),
+        "^504|^502 (.*timed out|internal error - server connection terminated)",
+        "{place} did not answer in time ({reason}).",
+        "check-network check-server",
     ),
-    _answer(
+    _sent(
         "bad-response",
-        pattern="^502 (Server Hangup|Invalid HTTP Response|Malformed|No Response Header)",
-        when=_dialled,
-        cause="{place} took the request and then sent no proper HTTP response ({reason}).",
-        remedies=("check-server",),
+        "^502 (Server Hangup|Invalid HTTP Response|Malformed|No Response Header)",
+        "{place} took the request and then sent no proper HTTP response ({reason}).",
+        "check-server",
     ),
-    _answer(
+    _sent(
         "unreachable",
-        pattern="^502",
-        when=lambda fault: _dialled(fault) and bool(fault.because),
-        cause="No connection to {place} was established: {dial} was dialled, and the result was: {because}.",
-        remedies=("check-network", "check-port"),
+        "^502",
+        "No connection to {place} was established: {dial} was dialled, and the result was: {because}.",
+        "check-network check-port",
+        when=lambda occurrence: _is_dialled(occurrence) and bool(occurrence.because),
     ),
-    _answer(
+    _sent(
         "unreachable",
-        pattern="^502",
-        when=_dialled,
-        cause=(
+        "^502",
+        (
             say("No connection to {place} was established: it was refused or reset, or there is no route ({reason})."),
             (
                 say("No line blames a certificate.", "log-read", "no-certificate-blamed"),
@@ -120,54 +128,42 @@ ANSWER_RULES: Final[tuple[FindingRule, ...]] = (
                 ),
             ),
         ),
-        remedies=("check-network", "check-port"),
+        "check-network check-port",
     ),
-    _refusal(
+    _refused(
         "bad-token",
-        pattern="^Invalid token",
-        cause="A request was refused because the first part of its path is not a token of domain, protocol, host and "
-        "port: {reason}.",
-        remedies=("fix-token",),
+        "^Invalid token",
+        "A request was refused because the first part of its path is not a token of domain, protocol, host and port: "
+        "{reason}.",
+        "fix-token",
     ),
-    _refusal(
+    _refused(
         "not-allowed",
-        pattern="^Access denied",
-        when=lambda fault: fault.unlisted and "[hosts]" in fault.nearest,
-        cause="No rule of the HTTP allow list lets {method} {url} through, so nothing was dialled: {nearest}.",
-        remedies=("add-host", "allow-rule-only"),
+        "^Access denied",
+        f"{_NO_RULE}: {{nearest}}.",
+        "add-host allow-rule-only",
+        when=lambda occurrence: occurrence.unlisted and "[hosts]" in occurrence.nearest,
     ),
-    _refusal(
+    _refused(
         "not-allowed",
-        pattern="^Access denied",
-        when=lambda fault: fault.unlisted,
-        cause="No rule of the HTTP allow list lets {method} {url} through, so nothing was dialled: {nearest}. "
-        "{server} is not in [hosts] either.",
-        remedies=("add-host", "allow-rule-only"),
+        "^Access denied",
+        f"{_NO_RULE}: {{nearest}}. {{server}} is not in [hosts] either.",
+        "add-host allow-rule-only",
+        when=lambda occurrence: occurrence.unlisted,
     ),
-    _refusal(
+    _refused(
         "not-allowed",
-        pattern="^Access denied",
-        when=lambda fault: bool(fault.nearest),
-        cause="No rule of the HTTP allow list lets {method} {url} through, so nothing was dialled: {nearest}.",
-        remedies=("allow-rule",),
+        "^Access denied",
+        f"{_NO_RULE}: {{nearest}}.",
+        "allow-rule",
+        when=lambda occurrence: bool(occurrence.nearest),
     ),
-    _refusal(
-        "not-allowed",
-        pattern="^Access denied",
-        cause="No rule of the HTTP allow list lets {method} {url} through, so nothing was dialled.",
-        remedies=("allow-rule",),
-    ),
-    _refusal(
+    _refused("not-allowed", "^Access denied", f"{_NO_RULE}.", "allow-rule"),
+    _refused(
         "invalid-request",
-        pattern="^Invalid request: the address leads back",
-        cause="{method} {url} was refused before anything was dialled: {reason}, to its own port or that of its "
-        "control API.",
-        remedies=("fix-address",),
+        "^Invalid request: the address leads back",
+        f"{_NOT_DIALLED}: {{reason}}, to its own port or that of its control API.",
+        "fix-address",
     ),
-    _refusal(
-        "invalid-request",
-        pattern="^Invalid request",
-        cause="{method} {url} was refused before anything was dialled: {reason}.",
-        remedies=("fix-request",),
-    ),
+    _refused("invalid-request", "^Invalid request", f"{_NOT_DIALLED}: {{reason}}.", "fix-request"),
 )

@@ -1,7 +1,7 @@
-"""Rules for what an ERROR says: handshakes that failed, by OpenSSL's reason or by the alert that the server sent.
+"""Rules for ERROR lines: handshakes that failed, by OpenSSL's reason or by the alert that the server sent.
 
-Each alert has its own sentence: what RFC 8446 section 6.2 (RFC 5246 section 7.2.2 for the older ones) says that it
-means. ``tlscode`` derives the reason from the packed code where the text is lost.
+The sentence for each alert follows RFC 8446 section 6.2 (RFC 5246 section 7.2.2 for older alerts). ``tlscode`` derives
+the reason from the packed code if the text is lost.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _handshake = partial(FindingRule, kind="handshake")
 _OURS: Final = ("trust-us", "check-own-certificate")
 _REFUSED_OURS: Final = "{place} refused the certificate that Expressway-C presented to it as a client ({reason}): "
 
-# Alert number -> code, cause, remedies. The server sent the alert: it says nothing about the server's own certificate.
+# Alert number -> code, cause, remedies. The server sent the alert, so it is not about the server's own certificate.
 _ALERTS: Final[dict[int, tuple[str, str, tuple[str, ...]]]] = {
     40: (
         "tls-mismatch",
-        "{place} found no TLS version, cipher or signature acceptable that Expressway-C offers ({reason}); some "
+        "{place} found no acceptable TLS version, cipher or signature in Expressway-C's offer ({reason}); some "
         "servers also send this alert when they require a client certificate and get none.",
         ("check-ciphers", "present-certificate-if-asked"),
     ),
@@ -37,7 +37,7 @@ _ALERTS: Final[dict[int, tuple[str, str, tuple[str, ...]]]] = {
     42: (
         "rejected-by-server",
         "{place} did not accept what Expressway-C presented as its client certificate ({reason}): it could not read "
-        "it, found its signature wrong, or holds that it is not valid yet. Some servers also send this alert when they "
+        "it, found its signature wrong, or considers it not valid yet. Some servers also send this alert when they "
         "require a certificate and get none.",
         ("check-own-certificate", "renew-own-certificate", "trust-us"),
     ),
@@ -69,12 +69,12 @@ _ALERTS: Final[dict[int, tuple[str, str, tuple[str, ...]]]] = {
     ),
     49: (
         "rejected-by-server",
-        "{place} could read Expressway-C's certificate, but does not give it access ({reason}).",
+        "{place} could read Expressway-C's certificate, but does not grant it access ({reason}).",
         ("check-server", "check-own-certificate"),
     ),
     51: (
         "handshake-failed",
-        "{place} could not verify a signature or a Finished message of the handshake ({reason}): something on the way "
+        "{place} could not verify a signature or a Finished message of the handshake ({reason}): something in between "
         "changed it, or the key on one side does not belong to its certificate.",
         ("check-server", "check-port"),
     ),
@@ -101,12 +101,12 @@ _ALERTS: Final[dict[int, tuple[str, str, tuple[str, ...]]]] = {
     ),
     90: (
         "handshake-failed",
-        "{place} cancelled the handshake for a reason of its own ({reason}).",
+        "{place} cancelled the handshake for an internal reason ({reason}).",
         ("check-server",),
     ),
     100: (
         "handshake-failed",
-        "{place} refused to negotiate TLS again on a connection that it had ({reason}).",
+        "{place} refused to renegotiate TLS on an existing connection ({reason}).",
         ("check-server", "check-ciphers"),
     ),
     112: (
@@ -148,8 +148,8 @@ def _alert_rules() -> Iterator[FindingRule]:
     yield _handshake(code, pattern=r"^alert ", cause=cause, remedies=remedies)
 
 
-def _on_the_server_side(fault: Occurrence) -> bool:
-    return parse(fault.error).server_side
+def _is_from_server_code(occurrence: Occurrence) -> bool:
+    return parse(occurrence.error).server_side
 
 
 HANDSHAKE_RULES: Final[tuple[FindingRule, ...]] = (
@@ -157,7 +157,7 @@ HANDSHAKE_RULES: Final[tuple[FindingRule, ...]] = (
     _handshake(
         "verify-failed",
         pattern="certificate verify failed",
-        when=_on_the_server_side,
+        when=_is_from_server_code,
         cause=(
             say(
                 "A TLS server wrote this line (function {function}): it did not accept the certificate that its client "

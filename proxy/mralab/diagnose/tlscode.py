@@ -1,4 +1,4 @@
-"""OpenSSL's packed error code in an ERROR line: library, function and reason, also where the text is lost.
+"""Parse OpenSSL's packed error code in an ERROR line: library, function and reason, even if the text is lost.
 
 OpenSSL 1.0 and 1.1 pack ``library << 24 | function << 12 | reason``, OpenSSL 3 ``library << 23 | reason``; the SSL
 library is 20 in both, so its codes begin with 14 or with 0A. A reason of 1000 + n is alert n from the other side.
@@ -19,7 +19,7 @@ _SSL: Final = 20
 _FIRST_ALERT: Final = 1000
 _LAST_ALERT: Final = 1255
 
-# Reasons that a rule speaks of, for lines whose text is cut off or not loaded ("reason(267)").
+# Reasons that rules match, for lines whose text is cut off or not loaded ("reason(267)").
 _REASONS: Final[dict[int, str]] = {
     101: "no suitable key share",
     110: "bad extension",
@@ -65,10 +65,10 @@ _REASONS: Final[dict[int, str]] = {
 
 
 class SslError(NamedTuple):
-    """What an ERROR line's text says.
+    """The parsed text of an ERROR line.
 
-    ``reason`` is OpenSSL's reason, or ``alert NAME`` for an alert that the other side sent, or empty where neither code
-    nor text says anything. ``text`` is the reason as logged, ``function`` the C function, which OpenSSL 3 leaves out.
+    ``reason`` is OpenSSL's reason, or ``alert NAME`` for an alert that the other side sent; empty if neither code nor
+    text gives one. ``text`` is the reason as logged, ``function`` the C function, which OpenSSL 3 leaves out.
     """
 
     reason: str
@@ -78,16 +78,16 @@ class SslError(NamedTuple):
 
     @property
     def server_side(self) -> bool:
-        """Whether the function belongs to a TLS server, which judges the certificate of a client."""
+        """Whether the function belongs to a TLS server, which verifies the certificate of a client."""
         return self.function.lower() in _FUNCTIONS.values()
 
 
 @lru_cache(1024)
 def parse(error: str) -> SslError:
-    """Read ``error:CODE:LIBRARY:FUNCTION:REASON``, any beginning of it, or a bare reason.
+    """Parse ``error:CODE:LIBRARY:FUNCTION:REASON``, any prefix of it, or a bare reason.
 
-    Alerts are read from the code. Other reasons are read from the text where there is one: a few numbers mean something
-    else in OpenSSL 1.0.
+    Alerts come from the code. Other reasons come from the text if there is one, because a few numbers have another
+    meaning in OpenSSL 1.0.
     """
     match = _ERROR.search(error)
     if match is None:
@@ -111,11 +111,14 @@ _FUNCTIONS: Final[dict[int, str]] = {
     0x14089: "ssl3_get_client_certificate",  # 1.0
     0x1417C: "tls_process_client_certificate",  # 1.1
 }
-"""Functions whose presence changes what a line means, by library and function number."""
+"""Functions that change the meaning of a line, by library and function number."""
 
 
 def _ssl_reason(code: int, library: str) -> int | None:
-    """The reason number, if the code is the SSL library's. OpenSSL 1.x gives DSA the 0A, with a function number."""
+    """Return the reason number of a code of the SSL library, or None.
+
+    In OpenSSL 1.x, 0A is the DSA library, whose codes have a function number.
+    """
     if code >> 24 == _SSL:
         return code & 0xFFF
     if code >> 23 == _SSL and not code & 0x7FF000 and "dsa" not in library.lower():
