@@ -1,1 +1,1 @@
-"""EXPLAINS. Works on log lines and files alone."""
+"""EXPLAINS. Works on log lines, events, files and certificates; only ``preflight`` uses the network."""

@@ -1,9 +1,9 @@
 """Diagnostic-logging archives: the ``.tar.gz`` that Maintenance > Diagnostics collects between start and stop.
 
-Known (administrator guide X15.5, Cisco documents 225038 and 218018): the folder ``diagnostic_log_HOST_DATE_TIME``
-contains the log, ``loggingsnapshot_HOST_DATE_TIME.txt``, packet captures
-(``eth0_diagnostic_logging_tcpdump00_HOST_...pcap``), configuration, status and certificates. Our archives contain only
-log lines: no configuration, certificate or key.
+In an Expressway's archive, the folder ``diagnostic_log_HOST_DATE_TIME`` contains the log
+(``loggingsnapshot_HOST_DATE_TIME.txt``), packet captures (``eth0_diagnostic_logging_tcpdump00_HOST_...pcap``),
+configuration, status and certificates. Sources: administrator guide X15.5, Cisco documents 225038 and 218018. mralab's
+archives contain log lines only: no configuration, certificate or key.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from ..errors import InputError
 
 
 class Recording(NamedTuple):
-    """Log lines of ``hostname`` until ``ended`` (seconds since the epoch).
+    """The log lines of ``hostname`` until ``ended`` (seconds since the epoch).
 
-    ``lost`` is the number of events dropped for lack of space; ``silent`` names the processes whose lines are missing.
+    ``lost`` is the number of events dropped because the buffer was full. ``silent`` names the processes whose lines are
+    missing.
     """
 
     hostname: str
@@ -31,17 +32,17 @@ class Recording(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Name of the archive and its folder: ``diagnostic_log_HOST_DATE_TIME``, local time as in the log."""
+        """The name of the archive and its folder: ``diagnostic_log_HOST_DATE_TIME``, in local time as in the log."""
         return f"diagnostic_log_{self._suffix}"
 
     @property
     def archive_name(self) -> str:
-        """File name of the archive."""
+        """The file name of the archive."""
         return f"{self.name}.tar.gz"
 
     @property
     def log_name(self) -> str:
-        """Path of the log in the archive."""
+        """The path of the log in the archive."""
         return f"{self.name}/loggingsnapshot_{self._suffix}.txt"
 
     @property
@@ -50,7 +51,7 @@ class Recording(NamedTuple):
 
 
 def pack(recording: Recording) -> bytes:
-    """Return the recording as the bytes of an archive."""
+    """Return the archive of a recording."""
     incomplete = [f"incomplete: {process}" for process in recording.silent]
     if recording.lost:
         incomplete.append(f"incomplete: the oldest {recording.lost} events were not kept")
@@ -73,17 +74,20 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes, at: float) -> None:
 
 
 def log_lines(archive: Path) -> list[str]:
-    """Return the log lines in an archive made by ``pack`` or by an Expressway. Raises ``InputError``."""
+    """Return the log lines in an archive from ``pack`` or from an Expressway.
+
+    Raises:
+        InputError: the file cannot be read, or it is not an archive.
+    """
     try:
         with tarfile.open(archive, "r:gz") as opened:
             files = [opened.extractfile(member) for member in opened if _is_log(member.name)]
-            return [
-                line for file in files if file for line in file.read().decode("utf-8", "backslashreplace").splitlines()
-            ]
+            texts = [file.read().decode("utf-8", "backslashreplace") for file in files if file]
+            return [line for text in texts for line in text.splitlines()]
     except (OSError, tarfile.TarError, EOFError) as error:
         raise InputError([f"{archive}: not a diagnostic-logging archive: {error}"]) from error
 
 
 def _is_log(name: str) -> bool:
-    """Return whether a member is the log; earlier versions of mralab called it ``diagnostic_logging_...txt``."""
+    """Return whether a member is the log. Earlier versions of mralab named it ``diagnostic_logging_...txt``."""
     return name.rpartition("/")[2].startswith(("loggingsnapshot_", "diagnostic_logging_")) and name.endswith(".txt")

@@ -1,8 +1,8 @@
-"""Assertions about what a proxy did, for tests: each result is true or false and says what happened.
+"""Assertions for tests about requests to a server: each result is true or false, and explains itself.
 
-``assert refused(...)`` fails with a message that names the nearest miss: the findings that stopped the server's
-requests, the responses, or the servers that were requested instead. Messages have fewer than 240 characters, because
-pytest cuts longer values.
+``assert refused(...)`` fails with a message about what happened instead: the findings that stopped the server's
+requests, the responses, or the servers that were requested. Messages have fewer than 240 characters, because pytest
+truncates longer values.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from .request_line import authority
 from .rules import CODES
 
 _MAX_LENGTH: Final = 236
+_LONGEST_REQUEST: Final = 90
 
 
 @dataclass(frozen=True, slots=True)
 class AssertionResult:
-    """The result of an assertion, true or false; ``text``, also its repr, says what happened."""
+    """The result of an assertion, true or false. ``text``, which is also its repr, explains it."""
 
     holds: bool
     text: str
@@ -86,7 +87,7 @@ def allowed(
 def _explanation(
     server: str, port: int | None, findings: Sequence[Finding], transactions: Sequence[Transaction]
 ) -> str:
-    """Return what happened instead; the nearest miss wins."""
+    """Return what happened instead: the most similar request or refusal."""
     if requests := _requests_to(server, port, transactions):
         tolerated = [each for each in findings if _is_at(each, server, port)]
         return _describe(requests[-1]) + (f", although {_codes(tolerated)}" if tolerated else "")
@@ -108,9 +109,11 @@ def _requests_to(server: str, port: int | None, transactions: Iterable[Transacti
     return [each for each in transactions if _goes_to(each, server.lower(), port)]
 
 
-def _goes_to(served: Transaction, server: str, port: int | None) -> bool:
-    host, its_port = (served.server, served.port) if served.server or not served.denied else authority(served.url)
-    return host == server and port in (None, its_port)
+def _goes_to(transaction: Transaction, server: str, port: int | None) -> bool:
+    address: tuple[str, int | None] = (transaction.server, transaction.port)
+    if transaction.denied and not transaction.server:
+        address = authority(transaction.url)
+    return address[0] == server and port in (None, address[1])
 
 
 def _is_at(finding: Finding, server: str, port: int | None) -> bool:
@@ -126,11 +129,14 @@ def _codes(findings: Iterable[Finding]) -> str:
     return ", ".join(f"{each.code} ({each.port})" if each.port else each.code for each in findings)
 
 
-def _describe(served: Transaction) -> str:
+def _describe(transaction: Transaction) -> str:
     """Return the request, its response and the reason, on one line."""
-    request = f"{served.method} {served.url}"
-    shown = request if len(request) <= 90 else request[:87] + "..."
-    answer = f"got {served.status} {served.reason}".rstrip() if served.status else "has no answer yet"
-    at = f" at {served.dial}" if served.dial else ""
-    why = served.nearest or (f"{served.because}{at}" if served.because and not served.faults else "")
-    return f"{shown} {answer}{f' ({why})' if why else ''}"
+    request = f"{transaction.method} {transaction.url}"
+    if len(request) > _LONGEST_REQUEST:
+        request = request[: _LONGEST_REQUEST - 3] + "..."
+    status = f"got {transaction.status} {transaction.reason}".rstrip() if transaction.status else "has no answer yet"
+    dialled = f" at {transaction.dial}" if transaction.dial else ""
+    reason = transaction.nearest
+    if not reason and transaction.because and not transaction.faults:
+        reason = f"{transaction.because}{dialled}"
+    return f"{request} {status}{f' ({reason})' if reason else ''}"

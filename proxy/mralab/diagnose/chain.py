@@ -124,10 +124,10 @@ def signed_by(child: x509.Certificate, issuer: x509.Certificate) -> bool:
     return True
 
 
-def same_key(one: x509.Certificate, other: x509.Certificate) -> bool:
+def same_key(certificate: x509.Certificate, other: x509.Certificate) -> bool:
     """Return whether two certificates have the same public key; False if a key cannot be read."""
     try:
-        return one.public_key() == other.public_key()
+        return certificate.public_key() == other.public_key()
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return False
 
@@ -137,9 +137,9 @@ def is_self_issued(certificate: x509.Certificate) -> bool:
     return may_have_issued(certificate, certificate)
 
 
-def same_name(one: x509.Name, other: x509.Name) -> bool:
+def same_name(name: x509.Name, other: x509.Name) -> bool:
     """Compare names as OpenSSL does: case-insensitive, with a run of blanks equal to one."""
-    return one == other or _canonical(one) == _canonical(other)
+    return name == other or _canonical(name) == _canonical(other)
 
 
 def _canonical(name: x509.Name) -> list[list[tuple[str, str]]]:

@@ -1,4 +1,4 @@
-"""The latest events of a busy proxy, kept as they are; a ``Journal`` is made from them on demand."""
+"""A buffer for the latest events of a busy proxy. A ``Journal`` is built from them on demand."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Final
 from ..core.log.events import Event, RequestReceived, RequestRejected, ResponseReceived
 from .journal import Journal
 
-_COPIES: Final = 4  # about the number of events that contain the head of one request or response
-_FIELD: Final = 150  # bytes that a field takes besides its characters: a tuple and two strings
+_COPIES: Final = 4  # approximate number of events that contain the head of one request or response
+_FIELD: Final = 150  # bytes of a field in addition to its characters: a tuple and two strings
 _BEGINNINGS: Final = frozenset((RequestReceived, RequestRejected, ResponseReceived))
-"""One of these is among the few events of any request, also of bytes that never became one."""
+"""Every request has one of these among its few events, invalid requests included."""
 
 
 class Recent:
     """Keep the latest events: between ``most`` / 2 and ``most``, with at most about ``most_text`` characters of heads.
 
-    ``take`` can be a proxy's listener and costs 0.2 microseconds. ``hostname`` and ``pid`` are for the start of log
+    ``take`` can be a proxy's listener and takes 0.2 microseconds. ``hostname`` and ``pid`` go into the header of log
     lines.
     """
 
@@ -67,7 +67,7 @@ class Recent:
 
 
 def _text(event: Event) -> int:
-    """Return how many characters came from outside with a request or a response."""
+    """Return the number of characters in an event that come from a client or a server."""
     if isinstance(event, RequestRejected):
         return len(event.reason)
     if not isinstance(event, RequestReceived | ResponseReceived):

@@ -50,7 +50,7 @@ def _self_signed(presented: PresentedChain, _: int, leaf: x509.Certificate) -> I
                 _sentence("{place} presented a self-signed certificate, which is in Expressway-C's trust store."),
                 literal(
                     f"But the trust store also has another certificate with the subject {subject}, and verification "
-                    "stopped at that one: two of one name cannot both be used."
+                    "stopped at that one: two certificates with one subject cannot both be used."
                 ),
             ),
             ("sign", "remove-namesake", _OFF),
@@ -62,7 +62,7 @@ def _self_signed(presented: PresentedChain, _: int, leaf: x509.Certificate) -> I
     if any(chain.same_name(trusted.subject, leaf.subject) for trusted in presented.trust_store):
         same_subject = literal(
             f"The trust store has another certificate with the subject {subject}, and Expressway-C stops at the first "
-            "entry whose subject matches: two of one name cannot both be used."
+            "entry whose subject matches: two certificates with one subject cannot both be used."
         )
         return IssuerCause((*cause, same_subject), ("sign", "trust-itself", _OFF))
     return IssuerCause(cause)
@@ -88,7 +88,7 @@ def _issuer_missing(presented: PresentedChain, depth: int, certificate: x509.Cer
     wrong = [sent for sent in presented.sent[1:] if chain.same_name(sent.subject, certificate.issuer)]
     if wrong:
         difference = key_difference(certificate, wrong[0])
-        cause.append(literal(f"It did send a CA of that name, but another one: {difference}."))
+        cause.append(literal(f"It sent a CA with that name, but a different one: {difference}."))
     if certificate in presented.trust_store:
         cause.append(
             literal(
@@ -121,7 +121,7 @@ def _place_of_issuer(presented: PresentedChain, certificate: x509.Certificate) -
         )
     elif store:
         text = (
-            f"The trust store has {len(store)} certificates, and the certificate does not say whether one of them is "
+            f"The trust store has {len(store)} certificates, and the certificate does not show whether one of them is "
             "its root."
         )
     else:
@@ -137,12 +137,12 @@ def _other_ca_trusted(certificate: x509.Certificate, namesakes: list[x509.Certif
     if signer is not None:
         cause = (
             f"The trust store has a CA {issuer} whose key signed {child}, but {child} refers to another certificate of "
-            f"that CA: {key_difference(certificate, signer)}. So OpenSSL does not take the trusted one for its issuer."
+            f"that CA: {key_difference(certificate, signer)}. So OpenSSL does not accept the trusted one as its issuer."
         )
         return IssuerCause((literal(cause),), ("trust-version", "sign", _OFF))
     cause = (
         f"The trust store has a CA {issuer}, but not the one that issued {child}: "
-        f"{key_difference(certificate, namesakes[0])}. A CA that was issued again with another key keeps its name."
+        f"{key_difference(certificate, namesakes[0])}. A CA that is reissued with another key keeps its name."
     )
     return IssuerCause((literal(cause),), ("trust-again", "sign", _OFF))
 
@@ -153,8 +153,8 @@ def _chain_stopped(presented: PresentedChain, depth: int, certificate: x509.Cert
     below = [link.certificate for link in presented.links[: depth + 1]]
     if any(chain.may_have_issued(lower, certificate) for lower in below):
         loop = _sentence(
-            "The chain that {place} sent leads in a circle: {issuer}, which issued {child}, is below it as well, and "
-            "no trusted CA is above them.",
+            "The chain that {place} sent is a loop: {issuer}, which issued {child}, is below it as well, and no "
+            "trusted CA is above them.",
             issuer=issuer,
             child=child,
         )
@@ -181,7 +181,7 @@ def _unknown_root(presented: PresentedChain, depth: int, certificate: x509.Certi
     if namesakes and certificate in presented.trust_store:
         cause = (
             f"The root CA {root} is in the trust store, but so is another certificate of that name, and verification "
-            "stopped at that one: two of one name cannot both be used."
+            "stopped at that one: two certificates with one subject cannot both be used."
         )
         return IssuerCause((literal(cause),), ("remove-namesake", "sign", _OFF))
     if namesakes:
@@ -321,7 +321,7 @@ def _root_difference(sent: x509.Certificate, trusted: x509.Certificate) -> str:
     keys = ""
     if sent_key is not None and trusted_key is not None and sent_key.digest != trusted_key.digest:
         keys = f" (key {_hex(trusted_key.digest)} instead of {_hex(sent_key.digest)})"
-    return f"The trust store has another certificate of that name{keys}: the CA was issued again with another key."
+    return f"The trust store has another certificate of that name{keys}: the CA was reissued with another key."
 
 
 def _hex(identifier: bytes) -> str:

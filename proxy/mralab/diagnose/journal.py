@@ -1,7 +1,7 @@
-"""Journal of one proxy: its log lines, requests with their outcomes, and findings. Bounded, for days of use.
+"""The journal of one proxy: log lines, requests with their outcomes, and findings. Bounded, so it can run for days.
 
-A journal is a listener: ``TrafficServer(config, listener=journal.take)``. It gets the same events as the log, with the
-fields that log lines do not have (``core.log.events``).
+``Journal.take`` is a listener: ``TrafficServer(config, listener=journal.take)``. It receives the same events as the
+log, with the fields that log lines do not have (``core.log.events``).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _LINES_PER_REQUEST: Final = 5
 class Transaction:
     """One request and its state so far. Times are in seconds, ``started`` since the epoch.
 
-    ``url`` is the URL that the client requested until the allow list has decided, then the server's. ``server`` and
+    ``url`` is the requested URL until the allow list has allowed it, then the URL at the server. ``server`` and
     ``port`` are empty and 0 if there is no server to dial. ``dial`` is the ``address:port`` of the actual connection.
     ``nearest`` is the nearest miss in the allow list. ``faults`` are OpenSSL's texts (``not in certificate`` for the
     name), one for each attempt with a fault. ``error`` is the ``error:..`` text of the last failed handshake.
@@ -76,14 +76,14 @@ class Transaction:
 
     @property
     def verdict(self) -> Outcome:
-        """``outcome``, under its name in the control API and ``/metrics``."""
+        """The same as ``outcome``: its name in the control API and ``/metrics``."""
         return self.outcome
 
 
 class Journal:
     """Collect events; return lines, transactions and findings.
 
-    ``hostname`` and ``pid`` are for the start of log lines. The latest ``most`` lines are kept, and a fifth as many
+    ``hostname`` and ``pid`` go into the header of log lines. The latest ``most`` lines are kept, and a fifth as many
     transactions.
     """
 
@@ -93,7 +93,7 @@ class Journal:
         self._writer = LineWriter(hostname, pid, debug=True)
         self._lines: deque[str] = deque(maxlen=most)
         self._events: deque[tuple[Event, str]] = deque(maxlen=most)
-        self._served: dict[int, Transaction] = {}
+        self._transactions: dict[int, Transaction] = {}
         self._most = max(1, most // _LINES_PER_REQUEST)
         self.lost = 0
         """Number of lines dropped."""
@@ -102,29 +102,29 @@ class Journal:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Log lines without line ends, oldest first."""
+        """The log lines without line ends, oldest first."""
         return tuple(self._lines)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Findings from the events of those lines."""
+        """The findings from the events of those lines."""
         return find(self.records())
 
     def records(self) -> Iterator[Record]:
-        """Yield the events as records of a log reader, with every field set."""
+        """Yield the events as the log reader's records, with all fields set."""
         for number, (event, text) in enumerate(tuple(self._events), start=1):
             yield Record(event, self._hostname, self._pid, event.at, number, text, LEVELS.get(type(event), ""))
 
     @property
     def transactions(self) -> tuple[Transaction, ...]:
-        """Requests, oldest first."""
-        return tuple(self._served.values())
+        """The requests, oldest first."""
+        return tuple(self._transactions.values())
 
     def clear(self) -> None:
         """Drop everything, requests in progress included."""
         self._lines.clear()
         self._events.clear()
-        self._served.clear()
+        self._transactions.clear()
         self.lost = self.lost_requests = 0
 
     def take(self, event: Event) -> None:
@@ -135,22 +135,22 @@ class Journal:
         self._events.append((event, lines[0] if lines else ""))
         if isinstance(event, RequestReceived):
             self._begin(event)
-        elif (served := self._served.get(event.txn)) is not None:
-            _update(served, event)
+        elif (transaction := self._transactions.get(event.txn)) is not None:
+            _update(transaction, event)
         elif isinstance(event, RequestRejected) and event.txn:
             self._reject(event)
 
     def _reject(self, event: RequestRejected) -> None:
-        """Add a transaction without method and URL, for bytes that are not a valid request."""
+        """Add a transaction without method and URL for an invalid request."""
         self._make_room()
         client = f"{event.src_ip}:{event.src_port}"
-        served = self._served[event.txn] = Transaction(event.txn, "", event.at, client, "", "")
-        _update(served, event)
+        transaction = self._transactions[event.txn] = Transaction(event.txn, "", event.at, client, "", "")
+        _update(transaction, event)
 
     def _begin(self, event: RequestReceived) -> None:
         self._make_room()
         method, _, rest = event.start_line.partition(" ")
-        self._served[event.txn] = Transaction(
+        self._transactions[event.txn] = Transaction(
             event.txn,
             event.tracking_id,
             event.at,
@@ -160,47 +160,47 @@ class Journal:
         )
 
     def _make_room(self) -> None:
-        if len(self._served) >= self._most:
-            del self._served[next(iter(self._served))]
+        if len(self._transactions) >= self._most:
+            del self._transactions[next(iter(self._transactions))]
             self.lost_requests += 1
 
 
-def _update(served: Transaction, event: Event) -> None:
+def _update(transaction: Transaction, event: Event) -> None:
     """Update a request from one of its events."""
     match event:
         case RequestAllowed():
-            served.allowed = True
-            served.username, served.deployment = event.username, event.deployment
-            served.url, served.rule = event.url, event.rule
-            served.server, served.port = _server(event.url)
+            transaction.allowed = True
+            transaction.username, transaction.deployment = event.username, event.deployment
+            transaction.url, transaction.rule = event.url, event.rule
+            transaction.server, transaction.port = _server(event.url)
         case RequestDenied():
-            served.denied = f"{event.detail}: {event.reason}"
-            served.username, served.deployment, served.url = event.username, event.deployment, event.url
-            served.nearest = event.nearest
+            transaction.denied = f"{event.detail}: {event.reason}"
+            transaction.username, transaction.deployment, transaction.url = event.username, event.deployment, event.url
+            transaction.nearest = event.nearest
         case RequestRejected():
-            served.because = event.reason
+            transaction.because = event.reason
         case RequestSent():
-            served.attempts += 1
-            served.ip, served.port, served.dial = event.dst_ip, event.dst_port, event.dial
+            transaction.attempts += 1
+            transaction.ip, transaction.port, transaction.dial = event.dst_ip, event.dst_port, event.dial
         case VerifyFailed():
-            served.faults.append(event.error)
-            served.action = event.action
+            transaction.faults.append(event.error)
+            transaction.action = event.action
         case NameMismatch():
-            served.faults.append("not in certificate")
-            served.action = event.action
+            transaction.faults.append("not in certificate")
+            transaction.action = event.action
         case HandshakeFailed():
-            served.error = event.error
+            transaction.error = event.error
         case ResponseReceived():
-            served.answered = True
+            transaction.answered = True
         case ResponseSent():
-            status, _, served.reason = event.start_line.partition(" ")[2].partition(" ")
-            served.status = int(status)
-            served.seconds = event.at - served.started
-            served.because = event.because
-            served.outcome = event.outcome or Outcome.PENDING
+            status, _, transaction.reason = event.start_line.partition(" ")[2].partition(" ")
+            transaction.status = int(status)
+            transaction.seconds = event.at - transaction.started
+            transaction.because = event.because
+            transaction.outcome = event.outcome or Outcome.PENDING
         case ClientGone():
-            served.seconds = event.at - served.started
-            served.outcome = Outcome.ABANDONED
+            transaction.seconds = event.at - transaction.started
+            transaction.outcome = Outcome.ABANDONED
 
 
 def _server(url: str) -> tuple[str, int]:
