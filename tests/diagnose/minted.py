@@ -100,7 +100,7 @@ def mint(
 def server_context(folder: Path, *chain: Minted, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2) -> ssl.SSLContext:
     """A server's context that presents a chain, leaf first."""
     file = folder / f"{chain[0].cert.serial_number}.pem"
-    file.write_text(chain[0].secret + "".join(one.pem for one in chain))
+    file.write_text(chain[0].secret + "".join(minted.pem for minted in chain))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = context.maximum_version = version
     context.set_ciphers("ALL:@SECLEVEL=0")  # weak keys too

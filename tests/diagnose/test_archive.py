@@ -14,7 +14,7 @@ from mralab.errors import InputError
 LINES = ("2022-07-11T18:55:26.000+02:00 vcsc traffic_server[18242]: x", "|GET / HTTP/1.1", "\xfc \u2028".strip())
 
 
-def test_what_is_packed_can_be_read_back(tmp_path: Path) -> None:
+def test_a_packed_archive_can_be_read(tmp_path: Path) -> None:
     recording = Recording("vcsc", 1657558544.5, LINES)
     archive = tmp_path / recording.archive_name
     archive.write_bytes(pack(recording))
@@ -26,7 +26,7 @@ def test_what_is_packed_can_be_read_back(tmp_path: Path) -> None:
         assert {(member.isfile(), member.mode, member.uid) for member in opened} == {(True, 0o640, 0)}
 
 
-def test_what_is_missing_is_said_in_it(tmp_path: Path) -> None:
+def test_an_incomplete_archive_says_so(tmp_path: Path) -> None:
     archive = tmp_path / "a.tar.gz"
     archive.write_bytes(pack(Recording("vcsc", 0.0, LINES, 7, ("worker 1 (pid 4): no answer within 2 s",))))
     assert log_lines(archive) == list(LINES)
@@ -55,7 +55,7 @@ def test_the_log_of_an_expressways_archive_is_found_among_its_other_files(tmp_pa
 
 
 @pytest.mark.parametrize("data", [b"", b"\x1f\x8b", b"no archive"])
-def test_what_is_no_archive_is_said_to_be_none(tmp_path: Path, data: bytes) -> None:
+def test_a_file_that_is_not_an_archive_is_an_input_error(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.tar.gz").write_bytes(data)
     with pytest.raises(InputError, match=r"a\.tar\.gz: not a diagnostic-logging archive"):
         log_lines(tmp_path / "a.tar.gz")

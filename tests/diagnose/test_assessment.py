@@ -1,4 +1,4 @@
-"""Preflight's judgement: what it says with certificate, chain and trust store at hand."""
+"""Assessment of handshakes: causes and remedies with certificate, chain and trust store at hand."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def judged(
         "ecdsa",
         "192.0.2.1",
         "192.0.2.1:8443",
-        tuple(one.der for one in sent),
+        tuple(minted.der for minted in sent),
         faults=tuple(faults),
     )
     config = from_mapping({"verify": verify})
-    return assess(handshake, config, [one.cert for one in store], [one.cert for one in elsewhere], NOW)
+    return assess(handshake, config, [minted.cert for minted in store], [minted.cert for minted in elsewhere], NOW)
 
 
 def only(sent: Sequence[Minted], fault: CertificateFault, store: Sequence[Minted] = (), **more: Any) -> Finding:
@@ -74,7 +74,7 @@ def codes(finding: Finding) -> list[str]:
 # --- issuers
 
 
-def test_a_leaf_alone_has_the_error_of_the_log_and_the_cause_of_what_is_known() -> None:
+def test_a_leaf_sent_alone_has_the_error_of_the_log_and_a_more_precise_cause() -> None:
     leaf = mint(HOST, INTERMEDIATE, sans=[HOST])
     (finding,) = judged([leaf], [CertificateFault(20, 0), CertificateFault(21, 0)], [OTHER_ROOT]).findings
     assert (finding.code, finding.error) == ("issuer-missing", "unable to get local issuer certificate")
@@ -103,7 +103,7 @@ def test_a_missing_intermediate_whose_issuer_the_leaf_names_has_a_trusted_root()
     assert "its root 'Example Root' is already trusted" in finding.cause
 
 
-def test_a_trusted_root_that_only_looks_related_is_a_guess_and_said_to_be_one() -> None:
+def test_a_trusted_root_that_may_be_related_is_named_as_a_guess() -> None:
     finding = only([mint(HOST, INTERMEDIATE, sans=[HOST])], CertificateFault(20, 0), [OTHER_ROOT, ROOT])
     assert (
         "'Example Root' of the same organization: if 'Example Issuing' is an intermediate CA under that"
@@ -118,7 +118,7 @@ def test_a_trusted_root_that_only_looks_related_is_a_guess_and_said_to_be_one() 
     assert "'Other Root', which the server sent too: if" in beside.cause
 
 
-def test_a_ca_that_was_issued_again_with_another_key_is_recognised() -> None:
+def test_a_ca_reissued_with_another_key_is_recognised() -> None:
     again = mint("Example Root", ca=True, organization="Example")
     leaf = mint(HOST, again, sans=[HOST])
     finding = only([leaf], CertificateFault(20, 0), [ROOT])
@@ -149,13 +149,13 @@ def test_an_unknown_root_is_named_with_its_fingerprint() -> None:
     assert codes(above)[0] == "trust-certificate"
 
 
-def test_an_intermediate_that_is_trusted_without_its_root() -> None:
+def test_a_trusted_intermediate_without_its_root() -> None:
     finding = only([mint(HOST, INTERMEDIATE, sans=[HOST])], CertificateFault(2, 1), [INTERMEDIATE])
     assert finding.code == "partial-chain"
     assert "trusts the intermediate CA 'Example Issuing', but not the CA 'Example Root'" in finding.cause
 
 
-def test_a_self_signed_certificate_beside_another_of_its_name() -> None:
+def test_a_self_signed_certificate_with_the_subject_of_a_trusted_one() -> None:
     leaf = mint(HOST, sans=[HOST])
     finding = only([leaf], CertificateFault(18, 0), [])
     assert codes(finding) == ["trust-certificate", "reissue", "verify-origin-off"]
@@ -178,7 +178,7 @@ def test_the_certificate_is_named_by_port_and_key() -> None:
 # --- the certificate itself
 
 
-def test_dates_are_said() -> None:
+def test_dates_are_part_of_the_cause() -> None:
     expired = only([mint(HOST, ROOT, sans=[HOST], days=(-400, -25))], CertificateFault(10, 0), [ROOT])
     until = (NOW - timedelta(days=25)).strftime("%Y-%m-%d")
     assert f"was valid until {until}" in expired.cause
@@ -202,7 +202,7 @@ def test_purposes_that_are_present_are_listed() -> None:
     assert "key usage has cRLSign" in cause
 
 
-def test_constraints_of_cas_are_said() -> None:
+def test_name_constraints_of_cas_are_part_of_the_cause() -> None:
     no_ca = mint("Not a CA", ROOT, ca=False, purposes=[])
     assert "CA:FALSE" in only([mint(HOST, no_ca, sans=[HOST]), no_ca], CertificateFault(79, 1), [ROOT]).cause
     limited = mint("Limited", ROOT, ca=True, path_length=0)
@@ -219,7 +219,7 @@ def test_constraints_of_cas_are_said() -> None:
     assert "1.2.3.4.5" in finding.cause
 
 
-def test_a_signature_of_another_key_is_explained() -> None:
+def test_a_signature_by_another_key_is_explained() -> None:
     impostor = mint("Example Root", ca=True, organization="Example")
     leaf = mint(HOST, impostor, sans=[HOST])
     finding = only([leaf], CertificateFault(7, 0), [ROOT])
@@ -244,12 +244,12 @@ def test_names_are_listed_with_the_nearest() -> None:
     assert codes(short)[0] == "change-server-name"
 
 
-def test_a_wildcard_that_does_not_reach_is_explained() -> None:
+def test_a_wildcard_that_does_not_match_is_explained() -> None:
     finding = only([mint("x", ROOT, sans=["*.example.test"])], NAME, [ROOT], host="pub.cucm.example.test")
     assert "*.example.test stands for exactly one label before .example.test." in finding.cause
 
 
-def test_two_trusted_cas_of_one_name_are_a_note_even_where_all_is_well() -> None:
+def test_two_trusted_cas_with_one_subject_are_a_note() -> None:
     twin = mint("Example Root", ca=True, organization="Example")
     leaf = mint(HOST, ROOT, sans=[HOST])
     result = judged([leaf], [], [twin, ROOT])
@@ -278,13 +278,13 @@ def test_the_nearest_name(asked: str, names: list[str], nearest: str | None) -> 
 def test_several_faults_of_one_certificate_are_in_order_and_do_not_contradict() -> None:
     leaf = mint("other.example.test", OTHER_ROOT, sans=["other.example.test"], days=(-400, -25))
     result = judged([leaf], [CertificateFault(20, 0), CertificateFault(21, 0), CertificateFault(10, 0), NAME], [ROOT])
-    assert [one.code for one in result.findings] == ["issuer-missing", "expired", "name-not-in-certificate"]
+    assert [finding.code for finding in result.findings] == ["issuer-missing", "expired", "name-not-in-certificate"]
     first, second, third = result.findings
     assert "Fix this first" in first.cause
     assert first.cause.index("certificate has expired") < first.cause.index("SNI not in certificate")
     assert "Fix issuer-missing first" in second.cause
     assert "Fix issuer-missing and expired first" in third.cause
-    assert not re.search("good chain|chain of CAs was accepted", " ".join(one.cause for one in result.findings))
+    assert not re.search("good chain|chain of CAs was accepted", " ".join(finding.cause for finding in result.findings))
     assert [line.count("WARNING") for line in result.lines] == [0, 0, 1, 1, 1, 1, 0, 0]
     assert result.as_json()["order"] == ["issuer-missing", "expired", "name-not-in-certificate"]
 
@@ -292,28 +292,35 @@ def test_several_faults_of_one_certificate_are_in_order_and_do_not_contradict() 
 NUMBERS = (2, 7, 9, 10, 18, 19, 20, 22, 23, 24, 25, 26, 34, 47, 66, 67, 68, None)
 
 
-def test_no_sentence_of_preflight_claims_what_another_fault_denies() -> None:
-    """By the tags of the sentences, as for logs."""
+def test_no_sentence_of_preflight_contradicts_another_fault() -> None:
+    """Sentences carry claims, as for findings from logs."""
     leaf = mint("other.example.test", INTERMEDIATE, sans=["other.example.test"])
     again = mint("Example Issuing", ROOT, ca=True, organization="Example")
     walked = 0
     for sent, store in ([leaf], [ROOT]), ([leaf], [again]), ([leaf, INTERMEDIATE], []), ([leaf, INTERMEDIATE], [ROOT]):
-        shown = PresentedChain(HOST, 8443, tuple(one.cert for one in sent), tuple(one.cert for one in store), NOW)
+        shown = PresentedChain(
+            HOST, 8443, tuple(minted.cert for minted in sent), tuple(minted.cert for minted in store), NOW
+        )
         for size in (2, 3):
             for numbers in combinations(NUMBERS, size):
                 found = []
                 for number in numbers:
                     text = error_text(number, "1.1.1") if number is not None else "not in certificate"
-                    one = Occurrence("chain" if number else "name", HOST, "", text, 0, 0, (), 8443, 0, "Terminate")
-                    rule = rule_for(one)
+                    occurrence = Occurrence(
+                        "chain" if number else "name", HOST, "", text, 0, 0, (), 8443, 0, "Terminate"
+                    )
+                    rule = rule_for(occurrence)
                     assert rule is not None
-                    found.append((one, rule_for_chain(rule, one, shown)))
+                    found.append((occurrence, rule_for_chain(rule, occurrence, shown)))
                 codes = {rule.code for _, rule in found}
-                for one, rule in found:
+                for occurrence, rule in found:
                     others = codes - {rule.code}
-                    spoken = [*causes(rule, one, others), *(item.sentence for item in advice(rule, one, others))]
+                    spoken = [
+                        *causes(rule, occurrence, others),
+                        *(item.sentence for item in advice(rule, occurrence, others)),
+                    ]
                     assert not [each for each in spoken if each.asserts & denied_by(others)]
-                    assert causes(rule, one, others)
+                    assert causes(rule, occurrence, others)
                     walked += 1
     assert walked > 8_000
 
@@ -323,21 +330,21 @@ def test_no_combination_of_faults_fails_or_repeats_a_code() -> None:
     for size in (1, 2, 3):
         for numbers in combinations(NUMBERS, size):
             result = judged([leaf, INTERMEDIATE], [CertificateFault(number, 0) for number in numbers], [ROOT])
-            found = [one.code for one in result.findings]
+            found = [finding.code for finding in result.findings]
             assert found
             assert len(found) == len(set(found))
-            for one in result.findings:
-                assert "{" not in one.cause + "".join(remedy.text for remedy in one.remedies)
-                assert ("chain of CAs was accepted" in one.cause) <= (found == ["name-not-in-certificate"])
+            for finding in result.findings:
+                assert "{" not in finding.cause + "".join(remedy.text for remedy in finding.remedies)
+                assert ("chain of CAs was accepted" in finding.cause) <= (found == ["name-not-in-certificate"])
 
 
-def test_what_expires_within_30_days_is_said_of_cas_too() -> None:
+def test_expiry_within_30_days_covers_cas() -> None:
     soon_ca = mint("Soon CA", ROOT, ca=True, days=(-300, 5))
     leaf = mint(HOST, soon_ca, sans=[HOST], days=(-300, 29))
     result = judged([leaf, soon_ca], [], [ROOT])
     assert result.state == "accepted"
-    assert [(one.subject, one.depth) for one in result.expiring] == [(f"CN={HOST}", 0), ("CN=Soon CA", 1)]
-    assert [one.days for one in result.expiring] in ([29, 5], [28, 4])
+    assert [(expiry.subject, expiry.depth) for expiry in result.expiring] == [(f"CN={HOST}", 0), ("CN=Soon CA", 1)]
+    assert [expiry.days for expiry in result.expiring] in ([29, 5], [28, 4])
     assert any("expires on" in note for note in result.notes)
     assert result.as_json()["expiring"][1]["not_after"].startswith((NOW + timedelta(days=5)).strftime("%Y-%m-%d"))
     assert judged([mint(HOST, ROOT, sans=[HOST], days=(-1, 33))], [], [ROOT]).expiring == ()
@@ -346,10 +353,10 @@ def test_what_expires_within_30_days_is_said_of_cas_too() -> None:
     assert len(judged([mint(HOST, trusted, sans=[HOST])], [], [trusted]).expiring) == 1
 
 
-def test_the_chain_says_what_was_sent_and_what_is_trusted() -> None:
+def test_chain_members_are_marked_as_sent_and_trusted() -> None:
     leaf = mint(HOST, INTERMEDIATE, sans=[HOST])
     result = judged([leaf, INTERMEDIATE], [], [ROOT])
-    assert [(one.subject, one.sent, one.trusted) for one in result.chain] == [
+    assert [(member.subject, member.sent, member.trusted) for member in result.chain] == [
         (f"CN={HOST}", True, False),
         ("CN=Example Issuing,O=Example", True, False),
         ("CN=Example Root,O=Example", False, True),
@@ -360,9 +367,7 @@ def test_the_chain_says_what_was_sent_and_what_is_trusted() -> None:
 
 @pytest.mark.parametrize("sent", [(), (b"",), (b"\x30\x03\x02\x01\x01",), (b"\x00" * 50,)])
 @pytest.mark.parametrize("number", [20, 18, 10, 26, 50, None])
-def test_a_certificate_that_cannot_be_read_gets_the_causes_of_a_log(
-    sent: tuple[bytes, ...], number: int | None
-) -> None:
+def test_an_unreadable_certificate_gets_the_same_causes_as_a_log(sent: tuple[bytes, ...], number: int | None) -> None:
     handshake = Handshake(Address(HOST, 8443), "rsa", "192.0.2.1", sent=sent, faults=(CertificateFault(number, 0),))
     result = assess(handshake, from_mapping({}), [ROOT.cert], [], NOW)
     assert result.state == "refused"
@@ -371,7 +376,7 @@ def test_a_certificate_that_cannot_be_read_gets_the_causes_of_a_log(
     assert result.as_json()["findings"]
 
 
-def test_names_of_a_certificate_cannot_act_on_a_terminal_or_as_a_format() -> None:
+def test_names_of_a_certificate_are_safe_on_a_terminal_and_in_templates() -> None:
     name = "x\x1b[2J{place}{nothing}%s"
     evil = mint(name, ca=True)
     for number in (18, 20, 19, 10, 26, None):
@@ -385,7 +390,7 @@ def test_names_of_a_certificate_cannot_act_on_a_terminal_or_as_a_format() -> Non
 # --- handshakes that failed
 
 
-def test_a_refusal_after_a_certificate_request_is_said_to_be_one() -> None:
+def test_an_alert_after_a_certificate_request_is_a_refused_client_certificate() -> None:
     for reason in ("sslv3 alert handshake failure", "sslv3 alert bad certificate", "tlsv13 alert certificate required"):
         handshake = Handshake(
             Address(HOST, 8443), "rsa", "192.0.2.1", sent=(ROOT.der,), error_reason=reason, certificate_requested=True
@@ -404,7 +409,7 @@ def test_a_refusal_after_a_certificate_request_is_said_to_be_one() -> None:
     assert mismatch.lines[-2].endswith("sslv3 alert handshake failure")
 
 
-def test_a_server_that_ends_the_connection_after_its_certificate_has_failed_not_refused() -> None:
+def test_a_server_that_closes_the_connection_after_its_certificate_has_failed() -> None:
     handshake = Handshake(
         Address(HOST, 8443),
         "rsa",
@@ -418,7 +423,7 @@ def test_a_server_that_ends_the_connection_after_its_certificate_has_failed_not_
     assert "the server closed it" in result.findings[0].cause
 
 
-# --- certificates of one name: what the trust store has decides what may be said
+# --- certificates with one subject: the cause depends on the trust store
 
 
 def issued_again(serial: int, key: Any) -> x509.AuthorityKeyIdentifier:
@@ -427,7 +432,7 @@ def issued_again(serial: int, key: Any) -> x509.AuthorityKeyIdentifier:
 
 
 def referring(aki: x509.AuthorityKeyIdentifier) -> Minted:
-    """A leaf that ROOT signed, with an authority key identifier of our own."""
+    """Return a leaf signed by ROOT with the given authority key identifier."""
     leaf = mint(HOST, ROOT, sans=[HOST])
     names = leaf.cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     builder = (
@@ -454,7 +459,7 @@ def referring(aki: x509.AuthorityKeyIdentifier) -> Minted:
     ],
     ids=["serial", "key identifier", "issuer"],
 )
-def test_a_ca_that_signed_is_not_said_to_have_not_signed(aki: x509.AuthorityKeyIdentifier, difference: str) -> None:
+def test_the_cause_does_not_deny_a_signature_that_is_valid(aki: x509.AuthorityKeyIdentifier, difference: str) -> None:
     leaf = referring(aki)
     assert not chain.may_have_issued(ROOT.cert, leaf.cert)
     finding = only([leaf], CertificateFault(20, 0), [ROOT])
@@ -464,7 +469,7 @@ def test_a_ca_that_signed_is_not_said_to_have_not_signed(aki: x509.AuthorityKeyI
     assert "another key" not in finding.cause
 
 
-def test_a_root_with_another_serial_number_but_the_same_key_is_not_said_to_have_another_key() -> None:
+def test_a_root_with_another_serial_number_and_the_same_key() -> None:
     again = mint("Example Root", ca=True, organization="Example", key=ROOT.key)
     leaf = referring(issued_again(again.cert.serial_number, ROOT.key))
     finding = only([leaf, again], CertificateFault(19, 1), [ROOT])
@@ -473,7 +478,7 @@ def test_a_root_with_another_serial_number_but_the_same_key_is_not_said_to_have_
     assert "another key" not in finding.cause
 
 
-def test_a_self_signed_certificate_in_the_store_is_not_said_to_be_missing_there() -> None:
+def test_a_trusted_self_signed_certificate_after_another_with_its_subject() -> None:
     """Tomcat and CallManager, self-signed with one CN (CSCve56019): verification stops at the first of that name."""
     tomcat, callmanager = mint(HOST, sans=[HOST]), mint(HOST, sans=[HOST])
     finding = only([tomcat], CertificateFault(18, 0), [callmanager, tomcat])
@@ -482,20 +487,20 @@ def test_a_self_signed_certificate_in_the_store_is_not_said_to_be_missing_there(
     assert codes(finding) == ["reissue", "remove-certificate", "verify-origin-off"]
 
 
-def test_a_leaf_in_the_store_does_not_stand_for_its_ca() -> None:
+def test_a_trusted_leaf_does_not_replace_its_ca() -> None:
     leaf = mint(HOST, OTHER_ROOT, sans=[HOST])
     finding = only([leaf], CertificateFault(20, 0), [leaf, ROOT])
     assert f"'{HOST}' itself is in the trust store. That is not enough" in finding.cause
 
 
-def test_a_missing_root_is_not_looked_for_among_intermediates() -> None:
+def test_a_missing_root_is_not_called_an_intermediate() -> None:
     leaf = mint(HOST, OTHER_ROOT, sans=[HOST])
     finding = only([leaf], CertificateFault(20, 0), [ROOT], elsewhere=[OTHER_ROOT])
     assert "'Other Root' is a root CA (another server of this run sent it)" in finding.cause
     assert codes(finding) == ["trust-certificate", "reissue", "verify-origin-off"]
 
 
-def test_a_chain_that_is_too_long_is_not_said_to_lack_what_was_sent() -> None:
+def test_a_chain_that_is_too_long_is_not_reported_as_incomplete() -> None:
     cas = [ROOT]
     for number in range(12):
         cas.append(mint(f"Step {number}", cas[-1], ca=True))
@@ -507,7 +512,7 @@ def test_a_chain_that_is_too_long_is_not_said_to_lack_what_was_sent() -> None:
     assert not {"trust-certificate", "send-chain"} & set(codes(missing))
 
 
-def test_cas_that_signed_each_other_are_a_circle() -> None:
+def test_cas_that_signed_each_other_are_a_loop() -> None:
     one, other = mint("One", ca=True), mint("Other", ca=True)
     upper = mint("Other", one, ca=True, key=other.key)
     lower = mint("One", other, ca=True, key=one.key)
@@ -518,7 +523,7 @@ def test_cas_that_signed_each_other_are_a_circle() -> None:
     assert "trust-certificate" not in codes(finding)
 
 
-def test_an_expired_ca_of_the_store_is_told_from_the_renewed_one_that_was_sent() -> None:
+def test_an_expired_trusted_ca_whose_renewal_was_sent() -> None:
     old = mint("Issuing", ROOT, ca=True, days=(-400, -2))
     renewed = mint("Issuing", ROOT, ca=True, key=old.key)
     leaf = mint(HOST, renewed, sans=[HOST])
@@ -529,14 +534,14 @@ def test_an_expired_ca_of_the_store_is_told_from_the_renewed_one_that_was_sent()
     assert "It is the one in the trust store; the server did not send it." in alone.cause
 
 
-def test_a_signature_of_another_trusted_ca_of_that_name_is_explained() -> None:
+def test_a_signature_by_another_trusted_ca_with_that_name_is_explained() -> None:
     twin = mint("Example Root", ca=True, organization="Example")
     finding = only([mint(HOST, twin, sans=[HOST])], CertificateFault(7, 0), [ROOT, twin])
     assert "The trust store has a CA 'Example Root' that made its signature" in finding.cause
     assert codes(finding)[0] == "remove-certificate"
 
 
-def test_a_purpose_is_explained_by_what_the_certificate_has() -> None:
+def test_a_wrong_purpose_is_explained_by_the_extensions_of_the_certificate() -> None:
     no_ca = mint("No CA", ROOT, ca=False, purposes=())
     finding = only([mint(HOST, no_ca, sans=[HOST]), no_ca], CertificateFault(26, 1), [ROOT])
     assert "Its basic constraints say CA:FALSE." in finding.cause
@@ -549,12 +554,12 @@ def test_a_purpose_is_explained_by_what_the_certificate_has() -> None:
     assert "serverAuth is missing, and OpenSSL does not accept anyExtendedKeyUsage for it" in finding.cause
 
 
-def test_a_ca_with_a_weak_signature_is_to_be_replaced_and_not_the_leaf_alone() -> None:
+def test_the_remedy_for_a_weak_ca_replaces_the_ca() -> None:
     finding = only([mint(HOST, INTERMEDIATE, sans=[HOST]), INTERMEDIATE], CertificateFault(68, 1), [ROOT])
     assert finding.remedies[0].text.startswith("Have the CA at depth 1 reissued with a key and a signature")
 
 
-def test_the_same_fault_of_two_certificates_is_said_of_both() -> None:
+def test_one_fault_of_two_certificates_names_both() -> None:
     old = mint("Issuing", ROOT, ca=True, days=(-400, -2))
     leaf = mint(HOST, old, sans=[HOST], days=(-300, -3))
     finding = only([leaf, old], CertificateFault(10, 1), [ROOT])
@@ -572,8 +577,8 @@ def test_constraints_on_directory_names_are_written_as_names() -> None:
     assert "permits CN=Other Root,O=Other." in finding.cause
 
 
-def test_a_name_that_is_not_text_ends_nothing() -> None:
-    """A CN as a BIT STRING: ``cryptography`` raises TypeError where OpenSSL goes on."""
+def test_a_subject_that_is_not_text_is_tolerated() -> None:
+    """A CN as a BIT STRING: ``cryptography`` raises TypeError where OpenSSL continues."""
     der = ROOT.der.replace(b"\x0c\x0cExample Root", b"\x03\x0c\0xample Root")
     assert der != ROOT.der
     odd = x509.load_der_x509_certificate(der)
@@ -586,7 +591,7 @@ def test_a_name_that_is_not_text_ends_nothing() -> None:
     assert "The trust store has 'Example Root'" in result.findings[0].cause
 
 
-def test_alert_40_blames_no_client_certificate_where_none_was_asked_for() -> None:
+def test_alert_40_without_a_certificate_request_is_a_tls_mismatch() -> None:
     def failed(requested: bool | None) -> Finding:
         handshake = Handshake(Address(HOST, 8443), "rsa", "192.0.2.1", certificate_requested=requested)
         text = "error:0A000410:SSL routines::sslv3 alert"
@@ -599,7 +604,7 @@ def test_alert_40_blames_no_client_certificate_where_none_was_asked_for() -> Non
     assert "check-own-certificate" not in codes(failed(False))
 
 
-def test_a_wildcard_does_not_stand_for_its_own_domain_and_blanks_around_a_name_are_seen() -> None:
+def test_a_wildcard_does_not_match_its_own_domain_and_blanks_are_visible() -> None:
     bare = only([mint("x", ROOT, sans=["*.example.test"])], NAME, [ROOT], host="example.test")
     assert "*.example.test stands for exactly one label before .example.test." in bare.cause
     blank = only([mint("x", ROOT, sans=[f"{HOST} "])], NAME, [ROOT])

@@ -1,4 +1,4 @@
-"""What a log says is wrong, and where, and what to do about it."""
+"""Findings from a log: cause, server, port and remedies."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def golden(name: str) -> list[str]:
 
 
 def log(events: Iterable[Event]) -> list[str]:
-    """The events as lines, a millisecond apart unless they say when."""
+    """Return the events as lines, a millisecond apart unless they have a time."""
     writer = LineWriter("vcsc", 18242)
     return [
         writer.format(event if event.at else event._replace(at=1000 + number / 1000))
@@ -75,7 +75,7 @@ def answered(txn: int, status: str = "502 connect failed") -> Event:
 
 
 def refused_by(*lines: Event, port: int = 8443, host: str = NAME) -> list[Event]:
-    """A transaction that ends in 502 after these lines."""
+    """Return a transaction that ends in 502 after these lines."""
     return [received(1, port, host), sent(1, port), *lines, answered(1)]
 
 
@@ -112,7 +112,7 @@ def test_the_article_s_address_is_not_in_the_certificate() -> None:
     assert [remedy.code for remedy in finding.remedies] == ["change-server-name", "reissue", "verify-origin-off"]
 
 
-def test_the_published_unknown_ca_alert_is_the_server_s_refusal_of_us() -> None:
+def test_the_published_unknown_ca_alert_is_a_refused_client_certificate() -> None:
     lines = golden("debug-httpmsg-layout.log")
     (finding,) = find(lines)
     assert (finding.code, finding.server, finding.port) == ("rejected-by-server", "expc.cisco.com", 6972)
@@ -127,7 +127,7 @@ def test_the_article_s_good_transaction_has_no_findings() -> None:
     assert find(golden("article-8443-success.log")) == ()
 
 
-def test_nothing_gives_nothing() -> None:
+def test_an_empty_log_has_no_findings() -> None:
     assert find([]) == ()
     assert find(["", "rubbish", "traffic_server[1]: "]) == ()
 
@@ -169,7 +169,7 @@ def test_verification_errors_are_judged_by_text_then_depth(error: str, depth: in
     assert len(finding.remedies) > 1
 
 
-def test_a_missing_issuer_may_be_an_unknown_ca_and_the_cause_says_so() -> None:
+def test_the_cause_of_a_missing_issuer_mentions_an_unknown_ca() -> None:
     finding = only(refused_by(untrusted("unable to get local issuer certificate"), failed()))
     assert "cannot tell" in finding.cause
     assert [remedy.code for remedy in finding.remedies][:2] == ["trust-certificate", "send-chain"]
@@ -228,7 +228,7 @@ def test_an_error_without_its_warning_says_that_the_reason_is_missing() -> None:
         ("502 Invalid HTTP Response", "bad-response"),
     ],
 )
-def test_answers_of_our_own_that_no_tls_line_explains(status: str, code: str) -> None:
+def test_responses_of_the_proxy_that_no_tls_line_explains(status: str, code: str) -> None:
     lines = log([received(1), sent(1), sent(1), answered(1, status)])
     (finding,) = find(lines)
     assert (finding.code, finding.server, finding.ip, finding.port) == (code, NAME, IP, 8443)
@@ -236,7 +236,7 @@ def test_answers_of_our_own_that_no_tls_line_explains(status: str, code: str) ->
 
 
 @pytest.mark.parametrize("status", ["502 Cannot find server.", "500 Cannot find server."])
-def test_a_name_without_address_is_known_from_the_token(status: str) -> None:
+def test_an_unresolved_name_comes_from_the_token(status: str) -> None:
     finding = only([received(1), answered(1, status)])
     assert (finding.code, finding.server, finding.ip, finding.port) == ("dns", NAME, "", 8443)
 
@@ -258,7 +258,7 @@ def test_refusals() -> None:
     assert "token is not base64" in bad.cause
 
 
-def test_an_audit_that_lets_requests_through_is_told_as_one() -> None:
+def test_a_fault_in_audit_mode_says_that_the_request_continued() -> None:
     events = [received(1), sent(1), untrusted(action="Continue"), got(1), answered(1, "200 OK")]
     finding = only(events)
     assert (finding.code, finding.action, finding.port) == ("self-signed", "Continue", 8443)
@@ -266,12 +266,12 @@ def test_an_audit_that_lets_requests_through_is_told_as_one() -> None:
     assert "verify-origin-off" not in [remedy.code for remedy in finding.remedies]
 
 
-def test_an_audited_chain_has_findings_in_order_that_do_not_contradict() -> None:
+def test_findings_of_an_audited_chain_are_in_order_and_consistent() -> None:
     issuer, echo = "unable to get local issuer certificate", "unable to verify the first certificate"
     chain = [untrusted(text, action="Continue") for text in (issuer, echo, "certificate has expired")]
     handshake = [*chain, NameMismatch(0, 0, NAME, "Continue", NAME, IP)]
     findings = find(log([received(1), sent(1), *handshake, got(1), answered(1, "200 OK")] * 2))
-    assert [(one.code, one.count) for one in findings] == [
+    assert [(finding.code, finding.count) for finding in findings] == [
         ("issuer-missing", 2),
         ("expired", 2),
         ("name-not-in-certificate", 2),
@@ -279,7 +279,7 @@ def test_an_audited_chain_has_findings_in_order_that_do_not_contradict() -> None
     assert findings[0].error == issuer  # what X14.2 logs
     assert "Fix this first" in findings[0].cause
     assert "Fix issuer-missing and expired first" in findings[2].cause
-    assert "accepted" not in "".join(one.cause for one in findings)
+    assert "accepted" not in "".join(finding.cause for finding in findings)
 
 
 def test_an_error_whose_text_is_lost_belongs_to_its_warning() -> None:
@@ -317,10 +317,10 @@ def test_the_port_is_that_of_the_request_that_failed_not_of_the_last_one_sent() 
     assert (only(fails).port, only(fails).code) == (6972, "self-signed")
     passes_first = [*start, got(2), answered(2, "200 OK"), answered(1)]
     assert (only(passes_first).port, only(passes_first).code) == (6972, "self-signed")
-    assert only(start).port == 8443  # nothing tells yet: the latest
+    assert only(start).port == 8443  # undecided yet: the latest port
 
 
-def test_two_ports_that_fail_at_once_are_told_apart_by_their_answers() -> None:
+def test_two_ports_that_fail_together_are_distinguished_by_their_responses() -> None:
     events = [received(1, 6972), sent(1, 6972), received(2), sent(2), untrusted(), failed()]
     events += [untrusted("certificate has expired"), failed(), answered(1), answered(2)]
     assert [(finding.code, finding.port) for finding in find(log(events))] == [
@@ -338,12 +338,12 @@ def test_a_refused_port_beside_an_untrusted_one_is_still_unreachable() -> None:
 
 
 def test_processes_have_transactions_of_their_own() -> None:
-    one, two = LineWriter("vcsc", 1), LineWriter("vcsc", 2)
+    writers = LineWriter("vcsc", 1), LineWriter("vcsc", 2)
     first, second = refused_by(untrusted(), failed(), port=6972), refused_by(untrusted(), failed(), port=8443)
     lines = [
         writer.format(event._replace(at=5.0))
         for pair in zip(first, second, strict=True)
-        for writer, event in zip((one, two), pair, strict=True)
+        for writer, event in zip(writers, pair, strict=True)
     ]
     assert [finding.port for finding in find(lines)] == [6972, 8443]
 
@@ -364,7 +364,7 @@ def test_an_ipv6_server_is_shown_in_brackets() -> None:
     assert "[2001:db8::1]:8443" in finding.cause
 
 
-def test_what_is_no_failure_is_passed_over() -> None:
+def test_lines_that_report_no_failure_are_ignored() -> None:
     events: list[Event] = [
         RequestAllowed(0, "emusk", "1", "GET", "https://a/", "https://a/", "prefix", "x"),
         RequestRejected(0, "127.0.0.1", 1, "Invalid method"),
@@ -383,7 +383,7 @@ def test_records_lines_text_and_a_running_diagnosis_agree() -> None:
     assert diagnosis.findings() == find(lines) == find(read(lines)) == find("\n".join(lines))
 
 
-def test_names_from_a_log_cannot_act_on_a_terminal() -> None:
+def test_names_from_a_log_are_safe_on_a_terminal() -> None:
     name = "a\x1b[31m\n{server}"
     finding = only(refused_by(untrusted("x\x1b[2J\n", name=name), failed(name=name)))
     assert finding.server == name

@@ -1,4 +1,4 @@
-"""The recent past: as a journal tells it, and bounded."""
+"""The buffer of recent events: complete as a journal, and bounded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def request(number: int, path: str = "/x") -> RequestReceived:
     return RequestReceived(float(number), number, "", "127.0.0.1", 40000, f"GET http://vcs{path} HTTP/1.1")
 
 
-def test_it_tells_what_a_journal_tells() -> None:
+def test_the_journal_of_a_buffer_equals_a_journal_of_the_events() -> None:
     recent, journal = Recent("vcsc", 1), Journal("vcsc", 1)
     for event in (request(1), ResponseSent(1.5, 1, "127.0.0.1", 40000, "HTTP/1.1 404 Not Found"), request(2)):
         recent.take(event)
@@ -34,7 +34,7 @@ def test_the_latest_events_are_kept() -> None:
     assert len(recent.events()) >= 50
 
 
-def test_long_heads_take_no_more_room_than_short_ones() -> None:
+def test_long_heads_are_bounded_by_size() -> None:
     recent = Recent("vcsc", 1, most_text=1 << 20)
     for number in range(100):
         recent.take(request(number, "/" + "x" * 100_000))
@@ -44,7 +44,7 @@ def test_long_heads_take_no_more_room_than_short_ones() -> None:
         assert sum(len(event.start_line) for event in recent.events() if isinstance(event, RequestReceived)) < 1 << 19
 
 
-def test_bytes_that_are_no_requests_are_bounded_too() -> None:
+def test_invalid_requests_are_bounded() -> None:
     recent = Recent("vcsc", 1, most=100)
     for number in range(1000):
         recent.take(RequestRejected(0.0, "127.0.0.1", 40000, "a control character in the head", number))
@@ -53,7 +53,7 @@ def test_bytes_that_are_no_requests_are_bounded_too() -> None:
     assert recent.lost + len(recent.events()) == 2000
 
 
-def test_long_tracking_ids_and_reasons_take_no_more_room_than_short_ones() -> None:
+def test_long_tracking_ids_and_reasons_are_bounded_by_size() -> None:
     recent = Recent("vcsc", 1, most_text=1 << 20)
     for number in range(100):
         recent.take(request(number)._replace(tracking_id=str(number) * 50_000))
@@ -63,7 +63,7 @@ def test_long_tracking_ids_and_reasons_take_no_more_room_than_short_ones() -> No
         assert sum(len(event.reason) for event in events if isinstance(event, RequestRejected)) < 1 << 19
 
 
-def test_many_small_fields_are_counted_by_the_room_they_take() -> None:
+def test_many_small_fields_are_bounded_by_memory() -> None:
     recent = Recent("vcsc", 1, most_text=1 << 20)
     for number in range(100):
         recent.take(request(number)._replace(headers=(("a", ""),) * 1000))

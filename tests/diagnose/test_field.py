@@ -1,4 +1,4 @@
-"""Logs as people bring them, and what they are to be told: one input for each kind of trouble."""
+"""Logs from the field: one input for each kind of envelope and failure."""
 
 from __future__ import annotations
 
@@ -82,11 +82,11 @@ def test_unread_lines_are_counted_and_the_first_three_shown() -> None:
     assert str(find([]).unread) == ""
 
 
-def test_an_unread_line_cannot_act_on_a_terminal() -> None:
+def test_an_unread_line_is_safe_on_a_terminal() -> None:
     assert str(find(["[ET_NET 1] WARNING: \x1b[2J"]).unread).replace("\n", "").isprintable()
 
 
-def test_no_line_is_said_to_be_absent_while_lines_stay_unread() -> None:
+def test_no_line_is_reported_absent_if_some_lines_are_unread() -> None:
     failed = lines_of(HandshakeFailed(1e9, 1, CUCM, VERIFY_FAILED))
     (whole,) = find(failed)
     assert "is not in this log" in whole.cause
@@ -124,7 +124,7 @@ def answered(status: str, txn: int = 1) -> Event:
         ("504 Connection Timed Out", "not-dialled"),
     ],
 )
-def test_an_answer_without_a_dial_is_a_finding(status: str, code: str) -> None:
+def test_an_error_response_without_a_dialled_server_is_a_finding(status: str, code: str) -> None:
     (finding,) = find(lines_of(received(), answered(status)))
     assert (finding.code, finding.server, finding.port, finding.ip) == (code, CUCM, 8443, "")
     unread = find([*lines_of(received(), answered(status)), "[ET_NET 1] WARNING: new"])[0]
@@ -133,11 +133,11 @@ def test_an_answer_without_a_dial_is_a_finding(status: str, code: str) -> None:
 
 
 @pytest.mark.parametrize("status", ["200 OK", "204 ", "302 Found"])
-def test_an_answer_that_is_no_failure_is_none(status: str) -> None:
+def test_a_response_that_is_no_failure_is_no_finding(status: str) -> None:
     assert find(lines_of(received(method="OPTIONS"), answered(status))) == ()
 
 
-def test_a_404_for_what_is_no_token_is_a_damaged_token() -> None:
+def test_a_404_for_an_invalid_token_is_a_bad_token_finding() -> None:
     (finding,) = find(lines_of(received(path="xMC400C4/x"), answered("404 Not Found")))
     assert (finding.code, finding.server) == ("bad-token", "")
 
@@ -145,7 +145,7 @@ def test_a_404_for_what_is_no_token_is_a_damaged_token() -> None:
 @pytest.mark.parametrize(
     "path", ["get_edge_config?service_name=_cisco-uds", "get_edge_config/", "get_edge_sso?email=a@b"]
 )
-def test_what_expressway_e_answers_is_no_damaged_token(path: str) -> None:
+def test_a_request_for_expressway_e_is_not_a_bad_token(path: str) -> None:
     domain = "ZXhhbXBsZS50ZXN0"  # example.test
     url = f"http://vcs_control.example.test:8443/{domain}/{path}"
     denied = RequestDenied(1e9, "", "1", "GET", url, "Invalid token", "it has 1 part, not 4")
@@ -157,7 +157,7 @@ def test_what_expressway_e_answers_is_no_damaged_token(path: str) -> None:
 
 
 @pytest.mark.parametrize("interleaved", [False, True])
-def test_a_denial_and_its_answer_are_one_finding(interleaved: bool) -> None:
+def test_a_denial_and_its_response_are_one_finding(interleaved: bool) -> None:
     denied = RequestDenied(1e9, "", "1", "GET", f"https://{CUCM}:8443/x")
     other = [received(2)] if interleaved else []
     (finding,) = find(lines_of(received(), *other, denied, answered("403 Forbidden")))
@@ -173,7 +173,7 @@ def test_an_invalid_request_is_a_finding(reason: str) -> None:
     assert [remedy.code for remedy in finding.remedies] == ["fix-request"]
 
 
-def test_an_address_that_leads_back_is_repaired_in_the_token_or_in_hosts() -> None:
+def test_remedies_for_an_address_of_the_proxy_itself() -> None:
     reason = "the address leads back to this proxy"
     denied = RequestDenied(1e9, "", "1", "GET", f"https://{CUCM}:8443/x", "Invalid request", reason)
     (finding,) = find(lines_of(received(), denied, answered("400 Cycle Detected")))
@@ -198,14 +198,14 @@ def forwarded(txn: int = 1) -> Event:
     "status", ["502 Next Hop Connection Failed", "502 Next Hop Connection Failed: list exhaust", "504 Next Hop Timeout"]
 )
 @pytest.mark.parametrize("sent", [[], [forwarded()], [forwarded(), forwarded()]])
-def test_the_way_from_e_to_c(status: str, sent: list[Event]) -> None:
+def test_a_failed_connection_from_expressway_e_to_expressway_c(status: str, sent: list[Event]) -> None:
     (finding,) = find(lines_of(received(scheme="https", src="198.51.100.7"), *sent, answered(status)))
     assert (finding.code, finding.server, finding.port) == ("next-hop-failed", CUCM, 8443)
     assert "Expressway-E to Expressway-C" in finding.cause
     assert [remedy.code for remedy in finding.remedies] == ["check-traversal", "read-expressway-c"]
 
 
-def test_what_c_answered_is_explained_by_c_s_log() -> None:
+def test_a_response_of_expressway_c_refers_to_its_log() -> None:
     relayed = ResponseReceived(1e9, 1, "127.0.0.1", 8443, "HTTP/1.1 502 connect failed")
     (finding,) = find(lines_of(received(), forwarded(), relayed, answered("502 connect failed")))
     assert (finding.code, finding.server) == ("answered-by-expressway-c", CUCM)
@@ -214,7 +214,7 @@ def test_what_c_answered_is_explained_by_c_s_log() -> None:
     assert find(lines_of(received(), forwarded(), own, answered("503 "))) == ()  # CUCM's own, relayed twice
 
 
-def test_what_e_refuses_itself_is_not_read_as_c_s() -> None:
+def test_a_refusal_by_expressway_e_itself() -> None:
     (finding,) = find(lines_of(received(scheme="https", src="198.51.100.7"), answered("403 Forbidden")))
     assert finding.code == "refused-by-edge"
     assert "Expressway-C itself" not in finding.cause

@@ -1,4 +1,4 @@
-"""The journal: lines as the log has them, and what became of each request."""
+"""The journal: the lines of the log, and the outcome of each request."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_lines_are_those_of_the_log() -> None:
     assert list(journal_of(*events).lines) == [writer.format(event).removesuffix("\n") for event in events]
 
 
-def test_requests_that_run_side_by_side_keep_their_faults_apart() -> None:
+def test_concurrent_requests_keep_their_own_faults() -> None:
     journal = journal_of(
         received(1),
         received(2),
@@ -78,7 +78,7 @@ def test_requests_that_run_side_by_side_keep_their_faults_apart() -> None:
     assert [finding.code for finding in journal.findings] == ["self-signed"]
 
 
-def test_each_end_has_its_word() -> None:
+def test_each_end_of_a_request_has_its_outcome() -> None:
     mismatch = NameMismatch(1.0, 0, NAME, "Continue", NAME, IP, 3)
     journal = journal_of(
         received(1),
@@ -107,13 +107,13 @@ def test_an_ipv6_server_is_named_without_brackets() -> None:
     assert (served.server, served.port) == ("2001:db8::1", 8443)
 
 
-def test_it_keeps_the_latest_and_no_more() -> None:
+def test_a_journal_keeps_the_latest_lines_only() -> None:
     journal = journal_of(*(event for txn in range(50) for event in (received(txn), allowed(txn), sent(txn))), most=50)
     assert len(journal.lines) == 50
     assert [served.txn for served in journal.transactions] == list(range(40, 50))
 
 
-def test_cleared_it_knows_nothing_and_takes_what_follows() -> None:
+def test_a_cleared_journal_is_empty_and_usable() -> None:
     journal = journal_of(received(1), allowed(1))
     journal.clear()
     journal.take(sent(1))

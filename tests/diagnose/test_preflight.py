@@ -32,7 +32,7 @@ HOST = "cucm.steven.lab"
 
 
 def before(lab: Lab, **tables: Any) -> Config:
-    """The configuration of one who stands before a lab's CUCM."""
+    """Return the configuration of a client that dials a lab's CUCM."""
     cucm = lab.cucm
     ports = {port: cucm.ports[port] for port in (8443, 6972)}
     entry = {"ip": cucm.ip, "dial": "127.0.0.1", "ports": ports}
@@ -45,16 +45,18 @@ def trusting(lab: Lab, *names: str) -> TrustStore:
 
 def codes(answers: Sequence[ServerCheck]) -> dict[tuple[str, int, tuple[str, ...]], list[str]]:
     return {
-        (answer.address.host, answer.address.port, tuple(answer.prefer)): [one.code for one in answer.findings]
+        (answer.address.host, answer.address.port, tuple(answer.prefer)): [finding.code for finding in answer.findings]
         for answer in answers
     }
 
 
-async def test_the_articles_servers_are_asked_both_ways() -> None:
+async def test_the_articles_servers_are_checked_with_both_preferences() -> None:
     async with Lab(scenario="ecdsa-first") as lab:
         config = before(lab)
         answers = await check(configured_addresses(config), config, trusting(lab, "steven-DC-CA"))
-        requests = [one for port in (lab.cucm.uds, lab.cucm.tftp) for seen in port.seen for one in seen.requests]
+        requests = [
+            request for port in (lab.cucm.uds, lab.cucm.tftp) for seen in port.seen for request in seen.requests
+        ]
     found = codes(answers)
     assert found[HOST, 8443, ("rsa",)] == []
     assert found[HOST, 8443, ("ecdsa",)] == ["self-signed"]
@@ -67,13 +69,13 @@ async def test_the_articles_servers_are_asked_both_ways() -> None:
     assert requests == []
 
 
-async def test_each_fault_has_its_line_and_the_certificate_its_words() -> None:
+async def test_each_fault_has_a_log_line_and_the_certificate_a_summary() -> None:
     async with Lab(scenario="ecdsa-first") as lab:
         config = before(lab)
         (rsa,) = [
-            one
-            for one in await check([Address("10.48.36.215", 8443)], config, trusting(lab, "steven-DC-CA"))
-            if one.prefer == ("rsa",)
+            result
+            for result in await check([Address("10.48.36.215", 8443)], config, trusting(lab, "steven-DC-CA"))
+            if result.prefer == ("rsa",)
         ]
     assert rsa.certificate is not None
     assert rsa.certificate.cn == "cucm-ms.steven.lab"
@@ -90,11 +92,11 @@ async def test_each_fault_has_its_line_and_the_certificate_its_words() -> None:
 @pytest.fixture
 def closed_port() -> Iterator[int]:
     with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))  # bound, and nobody listens
+        sock.bind(("127.0.0.1", 0))  # bound, but not listening
         yield sock.getsockname()[1]
 
 
-async def test_a_server_that_cannot_be_asked_is_not_said_to_be_refused(closed_port: int) -> None:
+async def test_a_server_that_cannot_be_reached_is_not_reported_as_refused(closed_port: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         answers = await check(
             [
@@ -106,7 +108,11 @@ async def test_a_server_that_cannot_be_asked_is_not_said_to_be_refused(closed_po
             TrustStore(),
             seconds=0.3,
         )
-    assert [[one.code for one in answer.findings] for answer in answers] == [["unreachable"], ["timeout"], ["dns"]]
+    assert [[finding.code for finding in answer.findings] for answer in answers] == [
+        ["unreachable"],
+        ["timeout"],
+        ["dns"],
+    ]
     assert all(answer.certificate is None and answer.prefer == ("ecdsa", "rsa") for answer in answers)
     assert {answer.state for answer in answers} == {"not-asked"}
     assert all(not answer.lines and not answer.ok for answer in answers)
@@ -118,7 +124,7 @@ async def test_a_server_that_cannot_be_asked_is_not_said_to_be_refused(closed_po
     assert summary(answers)[0] == "X14.2 would refuse nothing that was checked; 3 of 3 could not be checked."
 
 
-async def test_something_else_than_tls_fails_and_is_not_a_refused_certificate() -> None:
+async def test_a_server_without_tls_has_failed_and_is_not_refused() -> None:
     async def http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         await reader.read()
@@ -129,10 +135,10 @@ async def test_something_else_than_tls_fails_and_is_not_a_refused_certificate() 
         writer.close()
 
     async with (
-        await asyncio.start_server(http, "127.0.0.1", 0) as one,
-        await asyncio.start_server(closes, "127.0.0.1", 0) as two,
+        await asyncio.start_server(http, "127.0.0.1", 0) as plain_http,
+        await asyncio.start_server(closes, "127.0.0.1", 0) as closing,
     ):
-        ports = [server.sockets[0].getsockname()[1] for server in (one, two)]
+        ports = [server.sockets[0].getsockname()[1] for server in (plain_http, closing)]
         answers = await check([Address("127.0.0.1", port) for port in ports], from_mapping({}), TrustStore())
     assert [(answer.state, answer.findings[0].code) for answer in answers] == [
         ("failed", "not-tls"),
@@ -149,7 +155,7 @@ async def test_something_else_than_tls_fails_and_is_not_a_refused_certificate() 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 @pytest.mark.parametrize("insists", [True, False])
-async def test_a_client_certificate_that_a_server_asks_for(
+async def test_a_server_that_requests_a_client_certificate(
     tmp_path: Path, version: ssl.TLSVersion, insists: bool
 ) -> None:
     root = mint("Root", ca=True)
@@ -163,7 +169,7 @@ async def test_a_client_certificate_that_a_server_asks_for(
         (answer,) = await check([Address(HOST, 8443)], config, TrustStore([root.cert]))
     assert answer.certificate is not None
     if insists:
-        assert (answer.state, [one.code for one in answer.findings]) == ("failed", ["rejected-by-server"])
+        assert (answer.state, [finding.code for finding in answer.findings]) == ("failed", ["rejected-by-server"])
         assert "client certificate" in answer.findings[0].cause
         assert answer.findings[0].remedies
     else:
@@ -194,13 +200,13 @@ async def test_the_configured_client_certificate_is_presented(
         assert (answer.state, answer.findings) == ("accepted", ())
         assert "has accepted the configured one" in answer.notes[0]
     else:
-        assert (answer.state, [one.code for one in answer.findings]) == ("failed", ["rejected-by-server"])
+        assert (answer.state, [finding.code for finding in answer.findings]) == ("failed", ["rejected-by-server"])
         assert "does not trust the CA that signed it" in answer.findings[0].cause
-        late = version == ssl.TLSVersion.TLSv1_3  # after the handshake, as the proxy answers then
+        late = version == ssl.TLSVersion.TLSv1_3  # after the handshake: the proxy's response for that
         assert answer.lines[-1].endswith(f'HTTP/1.1 502 {"Server Hangup" if late else "connect failed"}"')
 
 
-async def test_faults_of_all_kinds_at_once_and_a_note_where_all_is_well(tmp_path: Path) -> None:
+async def test_several_faults_at_once_and_a_note_for_an_accepted_server(tmp_path: Path) -> None:
     root, other = mint("Root", ca=True), mint("Other Root", ca=True)
     soon = server_context(tmp_path, mint(HOST, root, sans=[HOST], days=(-300, 12)))
     bad = server_context(tmp_path, mint("elsewhere.test", other, sans=["elsewhere.test"], days=(-300, -2)))
@@ -209,9 +215,9 @@ async def test_faults_of_all_kinds_at_once_and_a_note_where_all_is_well(tmp_path
         config = from_mapping({"hosts": {HOST: {"dial": "127.0.0.1", "ports": ports}}})
         answers = await check(configured_addresses(config), config, TrustStore([root.cert]))
     refused, accepted = answers
-    assert [one.code for one in refused.findings] == ["issuer-missing", "expired", "name-not-in-certificate"]
+    assert [finding.code for finding in refused.findings] == ["issuer-missing", "expired", "name-not-in-certificate"]
     assert refused.findings[0].error == "unable to get local issuer certificate"
-    assert all("chain of CAs was accepted" not in one.cause for one in refused.findings)
+    assert all("chain of CAs was accepted" not in finding.cause for finding in refused.findings)
     assert "1416F086" in refused.findings[0].evidence[1]
     assert accepted.ok
     assert "expires on" in accepted.notes[0]
@@ -237,13 +243,13 @@ async def test_a_missing_intermediate_is_recognised_from_another_port(tmp_path: 
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
-async def test_the_screen_has_every_name_and_breaks_none(tmp_path: Path, width: int) -> None:
+async def test_the_screen_shows_every_name_unbroken(tmp_path: Path, width: int) -> None:
     root = mint("Root", ca=True)
     long = "subscriber-of-the-voice-cluster.voice.emea.corporate.example-enterprise.com"
     names = [f"node-{number:02d}.{long}" for number in range(30)]
     files = [mint("x", root, sans=names, days=(-5, 20)), mint("y", None, sans=[long], days=(-5, -2))]
     with contextlib.ExitStack() as servers:
-        ports = [servers.enter_context(serving(server_context(tmp_path, one))) for one in files]
+        ports = [servers.enter_context(serving(server_context(tmp_path, minted))) for minted in files]
         hosts = {
             name: {"dial": "127.0.0.1", "ports": {8443: port}} for name, port in zip((HOST, long), ports, strict=True)
         }
@@ -262,7 +268,7 @@ async def test_the_screen_has_every_name_and_breaks_none(tmp_path: Path, width: 
             assert all(remedy.text in whole for remedy in finding.remedies)
 
 
-async def test_both_orders_are_told_apart(tmp_path: Path) -> None:
+async def test_each_preference_has_its_own_result(tmp_path: Path) -> None:
     root = mint("Root", ca=True)
     context = server_context(tmp_path, mint(HOST, root, sans=[HOST]))
     rsa_leaf = mint(HOST, sans=[HOST], key=rsa.generate_private_key(65537, 2048))
@@ -279,7 +285,7 @@ async def test_both_orders_are_told_apart(tmp_path: Path) -> None:
     ]
 
 
-def test_every_wrong_server_is_named_at_once() -> None:
+def test_all_invalid_addresses_are_reported_together() -> None:
     with pytest.raises(InputError) as caught:
         parse_addresses(["cucm.steven.lab", "a b:1", "x:99999", "[::1]:8443"])
     assert len(caught.value.problems) == 3
@@ -294,7 +300,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
 
-async def test_as_a_command_it_says_what_would_be_refused_and_exits_1(tmp_path: Path) -> None:
+async def test_the_command_reports_refusals_and_exits_1(tmp_path: Path) -> None:
     async with Lab() as lab:
         (tmp_path / "ca.pem").write_text(lab.cucm.certificate("steven-DC-CA").pem)
         address = f"127.0.0.1:{lab.cucm.uds_port}"
@@ -318,14 +324,14 @@ async def test_as_a_command_it_says_what_would_be_refused_and_exits_1(tmp_path: 
     assert "trust store is empty" not in shown.stdout
 
 
-def test_as_a_command_it_wants_to_know_whom_to_ask() -> None:
+def test_the_command_requires_servers() -> None:
     result = run()
     assert result.returncode == 2
     assert "which servers?" in result.stderr
     assert run("nonsense").returncode == 2
 
 
-def test_as_a_command_a_server_that_cannot_be_asked_is_exit_3(closed_port: int) -> None:
+def test_the_command_exits_3_for_an_unreachable_server(closed_port: int) -> None:
     result = run(f"127.0.0.1:{closed_port}")
     assert result.returncode == 3
     assert result.stdout.startswith("X14.2 would refuse nothing that was checked; 1 of 1 could not be checked.\n")

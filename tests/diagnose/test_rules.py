@@ -1,4 +1,4 @@
-"""Rules: each error text of OpenSSL has its code, advice fits the fault, and no sentence denies another finding."""
+"""Rules: each error text of OpenSSL has its code, and remedies and sentences fit all findings of a server."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ TEXTS: Final[dict[str, str]] = {
     "Cannot find certificate signature algorithm": "bad-signature",
     "subject signature algorithm and issuer public key algorithm mismatch": "bad-signature",
     "cert info signature and signature algorithm mismatch": "bad-signature",
-    "cert info siganature and signature algorithm mismatch": "bad-signature",  # spelt so in 3.0
+    "cert info siganature and signature algorithm mismatch": "bad-signature",  # this spelling is OpenSSL 3.0's
     "Path length invalid for non-CA cert": "invalid-ca",
     "Path length given without key usage keyCertSign": "invalid-ca",
     "Key usage keyCertSign invalid for non-CA cert": "invalid-ca",
@@ -150,19 +150,19 @@ def fault(error: str, depth: int = 0, kind: Kind = "chain", action: str = "Termi
     return Occurrence(kind, "cucm.example.test", "192.0.2.1", error, 0, 0, ("line",), port, depth, action)
 
 
-def rule_of(one: Occurrence) -> FindingRule:
-    rule = rule_for(one)
+def rule_of(occurrence: Occurrence) -> FindingRule:
+    rule = rule_for(occurrence)
     assert rule is not None
     return rule
 
 
-def explained(one: Occurrence, *beside: str) -> tuple[str, str, tuple[Remedy, ...]]:
-    rule = rule_of(one)
-    return rule.code, *explain(rule, one, beside)
+def explained(occurrence: Occurrence, *other_codes: str) -> tuple[str, str, tuple[Remedy, ...]]:
+    rule = rule_of(occurrence)
+    return rule.code, *explain(rule, occurrence, other_codes)
 
 
 def own_texts() -> set[str]:
-    """Every text of the OpenSSL that this Python uses."""
+    """Return every text of the OpenSSL that this Python uses."""
     lib, ffi = Binding.lib, Binding.ffi
     return {ffi.string(lib.X509_verify_cert_error_string(number)).decode() for number in range(1, 200)}
 
@@ -194,7 +194,7 @@ def test_the_texts_of_this_openssl_are_all_known() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "an error that OpenSSL 9 will add", "certificate", "{place}"])
-def test_an_unknown_text_gets_the_general_rule_which_repeats_it_and_advises_no_trust(text: str) -> None:
+def test_an_unknown_text_gets_the_general_rule_without_a_trust_remedy(text: str) -> None:
     code, cause, remedies = explained(fault(text))
     assert code == "verify-failed"
     assert text in cause
@@ -203,11 +203,11 @@ def test_an_unknown_text_gets_the_general_rule_which_repeats_it_and_advises_no_t
 
 def test_field_case_of_two_x509_texts() -> None:
     findings = find((FIELD / "14-x509-texts-a.log").read_text().splitlines())
-    assert [(one.code, one.server) for one in findings] == [
+    assert [(finding.code, finding.server) for finding in findings] == [
         ("critical-extension", "h1.example.test"),
         ("name-constraints", "h2.example.test"),
     ]
-    assert all(remedy.code != "trust-certificate" for one in findings for remedy in one.remedies)
+    assert all(remedy.code != "trust-certificate" for finding in findings for remedy in finding.remedies)
 
 
 # --- handshake errors
@@ -288,7 +288,7 @@ def test_handshake_errors_are_read_by_code_and_text(error: str, code: str, says:
     assert "complaint" not in cause
 
 
-def test_the_servers_reasons_to_refuse_us_are_told_apart() -> None:
+def test_each_reason_to_refuse_a_client_certificate_has_its_own_cause() -> None:
     causes_by_alert = {
         number: explained(fault(f"error:{0x14094000 + 1000 + number:08X}", kind="handshake"))
         for number in (41, 42, 43, 44, 45, 46, 48, 49, 116)
@@ -320,46 +320,49 @@ REPRESENTATIVES: Final = tuple(
 
 
 def one_of_each() -> list[Occurrence]:
-    """One fault for each rule and action."""
+    """Return one occurrence for each rule and action."""
     kept: dict[tuple[int, str], Occurrence] = {}
-    for one in REPRESENTATIVES:
-        kept.setdefault((RULES.index(rule_of(one)), one.action), one)
+    for occurrence in REPRESENTATIVES:
+        kept.setdefault((RULES.index(rule_of(occurrence)), occurrence.action), occurrence)
     return list(kept.values())
 
 
-def sentences(one: Occurrence, beside: tuple[str, ...]) -> list[Sentence]:
-    rule = rule_of(one)
-    return [*causes(rule, one, beside), *(chosen.sentence for chosen in advice(rule, one, beside))]
+def sentences(occurrence: Occurrence, other_codes: tuple[str, ...]) -> list[Sentence]:
+    rule = rule_of(occurrence)
+    return [
+        *causes(rule, occurrence, other_codes),
+        *(chosen.sentence for chosen in advice(rule, occurrence, other_codes)),
+    ]
 
 
-def test_no_sentence_claims_what_another_finding_at_the_same_place_denies() -> None:
+def test_no_sentence_contradicts_another_finding_at_the_same_server() -> None:
     walked = 0
-    for one in one_of_each():
-        rule = rule_of(one)
+    for occurrence in one_of_each():
+        rule = rule_of(occurrence)
         others = sorted({rule_of(other).code for other in one_of_each()} - {rule.code})
         for size in (1, 2):
-            for beside in combinations(others, size):
-                denied = denied_by((*beside, rule.code))
-                spoken = sentences(one, beside)
-                assert not [sentence for sentence in spoken if sentence.asserts & denied_by(beside)], (
+            for other_codes in combinations(others, size):
+                denied = denied_by((*other_codes, rule.code))
+                spoken = sentences(occurrence, other_codes)
+                assert not [sentence for sentence in spoken if sentence.asserts & denied_by(other_codes)], (
                     rule.code,
-                    beside,
+                    other_codes,
                 )
                 own = [
                     sentence
-                    for sentence in causes(rule, one, beside)
+                    for sentence in causes(rule, occurrence, other_codes)
                     if sentence.asserts & DENIES.get(rule.code, set())
                 ]
                 assert not own, (rule.code, own)
-                assert causes(rule, one, beside), (rule.code, beside)  # something is still said
-                assert advice(rule, one, beside), (rule.code, beside)
+                assert causes(rule, occurrence, other_codes), (rule.code, other_codes)  # at least one sentence is left
+                assert advice(rule, occurrence, other_codes), (rule.code, other_codes)
                 walked += 1
                 assert denied <= CLAIMS
     assert walked > 20_000
 
 
-def test_sentences_do_change_beside_other_findings() -> None:
-    """The walk above would find nothing in sentences without tags."""
+def test_sentences_change_next_to_other_findings() -> None:
+    """The test above cannot find contradictions in sentences without claims."""
     name = fault("not in certificate", kind="name")
     assert "chain of CAs was accepted" in explained(name)[1]
     assert "accepted" not in explained(name, "unknown-ca")[1]
@@ -370,12 +373,12 @@ def test_sentences_do_change_beside_other_findings() -> None:
     used = {claim for entry in ALTERNATIVES.values() for sentence in entry for claim in sentence.asserts}
     used |= {claim for rule in RULES for each in rule.sentences() for sentence in each for claim in sentence.asserts}
     assert used <= CLAIMS
-    # No tag without effect; what an unread line denies is not in the table of codes.
+    # Every claim is denied by some code, except the one that unread lines deny.
     assert all(any(claim in denied for denied in DENIES.values()) for claim in used - {"log-read"})
 
 
-def test_each_fault_denies_what_it_rules_out() -> None:
-    """The walk trusts the table of denials; this holds the table against what the codes mean."""
+def test_the_table_of_denials_matches_the_meaning_of_the_codes() -> None:
+    """The tests of contradictions rely on the table of denials. This test checks the table itself."""
     of_chains = {rule.code for rule in RULES if rule.kind == "chain"} - {"name-not-in-certificate"}
     assert all({"chain-good", "never-tls"} <= DENIES[code] for code in of_chains)
     untrusted = {code for code, denied in DENIES.items() if "issuer-trusted" in denied}
@@ -387,7 +390,7 @@ def test_each_fault_denies_what_it_rules_out() -> None:
     assert "speaks-tls" in DENIES["not-tls"]
 
 
-def test_every_alternative_ends_in_a_wording_that_always_holds() -> None:
+def test_the_last_alternative_wording_is_always_true() -> None:
     spoken = {name for rule in RULES for name in rule.remedies}
     assert all(wordings[-1].asserts == frozenset() for name, wordings in ALTERNATIVES.items() if name in spoken)
     assert all(wordings[0].text == REMEDIES[name].text for name, wordings in ALTERNATIVES.items())
@@ -397,21 +400,21 @@ def test_every_alternative_ends_in_a_wording_that_always_holds() -> None:
     assert {rule.code for rule in RULES if rule.kind in ("chain", "name")} == NEXT.keys()
 
 
-def test_an_audited_chain_says_what_to_mend_first_and_what_x14_2_logs_next() -> None:
-    beside = ("expired", "name-not-in-certificate", "unknown-ca")
-    first = explained(fault("self signed certificate in certificate chain", 1, action="Continue"), *beside)[1]
+def test_an_audited_chain_has_an_order_of_repair() -> None:
+    other_codes = ("expired", "name-not-in-certificate", "unknown-ca")
+    first = explained(fault("self signed certificate in certificate chain", 1, action="Continue"), *other_codes)[1]
     assert "Fix this first" in first
     assert first.index("certificate has expired") < first.index("SNI not in certificate")
     assert "One new certificate can fix them all" in first
-    last = explained(fault("not in certificate", kind="name", action="Continue"), *beside)[1]
+    last = explained(fault("not in certificate", kind="name", action="Continue"), *other_codes)[1]
     assert "Fix unknown-ca and expired first" in last
 
 
-def test_handshakes_that_ended_at_one_fault_each_are_not_taken_for_one_certificate() -> None:
+def test_faults_of_separate_handshakes_are_not_combined() -> None:
     cause = explained(fault("certificate has expired"), "name-not-in-certificate")[1]
     assert "with another certificate or at another time" in cause
     assert "fix this first, then name-not-in-certificate" in cause
-    assert "Mend" not in explained(fault("certificate has expired"), "timeout")[1]
+    assert "Fix" not in explained(fault("certificate has expired"), "timeout")[1]
 
 
 def test_a_refused_connection_blames_no_certificate_unless_another_line_does() -> None:
@@ -456,14 +459,14 @@ def test_remedies_name_the_certificates_of_the_port(port: int, certificate: str,
         ("RFC 3779 resource not subset of parent's resources", "or uses a part of it", "nothing"),
     ],
 )
-def test_no_text_at_depth_0_says_more_than_openssl_does(text: str, said: str, unsaid: str) -> None:
+def test_causes_at_depth_0_claim_no_more_than_openssl(text: str, said: str, unsaid: str) -> None:
     cause = explained(fault(text, 0))[1]
     assert said in cause
     assert unsaid not in cause
 
 
 @pytest.mark.parametrize(("number", "said"), [(90, "cancelled"), (100, "renegotiate TLS"), (99, "has no name")])
-def test_alerts_that_blame_nothing_are_not_said_to_blame_what_was_received(number: int, said: str) -> None:
+def test_alerts_that_do_not_blame_the_received_data(number: int, said: str) -> None:
     text = error_string(f"reason({1000 + number})", "1.1.1")
     cause = explained(fault(text, kind="handshake"))[1]
     assert said in cause
