@@ -13,7 +13,8 @@ from cryptography.hazmat.bindings.openssl.binding import Binding
 from mralab.core.tls.tlserror import ALERTS, error_string
 from mralab.diagnose.diagnosis import find
 from mralab.diagnose.occurrence import FindingRule, Kind, Occurrence
-from mralab.diagnose.remedies import ALTERNATIVES, REMEDIES
+from mralab.diagnose.remedies import REMEDIES
+from mralab.diagnose.remedy_wordings import ALTERNATIVES
 from mralab.diagnose.repair import NEXT
 from mralab.diagnose.rules import CODES, RULES, Remedy, advice, causes, explain, rule_for
 from mralab.diagnose.sentence import CLAIMS, DENIES, Sentence, denied_by

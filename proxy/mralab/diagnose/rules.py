@@ -14,7 +14,8 @@ from typing import Final, NamedTuple
 
 from ..core.log.escape import escape
 from .occurrence import FindingRule, Occurrence
-from .remedies import ALTERNATIVES, REMEDIES, Remedy
+from .remedies import REMEDIES, Remedy
+from .remedy_wordings import ALTERNATIVES
 from .repair import order_of_repair
 from .rules_answer import ANSWER_RULES
 from .rules_chain import CHAIN_RULES
