@@ -5,9 +5,7 @@ An error is raised where the problem is found and shown once, by ``cli``.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
 from typing import Final, TypeVar
 
 T = TypeVar("T")
@@ -15,8 +13,6 @@ T = TypeVar("T")
 MOST_PROBLEMS: Final = 100
 """Number of problems shown for one input; the rest is only counted."""
 _LONGEST_PROBLEM: Final = 1000  # characters; a key or a value in it may have a megabyte
-_LONGEST_WORD: Final = 64  # the time of difflib grows with the square of a word's length
-_MOST_WORDS: Final = 1000
 
 
 class MralabError(Exception):
@@ -76,15 +72,3 @@ def _shortened(problem: str) -> str:
     if len(problem) <= _LONGEST_PROBLEM:
         return problem
     return f"{problem[: _LONGEST_PROBLEM * 3 // 4]}...{problem[-_LONGEST_PROBLEM // 4 :]}"
-
-
-def did_you_mean(word: str, words: Iterable[str]) -> str:
-    """Return ``; did you mean 'WORD'?`` with the nearest of ``words``, or an empty string if no word is near.
-
-    A word of more than ``_LONGEST_WORD`` characters is never near.
-    """
-    if len(word) > _LONGEST_WORD:
-        return ""
-    lowered = {candidate.lower(): candidate for candidate in islice(words, _MOST_WORDS)}
-    match = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.5)
-    return f"; did you mean {lowered[match[0]]!r}?" if match else ""

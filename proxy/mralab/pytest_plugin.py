@@ -120,7 +120,7 @@ def _check(nodeid: str, mark: pytest.Mark) -> None:
         raise pytest.UsageError(f"{nodeid}: mralab({mark.args[0]!r}) takes names only: {', '.join(_SETTINGS)}")
     for name in mark.kwargs:
         if name not in _SETTINGS:
-            from .errors import did_you_mean
+            from .core.nearest import did_you_mean
 
             near = did_you_mean(name, _SETTINGS)
             raise pytest.UsageError(f"{nodeid}: mralab({name}=...) is unknown{near}; known: {', '.join(_SETTINGS)}")

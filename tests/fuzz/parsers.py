@@ -9,8 +9,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
-from mralab import config, errors
-from mralab.core import release
+from mralab import config
+from mralab.core import nearest, release
 from mralab.core.http import framing
 from mralab.core.http import response_head as reply
 from mralab.core.http import rewrite as message
@@ -354,10 +354,12 @@ PARSERS: Final[dict[str, Parser]] = {
         ((b"", b""), (b"", b":1"), (b"1:", b"")),
     ),
     "nearest word": Parser(
-        "errors.did_you_mean", _text(lambda raw: errors.did_you_mean(raw, ("abcabc", "a" * 60))), _WORDS
+        "core.nearest.did_you_mean core.nearest.nearest",
+        _text(lambda raw: nearest.did_you_mean(raw, ("abcabc", "a" * 60))),
+        _WORDS,
     ),
     "nearest word of many": Parser(
-        "errors.did_you_mean", _text(lambda raw: errors.did_you_mean("a" * 60, raw.split("\n"))), _LINES
+        "core.nearest.did_you_mean", _text(lambda raw: nearest.did_you_mean("a" * 60, raw.split("\n"))), _LINES
     ),
     "certificate file": Parser(
         "tls.trust_store.parse_pem tls.trust_store.load_store",
@@ -479,7 +481,7 @@ PARSERS: Final[dict[str, Parser]] = {
 }
 NOT_PARSERS: Final = {
     "config.values.join_address": "writes",
-    "core.mra.allowlist_lines.did_you_mean": "as errors.did_you_mean, of words that were cut",
+    "core.mra.allowlist_lines.did_you_mean": "as core.nearest.did_you_mean",
     "core.mra.allowlist_lines.listed": "writes",
     "core.mra.allowlist_lines.shown": "writes",
     "core.release.cipher_string": "joins texts",
@@ -502,7 +504,7 @@ MODULES: Final = (
     config.model,
     config.problems,
     config.values,
-    errors,
+    nearest,
     allowlist,
     allowlist_csv,
     allowlist_lines,

@@ -16,7 +16,8 @@ from typing import Any, Final
 
 import click
 
-from ..errors import MralabError, did_you_mean
+from ..core.nearest import did_you_mean
+from ..errors import MralabError
 
 INTERRUPTED: Final = 130
 READER_GONE: Final = 141

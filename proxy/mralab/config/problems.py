@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from ..errors import did_you_mean
+from ..core.nearest import did_you_mean
 
 _LONGEST_SHOWN: Final = 200  # characters of a value in a message
 

@@ -18,9 +18,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
+
+from .nearest import STRICT_CUTOFF, did_you_mean
 
 VerifyMode = Literal["on", "off", "audit"]
 Preference = Literal["rsa", "ecdsa"]
@@ -235,8 +236,8 @@ def verify_mode(word: object) -> VerifyMode:
 def _near_mode(word: str) -> str:
     """A hint for a misspelt word. None for negations and near opposites (``no``, ``disenforced``): it could mislead."""
     both = "on" in word and "of" in word
-    close = get_close_matches(word[:40], [mode for mode in _MODES if word.startswith(mode[0])], n=1, cutoff=0.75)
-    return f"; did you mean {close[0]!r}?" if close and not both else ""
+    modes = [mode for mode in _MODES if word.startswith(mode[0]) and not both]
+    return did_you_mean(word, modes, STRICT_CUTOFF)
 
 
 # In TLS 1.3 these choose the server's certificate, not the cipher suites. Both lists have the algorithms that OpenSSL

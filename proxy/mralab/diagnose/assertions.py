@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ..errors import MralabError, did_you_mean
+from ..core.nearest import did_you_mean
+from ..errors import MralabError
 from .findings import Finding
 from .journal import Transaction
 from .request_line import authority

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Final
 
 from cryptography import x509
 
 from ..core.log.escape import escape
+from ..core.nearest import nearest
 from ..core.tls.hostname import CertificateNames, is_address
 from . import chain
 from .presented import PresentedChain
@@ -187,8 +187,8 @@ def _names(presented: PresentedChain, _: x509.Certificate) -> list[str]:
         base = pattern.removeprefix("*")
         if base != pattern and f".{server_name}".casefold().endswith(base.casefold()):
             sentences.append(f"{escape(pattern)} stands for exactly one label before {escape(base)}.")
-    if (nearest := nearest_name(server_name, names)) is not None:
-        sentences.append(f"The nearest to {escape(server_name)} is {_visible(nearest)}.")
+    if (near := nearest_name(server_name, names)) is not None:
+        sentences.append(f"The nearest to {escape(server_name)} is {_visible(near)}.")
     return sentences
 
 
@@ -206,9 +206,7 @@ def nearest_name(server_name: str, names: CertificateNames) -> str | None:
     for name in known:
         if not is_address(name) and name.casefold().partition(".")[0] == label:
             return name
-    folded = {name.casefold(): name for name in known}
-    matches: list[str] = get_close_matches(server_name.casefold(), list(folded), 1, 0.6)
-    return folded[matches[0]] if matches else None
+    return nearest(server_name, known) or None
 
 
 def only_short(presented: PresentedChain) -> bool:

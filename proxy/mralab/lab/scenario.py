@@ -11,9 +11,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from ..core.nearest import did_you_mean
 from ..core.release import Preference
 from ..data import data_path
-from ..errors import ConfigError, InputError, did_you_mean
+from ..errors import ConfigError, InputError
 from ..mocks.cucm import EC_AND_RSA, RSA_ONLY, HttpsCiphers, parse_https_ciphers
 
 

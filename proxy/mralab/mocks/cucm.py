@@ -17,7 +17,8 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from ..errors import InputError, MralabError, did_you_mean
+from ..core.nearest import did_you_mean
+from ..errors import InputError, MralabError
 from . import tftp
 from .context import server_context
 from .listener import TlsListener

@@ -25,8 +25,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from ..core.nearest import did_you_mean
 from ..data import data_path
-from ..errors import ConfigError, did_you_mean
+from ..errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,7 +23,8 @@ from pydantic import BaseModel, ValidationError
 from ..config import Config, join_address
 from ..control.control import Answers, Control, NotRecordingError, SilentError, UnusableError, fingerprint
 from ..control.event_stream import MOST_READERS
-from ..errors import ConfigError, InputError, MralabError, TrustStoreError, did_you_mean
+from ..core.nearest import did_you_mean
+from ..errors import ConfigError, InputError, MralabError, TrustStoreError
 from ..net.acceptor import listening_socket
 from ..net.endpoints import CONTROL
 from ..tls.trust_store import parse_pem

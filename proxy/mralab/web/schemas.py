@@ -21,8 +21,9 @@ from ..config import (
     VerifyTable,
     live_tables,
 )
+from ..core.nearest import did_you_mean
 from ..core.outcome import Outcome
-from ..errors import did_you_mean, first_problems
+from ..errors import first_problems
 
 Fingerprint = Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$")]
 Text = Annotated[str, Field(json_schema_extra={"pattern": r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$"})]

@@ -5,12 +5,12 @@ Words are taken in any case. How the setting is read back (``*c xConfiguration .
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import Final
 
+from ..core.nearest import did_you_mean, nearest
 from ..core.release import verify_mode
-from ..errors import InputError, did_you_mean
+from ..errors import InputError
 
 _PATH: Final = ("EdgeConfigServer", "VerifyOriginServer")
 _VALUES: Final = ("On", "Off")
@@ -38,12 +38,12 @@ def parse(words: Sequence[str]) -> str | None:
             problems.append(f"{given[place]!r}: no such setting; did you mean {right!r}?")
     extra = given[len(_PATH) :]
     if extra:
-        near = difflib.get_close_matches(extra[0].capitalize(), _VALUES, n=1, cutoff=0.0)[0]
+        near = nearest(extra[0], _VALUES) or "|".join(_VALUES)
         problems.append(f"{' '.join(extra)!r}: a value follows a colon; did you mean '{_PATH[-1]}: {near}'?")
     word = value.strip().strip("\"'")
     right_value = _value(word)
     if colon and right_value is None:
-        near = did_you_mean(word.capitalize(), _VALUES) if word else ""
+        near = did_you_mean(word, _VALUES)
         problems.append(f"{word!r}: must be {' or '.join(_VALUES)}{near}")
     if problems:
         raise SpellingError(problems, _USAGE)

@@ -13,7 +13,6 @@ its way to a server that decodes it.
 from __future__ import annotations
 
 from bisect import bisect_left
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import unquote
 
@@ -31,6 +30,7 @@ from mralab.core.mra.allowlist_rules import (
 )
 from mralab.core.mra.readings import readings
 from mralab.core.mra.target import Target
+from mralab.core.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -281,8 +281,8 @@ def _crossing(rule: Rule, reading: str) -> str:
 def _similar(host: str, hosts: list[str]) -> str:
     """``; did you mean X?`` from the names next to ``host`` in sorted ``hosts``, or nothing."""
     at = bisect_left(hosts, host)
-    close = get_close_matches(host, hosts[max(0, at - 8) : at + 8], n=1, cutoff=0.6)
-    return f"; did you mean {close[0]}?" if close else ""
+    near = nearest(host, hosts[max(0, at - 8) : at + 8])
+    return f"; did you mean {near}?" if near else ""
 
 
 def _shared(one: str, other: str) -> int:

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from difflib import get_close_matches
 from typing import Final, TypeVar
 
 from mralab.core.mra.allowlist_rules import METHODS
+from mralab.core.nearest import nearest
 
 HEADER: Final = ("Url", "Deployment", "HttpMethods", "MatchType", "Description")
 TESTS_HEADER: Final = ("Url", "ExpectedResult", "Deployment", "Description", "HttpMethod")
@@ -337,9 +337,8 @@ def _too_many(cells: list[str], header: tuple[str, ...]) -> str:
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return `` (did you mean X?)`` with the nearest of ``choices`` in any case, or nothing."""
-    names = {choice.lower(): choice for choice in choices if choice}
-    close = get_close_matches(word[:60].lower(), list(names), n=1, cutoff=0.6)
-    return f" (did you mean {names[close[0]]}?)" if close else ""
+    near = nearest(word, choices)
+    return f" (did you mean {near}?)" if near else ""
 
 
 def shown(text: str) -> str:

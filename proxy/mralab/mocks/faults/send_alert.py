@@ -6,7 +6,8 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ...errors import MralabError, did_you_mean
+from ...core.nearest import did_you_mean
+from ...errors import MralabError
 from ..effect import Effect, RawReply
 from .registry import Fault
 
