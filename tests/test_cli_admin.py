@@ -188,7 +188,7 @@ def test_an_archive_that_cannot_be_saved_where_wanted_is_saved_elsewhere(running
 @pytest.mark.parametrize(
     ("admin", "said"),
     [
-        ("", "Neither --admin nor MRALAB_ADMIN"),
+        ("", "no running proxy given: pass --admin HOST:PORT or set MRALAB_ADMIN"),
         ("127.0.0.1:1", "no control API at 127.0.0.1:1: Connection refused"),
         ("cucm", "admin: 'cucm' is not 'host:port'"),
     ],

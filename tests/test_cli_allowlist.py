@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mralab.cli.root import main
+from mralab.cli import main
 from mralab.core.mra.allowlist import Allowed, AllowList, parse_rules_csv
 from mralab.core.mra.target import Target
 from tests.test_cli_admin import mralab

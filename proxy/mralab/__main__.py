@@ -8,7 +8,7 @@ import sys
 def main() -> None:
     """Run the command line. Ctrl-C is exit code 130 already while its modules are imported."""
     try:
-        from .cli.root import main as command
+        from .cli import main as command
 
         command()
     except KeyboardInterrupt:

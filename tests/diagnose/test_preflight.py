@@ -327,7 +327,7 @@ async def test_the_command_reports_refusals_and_exits_1(tmp_path: Path) -> None:
 def test_the_command_requires_servers() -> None:
     result = run()
     assert result.returncode == 2
-    assert "which servers?" in result.stderr
+    assert "no servers given" in result.stderr
     assert run("nonsense").returncode == 2
 
 

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from click.testing import CliRunner
 
-from mralab.cli.root import main
+from mralab.cli import main
 from mralab.core.release import Preference
 from mralab.lab import demo
 from mralab.lab.lab import Lab

@@ -1,5 +1,17 @@
-"""The command line: one module for each group of commands."""
+"""The command line: one module for each command or group of commands.
 
+A new command is a new module with ``@main.command()``, and a line here.
+"""
+
+from . import allowlist as allowlist
+from . import demo as demo
+from . import diagnostic_logging as diagnostic_logging
+from . import lab as lab
+from . import login as login
+from . import preflight as preflight
+from . import serve as serve
+from . import trust as trust
+from . import xconfiguration as xconfiguration
 from .root import main
 
 __all__ = ["main"]

@@ -1,4 +1,4 @@
-"""``mralab allowlist check``: an allow list's CSV files, judged by the decision that the proxy makes."""
+"""``mralab allowlist check``: an allow list's CSV files, tested with the proxy's own decision."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from ..errors import InputError
-from .group import Group
+from .group import FILE, json_option
+from .root import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,22 +28,22 @@ class _TestResult(NamedTuple):
     test: RuleTest
     decision: Allowed | Denied
     row: int
-    """Number of the rule that let it through, counted from 1; 0 for a denied request."""
+    """Number of the rule that allows the request, counted from 1; 0 for a denied request."""
 
     @property
     def got(self) -> str:
-        """``allow`` or ``block``, as a tests file has it."""
+        """The decision in the words of a tests file: ``allow`` or ``block``."""
         return "allow" if self.row else "block"
 
     @property
     def ok(self) -> bool:
-        """Whether it is what the test expects."""
+        """Whether the decision is the one that the test expects."""
         return self.got == self.test.expected
 
 
-@click.group(cls=Group)
+@main.group()
 def allowlist() -> None:
-    """The allow list's CSV files, as Expressway imports them.
+    """Check the allow list's CSV files, as Expressway imports them.
 
     \b
     Example:
@@ -51,18 +52,18 @@ def allowlist() -> None:
 
 
 @allowlist.command("check")
-@click.argument("rules_file", type=click.Path(dir_okay=False, path_type=Path), metavar="RULES.csv")
+@click.argument("rules_file", type=FILE, metavar="RULES.csv")
 @click.option(
     "--tests",
     "tests_file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     metavar="TESTS.csv",
     help="Tests to run: Url,ExpectedResult,Deployment,Description,HttpMethod.",
 )
-@click.option("--node", "cucm", multiple=True, metavar="HOST", help="A Unified CM node: its automatic rules count too.")
-@click.option("--imp-node", "imp", multiple=True, metavar="HOST", help="The same for an IM and Presence node.")
-@click.option("--unity-node", "unity", multiple=True, metavar="HOST", help="The same for a Unity Connection node.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--node", "cucm", multiple=True, metavar="HOST", help="Add the automatic rules of a Unified CM node.")
+@click.option("--imp-node", "imp", multiple=True, metavar="HOST", help="Add those of an IM and Presence node.")
+@click.option("--unity-node", "unity", multiple=True, metavar="HOST", help="Add those of a Unity Connection node.")
+@json_option
 def check(
     rules_file: Path,
     tests_file: Path | None,
@@ -71,10 +72,10 @@ def check(
     unity: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Validate rules, and run tests against them. Nothing is sent.
+    """Validate rules and run tests against them. Sends nothing.
 
     Exit 0: the rules are valid and every test passes. Exit 1: a test fails. Exit 2: a file cannot be used; every
-    problem is printed.
+    problem in it is printed.
 
     \b
     Example:
@@ -93,15 +94,15 @@ def check(
         raise InputError(problems)
     allow = AllowList([*rules, *automatic])
     rows = {id(rule): row for row, rule in enumerate(allow.rules, start=1)}
-    outcomes = [_run(allow, rows, test) for test in tests]
+    results = [_run(allow, rows, test) for test in tests]
     warnings = [
         f"{rule.url} allows {', '.join(names)}, unknown to Expressway" for rule, names in unknown_methods(rules)
     ]
     if as_json:
-        click.echo(json.dumps(_document(len(rules), len(automatic), outcomes, warnings), indent=2))
+        click.echo(json.dumps(_document(len(rules), len(automatic), results, warnings), indent=2))
     else:
-        _print(rules_file, tests_file, len(rules), len(automatic), outcomes, warnings)
-    sys.exit(0 if all(outcome.ok for outcome in outcomes) else 1)
+        _print(rules_file, tests_file, len(rules), len(automatic), results, warnings)
+    sys.exit(0 if all(result.ok for result in results) else 1)
 
 
 def _read(file: Path, parse: Callable[[str, str], tuple[Any, ...]], problems: list[str]) -> tuple[Any, ...]:
@@ -139,16 +140,16 @@ def _run(allow: AllowList, rows: dict[int, int], test: RuleTest) -> _TestResult:
     return _TestResult(test, decision, rows[id(decision.rule)] if isinstance(decision, Allowed) else 0)
 
 
-def _why(outcome: _TestResult) -> str:
-    """What let a request through, or the nearest miss."""
+def _why(result: _TestResult) -> str:
+    """Return which rule allowed the request, or what the nearest rule differs in."""
     from ..core.mra.allowlist import Allowed
 
-    decision = outcome.decision
+    decision = result.decision
     if not isinstance(decision, Allowed):
         return decision.nearest
     rule = decision.rule
     methods = ", ".join(sorted(rule.allowed_methods))
-    return f"rule {outcome.row} {rule.url} ({rule.match}; {methods}; {rule.type}) lets it through"
+    return f"rule {result.row} {rule.url} ({rule.match}; {methods}; {rule.type}) lets it through"
 
 
 def _print(
@@ -156,21 +157,21 @@ def _print(
     tests_file: Path | None,
     rules: int,
     automatic: int,
-    outcomes: list[_TestResult],
+    results: list[_TestResult],
     warnings: list[str],
 ) -> None:
-    failed = [outcome for outcome in outcomes if not outcome.ok]
+    failed = [result for result in results if not result.ok]
     if failed:
-        click.echo(f"{len(failed)} of {_count(len(outcomes), 'test')} failed.")
+        click.echo(f"{len(failed)} of {_count(len(results), 'test')} failed.")
     elif tests_file is not None:
-        click.echo(f"{_count(len(outcomes), 'test')} passed." if outcomes else f"{tests_file} has no tests.")
+        click.echo(f"{_count(len(results), 'test')} passed." if results else f"{tests_file} has no tests.")
     made = f", and {automatic} automatic" if automatic else ""
     click.echo(f"{rules_file}: {_count(rules, 'valid rule')}{made}.")
-    for outcome in failed:
-        test = outcome.test
+    for result in failed:
+        test = result.test
         description = f" ({test.description})" if test.description else ""
         click.echo(f"{tests_file}:{test.line}: {test.method} {test.url}{description}")
-        click.echo(f"  expected {test.expected}, got {outcome.got}: {_why(outcome)}")
+        click.echo(f"  expected {test.expected}, got {result.got}: {_why(result)}")
     for text in warnings:
         click.echo(f"warning: {text}", err=True)
 
@@ -179,25 +180,25 @@ def _count(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
-def _document(rules: int, automatic: int, outcomes: list[_TestResult], warnings: list[str]) -> dict[str, Any]:
-    failed = sum(not outcome.ok for outcome in outcomes)
+def _document(rules: int, automatic: int, results: list[_TestResult], warnings: list[str]) -> dict[str, Any]:
+    failed = sum(not result.ok for result in results)
     return {
         "schema": _SCHEMA,
         "version": _VERSION,
         "ok": not failed,
         "rules": rules,
         "automatic_rules": automatic,
-        "passed": len(outcomes) - failed,
+        "passed": len(results) - failed,
         "failed": failed,
         "warnings": warnings,
-        "tests": [_test_document(outcome) for outcome in outcomes],
+        "tests": [_test_document(result) for result in results],
     }
 
 
-def _test_document(outcome: _TestResult) -> dict[str, Any]:
+def _test_document(result: _TestResult) -> dict[str, Any]:
     from ..core.mra.allowlist import Allowed
 
-    test, decision = outcome.test, outcome.decision
+    test, decision = result.test, result.decision
     document: dict[str, Any] = {
         "line": test.line,
         "method": test.method,
@@ -205,15 +206,15 @@ def _test_document(outcome: _TestResult) -> dict[str, Any]:
         "deployment": test.deployment,
         "description": test.description,
         "expected": test.expected,
-        "got": outcome.got,
-        "ok": outcome.ok,
+        "got": result.got,
+        "ok": result.ok,
         "rule": None,
         "miss": None,
     }
     if isinstance(decision, Allowed):
         rule = decision.rule
         document["rule"] = {
-            "number": outcome.row,
+            "number": result.row,
             "url": rule.url,
             "match": rule.match,
             "methods": sorted(rule.allowed_methods),

@@ -14,6 +14,7 @@ from ..core.log.events import Event
 from ..core.log.writer import LineWriter, has_line
 from ..diagnose.diagnosis import find
 from ..diagnose.event_buffer import Recent
+from ..diagnose.finding_json import finding_json
 from ..diagnose.journal import Journal, Transaction
 from ..errors import MralabError
 from ..net.policy import Policy
@@ -117,7 +118,7 @@ class LocalControl(Control):
             case "findings":
                 journal = await self._full_journal()
                 findings = await self.aside(find, journal.records())
-                return self._records([dataclasses.asdict(finding) for finding in findings], len(findings), journal)
+                return self._records([finding_json(finding) for finding in findings], len(findings), journal)
             case "stats":
                 return self._report()
             case "watch":

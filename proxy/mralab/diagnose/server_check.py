@@ -8,6 +8,7 @@ from typing import Any, Literal
 from ..core.release import Preference
 from ..core.tls.verdict import CertificateSummary
 from .chain_notes import Expiry
+from .finding_json import finding_json
 from .findings import Finding
 from .handshake import Address
 
@@ -91,18 +92,7 @@ class ServerCheck:
             "accepted": self.ok,
             "certificate": certificate,
             "chain": [asdict(member) for member in self.chain],
-            "findings": [
-                {
-                    "code": finding.code,
-                    "cause": finding.cause,
-                    "error": finding.error,
-                    "depth": finding.depth,
-                    "evidence": list(finding.evidence),
-                    "remedies": [asdict(remedy) for remedy in finding.remedies],
-                    "reference": finding.reference,
-                }
-                for finding in self.findings
-            ],
+            "findings": [finding_json(finding) for finding in self.findings],
             "order": [finding.code for finding in self.findings],
             "expiring": [expiry._asdict() for expiry in self.expiring],
             "client_certificate_requested": self.certificate_requested,

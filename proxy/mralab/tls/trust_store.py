@@ -28,6 +28,8 @@ _LONGEST_LABEL: Final = 64
 _NOT_LETTERS: Final = "- \t\r\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 """Hyphens, also as mail programs and word processors rewrite them, and blanks."""
 _BLANKS: Final = b" \t\r\n"
+_MOST_BYTES: Final = 16 << 20
+"""No file of certificates is larger; /dev/zero is."""
 
 _KEY: Final = "holds a private key: nothing was taken; give the certificate alone"
 _REQUEST: Final = "is a certificate signing request (CSR): give the certificate that the CA issued for it"
@@ -308,15 +310,24 @@ def load_store(path: Path) -> TrustStore:
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES) if path.is_dir() else [path]
     except OSError as error:
         raise TrustStoreError([f"{path}: cannot be read: {error.strerror}"]) from error
-    certificates: list[x509.Certificate] = []
+    return TrustStore(certificate for certificates in load_certificates(files) for certificate in certificates)
+
+
+def load_certificates(files: Iterable[Path]) -> list[list[x509.Certificate]]:
+    """Return the certificates of each file. Raises ``TrustStoreError`` with every problem in the files."""
+    certificates: list[list[x509.Certificate]] = []
     problems: list[str] = []
     for file in files:
         try:
-            certificates += parse_pem(file.read_bytes(), str(file))
+            with file.open("rb") as stream:
+                data = stream.read(_MOST_BYTES + 1)
+            if len(data) > _MOST_BYTES:
+                raise TrustStoreError([f"{file}: too large for a file of certificates (over {_MOST_BYTES >> 20} MB)"])
+            certificates.append(parse_pem(data, str(file)))
         except OSError as error:
             problems.append(f"{file}: cannot be read: {error.strerror}")
         except TrustStoreError as error:
             problems += error.problems
     if problems:
         raise TrustStoreError(problems)
-    return TrustStore(certificates)
+    return certificates

@@ -1,0 +1,74 @@
+"""``mralab demo``: the article's login before and after X14.2, then the remedies."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import MralabError
+from .event_loop import run_with_status
+from .group import FOLDER, json_option
+from .root import main
+
+if TYPE_CHECKING:
+    from ..lab.demo import ScenarioResult
+
+
+@main.command()
+@click.option(
+    "--out",
+    type=FOLDER,
+    default=Path("demo-out"),
+    show_default=True,
+    help="Folder for the logs. Logs of an earlier demo in it are replaced.",
+)
+@json_option
+def demo(out: Path, as_json: bool) -> None:
+    """Run the article's login before and after X14.2, then apply the remedies.
+
+    Exit 0: every result is as in the article. Exit 1: a result differs; the differences are printed.
+
+    \b
+    Example:
+      mralab demo --out /tmp/article
+    """
+    from ..lab import demo as demonstration
+    from ..show import terminal
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "not a folder" if out.exists() else f"cannot be created: {error.strerror}"
+        raise MralabError(f"--out {out}: {reason}", "choose another folder") from error
+    results = run_with_status("putting the lab together", lambda show: demonstration.run(out, show))
+    differences = [f"{result.scenario.name}: {text}" for result in results for text in result.differences]
+    if as_json:
+        click.echo(json.dumps([_document(result) for result in results], indent=2))
+    else:
+        terminal.console().print(terminal.demo_table(results))
+        click.echo("Logs, before and after: " + ", ".join(str(log) for result in results for log in result.logs))
+        if not differences:
+            click.echo("Every result is as in the article.")
+    if differences:
+        click.echo("Not as expected:\n" + "\n".join(f"  {text}" for text in differences), err=True)
+        sys.exit(1)
+
+
+def _document(result: ScenarioResult) -> dict[str, Any]:
+    from ..diagnose.finding_json import finding_json
+
+    return {
+        "scenario": result.scenario.name,
+        "title": result.scenario.title,
+        "before": result.before.ok,
+        "after": result.after.ok,
+        "findings": [finding_json(finding) for finding in result.findings],
+        "applied": [remedy.code for remedy in result.applied],
+        "fixed": bool(result.fixed and result.fixed.ok),
+        "logs": [str(log) for log in result.logs],
+        "differences": result.differences,
+    }

@@ -1,0 +1,53 @@
+"""``mralab login``: the MRA login sequence."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Final
+
+import click
+
+from .event_loop import run
+from .group import json_option
+from .root import main
+
+_FIELDS: Final = ("name", "method", "url", "server", "status", "reason", "ok", "meaning")
+
+
+@main.command()
+@click.argument("user")
+@click.option("--via", required=True, metavar="URL", help="The edge to log in through, or a proxy without one.")
+@click.option(
+    "--password",
+    envvar="MRALAB_PASSWORD",
+    default="cisco123",
+    show_default=True,
+    help="The user's password, better given as $MRALAB_PASSWORD; the lab's by default.",
+)
+@click.option("--domain", default="steven.lab", show_default=True, help="The users' domain.")
+@click.option("--server", default=None, help="CUCM's name if nothing answers get_edge_config [default: cucm.DOMAIN].")
+@json_option
+def login(user: str, via: str, password: str, domain: str, server: str | None, as_json: bool) -> None:
+    """Run the MRA login sequence through a running edge or proxy, step by step. Exit 1 if it fails.
+
+    The edge is the 'edge' of the line that lab prints: it answers get_edge_config and passes the rest to the proxy. A
+    proxy alone (serve) does not answer get_edge_config; the login then begins with --server.
+
+    \b
+    Example:
+      mralab lab &
+      {"listening": ..., "admin": ..., "pid": ..., "edge": "127.0.0.1:41236", "log": ...}
+      mralab login emusk --via http://127.0.0.1:41236
+    """
+    from ..lab.login import login as log_in
+    from ..show import terminal
+
+    result = run(lambda: log_in(user, via, password=password, domain=domain, server=server))
+    if as_json:
+        steps = [{name: getattr(step, name) for name in _FIELDS} for step in result.steps]
+        click.echo(json.dumps({"ok": result.ok, "steps": steps}, indent=2))
+    else:
+        click.echo("Login works." if result.ok else "Login fails.")
+        terminal.console().print(terminal.login_table(result))
+    sys.exit(0 if result.ok else 1)

@@ -1,0 +1,80 @@
+"""``mralab preflight``: what X14.2 would refuse."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from ..errors import MralabError
+from .event_loop import run_with_status
+from .group import FILE, FILE_OR_FOLDER, json_option
+from .root import main
+
+
+@main.command()
+@click.argument("servers", nargs=-1, metavar="[HOST:PORT]...")
+@click.option(
+    "-c",
+    "--config",
+    "file",
+    type=FILE,
+    help="A TOML configuration: its [trust] is used, and its [hosts] are checked if no server is given.",
+)
+@click.option("--trust", "trusted", type=FILE_OR_FOLDER, help="PEM file or folder of the trusted CAs.")
+@click.option(
+    "--timeout",
+    default=5.0,
+    show_default=True,
+    type=click.FloatRange(0.1, 300),
+    help="Time limit of a handshake, in seconds.",
+)
+@json_option
+def preflight(servers: tuple[str, ...], file: Path | None, trusted: Path | None, timeout: float, as_json: bool) -> None:
+    """Show which live servers X14.2 would refuse. Each gets two handshakes: one prefers ECDSA, one prefers RSA.
+
+    X14.2 prefers ECDSA, unless its cipher string begins with ECDHE-RSA-AES256-GCM-SHA384.
+
+    No request is sent. Exit 0: X14.2 would accept all servers. Exit 1: it would refuse one, or TLS fails; the reason is
+    printed. Exit 3: it would refuse none, but a server could not be checked.
+
+    \b
+    Example:
+      mralab preflight cucm.steven.lab:8443 cucm.steven.lab:6972 --trust trust/
+      mralab preflight -c mralab.toml
+    """
+    from ..config import from_mapping, load
+    from ..diagnose import preflight as preflights
+    from ..net.settings import load_settings
+    from ..show import terminal
+    from ..tls.trust_store import load_store
+
+    config = load(file) if file is not None else from_mapping({"trust": {"store": ""}, "allow": {"rules": ""}})
+    settings = load_settings(config, store=load_store(trusted) if trusted is not None else None)
+    store, identity = settings.store, settings.identity
+    addresses = preflights.parse_addresses(servers) if servers else preflights.configured_addresses(config)
+    if not addresses:
+        raise MralabError("no servers given: pass HOST:PORT or a configuration with [hosts]", "see --help")
+    answers = run_with_status(
+        "connecting",
+        lambda show: preflights.check(
+            addresses,
+            config,
+            store,
+            seconds=timeout,
+            identity=identity,
+            on_start=lambda address: show(f"connecting to {address}"),
+        ),
+    )
+    if as_json:
+        click.echo(json.dumps([answer.as_json() for answer in answers], indent=2))
+    else:
+        click.echo("\n".join(preflights.summary(answers)))
+        if not store.certificates:
+            click.echo("The trust store is empty, so every certificate is refused: pass the trusted CAs with --trust.")
+        screen = terminal.console()
+        screen.print(terminal.preflight_report(answers, screen.width), soft_wrap=True)
+    states = {answer.state for answer in answers}
+    sys.exit(1 if states & {"refused", "failed"} else 3 if "not-asked" in states else 0)

@@ -1,0 +1,35 @@
+"""``mralab xconfiguration``: the Expressway's own command line, for a running proxy."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from .control_api import admin_option, connect
+from .group import json_option
+from .root import main
+
+
+@main.command()
+@click.argument("words", nargs=-1, required=True, metavar="EdgeConfigServer VerifyOriginServer: On|Off")
+@admin_option
+@json_option
+def xconfiguration(words: tuple[str, ...], admin: str | None, as_json: bool) -> None:
+    """Switch verification of servers on or off, or read it back, as on the Expressway's command line.
+
+    \b
+    Example:
+      mralab xconfiguration EdgeConfigServer VerifyOriginServer: Off
+      mralab xconfiguration EdgeConfigServer VerifyOriginServer
+    """
+    from ..web.xconfiguration import parse, read_back
+
+    value = parse(words)
+    remote = connect(admin)
+    if value is None:
+        answer = remote.ask("GET", "/api/config")
+    else:
+        answer = remote.ask("PATCH", "/api/config", {"verify": {"origin": value.lower()}})
+    mode = answer["verify"]["origin"]
+    click.echo(json.dumps({"verify": {"origin": mode}}) if as_json else read_back(mode))

@@ -1,0 +1,42 @@
+"""A finding has one form in JSON: in the control API, in ``preflight --json`` and in ``demo --json``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+
+from mralab.diagnose.finding_json import finding_json
+from mralab.diagnose.findings import Finding
+from mralab.diagnose.remedies import Remedy
+from mralab.web.schemas import FindingAnswer, RemedyAnswer
+
+FINDING = Finding(
+    code="expired",
+    server="cucm.example.test",
+    ip="192.0.2.1",
+    port=8443,
+    error="certificate has expired",
+    depth=0,
+    action="Terminate",
+    count=2,
+    first=1.0,
+    last=2.0,
+    evidence=("WARNING: a line", "ERROR: another"),
+    cause="It expired.",
+    remedies=(Remedy("renew", "Renew it.", "CUCM"),),
+    reference="https://example.test/",
+)
+
+
+def test_every_field_of_a_finding_is_in_its_json() -> None:
+    document = json.loads(json.dumps(finding_json(FINDING)))
+    assert list(document) == [field.name for field in fields(Finding)]
+    assert document["evidence"] == list(FINDING.evidence)
+    assert document["remedies"] == [{"code": "renew", "text": "Renew it.", "where": "CUCM"}]
+
+
+def test_the_control_api_describes_the_same_fields() -> None:
+    assert list(FindingAnswer.model_fields) == list(finding_json(FINDING))
+    assert FindingAnswer.model_validate(finding_json(FINDING)).remedies[0] == RemedyAnswer(
+        code="renew", text="Renew it.", where="CUCM"
+    )
