@@ -128,7 +128,7 @@ def test_each_test_begins_at_the_start(pytester: pytest.Pytester) -> None:
 
 WRONG = [
     ("relase='X14.2'", "mra_proxy", "mralab(relase=...) is unknown; did you mean 'release'?"),
-    ("'X14.2'", "mra_lab", "mralab('X14.2') takes names only: release, scenario, verify"),
+    ("'X14.2'", "mra_lab", "mralab('X14.2') takes keyword arguments only: release, scenario, verify"),
     ("release='X14.2'", "mra_proxy, mra_release", "mra_release and mralab(release=...): choose one"),
     ("scenario='ip'", "mra_proxy", "mralab(scenario=...) is for mra_lab"),
     ("scenario='ecdsa-frist'", "mra_lab", "'ecdsa-frist' is no scenario; did you mean 'ecdsa-first'?"),

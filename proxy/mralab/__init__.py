@@ -1,7 +1,7 @@
 """mralab: a lab Expressway-C traffic server that verifies, refuses and logs like X14.2.
 
-``Lab`` is the whole lab of the article, ``Proxy`` the proxy alone, before servers of your own, ``FaultPoint`` what goes
-between the two to break TLS on demand, by the records in ``fault``.
+``Lab`` is the whole lab of the article. ``Proxy`` is the proxy alone, for servers of your own. ``FaultPoint`` goes
+between the two and breaks TLS on demand, as the records in ``fault`` describe.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["FaultPoint", "Lab", "Proxy", "fault"]
 
-_HOMES: Final = {"FaultPoint": "harness.fault_point", "Lab": "lab.lab", "Proxy": "harness.proxy"}
+_MODULES: Final = {"FaultPoint": "harness.fault_point", "Lab": "lab.lab", "Proxy": "harness.proxy"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use (PEP 562): ``mralab --help`` needs neither TLS nor HTTP."""
+    """Import on first use (PEP 562), so that ``mralab --help`` does not import TLS and HTTP."""
     if name == "fault":
         return import_module("mralab.fault")
-    if name in _HOMES:
-        return getattr(import_module(f"mralab.{_HOMES[name]}"), name)
+    if name in _MODULES:
+        return getattr(import_module(f"mralab.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""``mralab`` and ``python -m mralab``."""
+"""Entry point of ``mralab`` and ``python -m mralab``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line. Ctrl-C is exit code 130 already while its modules are imported."""
+    """Run the command line. Ctrl-C during the imports also ends it with exit code 130."""
     try:
         from .cli import main as command
 

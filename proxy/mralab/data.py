@@ -1,7 +1,7 @@
 """Files shipped with the package: ``config/`` and ``certs/pki.toml``.
 
-A wheel contains them as package data under ``mralab/_data``. A checkout, and so an editable install, has them at its
-root beside ``proxy/``, where importlib.resources does not find them.
+A wheel contains them as package data under ``mralab/_data``. A checkout (and an editable install) has them at its root,
+where importlib.resources does not find them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def data_path(relative: str) -> Path:
         MralabError: the installation does not contain it.
     """
     packaged = resources.files("mralab") / "_data"
-    # A Traversable that is not a Path is in a zip file; installing a wheel unpacks it, so this is not expected.
+    # A Traversable that is not a Path is in a zip file. Installing a wheel unpacks it, so this is not expected.
     candidates = [packaged / relative] if isinstance(packaged, Path) else []
     candidates.append(_CHECKOUT / relative)
     for candidate in candidates:

@@ -1,6 +1,6 @@
-"""Exceptions of mralab: each says what went wrong and what to do next, and has the command's exit code.
+"""Exceptions of mralab: each has a message, a hint what to do next, and the command's exit code.
 
-An error is raised where the problem is found and shown once, by ``cli``.
+An error is raised where the problem is found and printed once, by ``cli``.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 MOST_PROBLEMS: Final = 100
-"""Number of problems shown for one input; the rest is only counted."""
-_LONGEST_PROBLEM: Final = 1000  # characters; a key or a value in it may have a megabyte
+"""Largest number of problems shown for one input; the others are only counted."""
+_LONGEST_PROBLEM: Final = 1000  # characters; a key or a value in a problem may have a megabyte
 
 
 class MralabError(Exception):
@@ -35,7 +35,7 @@ class MralabError(Exception):
 class InputError(MralabError):
     """Invalid input, with every problem in it, each with file and line or key.
 
-    ``problems`` has all of them; ``listed`` has those shown: the first ``MOST_PROBLEMS``, then the number of the rest.
+    ``problems`` has all of them. ``listed`` has the first ``MOST_PROBLEMS`` and the number of the others.
     """
 
     def __init__(self, problems: Iterable[str], hint: str = "") -> None:
@@ -49,7 +49,7 @@ class ConfigError(InputError):
 
 
 class TrustStoreError(InputError):
-    """PEM file or folder that cannot become a trust store; none of it is added."""
+    """Unusable PEM file or folder for a trust store. None of its certificates is added."""
 
 
 class ListenError(MralabError):
@@ -57,18 +57,18 @@ class ListenError(MralabError):
 
 
 def first_problems(details: Sequence[T], describe: Callable[[T], str]) -> list[str]:
-    """Return descriptions of the first ``MOST_PROBLEMS`` of ``details``, and a line with the number of the rest.
+    """Return descriptions of the first ``MOST_PROBLEMS`` of ``details``, and a line with the number of the others.
 
-    The rest is not described: a description may search for the nearest name, and 60,000 of these take seconds.
+    The others are not described: a description may search for the nearest name, and 60,000 searches take seconds.
     """
     more = len(details) - MOST_PROBLEMS
-    if more <= 1:  # a line that counts one problem is no shorter than the problem
+    if more <= 1:  # a line for one more problem would be no shorter than the problem
         return [describe(detail) for detail in details]
     return [*(describe(detail) for detail in details[:MOST_PROBLEMS]), f"and {more} more problems"]
 
 
 def _shortened(problem: str) -> str:
-    """Return a problem cut to a readable length. Keep its end, which is as informative as its beginning."""
+    """Return a problem shortened in the middle: its end is as informative as its beginning."""
     if len(problem) <= _LONGEST_PROBLEM:
         return problem
     return f"{problem[: _LONGEST_PROBLEM * 3 // 4]}...{problem[-_LONGEST_PROBLEM // 4 :]}"

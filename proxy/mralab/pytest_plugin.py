@@ -1,11 +1,15 @@
-"""The pytest plugin: an Expressway-C in the middle of somebody else's tests, and its log in their report.
+"""The pytest plugin: an Expressway-C for other projects' tests, with its log in the report of a failed test.
 
-Fixtures: ``mra_proxy`` (one server a session, back to the start for each test), ``mra_lab`` (the article's lab, a new
-one for each test), ``mra_ca`` (a trustme CA), ``mra_release`` (runs a test before and after X14.2). All serve from
-threads of their own, so that they work in synchronous and in asyncio tests alike, whatever runs those.
+Fixtures:
 
-Every pytest session of an environment that has mralab loads this module: it imports nothing but pytest before a
-fixture is asked for.
+- ``mra_proxy``: the proxy, one for the session, reset for each test;
+- ``mra_lab``: the article's lab, a new one for each test;
+- ``mra_ca``: a trustme CA;
+- ``mra_release``: runs the test before and after X14.2.
+
+They serve from their own threads, so they work in synchronous tests and in asyncio tests of any plugin.
+
+Every pytest session in an environment with mralab loads this module, so it imports only pytest until a fixture is used.
 """
 
 from __future__ import annotations
@@ -30,24 +34,24 @@ _proxies = pytest.StashKey[list["Proxy"]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the mark known."""
+    """Register the marker."""
     config.addinivalue_line(
         "markers",
-        "mralab(release=..., scenario=..., verify=...): what mra_proxy and mra_lab start with: a release (X14.2), "
-        "for mra_lab a scenario (fqdn, ip, ecdsa-first), a verify mode (on, off, audit)",
+        "mralab(release=..., scenario=..., verify=...): how mra_proxy and mra_lab start: the release (X14.2), "
+        "the scenario of mra_lab (fqdn, ip, ecdsa-first), the verify mode (on, off, audit)",
     )
 
 
 @pytest.fixture(params=list(_RELEASES.values()), ids=list(_RELEASES))
 def mra_release(request: pytest.FixtureRequest) -> str:
-    """The release before X14.2 began to verify servers, then X14.2: the test runs on both."""
+    """Run the test twice: with a release that does not verify servers, then with X14.2."""
     release: str = request.param
     return release
 
 
 @pytest.fixture(scope="session")
 def mra_ca() -> trustme.CA:
-    """A CA for the certificates of your mocks: ``mra_ca.issue_cert("cucm.example.com").configure_cert(context)``."""
+    """Return a CA for your mocks' certificates: ``mra_ca.issue_cert("cucm.example.com").configure_cert(context)``."""
     import trustme
 
     return trustme.CA()
@@ -70,7 +74,7 @@ def _mra_pki() -> Pki:
 
 @pytest.fixture
 def mra_proxy(request: pytest.FixtureRequest, _mra_server: Proxy) -> Proxy:
-    """The traffic server: no hosts, nothing trusted, an empty log. ``add_host`` and ``trust`` give it some."""
+    """Return the proxy without hosts, trusted certificates or log lines. ``add_host`` and ``trust`` add some."""
     settings = _settings(request)
     if "scenario" in settings and "mra_lab" not in request.fixturenames:
         raise pytest.UsageError(
@@ -87,26 +91,26 @@ def mra_proxy(request: pytest.FixtureRequest, _mra_server: Proxy) -> Proxy:
 
 @pytest.fixture
 def mra_lab(request: pytest.FixtureRequest, _mra_pki: Pki) -> Iterator[Lab | SyncLab]:
-    """The article's lab: a ``Lab`` for an asyncio test (``await mra_lab.login()``), a ``SyncLab`` for any other."""
+    """Yield the article's lab: a ``Lab`` for an asyncio test (``await mra_lab.login()``), a ``SyncLab`` for others."""
     from .lab.lab import Lab
 
     settings = _settings(request)
-    whole = Lab(
+    lab = Lab(
         settings.get("release", _RELEASES["after"]),
         scenario=settings.get("scenario"),
         verify=settings.get("verify"),
         pki=_mra_pki,
     )
-    with whole as waiting:
-        _watch(request, whole.proxy)
-        yield whole if inspect.iscoroutinefunction(request.function) else waiting
+    with lab as sync_lab:
+        _watch(request, lab.proxy)
+        yield lab if inspect.iscoroutinefunction(request.function) else sync_lab
 
 
 def _settings(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """What the marks say, the nearest last, and the release of ``mra_release``."""
+    """Return the settings of the markers, of which the closest wins, and the release of ``mra_release``."""
     settings: dict[str, Any] = {}
     for mark in reversed(list(request.node.iter_markers("mralab"))):
-        _check(request.node.nodeid, mark)
+        _check_marker(request.node.nodeid, mark)
         settings.update(mark.kwargs)
     if "mra_release" in request.fixturenames:
         if "release" in settings:
@@ -115,9 +119,11 @@ def _settings(request: pytest.FixtureRequest) -> dict[str, Any]:
     return settings
 
 
-def _check(nodeid: str, mark: pytest.Mark) -> None:
+def _check_marker(nodeid: str, mark: pytest.Mark) -> None:
     if mark.args:
-        raise pytest.UsageError(f"{nodeid}: mralab({mark.args[0]!r}) takes names only: {', '.join(_SETTINGS)}")
+        raise pytest.UsageError(
+            f"{nodeid}: mralab({mark.args[0]!r}) takes keyword arguments only: {', '.join(_SETTINGS)}"
+        )
     for name in mark.kwargs:
         if name not in _SETTINGS:
             from .core.nearest import did_you_mean
@@ -132,15 +138,15 @@ def _watch(request: pytest.FixtureRequest, proxy: Proxy) -> None:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Give a failed test's report what the proxy logged for it, and what that means."""
+    """Add the proxy's log and findings to the report of a failed test."""
     outcome: Any = yield
     report: pytest.TestReport = outcome.get_result()
     if report.failed and call.when != "teardown":
         for proxy in item.stash.get(_proxies, ()):
-            report.sections += _told(proxy)
+            report.sections += _log_and_findings(proxy)
 
 
-def _told(proxy: Proxy) -> Iterator[tuple[str, str]]:
+def _log_and_findings(proxy: Proxy) -> Iterator[tuple[str, str]]:
     from .diagnose.findings import summary
 
     lines = proxy.log
@@ -153,4 +159,4 @@ def _told(proxy: Proxy) -> Iterator[tuple[str, str]]:
     findings = [
         f"{summary(each)}\n  {each.remedies[0].text}" if each.remedies else summary(each) for each in proxy.findings
     ]
-    yield f"Expressway-C {proxy.release}: findings", "\n".join(findings) or "none: every request was let through"
+    yield f"Expressway-C {proxy.release}: findings", "\n".join(findings) or "none: no request was refused"

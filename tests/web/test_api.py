@@ -400,7 +400,7 @@ def test_other_names(host: str) -> None:
         ("POST", "/api/trust", {"json": {"pme": ""}}, 400, "invalid", "did you mean 'pem'?"),
         ("POST", "/api/trust", {"json": {"pem": "\ud800"}}, 400, "invalid", "JSON"),
         ("POST", "/api/trust", {"data": io.BytesIO(bytes(1 << 21)), "headers": JSON}, 413, "too-large", ""),
-        ("DELETE", "/api/trust", {"json": {}}, 400, "invalid", "one of them is needed"),
+        ("DELETE", "/api/trust", {"json": {}}, 400, "invalid", "one of them is required"),
         ("DELETE", "/api/trust", {"json": {"fingerprints": ["AB"]}}, 400, "invalid", "fingerprints.0"),
         ("PATCH", "/api/config", {"json": {"verify": {"origin": float("nan")}}}, 400, "invalid", "NaN"),
     ],

@@ -52,3 +52,9 @@ def test_every_route_is_described_with_its_errors() -> None:
         route = described["paths"][operation.path][operation.method.lower()]
         assert {"200", "403"} <= set(route["responses"])
         assert ("requestBody" in route) == (operation.body is not None)
+
+
+def test_an_error_of_the_event_stream_is_described_as_json() -> None:
+    responses = describe("1")["paths"]["/api/events"]["get"]["responses"]
+    assert list(responses["200"]["content"]) == ["text/event-stream"]
+    assert responses["503"]["content"] == responses["403"]["content"]

@@ -38,7 +38,7 @@ def diagnostic_logging_start(admin: str | None, as_json: bool) -> None:
     Example:
       mralab diagnostic-logging start --admin 127.0.0.1:41235
     """
-    answer = connect(admin).ask("POST", "/api/diagnostic-logging/start")
+    answer = connect(admin).request("POST", "/api/diagnostic-logging/start")
     click.echo(json.dumps(answer) if as_json else f"started {answer['started']}")
 
 
@@ -55,7 +55,7 @@ def diagnostic_logging_stop(out: Path | None, admin: str | None, as_json: bool) 
     """
     remote = connect(admin)
     with _Destination(out) as destination:  # checked before the log stops: an archive that cannot be saved is lost
-        archive = remote.ask("POST", "/api/diagnostic-logging/stop")
+        archive = remote.request("POST", "/api/diagnostic-logging/stop")
         file = destination.save(archive.name, archive.data)
     click.echo(json.dumps({"archive": str(file), "bytes": len(archive.data)}) if as_json else str(file))
 

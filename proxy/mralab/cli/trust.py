@@ -40,7 +40,7 @@ def trust_list(admin: str | None, as_json: bool) -> None:
     Example:
       mralab trust list --admin 127.0.0.1:41235
     """
-    _show_store(connect(admin).ask("GET", "/api/trust"), "", as_json)
+    _show_store(connect(admin).request("GET", "/api/trust"), "", as_json)
 
 
 @trust.command("add")
@@ -58,7 +58,7 @@ def trust_add(files: tuple[Path, ...], admin: str | None, as_json: bool) -> None
 
     remote = connect(admin)
     pem = "".join(_pem(certificate) for certificates in load_certificates(files) for certificate in certificates)
-    answer = remote.ask("POST", "/api/trust", {"pem": pem})
+    answer = remote.request("POST", "/api/trust", {"pem": pem})
     _show_store(answer, f"{answer['added']} added", as_json)
 
 
@@ -88,8 +88,8 @@ def trust_remove(what: tuple[str, ...], admin: str | None, as_json: bool) -> Non
         )
     for file, certificates in zip(files, load_certificates(Path(word) for word in files), strict=True):
         named |= {fingerprint(each): f"{file}: {each.subject.rfc4514_string()}" for each in certificates}
-    present = {each["fingerprint"] for each in remote.ask("GET", "/api/trust")["certificates"]}
-    answer = remote.ask("DELETE", "/api/trust", {"fingerprints": list(named)})
+    present = {each["fingerprint"] for each in remote.request("GET", "/api/trust")["certificates"]}
+    answer = remote.request("DELETE", "/api/trust", {"fingerprints": list(named)})
     absent = [name for digest, name in named.items() if digest not in present]
     _show_store(answer, f"{answer['removed']} removed", as_json)
     for name in absent:

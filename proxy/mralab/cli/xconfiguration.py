@@ -28,8 +28,8 @@ def xconfiguration(words: tuple[str, ...], admin: str | None, as_json: bool) -> 
     value = parse(words)
     remote = connect(admin)
     if value is None:
-        answer = remote.ask("GET", "/api/config")
+        answer = remote.request("GET", "/api/config")
     else:
-        answer = remote.ask("PATCH", "/api/config", {"verify": {"origin": value.lower()}})
+        answer = remote.request("PATCH", "/api/config", {"verify": {"origin": value.lower()}})
     mode = answer["verify"]["origin"]
     click.echo(json.dumps({"verify": {"origin": mode}}) if as_json else read_back(mode))

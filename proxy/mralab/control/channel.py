@@ -1,8 +1,12 @@
 """Messages between two mralab processes: JSON over a socket pair, with requests and replies in both directions.
 
-A message is a length of four bytes, then JSON: ``{"ask": name, "id": n, "with": ..}`` (a request), ``{"answer": ..,
-"id": n}`` or ``{"error": text, "id": n}`` (its reply), or ``{"tell": name, "with": ..}`` (a notification, which has no
-reply). Requests are answered in the order in which they are received.
+A message is a length of four bytes, then JSON:
+
+- a request: ``{"request": name, "id": n, "params": ..}``
+- its reply: ``{"result": .., "id": n}`` or ``{"error": text, "id": n}``
+- a notification, which has no reply: ``{"notification": name, "params": ..}``
+
+Requests are answered in the order in which they are received.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from typing import Any, Final
 from ..errors import MralabError
 
 _MAX_MESSAGE: Final = 256 << 20
-_MAX_WAITING: Final = 4 << 20  # unread bytes at the other end above which optional messages are not sent
+_MAX_UNREAD: Final = 4 << 20  # bytes that the other end has not read, above which optional messages are not sent
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +36,11 @@ class ChannelError(MralabError):
 
 
 class Channel:
-    """One end. ``answer(name, params)`` answers requests; ``on_notification(name, params)`` takes notifications."""
+    """One end of a socket pair.
+
+    ``answer(name, params)`` is awaited for each request and returns its result; ``on_notification(name, params)`` is
+    called for each notification.
+    """
 
     def __init__(
         self,
@@ -46,35 +54,34 @@ class Channel:
         self._answer = answer
         self._on_notification = on_notification
         self._ids = itertools.count(1)
-        self._open: dict[int, asyncio.Future[Any]] = {}
+        self._pending: dict[int, asyncio.Future[Any]] = {}
         self.closed = asyncio.Event()
-        """Set when the other end is closed."""
+        """Set once the other end is closed."""
         self._task = asyncio.create_task(self._run())
 
-    async def ask(self, name: str, params: Any = None, *, seconds: float, must: bool = False) -> Any:
-        """Send a request and return the other end's answer. Raises ``TimeoutError`` or ``ChannelError``.
+    async def request(self, name: str, params: Any = None, *, seconds: float, required: bool = False) -> Any:
+        """Send a request and return its result. Raises ``TimeoutError`` or ``ChannelError``.
 
-        A request that ``must`` arrive is always sent and waits until the other end reads it. Others are not sent to an
-        end that has fallen far behind.
+        A ``required`` request is sent even if the other end is far behind in reading. Others are not sent then.
         """
         if self.closed.is_set():
             raise ChannelError("the process has ended")
-        if not must and self._behind():
+        if not required and self._behind():
             raise TimeoutError
         number = next(self._ids)
-        future = self._open[number] = asyncio.get_running_loop().create_future()
+        future = self._pending[number] = asyncio.get_running_loop().create_future()
         try:
-            self._send({"ask": name, "id": number, "with": params})
+            self._send({"request": name, "id": number, "params": params})
             async with asyncio.timeout(seconds):
                 return await future
         finally:
-            self._open.pop(number, None)
+            self._pending.pop(number, None)
 
     def notify(self, name: str, params: Any = None) -> bool:
         """Send a notification. Return False if it was not sent because the other end is too slow or closed."""
         if self.closed.is_set() or self._behind():
             return False
-        self._send({"tell": name, "with": params})
+        self._send({"notification": name, "params": params})
         return True
 
     async def close(self) -> None:
@@ -86,7 +93,7 @@ class Channel:
         await asyncio.wait([self._task])
 
     def _behind(self) -> bool:
-        return self._writer.transport.get_write_buffer_size() > _MAX_WAITING
+        return self._writer.transport.get_write_buffer_size() > _MAX_UNREAD
 
     def _send(self, message: dict[str, Any]) -> None:
         data = json.dumps(message, separators=(",", ":")).encode()
@@ -98,32 +105,33 @@ class Channel:
                 size = int.from_bytes(await self._reader.readexactly(4), "big")
                 if size > _MAX_MESSAGE:
                     break
-                await self._take(json.loads(await self._reader.readexactly(size)))
+                await self._handle(json.loads(await self._reader.readexactly(size)))
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # the other process has ended
         finally:
             self.closed.set()
-            for future in self._open.values():
+            for future in self._pending.values():
                 if not future.done():
                     future.set_exception(ChannelError("the process has ended"))
 
-    async def _take(self, message: dict[str, Any]) -> None:
-        if "tell" in message:
-            self._on_notification(message["tell"], message["with"])
-        elif "ask" in message:
+    async def _handle(self, message: dict[str, Any]) -> None:
+        if "notification" in message:
+            self._on_notification(message["notification"], message["params"])
+        elif "request" in message:
             try:
-                reply = {"answer": await self._answer(message["ask"], message["with"]), "id": message["id"]}
+                result = await self._answer(message["request"], message["params"])
+                reply = {"result": result, "id": message["id"]}
             except MralabError as error:
                 reply = {"error": str(error), "id": message["id"]}
             except Exception as error:  # the caller gets the error; this process goes on serving
-                _log.exception("%s could not be answered", message["ask"])
+                _log.exception("%s could not be answered", message["request"])
                 reply = {"error": f"{type(error).__name__}: {error}", "id": message["id"]}
             self._send(reply)
-        elif (future := self._open.get(message["id"])) is not None and not future.done():
+        elif (future := self._pending.get(message["id"])) is not None and not future.done():
             if "error" in message:
                 future.set_exception(ChannelError(message["error"]))
             else:
-                future.set_result(message["answer"])
+                future.set_result(message["result"])
 
 
 async def open_channel(sock: socket.socket, answer: Respond, on_notification: OnNotification) -> Channel:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -28,9 +27,9 @@ from .event_stream import Stream
 from .health import Check, from_message, worker_checks
 from .losses import Loss, missing_of_recording
 from .merge import merge_findings, merge_lines, merge_transactions
+from .report import report
 from .workers import Replies
 
-_RECORDED: Final = 100_000  # latest entries of one worker that diagnostic logging keeps
 _PROBE_LIMIT: Final = 2.0
 
 T = TypeVar("T")
@@ -49,8 +48,11 @@ class SilentError(MralabError):
     """A change is in force, but not every worker has confirmed it."""
 
 
-class Answers(NamedTuple):
-    """Records that proxies hold: ``items`` of ``total``, the ``silent`` workers, and what is ``lost``."""
+class Records(NamedTuple):
+    """Transactions, findings or log lines from every proxy: ``items``, the latest of ``total``.
+
+    ``silent`` are the workers that did not answer, ``lost`` is what is missing.
+    """
 
     items: list[Any]
     total: int
@@ -58,8 +60,11 @@ class Answers(NamedTuple):
     lost: list[Loss]
 
 
-class Counted(NamedTuple):
-    """``stats`` as ``Stats.snapshot``, from ``answered`` of ``workers`` processes and the ``ended`` ones before."""
+class SummedStats(NamedTuple):
+    """``stats`` as ``Stats.snapshot``: the sum of ``workers`` processes and of those that have ended.
+
+    ``answered`` of the ``workers`` answered; ``ended`` is the number of the others.
+    """
 
     stats: dict[str, Any]
     workers: int
@@ -68,7 +73,10 @@ class Counted(NamedTuple):
 
 
 class Control(ABC):
-    """``file`` is read by ``reload``; ``health`` calls ``probes``: name and address -> a call that raises."""
+    """``reload`` reads ``file``.
+
+    ``health`` calls ``probes``, each under its name and address; one that fails raises.
+    """
 
     def __init__(self, started: Settings, file: Path | None = None) -> None:
         self.file = file
@@ -76,7 +84,8 @@ class Control(ABC):
         self.on_reset: list[Callable[[], None]] = []
         """Called by ``reset``, to reset other things such as a lab's faults."""
         self.stream = Stream(self._watch)
-        self._first = self._started = started
+        self._at_start = started
+        self._baseline = started  # what ``reset`` restores: the settings of the start or of the last reload
         self._recording: float | None = None
         self._lock = asyncio.Lock()
 
@@ -100,10 +109,10 @@ class Control(ABC):
 
     @abstractmethod
     async def _put(self, settings: Settings) -> tuple[str, ...]:
-        """Put settings into force; return the workers that have not confirmed it."""
+        """Put settings into force; return the workers that have not confirmed them."""
 
     @abstractmethod
-    async def _ask(self, name: str, params: Any = None, *, must: bool = False) -> Replies:
+    async def _query(self, name: str, params: Any = None, *, required: bool = False) -> Replies:
         """Query every proxy."""
 
     @abstractmethod
@@ -142,7 +151,7 @@ class Control(ABC):
                 settings = load_settings(config, current.store, current.rules, identity)
             except ConfigError as error:
                 raise UnusableError(error.problems) from None
-            self._confirmed(await self._put(settings))
+            _require_confirmed(await self._put(settings))
         self.stream.publish("config", {"changed": sorted(tables)})
 
     async def trust(self, certificates: Iterable[x509.Certificate]) -> int:
@@ -151,7 +160,7 @@ class Control(ABC):
             current = self.settings
             store = current.store.add(certificates)
             if added := len(store) - len(current.store):
-                self._confirmed(await self._put(current._replace(store=store)))
+                _require_confirmed(await self._put(current._replace(store=store)))
                 self.stream.publish("trust", {"added": added})
         return added
 
@@ -162,7 +171,7 @@ class Control(ABC):
             current = self.settings
             store = current.store.remove(c for c in current.store.certificates if fingerprint(c) in unwanted)
             if removed := len(current.store) - len(store):
-                self._confirmed(await self._put(current._replace(store=store)))
+                _require_confirmed(await self._put(current._replace(store=store)))
                 self.stream.publish("trust", {"removed": removed})
         return removed
 
@@ -170,10 +179,10 @@ class Control(ABC):
         """Restore the settings of the start or the last reload, and discard all records since."""
         async with self._lock:
             self._recording = None
-            late, replies = await asyncio.gather(self._put(self._started), self._ask("reset", must=True))
+            late, replies = await asyncio.gather(self._put(self._baseline), self._query("reset", required=True))
             for call in self.on_reset:
                 call()
-            self._confirmed(late or replies.silent)
+            _require_confirmed(late or replies.silent)
         self.stream.publish("reset", {})
 
     async def reload(self) -> None:
@@ -182,26 +191,21 @@ class Control(ABC):
             if self.file is not None:
                 try:
                     settings = await self.aside(lambda file: load_settings(load(file)), self.file)
-                    if problems := newly_empty(self._started, settings):
+                    if problems := newly_empty(self._baseline, settings):
                         raise ConfigError([f"{self.file}: {problem}" for problem in problems])
                 except MralabError as error:
-                    _print(f"reload refused, the old configuration stays:\n{error}")
+                    report(f"reload refused, the old configuration stays:\n{error}")
                 else:
-                    if keys := only_at_start(self._first, settings):
+                    if keys := only_at_start(self._at_start, settings):
                         names = ", ".join(keys)
-                        _print(f"reload: {names}: changed in {self.file}, but takes effect only at the next start")
+                        report(f"reload: {names}: changed in {self.file}, but takes effect only at the next start")
                     for text in warnings(settings):
-                        _print(f"warning: {text}")
-                    settings = as_started(self._first, settings)
-                    self._started = settings
+                        report(f"warning: {text}")
+                    settings = as_started(self._at_start, settings)
+                    self._baseline = settings
                     for late in await self._put(settings):
-                        _print(f"reload: {late}; it applies the change when it responds again")
-            await self._ask("reopen", must=True)
-
-    def _confirmed(self, silent: tuple[str, ...]) -> None:
-        if silent:
-            hint = "the other workers have applied the change; a silent one applies it when it responds again"
-            raise SilentError("; ".join(silent), hint)
+                        report(f"reload: {late}; it applies the change when it responds again")
+            await self._query("reopen", required=True)
 
     # -- queries
 
@@ -213,37 +217,37 @@ class Control(ABC):
         """Return a note about a worker, or an empty string."""
         return ""
 
-    async def _recall(self, name: str, params: Any, merge: Callable[[dict[int, list[Any]]], list[Any]]) -> Answers:
-        """Query the records of every process under ``name`` and merge them."""
-        answers, silent = await self._ask(name, params)
+    async def _records(self, name: str, params: Any, merge: Callable[[dict[int, list[Any]]], list[Any]]) -> Records:
+        """Query the records ``name`` of every process and merge them."""
+        answers, silent = await self._query(name, params)
         items = merge({number: answer["items"] for number, answer in answers.items()})
         lost = [Loss(*loss) for answer in answers.values() for loss in answer["lost"]]
         total = sum(answer["total"] for answer in answers.values())
-        return Answers(items, total, silent, sorted([*self.ended(0.0), *lost], key=lambda loss: loss.since))
+        return Records(items, total, silent, sorted([*self.ended(0.0), *lost], key=lambda loss: loss.since))
 
-    async def transactions(self, most: int) -> Answers:
+    async def transactions(self, most: int) -> Records:
         """Return the latest ``most`` requests in the order of their start."""
-        answers = await self._recall("transactions", most, merge_transactions)
+        answers = await self._records("transactions", most, merge_transactions)
         return answers._replace(items=answers.items[-most:])
 
-    async def log(self, most: int) -> Answers:
+    async def log(self, most: int) -> Records:
         """Return the latest ``most`` lines of the log."""
-        answers = await self._recall("log", most, lambda logs: merge_lines(logs.values()))
+        answers = await self._records("log", most, lambda logs: merge_lines(logs.values()))
         return answers._replace(items=answers.items[-most:])
 
-    async def findings(self) -> Answers:
+    async def findings(self) -> Records:
         """Return the problems found in the log."""
-        return await self._recall("findings", None, lambda found: merge_findings(found.values()))
+        return await self._records("findings", None, lambda found: merge_findings(found.values()))
 
-    async def stats(self) -> Counted:
+    async def stats(self) -> SummedStats:
         """Return the sum of the processes' counters."""
-        answers, _ = await self._ask("stats")
-        return Counted(merged(answer["stats"] for answer in answers.values()), self.count, len(answers), 0)
+        answers, _ = await self._query("stats")
+        return SummedStats(merged(answer["stats"] for answer in answers.values()), self.count, len(answers), 0)
 
     async def health(self) -> list[Check]:
-        """Check that the proxy listens, its processes answer and log, and the ``probes`` succeed."""
+        """Check that the proxy listens, that its processes answer and log, and that the ``probes`` succeed."""
         host, port = self.address()
-        answers, _ = await self._ask("ping")
+        answers, _ = await self._query("ping")
         pids = self.pids()
         checks = [_probe("proxy", join_address(host, port), lambda: _connect(host, port))]
         checks += [_probe(name, address, call) for (name, address), call in self.probes.items()]
@@ -265,8 +269,8 @@ class Control(ABC):
         """Begin a new diagnostic log, replacing a running one; return its start in seconds since the epoch."""
         async with self._lock:
             self._recording = time.time()
-            silent = (await self._ask("record", True, must=True)).silent
-            self._confirmed(silent)
+            silent = (await self._query("record", True, required=True)).silent
+            _require_confirmed(silent)
             return self._recording
 
     async def stop_recording(self) -> tuple[str, bytes]:
@@ -275,7 +279,7 @@ class Control(ABC):
             if (started := self._recording) is None:
                 raise NotRecordingError("diagnostic logging was not started", "start it first")
             self._recording = None
-            answers, silent = await self._ask("record", False, must=True)
+            answers, silent = await self._query("record", False, required=True)
             recording = Recording(
                 self.config.log.hostname,
                 time.time(),
@@ -286,12 +290,18 @@ class Control(ABC):
             return recording.archive_name, await self.aside(pack, recording)
 
     async def _watch(self, on: bool) -> None:
-        await self._ask("watch", on)
+        await self._query("watch", on)
 
 
 def fingerprint(certificate: x509.Certificate) -> str:
     """Return the SHA-256 fingerprint in the format of Expressway and OpenSSL: ``AB:CD:..``."""
     return certificate.fingerprint(hashes.SHA256()).hex(":").upper()
+
+
+def _require_confirmed(silent: tuple[str, ...]) -> None:
+    if silent:
+        hint = "the other workers have applied the change; a silent one applies it when it responds again"
+        raise SilentError("; ".join(silent), hint)
 
 
 def _table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -317,7 +327,3 @@ async def _connect(host: str, port: int) -> None:
     writer.close()
     with contextlib.suppress(ConnectionError):
         await writer.wait_closed()
-
-
-def _print(text: str) -> None:
-    print(f"mralab: {text}", file=sys.stderr, flush=True)  # noqa: T201 - that is the channel

@@ -1,4 +1,7 @@
-"""Live events for readers of ``GET /api/events``: numbered, kept for a while, and never delayed by a slow reader."""
+"""Live events for readers of ``GET /api/events``.
+
+Events are numbered and kept for a while. A slow reader does not delay them.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ _KEPT: Final = 1000  # events kept for a reader that reconnects
 _QUEUED: Final = 1000  # events that are queued for a slow reader
 _KEPT_TEXT: Final = 16 << 20  # characters of events that are kept, or queued for a slow reader
 MOST_READERS: Final = 32
-"""Each event is sent to each reader: in one process with the traffic, many readers would slow it."""
+"""Each event is sent to each reader, in the process that may serve the traffic: many readers would slow it down."""
 _LINGER: Final = 30.0  # seconds that events are collected after the last reader has left, in case it reconnects
 _HEARTBEAT: Final = 15.0
 
@@ -84,7 +87,10 @@ class EventReader:
 
 
 class Stream:
-    """``publish`` sends an event to all readers. ``watch(bool)`` is awaited before the first and after the last."""
+    """``publish`` sends an event to all readers.
+
+    ``watch(True)`` is awaited before the first reader starts, ``watch(False)`` after the last one has left.
+    """
 
     def __init__(self, watch: Callable[[bool], Awaitable[None]]) -> None:
         self._watch = watch
@@ -92,10 +98,10 @@ class Stream:
         self._kept: deque[Message] = deque()
         self._kept_text = 0
         self._number = 0
-        self._resting: asyncio.Task[None] | None = None
+        self._lingering: asyncio.Task[None] | None = None
         self._closed = False
         self.active = False
-        """There is a reader, or there was one until a moment ago."""
+        """Whether events are collected: there is a reader, or the last one left less than 30 seconds ago."""
 
     def publish(self, kind: str, data: Any) -> None:
         """Send an event to all readers."""
@@ -112,7 +118,7 @@ class Stream:
 
     @property
     def full(self) -> bool:
-        """Whether there are as many readers as there may be."""
+        """Whether the largest number of readers is reached."""
         return len(self._readers) >= MOST_READERS
 
     @contextlib.asynccontextmanager
@@ -125,9 +131,9 @@ class Stream:
             for message in self._kept:
                 if message.number > after:
                     reader.put(message)
-        if self._resting is not None:
-            self._resting.cancel()
-            self._resting = None
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None
         self._readers.add(reader)
         try:
             if not self.active:
@@ -137,17 +143,17 @@ class Stream:
         finally:
             self._readers.discard(reader)
             if not self._readers and not self._closed:
-                self._resting = asyncio.create_task(self._rest())
+                self._lingering = asyncio.create_task(self._linger())
 
     def close(self) -> None:
         """End every reader's stream."""
         self._closed = True
-        if self._resting is not None:
-            self._resting.cancel()
+        if self._lingering is not None:
+            self._lingering.cancel()
         for reader in self._readers:
             reader.end()
 
-    async def _rest(self) -> None:
+    async def _linger(self) -> None:
         await asyncio.sleep(_LINGER)
         self.active = False
         await self._watch(False)

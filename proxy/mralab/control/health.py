@@ -6,11 +6,11 @@ A check fails only if the program knows that something is broken now. Other usef
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from ..net.sink import LogCondition
 from ..net.traffic_server import Condition
+from .report import utc_text
 
 
 class Check(NamedTuple):
@@ -41,15 +41,15 @@ def worker_checks(number: int, pid: int | None, condition: Condition | None, log
         yield Check(name, f"pid {pid}", "does not answer", note)
     else:
         yield _log_check(condition.log, log)
-        full = "as many connections are open as limits.connections allows: newcomers wait" if condition.full else ""
+        full = "as many connections are open as limits.connections allows: new ones wait" if condition.full else ""
         yield Check(name, f"pid {pid}", condition.accepting, "; ".join(filter(None, (note, full))))
 
 
 def _log_check(log: LogCondition, where: str) -> Check:
     lost = ""
     if log.lost:
-        last = datetime.fromtimestamp(log.lost_at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        lost = f"{log.lost} {'entry was' if log.lost == 1 else 'entries were'} lost since the start, the last at {last}"
+        entries = "1 entry was" if log.lost == 1 else f"{log.lost} entries were"
+        lost = f"{entries} lost since the start, the last at {utc_text(log.lost_at)}"
     if log.error:
         return Check("log", where, f"{log.error}; {lost}" if lost else log.error)
     return Check("log", where, "", lost)

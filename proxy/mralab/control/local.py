@@ -21,20 +21,20 @@ from ..net.policy import Policy
 from ..net.settings import Settings, from_message
 from ..net.traffic_server import TrafficServer
 from .channel import Channel
-from .control import Control, Counted, R, T
+from .control import Control, R, SummedStats, T
 from .health import as_message
 from .losses import Loss, Reports, dropped
 from .workers import Replies, Workers
 
-_RECORDED: Final = 200_000  # events of one proxy that diagnostic logging keeps: the latest, at least half as many
+_RECORDED: Final = 200_000  # latest events of one proxy that diagnostic logging keeps, or up to half as many
 _RECORDED_TEXT: Final = 64 << 20
 
 
 class LocalControl(Control):
     """One proxy in this process.
 
-    ``proxy`` returns the proxy that runs now, ``journal`` its records. ``worker`` is the process's number. ``channel``
-    is set if live events go to another process.
+    ``proxy`` returns the proxy that runs now, ``journal`` its records. ``worker`` is the process's number. Live events
+    are sent over ``channel``, or published in this process if it is None.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class LocalControl(Control):
         self._born = self._since = time.time()
         self._before = 0  # requests before the last reset
         self._reported: tuple[int, ...] = ()
-        self._stop_showing: Callable[[], None] | None = None
+        self._stop_publishing: Callable[[], None] | None = None
         self._stop_recording: Callable[[], None] | None = None
 
     @property
@@ -77,7 +77,7 @@ class LocalControl(Control):
         self._proxy().put(await self.aside(Policy, settings))
         return ()
 
-    async def _ask(self, name: str, params: Any = None, *, must: bool = False) -> Replies:
+    async def _query(self, name: str, params: Any = None, *, required: bool = False) -> Replies:
         return Replies({self._worker: await self.answer(name, params)}, ())
 
     async def aside(self, function: Callable[[T], R], argument: T) -> R:
@@ -88,7 +88,7 @@ class LocalControl(Control):
         journal = self._journal()
         return await self.aside(journal.journal_of, journal.events()) if isinstance(journal, Recent) else journal
 
-    def _show(self, event: Event) -> None:
+    def _publish_lines(self, event: Event) -> None:
         if not has_line(event):
             return
         for line in self._writer.format(event).splitlines():
@@ -109,22 +109,24 @@ class LocalControl(Control):
                 rules = self.settings.rules
                 self._proxy().put(await self.aside(lambda message: Policy(from_message(message, rules)), params))
             case "transactions":
-                served = (journal := await self._full_journal()).transactions
-                items = await self.aside(lambda some: [_served(one) for one in some], served[-params:])
-                return self._records(items, len(served), journal)
+                transactions = (journal := await self._full_journal()).transactions
+                items = await self.aside(
+                    lambda latest: [_transaction_json(each) for each in latest], transactions[-params:]
+                )
+                return self._with_losses(items, len(transactions), journal)
             case "log":
                 lines = (journal := await self._full_journal()).lines
-                return self._records(lines[-params:], len(lines), journal)
+                return self._with_losses(lines[-params:], len(lines), journal)
             case "findings":
                 journal = await self._full_journal()
                 findings = await self.aside(find, journal.records())
-                return self._records([finding_json(finding) for finding in findings], len(findings), journal)
+                return self._with_losses([finding_json(finding) for finding in findings], len(findings), journal)
             case "stats":
                 return self._report()
             case "watch":
-                if self._stop_showing is not None:
-                    self._stop_showing()
-                self._stop_showing = self._proxy().subscribe(self._show) if params else None
+                if self._stop_publishing is not None:
+                    self._stop_publishing()
+                self._stop_publishing = self._proxy().subscribe(self._publish_lines) if params else None
             case "record":
                 return await self._record(params)
             case "reset":
@@ -152,13 +154,13 @@ class LocalControl(Control):
         requests = max(0, self._proxy().stats.begun - self._before)
         return {"pid": os.getpid(), "born": self._born, "since": self._since, "requests": requests}
 
-    def _records(self, items: Sequence[Any], total: int, journal: Journal) -> dict[str, Any]:
-        """Return records, with what is no longer in memory."""
+    def _with_losses(self, items: Sequence[Any], total: int, journal: Journal) -> dict[str, Any]:
+        """Return records, with a description of those that are no longer in memory."""
         kept = self._journal()
         lost = []
         if kept.lost or kept.lost_requests:
-            served = journal.transactions
-            until = served[0].started if served else time.time()
+            transactions = journal.transactions
+            until = transactions[0].started if transactions else time.time()
             since = min(self._since, until)
             lost.append(dropped(self._worker, os.getpid(), since, until, kept.lost_requests, kept.lost))
         return {**self._identity(), "items": items, "total": total, "lost": lost}
@@ -223,24 +225,24 @@ class WorkersControl(Control):
         """Return a note if the worker replaces one that ended."""
         return self._notes.get(number, "")
 
-    async def stats(self) -> Counted:
+    async def stats(self) -> SummedStats:
         """Return the sum of the latest reports, including workers that have ended or do not answer."""
-        answers, _ = await self._ask("stats")
-        return Counted(self._reports.stats(), self.count, len(answers), self._reports.count)
+        answers, _ = await self._query("stats")
+        return SummedStats(self._reports.stats(), self.count, len(answers), self._reports.count)
 
     async def _put(self, settings: Settings) -> tuple[str, ...]:
         before, self._settings = self._settings, settings
         message = settings.message(with_rules=settings.rules is not before.rules)
-        return (await self.workers.ask("put", message, must=True)).silent
+        return (await self.workers.query("put", message, required=True)).silent
 
-    async def _ask(self, name: str, params: Any = None, *, must: bool = False) -> Replies:
-        asked_at = time.time()
-        replies = await self.workers.ask(name, params, must=must)
+    async def _query(self, name: str, params: Any = None, *, required: bool = False) -> Replies:
+        queried_at = time.time()
+        replies = await self.workers.query(name, params, required=required)
         for answer in replies.answers.values():
             if isinstance(answer, dict) and "born" in answer:
                 self._reports.add(answer)
         if name == "reset":
-            self._reports.reset(asked_at)
+            self._reports.reset(queried_at)
             self._notes.clear()
         return replies
 
@@ -249,7 +251,7 @@ class WorkersControl(Control):
         return function(argument)
 
 
-def _served(served: Transaction) -> dict[str, Any]:
-    values = dataclasses.asdict(served)
+def _transaction_json(transaction: Transaction) -> dict[str, Any]:
+    values = dataclasses.asdict(transaction)
     values["verdict"] = values.pop("outcome")
     return values

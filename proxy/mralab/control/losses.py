@@ -6,10 +6,10 @@ An incomplete answer says so: from when, until when, from which worker, and how 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from ..net.stats import GAUGES, merged
+from .report import utc_text
 
 _MOST_KEPT: Final = 64  # ended workers whose counters are kept apart for late reports; older ones are merged
 
@@ -30,9 +30,9 @@ class Loss(NamedTuple):
 
 
 def dropped(worker: int, pid: int, since: float, until: float, requests: int, entries: int) -> Loss:
-    """Return the loss of a process's oldest entries and requests, which exceed its limit in memory."""
+    """Return the loss of a process's oldest entries and requests, discarded to stay within its memory limit."""
     count = f"the oldest {entries} log entries ({requests} requests)"
-    what = f"worker {worker} (pid {pid}) no longer holds {count} from {_stamp(since)} to {_stamp(until)} in memory"
+    what = f"worker {worker} (pid {pid}) no longer holds {count} from {utc_text(since)} to {utc_text(until)} in memory"
     return Loss(worker, pid, since, until, requests, entries, what)
 
 
@@ -47,12 +47,12 @@ class Reports:
         self._requests: dict[tuple[int, float], int] = {}
         self._stats: dict[tuple[int, float], dict[str, Any]] = {}
         self._ended: dict[tuple[int, float], None] = {}
-        self._gone = merged(())
+        self._merged = merged(())
         self._reset_at = 0.0
         self.count = 0
         """The number of workers that ended unexpectedly."""
         self.losses: list[Loss] = []
-        """What was lost with them since the last reset."""
+        """What was lost with these workers since the last reset."""
 
     def add(self, report: Mapping[str, Any]) -> None:
         """Store a worker's report. The counters of a worker that has ended meanwhile still count."""
@@ -72,12 +72,12 @@ class Reports:
             oldest = next(iter(self._ended))
             del self._ended[oldest]
             if (stats := self._stats.pop(oldest, None)) is not None:
-                self._gone = merged((self._gone, _without_gauges(stats)))
+                self._merged = merged((self._merged, _without_gauges(stats)))
         since = max(started, self._reset_at)
         known = f"at least {requests} requests" if requests else "how many requests is not known"
         what = (
             f"worker {worker} (pid {pid}) ended with {code}: its requests, log entries and findings from "
-            f"{_stamp(since)} to {_stamp(at)} are not in this answer ({known}); see the log file"
+            f"{utc_text(since)} to {utc_text(at)} are not in this answer ({known}); see the log file"
         )
         loss = Loss(worker, pid, since, at, requests, 0, what)
         self.losses.append(loss)
@@ -95,7 +95,7 @@ class Reports:
 
     def stats(self) -> dict[str, Any]:
         """Return the sum of all reports, so that no counter ever decreases. Gauges include running workers only."""
-        return merged((self._gone, *self._latest()))
+        return merged((self._merged, *self._latest()))
 
     def _latest(self) -> Iterator[dict[str, Any]]:
         for key, stats in self._stats.items():
@@ -109,12 +109,8 @@ def _without_gauges(stats: Mapping[str, Any]) -> dict[str, Any]:
 def missing_of_recording(losses: Iterable[Loss], started: float) -> Iterator[str]:
     """Yield, as text, what is missing from a diagnostic log that was ``started`` then."""
     for loss in losses:
-        since = _stamp(max(started, loss.since))
+        since = utc_text(max(started, loss.since))
         yield (
-            f"worker {loss.worker} (pid {loss.pid}) ended at {_stamp(loss.until)}; what it logged from {since} on is "
+            f"worker {loss.worker} (pid {loss.pid}) ended at {utc_text(loss.until)}; what it logged from {since} on is "
             f"not in this archive"
         )
-
-
-def _stamp(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -26,8 +26,8 @@ def _stamped(number: int, lines: list[str]) -> Iterator[tuple[str, tuple[int, in
 
 def merge_transactions(answers: Mapping[int, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     """Return transactions in the order of their start, each with its worker's number."""
-    numbered = [[{"worker": number, **served} for served in answer] for number, answer in answers.items()]
-    return sorted((served for answer in numbered for served in answer), key=lambda served: served["started"])
+    numbered = [[{"worker": number, **transaction} for transaction in answer] for number, answer in answers.items()]
+    return sorted((transaction for answer in numbered for transaction in answer), key=lambda each: each["started"])
 
 
 def merge_findings(answers: Iterable[list[dict[str, Any]]]) -> list[dict[str, Any]]:

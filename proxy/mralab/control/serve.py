@@ -32,9 +32,10 @@ from ..net.traffic_server import TrafficServer, new_hop
 from .channel import open_channel
 from .control import Control
 from .local import LocalControl, WorkersControl
+from .report import report
 from .workers import Workers
 
-_REPORTED: Final = 1.0  # seconds between a worker's reports of its numbers
+_REPORT_INTERVAL: Final = 1.0  # seconds between a worker's reports of its counters
 
 
 ServeApi = Callable[[Control, socket.socket], AbstractAsyncContextManager[str]]
@@ -103,10 +104,10 @@ def _serve_with_workers(
 
     workers = control.workers = Workers(settings.config.proxy.workers, work, (sock.fileno(),), control.on_notification)
 
-    async def attend() -> int:
+    async def main() -> int:
         stop = stop_event()
         try:
-            if not await _before(workers.ready(), stop):
+            if not await _finished_before(workers.ready(), stop):
                 return 0
             _on_hangup(control.reload)
             async with administered(control, admin, load_api):
@@ -118,7 +119,7 @@ def _serve_with_workers(
         finally:
             await workers.stop()
 
-    return workers.run(attend)
+    return workers.run(main)
 
 
 async def _work(
@@ -152,7 +153,7 @@ async def _work(
     channel.notify("ready")
     _on_hangup(control.reload)
     reporting = asyncio.create_task(_report(control))
-    await _before(channel.closed.wait(), stop)
+    await _finished_before(channel.closed.wait(), stop)
     await proxy.stop()
     reporting.cancel()
     control.report()
@@ -164,7 +165,7 @@ async def _report(control: LocalControl) -> None:
     """Send a worker's counters every second, so that a crash loses no more than that."""
     while True:
         control.report()
-        await asyncio.sleep(_REPORTED)
+        await asyncio.sleep(_REPORT_INTERVAL)
 
 
 def _proxy(settings: Settings, recent: Recent, worker: int, hop: Hop, share: Share | None = None) -> TrafficServer:
@@ -186,9 +187,9 @@ def _proxy(settings: Settings, recent: Recent, worker: int, hop: Hop, share: Sha
 
 
 def warn(settings: Settings) -> None:
-    """Print on standard error what is valid but hardly meant."""
+    """Report settings on standard error that are valid but probably a mistake."""
     for text in warnings(settings):
-        print(f"mralab: warning: {text}", file=sys.stderr, flush=True)  # noqa: T201 - that is the channel
+        report(f"warning: {text}")
 
 
 def stop_event() -> asyncio.Event:
@@ -212,8 +213,8 @@ def _on_hangup(reload: Callable[[], Coroutine[Any, Any, None]]) -> None:
     loop.add_signal_handler(signal.SIGHUP, begin)
 
 
-async def _before(work: Coroutine[Any, Any, Any], stop: asyncio.Event) -> bool:
-    """Wait for ``work`` or ``stop``. Return whether ``work`` ended first; raise what it raises."""
+async def _finished_before(work: Coroutine[Any, Any, Any], stop: asyncio.Event) -> bool:
+    """Wait for ``work`` or ``stop``. Return whether ``work`` finished first; raise what it raises."""
     task, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
     await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
     for future in (task, stopped):

@@ -23,10 +23,11 @@ import uvloop
 
 from ..errors import MralabError
 from .channel import Channel, ChannelError, open_channel
+from .report import report
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
-_CRASH_PAUSE: Final = 0.5  # seconds before a crashed worker is started again: one that cannot run must not spin
-_PATIENCE: Final = 2.0  # seconds within which a worker must answer
+_CRASH_PAUSE: Final = 0.5  # seconds before a crashed worker is started again, so that it cannot use the whole CPU
+_ANSWER_LIMIT: Final = 2.0  # seconds
 _START_LIMIT: Final = 30.0
 _END_LIMIT: Final = 17.0  # seconds: a proxy finishes its requests for 10 and writes its log for 5
 
@@ -90,7 +91,7 @@ class Workers:
         with asyncio.Runner() as runner:
             task = runner.get_loop().create_task(main())
             task.add_done_callback(lambda _: self._wake())
-            while runner.run(self._turn(task)):
+            while runner.run(self._run_loop(task)):
                 for number in sorted(self._missing):
                     self._fork(number)
                 self._missing.clear()
@@ -112,22 +113,22 @@ class Workers:
         """The pids of the running workers, by number."""
         return {worker.number: worker.pid for worker in self._workers.values()}
 
-    async def ask(self, name: str, params: Any = None, *, must: bool = False) -> Replies:
-        """Query every worker. A worker that does not answer within two seconds is reported; one that ended is omitted.
+    async def query(self, name: str, params: Any = None, *, required: bool = False) -> Replies:
+        """Query every worker. One that does not answer within two seconds is in ``silent``; one that ended is omitted.
 
-        ``must``: a worker that does not read now gets the query when it reads again.
+        A ``required`` query also reaches a worker that does not read now, when it reads again.
         """
         await self._until(lambda: all(worker.channel is not None for worker in self._workers.values()))
         queried = [(worker, worker.channel) for worker in self._workers.values() if worker.channel is not None]
         results = await asyncio.gather(
-            *(channel.ask(name, params, seconds=_PATIENCE, must=must) for _, channel in queried),
+            *(channel.request(name, params, seconds=_ANSWER_LIMIT, required=required) for _, channel in queried),
             return_exceptions=True,
         )
         answers: dict[int, Any] = {}
         silent: list[str] = []
         for (worker, channel), result in zip(queried, results, strict=True):
             if isinstance(result, TimeoutError):
-                silent.append(f"{worker}: no answer within {_PATIENCE:.0f} s")
+                silent.append(f"{worker}: no answer within {_ANSWER_LIMIT:.0f} s")
             elif isinstance(result, ChannelError):
                 if not channel.closed.is_set():
                     silent.append(f"{worker}: {result.message}")
@@ -145,13 +146,13 @@ class Workers:
             async with asyncio.timeout(_END_LIMIT):
                 await self._until(lambda: not self._workers)
         for worker in self._workers.values():
-            _print(f"{worker} did not end within {_END_LIMIT:.0f} s and is killed")
+            report(f"{worker} did not end within {_END_LIMIT:.0f} s and is killed")
         self._kill(signal.SIGKILL)
         await self._until(lambda: not self._workers)
 
     # -- internals
 
-    async def _turn(self, task: asyncio.Task[int]) -> bool:
+    async def _run_loop(self, task: asyncio.Task[int]) -> bool:
         """Run the loop until workers must be forked (return True) or ``task`` is done (return False)."""
         for worker in self._workers.values():
             if worker.channel is None:
@@ -220,7 +221,7 @@ class Workers:
             self._wake()
             return
         reason = f": {worker.failure}" if worker.failure is not None else ""
-        _print(f"{worker} ended with {code}{reason}; starting it again")
+        report(f"{worker} ended with {code}{reason}; starting it again")
         self._on_notification(worker.number, "ended", {"pid": worker.pid, "code": code, "started": worker.started})
         await asyncio.sleep(_CRASH_PAUSE)
         if not self._stopping:
@@ -234,12 +235,12 @@ class Workers:
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # the worker must not run this process's handlers
         pid = os.fork()
         if pid == 0:
-            self._be_worker(number, theirs)
+            self._run_worker(number, theirs)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         theirs.close()
         self._workers[number] = _Worker(number, pid, ours)
 
-    def _be_worker(self, number: int, channel: socket.socket) -> NoReturn:
+    def _run_worker(self, number: int, channel: socket.socket) -> NoReturn:
         code = 70
         try:
             signal.set_wakeup_fd(-1)
@@ -273,7 +274,3 @@ def _release_descriptors(keep: set[int]) -> None:
 
 async def _refuse_queries(name: str, _: Any) -> Any:
     raise ChannelError(f"{name}: this process answers no queries")
-
-
-def _print(text: str) -> None:
-    print(f"mralab: {text}", file=sys.stderr, flush=True)  # noqa: T201 - that is the channel

@@ -1,1 +1,1 @@
-"""SHOWS. Terminal tables and pages."""
+"""SHOW results in a terminal, and the demo as a picture."""

@@ -1,4 +1,4 @@
-"""``python -m mralab.show.picture FILE.svg``: write the demo's table, from a real run, as a picture."""
+"""``python -m mralab.show.picture FILE.svg``: run the demo and draw its table."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .terminal import demo_table
 
 
 def draw() -> str:
-    """Run the demo and return its table as SVG. It fetches no fonts; the viewer uses its own."""
+    """Run the demo and return its table as SVG, without links to fonts: the viewer uses its own."""
     with tempfile.TemporaryDirectory() as folder:
-        outcomes = asyncio.run(run(Path(folder)))
+        results = asyncio.run(run(Path(folder)))
     console = Console(record=True, width=150, file=io.StringIO(), highlight=False)
-    console.print(demo_table(outcomes))
+    console.print(demo_table(results))
     svg = console.export_svg(title="mralab demo", unique_id="mralab")
     return re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
 

@@ -1,4 +1,4 @@
-"""What people see in a terminal: the demo's table, a login's steps, errors."""
+"""Output for a terminal: the demo's table, the steps of a login, the report of preflight."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 
 class _Console(Console):
-    """A console that leaves a reader that has gone to the command: rich would exit with 1, which means findings."""
+    """A console that does not handle broken pipes: rich would exit with 1, which means findings."""
 
     def on_broken_pipe(self) -> None:
-        """Raise the BrokenPipeError that is being handled."""
+        """Raise the ``BrokenPipeError`` that is being handled; ``cli.exit_codes`` handles it."""
         raise  # noqa: PLE0704 - rich calls this in its except clause
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that colours only a terminal, never with NO_COLOR, and is wide enough where there is no terminal."""
+    """Return a console. It uses colour only on a terminal, never with NO_COLOR, and 140 columns without a terminal."""
     stream = sys.stderr if stderr else sys.stdout
     return _Console(file=stream, width=None if stream.isatty() else 140, highlight=False, emoji=False, markup=False)
 
 
-def demo_table(outcomes: Iterable[ScenarioResult]) -> Table:
-    """Scenario, before, after, why, fix, and the login after the fix."""
+def demo_table(results: Iterable[ScenarioResult]) -> Table:
+    """Return a row for each scenario: logins before and after the upgrade, causes, remedies, login after the fix."""
     table = Table(show_lines=True)
     for title, ratio in (
         ("Scenario", 3),
@@ -48,19 +48,19 @@ def demo_table(outcomes: Iterable[ScenarioResult]) -> Table:
         ("After the fix", 2),
     ):
         table.add_column(title, ratio=ratio, overflow="fold")
-    for outcome in outcomes:
+    for result in results:
         table.add_row(
-            outcome.scenario.title,
-            _short(outcome.before),
-            _short(outcome.after),
-            _lines(finding.cause for finding in outcome.findings),
-            _lines(_remedy(remedy) for remedy in outcome.applied),
-            _short(outcome.fixed) if outcome.fixed else Text("not tried"),
+            result.scenario.title,
+            _login_cell(result.before),
+            _login_cell(result.after),
+            _paragraphs(finding.cause for finding in result.findings),
+            _paragraphs(_remedy(remedy) for remedy in result.applied),
+            _login_cell(result.fixed) if result.fixed else Text("not tried"),
         )
     return table
 
 
-def _lines(texts: Iterable[str]) -> Text:
+def _paragraphs(texts: Iterable[str]) -> Text:
     return Text("\n\n".join(dict.fromkeys(texts)))
 
 
@@ -68,23 +68,23 @@ def _remedy(remedy: Remedy) -> str:
     return f"{remedy.text} ({remedy.where})" if remedy.where else remedy.text
 
 
-def _short(login: Login) -> Text:
+def _login_cell(login: Login) -> Text:
     if login.ok:
         return Text("login works", style="green")
     text = Text("login fails", style="bold red")
-    seen: dict[str, str] = {}
+    statuses: dict[str, str] = {}
     for step in login.steps:
         if not step.ok and step.status is not None:
-            seen.setdefault(step.server, f"{step.status} {step.reason}")
-    for server, status in seen.items():
+            statuses.setdefault(step.server, f"{step.status} {step.reason}")
+    for server, status in statuses.items():
         text.append(f"\n{server}\n {status}", style="not bold red")
     return text
 
 
 def login_table(login: Login) -> Table:
-    """A login, a line a step: what was asked, of whom, status, and what that means for the user."""
+    """Return a row for each step of a login: request, server, status, and what that means for the user."""
     table = Table()
-    for title in ("Step", "Asked", "Of", "Status", "Means"):
+    for title in ("Step", "Request", "Server", "Status", "Meaning"):
         table.add_column(title, overflow="fold", no_wrap=title == "Step")
     for step in login.steps:
         status = f"{step.status} {step.reason}".strip() if step.status is not None else "-"
@@ -97,22 +97,22 @@ _STATES = {
     "accepted": ("X14.2 accepts", "green"),
     "refused": ("X14.2 refuses", "bold red"),
     "failed": ("TLS fails", "bold red"),
-    "not-asked": ("not asked", "yellow"),
+    "not-asked": ("not checked", "yellow"),
 }
 _MARGIN = 9  # columns for the words "shows", "why", "note", "fix"
 
 
 def preflight_report(answers: Iterable[ServerCheck], width: int) -> Text:
-    """Return a block for each server and preference: what X14.2 would do, the certificate shown, why, and what helps.
+    """Return a block for each server and preference: what X14.2 would do, the certificate, the causes, the remedies.
 
-    Lines break between words at ``width``. Names are never broken, so they can be searched for and copied: print with
-    ``soft_wrap``.
+    Lines break between words at ``width``. Names are never broken, so that they can be searched for and copied: print
+    the report with ``soft_wrap``.
     """
     report = Text()
     for answer in answers:
         word, style = _STATES[answer.state]
-        asked = " or ".join(prefer.upper() for prefer in answer.prefer)
-        report.append(f"\n{answer.address}, asked for {asked} first: ")
+        preferred = " or ".join(prefer.upper() for prefer in answer.prefer)
+        report.append(f"\n{answer.address}, {preferred} first: ")
         report.append(f"{word}\n", style=style)
         fixes = dict.fromkeys(_remedy(remedy) for finding in answer.findings for remedy in finding.remedies)
         blocks = [("shows", _certificate(answer))]
@@ -120,13 +120,13 @@ def preflight_report(answers: Iterable[ServerCheck], width: int) -> Text:
         blocks += [("note", [note]) for note in answer.notes]
         blocks += [("fix", [f"- {fix}" for fix in fixes])]
         for title, paragraphs in blocks:
-            lines = [line for paragraph in paragraphs for line in _wrapped(paragraph, width - _MARGIN)]
+            lines = [line for paragraph in paragraphs for line in _wrap(paragraph, width - _MARGIN)]
             for number, line in enumerate(lines):
                 report.append(f"  {'' if number else title:<{_MARGIN - 2}}{line}\n")
     return report
 
 
-def _wrapped(text: str, width: int) -> list[str]:
+def _wrap(text: str, width: int) -> list[str]:
     """Break a paragraph between words; a list entry's further lines are indented."""
     hang = "  " if text.startswith("- ") else ""
     return textwrap.wrap(
@@ -135,21 +135,21 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def _certificate(answer: ServerCheck) -> list[str]:
-    """Return key, subject, issuer, names and days left of what a server showed, and how long its chain is."""
+    """Return key, subject, issuer, names and days left of the server's certificate, and the length of its chain."""
     certificate = answer.certificate
     if certificate is None:
         return ["no certificate"]
     lines = [f"{certificate.key}, {certificate.subject}".removeprefix(", "), f"by {certificate.issuer}"]
     lines.append(f"names: {', '.join(certificate.names) or 'none'}")
     if certificate.not_after:
-        lines.append(f"valid from {certificate.not_before[:10]} until {certificate.not_after[:10]}{_left(answer)}")
+        lines.append(f"valid from {certificate.not_before[:10]} until {certificate.not_after[:10]}{_days_left(answer)}")
     if len(answer.chain) > 1:
         count = sum(member.sent for member in answer.chain)
         lines.append(f"sent {count} of the chain's {len(answer.chain)} certificates")
     return [escape(line) for line in lines]
 
 
-def _left(answer: ServerCheck) -> str:
+def _days_left(answer: ServerCheck) -> str:
     if not answer.chain:
         return ""
     left = answer.chain[0].days_left

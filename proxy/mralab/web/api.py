@@ -1,7 +1,6 @@
-"""The control API: aiohttp on loopback, JSON in and out, on a ``Control``.
+"""The control API: HTTP and JSON on loopback, served by aiohttp.
 
-``serve_admin(control)`` serves it as long as its context lasts, in a running loop; ``openapi.OPERATIONS`` is the table
-of its routes, ``guard`` who may use it.
+Its routes are in ``openapi.OPERATIONS``. ``guard`` decides which requests are served, and a ``Control`` does the work.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from cryptography import x509
 from pydantic import BaseModel, ValidationError
 
 from ..config import Config, join_address
-from ..control.control import Answers, Control, NotRecordingError, SilentError, UnusableError, fingerprint
+from ..control.control import Control, NotRecordingError, Records, SilentError, UnusableError, fingerprint
 from ..control.event_stream import MOST_READERS
 from ..core.nearest import did_you_mean
 from ..errors import ConfigError, InputError, MralabError, TrustStoreError
@@ -50,13 +49,13 @@ from .schemas import (
 from .strictjson import StrictJsonError, loads
 
 _MAX_BODY: Final = 1 << 20
-_LONG_TEXTS: Final = ("pem",)
-_SHUTDOWN: Final = 1.0  # seconds that a request may still take when the API ends
+_LONG_TEXTS: Final = ("pem",)  # keys whose text may be longer than ``strictjson`` allows
+_SHUTDOWN_LIMIT: Final = 1.0  # seconds for requests that are in progress when the API ends
 _log = logging.getLogger(__name__)
 _server_log = logging.getLogger(f"{__name__}.http")
-_OF_CLIENTS: Final = (HttpProcessingError, web.RequestPayloadError)
-_server_log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], _OF_CLIENTS)))
-"""A request that is no HTTP gets its 400, and is no fault of ours to be told on standard error."""
+_CLIENT_ERRORS: Final = (HttpProcessingError, web.RequestPayloadError)
+_server_log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], _CLIENT_ERRORS)))
+"""A malformed request is answered with 400. It is the client's error, so it is not logged."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Model = TypeVar("Model", bound=BaseModel)
@@ -64,9 +63,9 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @contextlib.asynccontextmanager
 async def serve_admin(control: Control, where: socket.socket | str = "127.0.0.1:0") -> AsyncIterator[str]:
-    """Serve the control API on a listening socket, or a loopback ``host:port``; gives where. Raises ``ListenError``.
+    """Serve the control API on a listening socket, or on a loopback ``host:port``, while the context is open.
 
-    No thread is used but by what ``control`` does.
+    Yields the address. Raises ``ListenError``. Only ``control`` uses threads.
     """
     sock = listening_socket(where, "admin") if isinstance(where, str) else where
     endpoint = CONTROL.add(sock)
@@ -74,8 +73,8 @@ async def serve_admin(control: Control, where: socket.socket | str = "127.0.0.1:
         _application(control),
         access_log=None,
         logger=_server_log,
-        shutdown_timeout=_SHUTDOWN,
-        auto_decompress=False,  # guard refuses what is encoded, and a megabyte may decode to a gigabyte
+        shutdown_timeout=_SHUTDOWN_LIMIT,
+        auto_decompress=False,  # guard refuses encoded bodies: a megabyte may decode to a gigabyte
     )
     await runner.setup()
     try:
@@ -91,7 +90,7 @@ def _application(control: Control) -> web.Application:
     app = web.Application(middlewares=[_answer_errors, _guard], client_max_size=_MAX_BODY)
     api = _Api(control)
     for operation in OPERATIONS:
-        app.router.add_route(operation.method, operation.path, _exactly(operation, getattr(api, operation.name)))
+        app.router.add_route(operation.method, operation.path, _strict(operation, getattr(api, operation.name)))
     return app
 
 
@@ -99,7 +98,7 @@ def _application(control: Control) -> web.Application:
 
 
 class _BadRequestError(InputError):
-    """What was sent cannot be read, or is not as described."""
+    """The request cannot be parsed, or does not match the OpenAPI description."""
 
 
 @web.middleware
@@ -118,19 +117,21 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
         return _problem(504, "worker-silent", error)
     except web.HTTPNotFound:
         paths = {operation.path for operation in OPERATIONS}
-        text = f"{request.path}: nothing is here{did_you_mean(request.path, paths)}"
-        return _problem(404, "not-found", MralabError(text, "GET /api/openapi.json has all there is"))
+        text = f"{request.path}: no such path{did_you_mean(request.path, paths)}"
+        return _problem(404, "not-found", MralabError(text, "GET /api/openapi.json lists every path"))
     except web.HTTPMethodNotAllowed as error:
         allowed = ", ".join(sorted(error.allowed_methods))
-        wrong = MralabError(f"{request.method} {request.path}: not possible", f"possible: {allowed}")
-        return _problem(405, "method-not-allowed", wrong, {"Allow": allowed})
+        refused = MralabError(f"{request.method} {request.path}: not supported", f"supported: {allowed}")
+        return _problem(405, "method-not-allowed", refused, {"Allow": allowed})
     except web.HTTPRequestEntityTooLarge:
-        return _problem(413, "too-large", MralabError(f"more than {_MAX_BODY} bytes", "send less at once"))
+        return _problem(
+            413, "too-large", MralabError(f"the body is longer than {_MAX_BODY} bytes", "send several shorter requests")
+        )
     except web.HTTPException as error:
         return _problem(error.status, "http", MralabError(error.reason))
-    except Exception:  # a fault of ours: told as such, and to whoever reads standard error
+    except Exception:  # a bug in mralab: answered as such, and logged with its traceback
         _log.exception("%s %s", request.method, request.path)
-        return _problem(500, "internal", MralabError("this should not have happened", "standard error says more"))
+        return _problem(500, "internal", MralabError("a bug in mralab", "its traceback is on standard error"))
 
 
 def _problem(status: int, code: str, error: MralabError, headers: dict[str, str] | None = None) -> web.Response:
@@ -157,7 +158,7 @@ async def _json(request: web.Request) -> dict[str, Any]:
     try:
         data = await request.read()
     except web.RequestPayloadError:
-        raise _BadRequestError(["the body is damaged: its chunks are not as RFC 9112 section 7.1 has them"]) from None
+        raise _BadRequestError(["the body is damaged: its chunks do not follow RFC 9112 section 7.1"]) from None
     try:
         value = loads(data, _LONG_TEXTS)
     except StrictJsonError as error:
@@ -191,8 +192,8 @@ def _unknown_parameters(request: web.Request, known: tuple[str, ...]) -> list[st
     return [f"{name}: unknown parameter{did_you_mean(name, known)}" for name in names]
 
 
-def _exactly(operation: Operation, handler: Handler) -> Handler:
-    """Wrap a handler that reads no parameters or no body, so that none is ignored in silence."""
+def _strict(operation: Operation, handler: Handler) -> Handler:
+    """Wrap a handler that reads no parameters or no body, so that they are refused rather than ignored."""
 
     async def checked(request: web.Request) -> web.StreamResponse:
         problems = [] if operation.most else _unknown_parameters(request, ())
@@ -206,7 +207,7 @@ def _exactly(operation: Operation, handler: Handler) -> Handler:
 
 
 def _certificates(pem: str) -> list[x509.Certificate]:
-    """Certificates of a PEM text. Raises ``TrustStoreError`` with every problem in it."""
+    """Return the certificates of a PEM text. Raises ``TrustStoreError`` with every problem in it."""
     return parse_pem(pem.encode(), "pem")
 
 
@@ -218,7 +219,7 @@ def _answer(model: BaseModel, status: int = 200) -> web.Response:
 
 
 class _Api:
-    """One method an operation, named as in ``openapi.OPERATIONS``."""
+    """One method for each operation, with its name in ``openapi.OPERATIONS``."""
 
     def __init__(self, control: Control) -> None:
         self._control = control
@@ -243,50 +244,54 @@ class _Api:
         return _answer(_in_force(self._control.config))
 
     async def trust(self, _: web.Request) -> web.Response:
-        return await self._trusted()
+        return await self._store_answer()
 
     async def add_trust(self, request: web.Request) -> web.Response:
         body = await _body(request, TrustBody)
         certificates = await self._control.aside(_certificates, body.pem)
-        return await self._trusted(added=await self._control.trust(certificates))
+        return await self._store_answer(added=await self._control.trust(certificates))
 
     async def remove_trust(self, request: web.Request) -> web.Response:
         body = await _body(request, DistrustBody)
         if not body.model_fields_set:
-            raise _BadRequestError(["fingerprints, pem: one of them is needed"])
+            raise _BadRequestError(["fingerprints, pem: one of them is required"])
         given = await self._control.aside(_certificates, body.pem) if "pem" in body.model_fields_set else []
-        gone = [fingerprint(certificate) for certificate in given]
-        gone += [bytes.fromhex(one.replace(":", "")).hex(":").upper() for one in body.fingerprints]
-        return await self._trusted(removed=await self._control.distrust(gone))
+        unwanted = [fingerprint(certificate) for certificate in given]
+        unwanted += [bytes.fromhex(text.replace(":", "")).hex(":").upper() for text in body.fingerprints]
+        return await self._store_answer(removed=await self._control.distrust(unwanted))
 
-    async def _trusted(self, **changed: int) -> web.Response:
+    async def _store_answer(self, **changed: int) -> web.Response:
         certificates = self._control.settings.store.certificates
-        shown = await self._control.aside(lambda some: [_certificate(one) for one in some], certificates)
+        shown = await self._control.aside(lambda store: [_certificate(each) for each in store], certificates)
         return _answer(TrustAnswer(certificates=shown, **changed))
 
     async def transactions(self, request: web.Request) -> web.Response:
-        held = await self._control.transactions(_most(request))
-        return await self._past(TransactionsAnswer, _recalled("transactions", held) | {"total": held.total})
+        records = await self._control.transactions(_most(request))
+        return await self._long_answer(TransactionsAnswer, _values("transactions", records) | {"total": records.total})
 
     async def findings(self, _: web.Request) -> web.Response:
-        return await self._past(FindingsAnswer, _recalled("findings", await self._control.findings()))
+        return await self._long_answer(FindingsAnswer, _values("findings", await self._control.findings()))
 
     async def log(self, request: web.Request) -> web.Response:
-        held = await self._control.log(_most(request))
-        return await self._past(LogAnswer, _recalled("lines", held) | {"total": held.total})
+        records = await self._control.log(_most(request))
+        return await self._long_answer(LogAnswer, _values("lines", records) | {"total": records.total})
 
-    async def _past(self, model: type[BaseModel], values: dict[str, Any]) -> web.Response:
-        """Answer with what may be thousands of items, checked and written beside the loop."""
+    async def _long_answer(self, model: type[BaseModel], values: dict[str, Any]) -> web.Response:
+        """Answer with up to thousands of items. They are validated and serialized without delaying traffic."""
         return await self._control.aside(lambda given: _answer(model.model_validate(given)), values)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         last = request.headers.get("Last-Event-ID", "")
         after = int(last) if last.isascii() and last.isdigit() and len(last) < 16 else None
         if self._control.stream.full:
-            return _problem(503, "too-many-readers", MralabError(f"{MOST_READERS} read already", "end one of them"))
+            return _problem(
+                503,
+                "too-many-readers",
+                MralabError(f"{MOST_READERS} readers are connected, the limit", "disconnect one of them"),
+            )
         response = web.StreamResponse(headers={"Cache-Control": "no-store"})
         response.content_type = "text/event-stream"
-        async with self._control.stream.reading(after) as reader:  # whatever happens from now on is told
+        async with self._control.stream.reading(after) as reader:  # every event from now on is sent
             with contextlib.suppress(ConnectionError):
                 await response.prepare(request)
                 await response.write(b": follows\n\n")
@@ -314,12 +319,13 @@ class _Api:
         return web.Response(body=exposition(*await self._control.stats()), headers={"Content-Type": CONTENT_TYPE})
 
 
-def _recalled(name: str, held: Answers) -> dict[str, Any]:
-    """An answer about the past, with what it lacks."""
-    return {name: held.items, "silent": held.silent, "lost": [loss._asdict() for loss in held.lost]}
+def _values(name: str, records: Records) -> dict[str, Any]:
+    """Return the values of an answer: the items under ``name``, and what is missing."""
+    return {name: records.items, "silent": records.silent, "lost": [loss._asdict() for loss in records.lost]}
 
 
 def _in_force(config: Config) -> ConfigAnswer:
+    """Return the configuration, with the release's values for keys that leave the choice to it."""
     values = config.model_dump()
     values["verify"]["origin"] = config.verify_mode
     values["upstream"].update(prefer=config.preference_in_force, tls=list(config.tls_versions))

@@ -1,4 +1,4 @@
-"""Speaks to the control API of a running proxy, for the commands. Plain ``http.client``, directly and at once."""
+"""A client of a running proxy's control API, for the commands. It ignores proxy settings of the environment."""
 
 from __future__ import annotations
 
@@ -15,28 +15,31 @@ _FILE_NAME: Final = re.compile(r'filename="([A-Za-z0-9._-]+)"')
 
 
 class RemoteError(InputError):
-    """The running proxy refused what was asked, and its own words why."""
+    """The running proxy refused a request. ``problems`` and ``hint`` are those of its answer."""
 
 
 class Attachment(NamedTuple):
-    """An answer that is a file."""
+    """A file in an answer: its name and its bytes."""
 
     name: str
     data: bytes
 
 
 class Admin:
-    """The control API at ``HOST:PORT``. Raises ``MralabError`` where that is none, or nobody is there."""
+    """A client of the control API at ``HOST:PORT``. Raises ``MralabError`` if that is not an address."""
 
     def __init__(self, address: str) -> None:
         try:
             self._host, self._port = split_address(address)
         except ValueError as error:
-            raise MralabError(f"admin: {error}", "it is the 'admin' of the line that serve prints") from None
+            raise MralabError(f"admin: {error}", "pass the 'admin' of the line that serve prints") from None
         self._address = address
 
-    def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """One request's answer: parsed JSON, or an ``Attachment``. Raises ``RemoteError``, ``MralabError``."""
+    def request(self, method: str, path: str, body: Any = None) -> Any:
+        """Send a request; return its answer as parsed JSON, or as an ``Attachment``.
+
+        Raises ``RemoteError`` if the proxy refuses it, ``MralabError`` if no control API answers.
+        """
         connection = http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT)
         try:
             if body is None:

@@ -1,11 +1,14 @@
-"""Who may use the control API: programs of this machine, and pages that it served itself.
+"""Access to the control API: allowed for programs on this machine and for pages that the API itself served.
 
-Whoever reaches the API owns the proxy, so nothing is left to one field that a client can choose. A web page from
-elsewhere can make a browser send requests to loopback, and can give its own name the address 127.0.0.1 (DNS
-rebinding); ``Origin`` and ``Sec-Fetch-Site`` show the first, ``Host`` the second, and a page cannot send JSON without
-permission. A proxy on this machine can be made to send requests here (a confused deputy), with a Host that it wrote
-itself; the fields that proxies add show that. A request that two readers could understand differently is refused
-rather than interpreted.
+A client of the API has full control of the proxy, so no decision depends on one field that a client can choose.
+
+- A web page from another origin can make a browser send requests to loopback: ``Origin`` and ``Sec-Fetch-Site`` show
+  that, and a page cannot send JSON without permission (CORS).
+- A page can also resolve its own host name to 127.0.0.1 (DNS rebinding): ``Host`` shows that.
+- A proxy on this machine can be made to send requests here with a ``Host`` of its own (a confused deputy): the fields
+  that proxies add show that.
+
+A request that two parsers could read differently is refused.
 """
 
 from __future__ import annotations
@@ -18,8 +21,8 @@ from urllib.parse import urlsplit
 from ..errors import MralabError
 
 JSON: Final = "application/json"
-_WITHOUT_BODY: Final = ("GET", "HEAD", "OPTIONS")
-_ONCE: Final = (
+_BODILESS_METHODS: Final = ("GET", "HEAD", "OPTIONS")
+_SINGLE_FIELDS: Final = (
     "Host",
     "Origin",
     "Content-Type",
@@ -30,7 +33,7 @@ _ONCE: Final = (
     "Referer",
     "Last-Event-ID",
 )
-_OF_PROXIES: Final = frozenset(
+_PROXY_FIELDS: Final = frozenset(
     (
         "via",
         "forwarded",
@@ -47,15 +50,15 @@ _OF_PROXIES: Final = frozenset(
         "proxy-authorization",
     )
 )
-_OF_PROXIES_PREFIXES: Final = ("x-forwarded", "x-original-", "x-envoy-", "x-proxyuser-")
-"""Fields that proxies, ours among them, add or are addressed with. Some readers take ``_`` in a name for ``-``."""
-_OF_FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
-"""What any page may send without permission (Fetch Standard, CORS-safelisted request headers)."""
-_OVERRIDES: Final = ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")
+_PROXY_FIELD_PREFIXES: Final = ("x-forwarded", "x-original-", "x-envoy-", "x-proxyuser-")
+"""Fields that proxies, ours included, add or receive. Some servers treat ``_`` in a name as ``-``."""
+_FORM_TYPES: Final = ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
+"""Content types that any page may send without permission (Fetch Standard, CORS-safelisted request headers)."""
+_OVERRIDE_FIELDS: Final = ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")
 
 
 class Fields(Protocol):
-    """A request's header fields. Names in any case, as aiohttp's multidict has them."""
+    """A request's header fields with case-insensitive names, such as aiohttp's multidict."""
 
     def __iter__(self) -> Iterator[str]: ...
     def get(self, key: str, /) -> str | None: ...  # noqa: D102
@@ -63,7 +66,7 @@ class Fields(Protocol):
 
 
 class Received(NamedTuple):
-    """What is checked of a request: ``target`` as it stands in the request line, ``peer`` the sender's address."""
+    """A received request: ``target`` as in the request line, ``peer`` the sender's address."""
 
     method: str
     target: str
@@ -72,7 +75,7 @@ class Received(NamedTuple):
 
 
 class RefusedError(MralabError):
-    """A request that is not served. ``code`` names the rule that it broke, ``status`` is the answer's."""
+    """A refused request. ``code`` is the error code and ``status`` the HTTP status of the answer."""
 
     status = 403
 
@@ -82,11 +85,11 @@ class RefusedError(MralabError):
 
 
 class ForbiddenError(RefusedError):
-    """Refused because of where it comes from."""
+    """Refused because of its origin."""
 
 
 class AmbiguousError(RefusedError):
-    """Refused because it can be read in two ways, or says something that is not done here."""
+    """Refused because it is ambiguous or uses an unsupported feature."""
 
     status = 400
 
@@ -98,8 +101,8 @@ class MediaTypeError(RefusedError):
 
 
 def check(request: Received) -> None:
-    """Raise ``RefusedError`` unless the request is for loopback by name, from no foreign page, and unambiguous."""
-    _check_way(request)
+    """Raise ``RefusedError`` unless the request is addressed to loopback, not from another origin, and unambiguous."""
+    _check_sender(request)
     _check_ambiguity(request)
     host = request.headers.get("Host") or ""
     if not is_loopback(host):
@@ -133,90 +136,94 @@ def _is_loopback_address(text: str) -> bool:
     return ((isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped) or address).is_loopback
 
 
-def _check_way(request: Received) -> None:
-    """How it came here: from this machine, and directly."""
+def _check_sender(request: Received) -> None:
+    """Refuse requests from other machines and through proxies."""
     if not _is_loopback_address(request.peer):
         raise ForbiddenError(
-            "peer-not-loopback", f"the request comes from {request.peer}", "use it from this machine, or through ssh -L"
+            "peer-not-loopback",
+            f"the request comes from {request.peer}",
+            "connect from this machine, or through ssh -L",
         )
-    through = sorted({name for name in request.headers if _is_of_a_proxy(name.lower())})
+    through = sorted({name for name in request.headers if _is_proxy_field(name.lower())})
     if through:
         raise ForbiddenError(
             "through-a-proxy",
-            f"the request came through a proxy, or is addressed to one ({', '.join(through)})",
+            f"the request came through a proxy or is meant for one ({', '.join(through)})",
             "connect directly; with curl: --noproxy '*'",
         )
 
 
-def _is_of_a_proxy(name: str) -> bool:
+def _is_proxy_field(name: str) -> bool:
     name = name.replace("_", "-")
-    return name in _OF_PROXIES or name.startswith(_OF_PROXIES_PREFIXES)
+    return name in _PROXY_FIELDS or name.startswith(_PROXY_FIELD_PREFIXES)
 
 
 def _check_ambiguity(request: Received) -> None:
-    """Fields that must stand once, and those that ask for another method than the request line."""
-    twice = [name for name in _ONCE if len(request.headers.getall(name, [])) > 1]
+    """Refuse repeated fields, and fields that override the method of the request line."""
+    twice = [name for name in _SINGLE_FIELDS if len(request.headers.getall(name, [])) > 1]
     if twice:
         raise AmbiguousError("ambiguous", f"{', '.join(twice)}: given more than once", "send each field once")
-    overrides = [name for name in _OVERRIDES if request.headers.get(name) is not None]
+    overrides = [name for name in _OVERRIDE_FIELDS if request.headers.get(name) is not None]
     if overrides:
         raise AmbiguousError(
-            "ambiguous", f"{', '.join(overrides)}: the method is that of the request line", "send the method itself"
+            "ambiguous",
+            f"{', '.join(overrides)}: the method of the request line cannot be overridden",
+            "send the method itself",
         )
 
 
 def _check_target(request: Received, host: str) -> None:
-    """The request line: a path, or a URL (absolute-form, RFC 9112 section 3.2.2) of the very Host."""
+    """Refuse targets other than a path or a URL of the same Host (absolute-form, RFC 9112 section 3.2.2)."""
     target = request.target
     if target == "*" and request.method == "OPTIONS":
         return
     if "#" in target or (not target.startswith("/") and "://" not in target) or target.startswith("//"):
-        raise AmbiguousError("ambiguous", f"{target!r} is not a path", "ask for a path such as /api/health")
+        raise AmbiguousError("ambiguous", f"{target!r} is not a path", "request a path such as /api/health")
     if not target.startswith("/"):
         scheme, _, rest = target.partition("://")
         authority = rest.partition("/")[0].partition("?")[0]
         if scheme.lower() != "http" or authority.lower() != host.lower():
             raise ForbiddenError(
-                "foreign-authority", f"{target!r} is not a URL of {host}", "ask for a path such as /api/health"
+                "foreign-authority", f"{target!r} is not a URL of {host}", "request a path such as /api/health"
             )
 
 
 def _check_origin(request: Received, host: str) -> None:
     origin = request.headers.get("Origin")
-    if origin is not None and not _same(origin, host):
-        raise ForbiddenError("foreign-origin", f"pages of {origin!r} may not use this API", "use it from a program")
+    if origin is not None and not _is_same_origin(origin, host):
+        raise ForbiddenError("foreign-origin", f"pages of {origin!r} may not use this API", "send it from a program")
     referer = request.headers.get("Referer")
-    if referer and not _same("/".join(referer.split("/", 3)[:3]), host):
-        raise ForbiddenError("foreign-origin", f"a link of the page {referer!r} leads here", "use it from a program")
+    if referer and not _is_same_origin("/".join(referer.split("/", 3)[:3]), host):
+        raise ForbiddenError("foreign-origin", f"the page {referer!r} links to this API", "send it from a program")
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None and site not in ("same-origin", "none"):
         raise ForbiddenError(
             "foreign-origin",
-            f"a browser sends it on behalf of another page (Sec-Fetch-Site: {site})",
-            "use it from a program",
+            f"a browser sent it for another site's page (Sec-Fetch-Site: {site})",
+            "send it from a program",
         )
 
 
-def _same(origin: str, host: str) -> bool:
+def _is_same_origin(origin: str, host: str) -> bool:
     scheme, separator, authority = origin.partition("://")
     return scheme == "http" and bool(separator) and authority.lower() == host.lower()
 
 
 def _check_body(request: Received) -> None:
-    """A body is JSON, whether the route uses it or not: a form can be sent from any page without permission."""
+    """Refuse bodies other than JSON on every route: any page can send a form without permission."""
     size, coding = request.headers.get("Content-Length") or "", request.headers.get("Transfer-Encoding")
     if coding is not None and coding.strip().lower() != "chunked":
         raise AmbiguousError("ambiguous", f"Transfer-Encoding {coding!r} is not chunked", "send Content-Length")
     if (request.headers.get("Content-Encoding") or "identity").strip().lower() != "identity":
-        raise MediaTypeError("http", "the body has a Content-Encoding", "send it as it is")
+        raise MediaTypeError("http", "the body has a Content-Encoding", "send it without one")
     has_body = coding is not None or size.strip("0") != ""
-    if request.method in _WITHOUT_BODY:
+    if request.method in _BODILESS_METHODS:
         if has_body:
-            raise AmbiguousError("ambiguous", f"{request.method} takes no body", "send none")
+            raise AmbiguousError("ambiguous", f"{request.method} takes no body", "send it without a body")
         return
     given = request.headers.get("Content-Type")
-    if not has_body and _essence(given or "") not in _OF_FORMS:
-        return  # some clients name a type for no body: aiohttp's application/octet-stream
+    if not has_body and _media_type(given or "") not in _FORM_TYPES:
+        return  # some clients send a type without a body, such as aiohttp's application/octet-stream
     if not is_json(given or ""):
         raise MediaTypeError(
             "http",
@@ -226,11 +233,11 @@ def _check_body(request: Received) -> None:
 
 
 def is_json(content_type: str) -> bool:
-    """Whether a Content-Type is JSON in UTF-8 (RFC 8259 section 8.1 knows no other)."""
+    """Whether a Content-Type is JSON in UTF-8, the only encoding of RFC 8259 section 8.1."""
     parameters = (part.lower().partition("=") for part in content_type.split(";")[1:])
     charsets = [value.strip().strip('"') for name, _, value in parameters if name.strip().startswith("charset")]
-    return _essence(content_type) == JSON and all(charset == "utf-8" for charset in charsets)
+    return _media_type(content_type) == JSON and all(charset == "utf-8" for charset in charsets)
 
 
-def _essence(content_type: str) -> str:
+def _media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()

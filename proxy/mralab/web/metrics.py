@@ -1,4 +1,4 @@
-"""``GET /metrics``: what the proxy has done, in Prometheus' text format."""
+"""``GET /metrics``: the proxy's counters in Prometheus' text format."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 
 _COUNTERS: Final = {
     "attempts": ("mralab_attempts", "Attempts to send a request to a server"),
-    "pool_hits": ("mralab_pool_hits", "Requests sent on a kept connection"),
-    "client_connections": ("mralab_client_connections", "Client connections taken"),
-    "clients_refused": ("mralab_client_connections_refused", "Client connections not taken for want of descriptors"),
-    "server_connections": ("mralab_server_connections", "Connections made to servers"),
+    "pool_hits": ("mralab_pool_hits", "Requests sent on a pooled connection"),
+    "client_connections": ("mralab_client_connections", "Client connections accepted"),
+    "clients_refused": (
+        "mralab_client_connections_refused",
+        "Client connections refused for lack of file descriptors",
+    ),
+    "server_connections": ("mralab_server_connections", "Connections opened to servers"),
     "responses_cut": ("mralab_responses_cut", "Responses that ended in the middle of a body"),
     "log_written": ("mralab_log_entries_written", "Log entries written"),
     "log_lost": ("mralab_log_entries_lost", "Log entries that could not be written"),
@@ -25,7 +28,7 @@ _COUNTERS: Final = {
 _GAUGES: Final = {
     "clients_open": ("mralab_client_connections_open", "Client connections open"),
     "servers_open": ("mralab_server_connections_open", "Server connections open"),
-    "servers_idle": ("mralab_pool_idle_connections", "Verified server connections that wait for a request"),
+    "servers_idle": ("mralab_pool_idle_connections", "Idle verified server connections"),
 }
 _BYTES: Final = (
     ("client", "in", "client_bytes_in"),
@@ -35,12 +38,15 @@ _BYTES: Final = (
 )
 _HISTOGRAMS: Final = {
     "latency": ("mralab_request_duration_seconds", "From a request's head to the end of its response"),
-    "loop_delay": ("mralab_loop_delay_seconds", "How late the event loop comes to what is due"),
+    "loop_delay": ("mralab_loop_delay_seconds", "Delay of the event loop behind its schedule"),
 }
 
 
 def exposition(snapshot: dict[str, Any], workers: int, up: int, ended: int = 0) -> bytes:
-    """A snapshot of ``net.stats`` as text; ``up`` of ``workers`` processes answered, ``ended`` did before them."""
+    """Return a snapshot of ``net.stats`` as text.
+
+    ``up`` of ``workers`` processes answered. ``ended`` is the number of processes that ended and were replaced.
+    """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Snapshot(snapshot, workers, up, ended))
     return generate_latest(registry)
@@ -57,7 +63,7 @@ class _Snapshot(Collector):
         """The metric families."""
         numbers = self._numbers
         requests = CounterMetricFamily(
-            "mralab_requests", "Requests that are over, by status sent and verdict", labels=["status", "verdict"]
+            "mralab_requests", "Finished requests by status sent and verdict", labels=["status", "verdict"]
         )
         for status, verdict, count in numbers["requests"]:
             requests.add_metric([str(status), verdict], count)
@@ -66,7 +72,7 @@ class _Snapshot(Collector):
         for result, count in numbers["handshakes"].items():
             handshakes.add_metric([result], count)
         yield handshakes
-        moved = CounterMetricFamily("mralab_bytes", "Bytes moved", labels=["side", "direction"])
+        moved = CounterMetricFamily("mralab_bytes", "Bytes received and sent", labels=["side", "direction"])
         for side, direction, name in _BYTES:
             moved.add_metric([side, direction], numbers[name])
         yield moved
@@ -74,15 +80,15 @@ class _Snapshot(Collector):
             yield CounterMetricFamily(metric, text, value=numbers[name])
         for name, (metric, text) in _GAUGES.items():
             yield GaugeMetricFamily(metric, text, value=numbers[name])
-        yield GaugeMetricFamily("mralab_workers", "Processes that should serve", value=self._workers)
+        yield GaugeMetricFamily("mralab_workers", "Configured number of processes", value=self._workers)
         yield GaugeMetricFamily(
             "mralab_workers_up",
-            "Processes that answered; of any other, what it last reported is counted",
+            "Processes that answered; for any other, its last report is counted",
             value=self._up,
         )
         yield CounterMetricFamily(
             "mralab_workers_ended",
-            "Processes that ended and were replaced; what they did after their last report is counted nowhere",
+            "Processes that ended and were replaced; their counts after their last report are lost",
             value=self._ended,
         )
         for name, (metric, text) in _HISTOGRAMS.items():

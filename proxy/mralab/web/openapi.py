@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 description of the control API, made of the types that check and answer."""
+"""The routes of the control API, and their OpenAPI 3.1 description, which is made from the types in ``schemas``."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ MOST: Final = 100_000
 DEFAULT_MOST: Final = 1000
 
 _ERRORS: Final = {
-    400: "What was sent cannot be read, or is not as described; every problem at once",
-    403: "Refused: not for loopback, from a foreign page, or through a proxy",
-    409: "Well-formed, but it cannot be put into force; every problem at once",
-    413: "More than a request may hold",
-    415: "Not JSON",
-    504: "In force, but a worker has not confirmed it",
+    400: "The request cannot be parsed, or does not match this description; lists every problem",
+    403: "Refused: not addressed to loopback, from another origin, or through a proxy",
+    409: "Well-formed, but unusable, so it is not applied; lists every problem",
+    413: "The body is too long",
+    415: "The body is not JSON",
+    503: "Unavailable: a health check fails, or too many readers are connected",
+    504: "Applied, but a worker has not confirmed it",
 }
 
 
 class Operation(NamedTuple):
-    """One route and method. ``body`` and ``answer`` are its types."""
+    """One method of one path. ``body`` and ``answer`` are types of ``schemas``."""
 
     method: str
     path: str
@@ -34,15 +35,15 @@ class Operation(NamedTuple):
     """A type, or the media type of an answer that is not JSON."""
     body: type[BaseModel] | None = None
     errors: tuple[int, ...] = ()
-    """Statuses besides those that every operation may answer: 400, 403, and 415 unless it is a GET."""
+    """Statuses besides those that every operation has: 400, 403, and 413 and 415 unless it is a GET."""
     most: bool = False
-    """It takes ``?most=``."""
+    """Whether it has the parameter ``?most=``."""
 
 
 _CHANGES: Final = (409, 504)
 
 OPERATIONS: Final = (
-    Operation("GET", "/api/health", "health", "Does the proxy listen, do its processes and the mocks answer?",
+    Operation("GET", "/api/health", "health", "Check that the proxy listens and that its processes and mocks answer",
               schemas.HealthAnswer, errors=(503,)),
     Operation("GET", "/api/config", "config", "The configuration in force", schemas.ConfigAnswer),
     Operation("PATCH", "/api/config", "change_config", "Change keys from the next request on",
@@ -50,20 +51,20 @@ OPERATIONS: Final = (
     Operation("GET", "/api/trust", "trust", "The trust store", schemas.TrustAnswer),
     Operation("POST", "/api/trust", "add_trust", "Trust certificates from the next request on",
               schemas.TrustAnswer, schemas.TrustBody, _CHANGES),
-    Operation("DELETE", "/api/trust", "remove_trust", "Trust certificates no more from the next request on",
+    Operation("DELETE", "/api/trust", "remove_trust", "Distrust certificates from the next request on",
               schemas.TrustAnswer, schemas.DistrustBody, _CHANGES),
-    Operation("GET", "/api/transactions", "transactions", "What became of each request",
+    Operation("GET", "/api/transactions", "transactions", "The latest requests and their outcomes",
               schemas.TransactionsAnswer, most=True),
-    Operation("GET", "/api/findings", "findings", "What the log says is wrong, why, and what helps",
+    Operation("GET", "/api/findings", "findings", "The problems found in the log, their causes and remedies",
               schemas.FindingsAnswer),
     Operation("GET", "/api/log", "log", "The traffic_server log", schemas.LogAnswer, most=True),
     Operation("GET", "/api/events", "events", "Log lines and changes as they happen (server-sent events)",
               "text/event-stream", errors=(503,)),
     Operation("POST", "/api/diagnostic-logging/start", "start_diagnostic_logging",
-              "Begin a new diagnostic log", schemas.StartAnswer, errors=(504,)),
+              "Start a new diagnostic log", schemas.StartAnswer, errors=(504,)),
     Operation("POST", "/api/diagnostic-logging/stop", "stop_diagnostic_logging",
-              "End the diagnostic log; its archive", "application/gzip", errors=(409,)),
-    Operation("POST", "/api/reset", "reset", "Back to the configuration file; the journal forgotten, faults lifted",
+              "Stop the diagnostic log and return its archive", "application/gzip", errors=(409,)),
+    Operation("POST", "/api/reset", "reset", "Restore the file's configuration; clear the journal and the faults",
               schemas.ConfigAnswer, errors=(504,)),
     Operation("GET", "/api/openapi.json", "openapi", "This description", "application/json"),
     Operation("GET", "/metrics", "metrics", "Counters and histograms for Prometheus", "text/plain"),
@@ -71,7 +72,7 @@ OPERATIONS: Final = (
 
 
 def describe(version: str) -> dict[str, Any]:
-    """The whole description as JSON takes it."""
+    """Return the description as JSON data."""
     models = {model for operation in OPERATIONS for model in (operation.answer, operation.body)} | {schemas.ErrorAnswer}
     bodies = {operation.body for operation in OPERATIONS}
     _, definitions = models_json_schema(
@@ -89,7 +90,7 @@ def describe(version: str) -> dict[str, Any]:
         "info": {
             "title": "mralab control API",
             "version": version,
-            "description": "Acts on a running proxy. Loopback only; what is sent is JSON.",
+            "description": "Controls a running proxy. Loopback only; request bodies are JSON.",
         },
         "paths": paths,
         "components": {"schemas": definitions["$defs"]},
@@ -103,7 +104,7 @@ def _described(operation: Operation, names: Sequence[str]) -> dict[str, Any]:
             {
                 "name": "most",
                 "in": "query",
-                "description": "The latest so many",
+                "description": "How many of the latest to return",
                 "schema": {"type": "integer", "minimum": 1, "maximum": MOST, "default": DEFAULT_MOST},
             }
         ]
@@ -112,8 +113,9 @@ def _described(operation: Operation, names: Sequence[str]) -> dict[str, Any]:
         described["requestBody"] = {"required": True, "content": content}
     responses: dict[str, Any] = {"200": {"description": "Done", "content": _content(operation.answer)}}
     for status in sorted({400, 403, *operation.errors, *(() if operation.method == "GET" else (413, 415))}):
-        model = operation.answer if status == 503 else schemas.ErrorAnswer
-        responses[str(status)] = {"description": _ERRORS.get(status, "Something fails"), "content": _content(model)}
+        unhealthy = status == 503 and operation.answer is schemas.HealthAnswer
+        model = schemas.HealthAnswer if unhealthy else schemas.ErrorAnswer
+        responses[str(status)] = {"description": _ERRORS[status], "content": _content(model)}
     described["responses"] = responses
     return described
 

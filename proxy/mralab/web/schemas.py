@@ -1,4 +1,4 @@
-"""Requests and answers of the control API as types: what is checked, and what the OpenAPI description is made of."""
+"""Types of the control API's requests and answers: for validation and for the OpenAPI description."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ ConfigChange: Final = change_model(Config, live_tables())
 
 
 class TrustBody(_Body):
-    """Certificates to trust: one or more in PEM."""
+    """One or more certificates to trust, in PEM."""
 
     pem: Text = Field(description="Certificates in PEM, one after the other")
 
 
 class DistrustBody(_Body):
-    """Certificates to trust no more, by fingerprint or as they are."""
+    """Certificates to remove from the trust store, by fingerprint or in PEM."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
@@ -80,7 +80,7 @@ class _Answer(BaseModel):
 
 
 class Problem(_Answer):
-    """What went wrong. ``problems`` has all of it at once, ``hint`` says what to do."""
+    """An error: ``problems`` lists every problem found, ``hint`` says what to do next."""
 
     code: str
     message: str
@@ -89,13 +89,13 @@ class Problem(_Answer):
 
 
 class ErrorAnswer(_Answer):
-    """Every answer but 200."""
+    """The answer for any status but 200."""
 
     error: Problem
 
 
 class CheckAnswer(_Answer):
-    """One thing that must work; ``error`` says why it does not, ``note`` what is worth knowing although it does."""
+    """One health check. ``error`` is empty if it passed; ``note`` has details."""
 
     name: str
     address: str
@@ -105,7 +105,7 @@ class CheckAnswer(_Answer):
 
 
 class HealthAnswer(_Answer):
-    """``failing`` (503) as soon as one check is not ok."""
+    """``failing`` (status 503) if a check failed."""
 
     status: Literal["ok", "failing"]
     release: str
@@ -114,7 +114,7 @@ class HealthAnswer(_Answer):
 
 
 class ConfigAnswer(_Answer):
-    """The configuration in force; where the file leaves it to the release, what the release says."""
+    """The configuration in force. Keys that the file leaves to the release have the release's values."""
 
     release: str
     proxy: ProxyTable
@@ -128,7 +128,7 @@ class ConfigAnswer(_Answer):
 
 
 class CertificateAnswer(_Answer):
-    """One certificate. Names as RFC 4514 writes them, ``serial`` in hexadecimal, dates in UTC."""
+    """One certificate. Names are in RFC 4514 format, ``serial`` is hexadecimal, dates are in UTC."""
 
     subject: str
     issuer: str
@@ -139,7 +139,7 @@ class CertificateAnswer(_Answer):
 
 
 class TrustAnswer(_Answer):
-    """The trust store, and what the request changed in it."""
+    """The trust store, and how many certificates the request added or removed."""
 
     certificates: list[CertificateAnswer]
     added: int = 0
@@ -147,7 +147,10 @@ class TrustAnswer(_Answer):
 
 
 class TransactionAnswer(_Answer):
-    """What became of one request. Times in seconds, ``started`` since the epoch; ``status`` 0: not answered yet."""
+    """One request and its outcome.
+
+    Times are in seconds, ``started`` since the epoch; ``status`` is 0 before the response.
+    """
 
     worker: int
     txn: int
@@ -179,21 +182,21 @@ class TransactionAnswer(_Answer):
 
 
 class LossAnswer(_Answer):
-    """Something that happened and is not in the answer, because a worker ended or memory is limited."""
+    """Records that are missing from the answer, because a worker ended or memory is limited."""
 
     worker: int
     pid: int
-    since: float = Field(description="From when it is missing, in seconds since the epoch")
-    until: float = Field(description="Until when")
-    requests: int = Field(description="At least so many requests; 0: not known")
-    entries: int = Field(description="So many entries of the log; 0: not known")
-    what: str = Field(description="The same in words")
+    since: float = Field(description="Start of the gap, in seconds since the epoch")
+    until: float = Field(description="End of the gap")
+    requests: int = Field(description="Lower bound of the missing requests; 0: unknown")
+    entries: int = Field(description="Number of missing log entries; 0: unknown")
+    what: str = Field(description="The same as a sentence")
 
 
 class TransactionsAnswer(_Answer):
-    """The latest requests, the latest last, and how many are kept.
+    """The latest requests, oldest first. ``total`` is how many are kept.
 
-    ``silent``: workers that did not answer. ``lost``: what is missing since the start or the last reset.
+    ``silent`` are workers that did not answer, ``lost`` is what is missing since the start or the last reset.
     """
 
     transactions: list[TransactionAnswer]
@@ -203,7 +206,7 @@ class TransactionsAnswer(_Answer):
 
 
 class RemedyAnswer(_Answer):
-    """One thing to do, and where."""
+    """One thing to do: ``text`` says what, ``where`` in which menu of which product."""
 
     code: str
     text: str
@@ -211,7 +214,7 @@ class RemedyAnswer(_Answer):
 
 
 class FindingAnswer(_Answer):
-    """One cause at one server and port, with its evidence and what helps."""
+    """One cause at one server and port, with its evidence and remedies."""
 
     code: str
     server: str
@@ -232,9 +235,9 @@ class FindingAnswer(_Answer):
 
 
 class FindingsAnswer(_Answer):
-    """What the log says is wrong, in the order in which it first occurred.
+    """The problems found in the log, in the order in which they first occurred.
 
-    ``silent`` workers did not answer; with ``lost``, there may have been more.
+    There may be more if workers are ``silent`` or records ``lost``.
     """
 
     findings: list[FindingAnswer]
@@ -243,7 +246,7 @@ class FindingsAnswer(_Answer):
 
 
 class LogAnswer(_Answer):
-    """The latest lines of the traffic_server log, the latest last, and how many are kept."""
+    """The latest lines of the traffic_server log, oldest first. ``total`` is how many are kept."""
 
     lines: list[str]
     total: int
@@ -252,13 +255,13 @@ class LogAnswer(_Answer):
 
 
 class StartAnswer(_Answer):
-    """Since when a diagnostic log is written, in UTC."""
+    """The start of the diagnostic log, in UTC."""
 
     started: str
 
 
 def problems_of(error: ValidationError, model: type[BaseModel]) -> list[str]:
-    """What is wrong with a body, a line a problem, with the nearest right name for a wrong one."""
+    """Return a line for each problem of a body. One for an unknown key suggests the nearest key."""
     return first_problems(error.errors(include_url=False), lambda detail: _problem(detail, model))
 
 

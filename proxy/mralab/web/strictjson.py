@@ -1,9 +1,14 @@
-"""JSON in one reading: what could be understood in two ways, or cut short by a later reader, is refused. Pure.
+"""A strict JSON parser: it refuses text that two parsers could read differently. Pure.
 
-Two members of one name, of which readers keep the first or the last; NUL and other control characters, where C
-libraries end a string (OpenSSL's cipher strings among them); numbers that a double cannot hold. Each problem names the
-key that it is about. More of anything than the API has a use for is refused as well, before a check that takes long
-sees it: the event loop that reads this may serve the traffic.
+It refuses:
+
+- repeated names, of which parsers keep the first or the last;
+- control characters, since C libraries end a string at NUL (OpenSSL's cipher strings, for example);
+- numbers that a double cannot represent;
+- more names, items, characters or levels than the API needs, before any slow check: the event loop that parses this
+  may serve the traffic.
+
+Each problem names its key.
 """
 
 from __future__ import annotations
@@ -32,7 +37,7 @@ _BRACKET: Final = re.compile(r"[\[\]{}]")
 
 
 class StrictJsonError(ValueError):
-    """Text that is not JSON in one reading; every problem at once where the text can be read at all."""
+    """Invalid or ambiguous JSON. ``problems`` has every problem if the text can be parsed at all."""
 
     def __init__(self, *problems: str) -> None:
         super().__init__("; ".join(problems))
@@ -40,15 +45,15 @@ class StrictJsonError(ValueError):
 
 
 class _Object(dict[str, Any]):
-    """A JSON object that knows which of its names stood there more than once."""
+    """A JSON object with the names that it repeats."""
 
-    twice: tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
 
 
 def loads(data: bytes, long_texts: Collection[str] = ()) -> Any:
-    """Read JSON in UTF-8, whole numbers with a fraction of zero as integers. Raises ``StrictJsonError``.
+    """Parse JSON in UTF-8. A number such as 4.0 becomes an integer. Raises ``StrictJsonError``.
 
-    Texts are short but those at the paths in ``long_texts``.
+    Only the texts at the paths in ``long_texts`` may be longer than 4096 characters.
     """
     if data.startswith(_BOM):
         raise StrictJsonError("begins with a byte order mark (RFC 8259 section 8.1)")
@@ -70,12 +75,12 @@ def loads(data: bytes, long_texts: Collection[str] = ()) -> Any:
 
 
 def _too_much(text: str) -> str:
-    """Say what is too large or too deep to be parsed. Takes a few passes of compiled code over the text."""
+    """Return what is too large or too deep to be parsed, or an empty string. Needs a few passes of compiled code."""
     if text.count('"') > _MOST_QUOTES:
         return f"has more than {_MOST_QUOTES} quotation marks"
     bare = _STRING.sub("", text)
     if len(bare) > _LONGEST_BARE:
-        return f"has more than {_LONGEST_BARE} characters outside of texts"
+        return f"has more than {_LONGEST_BARE} characters outside strings"
     depth = 0
     for match in _BRACKET.finditer(bare):
         depth += 1 if match[0] in "[{" else -1
@@ -89,7 +94,7 @@ def _object(pairs: list[tuple[str, Any]]) -> _Object:
         raise StrictJsonError(f"an object has more than {_MOST_NAMES} names")
     value = _Object(pairs)
     if len(value) < len(pairs):
-        value.twice = tuple(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        value.repeated = tuple(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
     return value
 
 
@@ -100,7 +105,7 @@ def _integer(text: str) -> int:
 
 
 def _number(text: str) -> float:
-    """4.0 is an integer in JSON Schema."""
+    """Return an integer for 4.0, which is an integer in JSON Schema."""
     value = float(text)
     if len(text) > _LONGEST_NUMBER or not math.isfinite(value):
         raise StrictJsonError(f"the number {_shown(text)} is too large or too long")
@@ -112,29 +117,29 @@ def _constant(name: str) -> Any:
 
 
 def _problems(whole: Any, long_texts: Collection[str]) -> Iterator[str]:
-    """What is wrong with names and strings, each with the path of its key."""
-    rest: list[tuple[str, Any]] = [("", whole)]
-    while rest:
-        path, value = rest.pop()
+    """Yield the problems of names and strings, each with the path of its key."""
+    remaining: list[tuple[str, Any]] = [("", whole)]
+    while remaining:
+        path, value = remaining.pop()
         if isinstance(value, _Object):
-            yield from (f"{_join(path, name)}: given more than once" for name in value.twice)
+            yield from (f"{_join(path, name)}: given more than once" for name in value.repeated)
             for name in value:
                 if len(name) > _LONGEST_NAME:
                     yield f"{_join(path, name)}: the name is longer than {_LONGEST_NAME} characters"
                 elif wrong := _FORBIDDEN.search(name):
-                    yield f"{_join(path, name)}: the name has {_named(wrong[0])}"
-            rest += [(_join(path, name), item) for name, item in reversed(value.items())]
+                    yield f"{_join(path, name)}: the name has {_character_name(wrong[0])}"
+            remaining += [(_join(path, name), item) for name, item in reversed(value.items())]
         elif isinstance(value, list) and len(value) > _MOST_ITEMS:
             yield f"{path or 'the list'}: has more than {_MOST_ITEMS} items"
         elif isinstance(value, list):
-            rest += [(_join(path, str(place)), item) for place, item in reversed(list(enumerate(value)))]
+            remaining += [(_join(path, str(place)), item) for place, item in reversed(list(enumerate(value)))]
         elif isinstance(value, str) and len(value) > _LONGEST_TEXT and path not in long_texts:
             yield f"{path or 'the text'}: is longer than {_LONGEST_TEXT} characters"
         elif isinstance(value, str) and (wrong := _FORBIDDEN.search(value)):
-            yield f"{path or 'the text'}: has {_named(wrong[0])}"
+            yield f"{path or 'the text'}: has {_character_name(wrong[0])}"
 
 
-def _named(character: str) -> str:
+def _character_name(character: str) -> str:
     kind = "half of a surrogate pair" if "\ud800" <= character <= "\udfff" else "a control character"
     return f"{kind} (U+{ord(character):04X})"
 

@@ -1,6 +1,6 @@
 """The Expressway's own command line: ``xConfiguration EdgeConfigServer VerifyOriginServer: Off``. Pure.
 
-Words are taken in any case. How the setting is read back (``*c xConfiguration ..: "On"``) is emulated, not observed.
+Words match in any case. The format of the setting read back (``*c xConfiguration ..: "On"``) is emulated, not observed.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _USAGE: Final = f"xConfiguration {' '.join(_PATH)}: {'|'.join(_VALUES)}"
 
 
 class SpellingError(InputError):
-    """Words that are no setting or value, with the nearest that are."""
+    """Unknown settings or values, each with the nearest known one."""
 
 
 def parse(words: Sequence[str]) -> str | None:
-    """Return the value to set: ``On``, ``Off``, or ``audit`` (ours); None to read it back. Raises ``SpellingError``.
+    """Return the value to set: ``On``, ``Off`` or ``audit`` (mralab's own); None to read the setting back.
 
-    Takes all words of ``core.release.verify_mode``.
+    Accepts every word of ``core.release.verify_mode``. Raises ``SpellingError``.
     """
     text = " ".join(words)
     path, colon, value = text.partition(":")
@@ -59,5 +59,5 @@ def _value(word: str) -> str | None:
 
 
 def read_back(mode: str) -> str:
-    """The setting as the command line shows it, for a value of ``verify.origin``."""
+    """Return the setting as the command line prints it, for a value of ``verify.origin``."""
     return f'*c xConfiguration {" ".join(_PATH)}: "{"On" if mode == "on" else "Off"}"'
