@@ -43,7 +43,7 @@ class _TestResult(NamedTuple):
 
 @main.group()
 def allowlist() -> None:
-    """Check the allow list's CSV files, as Expressway imports them.
+    """Check the allow list in CSV files.
 
     \b
     Example:

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 )
 @json_option
 def demo(out: Path, as_json: bool) -> None:
-    """Run the article's login before and after X14.2, then apply the remedies.
+    """Run the article's login before and after X14.2.
+
+    Then apply the remedies and log in again.
 
     Exit 0: every result is as in the article. Exit 1: a result differs; the differences are printed.
 

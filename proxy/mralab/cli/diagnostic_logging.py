@@ -18,7 +18,9 @@ from .root import main
 
 @main.group("diagnostic-logging")
 def diagnostic_logging() -> None:
-    """Maintenance > Diagnostics: collect the log of a period in an archive.
+    """Collect the log of a period in an archive.
+
+    On an Expressway: Maintenance > Diagnostics > Diagnostic logging.
 
     \b
     Example:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -12,11 +13,18 @@ from ..core.nearest import did_you_mean
 from ..errors import MralabError
 from .exit_codes import exit_code, reported_os_errors
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 FILE: Final = click.Path(dir_okay=False, path_type=Path)
 FOLDER: Final = click.Path(file_okay=False, path_type=Path)
 FILE_OR_FOLDER: Final = click.Path(path_type=Path)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+
+
+def config_option(text: str, *, required: bool = False) -> Callable[[F], F]:
+    """Return the option ``-c FILE``, the argument ``file``, with ``text`` as its help."""
+    return click.option("-c", "--config", "file", type=FILE, required=required, help=text)
 
 
 class Group(click.Group):

@@ -10,18 +10,12 @@ import click
 
 from .control_api import load_api
 from .event_loop import run
-from .group import FILE
+from .group import FILE, config_option
 from .root import main
 
 
 @main.command()
-@click.option(
-    "-c",
-    "--config",
-    "file",
-    type=FILE,
-    help="The proxy's TOML configuration, as for serve; default: the article's lab.",
-)
+@config_option("The proxy's TOML configuration, as for serve; default: the article's lab.")
 @click.option(
     "--release",
     default=None,

@@ -29,7 +29,9 @@ _FIELDS: Final = ("name", "method", "url", "server", "status", "reason", "ok", "
 @click.option("--server", default=None, help="CUCM's name if nothing answers get_edge_config [default: cucm.DOMAIN].")
 @json_option
 def login(user: str, via: str, password: str, domain: str, server: str | None, as_json: bool) -> None:
-    """Run the MRA login sequence through a running edge or proxy, step by step. Exit 1 if it fails.
+    """Log in through a running edge or proxy.
+
+    Shows each step of the MRA login sequence. Exit 1: the login fails.
 
     The edge is the 'edge' of the line that lab prints: it answers get_edge_config and passes the rest to the proxy. A
     proxy alone (serve) does not answer get_edge_config; the login then begins with --server.

@@ -10,19 +10,13 @@ import click
 
 from ..errors import MralabError
 from .event_loop import run_with_status
-from .group import FILE, FILE_OR_FOLDER, json_option
+from .group import FILE_OR_FOLDER, config_option, json_option
 from .root import main
 
 
 @main.command()
 @click.argument("servers", nargs=-1, metavar="[HOST:PORT]...")
-@click.option(
-    "-c",
-    "--config",
-    "file",
-    type=FILE,
-    help="A TOML configuration: its [trust] is used, and its [hosts] are checked if no server is given.",
-)
+@config_option("A TOML configuration: its [trust] is used, and its [hosts] are checked if no server is given.")
 @click.option("--trust", "trusted", type=FILE_OR_FOLDER, help="PEM file or folder of the trusted CAs.")
 @click.option(
     "--timeout",
@@ -33,9 +27,10 @@ from .root import main
 )
 @json_option
 def preflight(servers: tuple[str, ...], file: Path | None, trusted: Path | None, timeout: float, as_json: bool) -> None:
-    """Show which live servers X14.2 would refuse. Each gets two handshakes: one prefers ECDSA, one prefers RSA.
+    """Show which live servers X14.2 would refuse.
 
-    X14.2 prefers ECDSA, unless its cipher string begins with ECDHE-RSA-AES256-GCM-SHA384.
+    Each server gets two handshakes: one prefers ECDSA, one prefers RSA. X14.2 prefers ECDSA, unless its cipher string
+    begins with ECDHE-RSA-AES256-GCM-SHA384.
 
     No request is sent. Exit 0: X14.2 would accept all servers. Exit 1: it would refuse one, or TLS fails; the reason is
     printed. Exit 3: it would refuse none, but a server could not be checked.

@@ -5,17 +5,17 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import click
-
 from .control_api import load_api
-from .group import FILE
+from .group import config_option
 from .root import main
 
 
 @main.command()
-@click.option("-c", "--config", "file", required=True, type=FILE, help="The TOML configuration.")
+@config_option("The TOML configuration.", required=True)
 def serve(file: Path) -> None:
-    """Run the proxy alone until SIGTERM or SIGINT, which let it finish its requests; SIGHUP reloads.
+    """Run the proxy alone until a signal.
+
+    SIGTERM and SIGINT end it after its current requests; SIGHUP reloads the configuration.
 
     Prints one JSON line with the addresses of the proxy and of its control API.
 

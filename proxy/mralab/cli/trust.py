@@ -22,7 +22,7 @@ _INCOMPLETE_FINGERPRINT = re.compile(r"(sha.* Fingerprint=)?([0-9A-F]{2}:)+[0-9A
 
 @main.group()
 def trust() -> None:
-    """List, add and remove the trusted CA certificates of a running proxy.
+    """Show or change the trust store of a running proxy.
 
     \b
     Example:
@@ -48,7 +48,9 @@ def trust_list(admin: str | None, as_json: bool) -> None:
 @admin_option
 @json_option
 def trust_add(files: tuple[Path, ...], admin: str | None, as_json: bool) -> None:
-    """Trust the certificates in files (PEM, DER or PKCS #7, such as .p7b) from the next request on.
+    """Trust the certificates in files.
+
+    Formats: PEM, DER or PKCS #7, such as .p7b. The next request uses them.
 
     \b
     Example:
@@ -67,9 +69,11 @@ def trust_add(files: tuple[Path, ...], admin: str | None, as_json: bool) -> None
 @admin_option
 @json_option
 def trust_remove(what: tuple[str, ...], admin: str | None, as_json: bool) -> None:
-    """Remove certificates from the trust store, given by SHA-256 fingerprint or by a file that contains them.
+    """Remove certificates from the trust store.
 
-    Exit 1: some of them are not in the trust store. Those that are have been removed.
+    Each is given by its SHA-256 fingerprint or by a file that contains it.
+
+    Exit 1: some were not in the trust store; the others have been removed.
 
     \b
     Example:

@@ -16,7 +16,9 @@ from .root import main
 @admin_option
 @json_option
 def xconfiguration(words: tuple[str, ...], admin: str | None, as_json: bool) -> None:
-    """Switch verification of servers on or off, or read it back, as on the Expressway's command line.
+    """Switch verification of servers on or off.
+
+    The syntax is that of the Expressway's command line; without a value, the setting is printed.
 
     \b
     Example:

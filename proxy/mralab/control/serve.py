@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Final
@@ -77,13 +77,8 @@ async def _serve_alone(
     recent = Recent(settings.config.log.hostname, os.getpid())
     proxy = _proxy(settings, recent, 0, new_hop())
     await proxy.start(sock)
-    host, port = proxy.host, proxy.port
     control = LocalControl(lambda: proxy, lambda: recent, file)
-    _on_hangup(control.reload)
-    async with administered(control, admin, load_api):
-        announce((host, port), admin)
-        await stop.wait()
-        await proxy.stop()
+    await _operate(control, admin, load_api, stop, proxy.stop)
     return 0
 
 
@@ -104,22 +99,35 @@ def _serve_with_workers(
 
     workers = control.workers = Workers(settings.config.proxy.workers, work, (sock.fileno(),), control.on_notification)
 
+    async def close() -> None:
+        sock.close()  # the workers close their copies, so no connection is accepted any more
+        await workers.stop()
+
     async def main() -> int:
         stop = stop_event()
         try:
-            if not await _finished_before(workers.ready(), stop):
-                return 0
-            _on_hangup(control.reload)
-            async with administered(control, admin, load_api):
-                announce((host, port), admin)
-                await stop.wait()
-                sock.close()  # the workers close their copies, so no connection is accepted any more
-                await workers.stop()
+            if await _finished_before(workers.ready(), stop):
+                await _operate(control, admin, load_api, stop, close)
             return 0
         finally:
             await workers.stop()
 
     return workers.run(main)
+
+
+async def _operate(
+    control: Control,
+    admin: socket.socket | None,
+    load_api: LoadApi,
+    stop: asyncio.Event,
+    close: Callable[[], Awaitable[None]],
+) -> None:
+    """Reload on SIGHUP and serve the control API until ``stop``; then ``close`` the proxy, and the API after it."""
+    _on_hangup(control.reload)
+    async with administered(control, admin, load_api):
+        announce(control.address(), admin)
+        await stop.wait()
+        await close()
 
 
 async def _work(

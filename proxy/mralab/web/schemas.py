@@ -216,6 +216,8 @@ class RemedyAnswer(_Answer):
 class FindingAnswer(_Answer):
     """One cause at one server and port, with its evidence and remedies."""
 
+    # Not ``diagnose.findings.Finding`` itself, so that the API changes only on purpose; a test compares the fields.
+
     code: str
     server: str
     ip: str
