@@ -1,4 +1,4 @@
-"""How each command ends: Ctrl-C, a reader that has gone, output that cannot be written, paths that cannot be used."""
+"""Exit codes of the commands: Ctrl-C, closed pipes, unwritable output, unusable paths."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PRINTING = [
     "lab --log {folder}/lab.log",
     "serve -c {folder}/serve.toml",
 ]
-"""Commands that print at once, and need nobody else."""
+"""Commands that print at once and need no server."""
 
 
 @pytest.fixture
@@ -50,8 +50,19 @@ def words(command: str, folder: Path) -> list[str]:
     return [*MRALAB, *command.format(folder=folder).split()]
 
 
+def redirected(redirections: str, command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command with a shell's redirections, such as ``>&-``."""
+    return subprocess.run(
+        ["sh", "-c", f'exec "$@" {redirections}', "sh", *words(command, folder)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize("command", PRINTING)
-def test_a_reader_that_has_gone_ends_it_quietly(command: str, folder: Path) -> None:
+def test_a_closed_pipe_is_141_without_a_message(command: str, folder: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -65,26 +76,14 @@ def test_a_reader_that_has_gone_ends_it_quietly(command: str, folder: Path) -> N
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("command", PRINTING)
-def test_output_that_cannot_be_written_is_an_error(command: str, folder: Path) -> None:
-    result = subprocess.run(
-        ["sh", "-c", 'exec "$@" >/dev/full', "sh", *words(command, folder)],
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def test_unwritable_output_is_an_error(command: str, folder: Path) -> None:
+    result = redirected(">/dev/full", command, folder)
     assert (result.returncode, result.stderr) == (2, FULL)
 
 
 @pytest.mark.parametrize("command", PRINTING)
 def test_closed_standard_output_is_an_error(command: str, folder: Path) -> None:
-    result = subprocess.run(
-        ["sh", "-c", 'exec "$@" >&-', "sh", *words(command, folder)],
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    result = redirected(">&-", command, folder)
     assert (result.returncode, result.stderr) == (2, "standard output is closed: there is nowhere to report to\n")
 
 
@@ -93,20 +92,14 @@ def test_closed_standard_output_is_an_error(command: str, folder: Path) -> None:
     ("command", "code"),
     [("demo --out {folder}/out --json", 0), ("login emusk --via 127.0.0.1:1 --json", 1)],
 )
-def test_other_streams_may_be_closed(command: str, code: int, closed: str, folder: Path) -> None:
-    result = subprocess.run(
-        ["sh", "-c", f'exec "$@" {closed}', "sh", *words(command, folder)],
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def test_closed_standard_input_and_error_do_no_harm(command: str, code: int, closed: str, folder: Path) -> None:
+    result = redirected(closed, command, folder)
     assert result.returncode == code
     json.loads(result.stdout)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8:strict"])
-def test_a_character_that_the_output_lacks_is_escaped(encoding: str) -> None:
+def test_a_character_outside_the_output_encoding_is_escaped(encoding: str) -> None:
     result = subprocess.run(
         [*MRALAB, "login", "\u00fcn\u0142", "--via", "127.0.0.1:1"],
         capture_output=True,
@@ -164,7 +157,7 @@ def test_ctrl_c_during_a_demo_is_130(folder: Path, option: list[str]) -> None:
 
 
 @pytest.mark.parametrize("command", ["lab --log {folder}/lab.log", "serve -c {folder}/serve.toml"])
-def test_ctrl_c_is_how_a_server_is_ended(command: str, folder: Path) -> None:
+def test_ctrl_c_ends_a_server_with_0(command: str, folder: Path) -> None:
     with started(words(command, folder)) as process:
         assert process.stdout is not None
         json.loads(process.stdout.readline())
@@ -202,7 +195,7 @@ def test_ctrl_c_is_how_a_server_is_ended(command: str, folder: Path) -> None:
         ("preflight 127.0.0.1:1 --trust {folder}/none.pem", "none.pem"),
     ],
 )
-def test_a_path_that_cannot_be_used_is_an_error_that_names_it(command: str, problem: str, folder: Path) -> None:
+def test_the_error_for_an_unusable_path_names_it(command: str, problem: str, folder: Path) -> None:
     (folder / "taken/fqdn-X14.2.log").mkdir(parents=True)
     (folder / "latin.toml").write_bytes(b"\xff")
     (folder / "log.toml").write_text('proxy = { listen = "127.0.0.1:0" }\nlog = { file = "taken" }\n')

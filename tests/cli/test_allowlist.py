@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
 from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,7 +13,8 @@ from hypothesis import strategies as st
 from mralab.cli import main
 from mralab.core.mra.allowlist import Allowed, AllowList, parse_rules_csv
 from mralab.core.mra.target import Target
-from tests.test_cli_admin import mralab
+
+from .command import mralab
 
 RULES = """Url,Deployment,HttpMethods,MatchType,Description\x20
 https://node1.example.test:8443/one,,GET,,"First Rule"\x20
@@ -121,13 +121,6 @@ def test_methods_that_expressway_does_not_have_are_a_warning(tmp_path: Path) -> 
         0,
         "warning: https://node1.example.test:8443/one allows TRACE, unknown to Expressway\n",
     )
-
-
-@pytest.mark.parametrize("command", ["allowlist", "allowlist check"])
-def test_help_has_an_example(command: str) -> None:
-    result = CliRunner().invoke(main, [*command.split(), "--help"])
-    assert result.exit_code == 0
-    assert "mralab allowlist check rules.csv" in result.output
 
 
 segments = st.sampled_from(["one", "two", "One", "..", "%2e%2e", "x"])
