@@ -38,18 +38,18 @@ INSIDE: Final = {
     "net/test_verification.py::test_what_ended_is_freed_at_once_not_when_the_garbage_collector_comes": (
         "counts the objects that are left"
     ),
-    "web/test_api.py::test_reset_reaches_what_is_around_the_proxy": "puts something around it, as mralab.Lab does",
-    "web/test_api.py::test_health_asks_what_is_around_the_proxy": "puts something around it, as mralab.Lab does",
+    "web/test_api.py::test_reset_calls_the_functions_registered_for_it": "puts something around it, as mralab.Lab does",
+    "web/test_api.py::test_health_calls_the_probes": "puts something around it, as mralab.Lab does",
     "web/test_api.py::test_health_notices_a_proxy_that_no_longer_listens": (
         "stops the proxy alone; tests/test_workers.py kills and hangs workers"
     ),
     "web/test_api.py::test_health_fails_while_the_log_is_not_written": (
         "counts what this process has lost; tests/test_workers.py does the same to two"
     ),
-    "web/test_api.py::test_health_says_that_no_connection_can_be_accepted": "acts as if accepting had failed",
-    "web/test_api.py::test_health_notes_that_newcomers_wait": "each worker has its own share of the connections",
-    "web/test_api.py::test_what_memory_no_longer_holds_is_said": "makes that memory small",
-    "web/test_api.py::test_a_report_is_made_where_there_is_something_new": "listens in place of the other process",
+    "web/test_api.py::test_health_fails_while_no_connection_can_be_accepted": "acts as if accepting had failed",
+    "web/test_api.py::test_health_notes_that_new_connections_wait": "each worker has its own share of the connections",
+    "web/test_api.py::test_records_dropped_from_memory_are_reported": "makes that memory small",
+    "web/test_api.py::test_a_report_is_sent_only_if_the_counters_changed": "listens in place of the other process",
     "web/test_api.py::test_counters_stay_when_the_proxy_stops": "stops the proxy alone",
     "faults/test_clock.py::test_time_in_the_process_steps": (
         "time.time is patched; where libfaketime is installed, the test beside it asks processes"

@@ -16,7 +16,7 @@ def test_a_checkout_has_its_files_at_its_root() -> None:
     assert data_path("config").is_dir()
 
 
-def test_a_wheel_has_them_beside_the_package(tmp_path: Path) -> None:
+def test_a_wheel_has_its_files_in_the_package(tmp_path: Path) -> None:
     wheels = pytest.importorskip("hatchling.builders.wheel")
     (wheel,) = wheels.WheelBuilder(str(CHECKOUT)).build(directory=str(tmp_path / "dist"), versions=["standard"])
     site = tmp_path / "site"
@@ -32,6 +32,6 @@ def test_a_wheel_has_them_beside_the_package(tmp_path: Path) -> None:
     assert said.stdout.split() == [str(packaged / "certs" / "pki.toml"), str(packaged / "config")]
 
 
-def test_a_missing_file_is_named_with_the_places_looked_at() -> None:
+def test_the_error_for_a_missing_file_lists_the_paths_tried() -> None:
     with pytest.raises(MralabError, match=r"^config/none\.toml: not in this installation \(looked at /"):
         data_path("config/none.toml")

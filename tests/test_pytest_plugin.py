@@ -1,4 +1,4 @@
-"""The pytest plugin, in pytest sessions of its own (pytester)."""
+"""The pytest plugin in its own pytest sessions (pytester)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import mralab.net.traffic_server  # noqa: F401
 
 ROOT = Path(__file__).parents[1]
 ALONE = ("-p", "no:asyncio", "-p", "no:aiohttp", "-p", "no:anyio", "-p", "no:hypothesispytest")
-"""Without the plugins that run asynchronous tests."""
+"""Options that disable the plugins for asynchronous tests."""
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def test_before_and_after_and_the_report_of_the_failure(pytester: pytest.Pyteste
     assert "Add the tomcat or tomcat-ECDSA certificate of cucm.steven.lab itself" in text
 
 
-def test_a_failing_assertion_says_what_happened(pytester: pytest.Pytester) -> None:
+def test_a_failed_assertion_shows_what_happened(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
         from urllib.error import HTTPError
@@ -89,7 +89,7 @@ def test_a_failing_assertion_says_what_happened(pytester: pytest.Pytester) -> No
     )
 
 
-def test_each_test_begins_at_the_start(pytester: pytest.Pytester) -> None:
+def test_each_test_starts_with_the_default_settings(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
         import pytest
@@ -137,7 +137,7 @@ WRONG = [
 ]
 
 
-def test_wrong_marks_are_told(pytester: pytest.Pytester) -> None:
+def test_wrong_markers_are_errors_that_say_why(pytester: pytest.Pytester) -> None:
     tests = (
         f"@pytest.mark.mralab({mark})\ndef test_{number}({arguments}):\n    pass\n"
         for number, (mark, arguments, _) in enumerate(WRONG)
@@ -191,7 +191,7 @@ ASYNCHRONOUS = """
     ],
     ids=["pytest-asyncio", "pytest-aiohttp", "anyio"],
 )
-def test_asynchronous_tests_whoever_runs_them(pytester: pytest.Pytester, others: tuple[str, ...], mark: str) -> None:
+def test_asynchronous_tests_with_each_plugin(pytester: pytest.Pytester, others: tuple[str, ...], mark: str) -> None:
     pytester.makeconftest(
         "import pytest\n\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n" if "anyio" in mark else ""
     )
@@ -200,7 +200,7 @@ def test_asynchronous_tests_whoever_runs_them(pytester: pytest.Pytester, others:
     pytester.runpytest_inprocess(*others, *scope).assert_outcomes(passed=3)
 
 
-def test_eight_workers_do_not_meet(pytester: pytest.Pytester) -> None:
+def test_parallel_sessions_do_not_interfere(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
         import pytest
@@ -222,7 +222,7 @@ def test_eight_workers_do_not_meet(pytester: pytest.Pytester) -> None:
     assert result.stdout.str().count("lets GET https://cucm23.lab:8443/x through") == 2
 
 
-def test_nothing_is_imported_before_a_fixture_is_asked_for(pytester: pytest.Pytester) -> None:
+def test_nothing_is_imported_until_a_fixture_is_used(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
         import sys

@@ -1,4 +1,4 @@
-"""``mralab serve`` as a process: what it prints, what signals do, how it fails, what it needs."""
+"""``mralab serve`` as a process: output, signals, errors, imports."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_curl_gets_its_answer_and_sigterm_ends_it(tmp_path: Path, server: Server
     assert log.count('Detail="Sending Request"') == 2
 
 
-def test_sighup_takes_a_valid_configuration_and_keeps_the_old_one_otherwise(
+def test_sighup_applies_a_valid_configuration_and_ignores_an_invalid_one(
     tmp_path: Path, server: Server, ca: trustme.CA
 ) -> None:
     config = config_for(server, ca, tmp_path)
@@ -133,7 +133,7 @@ def test_sighup_takes_a_valid_configuration_and_keeps_the_old_one_otherwise(
             pytest.fail("the removed rule still counts")
 
 
-def test_a_reload_says_what_counts_only_at_the_next_start(tmp_path: Path, server: Server, ca: trustme.CA) -> None:
+def test_a_reload_reports_keys_that_apply_at_the_next_start(tmp_path: Path, server: Server, ca: trustme.CA) -> None:
     config = config_for(server, ca, tmp_path)
     with serving(tmp_path, config) as (process, port, admin):
         changed = config.replace("127.0.0.1:0", "127.0.0.1:1") + '[log]\nfile = "other.log"\nlevel = "DEBUG"\n'
@@ -179,21 +179,21 @@ def test_an_admin_port_in_use_is_an_error_that_names_it(tmp_path: Path) -> None:
     assert f"proxy.admin: 127.0.0.1:{port} cannot be listened on" in result.stderr
 
 
-def test_an_admin_port_that_others_reach_is_refused(tmp_path: Path) -> None:
+def test_an_admin_port_outside_loopback_is_refused(tmp_path: Path) -> None:
     result = ended(tmp_path, '[proxy]\nadmin = "0.0.0.0:0"\n')
     assert result.returncode == 2
     assert "proxy.admin: '0.0.0.0' is not a loopback address" in result.stderr
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_start_that_fails_says_why_once(tmp_path: Path, workers: int) -> None:
+def test_a_failed_start_prints_its_reason_once(tmp_path: Path, workers: int) -> None:
     result = ended(tmp_path, f'[proxy]\nlisten = "127.0.0.1:0"\nworkers = {workers}\n[log]\nfile = "none/x.log"\n')
     assert result.returncode == 2
     assert result.stdout == ""
     assert result.stderr.count("none/x.log: the log cannot be written") == 1
 
 
-def test_without_an_admin_port_none_is_told(tmp_path: Path, server: Server, ca: trustme.CA) -> None:
+def test_without_an_admin_port_the_start_line_has_none(tmp_path: Path, server: Server, ca: trustme.CA) -> None:
     config = config_for(server, ca, tmp_path).replace("[proxy]", '[proxy]\nadmin = ""')
     with serving(tmp_path, config) as (_, port, admin):
         assert admin == ""
@@ -209,7 +209,7 @@ def test_a_bad_configuration_is_exit_2_with_every_problem(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_what_is_hardly_meant_is_said_at_the_start_and_at_a_reload(tmp_path: Path, workers: int) -> None:
+def test_warnings_are_printed_at_the_start_and_at_a_reload(tmp_path: Path, workers: int) -> None:
     config = f'[proxy]\nlisten = "127.0.0.1:0"\nworkers = {workers}\n'
     trust = f"mralab: warning: trust.store: {tmp_path}/trust does not exist, so every https server is refused; "
     with serving(tmp_path, config) as (process, _, _):
@@ -224,7 +224,7 @@ def test_what_is_hardly_meant_is_said_at_the_start_and_at_a_reload(tmp_path: Pat
         assert process.stderr.read() == ""
 
 
-def test_an_address_that_cannot_be_had_gets_a_hint_that_fits(tmp_path: Path) -> None:
+def test_the_error_for_an_unusable_address_has_a_fitting_hint(tmp_path: Path) -> None:
     elsewhere = ended(tmp_path, '[proxy]\nlisten = "192.0.2.1:8443"\n')
     assert elsewhere.returncode == 2
     assert elsewhere.stderr.endswith("hint: this machine has no such address\n")

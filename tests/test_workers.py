@@ -1,4 +1,4 @@
-"""Two workers behind one port and one control API: what is done to one is done to both, and outlives a crash."""
+"""Two workers with one port and one control API: a change applies to both and survives a crash."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ def server(ca: trustme.CA) -> Iterator[Server]:
 
 @pytest.fixture
 def two(tmp_path: Path, server: Server) -> Iterator[Serving]:
-    """Two workers that trust another CA than the server's."""
+    """Two workers that do not trust the server's CA."""
     with serving(tmp_path, config_for(server, trustme.CA(), tmp_path, workers=2)) as running:
         yield running
 
 
 def ask(running: Serving, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    """Status and JSON of the control API's answer."""
+    """Return status and JSON of the control API's answer."""
     return control(running.admin, method, path, body)
 
 
 def get(running: Serving, server: Server) -> int:
-    """The proxy's status for one request on a connection of its own."""
+    """Return the proxy's status for a request on a new connection."""
     connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=20)
     connection.request("GET", f"/{token(server)}/x")
     status = connection.getresponse().status
@@ -59,7 +59,7 @@ def get(running: Serving, server: Server) -> int:
 
 
 def statuses(running: Serving, server: Server) -> dict[int, set[int]]:
-    """What each of the two workers answers from now on."""
+    """Return the status that each of the two workers answers from now on."""
     since = time.time()
     found: dict[int, set[int]] = {}
     for _ in range(500):
@@ -74,7 +74,7 @@ def statuses(running: Serving, server: Server) -> dict[int, set[int]]:
 
 
 def pids(running: Serving) -> dict[str, int]:
-    """The workers' processes by their names, once all are well."""
+    """Return the workers' pids by name, once all are healthy."""
     for _ in range(200):
         status, health = ask(running, "GET", "/api/health")
         if status == 200:
@@ -89,7 +89,7 @@ def stderr_line(running: Serving) -> str:
     return running.process.stderr.readline()
 
 
-def test_what_is_changed_counts_in_every_worker(two: Serving, server: Server, ca: trustme.CA) -> None:
+def test_a_change_applies_in_every_worker(two: Serving, server: Server, ca: trustme.CA) -> None:
     assert statuses(two, server) == {0: {502}, 1: {502}}
     assert ask(two, "PATCH", "/api/config", {"verify": {"origin": "off"}})[0] == 200
     assert statuses(two, server) == {0: {200}, 1: {200}}
@@ -141,7 +141,7 @@ def test_a_killed_worker_is_replaced_with_the_settings_in_force(two: Serving, se
 
 
 def metric(running: Serving, name: str) -> float:
-    """The sum of a metric's samples."""
+    """Return the sum of a metric's samples."""
     connection = http.client.HTTPConnection(running.admin, timeout=20)
     connection.request("GET", "/metrics")
     text = connection.getresponse().read().decode()
@@ -154,7 +154,7 @@ def metric(running: Serving, name: str) -> float:
     )
 
 
-def test_what_a_killed_worker_took_along_is_said(two: Serving, server: Server) -> None:
+def test_the_losses_of_a_killed_worker_are_reported(two: Serving, server: Server) -> None:
     assert ask(two, "POST", "/api/diagnostic-logging/start")[0] == 200
     statuses(two, server)
     _, before = ask(two, "GET", "/api/transactions")
@@ -196,7 +196,7 @@ def test_what_a_killed_worker_took_along_is_said(two: Serving, server: Server) -
     assert metric(two, "mralab_requests_total") == requests
 
 
-def test_a_worker_that_ends_in_order_reports_all_it_did(two: Serving, server: Server) -> None:
+def test_a_worker_that_ends_on_a_signal_reports_its_last_counters(two: Serving, server: Server) -> None:
     statuses(two, server)
     total = ask(two, "GET", "/api/transactions")[1]["total"]
     os.kill(pids(two)["worker 1"], signal.SIGTERM)
@@ -222,7 +222,7 @@ def test_health_fails_for_each_worker_that_cannot_log(two: Serving, server: Serv
     pids(two)
 
 
-def test_a_hung_worker_is_named_and_follows_when_it_wakes(two: Serving, server: Server) -> None:
+def test_a_hung_worker_is_named_and_applies_the_change_when_it_continues(two: Serving, server: Server) -> None:
     hung = pids(two)["worker 1"]
     os.kill(hung, signal.SIGSTOP)
     try:
@@ -239,7 +239,7 @@ def test_a_hung_worker_is_named_and_follows_when_it_wakes(two: Serving, server: 
     assert statuses(two, server) == {0: {200}, 1: {200}}
 
 
-def test_a_reload_reaches_every_worker_and_a_refused_one_is_told_once(
+def test_a_reload_applies_in_every_worker_and_a_refused_one_is_reported_once(
     two: Serving, server: Server, ca: trustme.CA, tmp_path: Path
 ) -> None:
     file = tmp_path / "mralab.toml"
@@ -295,7 +295,7 @@ def wait_for_end(pid: int) -> None:
     pytest.fail(f"{pid} lives on")
 
 
-def test_sigterm_refuses_newcomers_at_once_and_finishes_what_runs(tmp_path: Path, ca: trustme.CA) -> None:
+def test_sigterm_refuses_new_connections_and_finishes_current_requests(tmp_path: Path, ca: trustme.CA) -> None:
     asked, go = threading.Event(), threading.Event()
 
     def slow(stream: Any, server: Server) -> None:
@@ -330,7 +330,7 @@ def test_sigterm_refuses_newcomers_at_once_and_finishes_what_runs(tmp_path: Path
     next(runner, None)
 
 
-def test_sigint_ends_them_all(tmp_path: Path, server: Server, ca: trustme.CA) -> None:
+def test_sigint_ends_every_worker(tmp_path: Path, server: Server, ca: trustme.CA) -> None:
     (tmp_path / "mralab.toml").write_text(config_for(server, ca, tmp_path, workers=8))
     command = ["mralab", "serve", "-c", str(tmp_path / "mralab.toml")]
     with subprocess.Popen([sys.executable, "-m", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

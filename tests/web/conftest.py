@@ -1,4 +1,4 @@
-"""A proxy and its control API, in the test's own loop or as ``mralab serve``, before servers that obey."""
+"""A proxy and its control API, in the test's event loop or as ``mralab serve``, with controllable servers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.serving import running, toml
 
 @dataclass
 class Administered:
-    """A proxy that trusts nothing and allows everything, its control API, and a client of that."""
+    """A proxy without trusted CAs that allows every URL, its control API, and a client of the API."""
 
     listening: str
     address: str
@@ -34,12 +34,12 @@ class Administered:
     server: Server
 
     async def ask(self, method: str, path: str, body: Any = None, **options: Any) -> tuple[int, Any]:
-        """Status and JSON."""
+        """Return status and JSON of an answer of the control API."""
         async with self.session.request(method, f"http://{self.address}{path}", json=body, **options) as response:
             return response.status, await response.json()
 
     async def status(self) -> int:
-        """What a client of the proxy gets for a request to the server."""
+        """Return the status of a request to the server through the proxy."""
         token = encode(Target("steven.lab", "https", HOST, self.server.port))
         url = f"http://{self.listening}/{token}/cucm-uds/user/emusk/devices"
         async with self.session.get(url) as response:
@@ -48,7 +48,7 @@ class Administered:
 
 @dataclass
 class AdministeredHere(Administered):
-    """One in this process, and what it is made of."""
+    """One in this process, with its parts."""
 
     proxy: TrafficServer
     control: LocalControl

@@ -1,4 +1,4 @@
-"""The control API against a proxy that runs: what is changed counts from the next request on."""
+"""The control API of a running proxy: changes apply from the next request on."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ JSON = {"Content-Type": "application/json"}
 _PID = re.compile(r"(?<= traffic_server)\[\d+\](?=: )")
 
 
-async def test_a_change_counts_from_the_next_request_on(admin: Administered) -> None:
+async def test_a_change_applies_from_the_next_request_on(admin: Administered) -> None:
     assert await admin.status() == 502
     status, config = await admin.ask("PATCH", "/api/config", {"verify": {"origin": "off"}})
     assert (status, config["verify"]["origin"]) == (200, "off")
@@ -36,7 +36,7 @@ async def test_a_change_counts_from_the_next_request_on(admin: Administered) -> 
     assert await admin.ask("GET", "/api/config") == (200, config)
 
 
-async def test_the_words_and_spellings_of_the_product_are_taken(admin: Administered) -> None:
+async def test_expressway_spellings_are_accepted(admin: Administered) -> None:
     change = {"release": "x14.3.1", "verify": {"origin": "PERMISSIVE"}, "upstream": {"ciphers": "HIGH"}}
     status, config = await admin.ask("PATCH", "/api/config", change)
     assert (status, config["release"], config["verify"]["origin"]) == (200, "X14.3.1", "audit")
@@ -45,7 +45,7 @@ async def test_the_words_and_spellings_of_the_product_are_taken(admin: Administe
     assert config["upstream"]["prefer"] == "rsa"
 
 
-async def test_the_release_decides_what_is_not_set(admin: Administered) -> None:
+async def test_keys_that_are_not_set_follow_the_release(admin: Administered) -> None:
     _, before = await admin.ask("GET", "/api/config")
     _, after = await admin.ask("PATCH", "/api/config", {"release": "X14.0.7"})
     assert (before["verify"]["origin"], before["upstream"]["prefer"]) == ("on", "ecdsa")
@@ -70,7 +70,7 @@ async def test_the_release_decides_what_is_not_set(admin: Administered) -> None:
         ({"verify": "off"}, ["verify: "]),
     ],
 )
-async def test_an_invalid_change_changes_nothing_and_says_why(
+async def test_an_invalid_change_is_refused_with_the_reasons(
     admin: Administered, change: Any, problems: list[str]
 ) -> None:
     before = await admin.ask("GET", "/api/config")
@@ -83,7 +83,7 @@ async def test_an_invalid_change_changes_nothing_and_says_why(
     assert await admin.ask("GET", "/api/config") == before
 
 
-async def test_what_openssl_does_not_know_changes_nothing(admin: Administered) -> None:
+async def test_a_cipher_string_unknown_to_openssl_is_refused(admin: Administered) -> None:
     change = {"release": "X14.0.7", "upstream": {"ciphers": "NIX"}}
     status, answer = await admin.ask("PATCH", "/api/config", change)
     assert (status, answer["error"]["code"]) == (409, "unusable")
@@ -115,7 +115,7 @@ async def test_trust_is_added_listed_and_removed(admin: Administered, pem: str) 
     assert (await admin.ask("DELETE", "/api/trust", {"pem": pem}))[1]["removed"] == 1
 
 
-async def test_garbage_among_certificates_refuses_them_all(admin: Administered, pem: str) -> None:
+async def test_one_damaged_certificate_refuses_the_whole_request(admin: Administered, pem: str) -> None:
     damaged = f"{pem}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n-----BEGIN RSA PRIVATE KEY-----\n"
     status, answer = await admin.ask("POST", "/api/trust", {"pem": damaged})
     assert (status, answer["error"]["code"]) == (409, "unusable")
@@ -123,7 +123,7 @@ async def test_garbage_among_certificates_refuses_them_all(admin: Administered, 
     assert (await admin.ask("GET", "/api/trust"))[1]["certificates"] == []
 
 
-async def test_a_refused_request_is_told_in_transactions_findings_and_log(admin: Administered) -> None:
+async def test_a_refused_request_is_in_transactions_findings_and_log(admin: Administered) -> None:
     assert await admin.status() == 502
     _, answer = await admin.ask("GET", "/api/transactions")
     (served,) = answer["transactions"]
@@ -138,7 +138,7 @@ async def test_a_refused_request_is_told_in_transactions_findings_and_log(admin:
     assert (last["lines"], last["total"]) == (log["lines"][-2:], 9)
 
 
-async def test_diagnostic_logging_answers_the_lines_between_start_and_stop(admin: Administered) -> None:
+async def test_diagnostic_logging_returns_the_lines_between_start_and_stop(admin: Administered) -> None:
     await admin.status()
     status, answer = await admin.ask("POST", "/api/diagnostic-logging/stop")
     assert (status, answer["error"]["code"]) == (409, "not-started")
@@ -160,7 +160,7 @@ async def test_diagnostic_logging_answers_the_lines_between_start_and_stop(admin
     assert [_PID.sub("", line) for line in lines] == [_PID.sub("", line) for line in log["lines"][9:18]]
 
 
-async def test_reset_is_the_state_of_the_start_however_often(admin: Administered, pem: str) -> None:
+async def test_each_reset_restores_the_settings_of_the_start(admin: Administered, pem: str) -> None:
     start = await admin.ask("GET", "/api/config")
     await admin.ask("PATCH", "/api/config", {"release": "X14.0.7", "upstream": {"attempts": 1}})
     await admin.ask("POST", "/api/trust", {"pem": pem})
@@ -175,7 +175,7 @@ async def test_reset_is_the_state_of_the_start_however_often(admin: Administered
     assert await admin.status() == 502
 
 
-async def test_reset_reaches_what_is_around_the_proxy(admin: AdministeredHere) -> None:
+async def test_reset_calls_the_functions_registered_for_it(admin: AdministeredHere) -> None:
     lifted: list[bool] = []
     admin.control.on_reset.append(lambda: lifted.append(True))
     for times in (1, 2):
@@ -183,7 +183,7 @@ async def test_reset_reaches_what_is_around_the_proxy(admin: AdministeredHere) -
         assert len(lifted) == times
 
 
-async def test_health_asks_each_process(admin: Administered) -> None:
+async def test_health_checks_each_process(admin: Administered) -> None:
     status, answer = await admin.ask("GET", "/api/health")
     assert (status, answer["status"], answer["release"]) == (200, "ok", "X14.2")
     names = ["proxy", *(name for number in range(WORKERS) for name in ("log", f"worker {number}"))]
@@ -191,7 +191,7 @@ async def test_health_asks_each_process(admin: Administered) -> None:
 
 
 async def test_health_fails_while_the_log_is_not_written(admin: AdministeredHere, tmp_path: Path) -> None:
-    """Without a word of traffic: what the next line will meet is tried."""
+    """The health check itself tries to write, so no traffic is needed."""
     log = tmp_path / "traffic_server.log"
     log.unlink()
     log.mkdir()
@@ -214,7 +214,7 @@ async def test_health_fails_while_the_log_is_not_written(admin: AdministeredHere
     assert log.read_text() == ""  # nothing stays of trying
 
 
-async def test_health_says_that_no_connection_can_be_accepted(admin: AdministeredHere) -> None:
+async def test_health_fails_while_no_connection_can_be_accepted(admin: AdministeredHere) -> None:
     admin.proxy._refused(OSError(24, "Too many open files"))
     status, answer = await admin.ask("GET", "/api/health")
     assert status == 503
@@ -223,7 +223,7 @@ async def test_health_says_that_no_connection_can_be_accepted(admin: Administere
     ]
 
 
-async def test_health_notes_that_newcomers_wait(admin: AdministeredHere) -> None:
+async def test_health_notes_that_new_connections_wait(admin: AdministeredHere) -> None:
     admin.proxy.apply(admin.proxy.config.changed(limits={"connections": 1}))
     _, writer = await asyncio.open_connection(admin.proxy.host, admin.proxy.port)
     note = ""
@@ -236,7 +236,7 @@ async def test_health_notes_that_newcomers_wait(admin: AdministeredHere) -> None
     await writer.wait_closed()
 
 
-async def test_what_memory_no_longer_holds_is_said(admin: AdministeredHere) -> None:
+async def test_records_dropped_from_memory_are_reported(admin: AdministeredHere) -> None:
     _, before = await admin.ask("GET", "/api/log")
     assert before["lost"] == []
     recent = admin.control._journal()
@@ -258,7 +258,7 @@ async def test_what_memory_no_longer_holds_is_said(admin: AdministeredHere) -> N
     assert (await admin.ask("GET", "/api/log"))[1]["lost"] == []
 
 
-async def test_a_report_is_made_where_there_is_something_new(admin: AdministeredHere) -> None:
+async def test_a_report_is_sent_only_if_the_counters_changed(admin: AdministeredHere) -> None:
     told: list[tuple[str, Any]] = []
 
     def tell(name: str, params: Any) -> bool:
@@ -281,7 +281,7 @@ async def test_a_report_is_made_where_there_is_something_new(admin: Administered
 
 
 async def test_counters_stay_when_the_proxy_stops(admin: AdministeredHere) -> None:
-    """A process that drains answers for a while."""
+    """A process that finishes its requests still answers for a while."""
     assert await admin.status() == 502
     before = admin.proxy.stats.snapshot()
     await admin.proxy.stop()
@@ -290,7 +290,7 @@ async def test_counters_stay_when_the_proxy_stops(admin: AdministeredHere) -> No
     assert after["log_written"] == 9
 
 
-async def test_health_asks_what_is_around_the_proxy(admin: AdministeredHere) -> None:
+async def test_health_calls_the_probes(admin: AdministeredHere) -> None:
     async def broken() -> None:
         raise ConnectionRefusedError("nobody listens")
 
@@ -307,7 +307,7 @@ async def test_health_notices_a_proxy_that_no_longer_listens(admin: Administered
     assert [check["name"] for check in answer["checks"] if not check["ok"]] == ["proxy"]
 
 
-async def test_events_tell_lines_and_changes_as_they_happen(admin: Administered) -> None:
+async def test_events_have_log_lines_and_changes_as_they_happen(admin: Administered) -> None:
     async with asyncio.timeout(10), admin.session.get(f"http://{admin.address}/api/events") as response:
         assert response.content_type == "text/event-stream"
         assert await response.content.readuntil(b"\n\n") == b": follows\n\n"
@@ -329,7 +329,7 @@ async def test_events_tell_lines_and_changes_as_they_happen(admin: Administered)
         assert [await response.content.readuntil(b"\n\n") for _ in range(2)] == seen[8:]
 
 
-async def test_metrics_are_what_happened(admin: Administered) -> None:
+async def test_metrics_count_what_happened(admin: Administered) -> None:
     await admin.status()
     await admin.ask("PATCH", "/api/config", {"verify": {"origin": "off"}})
     await admin.status()
@@ -363,13 +363,13 @@ async def test_metrics_are_what_happened(admin: Administered) -> None:
         ({"Sec-Fetch-Site": "same-site"}, "foreign-origin"),
     ],
 )
-async def test_foreign_pages_and_names_are_refused(admin: Administered, headers: dict[str, str], code: str) -> None:
+async def test_other_origins_and_hosts_are_refused(admin: Administered, headers: dict[str, str], code: str) -> None:
     for method, path in (("GET", "/api/log"), ("POST", "/api/reset"), ("OPTIONS", "/api/config"), ("GET", "/metrics")):
         status, answer = await admin.ask(method, path, headers=headers)
         assert (status, answer["error"]["code"]) == (403, code)
 
 
-async def test_a_page_of_its_own_is_served(admin: Administered) -> None:
+async def test_a_page_of_the_same_origin_is_served(admin: Administered) -> None:
     headers = {"Origin": f"http://{admin.address}", "Sec-Fetch-Site": "same-origin"}
     assert (await admin.ask("POST", "/api/reset", headers=headers))[0] == 200
     assert (await admin.ask("GET", "/api/health", headers={"Host": "localhost:1"}))[0] == 200
@@ -405,7 +405,7 @@ def test_other_names(host: str) -> None:
         ("PATCH", "/api/config", {"json": {"verify": {"origin": float("nan")}}}, 400, "invalid", "NaN"),
     ],
 )  # fmt: skip
-async def test_what_cannot_be_done_is_json_that_says_why(
+async def test_errors_are_json_with_the_reason(
     admin: Administered, method: str, path: str, options: dict[str, Any], status: int, code: str, part: str
 ) -> None:
     async with admin.session.request(method, f"http://{admin.address}{path}", **options) as response:
@@ -428,7 +428,7 @@ async def test_malformed_http_is_refused_without_a_traceback(
     assert caplog.records == []
 
 
-def test_settings_survive_the_way_to_another_process(ca: trustme.CA) -> None:
+def test_settings_are_the_same_after_a_message_to_another_process(ca: trustme.CA) -> None:
     rules = parse_rules_csv(
         "Url,Deployment,HttpMethods,MatchType,Description\n"
         'https://cucm.steven.lab:8443/a,,"GET,PUT",exact,"a, b"\nhttp://10.0.0.1,,,,\n',

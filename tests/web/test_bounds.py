@@ -1,4 +1,4 @@
-"""What the control API is given cannot stop the traffic: long work leaves the loop, and every list has an end."""
+"""Requests to the control API cannot delay traffic: slow work leaves the event loop, and every list is bounded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MEGABYTE = (1 << 20) - 100  # what a body may have
 
 @pytest.fixture
 def threads(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[bool]]:
-    """Whether each call of what takes long was in the loop's own thread."""
+    """Record for each call of a slow function whether it was in the event loop's thread."""
     calls: dict[str, list[bool]] = {}
     loop = threading.get_ident()
 
@@ -42,7 +42,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[bool]]:
     return calls
 
 
-async def test_certificates_are_read_and_put_into_force_beside_the_loop(
+async def test_certificates_are_parsed_and_applied_outside_the_event_loop(
     admin: AdministeredHere, threads: dict[str, list[bool]], pem: str
 ) -> None:
     assert (await admin.ask("POST", "/api/trust", {"pem": pem}))[0] == 200
@@ -52,7 +52,7 @@ async def test_certificates_are_read_and_put_into_force_beside_the_loop(
     assert threads == {"parse_pem": [False] * 2, "TlsContext": [False] * 2, "AllowList": [False] * 2}
 
 
-async def test_a_reload_is_read_and_put_into_force_beside_the_loop(
+async def test_a_reload_is_parsed_and_applied_outside_the_event_loop(
     admin: AdministeredHere, threads: dict[str, list[bool]], tmp_path: Path
 ) -> None:
     (tmp_path / "new.toml").write_text('[verify]\norigin = "off"\n[trust]\nstore = ""\n')
@@ -80,7 +80,7 @@ async def test_a_reload_is_read_and_put_into_force_beside_the_loop(
     ],
     ids=lambda value: str(value)[:40] if isinstance(value, dict) else None,
 )
-async def test_a_megabyte_of_anything_gets_a_short_answer(
+async def test_a_long_body_gets_a_short_answer(
     admin: Administered, method: str, path: str, body: dict[str, Any]
 ) -> None:
     assert len(json.dumps(body)) < 1 << 20

@@ -15,7 +15,7 @@ from .conftest import Administered
 
 
 async def run(*command: str) -> str:
-    """What a command prints; the proxy runs in this loop meanwhile."""
+    """Return the output of a command while the proxy runs in this event loop."""
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )

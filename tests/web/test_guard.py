@@ -1,4 +1,4 @@
-"""Who may use the control API, and in which words: what can be read in two ways is read in none."""
+"""Access to the control API: other origins, other machines and ambiguous requests are refused."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ME = "127.0.0.1:41235"
 
 
 async def raw(admin: Administered, request: bytes, count: int = 1) -> list[tuple[int, bytes]]:
-    """Send bytes to the control API; status and body of its first ``count`` answers."""
+    """Send bytes to the control API; return status and body of its first ``count`` answers."""
     host, _, port = admin.address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(request.replace(b"ME", admin.address.encode()))
@@ -133,7 +133,7 @@ REFUSED: list[tuple[bytes, int]] = [
 ]  # fmt: skip
 
 
-async def test_what_can_be_read_in_two_ways_is_refused(admin: Administered) -> None:
+async def test_ambiguous_requests_are_refused(admin: Administered) -> None:
     wrong = {}
     for request, status in REFUSED:
         ends = b"" if b"\r\n\r\n" in request and not request.endswith(b"0\r\n") else b"\r\n"
@@ -143,7 +143,7 @@ async def test_what_can_be_read_in_two_ways_is_refused(admin: Administered) -> N
     assert (await admin.ask("GET", "/api/config"))[1]["verify"]["origin"] == "on"
 
 
-async def test_a_body_that_is_not_json_is_refused_where_none_is_read(admin: Administered) -> None:
+async def test_a_body_other_than_json_is_refused_on_routes_without_a_body(admin: Administered) -> None:
     for path in ("/api/reset", "/api/diagnostic-logging/start", "/api/diagnostic-logging/stop"):
         for media_type in ("application/x-www-form-urlencoded", "text/plain", "multipart/form-data", ""):
             head = f"POST {path} HTTP/1.1\r\nHost: ME\r\nContent-Length: 3\r\nContent-Type: {media_type}"
@@ -154,7 +154,7 @@ async def test_a_body_that_is_not_json_is_refused_where_none_is_read(admin: Admi
             assert "application/json" in error["hint"]
 
 
-async def test_a_json_body_is_not_ignored_where_none_is_read(admin: Administered) -> None:
+async def test_a_json_body_is_refused_on_routes_without_a_body(admin: Administered) -> None:
     status, answer = await admin.ask("POST", "/api/reset", {"release": "X14.0.7", "verify": {}})
     assert (status, answer["error"]["problems"]) == (
         400,
@@ -163,7 +163,7 @@ async def test_a_json_body_is_not_ignored_where_none_is_read(admin: Administered
     assert (await admin.ask("POST", "/api/reset", {}))[0] == 200
 
 
-async def test_a_url_of_its_own_and_usual_clients_are_served(admin: Administered) -> None:
+async def test_absolute_urls_and_common_clients_are_served(admin: Administered) -> None:
     for head in (
         b"GET http://ME/api/log?most=1 HTTP/1.1\r\nHost: ME\r\n",
         b"GET HTTP://ME/api/log HTTP/1.1\r\nHost: ME\r\nConnection: close\r\n",
@@ -202,7 +202,7 @@ async def test_each_request_of_a_pipeline_is_checked(admin: Administered) -> Non
         ("", False),
     ],
 )
-def test_the_sender_is_on_this_machine_whatever_the_host_says(peer: str, right: bool) -> None:
+def test_a_sender_on_another_machine_is_refused_whatever_its_host_field(peer: str, right: bool) -> None:
     if right:
         check(received(peer=peer))
         return
@@ -232,7 +232,7 @@ def test_codes(fields: dict[str, str], kind: Any, code: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "PROPFIND", "TRACE"])
-def test_any_method_but_the_readers_needs_json(method: str) -> None:
+def test_every_method_that_changes_something_needs_json(method: str) -> None:
     with pytest.raises(MediaTypeError):
         check(received(method, Content_Length="3", Content_Type="text/xml"))
     check(received(method, Content_Length="3", Content_Type="application/json"))
@@ -252,14 +252,14 @@ def test_any_method_but_the_readers_needs_json(method: str) -> None:
         ("", False),
     ],
 )  # fmt: skip
-def test_what_is_json(media_type: str, right: bool) -> None:
+def test_which_content_types_are_json(media_type: str, right: bool) -> None:
     assert is_json(media_type) == right
 
 
-async def test_what_a_proxy_of_another_process_sends_is_refused(
+async def test_a_request_through_a_proxy_of_another_process_is_refused(
     admin: Administered, serving: Callable[..., Server], proxying: Callable[..., Any]
 ) -> None:
-    """It was led here by a token, so the Host is one that it wrote itself: this very address."""
+    """A token directs the proxy to the API's address, so the proxy writes a valid Host itself."""
     it: Lines = await proxying(serving(None), allow={"everything": True}, hosts={"localhost": {"dial": "127.0.0.1"}})
     port = int(admin.address.rpartition(":")[2])
     CONTROL.remove(

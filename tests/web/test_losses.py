@@ -1,4 +1,4 @@
-"""What ended workers took along is said, and no counter goes backwards."""
+"""Losses with ended workers are reported, and no counter decreases."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def report(pid: int, requests: int, *, since: float = 1.0, attempts: int = 0, st
     return {"pid": pid, "born": 1.0, "since": since, "requests": requests, "stats": stats}
 
 
-def test_a_worker_that_ended_took_at_least_what_it_last_reported() -> None:
+def test_the_loss_is_at_least_the_last_report_of_the_ended_worker() -> None:
     reports = Reports()
     reports.add(report(10, 3))
     reports.add(report(11, 4))
@@ -31,13 +31,13 @@ def test_a_worker_that_ended_took_at_least_what_it_last_reported() -> None:
     assert reports.since(20.1) == []
 
 
-def test_nothing_is_claimed_of_a_worker_that_never_reported() -> None:
+def test_the_loss_of_a_worker_without_a_report_has_no_number() -> None:
     loss = Reports().end(1, 10, 1, started=5.0, at=6.0)
     assert loss.requests == 0
     assert "how many requests is not known" in loss.what
 
 
-def test_after_a_reset_what_was_before_it_is_not_lost() -> None:
+def test_a_reset_discards_earlier_losses() -> None:
     reports = Reports()
     reports.add(report(10, 7))
     reports.add(report(11, 5))
@@ -50,7 +50,7 @@ def test_after_a_reset_what_was_before_it_is_not_lost() -> None:
     assert reports.end(0, 12, -9, started=1.0, at=30.0).requests == 2
 
 
-def test_gauges_are_those_of_the_living() -> None:
+def test_gauges_include_running_workers_only() -> None:
     reports = Reports()
     reports.add(report(10, 1, attempts=2, still_open=5))
     reports.add(report(11, 1, attempts=3, still_open=6))
@@ -61,7 +61,7 @@ def test_gauges_are_those_of_the_living() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 5), st.booleans()), max_size=300))
-def test_counters_never_go_backwards(steps: list[tuple[int, int, bool]]) -> None:
+def test_counters_never_decrease(steps: list[tuple[int, int, bool]]) -> None:
     reports, before, next_pid = Reports(), 0, 3
     pids, attempts, total = [0, 1, 2], [0, 0, 0], 0
     for worker, more, ends in steps:
@@ -80,7 +80,7 @@ def test_counters_never_go_backwards(steps: list[tuple[int, int, bool]]) -> None
         before = now
 
 
-def test_a_diagnostic_log_says_what_it_lacks() -> None:
+def test_a_diagnostic_log_lists_what_is_missing() -> None:
     reports = Reports()
     loss = reports.end(1, 10, -9, started=1.0, at=20.0)
     assert list(missing_of_recording([loss], 5.0)) == [
@@ -89,7 +89,7 @@ def test_a_diagnostic_log_says_what_it_lacks() -> None:
     ]
 
 
-def test_what_memory_no_longer_holds_is_said_with_its_numbers() -> None:
+def test_records_dropped_from_memory_are_reported_with_their_number() -> None:
     loss = dropped(0, 10, 1.0, 2.0, 3, 15)
     assert loss[:6] == (0, 10, 1.0, 2.0, 3, 15)
     assert "the oldest 15 log entries (3 requests)" in loss.what

@@ -1,4 +1,4 @@
-"""Several workers' answers as one."""
+"""Answers of several workers are merged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STAMP = "2022-07-11T18:55:26.{:03}+02:00 vcsc traffic_server[{}]: x"
 
 
 @given(st.lists(st.lists(st.integers(0, 999)).map(sorted), max_size=4))
-def test_lines_come_in_the_order_of_their_stamps_and_none_is_lost(logs: list[list[int]]) -> None:
+def test_all_lines_are_merged_in_the_order_of_their_timestamps(logs: list[list[int]]) -> None:
     lines = [[STAMP.format(number, pid) for number in log] for pid, log in enumerate(logs)]
     merged = merge_lines(lines)
     assert [line[:23] for line in merged] == sorted(line[:23] for log in lines for line in log)
@@ -27,7 +27,7 @@ def test_the_lines_of_a_message_stay_together() -> None:
     assert merge_lines([first, second]) == [*first[:4], *second, first[4]]
 
 
-def test_transactions_have_their_worker_and_their_order() -> None:
+def test_transactions_have_their_worker_and_are_sorted_by_start() -> None:
     merged = merge_transactions({0: [{"started": 1.0}, {"started": 3.0}], 2: [{"started": 2.0}]})
     assert [(served["worker"], served["started"]) for served in merged] == [(0, 1.0), (2, 2.0), (0, 3.0)]
 

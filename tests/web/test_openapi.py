@@ -1,4 +1,4 @@
-"""The OpenAPI description, held against the server by schemathesis."""
+"""The OpenAPI description, checked against the server by schemathesis."""
 
 from __future__ import annotations
 

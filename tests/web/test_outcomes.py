@@ -1,4 +1,4 @@
-"""What became of a request is one word in /metrics, /api/transactions and the journal; and why, in all of them."""
+"""A request has the same outcome and reason in /metrics, /api/transactions and the journal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .conftest import Administered
 
 
 async def send(admin: Administered, data: str) -> bytes:
-    """What a client gets for these bytes."""
+    """Return what a client receives for these bytes."""
     host, port = admin.listening.rsplit(":", 1)
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
@@ -60,7 +60,7 @@ REQUESTS = {
 
 
 @pytest.mark.parametrize("request_text", REQUESTS)
-async def test_metrics_and_transactions_say_the_same(admin: Administered, request_text: str) -> None:
+async def test_metrics_and_transactions_have_the_same_outcome(admin: Administered, request_text: str) -> None:
     status, outcome = REQUESTS[request_text]
     answer = await send(admin, request_text.format(token=f"/{token(admin)}"))
     assert int(answer.split()[1]) == status
@@ -77,7 +77,7 @@ async def test_metrics_and_transactions_say_the_same(admin: Administered, reques
         ("POST /{}/x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nab", 400, "malformed"),
     ],
 )
-async def test_the_journal_and_the_counters_say_the_same(request_text: str, status: int, outcome: str) -> None:
+async def test_the_journal_and_the_counters_have_the_same_outcome(request_text: str, status: int, outcome: str) -> None:
     proxy = Proxy(hosts={HOST: ("127.0.0.1", 1)})
     async with proxy:
         reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
@@ -89,7 +89,7 @@ async def test_the_journal_and_the_counters_say_the_same(request_text: str, stat
         assert dict(proxy.server.stats.requests) == {(status, outcome): 1}
 
 
-async def test_a_client_that_went_away_is_counted_once_and_said_so(admin: Administered) -> None:
+async def test_a_client_that_disconnected_is_counted_once_as_abandoned(admin: Administered) -> None:
     asked = threading.Event()
 
     def hang(stream: Any, _: Server) -> None:
@@ -122,7 +122,7 @@ async def test_the_nearest_miss_reaches_transaction_and_finding(admin: Administe
     assert [remedy["code"] for remedy in finding["remedies"]] == ["allow-rule"]
 
 
-async def test_a_host_that_is_not_listed_is_said_to_be_so(admin: Administered) -> None:
+async def test_a_host_outside_of_hosts_is_reported_as_such(admin: Administered) -> None:
     await send(admin, f"GET /{token(admin, 'cuc.steven.lab')}/x HTTP/1.1\r\nHost: x\r\n\r\n")
     (finding,) = (await admin.ask("GET", "/api/findings"))[1]["findings"]
     assert "cuc.steven.lab is not in [hosts]" in finding["cause"]

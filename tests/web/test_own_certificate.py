@@ -1,4 +1,4 @@
-"""``upstream.certificate`` over the control API: put into force, refused, kept, and never shown."""
+"""``upstream.certificate`` in the control API: applied, refused, kept, and never shown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .conftest import Administered
 
 @pytest.fixture
 def server(ca: trustme.CA) -> Iterator[Server]:
-    """A server that serves nobody without a certificate."""
+    """A server that requires a client certificate."""
     context = server_context(ca.issue_cert(HOST))
     context.verify_mode = ssl.CERT_REQUIRED
     ca.configure_trust(context)
@@ -73,7 +73,7 @@ async def test_it_is_presented_from_the_next_request_on(
         ({"certificate": "/dev/null"}, 409, "unusable", ["upstream.certificate: /dev/null is not a file"]),
     ],
 )
-async def test_what_cannot_be_used_changes_nothing(
+async def test_an_unusable_certificate_changes_nothing(
     admin: Administered, change: dict[str, Any], status: int, code: str, problems: list[str]
 ) -> None:
     before = await admin.ask("GET", "/api/config")

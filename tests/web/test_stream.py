@@ -1,4 +1,4 @@
-"""Readers of live events: slow ones, late ones, and the end."""
+"""Live events: slow readers, readers that reconnect, and the end of the stream."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from mralab.control.event_stream import MOST_READERS, Message, Stream
 
 
 async def watch(_: bool) -> None:
-    """Nobody needs to be told."""
+    """A ``watch`` function that does nothing."""
 
 
 async def take(messages: object, count: int) -> list[Message | None]:
     return [await anext(messages) for _ in range(count)]  # type: ignore[call-overload]
 
 
-async def test_a_slow_reader_loses_events_and_is_told_how_many() -> None:
+async def test_a_slow_reader_loses_events_and_gets_their_number() -> None:
     stream = Stream(watch)
     async with stream.reading() as reader:
         for number in range(1005):
@@ -33,7 +33,7 @@ async def test_a_slow_reader_loses_events_and_is_told_how_many() -> None:
     stream.close()
 
 
-async def test_a_reader_that_comes_back_gets_what_is_kept() -> None:
+async def test_a_reader_that_reconnects_gets_the_kept_events() -> None:
     stream = Stream(watch)
     async with stream.reading():
         for number in range(1, 1003):
@@ -49,7 +49,7 @@ async def test_a_reader_that_comes_back_gets_what_is_kept() -> None:
     stream.close()
 
 
-async def test_only_while_somebody_reads_are_events_collected() -> None:
+async def test_events_are_collected_only_while_there_is_a_reader() -> None:
     told: list[bool] = []
 
     async def note(on: bool) -> None:
@@ -66,7 +66,7 @@ async def test_only_while_somebody_reads_are_events_collected() -> None:
     stream.close()
 
 
-async def test_the_end_ends_every_reader() -> None:
+async def test_closing_the_stream_ends_every_reader() -> None:
     stream = Stream(watch)
     async with stream.reading() as reader:
 
@@ -82,7 +82,7 @@ async def test_the_end_ends_every_reader() -> None:
             assert [json.loads(message.data) for message in await task if message] == [1]
 
 
-async def test_long_events_are_kept_by_their_size() -> None:
+async def test_the_kept_events_are_limited_by_size() -> None:
     stream = Stream(watch)
     async with stream.reading() as reader:
         for _ in range(100):
@@ -97,7 +97,7 @@ async def test_long_events_are_kept_by_their_size() -> None:
     stream.close()
 
 
-async def test_readers_have_a_limit() -> None:
+async def test_the_number_of_readers_is_limited() -> None:
     stream = Stream(watch)
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(MOST_READERS):

@@ -1,4 +1,4 @@
-"""JSON in one reading."""
+"""The strict JSON parser."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _VALUES = st.recursive(
 
 
 @given(_VALUES, st.booleans())
-def test_what_can_be_read_in_one_way_is_read(value: Any, ascii_only: bool) -> None:
+def test_unambiguous_json_is_parsed(value: Any, ascii_only: bool) -> None:
     assert loads(json.dumps(value, ensure_ascii=ascii_only).encode()) == value
 
 
 @given(_VALUES, _TEXT, st.integers(0, 3))
-def test_a_name_that_stands_twice_is_refused_at_any_depth(value: Any, name: str, depth: int) -> None:
+def test_a_repeated_name_is_refused_at_any_depth(value: Any, name: str, depth: int) -> None:
     member = f"{json.dumps(name)}: {json.dumps(value)}"
     text = f"{{{member}, {member}}}"
     for _ in range(depth):
@@ -39,7 +39,7 @@ def test_a_name_that_stands_twice_is_refused_at_any_depth(value: Any, name: str,
 
 
 @given(st.binary(max_size=40))
-def test_bytes_are_json_or_a_problem_that_is_text(data: bytes) -> None:
+def test_any_bytes_are_parsed_or_refused_with_printable_problems(data: bytes) -> None:
     try:
         loads(data)
     except StrictJsonError as error:
@@ -91,7 +91,7 @@ def test_bytes_are_json_or_a_problem_that_is_text(data: bytes) -> None:
         (b'{"a": "\n\x01"}', None),
     ],
 )  # fmt: skip
-def test_what_is_refused_names_the_thing(data: bytes, problems: list[str] | None) -> None:
+def test_each_problem_names_its_key(data: bytes, problems: list[str] | None) -> None:
     with pytest.raises(StrictJsonError) as caught:
         loads(data)
     if problems is not None:
@@ -112,20 +112,20 @@ def test_brackets_in_strings_and_side_by_side_are_not_depth(text: str) -> None:
     assert loads(text.encode()) == json.loads(text)
 
 
-def test_a_text_that_may_be_long_is_long_at_its_own_place_only() -> None:
+def test_long_texts_are_accepted_at_their_own_key_only() -> None:
     text = "x" * 100_000
     assert loads(json.dumps({"pem": text}).encode(), ("pem",)) == {"pem": text}
     with pytest.raises(StrictJsonError, match=r"^a\.pem: is longer than 4096 characters$"):
         loads(json.dumps({"a": {"pem": text}}).encode(), ("pem",))
 
 
-def test_the_first_fifty_problems_are_enough() -> None:
+def test_at_most_fifty_problems_are_reported() -> None:
     with pytest.raises(StrictJsonError) as caught:
         loads(b"[%b]" % b",".join(b'"\\u0000"' for _ in range(1000)))
     assert len(caught.value.problems) == 50
 
 
-def test_numbers_keep_their_kind() -> None:
+def test_integers_and_fractions_keep_their_type() -> None:
     assert [type(one) for one in loads(b"[4.0, 4.5, 4, 1e3, -0.0]")] == [int, float, int, int, int]
 
 
@@ -143,7 +143,7 @@ UNREADABLE = [
 ]
 
 
-async def test_the_control_api_refuses_it_and_changes_nothing(admin: Administered) -> None:
+async def test_the_control_api_refuses_ambiguous_json(admin: Administered) -> None:
     before = await admin.ask("GET", "/api/config")
     headers = {"Content-Type": "application/json"}
     for method, path, body, part in UNREADABLE:
@@ -161,8 +161,8 @@ async def test_the_control_api_refuses_it_and_changes_nothing(admin: Administere
         b"-----BEGIN CERTIFICATE-----",
     ],
 )  # fmt: skip
-def test_the_work_is_in_proportion_to_the_text(piece: bytes) -> None:
-    """Counted in lines of Python that are run, at a megabyte and at half of it."""
+def test_the_time_grows_linearly_with_the_text(piece: bytes) -> None:
+    """Compare the executed lines of Python for a megabyte and for half of it."""
 
     def lines(size: int) -> int:
         data, counted = b'{"pem": [' + piece * (size // len(piece)), 0
