@@ -52,7 +52,7 @@ def preflight(servers: tuple[str, ...], file: Path | None, trusted: Path | None,
     addresses = preflights.parse_addresses(servers) if servers else preflights.configured_addresses(config)
     if not addresses:
         raise MralabError("no servers given: pass HOST:PORT or a configuration with [hosts]", "see --help")
-    answers = run_with_status(
+    checks = run_with_status(
         "connecting",
         lambda show: preflights.check(
             addresses,
@@ -64,12 +64,12 @@ def preflight(servers: tuple[str, ...], file: Path | None, trusted: Path | None,
         ),
     )
     if as_json:
-        click.echo(json.dumps([answer.as_json() for answer in answers], indent=2))
+        click.echo(json.dumps([check.as_json() for check in checks], indent=2))
     else:
-        click.echo("\n".join(preflights.summary(answers)))
+        click.echo("\n".join(preflights.summary(checks)))
         if not store.certificates:
             click.echo("The trust store is empty, so every certificate is refused: pass the trusted CAs with --trust.")
         screen = terminal.console()
-        screen.print(terminal.preflight_report(answers, screen.width), soft_wrap=True)
-    states = {answer.state for answer in answers}
+        screen.print(terminal.preflight_report(checks, screen.width), soft_wrap=True)
+    states = {check.state for check in checks}
     sys.exit(1 if states & {"refused", "failed"} else 3 if "not-asked" in states else 0)

@@ -61,9 +61,9 @@ class Records(NamedTuple):
 
 
 class SummedStats(NamedTuple):
-    """``stats`` as ``Stats.snapshot``: the sum of ``workers`` processes and of those that have ended.
+    """``stats``, as ``Stats.snapshot``, summed over ``workers`` processes and ``ended`` ones that they replaced.
 
-    ``answered`` of the ``workers`` answered; ``ended`` is the number of the others.
+    ``answered`` of the ``workers`` answered.
     """
 
     stats: dict[str, Any]
@@ -73,7 +73,7 @@ class SummedStats(NamedTuple):
 
 
 class Control(ABC):
-    """``reload`` reads ``file``.
+    """Queries and changes of running proxies. ``file`` is the configuration that ``reload`` reads.
 
     ``health`` calls ``probes``, each under its name and address; one that fails raises.
     """

@@ -102,22 +102,22 @@ _STATES = {
 _MARGIN = 9  # columns for the words "shows", "why", "note", "fix"
 
 
-def preflight_report(answers: Iterable[ServerCheck], width: int) -> Text:
+def preflight_report(checks: Iterable[ServerCheck], width: int) -> Text:
     """Return a block for each server and preference: what X14.2 would do, the certificate, the causes, the remedies.
 
     Lines break between words at ``width``. Names are never broken, so that they can be searched for and copied: print
     the report with ``soft_wrap``.
     """
     report = Text()
-    for answer in answers:
-        word, style = _STATES[answer.state]
-        preferred = " or ".join(prefer.upper() for prefer in answer.prefer)
-        report.append(f"\n{answer.address}, {preferred} first: ")
+    for check in checks:
+        word, style = _STATES[check.state]
+        preferred = " or ".join(prefer.upper() for prefer in check.prefer)
+        report.append(f"\n{check.address}, {preferred} first: ")
         report.append(f"{word}\n", style=style)
-        fixes = dict.fromkeys(_remedy(remedy) for finding in answer.findings for remedy in finding.remedies)
-        blocks = [("shows", _certificate(answer))]
-        blocks += [("why", [f"{finding.code}: {finding.cause}"]) for finding in answer.findings]
-        blocks += [("note", [note]) for note in answer.notes]
+        fixes = dict.fromkeys(_remedy(remedy) for finding in check.findings for remedy in finding.remedies)
+        blocks = [("shows", _certificate(check))]
+        blocks += [("why", [f"{finding.code}: {finding.cause}"]) for finding in check.findings]
+        blocks += [("note", [note]) for note in check.notes]
         blocks += [("fix", [f"- {fix}" for fix in fixes])]
         for title, paragraphs in blocks:
             lines = [line for paragraph in paragraphs for line in _wrap(paragraph, width - _MARGIN)]
@@ -134,23 +134,23 @@ def _wrap(text: str, width: int) -> list[str]:
     ) or [""]
 
 
-def _certificate(answer: ServerCheck) -> list[str]:
+def _certificate(check: ServerCheck) -> list[str]:
     """Return key, subject, issuer, names and days left of the server's certificate, and the length of its chain."""
-    certificate = answer.certificate
+    certificate = check.certificate
     if certificate is None:
         return ["no certificate"]
     lines = [f"{certificate.key}, {certificate.subject}".removeprefix(", "), f"by {certificate.issuer}"]
     lines.append(f"names: {', '.join(certificate.names) or 'none'}")
     if certificate.not_after:
-        lines.append(f"valid from {certificate.not_before[:10]} until {certificate.not_after[:10]}{_days_left(answer)}")
-    if len(answer.chain) > 1:
-        count = sum(member.sent for member in answer.chain)
-        lines.append(f"sent {count} of the chain's {len(answer.chain)} certificates")
+        lines.append(f"valid from {certificate.not_before[:10]} until {certificate.not_after[:10]}{_days_left(check)}")
+    if len(check.chain) > 1:
+        count = sum(member.sent for member in check.chain)
+        lines.append(f"sent {count} of the chain's {len(check.chain)} certificates")
     return [escape(line) for line in lines]
 
 
-def _days_left(answer: ServerCheck) -> str:
-    if not answer.chain:
+def _days_left(check: ServerCheck) -> str:
+    if not check.chain:
         return ""
-    left = answer.chain[0].days_left
+    left = check.chain[0].days_left
     return f", {days(left)} left" if left >= 0 else ", expired"
