@@ -480,7 +480,6 @@ PARSERS: Final[dict[str, Parser]] = {
     ),
 }
 NOT_PARSERS: Final = {
-    "config.values.join_address": "writes",
     "core.mra.allowlist_lines.did_you_mean": "as core.nearest.did_you_mean",
     "core.mra.allowlist_lines.listed": "writes",
     "core.mra.allowlist_lines.shown": "writes",

@@ -21,7 +21,7 @@ from .model import (
     VerifyTable,
     from_mapping,
 )
-from .values import join_address, split_address
+from .values import split_address
 
 __all__ = [
     "KEYS",
@@ -39,7 +39,6 @@ __all__ = [
     "VerifyTable",
     "declared_keys",
     "from_mapping",
-    "join_address",
     "live_names",
     "live_tables",
     "load",

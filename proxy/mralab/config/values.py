@@ -34,11 +34,6 @@ def split_address(value: str) -> tuple[str, int]:
     return bare, int(port)
 
 
-def join_address(host: str, port: int) -> str:
-    """Return ``host:port``, with brackets around IPv6."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 def _check_address(value: object) -> object:
     """Check ``host:port``: the host is an IP address, in brackets if it is IPv6, or ``localhost``."""
     if not isinstance(value, str):

@@ -18,7 +18,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from ..config import Config, join_address, live_names, load, split_change
+from ..config import Config, live_names, load, split_change
+from ..core.hostport import host_port
 from ..diagnose.archive import Recording, pack
 from ..errors import ConfigError, InputError, MralabError
 from ..net.settings import Settings, as_started, load_settings, newly_empty, only_at_start, warnings
@@ -249,7 +250,7 @@ class Control(ABC):
         host, port = self.address()
         answers, _ = await self._query("ping")
         pids = self.pids()
-        checks = [_probe("proxy", join_address(host, port), lambda: _connect(host, port))]
+        checks = [_probe("proxy", host_port(host, port), lambda: _connect(host, port))]
         checks += [_probe(name, address, call) for (name, address), call in self.probes.items()]
         results = await asyncio.gather(*checks)
         for number in range(self.count):

@@ -20,7 +20,8 @@ from typing import Any, Final
 
 import uvloop
 
-from ..config import Config, join_address, load
+from ..config import Config, load
+from ..core.hostport import host_port
 from ..core.http.rewrite import Hop
 from ..diagnose.event_buffer import Recent
 from ..errors import MralabError
@@ -264,7 +265,7 @@ async def administered(control: Control, admin: socket.socket | None, load_api: 
 
 def announce(listening: tuple[str, int], admin: socket.socket | None, **more: str) -> None:
     """Print a JSON line with the addresses of the proxy and its control API."""
-    admin_address = join_address(*admin.getsockname()[:2]) if admin is not None else ""
-    start = {"listening": join_address(*listening), "admin": admin_address, "pid": os.getpid(), **more}
+    admin_address = host_port(*admin.getsockname()[:2]) if admin is not None else ""
+    start = {"listening": host_port(*listening), "admin": admin_address, "pid": os.getpid(), **more}
     sys.stdout.write(json.dumps(start) + "\n")
     sys.stdout.flush()

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from cryptography import x509
 
-from ..config import join_address
+from ..core.hostport import host_port
 from ..core.http.error_pages import ErrorPage
 from ..core.release import Preference
 from ..core.tls.verdict import CertificateFault, CertificateSummary
@@ -22,7 +22,7 @@ class Address(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        return join_address(self.host, self.port)
+        return host_port(self.host, self.port)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import Final, NamedTuple
 
-from ..config import Config, join_address
+from ..config import Config
+from ..core.hostport import host_port
 from ..core.http.error_pages import ERROR_PAGES, ErrorPage, connection_error
 from ..core.mra.target import BadHost, canonical_host, canonical_port
 from ..core.release import Preference, cipher_string
@@ -132,7 +133,7 @@ def _handshake(
         address,
         prefer,
         ip=resolved.ip if resolved is not None else "",
-        dial=join_address(resolved.dial, resolved.port) if resolved is not None else "",
+        dial=host_port(resolved.dial, resolved.port) if resolved is not None else "",
         sent=sent,
         certificate=summarize(sent[0]) if sent else None,
         faults=tuple(tls.verdict.faults) if tls is not None else (),

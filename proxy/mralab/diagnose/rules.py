@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
+from ..core.hostport import host_port
 from ..core.log.escape import escape
 from .occurrence import FindingRule, Occurrence
 from .remedies import REMEDIES, Remedy
@@ -158,11 +159,10 @@ _REUSE: Final = (
 def _facts(occurrence: Occurrence) -> dict[str, str]:
     """Return the values of placeholders in causes and remedies."""
     server = escape(occurrence.server) or "the server"
-    host = f"[{server}]" if ":" in occurrence.server else server
     which = "The certificate" if not occurrence.depth else f"A CA certificate (depth {occurrence.depth})"
     return {
         "server": server,
-        "place": f"{host}:{occurrence.port}" if occurrence.port else server,
+        "place": host_port(server, occurrence.port) if occurrence.port else server,
         "certificate": certificate_on_port(occurrence.port),
         "reuse": _REUSE if occurrence.port in _MAY_BE_TOMCAT else "",
         "which": which,

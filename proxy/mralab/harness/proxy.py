@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from ..config import Config, HostEntry, from_mapping
+from ..core.hostport import bracketed, host_port
 from ..core.mra.allowlist import Rule, RulesError, decode_csv, parse_rules_csv
 from ..core.mra.target import BadHost, Target, canonical_host, encode
 from ..core.release import VerifyMode, verify_mode
@@ -146,7 +147,7 @@ class Proxy:
     @property
     def base_url(self) -> str:
         """URL of the proxy: ``http://127.0.0.1:41234``."""
-        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        return f"http://{host_port(self.host, self.port)}"
 
     def url(self, for_: str) -> str:
         """Return the URL that a client requests to reach ``for_``: ``http://127.0.0.1:41234/TOKEN/path?query``.
@@ -356,7 +357,7 @@ def _proxy_path(url: str, domain: str) -> str:
         target = Target(
             canonical_host(domain),
             parts.scheme,
-            canonical_host(f"[{host}]" if ":" in host else host),
+            canonical_host(bracketed(host)),
             _PORTS[parts.scheme] if port is None else port,
         )
     except (ValueError, BadHost) as error:

@@ -23,6 +23,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 from yarl import URL
 
+from mralab.core.hostport import bracketed
 from mralab.core.mra.target import BadHost, Target, canonical_host, encode
 from mralab.errors import InputError
 
@@ -298,7 +299,7 @@ def _host(text: str) -> str:
     """A server's name or address as tokens have it; empty if it is neither."""
     bare = text.strip("[]")
     try:
-        return canonical_host(f"[{bare}]" if ":" in bare else bare)
+        return canonical_host(bracketed(bare))
     except BadHost:
         return ""
 

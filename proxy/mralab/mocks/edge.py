@@ -18,6 +18,7 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
+from ..core.hostport import host_port
 from .cucm import authenticated
 from .listener import TlsListener, VerbatimResponse
 from .xmlbody import document, element
@@ -177,7 +178,7 @@ class Edge:
             async with self._session.request(
                 request.method,
                 url,
-                proxy=f"http://{f'[{host}]' if ':' in host else host}:{port}",
+                proxy=f"http://{host_port(host, port)}",
                 headers=headers,
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
                 data=request.content if request.can_read_body else None,

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from ..config import HostEntry
+from ..core.hostport import host_port
 from ..core.tls.hostname import is_address
 
 _MOST_LOOKUPS: Final = 256  # concurrent look-ups; a further name is answered as one without an address
@@ -29,7 +30,7 @@ class ServerAddress(NamedTuple):
     @property
     def text(self) -> str:
         """The address to connect to, as ``address:port``."""
-        return f"[{self.dial}]:{self.port}" if ":" in self.dial else f"{self.dial}:{self.port}"
+        return host_port(self.dial, self.port)
 
 
 class UnknownHostError(Exception):

@@ -19,9 +19,10 @@ from aiohttp.http_exceptions import HttpProcessingError
 from cryptography import x509
 from pydantic import BaseModel, ValidationError
 
-from ..config import Config, join_address
+from ..config import Config
 from ..control.control import Control, NotRecordingError, Records, SilentError, UnusableError, fingerprint
 from ..control.event_stream import MOST_READERS
+from ..core.hostport import host_port
 from ..core.nearest import did_you_mean
 from ..errors import ConfigError, InputError, MralabError, TrustStoreError
 from ..net.acceptor import listening_socket
@@ -79,7 +80,7 @@ async def serve_admin(control: Control, where: socket.socket | str = "127.0.0.1:
     await runner.setup()
     try:
         await web.SockSite(runner, sock).start()
-        yield join_address(*sock.getsockname()[:2])
+        yield host_port(*sock.getsockname()[:2])
     finally:
         control.stream.close()
         await runner.cleanup()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple
 
+from mralab.core.hostport import bracketed
 from mralab.core.mra.target import Target, canonical_host
 
 METHODS: Final = ("OPTIONS", "GET", "HEAD", "POST", "PUT", "DELETE")
@@ -118,6 +119,6 @@ def automatic_rules(host: str, kind: Kind = "cucm") -> tuple[Rule, ...]:
     ``host`` is a name, IPv4 text or IPv6 text (in brackets or not), as the node is advertised. Raises
     :class:`~mralab.core.mra.target.BadHost`.
     """
-    node = canonical_host(f"[{host}]" if ":" in host and host[0] != "[" else host)
+    node = canonical_host(bracketed(host))
     type_, table = _AUTOMATIC[kind]
     return tuple(make_rule(scheme, node, port, path, methods, type=type_) for scheme, port, path, methods in table)

@@ -18,6 +18,8 @@ from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import NamedTuple
 
+from ..hostport import bracketed, host_port
+
 FIELDS = ("domain", "protocol", "host", "port")
 LONGEST_TOKEN = 2048
 """Characters. Two names of 253 octets need about 700; the bound keeps the cache of tokens small."""
@@ -78,7 +80,7 @@ class Target(NamedTuple):
     @property
     def authority(self) -> str:
         """``host:port``, an IPv6 host in brackets."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return host_port(self.host, self.port)
 
     @property
     def is_ip(self) -> bool:
@@ -158,8 +160,7 @@ def canonical_port(text: str) -> int:
 
 def encode(target: Target) -> str:
     """TOKEN of a target: standard alphabet, no padding, as every published sample."""
-    host = f"[{target.host}]" if ":" in target.host else target.host
-    text = f"{target.domain}/{target.scheme}/{host}/{target.port}"
+    text = f"{target.domain}/{target.scheme}/{bracketed(target.host)}/{target.port}"
     return base64.b64encode(text.encode("ascii")).decode("ascii").rstrip("=")
 
 
