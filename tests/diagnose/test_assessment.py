@@ -13,10 +13,12 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mralab.config import from_mapping
 from mralab.core.http.error_pages import ERROR_PAGES
+from mralab.core.tls.fingerprint import fingerprint
 from mralab.core.tls.hostname import CertificateNames
 from mralab.core.tls.verdict import CertificateFault, error_text
 from mralab.diagnose import chain
@@ -142,7 +144,7 @@ def test_an_unknown_root_is_named_with_its_fingerprint() -> None:
     finding = only([leaf, INTERMEDIATE, ROOT], CertificateFault(19, 2), [OTHER_ROOT])
     assert (finding.code, finding.depth) == ("unknown-ca", 2)
     assert "'Example Root', which is not in Expressway-C's trust store" in finding.cause
-    assert chain.fingerprint(ROOT.cert) in finding.cause
+    assert fingerprint(ROOT.cert.public_bytes(Encoding.DER)) in finding.cause
     above = only([leaf, INTERMEDIATE], CertificateFault(20, 1), [OTHER_ROOT])
     assert above.code == "unknown-ca"
     assert "'Example Root' that issued 'Example Issuing'" in above.cause

@@ -20,7 +20,7 @@ from mralab.core.log import envelope as logenvelope
 from mralab.core.log import escape as logescape
 from mralab.core.log import reader as logread
 from mralab.core.mra import allowlist, allowlist_csv, allowlist_lines, readings, target
-from mralab.core.tls import der, hostname, tlserror, verdict
+from mralab.core.tls import der, fingerprint, hostname, tlserror, verdict
 from mralab.core.tls import first_flight as firstflight
 from mralab.diagnose import diagnosis, request_line, tlscode
 from mralab.errors import MralabError
@@ -491,6 +491,8 @@ NOT_PARSERS: Final = {
     "core.http.framing.last_chunk": "writes",
     "core.http.framing.values": "part of the request head's and the response head's",
     "core.http.framing.list_items": "part of the request head's and the response head's",
+    "core.tls.fingerprint.canonical_fingerprint": "hexadecimal digits that an expression has matched",
+    "core.tls.fingerprint.fingerprint": "one digest",
     "core.tls.hostname.is_address": "covered with the host",
     "core.http.rewrite.trailer_fields": "fields that the chunked body's parser has read",
     "core.tls.verdict.error_text": "looks a number up",
@@ -513,6 +515,7 @@ MODULES: Final = (
     strictjson,
     tlscode,
     der,
+    fingerprint,
     firstflight,
     framing,
     hostname,

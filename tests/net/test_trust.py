@@ -201,6 +201,14 @@ def test_a_folder_is_loaded_whole_or_not_at_all(tmp_path: Path) -> None:
     assert len(raised.value.problems) == 2
 
 
+def test_a_file_that_cannot_be_one_of_certificates_is_not_read_whole(tmp_path: Path) -> None:
+    with (tmp_path / "image.pem").open("wb") as file:
+        file.truncate((16 << 20) + 1)
+    for path in (tmp_path, Path("/dev/zero")):
+        with pytest.raises(TrustStoreError, match="too large for a file of certificates"):
+            load_store(path)
+
+
 def test_a_certificate_counts_once_and_can_be_taken_out() -> None:
     certificates = parse_pem(trustme.CA().cert_pem.bytes() * 2, "test")
     store = TrustStore(certificates)

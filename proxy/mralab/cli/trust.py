@@ -79,11 +79,13 @@ def trust_remove(what: tuple[str, ...], admin: str | None, as_json: bool) -> Non
     Example:
       mralab trust remove root.pem
     """
-    from ..control.control import fingerprint
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from ..core.tls.fingerprint import canonical_fingerprint, fingerprint
     from ..tls.trust_store import load_certificates
 
     remote = connect(admin)
-    named = {_canonical(word): word for word in what if _FINGERPRINT.fullmatch(word)}
+    named = {canonical_fingerprint(word.rpartition("=")[2]): word for word in what if _FINGERPRINT.fullmatch(word)}
     files = [word for word in what if not _FINGERPRINT.fullmatch(word)]
     wrong = [word for word in files if _INCOMPLETE_FINGERPRINT.fullmatch(word) and not Path(word).exists()]
     if wrong:
@@ -91,7 +93,10 @@ def trust_remove(what: tuple[str, ...], admin: str | None, as_json: bool) -> Non
             [f"{word}: is neither a SHA-256 fingerprint, which has 32 bytes, nor a file" for word in wrong]
         )
     for file, certificates in zip(files, load_certificates(Path(word) for word in files), strict=True):
-        named |= {fingerprint(each): f"{file}: {each.subject.rfc4514_string()}" for each in certificates}
+        named |= {
+            fingerprint(each.public_bytes(Encoding.DER)): f"{file}: {each.subject.rfc4514_string()}"
+            for each in certificates
+        }
     present = {each["fingerprint"] for each in remote.request("GET", "/api/trust")["certificates"]}
     answer = remote.request("DELETE", "/api/trust", {"fingerprints": list(named)})
     absent = [name for digest, name in named.items() if digest not in present]
@@ -99,11 +104,6 @@ def trust_remove(what: tuple[str, ...], admin: str | None, as_json: bool) -> Non
     for name in absent:
         click.echo(f"{name}: not in the trust store", err=True)
     sys.exit(1 if absent else 0)
-
-
-def _canonical(word: str) -> str:
-    """Return a fingerprint in the control API's format: ``AB:CD:..``."""
-    return bytes.fromhex(word.rpartition("=")[2].replace(":", "")).hex(":").upper()
 
 
 def _pem(certificate: Any) -> str:

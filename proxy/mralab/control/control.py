@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from ..config import Config, live_names, load, split_change
 from ..core.hostport import host_port
+from ..core.tls.fingerprint import fingerprint
 from ..diagnose.archive import Recording, pack
 from ..errors import ConfigError, InputError, MralabError
 from ..net.settings import Settings, as_started, load_settings, newly_empty, only_at_start, warnings
@@ -170,7 +171,9 @@ class Control(ABC):
         unwanted = set(fingerprints)
         async with self._lock:
             current = self.settings
-            store = current.store.remove(c for c in current.store.certificates if fingerprint(c) in unwanted)
+            store = current.store.remove(
+                c for c in current.store.certificates if fingerprint(c.public_bytes(Encoding.DER)) in unwanted
+            )
             if removed := len(current.store) - len(store):
                 _require_confirmed(await self._put(current._replace(store=store)))
                 self.stream.publish("trust", {"removed": removed})
@@ -292,11 +295,6 @@ class Control(ABC):
 
     async def _watch(self, on: bool) -> None:
         await self._query("watch", on)
-
-
-def fingerprint(certificate: x509.Certificate) -> str:
-    """Return the SHA-256 fingerprint in the format of Expressway and OpenSSL: ``AB:CD:..``."""
-    return certificate.fingerprint(hashes.SHA256()).hex(":").upper()
 
 
 def _require_confirmed(silent: tuple[str, ...]) -> None:

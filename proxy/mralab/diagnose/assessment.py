@@ -10,10 +10,12 @@ from datetime import datetime
 from typing import Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from ..config import Config
 from ..core.http.error_pages import ERROR_PAGES, ErrorPage
 from ..core.log.escape import escape
+from ..core.tls.fingerprint import fingerprint
 from . import chain
 from .chain import Link
 from .chain_causes import explain_with_chain, same_fault_sentence
@@ -206,7 +208,7 @@ def _chain_member(link: Link, now: datetime) -> ChainMember:
         not_before=certificate.not_valid_before_utc.isoformat(),
         not_after=certificate.not_valid_after_utc.isoformat(),
         days_left=chain.days_left(certificate, now),
-        fingerprint=chain.fingerprint(certificate),
+        fingerprint=fingerprint(certificate.public_bytes(Encoding.DER)),
         sent=link.sent,
         trusted=link.trusted,
     )

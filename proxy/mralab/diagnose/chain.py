@@ -15,7 +15,6 @@ from typing import Final, NamedTuple, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.utils import CryptographyDeprecationWarning
@@ -185,11 +184,6 @@ def digest(certificate: x509.Certificate) -> str:
     except UnsupportedAlgorithm:
         return ""
     return algorithm.name if algorithm is not None else ""
-
-
-def fingerprint(certificate: x509.Certificate) -> str:
-    """Return the SHA-256 fingerprint with colons."""
-    return certificate.fingerprint(hashes.SHA256()).hex(":").upper()
 
 
 def der(certificate: x509.Certificate) -> bytes:

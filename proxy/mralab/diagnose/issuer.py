@@ -12,7 +12,9 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from ..core.tls.fingerprint import fingerprint
 from . import chain
 from .presented import PresentedChain
 from .sentence import Sentence, Wordings
@@ -199,7 +201,7 @@ def _unknown_root(presented: PresentedChain, depth: int, certificate: x509.Certi
                 "{place} sent a chain that ends in the root CA {root}, which is not in Expressway-C's trust store.",
                 root=root,
             ),
-            literal(f"Its SHA-256 fingerprint is {chain.fingerprint(certificate)}."),
+            literal(f"Its SHA-256 fingerprint is {fingerprint(certificate.public_bytes(Encoding.DER))}."),
         )
     )
 

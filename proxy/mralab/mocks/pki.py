@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ..core.nearest import did_you_mean
+from ..core.tls.fingerprint import fingerprint
 from ..data import data_path
 from ..errors import ConfigError
 
@@ -102,7 +103,7 @@ class Certified:
     @property
     def fingerprint(self) -> str:
         """SHA-256 fingerprint, as ``AB:CD:...``."""
-        return self.cert.fingerprint(hashes.SHA256()).hex(":").upper()
+        return fingerprint(self.cert.public_bytes(serialization.Encoding.DER))
 
     @property
     def kind(self) -> str:

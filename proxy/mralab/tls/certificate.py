@@ -6,7 +6,6 @@ import calendar
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from hashlib import sha256
 from typing import Final, NamedTuple
 
 from cryptography import x509
@@ -16,6 +15,7 @@ from cryptography.utils import CryptographyDeprecationWarning
 from OpenSSL import crypto
 
 from ..core.tls.der import SEQUENCE, NotDer, certificate_parts, values
+from ..core.tls.fingerprint import fingerprint
 from ..core.tls.hostname import CertificateNames, names_of
 from ..core.tls.verdict import CertificateFault, CertificateSummary
 
@@ -135,7 +135,7 @@ def summarize(der: bytes) -> CertificateSummary:
         not_before=_shown(lambda: parsed.not_valid_before_utc.isoformat() if parsed else ""),
         not_after=_shown(lambda: parsed.not_valid_after_utc.isoformat() if parsed else ""),
         key=_shown(lambda: _key(parsed) if parsed else ""),
-        fingerprint=sha256(der).digest().hex(":").upper(),
+        fingerprint=fingerprint(der),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import binascii
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -21,6 +22,8 @@ from ..core.tls.der import SEQUENCE, NotDer, first, values
 from ..errors import TrustStoreError
 
 _SUFFIXES: Final = frozenset((".pem", ".crt", ".cer", ".der", ".p7b", ".p7c"))
+_LARGEST_FILE: Final = 16 << 20
+"""Bytes. No file of certificates is larger; /dev/zero is."""
 _BEGIN: Final = b"-----BEGIN "
 _END: Final = b"-----END "
 _DASHES: Final = b"-----"
@@ -28,8 +31,6 @@ _LONGEST_LABEL: Final = 64
 _NOT_LETTERS: Final = "- \t\r\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 """Hyphens, also as mail programs and word processors rewrite them, and blanks."""
 _BLANKS: Final = b" \t\r\n"
-_MOST_BYTES: Final = 16 << 20
-"""No file of certificates is larger; /dev/zero is."""
 
 _KEY: Final = "holds a private key: nothing was taken; give the certificate alone"
 _REQUEST: Final = "is a certificate signing request (CSR): give the certificate that the CA issued for it"
@@ -310,7 +311,7 @@ def load_store(path: Path) -> TrustStore:
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES) if path.is_dir() else [path]
     except OSError as error:
         raise TrustStoreError([f"{path}: cannot be read: {error.strerror}"]) from error
-    return TrustStore(certificate for certificates in load_certificates(files) for certificate in certificates)
+    return TrustStore(chain.from_iterable(load_certificates(files)))
 
 
 def load_certificates(files: Iterable[Path]) -> list[list[x509.Certificate]]:
@@ -320,10 +321,11 @@ def load_certificates(files: Iterable[Path]) -> list[list[x509.Certificate]]:
     for file in files:
         try:
             with file.open("rb") as stream:
-                data = stream.read(_MOST_BYTES + 1)
-            if len(data) > _MOST_BYTES:
-                raise TrustStoreError([f"{file}: too large for a file of certificates (over {_MOST_BYTES >> 20} MB)"])
-            certificates.append(parse_pem(data, str(file)))
+                data = stream.read(_LARGEST_FILE + 1)
+            if len(data) > _LARGEST_FILE:
+                problems.append(f"{file}: too large for a file of certificates (over {_LARGEST_FILE >> 20} MB)")
+            else:
+                certificates.append(parse_pem(data, str(file)))
         except OSError as error:
             problems.append(f"{file}: cannot be read: {error.strerror}")
         except TrustStoreError as error:

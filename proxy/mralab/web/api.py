@@ -17,13 +17,15 @@ from typing import Any, Final, TypeVar
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import BaseModel, ValidationError
 
 from ..config import Config
-from ..control.control import Control, NotRecordingError, Records, SilentError, UnusableError, fingerprint
+from ..control.control import Control, NotRecordingError, Records, SilentError, UnusableError
 from ..control.event_stream import MOST_READERS
 from ..core.hostport import host_port
 from ..core.nearest import did_you_mean
+from ..core.tls.fingerprint import canonical_fingerprint, fingerprint
 from ..errors import ConfigError, InputError, MralabError, TrustStoreError
 from ..net.acceptor import listening_socket
 from ..net.endpoints import CONTROL
@@ -257,8 +259,8 @@ class _Api:
         if not body.model_fields_set:
             raise _BadRequestError(["fingerprints, pem: one of them is required"])
         given = await self._control.aside(_certificates, body.pem) if "pem" in body.model_fields_set else []
-        unwanted = [fingerprint(certificate) for certificate in given]
-        unwanted += [bytes.fromhex(text.replace(":", "")).hex(":").upper() for text in body.fingerprints]
+        unwanted = [fingerprint(certificate.public_bytes(Encoding.DER)) for certificate in given]
+        unwanted += [canonical_fingerprint(text) for text in body.fingerprints]
         return await self._store_answer(removed=await self._control.distrust(unwanted))
 
     async def _store_answer(self, **changed: int) -> web.Response:
@@ -340,5 +342,5 @@ def _certificate(certificate: x509.Certificate) -> CertificateAnswer:
         serial=f"{certificate.serial_number:x}",
         not_before=certificate.not_valid_before_utc.isoformat(),
         not_after=certificate.not_valid_after_utc.isoformat(),
-        fingerprint=fingerprint(certificate),
+        fingerprint=fingerprint(certificate.public_bytes(Encoding.DER)),
     )
