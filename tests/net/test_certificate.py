@@ -16,7 +16,7 @@ def der(ca: trustme.CA, *names: str) -> bytes:
 def test_a_huge_certificate_is_judged_but_not_remembered(ca: trustme.CA) -> None:
     huge = der(ca, *(f"name{number}.steven.lab" for number in range(1000)))
     assert len(huge) > certificate.LARGEST_KNOWN
-    assert len(certificate.facts(huge).names.dns) == 1000
+    assert len(certificate.read_facts(huge).names.dns) == 1000
     assert huge not in certificate._known
     usual = der(ca, "cucm.steven.lab")
-    assert certificate.facts(usual) is certificate.facts(usual)
+    assert certificate.read_facts(usual) is certificate.read_facts(usual)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import calendar
 import math
 import warnings
-from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -14,12 +14,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.utils import CryptographyDeprecationWarning
 from OpenSSL import crypto
 
+from ..core.tls.chain_step import CertificateFacts
 from ..core.tls.der import SEQUENCE, NotDer, certificate_parts, values
 from ..core.tls.fingerprint import fingerprint
-from ..core.tls.hostname import CertificateNames, names_of
-from ..core.tls.verdict import CertificateFault, CertificateSummary
+from ..core.tls.hostname import names_of
+from ..core.tls.verdict import CertificateSummary
 
-LEVEL_1: Final = 80  # bits of security that OpenSSL's level 1 asks for
 # Algorithms of RFC 3279 and RFC 8017 with 64 bits of security, half of their digest's 128 (OpenSSL 1.1.1
 # crypto/x509/x509_set.c): MD2, MD4, MD5 with RSA, and MD5 as a parameter of RSASSA-PSS.
 _WEAK_DIGESTS: Final = tuple(
@@ -29,37 +29,18 @@ _WEAK_DIGESTS: Final = tuple(
 _TYPE_RSA_PSS: Final = 912
 
 
-class Facts(NamedTuple):
-    """What verification asks of one certificate, whatever it is asked for."""
-
-    names: CertificateNames
-    bits: int
-    """Its key's security."""
-    weakly_signed: bool
-    expires: float
-    issuer: bytes
-    subject: bytes
-
-    def weaknesses(self, depth: int) -> Iterator[CertificateFault]:
-        """The faults of a chain member's key (the leaf's is judged first) and digest, by 1.1.1's level 1."""
-        if depth and self.bits < LEVEL_1:
-            yield CertificateFault(67, depth)
-        if self.weakly_signed:
-            yield CertificateFault(68, depth)
-
-
 _MOST_KNOWN: Final = 512  # certificates
 LARGEST_KNOWN: Final = 8192
 """Bytes of a certificate worth remembering. OpenSSL takes 100 KB, with thousands of names."""
-_known: dict[bytes, Facts] = {}
+_known: dict[bytes, CertificateFacts] = {}
 
 
-def facts(der: bytes) -> Facts:
+def read_facts(der: bytes) -> CertificateFacts:
     """The facts of a certificate, by its bytes: the same few are seen at each handshake (saves 60 of 260 us)."""
     known = _known.get(der)
     if known is None:
         certificate = crypto.load_certificate(crypto.FILETYPE_ASN1, der)
-        known = Facts(
+        known = CertificateFacts(
             names_of(der),
             security_bits(certificate),
             _weakly_signed(der),

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from OpenSSL import SSL, crypto
 
 from ..core.release import Preference, VerifyMode, signature_algorithms
+from ..core.tls.chain_step import LEVEL_1, WEAKNESSES, CertificateFacts, Step, judge_step
 from ..core.tls.first_flight import FirstFlight
 from ..core.tls.hostname import is_address, match_name
 from ..core.tls.verdict import NO_CERTIFICATE, CertificateFault, Verdict
-from .certificate import LARGEST_KNOWN, LEVEL_1, Facts, facts
+from .certificate import LARGEST_KNOWN, read_facts
 from .identity import Identity
 from .openssl import Endpoint, TlsError, prepare
 from .trust_store import TrustStore
@@ -46,11 +46,6 @@ _VERIFY_DEPTH: Final = 7  # Traffic Server: iocore/net/SSLConfig.cc:341
 _LARGEST_PRIME: Final = 4096  # bits; 20 ms. OpenSSL takes 10000 (DH_R_MODULUS_TOO_LARGE beyond): 600 ms
 _PRIME_TOO_LARGE: Final = ("modulus too large", "error:02800067:Diffie-Hellman routines::modulus too large")
 _MOST_AT_ONCE: Final = 1 << 20  # bytes of plaintext to encrypt before their ciphertext is taken
-# OpenSSL verifies in two passes: it builds the chain and checks its extensions (these errors), then walks from the
-# root to the leaf over signatures and dates. 1.1.1 judges keys and digests between the two.
-_BUILDING: Final = frozenset((2, 18, 19, 20, 21, 22, 24, 25, 26, 34, 37, 40, 41, 79, 85, 86, 89, 90, 91, 92, 93, 94))
-_LEAF_ALONE: Final = CertificateFault(21, 0)
-_WEAK: Final = frozenset((66, 67, 68))
 _FATAL_ALERT: Final = re.compile(rb"\x15\x03[\x00-\x04]\x00\x02\x02.\Z", re.DOTALL)
 """A plaintext alert record: type, version, length, level fatal, description (RFC 8446 section 6)."""
 
@@ -104,7 +99,7 @@ class TlsContext:
             if version not in offered:
                 options |= option
         context.set_options(options)
-        # Level 0, and _weaknesses below: together they judge keys and digests as 1.1.1's level 1 does, which no later
+        # Level 0, and judge_step: together they judge keys and digests as 1.1.1's level 1 does, which no later
         # OpenSSL has (3 refuses SHA-1 at level 1).
         context.set_cipher_list(f"{settings.ciphers}:@SECLEVEL=0".encode())
         # OpenSSL verifies nothing in a resumed session, nor in a renegotiation to an anonymous cipher suite. So no
@@ -136,7 +131,6 @@ class TlsClient:
     """The TLS of one connection: ``receive`` takes the server's bytes, ``outgoing`` returns those to send."""
 
     __slots__ = (
-        "_begun",
         "_endpoint",
         "_first_flight",
         "_settings",
@@ -154,7 +148,6 @@ class TlsClient:
         """The server sent close_notify: what came before it is complete."""
         self.expires = math.inf
         """When the first certificate of the verified chain expires, in seconds since the epoch."""
-        self._begun = False
         self._first_flight = FirstFlight()
         self._endpoint = Endpoint(context, b"" if is_address(name) else name.encode("ascii"), self.inspect)
 
@@ -164,60 +157,37 @@ class TlsClient:
         """Judge one certificate of the chain, root first (OpenSSL's verify callback). Return whether to go on."""
         if self.established:  # renegotiation: only the certificate that was judged is accepted
             return depth > 0 or der == self.verdict.leaf
-        known = facts(der)
+        certificate = read_facts(der)
         if ok and self._settings.mode == "on":
-            self.expires = min(self.expires, known.expires)
-        if ok and known.bits >= LEVEL_1 and not known.weakly_signed:  # the usual case: no fault, no order of faults
-            return depth > 0 or self._is_for_its_name(der, known)
-        if not self._begun:
-            self._begun = True
-            sent = der if depth == 0 else self._endpoint.leaf()
-            if sent and facts(sent).bits < LEVEL_1 and not self._fault(66, 0):
-                return False
-        if ok or number not in _BUILDING:
-            weak = list(known.weaknesses(depth))
-            if depth and (weak or not ok):
-                weak = [*self._weaknesses_below(depth), *weak]
-            for fault in weak:
-                # The signature of the last certificate of a chain is not judged.
-                known_fault = fault in self.verdict.faults or (
-                    fault.number == 68 and _LEAF_ALONE in self.verdict.faults
-                )
-                if not known_fault and not self._fault(*fault):
+            self.expires = min(self.expires, certificate.expires)
+        # judge_step returns nothing for a strong certificate without a fault, the usual one: saves the call.
+        if not ok or certificate.bits < LEVEL_1 or certificate.weakly_signed:
+            step = Step(certificate, number, depth, ok)
+            for fault in judge_step(step, self.verdict.faults, self._presented_facts):
+                if not self._report(fault):
                     return False
-        if not ok:
-            return self._fault(number, depth)
-        return depth > 0 or self._is_for_its_name(der, known)
+            if not ok:
+                return True
+        return depth > 0 or self._names_host(der, certificate)
 
-    def _is_for_its_name(self, der: bytes, leaf: Facts) -> bool:
+    def _names_host(self, der: bytes, leaf: CertificateFacts) -> bool:
         """Check the host name, after a chain without faults or with tolerated ones. Return whether to go on."""
         verdict = self.verdict
         verdict.leaf, verdict.judged = der, True
         match = match_name if len(der) <= LARGEST_KNOWN else match_name.__wrapped__  # which remembers nothing
         if match(leaf.names, verdict.name, ip_san_accepted=self._settings.ip_san):
             return True
-        return self._fault(None, 0)
+        return self._report(CertificateFault(None, 0))
 
-    def _weaknesses_below(self, depth: int) -> Iterator[CertificateFault]:
-        """Yield the weaknesses below ``depth``, leaf first: 1.1.1 judges all keys and digests before any date.
-
-        Only of certificates that the server sent; those from the store are judged when OpenSSL reaches them.
-        """
-        sent = [facts(der) for der in self.presented()]
-        member = next(iter(sent), None)
-        for at in range(depth):
-            if member is None:
-                return
-            yield from member.weaknesses(at)
-            issuer = member.issuer
-            member = next((one for one in sent[1:] if one.subject == issuer), None)
-
-    def _fault(self, number: int | None, depth: int) -> bool:
-        """Note a fault, and with the first one the server's certificate. Return whether to go on."""
+    def _report(self, fault: CertificateFault) -> bool:
+        """Add a fault to the verdict, and with the first one the server's certificate. Return whether to continue."""
         verdict = self.verdict
         if not verdict.leaf:
             verdict.leaf = self._endpoint.leaf()
-        return verdict.add(CertificateFault(number, depth))
+        return verdict.add(fault)
+
+    def _presented_facts(self) -> list[CertificateFacts]:
+        return [read_facts(der) for der in self.presented()]
 
     @property
     def client_certificate_requested(self) -> bool:
@@ -295,6 +265,6 @@ class TlsClient:
         """
         data = self.outgoing()
         last = self.verdict.faults[-1] if self.verdict.faults else None
-        if last is not None and last.number in _WEAK and _FATAL_ALERT.search(data):
+        if last is not None and last.number in WEAKNESSES and _FATAL_ALERT.search(data):
             return data[:-1] + b"\x2a"
         return data
