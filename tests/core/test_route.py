@@ -118,7 +118,7 @@ def test_framing_that_is_refused_tells_the_head_it_is_of() -> None:
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mralab.core.mra.route._MOST_KEPT", 10)
+    monkeypatch.setattr("mralab.core.mra.route._MOST_CACHED", 10)
     found = routes()
     first = found.find(head("/a0"), "127.0.0.1")
     for number in range(1, 11):

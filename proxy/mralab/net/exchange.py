@@ -79,7 +79,7 @@ class Exchange:
             return self._answer(ERROR_PAGES[request.answer], Outcome.MALFORMED)
         if request.last_hop:
             return self._answer_last_hop()
-        target = request.asked.target
+        target = request.target
         address = listed(policy.hosts, target.host, target.port)
         if address is None:
             try:
@@ -126,7 +126,7 @@ class Exchange:
 
     async def _connect(self, request: ForwardedRequest, address: ServerAddress) -> ServerConnection:
         """Return a verified connection, from the pool or new. Raises ``ServerError``."""
-        services, policy, target = self._services, self._policy, request.asked.target
+        services, policy, target = self._services, self._policy, request.target
         self._emit_sent(request, address)
         services.stats.attempts += 1
         # A kept connection must have been verified under these settings, for this host.
@@ -159,7 +159,7 @@ class Exchange:
 
         now = time.time()
         headers = _logged(reply.head.fields) if policy.debug else ()
-        services.emit(ResponseReceived(now, self.txn, address.ip, request.asked.target.port, reply.start_line, headers))
+        services.emit(ResponseReceived(now, self.txn, address.ip, request.target.port, reply.start_line, headers))
         response = forward_response(
             reply,
             minor=route.head.minor,
@@ -278,7 +278,7 @@ class Exchange:
         headers: Headers = ()
         if self._policy.debug:
             headers = _logged(request.fields_sent(self._tracking_id.encode("latin-1")))
-        port, dial = request.asked.target.port, address.text
+        port, dial = request.target.port, address.text
         self._services.emit(
             RequestSent(time.time(), self.txn, self._tracking_id, address.ip, port, request.line, headers, dial)
         )
@@ -288,7 +288,7 @@ class Exchange:
         self._services.emit(ResponseSent(now, self.txn, client.ip, client.port, start_line, (), self.outcome, reason))
 
     def _emit_faults(self, request: ForwardedRequest, address: ServerAddress, verdict: Verdict) -> None:
-        services, host, ip = self._services, request.asked.target.host, address.ip
+        services, host, ip = self._services, request.target.host, address.ip
         for fault in verdict.faults:
             now = time.time()
             if fault.number is None:
@@ -303,7 +303,7 @@ class Exchange:
         """Emit OpenSSL's error. A server that only ended TLS leaves none, so no line (SSLNetVConnection.cc:1446)."""
         services = self._services
         if text := error_string(error.reason, self._policy.wording, error.printed):
-            services.emit(HandshakeFailed(time.time(), services.et_net, request.asked.target.host, text, self.txn))
+            services.emit(HandshakeFailed(time.time(), services.et_net, request.target.host, text, self.txn))
 
 
 def reject(

@@ -1,7 +1,7 @@
-"""What is decided of a request by its head alone: where it goes, whether it may, what the server gets of it.
+"""The routing decision for a request, made from its head only: its server, whether it is allowed, the rewritten head.
 
-The same head from the same address has the same route for as long as the settings stay, so ``Routes`` remembers: a
-client's requests differ in little. Nothing here is about one transaction; its TrackingID is put in by ``Route.wire``.
+A head from the same address has the same route until the settings change, so ``Routes`` caches routes: the requests of
+a client hardly differ. A route has no state of one request; ``ForwardedRequest.wire`` inserts the TrackingID.
 """
 
 from __future__ import annotations
@@ -30,19 +30,20 @@ from .target import (
     IllegalCharacter,
     RequestTarget,
     SchemeMismatch,
+    Target,
     TargetError,
     absolute_url,
     split,
 )
 
 _SAFE: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE"))
-_LARGEST_KEPT: Final = 2048  # bytes of a head worth remembering
-_MOST_KEPT: Final = 1024
+_LARGEST_CACHED: Final = 2048  # bytes of a head
+_MOST_CACHED: Final = 1024
 _LONGEST_USERNAME: Final = 1024  # characters; CUCM's user IDs have 128 at most
 
 
 class Denial(NamedTuple):
-    """Why a request goes nowhere: the answer's name and the fields of ``RequestDenied``."""
+    """Why a request is not forwarded: the name of the answer (``ERROR_PAGES``) and the fields of ``RequestDenied``."""
 
     answer: str
     username: str
@@ -55,12 +56,22 @@ class Denial(NamedTuple):
 
     def event(self, at: float, method: str, txn: int) -> RequestDenied:
         """Return the event of this denial at ``at``, in seconds since the epoch."""
-        who, reason = (self.username, self.deployment), (self.detail, self.reason)
-        return RequestDenied(at, *who, method, self.url, *reason, txn, self.nearest, self.unlisted)
+        return RequestDenied(
+            at,
+            self.username,
+            self.deployment,
+            method,
+            self.url,
+            self.detail,
+            self.reason,
+            txn,
+            self.nearest,
+            self.unlisted,
+        )
 
 
 class Permission(NamedTuple):
-    """By which rule a request may go out: the fields of ``RequestAllowed``."""
+    """The rule that allows a request: the fields of ``RequestAllowed``."""
 
     username: str
     deployment: str
@@ -70,75 +81,83 @@ class Permission(NamedTuple):
     type: str
 
     def fields(self, method: str) -> tuple[str, str, str, str, str, str, str]:
-        """The event's fields behind its time."""
+        """Return the event's fields after its time."""
         return self.username, self.deployment, method, self.url, self.rule, self.match, self.type
 
 
 def leads_back(permission: Permission) -> Denial:
-    """Return the denial of an allowed request whose server turned out to be this proxy or its control API."""
-    who, deployment, url = permission.username, permission.deployment, permission.url
-    return Denial("leads-back", who, deployment, url, "Invalid request", "the address leads back to this proxy")
+    """Return the denial of an allowed request whose server has the address of this proxy or of its control API."""
+    return Denial(
+        "leads-back",
+        permission.username,
+        permission.deployment,
+        permission.url,
+        "Invalid request",
+        "the address leads back to this proxy",
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class ForwardedRequest:
-    """What is to be done for an allowed request: ``permission`` is by which rule.
+    """An allowed request with its rewritten head.
 
-    ``answer`` names the answer that it gets from the proxy itself; empty: the server is asked. ``line`` is the request
-    line for the server and ``fields`` its fields; where the TrackingID is ours to choose, it is the one at
-    ``tracked``, without a value, and else ``tracked`` is -1.
+    ``answer`` names the answer that the proxy gives by itself (``ERROR_PAGES``); empty: the server answers.
+    ``last_hop``: Max-Forwards is 0. ``line`` is the request line for the server and ``fields`` its header fields. If
+    the client sent no TrackingID, ``tracking_index`` is the index of that field, whose value is empty; otherwise -1.
     """
 
     permission: Permission
-    asked: RequestTarget
+    target: Target
     answer: str
     last_hop: bool
     line: str
     fields: Fields
-    tracked: int
-    _before: bytes
-    _after: bytes
+    tracking_index: int
+    _before_tracking_id: bytes
+    _after_tracking_id: bytes
 
     def wire(self, tracking_id: bytes) -> bytes:
-        """The head as the server gets it."""
-        return self._before + tracking_id + self._after if self.tracked >= 0 else self._before
+        """Return the head for the server, with this TrackingID unless the client sent its own."""
+        if self.tracking_index < 0:
+            return self._before_tracking_id
+        return self._before_tracking_id + tracking_id + self._after_tracking_id
 
     def fields_sent(self, tracking_id: bytes) -> Fields:
-        """Its fields."""
+        """Return the header fields of ``wire``."""
         fields = list(self.fields)
-        if self.tracked >= 0:
-            fields[self.tracked] = (fields[self.tracked][0], tracking_id)
+        if self.tracking_index >= 0:
+            fields[self.tracking_index] = (fields[self.tracking_index][0], tracking_id)
         return fields
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A head, understood."""
+    """A parsed request head with its routing decision."""
 
     head: RequestHead
     framing: Framing
     method: str
     start_line: str
-    """As the log has it: with the absolute URL."""
+    """As the log shows it: with the absolute URL."""
     tracking_id: str
-    """The client's own, or empty."""
+    """The client's; empty if it sent none."""
     keeps_alive: bool
     connection_field: str
-    """The field that tells the client whether its connection lives on."""
+    """Name of the response field that says whether the client's connection stays open."""
     wants_continue: bool
     repeatable: bool
-    """A request that a server may have seen may be sent again: a safe one, and only without a body."""
+    """The request may be sent again although a server may have received it: its method is safe and it has no body."""
     outcome: Denial | ForwardedRequest
 
 
 class Routes:
-    """Finds the routes of heads under one allow list. ``hop`` is this proxy, ``control_host`` its name in the log.
+    """Finds and caches the routes of heads under one allow list.
 
-    ``keep_alive`` is whether servers are asked to keep their connections open; ``hosts`` are the names and addresses
-    of ``[hosts]``.
+    ``hop`` is this proxy in Via fields, ``control_host`` its name in the log. ``keep_alive``: requests ask the servers
+    to keep their connections open. ``hosts`` has the names and addresses of ``[hosts]``.
     """
 
-    __slots__ = ("_allow", "_control_host", "_hop", "_hosts", "_keep_alive", "_known")
+    __slots__ = ("_allow", "_cache", "_control_host", "_hop", "_hosts", "_keep_alive")
 
     def __init__(
         self, allow: AllowList, control_host: str, hop: Hop, *, keep_alive: bool, hosts: Container[str] = ()
@@ -148,18 +167,18 @@ class Routes:
         self._control_host = control_host
         self._hop = hop
         self._keep_alive = keep_alive
-        self._known: dict[tuple[str, bytes], Route] = {}
+        self._cache: dict[tuple[str, bytes], Route] = {}
 
     def find(self, head: bytes, client_ip: str) -> Route:
-        """The route of a whole request head, ending in its empty line. Raises ``Malformed``."""
+        """Return the route of a whole request head, which ends in its empty line. Raises ``Malformed``."""
         key = (client_ip, head)
-        route = self._known.get(key)
+        route = self._cache.get(key)
         if route is None:
             route = self._find(head, client_ip)
-            if len(head) <= _LARGEST_KEPT:
-                if len(self._known) >= _MOST_KEPT:
-                    del self._known[next(iter(self._known))]
-                self._known[key] = route
+            if len(head) <= _LARGEST_CACHED:
+                if len(self._cache) >= _MOST_CACHED:
+                    del self._cache[next(iter(self._cache))]
+                self._cache[key] = route
         return route
 
     def _find(self, data: bytes, client_ip: str) -> Route:
@@ -169,7 +188,7 @@ class Routes:
         except Malformed as error:
             error.head = head
             raise
-        given = values(head.fields, b"trackingid")
+        tracking_ids = values(head.fields, b"trackingid")
         raw, method = head.target.decode("ascii"), head.method.decode("ascii")
         url = absolute_url(raw, self._control_host)
         return Route(
@@ -177,7 +196,7 @@ class Routes:
             framing,
             method,
             f"{method} {url} HTTP/1.{head.minor}",
-            given[0].decode("latin-1") if given else "",
+            tracking_ids[0].decode("latin-1") if tracking_ids else "",
             keeps_alive(head.minor, head.fields),
             connection_field(head),
             wants_continue(head),
@@ -195,56 +214,61 @@ class Routes:
         if upgrade := upgrade_answer(head):
             return Denial(upgrade, "", "1", url, "Invalid request", "no other protocol is spoken here")
         try:
-            asked = split(raw, self._control_host)
+            request_target = split(raw, self._control_host)
         except TargetError as error:
             if isinstance(error, SchemeMismatch | IllegalCharacter):
                 answer = "bad-request"
             else:
                 answer = "not-found-absolute" if error.absolute else "not-found"
             return Denial(answer, "", "1", url, "Invalid token", error.reason)
-        return self._permit(head, framing, asked, client_ip)
+        return self._apply_allow_list(head, framing, request_target, client_ip)
 
-    def _permit(
-        self, head: RequestHead, framing: Framing, asked: RequestTarget, client_ip: str
+    def _apply_allow_list(
+        self, head: RequestHead, framing: Framing, request_target: RequestTarget, client_ip: str
     ) -> Denial | ForwardedRequest:
-        target = asked.target
-        username = _username(head, asked.path)
-        decision = self._allow.decide(target.domain, head.method.decode("ascii"), target, asked.path)
-        url = target.url_for(asked.path)
+        target, path, _ = request_target
+        username = _username(head, path)
+        decision = self._allow.decide(target.domain, head.method.decode("ascii"), target, path)
+        url = target.url_for(path)
         if not isinstance(decision, Allowed):
             unlisted = target.host not in self._hosts
             nearest = decision.nearest
             return Denial("denied", username, decision.deployment_number, url, nearest=nearest, unlisted=unlisted)
         rule = decision.rule
         permission = Permission(username, decision.deployment_number, url, rule.url, rule.match, rule.type)
-        return self._forwarded(permission, head, framing, asked, client_ip)
+        return self._forward(permission, head, framing, request_target, client_ip)
 
-    def _forwarded(
-        self, permission: Permission, head: RequestHead, framing: Framing, asked: RequestTarget, client_ip: str
+    def _forward(
+        self, permission: Permission, head: RequestHead, framing: Framing, request_target: RequestTarget, client_ip: str
     ) -> ForwardedRequest:
-        fields, tracked = request_head(
+        target, path, _ = request_target
+        fields, tracking_index = request_head(
             head,
-            host=asked.target.authority.encode("ascii"),
+            host=target.authority.encode("ascii"),
             client_ip=client_ip.encode("ascii"),
             hop=self._hop,
             framing=framing,
             keep_alive=self._keep_alive,
         )
-        line = f"{head.method.decode('ascii')} {asked.path} HTTP/1.1"
-        lines = [b"%b\r\n" % line.encode("ascii"), *(b"%b: %b\r\n" % field for field in fields), b"\r\n"]
-        if tracked >= 0:
-            before = b"".join(lines[: tracked + 2])[:-2]
-            after = b"".join((b"\r\n", *lines[tracked + 2 :]))
-        else:
-            before, after = b"".join(lines), b""
+        line = f"{head.method.decode('ascii')} {path} HTTP/1.1"
+        before, after = _serialized(line.encode("ascii"), fields, tracking_index)
         answer = "length-required" if lacks_length(head, framing) else ""
-        return ForwardedRequest(
-            permission, asked, answer, max_forwards(head) == 0, line, fields, tracked, before, after
-        )
+        last_hop = max_forwards(head) == 0
+        return ForwardedRequest(permission, target, answer, last_hop, line, fields, tracking_index, before, after)
+
+
+def _serialized(line: bytes, fields: Fields, tracking_index: int) -> tuple[bytes, bytes]:
+    """Return a head's bytes before and after the value of field ``tracking_index``; all are before it if that is -1."""
+    lines = [b"%b: %b\r\n" % field for field in fields]
+    if tracking_index < 0:
+        return b"".join((line, b"\r\n", *lines, b"\r\n")), b""
+    name, _ = fields[tracking_index]
+    before = b"".join((line, b"\r\n", *lines[:tracking_index], name, b": "))
+    return before, b"".join((b"\r\n", *lines[tracking_index + 1 :], b"\r\n"))
 
 
 def _username(head: RequestHead, path: str) -> str:
-    """Who asks: the user of Basic authorization, else of ``/cucm-uds/user/NAME``, else nobody."""
+    """Return the user of Basic authorization, otherwise that of ``/cucm-uds/user/NAME``, otherwise nothing."""
     for value in values(head.fields, b"authorization"):
         scheme, _, credentials = value.partition(b" ")
         if scheme.lower() == b"basic":
@@ -260,5 +284,5 @@ def _username(head: RequestHead, path: str) -> str:
 
 
 def _shortened(username: str) -> str:
-    """Return a name as it is logged and kept in memory, with each of a request's events."""
+    """Return a name as it is logged; each event of a request keeps it in memory."""
     return username if len(username) <= _LONGEST_USERNAME else f"{username[:_LONGEST_USERNAME]}..."
