@@ -15,8 +15,8 @@ def der(ca: trustme.CA, *names: str) -> bytes:
 
 def test_a_huge_certificate_is_judged_but_not_remembered(ca: trustme.CA) -> None:
     huge = der(ca, *(f"name{number}.steven.lab" for number in range(1000)))
-    assert len(huge) > certificate.LARGEST_KNOWN
+    assert len(huge) > certificate.LARGEST_CACHED
     assert len(certificate.read_facts(huge).names.dns) == 1000
-    assert huge not in certificate._known
+    assert huge not in certificate._cache
     usual = der(ca, "cucm.steven.lab")
     assert certificate.read_facts(usual) is certificate.read_facts(usual)

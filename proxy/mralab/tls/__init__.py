@@ -1,1 +1,1 @@
-"""Verifies servers: OpenSSL, the verify callback, certificates, the trust store."""
+"""Verify servers: OpenSSL, the verify callback, certificates, the trust store."""

@@ -1,4 +1,4 @@
-"""What verification asks of a certificate, read from its bytes as OpenSSL reads them, and what it offers in words."""
+"""The facts about a certificate that verification uses, read from its bytes as OpenSSL reads them; and a summary."""
 
 from __future__ import annotations
 
@@ -29,33 +29,33 @@ _WEAK_DIGESTS: Final = tuple(
 _TYPE_RSA_PSS: Final = 912
 
 
-_MOST_KNOWN: Final = 512  # certificates
-LARGEST_KNOWN: Final = 8192
-"""Bytes of a certificate worth remembering. OpenSSL takes 100 KB, with thousands of names."""
-_known: dict[bytes, CertificateFacts] = {}
+_MOST_CACHED: Final = 512  # certificates
+LARGEST_CACHED: Final = 8192
+"""Bytes of a certificate that is cached. OpenSSL accepts 100 KB, with thousands of names."""
+_cache: dict[bytes, CertificateFacts] = {}
 
 
 def read_facts(der: bytes) -> CertificateFacts:
-    """The facts of a certificate, by its bytes: the same few are seen at each handshake (saves 60 of 260 us)."""
-    known = _known.get(der)
-    if known is None:
+    """Return the facts of a certificate in DER. Cached: few certificates make most handshakes (saves 60 of 260 us)."""
+    cached = _cache.get(der)
+    if cached is None:
         certificate = crypto.load_certificate(crypto.FILETYPE_ASN1, der)
-        known = CertificateFacts(
+        cached = CertificateFacts(
             names_of(der),
             security_bits(certificate),
             _weakly_signed(der),
             _expiry(certificate),
             *_issuer_and_subject(der),
         )
-        if len(der) <= LARGEST_KNOWN:
-            if len(_known) >= _MOST_KNOWN:
-                del _known[next(iter(_known))]
-            _known[der] = known
-    return known
+        if len(der) <= LARGEST_CACHED:
+            if len(_cache) >= _MOST_CACHED:
+                del _cache[next(iter(_cache))]
+            _cache[der] = cached
+    return cached
 
 
 def _weakly_signed(der: bytes) -> bool:
-    """Whether a certificate is signed by another's key over a digest of less than level 1's security."""
+    """Return whether another certificate's key signed this one over a digest that level 1 refuses."""
     try:
         algorithm = certificate_parts(der)[1]
     except NotDer:
@@ -67,7 +67,7 @@ def _weakly_signed(der: bytes) -> bool:
 
 
 def _issuer_and_subject(der: bytes) -> tuple[bytes, bytes]:
-    """The two names of a certificate, as they are encoded."""
+    """Return issuer and subject of a certificate in DER; empty if they cannot be read."""
     try:
         # after version and serialNumber: signature, issuer, validity, subject (RFC 5280 section 4.1)
         sequences = [content for tag, content in values(certificate_parts(der)[0]) if tag == SEQUENCE]
@@ -77,7 +77,7 @@ def _issuer_and_subject(der: bytes) -> tuple[bytes, bytes]:
 
 
 def _expiry(certificate: crypto.X509) -> float:
-    """When it expires, in seconds since the epoch; infinity where its date is none (OpenSSL then refuses it anyway)."""
+    """Return notAfter in seconds since the epoch; infinity if it is not a date (OpenSSL refuses such a certificate)."""
     try:
         text = (certificate.get_notAfter() or b"").decode("ascii", "replace")
         fields = (int(text[:4]), *(int(text[at : at + 2]) for at in (4, 6, 8, 10, 12)))
@@ -87,9 +87,9 @@ def _expiry(certificate: crypto.X509) -> float:
 
 
 def security_bits(certificate: crypto.X509) -> int:
-    """The security of a certificate's key as OpenSSL 1.1.1 counts it (NIST SP 800-57).
+    """Return the security of a certificate's key in bits, as OpenSSL 1.1.1 counts it (NIST SP 800-57).
 
-    0 for a key that OpenSSL cannot read, 256 for one of a kind that has a single strength, as Ed25519.
+    0 for a key that OpenSSL cannot read, 256 for a kind of key that has only one strength, such as Ed25519.
     """
     try:
         key = certificate.get_pubkey()
@@ -105,23 +105,23 @@ def security_bits(certificate: crypto.X509) -> int:
 
 
 def summarize(der: bytes) -> CertificateSummary:
-    """What a certificate offers, in words; what ``cryptography`` cannot read is empty."""
+    """Return a summary of a certificate in DER; fields that ``cryptography`` cannot read are empty."""
     names = names_of(der)
     parsed = _parsed(der)
     return CertificateSummary(
-        subject=_shown(lambda: parsed.subject.rfc4514_string() if parsed else ""),
-        issuer=_shown(lambda: parsed.issuer.rfc4514_string() if parsed else ""),
+        subject=_text_or_empty(lambda: parsed.subject.rfc4514_string() if parsed else ""),
+        issuer=_text_or_empty(lambda: parsed.issuer.rfc4514_string() if parsed else ""),
         names=tuple(str(name) for name in (*names.dns, *names.ips)),
         cn=names.cn or "",
-        not_before=_shown(lambda: parsed.not_valid_before_utc.isoformat() if parsed else ""),
-        not_after=_shown(lambda: parsed.not_valid_after_utc.isoformat() if parsed else ""),
-        key=_shown(lambda: _key(parsed) if parsed else ""),
+        not_before=_text_or_empty(lambda: parsed.not_valid_before_utc.isoformat() if parsed else ""),
+        not_after=_text_or_empty(lambda: parsed.not_valid_after_utc.isoformat() if parsed else ""),
+        key=_text_or_empty(lambda: _key(parsed) if parsed else ""),
         fingerprint=fingerprint(der),
     )
 
 
 def _parsed(der: bytes) -> x509.Certificate | None:
-    """A certificate to look into, None for one that is not to the letter. What is odd is for the verdict to say."""
+    """Return a certificate, None if ``cryptography`` refuses it. Its oddities are for the verdict to report."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CryptographyDeprecationWarning)
         try:
@@ -137,7 +137,7 @@ def _key(certificate: x509.Certificate) -> str:
     return f"{'EC' if isinstance(key, ec.EllipticCurvePublicKey) else kind} {size}".strip()
 
 
-def _shown(read: Callable[[], str]) -> str:
+def _text_or_empty(read: Callable[[], str]) -> str:
     try:
         return read()
     except (ValueError, TypeError, UnsupportedAlgorithm):

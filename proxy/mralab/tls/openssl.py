@@ -1,8 +1,8 @@
-"""One TLS connection on OpenSSL itself: an SSL object between two memory BIOs, called as directly as Python can.
+"""One TLS connection on OpenSSL: an SSL object between two memory BIOs.
 
-pyOpenSSL makes the contexts and reads certificates; what is called for each connection and each record is here, on the
-functions that ``cryptography`` binds. Without pyOpenSSL's Python in between a request of 300 bytes and its answer of
-1200 cost 2.3 instead of 6.6 microseconds. Names that pyOpenSSL keeps to itself are used in this module alone.
+pyOpenSSL makes the contexts and reads certificates. The calls for each connection and each record are in this module,
+on the functions that ``cryptography`` binds: without pyOpenSSL's Python code in between, a request of 300 bytes and its
+response of 1200 cost 2.3 instead of 6.6 microseconds. No other module uses private names of pyOpenSSL.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from OpenSSL import SSL
 _lib: Final[Any] = Binding.lib
 _ffi: Final[Any] = Binding.ffi
 
-_PIECE: Final = 65536  # bytes read at once: a record's plaintext is 16384 at most
+_PIECE: Final = 65536  # bytes read at once; a record has at most 16384 bytes of plaintext
 _CONNECTION: Final = _lib.SSL_get_ex_data_X509_STORE_CTX_idx()
 _NULL: Final = _ffi.NULL
 _MEMORY: Final = _lib.BIO_s_mem()
@@ -27,14 +27,14 @@ _WANT_READ, _ZERO_RETURN = _lib.SSL_ERROR_WANT_READ, _lib.SSL_ERROR_ZERO_RETURN
 _read, _write, _bio_read, _pending = _lib.SSL_read, _lib.SSL_write, _lib.BIO_read, _lib.BIO_get_mem_data  # per record
 
 Inspect = Callable[[bytes, int, int, bool], bool]
-"""``inspect(der, error, depth, ok)`` returns whether the handshake goes on; ``error`` is OpenSSL's number."""
+"""``inspect(der, error, depth, ok)`` returns whether the handshake continues; ``error`` is OpenSSL's number."""
 
 
 class TlsError(Exception):
-    """TLS cannot go on.
+    """TLS failed.
 
-    ``reason`` is OpenSSL's text for it (``certificate verify failed``) or ours, never empty. ``printed`` is the whole
-    text of the OpenSSL in use (``error:0A000086:SSL routines::..``), empty where OpenSSL reports no error.
+    ``reason`` is OpenSSL's reason text (``certificate verify failed``) or ours, never empty. ``printed`` is the whole
+    text of the OpenSSL in use (``error:0A000086:SSL routines::..``), empty if OpenSSL reports no error.
     """
 
     def __init__(self, reason: str, printed: str = "") -> None:
@@ -51,7 +51,7 @@ class _Scratch(threading.local):
         self.text = _ffi.buffer(self.memory, _PIECE)
         self.pointer = _ffi.new("char *[1]")
         self.der = _ffi.gc(_lib.BIO_new(_MEMORY), _lib.BIO_free)
-        self.problem: BaseException | None = None
+        self.exception: BaseException | None = None
 
 
 _scratch: Final = _Scratch()
@@ -60,8 +60,8 @@ _scratch: Final = _Scratch()
 class Endpoint:
     """The client end of one TLS connection: ``put`` takes the server's bytes, ``take`` returns those to send.
 
-    ``name`` is the SNI, empty for none. ``inspect`` is called for each certificate that OpenSSL verifies, if the
-    context verifies (``prepare``). An endpoint belongs to the thread that made it.
+    ``name`` is the SNI; empty: no SNI. ``inspect`` is called at each step of OpenSSL's verification, if the context
+    verifies (``prepare``). An endpoint must only be used in the thread that made it.
     """
 
     __slots__ = (
@@ -82,7 +82,7 @@ class Endpoint:
         self._ssl = _ffi.gc(_lib.SSL_new(context._context), _lib.SSL_free)
         self._into_ssl = _lib.BIO_new(_MEMORY)
         self._from_ssl = _lib.BIO_new(_MEMORY)
-        _lib.SSL_set_bio(self._ssl, self._into_ssl, self._from_ssl)  # the SSL object owns them now
+        _lib.SSL_set_bio(self._ssl, self._into_ssl, self._from_ssl)  # the SSL object frees them
         _lib.SSL_set_connect_state(self._ssl)
         if name:
             _lib.SSL_set_tlsext_host_name(self._ssl, name)
@@ -97,7 +97,7 @@ class Endpoint:
         _endpoints[key] = ref(self, lambda _: _endpoints.pop(key, None))
 
     def put(self, data: bytes) -> None:
-        """Take ciphertext from the server."""
+        """Pass ciphertext from the server to OpenSSL."""
         _lib.BIO_write(self._into_ssl, data, len(data))
 
     def take(self) -> bytes:
@@ -111,29 +111,29 @@ class Endpoint:
         return b"".join(pieces)
 
     def handshake(self) -> bool:
-        """Continue the handshake. Return whether it is over. Raises ``TlsError``."""
+        """Continue the handshake. Return whether it is complete. Raises ``TlsError``."""
         result = _lib.SSL_do_handshake(self._ssl)
         if result > 0:
             return True
-        if self._over(result):
+        if self._is_closed(result):
             raise TlsError("the server ended TLS during the handshake")
         return False
 
     def read(self) -> bytes:
-        """Return the plaintext of all complete records; empty: none yet, or ``closed``. Raises ``TlsError``."""
+        """Return the plaintext of all complete records; empty if none yet, or ``closed``. Raises ``TlsError``."""
         pieces: list[bytes] = []
         while True:
             size = _read(self._ssl, self._memory, _PIECE)
             if size > 0:
                 pieces.append(self._text[:size])
-            elif self._over(size):
+            elif self._is_closed(size):
                 break
             if not self.waiting():
                 break
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def waiting(self) -> bool:
-        """Return whether there is ciphertext that OpenSSL has not read; it reads a record and not a byte more."""
+        """Return whether there is ciphertext that OpenSSL has not read; it reads exactly one record at a time."""
         size: int = _pending(self._into_ssl, self._pointer)
         return size > 0
 
@@ -141,7 +141,7 @@ class Endpoint:
         """Encrypt plaintext, which must not be empty. Return the ciphertext. Raises ``TlsError``."""
         result = _write(self._ssl, data, len(data))
         if result <= 0:
-            self._over(result)
+            self._is_closed(result)
             raise TlsError("the server ended TLS, or asks for another handshake, in the middle of a request")
         size = _bio_read(self._from_ssl, self._memory, _PIECE)
         if size < _PIECE:
@@ -155,45 +155,41 @@ class Endpoint:
             _drain()
 
     def presented(self) -> list[bytes]:
-        """Return the certificates that the server sent, in DER, leaf first; empty before that."""
+        """Return the certificates that the server sent, in DER, leaf first; empty until it sent them."""
         chain = _lib.SSL_get_peer_cert_chain(self._ssl)
         return [] if chain == _NULL else [_der(_lib.sk_X509_value(chain, at)) for at in range(_lib.sk_X509_num(chain))]
 
     def acceptable_issuers(self) -> list[str]:
-        """Return the CAs that the server named when it asked for a certificate, as RFC 4514 writes them."""
+        """Return the CAs that the server named in its certificate request, in the form of RFC 4514."""
         names = _lib.SSL_get_client_CA_list(self._ssl)
         if names == _NULL:
             return []
         return [_name(_lib.sk_X509_NAME_value(names, at)) for at in range(_lib.sk_X509_NAME_num(names))]
 
     def version(self) -> str:
-        """Return the TLS version that was agreed on, as ``1.2``."""
+        """Return the negotiated TLS version, as ``1.2``."""
         version = _text(_lib.SSL_get_version(self._ssl)).removeprefix("TLSv")
         return "1.0" if version == "1" else version
 
     def leaf(self) -> bytes:
-        """Return the first of them, or nothing."""
+        """Return the server's own certificate in DER, the first of ``presented``; empty until it sent one."""
         chain = _lib.SSL_get_peer_cert_chain(self._ssl)
         return b"" if chain == _NULL or not _lib.sk_X509_num(chain) else _der(_lib.sk_X509_value(chain, 0))
 
     def free(self) -> None:
-        """Free OpenSSL's memory and drop the inspector. Nothing else may be called afterwards."""
+        """Free OpenSSL's memory and drop the callback. No other method may be called afterwards."""
         del _endpoints[self._key]
         _ffi.release(self._ssl)
-        del (
-            self._ssl,
-            self._into_ssl,
-            self._from_ssl,
-            self.inspect,
-        )  # later use raises AttributeError instead of crashing
+        # Later use raises AttributeError instead of crashing the process.
+        del self._ssl, self._into_ssl, self._from_ssl, self.inspect
 
-    def _over(self, result: int) -> bool:
-        """Return whether a call without success means that the server closed TLS cleanly. Raises ``TlsError``."""
-        problem = _scratch.problem
-        if problem is not None:
-            _scratch.problem = None
+    def _is_closed(self, result: int) -> bool:
+        """Return whether an unsuccessful call means that the server closed TLS cleanly. Raises ``TlsError``."""
+        exception = _scratch.exception
+        if exception is not None:
+            _scratch.exception = None
             _drain()
-            raise problem
+            raise exception
         error = _lib.SSL_get_error(self._ssl, result)
         if error == _WANT_READ:
             return False
@@ -206,10 +202,10 @@ class Endpoint:
 def prepare(context: SSL.Context, *, verify: bool, signatures: str = "") -> None:
     """Make a context ready for ``Endpoint``.
 
-    ``verify``: call the endpoint's inspector for each certificate. ``signatures``: the algorithms to offer, as OpenSSL
-    writes them; empty leaves its default.
+    ``verify``: call the endpoint's ``inspect`` at each step of the verification. ``signatures``: the algorithms to
+    offer, in OpenSSL's form; empty: its default.
     """
-    # pyOpenSSL's contexts write a record with each call; an endpoint's writes are whole.
+    # pyOpenSSL's contexts allow a call to write one record only; an endpoint needs all data written.
     _lib.SSL_CTX_clear_mode(context._context, _lib.SSL_MODE_ENABLE_PARTIAL_WRITE)
     mode, callback = (_lib.SSL_VERIFY_PEER, _verify) if verify else (_lib.SSL_VERIFY_NONE, _NULL)
     _lib.SSL_CTX_set_verify(context._context, mode, callback)
@@ -222,15 +218,15 @@ _endpoints: Final[dict[Any, ref[Endpoint]]] = {}
 """Live endpoints by the address of their SSL object (a WeakValueDictionary costs 2 microseconds more)."""
 
 
-def _note_problem(_: object, problem: BaseException | None, __: object) -> None:
-    """Keep an exception of the inspector. OpenSSL gets a refusal; ``_over`` raises the exception."""
-    _scratch.problem = problem
+def _store_exception(_: object, exception: BaseException | None, __: object) -> None:
+    """Store an exception of ``inspect``. OpenSSL gets a refusal; ``_is_closed`` raises the exception."""
+    _scratch.exception = exception
 
 
-@_ffi.callback("int(int, X509_STORE_CTX *)", error=0, onerror=_note_problem)  # type: ignore[untyped-decorator]
+@_ffi.callback("int(int, X509_STORE_CTX *)", error=0, onerror=_store_exception)  # type: ignore[untyped-decorator]
 def _verify(content: int, store: Any) -> int:
     endpoint = _endpoints[_lib.X509_STORE_CTX_get_ex_data(store, _CONNECTION)]()
-    if endpoint is None:  # cannot be while its handshake runs
+    if endpoint is None:  # impossible during its handshake
         return 0
     der = _der(_lib.X509_STORE_CTX_get_current_cert(store))
     number, depth = _lib.X509_STORE_CTX_get_error(store), _lib.X509_STORE_CTX_get_error_depth(store)
@@ -242,7 +238,7 @@ def _verify(content: int, store: Any) -> int:
 
 @_ffi.callback("int(SSL *, void *)", error=0)  # type: ignore[untyped-decorator]
 def _certificate_requested(ssl: Any, _: Any) -> int:
-    """Note a server's CertificateRequest: in a client OpenSSL calls this for nothing else. Go on with what there is."""
+    """Note a server's CertificateRequest: a client gets this call for no other reason. Continue the handshake."""
     endpoint = _endpoints[_ffi.cast("void *", ssl)]()
     if endpoint is not None:
         endpoint.requested = True
@@ -250,7 +246,7 @@ def _certificate_requested(ssl: Any, _: Any) -> int:
 
 
 def _name(name: Any) -> str:
-    """Return a distinguished name as RFC 4514 writes it."""
+    """Return a distinguished name in the form of RFC 4514."""
     parts = []
     for at in range(_lib.X509_NAME_entry_count(name)):
         entry = _lib.X509_NAME_get_entry(name, at)
@@ -286,8 +282,8 @@ def _der(certificate: Any) -> bytes:
 def _drain() -> tuple[str, str]:
     """Empty OpenSSL's error queue. Return reason and whole text of its last error.
 
-    SSLNetVConnection.cc prints that one (``ERR_peek_last_error``): libssl's own, behind what libcrypto had before it.
-    The text is ``ERR_error_string_n``'s, which ``cryptography`` does not bind.
+    SSLNetVConnection.cc prints the last one (``ERR_peek_last_error``): libssl's, after those of libcrypto. The text is
+    that of ``ERR_error_string_n``, which ``cryptography`` does not bind.
     """
     last = _lib.ERR_get_error()
     if not last:

@@ -1,7 +1,7 @@
-"""The trust store: certificates that servers are verified against. Loaded whole, swapped whole.
+"""The trust store: the certificates that servers are verified against. It is loaded and replaced as a whole.
 
-A store is a file or a folder of files. Anything in it that is no certificate refuses the whole load, and the running
-store stays: falling back to less would be falling back to no verification.
+A store is a file or a folder of files. Anything in it that is not a certificate refuses the whole load, and the store
+in use stays: falling back to fewer certificates would be falling back to no verification.
 """
 
 from __future__ import annotations
@@ -23,26 +23,27 @@ from ..errors import TrustStoreError
 
 _SUFFIXES: Final = frozenset((".pem", ".crt", ".cer", ".der", ".p7b", ".p7c"))
 _LARGEST_FILE: Final = 16 << 20
-"""Bytes. No file of certificates is larger; /dev/zero is."""
+"""Bytes. No file of certificates is larger, but /dev/zero is endless."""
 _BEGIN: Final = b"-----BEGIN "
 _END: Final = b"-----END "
 _DASHES: Final = b"-----"
 _LONGEST_LABEL: Final = 64
 _NOT_LETTERS: Final = "- \t\r\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
-"""Hyphens, also as mail programs and word processors rewrite them, and blanks."""
+"""Hyphens, the dashes that mail programs and word processors replace them with, and blanks."""
 _BLANKS: Final = b" \t\r\n"
 
-_KEY: Final = "holds a private key: nothing was taken; give the certificate alone"
+_KEY: Final = "holds a private key, so no certificate in it was loaded; use a file with the certificate only"
 _REQUEST: Final = "is a certificate signing request (CSR): give the certificate that the CA issued for it"
 _REVOCATIONS: Final = "is a certificate revocation list (CRL), not a certificate"
 _PUBLIC_KEY: Final = "is a public key without a certificate"
 _PKCS12: Final = (
-    "is PKCS#12 (.p12, .pfx), which usually holds a private key: nothing was taken; "
-    "export the certificates alone: openssl pkcs12 -in FILE -nokeys"
+    "is PKCS#12 (.p12, .pfx), which usually holds a private key, so nothing was loaded; "
+    "export the certificates only: openssl pkcs12 -in FILE -nokeys"
 )
 _KEYSTORE: Final = "is a Java keystore: export its certificates: keytool -exportcert -rfc -keystore FILE -alias NAME"
 _TRUSTED: Final = (
-    "is in OpenSSL's own form (TRUSTED CERTIFICATE), whose settings would be lost: convert it: openssl x509 -in FILE"
+    "is in OpenSSL's own form (TRUSTED CERTIFICATE), whose trust settings are not supported: convert it: "
+    "openssl x509 -in FILE"
 )
 _UTF16: Final = "is UTF-16 text: save it as ASCII or UTF-8"
 _BARE_BASE64: Final = "is base64 without the lines '-----BEGIN CERTIFICATE-----' and '-----END CERTIFICATE-----'"
@@ -63,9 +64,9 @@ _TIMES: Final = (0x17, 0x18)  # UTCTime, GeneralizedTime
 
 
 class TrustStore:
-    """An immutable set of certificates. ``add`` and ``remove`` give a new store.
+    """An immutable set of certificates. ``add`` and ``remove`` return a new store.
 
-    A certificate counts once, however often a file holds it.
+    A certificate that was given several times counts once.
     """
 
     __slots__ = ("certificates",)
@@ -83,15 +84,15 @@ class TrustStore:
 
     def remove(self, certificates: Iterable[x509.Certificate]) -> TrustStore:
         """Return this store without ``certificates``."""
-        gone = set(certificates)
-        return TrustStore(certificate for certificate in self.certificates if certificate not in gone)
+        removed = set(certificates)
+        return TrustStore(certificate for certificate in self.certificates if certificate not in removed)
 
 
 def parse_pem(data: bytes, source: str) -> list[x509.Certificate]:
     """Return all certificates of a file's content: PEM text, one DER certificate, or PKCS#7 (.p7b) in either form.
 
-    Text between PEM blocks is ignored, as by OpenSSL. ``source`` names the file in messages. The time is linear in the
-    size of ``data``. Raises ``TrustStoreError`` with every problem; nothing of the file is then taken.
+    Text between PEM blocks is ignored, as in OpenSSL. ``source`` names the file in messages. The time is linear in the
+    size of ``data``. Raises ``TrustStoreError`` with every problem.
     """
     if problem := _not_text(data):
         raise TrustStoreError([f"{source}: {problem}"])
@@ -134,12 +135,12 @@ def _not_text(data: bytes) -> str:
 
 
 def _looks_like_der(data: bytes) -> bool:
-    """Whether a SEQUENCE begins here: with a long length, which is not ASCII, or with a short one that is exact."""
+    """Return whether data is a SEQUENCE: its length has several bytes, which are not ASCII, or one that is exact."""
     return len(data) > 2 and data[0] == SEQUENCE and (data[1] >= 0x80 or data[1] + 2 == len(data))
 
 
 class _Block(NamedTuple):
-    """A PEM block, or what is left of one. ``problem`` says why there is nothing to decode; ``line`` counts from 1."""
+    """A PEM block, or a remnant of one. ``problem``: why it cannot be decoded. ``line`` counts from 1."""
 
     line: int
     label: str
@@ -164,7 +165,7 @@ class _Block(NamedTuple):
         if not body:
             raise ValueError("a certificate that is empty")
         if b":" in self.body:
-            raise ValueError("a certificate with header lines (RFC 1421), which no certificate needs: remove them")
+            raise ValueError("a certificate with header lines (RFC 1421): remove them")
         try:
             return binascii.a2b_base64(body, strict_mode=True)
         except binascii.Error as error:
@@ -172,9 +173,9 @@ class _Block(NamedTuple):
 
 
 def _blocks(data: bytes) -> Iterator[_Block]:
-    """Find every PEM block and every remnant of one, each byte looked at a bounded number of times.
+    """Yield every PEM block and every remnant of one, in linear time.
 
-    A block ends before the next ``-----BEGIN``, whether or not it is complete.
+    A block ends before the next ``-----BEGIN``, complete or not.
     """
     line, at = 1, 0
     start = data.find(_BEGIN)
@@ -191,7 +192,7 @@ def _blocks(data: bytes) -> Iterator[_Block]:
 
 
 def _block(data: bytes, start: int, limit: int, line: int) -> tuple[_Block, int]:
-    """Read the block at ``start``, which ends before ``limit``. Return it and where the text after it begins."""
+    """Read the block at ``start``, which ends before ``limit``. Return it and the index of the text after it."""
     named = start + len(_BEGIN)
     end_of_label = data.find(_DASHES, named, min(limit, named + _LONGEST_LABEL + len(_DASHES)))
     if end_of_label < 0:
@@ -208,22 +209,22 @@ def _block(data: bytes, start: int, limit: int, line: int) -> tuple[_Block, int]
 
 
 def _remnants(text: bytes, line: int) -> Iterator[_Block]:
-    """Find lines between blocks that were meant to begin or to end one: it would otherwise be dropped in silence."""
+    """Yield damaged BEGIN and END lines between blocks: their certificate would otherwise be ignored silently."""
     if b"BEGIN " not in text and _END not in text:
         return
-    for number, one in enumerate(text.split(b"\n"), line):
-        word = one.decode("utf-8", "replace").strip(_NOT_LETTERS)
+    for number, raw in enumerate(text.split(b"\n"), line):
+        word = raw.decode("utf-8", "replace").strip(_NOT_LETTERS)
         action, _, label = word.partition(" ")
         known = label in _CERTIFICATES or label in _BUNDLES or label in _OTHERS or label.endswith("PRIVATE KEY")
         if action == "BEGIN" and known:
-            yield _Block(number, label, b"", f"'-----BEGIN {label}-----' is spelled {one.decode('latin-1')!a}")
-            return  # the rest of this text, its end line included, belongs to it
+            yield _Block(number, label, b"", f"'-----BEGIN {label}-----' is spelled {raw.decode('latin-1')!a}")
+            return  # the rest of this text belongs to this block, with its END line
         if action == "END" and known:
             yield _Block(number, label, b"", f"'-----END {label}-----' without its '-----BEGIN': the file is damaged")
 
 
 def _from_der(data: bytes) -> list[x509.Certificate]:
-    """Return the certificate, or those of the PKCS#7 bundle. Raises ``ValueError`` that says what it is instead."""
+    """Return the certificate, or those of the PKCS#7 bundle. Raises ``ValueError``, which says what the data is."""
     try:
         outer = list(values(first(data, SEQUENCE)))
     except NotDer:
@@ -236,7 +237,7 @@ def _from_der(data: bytes) -> list[x509.Certificate]:
 
 
 def _other_der(outer: list[tuple[int, bytes]]) -> str:
-    """Return what a DER value is that is no certificate, from its outer fields; empty if it may be one."""
+    """Return what a DER value is if it is not a certificate, from its outer fields; empty if it may be one."""
     tags = [tag for tag, _ in outer]
     if tags[:2] == [_INTEGER, SEQUENCE] and outer[0][1] == b"\x03":  # PFX, RFC 7292 section 4
         return _PKCS12
@@ -262,18 +263,18 @@ def _other_der(outer: list[tuple[int, bytes]]) -> str:
 
 
 def _certificate(der: bytes) -> x509.Certificate:
-    """Return the certificate. Raises ``ValueError`` for whatever is wrong with it."""
+    """Return the certificate. Raises ``ValueError``, which says what is wrong with it."""
     try:
         after = len(der) - len(first(der, SEQUENCE)) - _header_size(der)
     except NotDer:
         raise ValueError("a certificate that cannot be read: it is cut short or damaged") from None
     if after:
-        raise ValueError(f"a certificate with {after} bytes after it, which belong to no certificate")
+        raise ValueError(f"a certificate with {after} bytes after it, which are not a certificate")
     return _checked(lambda: [x509.load_der_x509_certificate(der)])[0]
 
 
 def _header_size(der: bytes) -> int:
-    """Return how many bytes tag and length of a DER value take (X.690 section 8.1.3)."""
+    """Return the number of bytes of a DER value's tag and length (X.690 section 8.1.3)."""
     return 2 + (der[1] & 0x7F if der[1] & 0x80 else 0)
 
 
@@ -286,13 +287,13 @@ def _bundle(der: bytes) -> list[x509.Certificate]:
 
 
 def _checked(load: Callable[[], list[x509.Certificate]]) -> list[x509.Certificate]:
-    """Load certificates, and read what the control API shows of them. Raises ``ValueError`` with one line."""
+    """Load certificates, and read the fields that the control API shows. Raises ``ValueError`` with one line."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", CryptographyDeprecationWarning)  # odd, but a certificate
+            warnings.simplefilter("ignore", CryptographyDeprecationWarning)  # odd certificates are accepted
             certificates = load()
-            for one in certificates:
-                _ = (one.subject, one.issuer, one.not_valid_before_utc, one.not_valid_after_utc)  # each may raise
+            for each in certificates:
+                _ = (each.subject, each.issuer, each.not_valid_before_utc, each.not_valid_after_utc)  # each may raise
     except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"a certificate that cannot be read: {reason}") from None
@@ -304,8 +305,8 @@ def _checked(load: Callable[[], list[x509.Certificate]]) -> list[x509.Certificat
 def load_store(path: Path) -> TrustStore:
     """Load a file, or a folder's certificate files in the order of their names.
 
-    Those are ``*.pem``, ``*.crt``, ``*.cer``, ``*.der``, ``*.p7b`` and ``*.p7c``, in upper or lower case. An empty
-    folder trusts nothing. Raises ``TrustStoreError`` with every problem in it.
+    These are ``*.pem``, ``*.crt``, ``*.cer``, ``*.der``, ``*.p7b`` and ``*.p7c``, in upper or lower case. An empty
+    folder is a store without certificates. Raises ``TrustStoreError`` with every problem in the files.
     """
     try:
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES) if path.is_dir() else [path]

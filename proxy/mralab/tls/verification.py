@@ -1,9 +1,10 @@
 """TLS to servers, verified inside the handshake.
 
-``TlsContext`` is made once for each (settings, trust store, own certificate). ``TlsClient`` is the state of one
-connection and has no socket: bytes in, bytes out. ``TlsClient.inspect`` is OpenSSL's verify callback, so it gets what
-Traffic Server's callback gets (certificate, error, depth), and its refusal sends OpenSSL's alert for that error. The
-rules are those of SSLClientUtils.cc (8.1.11); ``core.hostname`` checks the name.
+There is one ``TlsContext`` for each combination of settings, trust store and own certificate. ``TlsClient`` has the
+state of one connection and no socket: bytes in, bytes out. ``TlsClient.inspect`` is OpenSSL's verify callback. It gets
+what Traffic Server's callback gets (certificate, error, depth), and where it refuses, OpenSSL sends its alert for that
+error. The rules are those of SSLClientUtils.cc (8.1.11): ``core.tls.chain_step`` judges the steps of the chain,
+``core.tls.hostname`` checks the name.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ..core.tls.chain_step import LEVEL_1, WEAKNESSES, CertificateFacts, Step, j
 from ..core.tls.first_flight import FirstFlight
 from ..core.tls.hostname import is_address, match_name
 from ..core.tls.verdict import NO_CERTIFICATE, CertificateFault, Verdict
-from .certificate import LARGEST_KNOWN, read_facts
+from .certificate import LARGEST_CACHED, read_facts
 from .identity import Identity
 from .openssl import Endpoint, TlsError, prepare
 from .trust_store import TrustStore
@@ -37,28 +38,29 @@ _NO_VERSION: Final = {
     "1.2": SSL.OP_NO_TLSv1_2,
     "1.3": 0x20000000,
 }
-# OpenSSL 1.1.1 talks to servers without secure renegotiation (RFC 5746), as old CUCM is; 3 and later need this option.
+# OpenSSL 1.1.1 accepts servers without secure renegotiation (RFC 5746), such as old CUCM; 3 and later need this option.
 _OP_LEGACY_SERVER_CONNECT: Final = 0x4
 _OP_NO_RENEGOTIATION: Final = 1 << 30
-# Anonymous Diffie-Hellman. Lists have suites with pre-shared keys and SRP too; without such keys they are not offered.
+# Anonymous Diffie-Hellman. Pre-shared keys and SRP have no certificate either, but OpenSSL offers their suites only
+# if such keys are set.
 _ANONYMOUS: Final = ("ADH-", "AECDH-")
 _VERIFY_DEPTH: Final = 7  # Traffic Server: iocore/net/SSLConfig.cc:341
-_LARGEST_PRIME: Final = 4096  # bits; 20 ms. OpenSSL takes 10000 (DH_R_MODULUS_TOO_LARGE beyond): 600 ms
+_LARGEST_PRIME: Final = 4096  # bits; 20 ms. OpenSSL accepts up to 10000 (DH_R_MODULUS_TOO_LARGE): 600 ms
 _PRIME_TOO_LARGE: Final = ("modulus too large", "error:02800067:Diffie-Hellman routines::modulus too large")
-_MOST_AT_ONCE: Final = 1 << 20  # bytes of plaintext to encrypt before their ciphertext is taken
+_LARGEST_WRITE: Final = 1 << 20  # bytes of plaintext that are encrypted before their ciphertext is read
 _FATAL_ALERT: Final = re.compile(rb"\x15\x03[\x00-\x04]\x00\x02\x02.\Z", re.DOTALL)
 """A plaintext alert record: type, version, length, level fatal, description (RFC 8446 section 6)."""
 
 
 class TlsSettings(NamedTuple):
-    """What is offered to servers, and how they are verified."""
+    """Offers to servers, and how servers are verified."""
 
     mode: VerifyMode
     ip_san: bool
     ciphers: str
     versions: tuple[str, ...]
     prefer: Preference = "ecdsa"
-    """The kind of certificate to prefer in TLS 1.3; in older versions the order of ``ciphers`` decides."""
+    """The kind of certificate to prefer in TLS 1.3. In older versions the order of ``ciphers`` decides."""
 
 
 def check_ciphers(ciphers: str) -> str:
@@ -78,7 +80,7 @@ def offers_anonymous(ciphers: str) -> bool:
 
 
 class TlsContext:
-    """What connections share: versions, ciphers, trust store, verification, the proxy's own certificate."""
+    """Settings that connections share: versions, ciphers, trust store, verification, the proxy's own certificate."""
 
     def __init__(
         self,
@@ -99,16 +101,16 @@ class TlsContext:
             if version not in offered:
                 options |= option
         context.set_options(options)
-        # Level 0, and judge_step: together they judge keys and digests as 1.1.1's level 1 does, which no later
-        # OpenSSL has (3 refuses SHA-1 at level 1).
+        # OpenSSL checks no strength at level 0. judge_step checks it as level 1 of 1.1.1 does, which no later OpenSSL
+        # has (3 refuses SHA-1 at level 1).
         context.set_cipher_list(f"{settings.ciphers}:@SECLEVEL=0".encode())
-        # OpenSSL verifies nothing in a resumed session, nor in a renegotiation to an anonymous cipher suite. So no
-        # session is resumed, and nothing renegotiated where such suites are offered; inspect() sees all others.
+        # OpenSSL does not verify in a resumed session, nor in a renegotiation to an anonymous cipher suite. So sessions
+        # are not resumed, and renegotiation is off if such suites are offered. inspect() sees all other handshakes.
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         if settings.mode != "off" and offers_anonymous(settings.ciphers):
             context.set_options(_OP_NO_RENEGOTIATION)
         context.set_verify_depth(_VERIFY_DEPTH)
-        # One list counts for all offered versions. Without TLS 1.3 it remains OpenSSL's default.
+        # One list applies to all offered versions. Without TLS 1.3 it is OpenSSL's default.
         signatures = signature_algorithms(settings.prefer) if "1.3" in offered else ""
         prepare(context, verify=settings.mode != "off", signatures=signatures)
         if identity is not None:
@@ -123,7 +125,7 @@ class TlsContext:
         self._context = context
 
     def connect(self, name: str) -> TlsClient:
-        """Return the TLS of a new connection, for the host name or IP address that the client asked for."""
+        """Return the TLS of a new connection to the server of this host name or IP address."""
         return TlsClient(self._context, self.settings, name)
 
 
@@ -145,7 +147,7 @@ class TlsClient:
         self.verdict = Verdict(name, settings.mode)
         self.established = False
         self.closed = False
-        """The server sent close_notify: what came before it is complete."""
+        """The server sent close_notify: the data before it is complete."""
         self.expires = math.inf
         """When the first certificate of the verified chain expires, in seconds since the epoch."""
         self._first_flight = FirstFlight()
@@ -154,8 +156,8 @@ class TlsClient:
     # -- verification
 
     def inspect(self, der: bytes, number: int, depth: int, ok: bool) -> bool:
-        """Judge one certificate of the chain, root first (OpenSSL's verify callback). Return whether to go on."""
-        if self.established:  # renegotiation: only the certificate that was judged is accepted
+        """Judge one step of the verification (OpenSSL's verify callback). Return whether the handshake continues."""
+        if self.established:  # renegotiation: only the certificate that was verified is accepted
             return depth > 0 or der == self.verdict.leaf
         certificate = read_facts(der)
         if ok and self._settings.mode == "on":
@@ -171,10 +173,10 @@ class TlsClient:
         return depth > 0 or self._names_host(der, certificate)
 
     def _names_host(self, der: bytes, leaf: CertificateFacts) -> bool:
-        """Check the host name, after a chain without faults or with tolerated ones. Return whether to go on."""
+        """Check the host name: the chain passed, or audit mode tolerates it. Return whether the handshake continues."""
         verdict = self.verdict
         verdict.leaf, verdict.judged = der, True
-        match = match_name if len(der) <= LARGEST_KNOWN else match_name.__wrapped__  # which remembers nothing
+        match = match_name if len(der) <= LARGEST_CACHED else match_name.__wrapped__  # without the cache
         if match(leaf.names, verdict.name, ip_san_accepted=self._settings.ip_san):
             return True
         return self._report(CertificateFault(None, 0))
@@ -191,23 +193,23 @@ class TlsClient:
 
     @property
     def client_certificate_requested(self) -> bool:
-        """Whether the server has asked for our certificate."""
+        """Whether the server requested the proxy's certificate."""
         return self._endpoint.requested
 
     def acceptable_issuers(self) -> list[str]:
-        """Return the subjects (RFC 4514) of the CAs that the server named in its request for our certificate.
+        """Return the subjects (RFC 4514) of the CAs that the server named in its request for the proxy's certificate.
 
-        Empty where it named none (any will do) or asked for nothing. Not to be called after ``free``.
+        Empty if it named none (then any CA is acceptable) or did not request one. Must not be called after ``free``.
         """
         return self._endpoint.acceptable_issuers()
 
     @property
     def version(self) -> str:
-        """The TLS version in use, as ``1.2``; empty before there is one. Not to be read after ``free``."""
+        """The TLS version in use, as ``1.2``; empty during the handshake. Must not be read after ``free``."""
         return self._endpoint.version() if self.established else ""
 
     def presented(self) -> list[bytes]:
-        """Return the certificates that the server sent, in DER, leaf first; empty before that."""
+        """Return the certificates that the server sent, in DER, leaf first; empty until it sent them."""
         return self._endpoint.presented()
 
     # -- bytes
@@ -218,7 +220,7 @@ class TlsClient:
         return self._endpoint.take()
 
     def receive(self, data: bytes) -> bytes:
-        """Take bytes from the server, return the plaintext in them. Raises ``TlsError``: send ``alert`` then."""
+        """Decrypt bytes from the server. Return their plaintext. Raises ``TlsError``; then send ``alert``."""
         endpoint, first_flight = self._endpoint, self._first_flight
         if not first_flight.done and first_flight.feed(data) > _LARGEST_PRIME:
             raise TlsError(*_PRIME_TOO_LARGE)
@@ -228,7 +230,7 @@ class TlsClient:
             if not self.established:
                 return b""
             if not self.verdict.judged and self._settings.mode != "off" and not self.verdict.add(NO_CERTIFICATE):
-                endpoint.shut()  # the handshake is over: too late for a fatal alert
+                endpoint.shut()  # a fatal alert is not possible any more: the handshake is complete
                 raise TlsError("certificate verify failed")
             if not endpoint.waiting():
                 return b""
@@ -238,17 +240,17 @@ class TlsClient:
 
     def send(self, data: bytes) -> bytes:
         """Encrypt plaintext. Return the bytes to send. Raises ``TlsError``."""
-        if len(data) <= _MOST_AT_ONCE:
+        if len(data) <= _LARGEST_WRITE:
             return self._endpoint.send(data)
-        starts = range(0, len(data), _MOST_AT_ONCE)
-        return b"".join([self._endpoint.send(data[start : start + _MOST_AT_ONCE]) for start in starts])
+        starts = range(0, len(data), _LARGEST_WRITE)
+        return b"".join([self._endpoint.send(data[start : start + _LARGEST_WRITE]) for start in starts])
 
     def outgoing(self) -> bytes:
-        """Return what OpenSSL has to send."""
+        """Return the bytes that OpenSSL has to send."""
         return self._endpoint.take()
 
     def close(self) -> bytes:
-        """Return the bytes of our close_notify."""
+        """Return the bytes of a close_notify."""
         self._endpoint.shut()
         return self._endpoint.take()
 
@@ -259,9 +261,9 @@ class TlsClient:
     def alert(self) -> bytes:
         """Return the bytes of the fatal alert after a ``TlsError``.
 
-        A key or digest too weak is our own finding: OpenSSL sends the alert of what it has found itself, an internal
-        error (80) if nothing. 1.1.1 calls it a bad certificate (42). The alert is plain in TLS 1.3 too: OpenSSL's
-        client does not encrypt before it is sure of the server.
+        A key or digest that is too weak is a fault of ``judge_step``, not of OpenSSL, which therefore sends the alert
+        of its own last error, or internal error (80). 1.1.1 sends bad certificate (42). The alert is plaintext in
+        TLS 1.3 too, because OpenSSL's client does not encrypt before it has verified the server.
         """
         data = self.outgoing()
         last = self.verdict.faults[-1] if self.verdict.faults else None
