@@ -128,7 +128,7 @@ def _cleaned(text: str) -> None:
     logclean.records(text)
     logclean.unlink(text)
     list(logclean.mended(text))
-    tlserror.without_rest(text)
+    tlserror.without_tail(text)
 
 
 def _explained(data: bytes) -> None:
@@ -420,7 +420,7 @@ PARSERS: Final[dict[str, Parser]] = {
     ),
     "line in an envelope": Parser(
         "core.log.envelope.plain core.log.envelope.may_matter core.log.cleaning.straighten core.log.cleaning.unwrap "
-        "core.log.cleaning.records core.log.cleaning.unlink core.log.cleaning.mended core.tls.tlserror.without_rest",
+        "core.log.cleaning.records core.log.cleaning.unlink core.log.cleaning.mended core.tls.tlserror.without_tail",
         _text(_cleaned),
         (*_WORDS, *_LOG, *_ENVELOPES, b'{"m": "x"},', b'"x",', b'["1", "x"],', b'{"a": [[]]},'),
         (

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
-from ..tls.tlserror import is_whole, without_rest
+from ..tls.tlserror import is_whole, without_tail
 from .cleaning import MONTH, MONTHS, mended, records, straighten, unlink
 from .envelope import may_matter, plain
 from .escape import unescape
@@ -263,7 +263,7 @@ def _event(payload: str, at: float) -> tuple[Event | None, str, bool, bool]:
         if read is None:
             return None, _level_of(payload), False, False
         if isinstance(read[0], HandshakeFailed):
-            read = read[0]._replace(error=without_rest(read[0].error)), read[1]
+            read = read[0]._replace(error=without_tail(read[0].error)), read[1]
         return *read, False, not isinstance(read[0], HandshakeFailed) or is_whole(read[0].error)
     title = _TITLE.search(payload)
     if title is None:

@@ -1,7 +1,7 @@
-"""DER as far as certificates need it (X.690 section 10.1): low tags, definite lengths.
+"""The part of DER that certificates need (X.690 section 10.1): low tags, definite lengths.
 
-Certificates are read as OpenSSL reads them, from their bytes: ``cryptography`` refuses whole certificates for one odd
-string, date or version in them, which OpenSSL takes and Traffic Server judges.
+Certificates are read from their bytes, as OpenSSL reads them. ``cryptography`` refuses a whole certificate for one odd
+string, date or version, although OpenSSL accepts it and Traffic Server verifies it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Final
 SEQUENCE: Final = 0x30
 
 
-class NotDer(ValueError):  # noqa: N818 - a fact, caught by whoever reads
-    """Not a well-formed DER value where one was due."""
+class NotDer(ValueError):  # noqa: N818 - a result that callers handle
+    """The bytes are not the expected well-formed DER value."""
 
 
 def values(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Tag and content of each DER value in ``data``: low tags, definite lengths (X.690 section 10.1)."""
+    """Yield tag and content of each DER value in ``data``. Raises ``NotDer``."""
     at, end = 0, len(data)
     while at < end:
         if end - at < 2 or data[at] & 0x1F == 0x1F:
@@ -37,7 +37,7 @@ def values(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def first(data: bytes, tag: int) -> bytes:
-    """Content of the first value in ``data``, which must have ``tag``; what follows is not looked at."""
+    """Return the content of the first value in ``data``, which must have ``tag``. Raises ``NotDer``."""
     found, content = next(values(data), (None, b""))
     if found != tag:
         raise NotDer
@@ -45,7 +45,7 @@ def first(data: bytes, tag: int) -> bytes:
 
 
 def certificate_parts(certificate: bytes) -> tuple[bytes, bytes]:
-    """Contents of a certificate's TBSCertificate and of its signatureAlgorithm. Raises ``NotDer``."""
+    """Return the contents of a certificate's TBSCertificate and signatureAlgorithm. Raises ``NotDer``."""
     parts = list(values(first(certificate, SEQUENCE)))
     if [tag for tag, _ in parts[:2]] != [SEQUENCE, SEQUENCE]:
         raise NotDer

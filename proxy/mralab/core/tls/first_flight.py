@@ -1,7 +1,8 @@
-"""The size of a server's Diffie-Hellman prime, read from the plaintext that precedes it (TLS 1.2 and older).
+"""The size of a server's Diffie-Hellman prime, read from its handshake messages (TLS 1.2 and older).
 
-OpenSSL's client calculates with primes of up to 10000 bits, for 600 ms, while the loop that serves all others waits;
-it has no setting for this, and calculates in the call that takes the ServerKeyExchange. So that is looked at first.
+OpenSSL's client accepts primes of up to 10000 bits and calculates with them for 600 ms, which blocks the event loop for
+all connections. It has no setting for a smaller limit, and calculates in the call that processes the
+ServerKeyExchange. So the messages are read before OpenSSL gets them; they are plaintext.
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ from typing import Final
 _HANDSHAKE: Final = 22
 _HELLO_REQUEST, _SERVER_HELLO, _CERTIFICATE, _KEY_EXCHANGE, _STATUS = 0, 2, 11, 12, 22
 _BEFORE: Final = (_HELLO_REQUEST, _CERTIFICATE, _STATUS)
-_SESSION_ID: Final = 4 + 2 + 32  # behind header, version and random (RFC 5246 section 7.4.1.3)
-# Cipher suites with (EC)DHE of numbers beyond 0x00FF that use finite fields (IANA's registry): ARIA, Camellia, CCM,
-# ChaCha20. Of those up to 0x00FF all may, or send no ServerKeyExchange at all.
+_SESSION_ID: Final = 4 + 2 + 32  # after header, version and random (RFC 5246 section 7.4.1.3)
+# Cipher suites above 0x00FF with DHE over finite fields (IANA's registry): ARIA, Camellia, CCM, ChaCha20. Suites up to
+# 0x00FF either may use finite fields or have no ServerKeyExchange.
 _FINITE_FIELD: Final = frozenset(
     (0xC052, 0xC053, 0xC056, 0xC057, 0xC05A, 0xC05B, 0xC07C, 0xC07D, 0xC080, 0xC081, 0xC084, 0xC085)
 ) | {0xC09E, 0xC09F, 0xC0A2, 0xC0A3, 0xCCAA}
 
 
 class FirstFlight:
-    """Takes what a server sends, before OpenSSL does. It waits for nothing that OpenSSL does not wait for."""
+    """Reads a server's first messages before OpenSSL gets them. No byte is delayed."""
 
     __slots__ = ("_messages", "_records", "done")
 
@@ -28,10 +29,10 @@ class FirstFlight:
         self._records = b""
         self._messages = bytearray()
         self.done = False
-        """There is nothing more to see."""
+        """No further bytes need to be read."""
 
     def feed(self, data: bytes) -> int:
-        """Take bytes from the wire. Return the prime's size in bits (a multiple of 8) once it is known, else 0."""
+        """Read bytes of the server. Return the size of the prime in bits (a multiple of 8), 0 while it is unknown."""
         records = self._records + data if self._records else data
         at = 0
         while len(records) - at >= 5:
@@ -41,14 +42,14 @@ class FirstFlight:
                 return 0
             if len(records) < end:
                 break
-            bits = self._take(records[at + 5 : end])
+            bits = self._read(records[at + 5 : end])
             if self.done:
                 return bits
             at = end
         self._records = records[at:]
         return 0
 
-    def _take(self, fragment: bytes) -> int:
+    def _read(self, fragment: bytes) -> int:
         messages = self._messages
         messages += fragment
         at = 0

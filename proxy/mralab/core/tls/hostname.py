@@ -1,12 +1,11 @@
-"""Is this certificate for this name? Traffic Server's rules, which are nobody else's.
+"""Traffic Server's rules for whether a certificate is for a host name.
 
-Source: Traffic Server 8.1.11, src/tscore/X509HostnameValidator.cc. They differ from RFC 6125 and from
-OpenSSL's own check: the subject's first CN is asked whenever no dNSName matched, even where dNSNames are
-present; wildcards may cover part of a label; and an address is compared as text with dNSNames and CN, never
-with iPAddress entries. Cisco documents that an address in the SAN counts, so that last point is a switch
-(``verify.ip_san``).
+Source: Traffic Server 8.1.11, src/tscore/X509HostnameValidator.cc. The rules differ from RFC 6125 and from OpenSSL's
+own check: the subject's first CN counts whenever no dNSName matches, even if there are dNSNames; a wildcard may cover
+part of a label; and an address is compared as text with dNSNames and CN, never with iPAddress entries. Cisco documents
+that an address in the SAN counts, so that last rule is a setting (``verify.ip_san``).
 
-Names are read from the certificate's DER as OpenSSL reads them (``der`` says why).
+Names are read from the certificate's DER as OpenSSL reads them (``der`` has the reason).
 """
 
 from __future__ import annotations
@@ -27,22 +26,22 @@ _GENERAL_NAMES = frozenset((0xA0, 0x81, 0x82, 0xA3, 0xA4, 0xA5, 0x86, 0x87, 0x88
 """Tags of GeneralName (RFC 5280 section 4.2.1.6): otherName [0] to registeredID [8]."""
 
 _TEXT = {0x0C: "utf-8", 0x1C: "utf-32-be", 0x1E: "utf-16-be"} | dict.fromkeys((0x12, 0x13, 0x14, 0x16), "latin-1")
-"""ASN.1 string types that OpenSSL takes in a name, and how ASN1_STRING_to_UTF8 reads them (a_strex.c)."""
+"""ASN.1 string types that OpenSSL accepts in a name, and how ASN1_STRING_to_UTF8 reads them (a_strex.c)."""
 
 _NOT_TEXT = (0x03, 0x30)
-"""BIT STRING and SEQUENCE: OpenSSL takes them in a name too (B_ASN1_PRINTABLE), but as no text."""
+"""BIT STRING and SEQUENCE. OpenSSL accepts them in a name too (B_ASN1_PRINTABLE), but does not read them as text."""
 
 _MATCHED_BY_WILDCARD = re.compile(rb"[0-9A-Za-z-]*|\*")
 """8.x; 9.x adds the underscore."""
 
 
 class CertificateNames(NamedTuple):
-    """What a certificate calls itself, in its own order.
+    """The names in a certificate, in the certificate's order.
 
-    - ``dns``: dNSNames, byte for byte as Latin-1 text, NULs and all; empty ones are left out.
+    - ``dns``: dNSNames, byte for byte as Latin-1 text, including NULs; empty ones are left out.
     - ``ips``: iPAddress entries of 4 or 16 octets in canonical text; other lengths are left out.
-    - ``cn``: the subject's first CN; None if there is none, or one that is not text in its own encoding.
-    - ``cn_not_a_string``: the first CN is of a type that is no string (BIT STRING, SEQUENCE).
+    - ``cn``: the subject's first CN; None if it has no CN, or one that is not valid in its own encoding.
+    - ``cn_not_a_string``: the type of the first CN is not a string (BIT STRING, SEQUENCE).
     """
 
     dns: tuple[str, ...] = ()
@@ -51,17 +50,16 @@ class CertificateNames(NamedTuple):
     cn_not_a_string: bool = False
 
 
-@lru_cache(512)  # asked at each handshake, mostly of the same few: 2 microseconds
+@lru_cache(512)  # called at each handshake, mostly for the same few names: saves 2 microseconds
 def match_name(names: CertificateNames, name: str, *, ip_san_accepted: bool) -> str | None:
-    """What in the certificate matches ``name`` (a host name, IPv4 or IPv6 text), or None.
+    """Return the name in the certificate that matches ``name`` (a host name, IPv4 or IPv6 text), or None.
 
-    The answer reads ``dNSName *.steven.lab``, ``iPAddress 10.48.36.215`` or ``CN cucm.steven.lab``; dNSNames
-    are asked first, the CN last. An iPAddress counts only with ``ip_san_accepted``, for the same address of
-    the same family (an IPv4-mapped IPv6 address is another address, as for OpenSSL's X509_check_ip).
+    The result is like ``dNSName *.steven.lab``, ``iPAddress 10.48.36.215`` or ``CN cucm.steven.lab``. dNSNames are
+    compared first, the CN last. An iPAddress counts only with ``ip_san_accepted``, and only the same address of the
+    same family (an IPv4-mapped IPv6 address is another address, as for OpenSSL's X509_check_ip).
 
-    A CN that is a BIT STRING or a SEQUENCE matches everything: validate_hostname returns its error, -1, as a
-    bool. (A CN whose octets do not fit its string type, or of any other type, does not get that far: OpenSSL
-    will not load the certificate.)
+    A CN that is a BIT STRING or a SEQUENCE matches every name: validate_hostname returns its error, -1, as a bool. (A
+    certificate with a CN of any other type, or whose octets do not fit its string type, is not loaded by OpenSSL.)
     """
     if not name:
         return None
@@ -81,7 +79,7 @@ def match_name(names: CertificateNames, name: str, *, ip_san_accepted: bool) -> 
 
 
 def names_of(certificate: bytes) -> CertificateNames:
-    """Names of a certificate, given in DER; never raises, however odd it is."""
+    """Return the names in a certificate given in DER. Never raises: unreadable names are left out."""
     try:
         subject, extensions = _subject_and_extensions(certificate_parts(certificate)[0])
     except NotDer:
@@ -90,12 +88,12 @@ def names_of(certificate: bytes) -> CertificateNames:
     try:
         dns, ips = _alternative_names(extensions)
     except NotDer:
-        dns, ips = (), ()  # a malformed SAN extension, or several: OpenSSL sees none
+        dns, ips = (), ()  # OpenSSL ignores a malformed SAN extension, and several of them
     return CertificateNames(dns, ips, cn, cn_not_a_string)
 
 
 def _equal(pattern: bytes, subject: bytes) -> bool:
-    """``pattern`` from the certificate against the name, ASCII letters without case (equal_wildcard)."""
+    """Return whether the certificate's ``pattern`` matches a name, without regard to case in ASCII (equal_wildcard)."""
     pattern, subject = pattern.lower(), subject.lower()
     star = None
     if len(subject) > 5 and subject[:1] != b".":
@@ -107,17 +105,17 @@ def _equal(pattern: bytes, subject: bytes) -> bool:
         return False
     matched = subject[star : len(subject) - len(after)]
     if not matched and not before and after[:1] == b".":
-        return False  # a star that is the whole label stands for at least one character
+        return False  # a star that is the whole label matches at least one character
     return _MATCHED_BY_WILDCARD.fullmatch(matched) is not None
 
 
 def _wildcard(pattern: bytes, *, idna: bool) -> int | None:
-    """Where ``pattern`` has a star that counts (find_wildcard_in_hostname); None: compare it literally.
+    """Return the index of the wildcard in ``pattern`` (find_wildcard_in_hostname); None: compare it literally.
 
-    The star is the first or the last character of the first label and the only star in it, and at least two
-    more labels follow. For an internationalised name it must be the whole label.
+    A wildcard is the first or the last character of the first label and the only star in it, and at least two more
+    labels follow. For an internationalised name it must be the whole label.
     """
-    final_dot = pattern.rfind(b".", 2, len(pattern) - 1)  # not the last character; at least 'x.yz.w' up to here
+    final_dot = pattern.rfind(b".", 2, len(pattern) - 1)  # not the last character; the shortest is 'x.yz.w'
     label_end = pattern.find(b".")
     if len(pattern) < 5 or final_dot < 3 or not 0 < label_end < final_dot:
         return None
@@ -130,7 +128,7 @@ def _wildcard(pattern: bytes, *, idna: bool) -> int | None:
 
 @lru_cache(maxsize=4096)
 def is_address(text: str) -> bool:
-    """Whether a host is an IPv4 or IPv6 address rather than a name."""
+    """Return whether a host is an IPv4 or IPv6 address, not a name."""
     return _address(text) is not None
 
 
@@ -142,7 +140,7 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
 
 
 def _subject_and_extensions(tbs: bytes) -> tuple[bytes, bytes]:
-    """Contents of ``subject`` and ``extensions`` of a TBSCertificate's content (RFC 5280 section 4.1)."""
+    """Return the contents of ``subject`` and ``extensions`` in a TBSCertificate (RFC 5280 section 4.1)."""
     fields = list(values(tbs))
     if fields and fields[0][0] == _VERSION:
         del fields[0]
@@ -154,7 +152,7 @@ def _subject_and_extensions(tbs: bytes) -> tuple[bytes, bytes]:
 
 
 def _first_common_name(subject: bytes) -> tuple[str | None, bool]:
-    """First CN as text, and whether it is of a type that is no string."""
+    """Return the first CN as text, and whether its type is not a string."""
     try:
         for _, relative in values(subject):
             for _, attribute in values(relative):
@@ -162,7 +160,7 @@ def _first_common_name(subject: bytes) -> tuple[str | None, bool]:
                 if len(parts) == 2 and parts[0] == (_OID, _COMMON_NAME):
                     return _text(*parts[1])
     except NotDer:
-        pass  # OpenSSL does not load such a subject: there is no name in it to find
+        pass  # OpenSSL does not load a certificate with such a subject
     return None, False
 
 
@@ -182,7 +180,7 @@ def _text(tag: int, content: bytes) -> tuple[str | None, bool]:
 
 
 def _alternative_names(extensions: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """dNSNames and iPAddresses of the SAN extension; raises if it is malformed or not the only one."""
+    """Return dNSNames and iPAddresses of the SAN extension. Raises ``NotDer`` if malformed or not the only one."""
     found: list[bytes] = []
     for tag, extension in values(extensions):
         parts = [part for part in values(extension) if part[0] != _BOOLEAN]
@@ -193,7 +191,7 @@ def _alternative_names(extensions: bytes) -> tuple[tuple[str, ...], tuple[str, .
     if not found:
         return (), ()
     if len(found) > 1:
-        raise NotDer  # X509_get_ext_d2i returns NULL for an extension that is there twice
+        raise NotDer  # X509_get_ext_d2i returns NULL for an extension that occurs twice
     dns: list[str] = []
     ips: list[str] = []
     for tag, content in values(first(found[0], SEQUENCE)):

@@ -1,10 +1,10 @@
 """OpenSSL 1.1.1's SSL errors: every reason with its number, and the function that raises it in a client.
 
 Numbers and texts were read from a running 1.1.1l (``ERR_reason_error_string``, library 20). The function is part of
-1.1.1's error code, so it is given only where 1.1.1l has a single place for the reason in a client's handshake and
+1.1.1's error code, so it is given only if 1.1.1l has a single place for the reason in a client's handshake and
 records (every call of ``ERR_put_error`` and ``ossl_statem_fatal`` in its machine code, without those of servers, DTLS,
-SRP, GOST and the setting up of contexts), or where a 1.1.1l client was seen to print it. Alerts are not here: their
-numbers follow a rule (``tlserror``). The module is long because it is one table.
+SRP, GOST and the setting up of contexts), or where a 1.1.1l client was observed to print it. The table has no alerts:
+their numbers follow a rule (``tlserror``). The module is long because it is one table.
 """
 
 from __future__ import annotations
@@ -479,4 +479,4 @@ _RAISED_BY: Final[Mapping[Function, tuple[int, ...]]] = {
 FUNCTIONS: Final[Mapping[int, Function]] = MappingProxyType(
     {number: function for function, numbers in _RAISED_BY.items() for number in numbers}
 )
-"""Reason number -> function, where it is known."""
+"""Reason number -> function. Reasons of an unknown function are missing."""

@@ -1,13 +1,13 @@
-"""OpenSSL's error texts: what ``SSL connection failed for '..': error:..`` ends in.
+"""OpenSSL's error texts: the end of ``SSL connection failed for '..': error:..``.
 
 Traffic Server prints ``ERR_error_string_n`` of the last error (``ERR_peek_last_error``). OpenSSL 1.1.1 packs library,
 function and reason into the code and prints the function's name; OpenSSL 3 has no functions
 (``error:0A000086:SSL routines::..``).
 
-No text claims a code that is not known. Where 1.1.1 raises a reason in several functions of a client, and a reason
-text does not tell which, the function is 0 and printed as ``func(0)``, as 1.1.1 prints one without a name; library and
-reason of such a code are right. What 1.1.1 does not have (reasons that came later, errors of libraries other than
-libssl) is printed as the OpenSSL in use prints it.
+No text has an invented code. If 1.1.1 raises a reason in several functions of a client, and the reason text does not
+show which, the function is 0 and printed as ``func(0)``, as 1.1.1 prints a function without a name; library and reason
+of such a code are right. Errors that 1.1.1 does not have (later reasons, libraries other than libssl) are printed as
+the OpenSSL in use prints them.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ def _alert_reason(number: int, wording: Wording) -> str:
 def error_string(reason: str, wording: Wording, printed: str = "") -> str:
     """Return the whole ``error:CODE:SSL routines:FUNCTION:REASON`` for an OpenSSL reason text.
 
-    ``printed`` is what the OpenSSL in use prints for the error (``TlsError.printed``). It is returned for what the
-    wording does not have; empty where there is no OpenSSL error, and so nothing to print.
+    ``printed`` is the text of the OpenSSL in use (``TlsError.printed``); it is returned for an error that the wording
+    does not have. The result is empty if there is no OpenSSL error.
     """
     if printed and _LIBRARY not in printed:
         return printed
@@ -128,7 +128,7 @@ _FORMER_REASONS: Final = frozenset(("unknown protocol", "unsupported protocol"))
 def is_whole(printed: str) -> bool:
     """Return whether an ``error:CODE:LIBRARY:FUNCTION:REASON`` ends with a reason that OpenSSL has.
 
-    A log's line that was cut does not.
+    A log line that was cut short does not.
     """
     match = _PRINTED.fullmatch(printed)
     if match is None:
@@ -137,18 +137,18 @@ def is_whole(printed: str) -> bool:
     return reason in REASONS or reason in _RENAMED or reason in _FORMER_REASONS or alert_number(reason) is not None
 
 
-_REST: Final = frozenset("\"'`,;|<>]})&$^\\\t")
-_LONGEST_REST: Final = 200
+_MARKS: Final = frozenset("\"'`,;|<>]})&$^\\\t")
+_LONGEST_TAIL: Final = 200
 
 
-def without_rest(printed: str) -> str:
-    """Return an error text without what its envelope left behind it: a cell, a mark of the line's end, a tag.
+def without_tail(printed: str) -> str:
+    """Return an error text without remains of the log's envelope after it: a table cell, a line-end mark, a tag.
 
-    Only a text that is not whole and has a whole one before such a mark is cut.
+    Only a text that is not whole and starts with a whole one before such a mark is cut.
     """
     if is_whole(printed):
         return printed
-    for at in range(len(printed) - 1, max(0, len(printed) - _LONGEST_REST), -1):
-        if printed[at] in _REST and is_whole(head := printed[:at].rstrip(" ")):
+    for at in range(len(printed) - 1, max(0, len(printed) - _LONGEST_TAIL), -1):
+        if printed[at] in _MARKS and is_whole(head := printed[:at].rstrip(" ")):
             return head
     return printed

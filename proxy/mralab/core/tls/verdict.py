@@ -1,8 +1,8 @@
-"""What the verification of a server's certificate found, and what follows from it.
+"""The result of verifying a server's certificate: its faults, and whether the connection may be used.
 
-Rules of Traffic Server 8.1.11 (iocore/net/SSLClientUtils.cc:40-107): OpenSSL reports faults from the root down to
-the leaf; ``on`` (STRICT) ends at the first, ``audit`` (MODERATE) notes each and goes on, and only a leaf that OpenSSL
-itself accepts is held against the name that was asked for. ``verifyerror`` has the texts of the faults.
+Rules of Traffic Server 8.1.11 (iocore/net/SSLClientUtils.cc:40-107): OpenSSL reports faults from the root down to the
+leaf. ``on`` (STRICT) ends the handshake at the first fault, ``audit`` (MODERATE) reports each and continues. Only a
+leaf that OpenSSL itself accepts is compared with the host name. ``verifyerror`` has the texts of the faults.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ __all__ = [
 
 
 class CertificateFault(NamedTuple):
-    """One thing wrong with a server's certificate: an OpenSSL verify error, or the name (``number`` is None)."""
+    """One fault of a server's chain: an OpenSSL verify error, or the host name does not match (``number`` is None)."""
 
     number: int | None
     depth: int
 
 
 class CertificateSummary(NamedTuple):
-    """What a certificate offers, for people: text in every field. ``fingerprint`` is SHA-256 with colons."""
+    """The contents of a certificate as text for people. ``fingerprint`` is SHA-256 with colons."""
 
     subject: str
     issuer: str
@@ -46,41 +46,38 @@ class CertificateSummary(NamedTuple):
 
 
 NO_CERTIFICATE: Final = CertificateFault(50, 0)
-"""The server presented no certificate, so there was nothing to verify: anonymous and pre-shared-key cipher suites.
+"""The server presented no certificate to verify: anonymous and pre-shared-key cipher suites.
 
-OpenSSL verifies nothing then and has no error for it; 50 is its error for what an application refuses by itself
-(X509_V_ERR_APPLICATION_VERIFICATION). Traffic Server would send the request: that we do not is our decision.
+OpenSSL does not verify then and has no error for this case; 50 is its error for a refusal by the application
+(X509_V_ERR_APPLICATION_VERIFICATION). Traffic Server would send the request. Refusing it is our decision.
 """
 
 
 @dataclass(slots=True)
 class Verdict:
-    """The name that was asked for, the certificate that was presented for it, and every fault found.
-
-    ``action`` is Traffic Server's word: ``Terminate`` ends the handshake at the first fault, ``Continue`` does not.
-    """
+    """The host name to verify, the certificate that the server presented for it, and every fault found."""
 
     name: str
     mode: VerifyMode
     faults: list[CertificateFault] = field(default_factory=list)
     leaf: bytes = b""
-    """The server's certificate in DER, once it was judged; ``net.certificate.offer`` has it in words."""
+    """The server's certificate in DER; empty until it was verified or a fault was found."""
     judged: bool = False
-    """The server's own certificate went through the whole verification; ``faults`` are what it found."""
+    """The verification reached its last step, the host name; ``faults`` is complete."""
 
     @property
     def action(self) -> str:
-        """``Terminate`` or ``Continue``."""
+        """Traffic Server's word for the mode: ``Terminate`` ends the handshake at the first fault, or ``Continue``."""
         return "Terminate" if self.mode == "on" else "Continue"
 
     @property
     def refused(self) -> bool:
-        """Whether the connection must not be used."""
+        """The connection must not be used."""
         return self.mode == "on" and bool(self.faults)
 
     @property
     def outcome(self) -> str:
-        """In one word: ``unverified``, ``verified`` (judged, no fault), ``tolerated`` (audit) or ``refused``."""
+        """One of ``unverified``, ``verified`` (judged, no fault), ``tolerated`` (audit) and ``refused``."""
         if self.mode == "off":
             return "unverified"
         if self.faults:
@@ -88,6 +85,6 @@ class Verdict:
         return "verified" if self.judged else "unverified"
 
     def add(self, fault: CertificateFault) -> bool:
-        """Note a fault; whether the handshake may go on."""
+        """Add a fault. Return whether the handshake may continue."""
         self.faults.append(fault)
         return self.mode != "on"

@@ -1,8 +1,8 @@
 """Texts of X.509 verify errors, as ``X509_verify_cert_error_string`` of each OpenSSL prints them.
 
-Read from running libraries: 1.0.2n, 1.1.1l, 3.0.19 and 4.0.3 (1 to 120 each). Logs hold the texts of the OpenSSL that
-wrote them: older Expressways 1.0.2's, those of the article 1.1.1's. Numbers changed their meaning twice: 65 to 67 with
-1.1.0, 24 and 79 with 3.0.
+Read from running libraries: 1.0.2n, 1.1.1l, 3.0.19 and 4.0.3 (1 to 120 each). A log has the texts of the OpenSSL that
+wrote it: 1.0.2 in older Expressways, 1.1.1 in the article's. Numbers changed their meaning twice: 65 to 67 with 1.1.0,
+24 and 79 with 3.0.
 """
 
 from __future__ import annotations
@@ -157,12 +157,12 @@ VERIFY_TEXTS: Final[Mapping[str, Mapping[int, str]]] = MappingProxyType(
         "4": MappingProxyType(_IN_1_1_1 | _IN_3 | _IN_4),
     }
 )
-"""Every text by OpenSSL version and its own error number. 3 has those of 3.0 to 3.5, 4 those of 4.0."""
+"""Texts by OpenSSL version and that version's error number. 3 has those of 3.0 to 3.5, 4 those of 4.0."""
 
 ALL_TEXTS: Final[tuple[str, ...]] = tuple(
     sorted({text for texts in VERIFY_TEXTS.values() for text in texts.values()} | {_UNKNOWN})
 )
-"""Every text that a log of OpenSSL 1.0.2 to 4.0 can hold, each once, sorted."""
+"""Every text that OpenSSL 1.0.2 to 4.0 can write to a log, each once, sorted."""
 
 
 def error_text(number: int, wording: Wording) -> str:
