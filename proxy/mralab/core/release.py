@@ -1,17 +1,17 @@
-"""What each Expressway release does on its traffic server's connections to servers: one row per release.
+"""How the traffic server of each Expressway release connects to servers: one row per release.
 
 ``RELEASES`` has every release from X12.5 to X15.5 that a public source names, and the numbers between the first and
 the last named one of a train. ``find_release`` reads a release as people write it, ``verify_mode`` a mode of
 verification.
 
-Each value of a row says where it comes from (``Release.sources``): ``published`` with the document, or ``inferred``
-with the reason. Two values are the same for all releases, because no public source tells releases apart: ``ATTEMPTS``
-and the wording of OpenSSL 1.1.1 (``[verify] openssl``). Logs of older releases show texts of OpenSSL 1.0; the release
-in which that changed is not public.
+Each value of a row has its source (``Release.sources``): ``published`` with the document, or ``inferred`` with the
+reason. Two values are the same for all releases, because no public source distinguishes releases: ``ATTEMPTS`` and the
+wording of OpenSSL 1.1.1 (``[verify] openssl``). Logs of older releases have texts of OpenSSL 1.0; the release in which
+that changed is not public.
 
-Where verification starts, Cisco disagrees with itself: document 225476 says X14.0.8, document 218018, the X14.2 release
-notes and the Mobile and Remote Access guide say X14.2. The later document is the more specific one, so the rows follow
-it: X14.0.8 to X14.0.10 verify.
+Cisco's documents disagree on the first release that verifies: document 225476 says X14.0.8; document 218018, the X14.2
+release notes and the Mobile and Remote Access guide say X14.2. The rows follow 225476, which is later and more
+specific: X14.0.8 to X14.0.10 verify.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ Preference = Literal["rsa", "ecdsa"]
 Number = tuple[int, int, int]
 
 BEFORE: Final = "X14.0.7"
-"""The article's release before the upgrade: it verifies nothing."""
+"""The article's release before the upgrade, which does not verify servers."""
 DEFAULT: Final = "X14.2"
 """The article's release after the upgrade, and the configuration's default."""
 
 CIPHERS: Final = "EECDH:EDH:HIGH:-AES256+SHA:!MEDIUM:!LOW:!3DES:!MD5:!PSK:!eNULL:!aNULL:!aDH"
 """Default cipher string of X14.2 and X15.0.2 (Cisco document 222186)."""
 RSA_FIRST: Final = "ECDHE-RSA-AES256-GCM-SHA384"
-"""Cipher that stands in front of the default string where RSA certificates are preferred (X14.2 release notes)."""
+"""Cipher before the default string if RSA certificates are preferred (X14.2 release notes)."""
 
 ATTEMPTS: Final = 2
-"""Attempts for one request: the article's capture of X14.2. Other releases: inferred."""
+"""Attempts per request: the article's capture of X14.2; for other releases inferred."""
 
 
 class Release(NamedTuple):
     """A release's defaults for ``[verify]`` and ``[upstream]``.
 
-    ``sources`` has a text for each of ``name``, ``verify``, ``prefer`` and ``tls``; it starts with ``published: `` or
-    ``inferred: ``.
+    ``sources`` has a text for each of ``name``, ``verify``, ``prefer`` and ``tls``, which starts with ``published: ``
+    or ``inferred: ``.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Release(NamedTuple):
 
 
 class _Train(NamedTuple):
-    """Releases of one row: ``X14.0`` from maintenance release ``first`` to ``last``; ``named``: those in documents."""
+    """The maintenance releases ``first`` to ``last`` of a train such as X14.0. Documents name those in ``named``."""
 
     major: int
     minor: int
@@ -159,35 +159,35 @@ _BY_NUMBER: Final[dict[Number, Release]] = dict(_rows())
 RELEASES: Final[dict[str, Release]] = {row.name: row for row in _BY_NUMBER.values()}
 """Rows by name (``X14.2``, ``X14.0.8``), the oldest first."""
 
-_PART: Final = r"(0|[1-9][0-9]{0,3})"  # X14.02 could be X14.0.2 or X14.2: not read at all
-_WRITTEN: Final = re.compile(rf"[xX]?{_PART}\.{_PART}(?:\.{_PART})?")
-_INTRODUCED: Final = re.compile(
-    rf"(?i:(?:cisco|expressway(?:-[ce])?|vcs|release|version|v|x|[ :=])*){_WRITTEN.pattern}"
+_PART: Final = r"(0|[1-9][0-9]{0,3})"  # no leading zero: X14.02 could be X14.0.2 or X14.2
+_RELEASE: Final = re.compile(rf"[xX]?{_PART}\.{_PART}(?:\.{_PART})?")
+_WITH_PREFIX: Final = re.compile(
+    rf"(?i:(?:cisco|expressway(?:-[ce])?|vcs|release|version|v|x|[ :=])*){_RELEASE.pattern}"
 )
-"""A release behind words that name none. Whatever follows it, or ``before X14.2``, could mean another one."""
+"""A release after words like ``version``. Text after it, or ``before X14.2``, could mean another release."""
 
 
 def find_release(text: str) -> Release:
     """Return the row of a release as people write it: ``X14.2``, ``x14.2``, ``14.2``, ``X14.2.0``.
 
-    Raises ``ValueError`` for any other, with the known ones. The nearest is named only where it surely means the
-    same.
+    Raises ``ValueError`` for any other, with the known releases. The nearest one is suggested only if it is certainly
+    the intended one.
     """
-    written = _WRITTEN.fullmatch(text.strip())
-    number = _number(written) if written else None
+    match = _RELEASE.fullmatch(text.strip())
+    number = _number(match) if match else None
     row = _BY_NUMBER.get(number) if number else None
     if row is not None:
         return row
     raise ValueError(f"is not a release known here: {', '.join(_known())}{_near_release(text, number)}")
 
 
-def _number(written: re.Match[str]) -> Number:
-    major, minor, maintenance = written.groups("0")
+def _number(match: re.Match[str]) -> Number:
+    major, minor, maintenance = match.groups("0")
     return int(major), int(minor), int(maintenance)
 
 
 def _known() -> Iterator[str]:
-    """Every release, a train at a time: ``X14.2 to X14.2.5``."""
+    """Yield all releases by train: ``X14.2 to X14.2.5``."""
     spans: dict[tuple[int, int], list[str]] = {}
     for number, row in _BY_NUMBER.items():
         spans.setdefault(number[:2], []).append(row.name)
@@ -196,16 +196,16 @@ def _known() -> Iterator[str]:
 
 
 def _near_release(text: str, number: Number | None) -> str:
-    """``; did you mean 'X14.2.5'?`` for a number behind a train's last, or for a release after a word like ``version``.
+    """Return ``; did you mean 'X14.2.5'?`` for a number after a train's last, or for a release after a known word.
 
-    Nothing for others: the nearest release could verify where the one that was meant does not.
+    Empty for others: the nearest release could verify servers although the intended one does not.
     """
     near = None
     if number is not None:
         train = [row for known, row in _BY_NUMBER.items() if known[:2] == number[:2]]
         near = train[-1] if train else None
-    elif introduced := _INTRODUCED.fullmatch(text.strip()):
-        near = _BY_NUMBER.get(_number(introduced))
+    elif match := _WITH_PREFIX.fullmatch(text.strip()):
+        near = _BY_NUMBER.get(_number(match))
     return f"; did you mean {near.name!r}?" if near else ""
 
 
@@ -223,9 +223,9 @@ _MODES: Final[Mapping[str, VerifyMode]] = MappingProxyType(
 
 
 def verify_mode(word: object) -> VerifyMode:
-    """Return the mode that a word stands for, in any case: ``On``, ``off``, ``ENFORCED``, ``PERMISSIVE``, ``audit``...
+    """Return the mode for a word in any case: ``On``, ``off``, ``ENFORCED``, ``PERMISSIVE``, ``audit``...
 
-    Raises ``ValueError`` for anything else, with all words.
+    Raises ``ValueError`` for any other word, with the known ones.
     """
     text = word.strip().lower() if isinstance(word, str) else ""
     if text in _MODES:
@@ -234,15 +234,15 @@ def verify_mode(word: object) -> VerifyMode:
 
 
 def _near_mode(word: str) -> str:
-    """A hint for a misspelt word. None for negations and near opposites (``no``, ``disenforced``): it could mislead."""
+    """Return a hint for a misspelt word; empty for negations and near opposites (``no``, ``disenforced``)."""
     both = "on" in word and "of" in word
     modes = [mode for mode in _MODES if word.startswith(mode[0]) and not both]
     return did_you_mean(word, modes, STRICT_CUTOFF)
 
 
-# In TLS 1.3 these choose the server's certificate, not the cipher suites. Both lists have the algorithms that OpenSSL
-# 1.1.1 offers. RSA first is the order that Expressway documents for SIP (Cisco 225476); for its traffic server none is
-# published.
+# In TLS 1.3 the signature algorithms select the server's certificate, not the cipher suites. Both lists have the
+# algorithms that OpenSSL 1.1.1 offers. RSA first is the order that Cisco documents for SIP (225476); no order is
+# published for the traffic server.
 _ECDSA_SIGNATURES: Final = "ecdsa_secp256r1_sha256:ecdsa_secp384r1_sha384:ecdsa_secp521r1_sha512:ed25519:ed448"
 _SIGNATURES: Final[dict[Preference, str]] = {
     "ecdsa": (
@@ -259,16 +259,15 @@ _SIGNATURES: Final[dict[Preference, str]] = {
 
 
 def signature_algorithms(prefer: Preference) -> str:
-    """Return OpenSSL's list of signature algorithms that asks for ``prefer``'s certificate first in TLS 1.3."""
+    """Return OpenSSL's list of signature algorithms that prefers a ``prefer`` certificate in TLS 1.3."""
     return _SIGNATURES[prefer]
 
 
 def cipher_string(ciphers: str, prefer: Preference, reorder: bool = False) -> str:
-    """Return the OpenSSL cipher string that asks for ``prefer``'s certificate first.
+    """Return the OpenSSL cipher string that prefers a ``prefer`` certificate in TLS 1.2 and older.
 
-    ``ciphers`` is the administrator's own string, and is taken as it is; with ``reorder``, the ciphers of the other
-    kind move to its end (Cisco's ``:+ECDSA``), and none is added. Empty is Cisco's default, with RSA in front by the
-    prefix that Cisco documents.
+    ``ciphers`` is the administrator's own string. It is used unchanged; with ``reorder``, its ciphers of the other kind
+    move to the end (Cisco's ``:+ECDSA``). Empty: Cisco's default, for RSA with the prefix that Cisco documents.
     """
     if ciphers:
         return f"{ciphers}:+{'ECDSA' if prefer == 'rsa' else 'aRSA'}" if reorder else ciphers
