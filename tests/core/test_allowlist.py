@@ -109,8 +109,8 @@ def test_all_problems_are_told_at_once_with_their_lines_and_the_right_word() -> 
     assert found == (
         "rules.csv:3: MatchType 'prefxi' is neither exact nor prefix (did you mean prefix?)",
         "rules.csv:3: Url has protocol 'htps', not http or https (did you mean https?)",
-        "rules.csv:5: HttpMethods has 'G ET', which is no method (did you mean GET?)",
-        "rules.csv:5: HttpMethods has a gap",
+        "rules.csv:5: HttpMethods has 'G ET', which is not a method (did you mean GET?)",
+        "rules.csv:5: HttpMethods has an empty method",
         "rules.csv:5: Url has user information before the host",
         'rules.csv:6: 6 columns where the header names 5 (several methods need quotes: "GET,PUT")',
         "rules.csv:7: Url: port '99999' is not one of 1 to 65535",

@@ -154,10 +154,13 @@ MANY = "\n".join(ROW.format(number) for number in range(5))
             f"r:1: the header must be {RULES}; this one differs in order and upper and lower case",
         ),
         ("Url,HttpMethods,MatchType\nhttps://h/,GET,exact\n", "(Deployment, Description are missing)"),
-        (f"Url,{RULES}\n", "r:1: column 'Url' is there twice; the header must be"),
+        (f"Url,{RULES}\n", "r:1: column 'Url' occurs twice; the header must be"),
         (f'"{RULES}"\n"{ROW}"\n', "r:1: whole lines are in quotes; only single values may be"),
-        (f"{RULES}\n{MANY}\n{RULES}\n", "r:7: the header once more; only the first line is one"),
-        (f'{RULES}\nhttps://h/,,GET,exact,"two\nlines"\nhttps://h/\n', "r:2: a value goes on over lines 2 to 3; a row"),
+        (f"{RULES}\n{MANY}\n{RULES}\n", "r:7: the header is repeated; only the first line may be the header"),
+        (
+            f'{RULES}\nhttps://h/,,GET,exact,"two\nlines"\nhttps://h/\n',
+            "r:2: a value continues over lines 2 to 3; a row",
+        ),
         (
             f'{RULES}\nhttps://h/,,GET,exact,"open\nhttps://h/\n',
             "r:2: not CSV: the quote that opens column 5 is not closed",

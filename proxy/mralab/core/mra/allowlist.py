@@ -1,13 +1,13 @@
-"""The HTTP allow list: its decision, and the nearest miss of a request that it denies.
+"""The HTTP allow list: its decision, and the nearest rule for a request that it denies.
 
 ``Rule`` and the automatic rules are in ``allowlist_rules``, the CSV files in ``allowlist_csv``; this module re-exports
-what other folders use of them.
+their names for other folders.
 
-Sources: Expressway administrator guide X12.6 and X14.0.2, "HTTP allow list", and the one public log line. Where Cisco
-is silent: hosts are compared without regard to case and paths with it; a query in the request is ignored by prefix
-rules; an exact rule with a query matches that query only, one without matches any. A path that can be read in several
-ways is allowed only if every reading is (``core.mra.readings``): otherwise ``/cucm-uds/..%2faxl`` would cross a rule on
-its way to a server that decodes it.
+Sources: Expressway administrator guide X12.6 and X14.0.2, "HTTP allow list", and the only public log line. Cisco does
+not document the following: hosts are compared without regard to case, paths with regard to case; prefix rules ignore
+the query of a request; an exact rule with a query matches only that query, one without matches any. A path with
+several readings is allowed only if every reading is (``core.mra.readings``): otherwise a rule for ``/cucm-uds/`` would
+let ``/cucm-uds/..%2faxl`` through to a server that decodes it.
 """
 
 from __future__ import annotations
@@ -60,20 +60,20 @@ __all__ = [
 _DEFAULT_DEPLOYMENTS = ("", "1", "default deployment")
 
 Miss = Literal["host", "deployment", "port", "path", "case", "method", "reading"]
-"""What kept the nearest rule from letting a request through. ``port``: the port, or http against https."""
+"""The difference between a denied request and the nearest rule. ``port``: the port, or http instead of https."""
 
 
 class Allowed(NamedTuple):
-    """The request may go out, by this rule. ``deployment_number`` is the log's ``Deployment=``."""
+    """``rule`` allows the request. ``deployment_number`` is ``Deployment=`` in the log."""
 
     rule: Rule
     deployment_number: str
 
 
 class Denied(NamedTuple):
-    """No rule lets the request out.
+    """No rule allows the request.
 
-    ``nearest`` says in a sentence what came closest, ``kind`` what that rule differed in.
+    ``nearest`` is a sentence about the nearest rule, ``kind`` the difference to it.
     """
 
     deployment_number: str
@@ -82,21 +82,20 @@ class Denied(NamedTuple):
 
 
 class AllowList:
-    """Decides by rules that never change; a look-up costs the same for ten rules and for 100 000.
+    """An immutable list of rules. A decision costs the same for ten rules and for 100 000.
 
-    A request is allowed if any rule fits its URL, method and deployment. The rule reported is an exact one
-    before a prefix (one that names the query first), a longer prefix before a shorter, an earlier row before
-    a later.
+    A request is allowed if a rule matches its URL, method and deployment. If several do, the decision names an exact
+    rule before a prefix rule (one with the query first), a longer prefix before a shorter one, an earlier row before a
+    later one.
 
-    A deployment named D holds the domain D (without regard to case) and that domain belongs to no other; all
-    other domains are in the default deployment, number ``1``. Numbers go up from ``2`` in order of
-    appearance.
+    A deployment named D has the domain D (without regard to case), and no other deployment has that domain. All other
+    domains are in the default deployment, number ``1``. Other numbers count from ``2`` in order of appearance.
     """
 
     __slots__ = ("_deployments", "_hosts", "_numbers", "_origins", "_sorted_hosts", "rules")
 
     def __init__(self, rules: Iterable[Rule]) -> None:
-        """``rules`` in order: it decides which of several is reported, and how deployments are numbered."""
+        """``rules`` in the order of the file, which decides between several matching rules and numbers deployments."""
         self.rules = tuple(rules)
         self._numbers: dict[str, str] = {}
         self._deployments = {"1": "the default deployment"}
@@ -115,7 +114,7 @@ class AllowList:
         self._sorted_hosts = sorted(self._hosts)
 
     def decide(self, domain: str, method: str, target: Target, path: str) -> Allowed | Denied:
-        """May a client of ``domain`` send ``method`` for ``path`` (with its query) to ``target``?"""
+        """Decide whether a client of ``domain`` may send ``method`` for ``path`` (with its query) to ``target``."""
         number = self._numbers.get(domain.lower(), "1")
         origin = self._origins.get((number, target.scheme, target.host, target.port))
         if origin is None:
@@ -124,11 +123,11 @@ class AllowList:
         allowed = origin.find(bare, query, method)
         if allowed is None:
             return Denied(number, *origin.nearest(bare, query, method, target))
-        read = readings(bare)
-        if len(read) > 1:
-            for reading in sorted(read):
+        paths = readings(bare)
+        if len(paths) > 1:
+            for reading in sorted(paths):
                 if origin.find(reading, query, method) is None:
-                    return Denied(number, _crossing(allowed.rule, reading), "reading")
+                    return Denied(number, _uncovered_reading(allowed.rule, reading), "reading")
         return allowed
 
     def _number_of(self, deployment: str) -> str:
@@ -142,9 +141,9 @@ class AllowList:
         return number
 
     def domain_of(self, deployment: str) -> str | None:
-        """Return a domain that the deployment of this name holds, None if no rule is in such a deployment.
+        """Return a domain of the deployment with this name, None if no rule is in such a deployment.
 
-        The default deployment always exists, and holds every domain that no other does: the empty one, too.
+        The default deployment always exists and has every domain that no other has, also the empty one.
         """
         name = deployment.lower()
         if name in _DEFAULT_DEPLOYMENTS:
@@ -155,23 +154,23 @@ class AllowList:
         known = self._hosts.get(target.host)
         if known is None:
             return f"no rule names host {target.host}{_similar(target.host, self._sorted_hosts)}", "host"
-        here = [(scheme, port) for deployment, scheme, port in known if deployment == number]
-        if not here:
+        places = [(scheme, port) for deployment, scheme, port in known if deployment == number]
+        if not places:
             others = listed(dict.fromkeys(self._deployments[deployment] for deployment, _, _ in known))
             return (
                 f"rules for {target.host} hold in {others}, not in {self._deployments[number]}",
                 "deployment",
             )
-        ports = [str(port) for scheme, port in here if scheme == target.scheme]
-        if any(port == target.port for _, port in here) or not ports:
-            places = listed(Target("", scheme, target.host, port).url_for("") for scheme, port in here)
-            return f"rules for {target.host} name {places}, not {target.url_for('')}", "port"
+        ports = [str(port) for scheme, port in places if scheme == target.scheme]
+        if any(port == target.port for _, port in places) or not ports:
+            urls = listed(Target("", scheme, target.host, port).url_for("") for scheme, port in places)
+            return f"rules for {target.host} name {urls}, not {target.url_for('')}", "port"
         word = "port" if len(ports) == 1 else "ports"
         return f"rules for {target.host} name {word} {listed(ports)}, not {target.port}", "port"
 
 
 class OpenAllowList(AllowList):
-    """Allows any request to ``hosts`` as well: for tests about something else than the allow list."""
+    """An allow list that also allows every request to ``hosts``, for tests that are not about the allow list."""
 
     __slots__ = ("_open",)
 
@@ -181,7 +180,7 @@ class OpenAllowList(AllowList):
         self._open = frozenset(hosts)
 
     def decide(self, domain: str, method: str, target: Target, path: str) -> Allowed | Denied:
-        """May a client of ``domain`` send ``method`` for ``path`` (with its query) to ``target``?"""
+        """Decide whether a client of ``domain`` may send ``method`` for ``path`` (with its query) to ``target``."""
         decision = super().decide(domain, method, target, path)
         if isinstance(decision, Allowed):
             return decision
@@ -196,12 +195,12 @@ class OpenAllowList(AllowList):
 
 
 class _Origin:
-    """Rules of one deployment for one scheme, host and port."""
+    """The rules of one deployment for one scheme, host and port. Call ``finish`` after the last ``add``."""
 
     __slots__ = ("_exact", "_folded", "_lengths", "_paths", "_prefixes")
 
     def __init__(self) -> None:
-        # path (and query) -> method -> the first row's answer; the row is the number that a person counts
+        # path (and query) -> method -> row and decision of the first such rule; rows count from 1
         self._exact: dict[tuple[str, str], dict[str, tuple[int, Allowed]]] = {}
         self._prefixes: dict[str, dict[str, tuple[int, Allowed]]] = {}
         self._lengths: tuple[int, ...] = ()
@@ -209,7 +208,7 @@ class _Origin:
         self._paths: list[tuple[str, int, Allowed]] = []
 
     def add(self, row: int, allowed: Allowed) -> None:
-        """Take a rule in, under its path as written and as decoded: all its readings are then covered."""
+        """Add a rule under its path as written and as decoded, which covers all its readings."""
         rule = allowed.rule
         bare, _, query = rule.path.partition("?")
         entry = (row, allowed)
@@ -224,12 +223,12 @@ class _Origin:
         self._paths.append((bare, row, allowed))
 
     def finish(self) -> None:
-        """All rules are in."""
+        """Prepare look-ups, after all rules were added."""
         self._lengths = tuple(sorted({len(prefix) for prefix in self._prefixes}, reverse=True))
         self._paths.sort(key=lambda entry: entry[:2])
 
     def find(self, bare: str, query: str, method: str) -> Allowed | None:
-        """First rule that lets ``method`` through; ``bare`` has no query."""
+        """Return the decision of the first rule that allows ``method``, None if no rule does; ``bare`` has no query."""
         if self._exact:
             for key in ((bare, query), (bare, "")):
                 if (methods := self._exact.get(key)) is not None and method in methods:
@@ -240,7 +239,7 @@ class _Origin:
         return None
 
     def nearest(self, bare: str, query: str, method: str, target: Target) -> tuple[str, Miss]:
-        """What kept :meth:`find` from finding anything."""
+        """Return why :meth:`find` returned None: a sentence about the nearest rule, and the difference to it."""
         other_methods = self._exact.get((bare, query)) or self._exact.get((bare, ""))
         for length in self._lengths:
             if other_methods is None and length <= len(bare):
@@ -253,38 +252,38 @@ class _Origin:
         folded = bare.lower()
         for length in dict.fromkeys((len(bare), *self._lengths)):
             found = self._folded.get(folded[:length]) if length <= len(bare) else None
-            if found is not None and self._fits_but_for_case(found[1].rule, bare, query):
+            if found is not None and self._matches_except_case(found[1].rule, bare, query):
                 row, allowed = found
                 methods = allowed.rule.allowed_methods
                 more = "" if method in methods else f", and allows {listed(sorted(methods))}, not {method[:40]}"
                 return f"rule {row} {allowed.rule.url} differs in upper and lower case of the path{more}", "case"
         at = bisect_left(self._paths, bare, key=lambda entry: entry[0])
         neighbours = self._paths[max(0, at - 1) : at + 2]
-        _, row, allowed = max(neighbours, key=lambda entry: _shared(entry[0], bare))
+        _, row, allowed = max(neighbours, key=lambda entry: _common_prefix_length(entry[0], bare))
         closest = f"rule {row} {allowed.rule.url} ({allowed.rule.match})"
         shown = bare if len(bare) <= 120 else f"{bare[:120]}..."
         return f"no rule for {target.authority} covers path {shown}; closest is {closest}", "path"
 
     @staticmethod
-    def _fits_but_for_case(rule: Rule, bare: str, query: str) -> bool:
+    def _matches_except_case(rule: Rule, bare: str, query: str) -> bool:
         path, _, wanted = rule.path.partition("?")
         if bare.startswith(path):
             return False
         return rule.match == "prefix" or (len(path) == len(bare) and wanted in ("", query))
 
 
-def _crossing(rule: Rule, reading: str) -> str:
+def _uncovered_reading(rule: Rule, reading: str) -> str:
     shown = "in too many ways" if not reading else "as " + ascii(reading[:120])
     return f"rule {rule.url} fits the path as written, but it can also be read {shown}, which no rule allows"
 
 
 def _similar(host: str, hosts: list[str]) -> str:
-    """``; did you mean X?`` from the names next to ``host`` in sorted ``hosts``, or nothing."""
+    """Return ``; did you mean X?`` with a similar name near ``host`` in sorted ``hosts``, or nothing."""
     at = bisect_left(hosts, host)
     near = nearest(host, hosts[max(0, at - 8) : at + 8])
     return f"; did you mean {near}?" if near else ""
 
 
-def _shared(one: str, other: str) -> int:
-    """Length of the common beginning."""
-    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+def _common_prefix_length(first: str, second: str) -> int:
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(first), len(second)))

@@ -1,10 +1,10 @@
-"""The CSV files of the HTTP allow list: what a row of rules, and a row of tests, says.
+"""The CSV files of the HTTP allow list: a row of rules, and a row of tests.
 
 Sources: Expressway administrator guide X12.6, X14.0.2 and X15.0 (headers, defaults, match types, methods, the limit of
 the description).
 
-Where Cisco is silent: a query in a prefix rule's Url is dropped. A host without a domain stays as it is, whereas
-Expressway completes it with its System DNS domain, a setting that does not exist here.
+Cisco does not document that a query in a prefix rule's Url is dropped. A host without a domain is used unchanged;
+Expressway appends its System DNS domain, a setting that mralab does not have.
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ class RuleTest(NamedTuple):
 
     @property
     def url(self) -> str:
-        """The request's URL, its port always written."""
+        """The request's URL, always with its port."""
         return self.target.url_for(self.path)
 
 
 def parse_rules_csv(text: str, source: str) -> tuple[Rule, ...]:
     """Return the rules of a CSV file with header ``Url,Deployment,HttpMethods,MatchType,Description``, in its order.
 
-    Trailing columns of a row may be missing; blank lines and lines that start with ``#`` are skipped. One row is one
-    line. Raises :class:`RulesError` with all problems at once; ``source`` names the file in them.
+    Trailing columns of a row may be missing; blank lines and lines that start with ``#`` are skipped. Each row is one
+    line. Raises :class:`RulesError` with all problems; ``source`` names the file in them.
     """
     return tuple(rule for _, rule in parse(text, source, HEADER, _rule))
 
@@ -68,13 +68,13 @@ def parse_rules_csv(text: str, source: str) -> tuple[Rule, ...]:
 def parse_tests_csv(text: str, source: str) -> tuple[RuleTest, ...]:
     """Return the tests of a CSV file with header ``Url,ExpectedResult,Deployment,Description,HttpMethod``.
 
-    As ``parse_rules_csv`` otherwise.
+    The format is otherwise that of ``parse_rules_csv``.
     """
     return tuple(test._replace(line=line) for line, test in parse(text, source, TESTS_HEADER, _test))
 
 
 def _rule(row: list[str]) -> Checked[Rule]:
-    """The rule of a row, or None and everything that is wrong with it."""
+    """Return the rule of a row, or None and every problem in it."""
     url, deployment, methods_text, match_text, description = row + [""] * (len(HEADER) - len(row))
     if methods_text.upper() in METHODS and match_text.upper() in METHODS:
         return None, ['several methods need quotes: "GET,PUT"']
@@ -85,10 +85,10 @@ def _rule(row: list[str]) -> Checked[Rule]:
         problems.append(f"MatchType {shown(match_text)} is neither exact nor prefix{near}")
     methods = _methods(methods_text, problems)
     _check_description(description, problems)
-    place = _place(url, problems)
-    if place is None or problems:
+    parts = _url_parts(url, problems)
+    if parts is None or problems:
         return None, problems
-    scheme, host, port, path, query = place
+    scheme, host, port, path, query = parts
     if not readings(path) <= {path, unquote(path, "latin-1")}:
         return None, [f"Url has path {shown(path)}, which servers could read differently, so that it could never match"]
     if match == "exact":
@@ -108,7 +108,7 @@ def _rule(row: list[str]) -> Checked[Rule]:
 
 
 def _test(row: list[str]) -> Checked[RuleTest]:
-    """The test of a row, its line still 0, or None and everything that is wrong with it."""
+    """Return the test of a row, with ``line`` 0, or None and every problem in it."""
     url, result, deployment, description, method_text = row + [""] * (len(TESTS_HEADER) - len(row))
     problems: list[str] = []
     expected = _RESULTS.get(result.lower())
@@ -121,10 +121,10 @@ def _test(row: list[str]) -> Checked[RuleTest]:
     elif method_text:
         method = _method(method_text, "HttpMethod", problems)
     _check_description(description, problems)
-    place = _place(url, problems)
-    if place is None or expected is None or problems:
+    parts = _url_parts(url, problems)
+    if parts is None or expected is None or problems:
         return None, problems
-    scheme, host, port, path, query = place
+    scheme, host, port, path, query = parts
     target = Target("", scheme, host, port)
     return RuleTest(0, target, path + query, method, expected, deployment, description), []
 
@@ -149,18 +149,18 @@ def _methods(text: str, problems: list[str]) -> frozenset[str] | None:
 
 
 def _method(word: str, column: str, problems: list[str]) -> str:
-    """A method in capitals if Cisco's guide has it. One that is near to such a method is a spelling mistake.
+    """Return a method, in capitals if Cisco's guide has it. A similar word is reported as a spelling mistake.
 
-    Any other is taken: a proxy may meet it, and :func:`unknown_methods` names it.
+    Other methods are accepted, because clients may send them; :func:`unknown_methods` finds them.
     """
     upper = word.upper()
     if upper in METHODS:
         return upper
     known = f"not one of {', '.join(METHODS)}"
     if not word:
-        problems.append(f"{column} has a gap")
+        problems.append(f"{column} has an empty method")
     elif not _METHOD.fullmatch(word):
-        problems.append(f"{column} has {shown(word)}, which is no method{did_you_mean(upper, METHODS)}")
+        problems.append(f"{column} has {shown(word)}, which is not a method{did_you_mean(upper, METHODS)}")
     elif upper in ("*", "ALL", "ANY"):
         problems.append(f"{column} has {shown(word)}, {known}; list the methods")
     elif near := did_you_mean(upper, METHODS):
@@ -169,14 +169,14 @@ def _method(word: str, column: str, problems: list[str]) -> str:
 
 
 def unknown_methods(rules: Iterable[Rule]) -> Iterator[tuple[Rule, tuple[str, ...]]]:
-    """Rules with methods that Expressway's allow list does not have, and these methods."""
+    """Yield each rule with methods that Expressway's allow list does not have, and these methods."""
     for rule in rules:
         if unknown := rule.allowed_methods.difference(METHODS):
             yield rule, tuple(sorted(unknown))
 
 
-def _place(url: str, problems: list[str]) -> tuple[str, str, int, str, str] | None:
-    """Scheme, host, port, path and query (with its ``?``) of a Url; None after adding to ``problems``."""
+def _url_parts(url: str, problems: list[str]) -> tuple[str, str, int, str, str] | None:
+    """Return scheme, host, port, path and query (with its ``?``) of a Url; None after adding to ``problems``."""
     before = len(problems)
     parts = _URL.fullmatch(url)
     if parts is None:
@@ -188,7 +188,9 @@ def _place(url: str, problems: list[str]) -> tuple[str, str, int, str, str] | No
         hint = did_you_mean(scheme.lower(), ("http", "https"))
         problems.append(f"Url has protocol {shown(scheme)}, not http or https{hint}")
     if "*" in authority + path:
-        problems.append("Url has a wildcard; rules know none (MatchType prefix covers what begins with the Url)")
+        problems.append(
+            "Url has a wildcard, which rules do not support (MatchType prefix covers all that starts with the Url)"
+        )
     elif "@" in authority:
         problems.append("Url has user information before the host")
     else:
@@ -205,7 +207,7 @@ def _place(url: str, problems: list[str]) -> tuple[str, str, int, str, str] | No
 
 def _host_and_port(authority: str, default_port: int, problems: list[str]) -> tuple[str, int]:
     parts = _AUTHORITY.fullmatch(authority)
-    name, port = parts.groups() if parts is not None else (authority, None)  # canonical_host has the words
+    name, port = parts.groups() if parts is not None else (authority, None)  # canonical_host raises the error
     host, number = "", default_port
     try:
         host = canonical_host(name)

@@ -1,9 +1,9 @@
-"""The lines of an allow list's CSV file: columns, header, and faults that a whole file has.
+"""The lines of an allow list's CSV file: columns, header, and faults of the whole file.
 
-Harmless blanks are taken: around a value, behind a closing quote, at the end of a line; so are empty rows and empty
-columns at the end, as spreadsheets write them. A fault of the whole file (another separator, no header, tests in place
-of rules) is one problem that names the cause; a fault that several lines share is one problem with their numbers.
-All work is linear in the length of the text.
+Blanks are accepted around a value, after a closing quote and at the end of a line, and so are the empty rows and
+trailing empty columns that spreadsheets write. A fault of the whole file (another separator, no header, tests instead
+of rules) is one problem, which names the cause. A fault in several lines is one problem with their numbers. The time is
+linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mralab.core.nearest import nearest
 HEADER: Final = ("Url", "Deployment", "HttpMethods", "MatchType", "Description")
 TESTS_HEADER: Final = ("Url", "ExpectedResult", "Deployment", "Description", "HttpMethod")
 MATCHES: Final = {"exact": "exact", "prefix": "prefix", "starts-with": "prefix", "startswith": "prefix", "": "prefix"}
-"""``MatchType`` as written -> as a rule has it (administrator guide X15.0; in CSV the default is prefix)."""
+"""``MatchType`` in the file -> ``match`` of a rule (administrator guide X15.0; the default in CSV is prefix)."""
 BLANKS: Final = " \t\x0b\x0c\xa0\u2007\u202f\u3000\u200b\u2060\ufeff"
 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
@@ -27,7 +27,7 @@ _TYPOGRAPHIC: Final = frozenset("\u201c\u201d\u201e\u201f\u00ab\u00bb\u2018\u201
 _WRONG_QUOTES: Final = 'typographic quotes (\u201c \u201d) do not enclose a value; use straight ones (")'
 _SINGLE_QUOTES: Final = "single quotes (') do not enclose a value; use double ones (\")"
 _INVISIBLE: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters but tabs, line separators, changes of direction: no value has them, and terminals obey them."""
+"""Control characters except tabs, line separators, changes of direction: no value needs them, and terminals obey."""
 _SEP_LINE: Final = re.compile(r'[\s"]*sep\s*=.{0,3}["\s]*', re.IGNORECASE)
 _MOST_LINES_OF_A_CELL: Final = 20
 
@@ -36,7 +36,7 @@ Checked = tuple[T | None, list[str]]
 
 
 class RulesError(ValueError):
-    """A CSV file that cannot be used. ``problems``: all of them, as ``source:LINE: what is wrong``."""
+    """An unusable CSV file. ``problems`` has all its problems, as ``source:LINE: problem``."""
 
     def __init__(self, problems: tuple[str, ...]) -> None:
         """``problems`` in the order of the file."""
@@ -62,7 +62,7 @@ def decode_csv(data: bytes, source: str) -> str:
 
 
 class _NotCsvError(ValueError):
-    """A line that cannot be split into columns. ``open``: only because a quote is not closed."""
+    """A line that cannot be split into columns. ``open``: the only reason is a quote that is not closed."""
 
     def __init__(self, message: str, *, open: bool = False) -> None:  # noqa: A002 - the attribute's name
         super().__init__(message)
@@ -70,7 +70,7 @@ class _NotCsvError(ValueError):
 
 
 class _WholeFileError(Exception):
-    """A fault of the whole file; its lines are not looked at."""
+    """A fault of the whole file, which ends its parsing."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
@@ -80,23 +80,20 @@ class _WholeFileError(Exception):
 def parse(
     text: str, source: str, header: tuple[str, ...], check: Callable[[list[str]], Checked[T]]
 ) -> list[tuple[int, T]]:
-    """Return what ``check`` makes of each row, with the row's line.
+    """Return line number and value of each row.
 
-    ``check`` takes the cells of a row in the order of ``header`` and returns a value, or None and the problems. Raises
+    ``check`` gets the cells of a row in the order of ``header`` and returns its value, or None and the problems. Raises
     :class:`RulesError` with all problems.
     """
     found: list[tuple[int, T]] = []
     problems: dict[str, list[int]] = {}
     try:
-        for line, row, wrong in _rows(text, header, check):
-            value: T | None = None
-            if row is not None:
-                value, row_problems = check(row)
-                wrong = _row_problems(row, header, row_problems)  # noqa: PLW2901 - empty for a row
-                value = None if wrong else value
-            for problem in wrong:
+        for line, row, line_problems in _rows(text, header, check):
+            value, row_problems = check(row) if row is not None else (None, [])
+            found_problems = line_problems if row is None else _row_problems(row, header, row_problems)
+            for problem in found_problems:
                 problems.setdefault(problem, []).append(line)
-            if value is not None:
+            if value is not None and not found_problems:
                 found.append((line, value))
     except _WholeFileError as error:
         raise RulesError((f"{source}:{error.line}: {error}",)) from None
@@ -106,7 +103,7 @@ def parse(
 
 
 def _row_problems(row: list[str], header: tuple[str, ...], found: list[str]) -> list[str]:
-    """What ``check`` found wrong with a row, or the cause of it, and each value with a control character."""
+    """Return the problems that ``check`` found in a row, or their common cause, and each control character."""
     cells = dict(zip(header, row, strict=True))
     odd = {name: match.group() for name, cell in cells.items() if (match := _INVISIBLE.search(cell))}
     texts = ("Description", "Deployment")  # may begin with any quote
@@ -119,7 +116,7 @@ def _row_problems(row: list[str], header: tuple[str, ...], found: list[str]) -> 
 
 
 def _wrong_quotes(cells: Iterable[str]) -> str:
-    """The problem that quotes of another kind enclose a value, or nothing."""
+    """Return the problem that other quotes than double ones enclose a value, or nothing."""
     first = {cell[:1] for cell in cells}
     if first & _TYPOGRAPHIC:
         return _WRONG_QUOTES
@@ -134,7 +131,7 @@ def _also(lines: list[int]) -> str:
 def _rows(
     text: str, header: tuple[str, ...], check: Callable[[list[str]], Checked[T]]
 ) -> Iterator[tuple[int, list[str] | None, list[str]]]:
-    """Each row in the header's order, with its line; or None and what is wrong with the line."""
+    """Yield line number, cells in the order of ``header`` and no problems; or None and the problems of the line."""
     if (at := text.find("\0")) >= 0:
         number = text.count("\n", 0, at) + 1
         raise _WholeFileError(number, "has NUL characters: it is UTF-16 text, or no text at all; save it as CSV UTF-8")
@@ -152,17 +149,17 @@ def _rows(
         except _NotCsvError as error:
             last = _end_of_cell(lines, number) if error.open else 0
             skip_to = max(skip_to, last)
-            over = f"a value goes on over lines {number} to {last}; a row must be one line"
+            over = f"a value continues over lines {number} to {last}; a row must be one line"
             if columns is None:
                 raise _WholeFileError(number, f"not CSV: {over if last else error}") from None
             yield number, None, [over if last else f"not CSV: {error}"]
             continue
         if columns is None:
             columns, wrong = _columns(cells, number, header)
-            more_columns = len(cells) > len(header)  # the header's problem; its rows have it, too
+            more_columns = len(cells) > len(header)  # a problem of the header; not repeated for each row
             if wrong:
                 yield number, None, wrong
-            if not columns:  # no header: look at the rows only if they seem to be in the right columns
+            if not columns:  # no header: check the rows only if their columns seem to be right
                 if len(cells) > len(header) or check(cells)[0] is None:
                     return
                 columns = tuple(range(len(header)))
@@ -170,7 +167,7 @@ def _rows(
         while len(cells) > len(header) and not cells[-1]:
             cells.pop()
         if tuple(cells) == header:
-            yield number, None, ["the header once more; only the first line is one"]
+            yield number, None, ["the header is repeated; only the first line may be the header"]
         elif len(cells) == 1 and (word := _other_separator(line)):
             yield number, None, [f"columns are separated by {word}, not by commas"]
         elif len(cells) == 1 and "," in cells[0]:
@@ -186,13 +183,13 @@ def _rows(
 
 
 def _split(line: str) -> list[str]:
-    """The columns of a line, without blanks around them and without their quotes. Raises ``_NotCsvError``."""
+    """Return the columns of a line, without their quotes and without blanks around them. Raises ``_NotCsvError``."""
     if '"' not in line:
         return [value.strip(BLANKS) for value in line.split(",")]
     cells: list[str] = []
     at = 0
     while True:
-        start = _behind_blanks(line, at)
+        start = _skip_blanks(line, at)
         if line[start : start + 1] == '"':
             value, end = _quoted(line, start + 1, len(cells) + 1)
         else:
@@ -205,14 +202,14 @@ def _split(line: str) -> list[str]:
         at = end + 1
 
 
-def _behind_blanks(line: str, at: int) -> int:
+def _skip_blanks(line: str, at: int) -> int:
     while at < len(line) and line[at] in BLANKS:
         at += 1
     return at
 
 
 def _quoted(line: str, start: int, column: int) -> tuple[str, int]:
-    """The value behind an opening quote, and where the comma or the line's end behind it is."""
+    """Return the value after an opening quote, and the index of the comma or line end after it."""
     parts: list[str] = []
     while True:
         close = line.find('"', start)
@@ -231,7 +228,7 @@ def _quoted(line: str, start: int, column: int) -> tuple[str, int]:
 
 
 def _end_of_cell(lines: list[str], number: int) -> int:
-    """The line that closes the quote open at the end of line ``number``, 0 if none does so well."""
+    """Return the number of the line that closes the quote left open on line ``number``, 0 if there is none."""
     for last in range(number + 1, min(number + _MOST_LINES_OF_A_CELL, len(lines)) + 1):
         try:
             _split(" ".join(lines[number - 1 : last]))
@@ -247,7 +244,7 @@ def _end_of_cell(lines: list[str], number: int) -> int:
 
 
 def _check_separator(line: str, number: int) -> None:
-    """Raise ``_WholeFileError`` if the first line's columns are separated by something else than commas."""
+    """Raise ``_WholeFileError`` if the first line's columns are not separated by commas."""
     if len(line) < 40 and _SEP_LINE.fullmatch(line):
         raise _WholeFileError(number, f"{shown(line)} is a line for spreadsheets only; delete it and use commas")
     known = {name.lower() for name in (*HEADER, *TESTS_HEADER)}
@@ -262,7 +259,7 @@ def _check_separator(line: str, number: int) -> None:
 
 
 def _other_separator(line: str) -> str:
-    """What separates the columns of a line that has no commas for it, or nothing."""
+    """Return the name of another separator that a line has instead of commas, or nothing."""
     for separator, word in _SEPARATORS:
         if line.count(separator) > max(1, line.count(",")):
             return word
@@ -270,9 +267,9 @@ def _other_separator(line: str) -> str:
 
 
 def _columns(cells: list[str], line: int, header: tuple[str, ...]) -> tuple[tuple[int, ...], list[str]]:
-    """Where each column of ``header`` is in a row, and what is wrong with the file's header line.
+    """Return the index of each column of ``header`` in a row, and the problems of the file's header line.
 
-    No columns: it is not a header line at all. Raises ``_WholeFileError`` for a file of the other kind.
+    No indexes: the line is not a header. Raises ``_WholeFileError`` for tests instead of rules, or the reverse.
     """
     while cells and not cells[-1]:
         cells.pop()
@@ -292,7 +289,7 @@ def _columns(cells: list[str], line: int, header: tuple[str, ...]) -> tuple[tupl
         differs = " and ".join(filter(None, (order, case)))
         return tuple(folded.index(name) for name in names), [f"{right}; this one differs in {differs}"]
     twice = [cell for at, cell in enumerate(cells) if folded.index(folded[at]) != at]
-    wrong = [f"column {shown(name)} is there twice; {right}" for name in twice]
+    wrong = [f"column {shown(name)} occurs twice; {right}" for name in twice]
     for cell, fold in zip(cells, folded, strict=True):
         if fold not in names:
             wrong.append(f"column {shown(cell)} is unknown{did_you_mean(fold, header)}; {right}")
@@ -304,7 +301,7 @@ def _columns(cells: list[str], line: int, header: tuple[str, ...]) -> tuple[tupl
 
 
 def _check_kind(cells: list[str], folded: list[str], line: int, header: tuple[str, ...]) -> None:
-    """Raise ``_WholeFileError`` for tests in place of rules, or rules in place of tests."""
+    """Raise ``_WholeFileError`` for tests instead of rules, or rules instead of tests."""
     second = folded[1] if len(folded) > 1 else ""
     has_url = "://" in cells[0]
     if header == HEADER and ("expectedresult" in folded or (has_url and second in ("allow", "block"))):
@@ -322,7 +319,7 @@ def _check_kind(cells: list[str], folded: list[str], line: int, header: tuple[st
 
 
 def _too_many(cells: list[str], header: tuple[str, ...]) -> str:
-    """What is wrong with a row of more columns than the header has."""
+    """Return the problem of a row with more columns than the header."""
     count = f"{len(cells)} columns where the header names {len(header)}"
     if quotes := _wrong_quotes(cells):
         return quotes
@@ -342,11 +339,11 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
 
 
 def shown(text: str) -> str:
-    """Return a value as messages show it, 80 characters of it."""
+    """Return at most 80 characters of a value, quoted for a message."""
     return repr(text) if len(text) <= 80 else f"{text[:80]!r}..."
 
 
 def listed(words: Iterable[str]) -> str:
-    """Return words with commas, the first six of them."""
+    """Return the first six words, separated by commas."""
     every = list(words)
     return ", ".join(every[:6]) + (", ..." if len(every) > 6 else "")

@@ -1,6 +1,6 @@
 """A rule of the HTTP allow list, and the rules that Expressway makes for discovered nodes.
 
-Sources: Expressway administrator guide X12.6, X14.0.2 and X15.0, "HTTP allow list", and the one public log line, which
+Sources: Expressway administrator guide X12.6, X14.0.2 and X15.0, "HTTP allow list", and the only public log line, which
 shows the prefix rule ``https://HOST:8443/cucm-uds/user/`` and its type.
 """
 
@@ -14,14 +14,14 @@ from mralab.core.mra.target import Target, canonical_host
 METHODS: Final = ("OPTIONS", "GET", "HEAD", "POST", "PUT", "DELETE")
 """Methods that a rule can have (administrator guide X15.0)."""
 DEFAULT_METHODS: Final = frozenset(("GET", "POST", "PUT"))
-"""Methods of a rule that chooses none ("Use defaults")."""
+"""Methods of a rule without its own ("Use defaults")."""
 
 AUTOMATIC_CUCM: Final = "Automatically generated rule for CUCM server"
-"""The only ``Type=`` that a public log line shows."""
+"""The only ``Type=`` in a public log line."""
 AUTOMATIC_IMP: Final = "Automatically generated rule for IM and Presence Service node"
 AUTOMATIC_UNITY: Final = "Automatically generated rule for Unity Connection server"
 ADMINISTRATOR: Final = "Administrator defined rule"
-"""``Type=`` of a rule from the CSV file. Emulated, not observed, as are the two above."""
+"""``Type=`` of a rule from the CSV file. Emulated, not observed, like the two above."""
 
 Kind = Literal["cucm", "imp", "unity"]
 
@@ -62,13 +62,13 @@ _AUTOMATIC: Final[dict[Kind, tuple[str, tuple[tuple[str, int, str, frozenset[str
 }
 """Type, then scheme, port, path and methods of each rule, by kind of node.
 
-Ports: Expressway IP Port Usage X14.3 and X15.0. Which path of UDS, EPASSoap and vmrest is asked: the documents on the
-login sequence (Preferred Architecture, 221845). Only the first rule is known from a log; methods, and "/" where no
-path is public, are emulated, not observed: Cisco does not publish the table.
+Ports: Expressway IP Port Usage X14.3 and X15.0. Paths of UDS, EPASSoap and vmrest: the documents on the login sequence
+(Preferred Architecture, 221845). Only the first rule is known from a log. Methods, and "/" where no path is public, are
+emulated, not observed: Cisco does not publish the table.
 
-Not among them: ``/axl/``, which shares UDS's port in the list of ports, but is what Expressway-C itself asks when it
-discovers nodes, never a client; E911 (8080), directory photos, problem reports and Extension Mobility, for which the
-guides ask for a rule by hand. XMPP (7400) is not HTTP.
+The table does not have ``/axl/``: it shares UDS's port in the list of ports, but only Expressway-C itself requests it,
+to discover nodes. Nor does it have E911 (8080), directory photos, problem reports and Extension Mobility, for which the
+guides tell administrators to add a rule. XMPP (7400) is not HTTP.
 """
 
 
@@ -76,7 +76,7 @@ class Rule(NamedTuple):
     """One rule. ``path`` starts with a slash, may end within a segment, and has a query only if exact.
 
     ``host`` is as in :class:`~mralab.core.mra.target.Target`; ``methods`` None means the defaults; ``match`` is
-    ``exact`` or ``prefix``; ``url`` is what ``Rule=`` of the log shows, its port always written.
+    ``exact`` or ``prefix``; ``url`` is ``Rule=`` in the log, always with the port.
     """
 
     scheme: str
@@ -92,7 +92,7 @@ class Rule(NamedTuple):
 
     @property
     def allowed_methods(self) -> frozenset[str]:
-        """``methods`` with the defaults filled in."""
+        """``methods``, or the defaults."""
         return DEFAULT_METHODS if self.methods is None else self.methods
 
 
@@ -108,15 +108,15 @@ def make_rule(
     deployment: str = "",
     description: str = "",
 ) -> Rule:
-    """Return a rule with the ``url`` that follows from its other fields."""
+    """Return a rule. Its ``url`` is made from the other fields."""
     url = Target("", scheme, host, port).url_for(path)
     return Rule(scheme, host, port, path, methods, match, deployment, type, description, url)
 
 
 def automatic_rules(host: str, kind: Kind = "cucm") -> tuple[Rule, ...]:
-    """Return the rules made for a discovered node of Unified CM, IM and Presence, or Unity Connection.
+    """Return the automatic rules for a discovered node of Unified CM, IM and Presence, or Unity Connection.
 
-    ``host`` is a name, IPv4 text or IPv6 text (in brackets or not), as the node is advertised. Raises
+    ``host`` is a name, IPv4 text or IPv6 text (in brackets or not), as the node advertises itself. Raises
     :class:`~mralab.core.mra.target.BadHost`.
     """
     node = canonical_host(bracketed(host))
