@@ -143,6 +143,7 @@ MANY = "\n".join(ROW.format(number) for number in range(5))
         (f"{TESTS.lower()}\nhttps://h/,allow,,d,GET\n", "r:1: these are tests of an allow list"),
         ("https://h/,allow,,d,GET\nhttps://h/,block,,d,GET\n", "r:1: these are tests of an allow list"),
         (MANY, f"r:1: no header line; the first line must be {RULES}"),
+        (f'""\n{MANY}', f"r:1: no header line; the first line must be {RULES}"),
         (f"some notes\n{MANY}", f"r:1: no header line; the first line must be {RULES}"),
         (f"{RULES.lower()}\n{MANY}", f"r:1: the header must be {RULES}; this one differs in upper and lower case"),
         (

@@ -303,7 +303,7 @@ def _columns(cells: list[str], line: int, header: tuple[str, ...]) -> tuple[tupl
 def _check_kind(cells: list[str], folded: list[str], line: int, header: tuple[str, ...]) -> None:
     """Raise ``_WholeFileError`` for tests instead of rules, or rules instead of tests."""
     second = folded[1] if len(folded) > 1 else ""
-    has_url = "://" in cells[0]
+    has_url = bool(cells) and "://" in cells[0]
     if header == HEADER and ("expectedresult" in folded or (has_url and second in ("allow", "block"))):
         raise _WholeFileError(
             line,
