@@ -69,7 +69,7 @@ def test_a_failing_test_says_what_was_nearest_or_which_rule_let_it_through(tmp_p
         f"{file}:5: GET https://node1.example.test:8443/one",
         "  expected allow, got block: no rule is in deployment nowhere.lab",
         f"{file}:7: GET https://node1.example.test:8443/one/..;/axl",
-        "  expected allow, got block: rule https://node1.example.test:8443/one fits the path as written, but it can"
+        "  expected allow, got block: rule https://node1.example.test:8443/one matches the path as written, but it can"
         " also be read as '/axl', which no rule allows",
     ]
 

@@ -69,7 +69,7 @@ def test_the_pair_before_and_after_is_defined_once() -> None:
 
 
 def refusal(text: str) -> str:
-    with pytest.raises(ValueError, match="is not a release known here") as caught:
+    with pytest.raises(ValueError, match="is not a known release") as caught:
         find_release(text)
     return str(caught.value)
 
@@ -133,7 +133,7 @@ def test_any_other_text_is_refused(text: str) -> None:
     try:
         assert find_release(text).name in RELEASES
     except ValueError as error:
-        assert "known here" in str(error)
+        assert "is not a known release" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -26,14 +26,14 @@ def head(path: str = "/a", fields: str = "", method: str = "GET") -> bytes:
     return f"{method} /{TOKEN}{path} HTTP/1.1\r\nHost: h\r\n{fields}\r\n".encode()
 
 
-def errand(found: Routes, data: bytes, ip: str = "127.0.0.1") -> ForwardedRequest:
+def forwarded(found: Routes, data: bytes, ip: str = "127.0.0.1") -> ForwardedRequest:
     outcome = found.find(data, ip).outcome
     assert isinstance(outcome, ForwardedRequest)
     return outcome
 
 
 def test_the_server_gets_a_tracking_id_in_its_place() -> None:
-    found = errand(routes(), head())
+    found = forwarded(routes(), head())
     expected = (
         "GET /a HTTP/1.1\r\nHost: cucm.steven.lab:8443\r\nTrackingID: ID\r\nClient-ip: 127.0.0.1\r\n"
         f"X-Forwarded-For: 127.0.0.1\r\nVia: {HOP.via(1).decode()}\r\n\r\n"
@@ -49,21 +49,21 @@ def test_a_clients_own_tracking_id_is_kept_and_an_empty_one_filled() -> None:
     assert isinstance(route.outcome, ForwardedRequest)
     assert b"\r\nTrackingID: mine\r\n" in route.outcome.wire(b"other")
     assert b"other" not in route.outcome.wire(b"other")
-    empty = errand(routes(), head(fields="TrackingID:\r\nX: y\r\n"))
+    empty = forwarded(routes(), head(fields="TrackingID:\r\nX: y\r\n"))
     assert b"\r\nTrackingID: ID\r\nX: y\r\n" in empty.wire(b"ID")
 
 
 def test_a_user_name_of_a_whole_head_is_kept_shortened() -> None:
     credentials = base64.b64encode(b"u" * 90_000 + b":password").decode()
-    found = errand(routes(), head(fields=f"Authorization: Basic {credentials}\r\n"))
+    found = forwarded(routes(), head(fields=f"Authorization: Basic {credentials}\r\n"))
     assert found.permission.username == "u" * 1024 + "..."
     assert f"Authorization: Basic {credentials}\r\n".encode() in found.wire(b"")  # the server gets all of it
 
 
 def test_the_same_head_from_another_address_is_another_route() -> None:
     found = routes()
-    assert b"X-Forwarded-For: 127.0.0.1\r\n" in errand(found, head()).wire(b"")
-    assert b"X-Forwarded-For: ::1\r\n" in errand(found, head(), "::1").wire(b"")
+    assert b"X-Forwarded-For: 127.0.0.1\r\n" in forwarded(found, head()).wire(b"")
+    assert b"X-Forwarded-For: ::1\r\n" in forwarded(found, head(), "::1").wire(b"")
     assert found.find(head(), "::1") is found.find(head(), "::1")
 
 
@@ -93,8 +93,8 @@ def test_what_goes_nowhere_says_how_it_is_answered(data: bytes, answer: str) -> 
 
 
 def test_a_method_that_needs_a_length_is_answered_after_it_was_allowed() -> None:
-    assert errand(routes(), head(method="POST")).answer == "length-required"
-    assert errand(routes(), head(method="POST", fields="Content-Length: 0\r\n")).answer == ""
+    assert forwarded(routes(), head(method="POST")).answer == "length-required"
+    assert forwarded(routes(), head(method="POST", fields="Content-Length: 0\r\n")).answer == ""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""``HOST:PORT`` as text: an IPv6 address stands in brackets (RFC 3986 section 3.2.2)."""
+"""``HOST:PORT`` as text: IPv6 addresses have brackets (RFC 3986 section 3.2.2)."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ def find_release(text: str) -> Release:
     row = _BY_NUMBER.get(number) if number else None
     if row is not None:
         return row
-    raise ValueError(f"is not a release known here: {', '.join(_known())}{_near_release(text, number)}")
+    raise ValueError(f"is not a known release: {', '.join(_known())}{_near_release(text, number)}")
 
 
 def _number(match: re.Match[str]) -> Number:

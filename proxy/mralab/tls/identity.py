@@ -1,4 +1,4 @@
-"""The proxy's own certificate with chain and private key, presented to servers that ask for one.
+"""The proxy's own certificate with chain and private key, presented to servers that request it.
 
 The files are read and checked at start, at a reload and at a change of the configuration; otherwise the key of another
 certificate would fail in the middle of a handshake. The key is in memory and on the channel to the workers, and never

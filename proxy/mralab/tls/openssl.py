@@ -92,7 +92,7 @@ class Endpoint:
         self.closed = False
         """The server sent close_notify."""
         self.requested = False
-        """The server asked for the client's certificate."""
+        """The server requested the client's certificate."""
         self._key = key = _ffi.cast("void *", self._ssl)
         _endpoints[key] = ref(self, lambda _: _endpoints.pop(key, None))
 

@@ -266,15 +266,15 @@ class _Origin:
 
     @staticmethod
     def _matches_except_case(rule: Rule, bare: str, query: str) -> bool:
-        path, _, wanted = rule.path.partition("?")
+        path, _, rule_query = rule.path.partition("?")
         if bare.startswith(path):
             return False
-        return rule.match == "prefix" or (len(path) == len(bare) and wanted in ("", query))
+        return rule.match == "prefix" or (len(path) == len(bare) and rule_query in ("", query))
 
 
 def _uncovered_reading(rule: Rule, reading: str) -> str:
     shown = "in too many ways" if not reading else "as " + ascii(reading[:120])
-    return f"rule {rule.url} fits the path as written, but it can also be read {shown}, which no rule allows"
+    return f"rule {rule.url} matches the path as written, but it can also be read {shown}, which no rule allows"
 
 
 def _similar(host: str, hosts: list[str]) -> str:

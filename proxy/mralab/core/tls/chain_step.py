@@ -10,9 +10,9 @@ number for a fault, with ``ok`` true for a certificate without one. The depth co
 
 Between the two passes, 1.1.1 checks the strength of keys and digests by its security level 1 (``check_auth_level`` in
 crypto/x509/x509_vfy.c): for each member, leaf first, the key (not the leaf's) and the digest of the signature (not that
-of the last member). The leaf's key it checks before the first pass (``X509_verify_cert``). No later OpenSSL has this
-level: 3 refuses SHA-1 at its level 1. So ours runs at level 0, where it checks no strength, and ``judge_step`` inserts
-the faults where 1.1.1 reports them:
+of the last member). It checks the leaf's key before the first pass (``X509_verify_cert``). No later OpenSSL has this
+level: 3 refuses SHA-1 at its level 1. So ``tls.verification`` sets level 0, where OpenSSL checks no strength, and
+``judge_step`` adds the faults where 1.1.1 reports them:
 
 - the leaf's key before any other fault;
 - nothing else before a fault of the first pass;
@@ -21,10 +21,10 @@ the faults where 1.1.1 reports them:
 
 A fault counts once, although OpenSSL comes to a member several times. With a chain of one certificate, whose issuer is
 unknown (error 21), no digest is checked: the leaf is the last member. OpenSSL reports 21 at the start of the second
-pass; it counts as one of the first pass here, so that no digest is reported before it either.
+pass; ``judge_step`` counts it as one of the first pass, so that no digest is reported before it either.
 
-What to do about a fault is the mode's matter: ``Verdict.add`` returns whether the handshake continues. After the last
-step, a leaf that OpenSSL accepts is compared with the host name (``hostname``).
+The mode decides whether the handshake continues after a fault (``Verdict.add``). After the last step, a leaf that
+OpenSSL accepts is compared with the host name (``hostname``).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from .hostname import CertificateNames
 from .verdict import CertificateFault
 
 LEVEL_1: Final = 80
-"""Bits of security that level 1 of OpenSSL 1.1.1 requires of a key, and of a digest twice as many."""
+"""Bits of security that level 1 of OpenSSL 1.1.1 requires of a key and of a digest (which has half of its length)."""
 
 LEAF_KEY_TOO_WEAK: Final = 66  # X509_V_ERR_EE_KEY_TOO_SMALL
 CA_KEY_TOO_WEAK: Final = 67  # X509_V_ERR_CA_KEY_TOO_SMALL
