@@ -28,7 +28,7 @@ from ..errors import ConfigError
 from ..harness.proxy import Proxy, verify_table
 from ..harness.sync_facade import Completed, ThreadedContext, await_in
 from ..harness.trust_input import Trusted
-from ..mocks.cucm import TFTP_HTTP_PORT, Cucm
+from ..mocks.cucm import Cucm
 from ..mocks.edge import Edge
 from ..mocks.pki import Pki, mint
 from ..mocks.probe import answers
@@ -106,10 +106,7 @@ class RunningLab:
     def probes(self) -> dict[tuple[str, str], Callable[[], Awaitable[None]]]:
         """What asks each mock whether it answers: its name and address -> a call that raises where it does not."""
         token = base64.b64encode(DOMAIN.encode()).decode().rstrip("=")
-        urls = {
-            f"cucm {asked}": f"{'http' if asked == TFTP_HTTP_PORT else 'https'}://127.0.0.1:{port}/"
-            for asked, port in self.cucm.ports.items()
-        }
+        urls = {f"cucm {port}": url for port, url in self.cucm.urls.items()}
         urls["edge"] = f"{self.via}/{token}/get_edge_config"  # the edge's own answer: anything else goes to the proxy
         return {(name, url.split("/")[2]): functools.partial(answers, url) for name, url in urls.items()}
 

@@ -19,7 +19,7 @@ from aiohttp import web
 from yarl import URL
 
 from ..core.hostport import host_port
-from .cucm import authenticated
+from .basic_auth import authenticated
 from .listener import TlsListener, VerbatimResponse
 from .xmlbody import document, element
 

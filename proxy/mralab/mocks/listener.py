@@ -108,6 +108,11 @@ class Listener:
         """
         return self._faults.arm(fault, self._offer, times)
 
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """The faults in force, in the order in which they were injected."""
+        return self._faults.in_force
+
     def lift_faults(self) -> None:
         """Lift every fault."""
         self._faults.lift()

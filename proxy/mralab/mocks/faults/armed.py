@@ -92,6 +92,12 @@ class Faults:
                 armed.met += 1
             return list(self._armed)
 
+    @property
+    def in_force(self) -> tuple[Fault, ...]:
+        """The faults that the next connection meets, in the order in which they were armed."""
+        with self._lock:
+            return tuple(armed.fault for armed in self._armed if not armed.over)
+
     def lift(self) -> None:
         """Lift every fault."""
         with self._lock:

@@ -1,0 +1,183 @@
+"""A mock server with a name, an address, certificates and services.
+
+A node type is a subclass of ``Node`` in its own module (``cucm``), which lists the services that it has. A service is a
+module (``uds``, ``tftp``), which declares ``Service`` rows beside its handlers: port, scheme, certificates, routes.
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Final, Generic, Literal, Self, TypeVar
+
+from ..errors import MralabError
+from .context import server_context
+from .listener import TlsListener
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from types import TracebackType
+
+    from aiohttp import web
+
+    from .faults.armed import Armed
+    from .faults.registry import Fault
+    from .pki import Certified
+
+CERTIFICATES: Final = ("tomcat", "tomcat-ECDSA", "CallManager", "CallManager-ECDSA")
+"""Purposes of CUCM's own certificates, as its certificate list names them."""
+
+NodeT = TypeVar("NodeT", contravariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Service(Generic[NodeT]):
+    """One port of a node and what answers there. ``NodeT`` is what the handlers need of the node."""
+
+    port: int
+    """Port that clients request; ``Node.ports`` maps it to the port that the mock listens on."""
+    scheme: Literal["http", "https"]
+    application: Callable[[NodeT], web.Application]
+    """Return the aiohttp application with the service's routes."""
+    certificates: tuple[str, ...] = ()
+    """Purposes of the certificates presented: at most one RSA and one EC; none with ``http``."""
+    ciphers: str = ""
+    """OpenSSL cipher string; empty: OpenSSL's default."""
+    ask_client: bool = False
+    """Whether the server sends a CertificateRequest."""
+
+
+class Node:
+    """One mock server; use it in an ``async with`` statement. Each service listens on a free port of ``host``.
+
+    ``certificates`` maps purposes (``PURPOSES``) to certificates. Its other entries are the CAs that a service with
+    ``ask_client`` accepts; without any, the service names its own certificates. ``fqdn`` and ``ip`` are the node's name
+    and address in the lab's network. If a service has two certificates, the client's cipher order decides.
+    """
+
+    PURPOSES: ClassVar[tuple[str, ...]] = CERTIFICATES
+    """Purposes of the certificates that this type of node has."""
+
+    def __init__(
+        self,
+        certificates: Mapping[str, Certified],
+        services: Iterable[Service[Self]],
+        *,
+        fqdn: str,
+        ip: str,
+        host: str = "127.0.0.1",
+    ) -> None:
+        self.fqdn = fqdn
+        self.ip = ip
+        self.host = host
+        self._certificates = certificates
+        self._installed: dict[str, Certified] = {}
+        self._services = {service.port: service for service in services}
+        self._served_purposes = {
+            port: service.certificates for port, service in self._services.items() if service.scheme == "https"
+        }
+        self._listeners = {
+            port: TlsListener(service.application(self), None, host) for port, service in self._services.items()
+        }
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Start every service."""
+        self._apply_certificates()
+        async with AsyncExitStack() as stack:
+            for listener in self._listeners.values():
+                await stack.enter_async_context(listener)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop every service."""
+        await self._stack.aclose()
+
+    @property
+    def address(self) -> str:
+        """Name or address that clients are sent to."""
+        return self.fqdn
+
+    @property
+    def ports(self) -> dict[int, int]:
+        """Port that clients request -> port that this mock listens on."""
+        return {port: listener.port for port, listener in self._listeners.items()}
+
+    @property
+    def urls(self) -> dict[int, str]:
+        """Port that clients request -> URL of the service on this machine: ``https://127.0.0.1:41021/``."""
+        return {port: f"{self._services[port].scheme}://{self.host}:{real}/" for port, real in self.ports.items()}
+
+    def listener(self, port: int) -> TlsListener:
+        """Return the listener that plays ``port``. Raises ``KeyError`` if there is no such service."""
+        return self._listeners[port]
+
+    # -- certificates
+
+    def certificate(self, name: str) -> Certified:
+        """Return the certificate in force for a purpose, or a CA by its name."""
+        return self._installed[name] if name in self._installed else self._certificates[name]
+
+    def presented(self, port: int) -> Certified:
+        """Return the certificate presented to the latest client of a TLS port, or the port's first."""
+        return self.certificate(self.presented_purpose(port))
+
+    def presented_purpose(self, port: int) -> str:
+        """Return the purpose of the certificate that ``presented`` returns, such as ``tomcat-ECDSA``."""
+        purposes = self._served_purposes[self._tls_port(port)]
+        seen = self._listeners[port].seen
+        kind = next((each.certificate for each in reversed(seen) if each.certificate), "")
+        return next((purpose for purpose in purposes if self.certificate(purpose).kind == kind), purposes[0])
+
+    def install(self, name: str, certified: Certified) -> None:
+        """Replace the certificate ``name`` for new connections."""
+        self._installed[name] = certified
+        self._apply_certificates()
+
+    def serve(self, port: int, *names: str) -> None:
+        """Set the certificates of a TLS port for new connections: at most one RSA and one ECDSA."""
+        self._served_purposes[self._tls_port(port)] = names
+        self._apply_certificates()
+
+    # -- faults
+
+    def inject(self, fault: Fault, port: int | None = None, times: int | None = None) -> Armed:
+        """Inject a fault into the next ``times`` connections to a TLS port, or into all until it is lifted.
+
+        Default: the node's first TLS port. ``with lab.cucm.inject(Stall(), port=6972): ...``; see ``mralab.fault`` for
+        the faults available.
+        """
+        port = next(iter(self._served_purposes)) if port is None else self._tls_port(port)
+        return self._listeners[port].inject(fault, times)
+
+    def faults(self, port: int) -> tuple[Fault, ...]:
+        """Return the faults in force at a port; none if the node has no such port."""
+        return self._listeners[port].faults if port in self._listeners else ()
+
+    def lift_faults(self, port: int | None = None) -> None:
+        """Lift every fault, or those of one port."""
+        for each, listener in self._listeners.items():
+            if port in (None, each):
+                listener.lift_faults()
+
+    def _tls_port(self, port: int) -> int:
+        """Return ``port``. Raises ``MralabError`` if it is not a TLS port."""
+        if port not in self._served_purposes:
+            known = ", ".join(map(str, sorted(self._served_purposes)))
+            raise MralabError(f"{self.fqdn}: has no TLS port {port}; it has {known}")
+        return port
+
+    def _apply_certificates(self) -> None:
+        # Look up by name: access mints a certificate, and an RSA key that no port presents would only cost time.
+        authorities = [self._certificates[name] for name in self._certificates if name not in self.PURPOSES]
+        for port, purposes in self._served_purposes.items():
+            service = self._services[port]
+            certificates = [self.certificate(purpose) for purpose in purposes]
+            asked_for = (authorities or certificates) if service.ask_client else ()
+            self._listeners[port].context = server_context(*certificates, ask_client=asked_for, ciphers=service.ciphers)
