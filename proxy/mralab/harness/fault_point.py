@@ -16,11 +16,10 @@ from ..mocks.faults.armed import Armed
 from ..mocks.faults.registry import Fault
 from ..mocks.listener import Listener
 from ..mocks.recipes import Authority, Presentable, certified
-from .sync_facade import ThreadedContext
+from .sync_facade import LoopOrThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     from ..mocks.connection import Seen
     from ..mocks.pki import Certified
@@ -29,7 +28,7 @@ DIAL_LIMIT: Final = 10.0
 """Seconds that the mock may take to accept a connection, TLS included."""
 
 
-class FaultPoint:
+class FaultPoint(LoopOrThread):
     """Present ``certificate``, and relay decrypted bytes to ``dial`` (host and port) and back.
 
     ``certificate`` is our ``Certified``, a trustme ``LeafCert``, or PEM with its key. ``issuer`` is the CA that signed
@@ -57,18 +56,13 @@ class FaultPoint:
         self._backend_connections: set[Connection] = set()
         self._listener = Listener(self._relay, server_context(self.certificate, tls=versions), host, port)
         self._dialling: set[asyncio.Task[None]] = set()
-        self._thread: ThreadedContext | None = None
 
-    async def __aenter__(self) -> Self:
-        """Start listening in the current loop."""
+    async def _start(self) -> None:
         await self._listener.__aenter__()
-        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def _stop(self) -> None:
         """Stop, and close the connections on both sides."""
-        await self._listener.__aexit__(kind, error, traceback)
+        await self._listener.__aexit__(None, None, None)
         for task in tuple(self._dialling):
             task.cancel()
         await asyncio.gather(*self._dialling, return_exceptions=True)
@@ -76,16 +70,8 @@ class FaultPoint:
 
     def __enter__(self) -> Self:
         """Start listening in a new thread."""
-        self._thread = ThreadedContext(self, "mralab-fault-point")
+        self._start_in_thread("mralab-fault-point")
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Stop and end the thread."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            thread.exit()
 
     @property
     def address(self) -> tuple[str, int]:

@@ -10,8 +10,7 @@ import asyncio
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from ..config import Config, HostEntry, from_mapping
@@ -27,7 +26,7 @@ from ..diagnose.journal import Journal, Transaction
 from ..errors import ConfigError, InputError
 from ..net.traffic_server import TrafficServer
 from ..tls.trust_store import TrustStore
-from .sync_facade import Completed, ThreadedContext, call_in
+from .sync_facade import Completed, LoopOrThread, call_in
 from .trust_input import Trusted, certificates
 
 HostLocation = tuple[str, int] | Mapping[int, tuple[str, int]] | Mapping[str, Any] | HostEntry
@@ -47,7 +46,7 @@ _ALONE: Final[dict[str, dict[str, Any]]] = {
 _PORTS: Final = {"https": 443, "http": 80}
 
 
-class Proxy:
+class Proxy(LoopOrThread):
     """An Expressway-C's traffic server on its own port.
 
     ``Proxy(release="X14.2", hosts={"cucm.steven.lab": ("127.0.0.1", 41021)}, trust=[ca])``: trusts ``ca`` only, and
@@ -94,33 +93,20 @@ class Proxy:
             self._server.trust(trusted)
         self._initial = (initial, self._server.store)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: ThreadedContext | None = None
 
-    async def __aenter__(self) -> Proxy:
-        """Start listening in the current loop."""
+    async def _start(self) -> None:
         await self._server.start()
         self._loop = asyncio.get_running_loop()
-        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def _stop(self) -> None:
         """Stop; requests in progress have one second to finish."""
         self._loop = None
         await self._server.stop(grace=1.0)
 
-    def __enter__(self) -> Proxy:
+    def __enter__(self) -> Self:
         """Start listening in a new thread."""
-        self._thread = ThreadedContext(self, "mralab-proxy")
+        self._start_in_thread("mralab-proxy")
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Stop and end the thread."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            thread.exit()
 
     @property
     def server(self) -> TrafficServer:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final, TypeVar
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
 
 import uvloop
 
@@ -88,6 +90,48 @@ async def _enter(context: AbstractAsyncContextManager[Any]) -> None:
 
 async def _exit(context: AbstractAsyncContextManager[Any]) -> None:
     await context.__aexit__(None, None, None)
+
+
+class LoopOrThread(ABC):
+    """Base of what ``async with`` runs in the current event loop, and ``with`` in a thread of its own.
+
+    A subclass implements ``_start`` and ``_stop``. It also implements ``__enter__`` with ``_start_in_thread``, because
+    what a ``with`` statement returns differs: the object itself, or a synchronous form of it.
+    """
+
+    _thread: ThreadedContext | None = None
+
+    @abstractmethod
+    async def _start(self) -> None:
+        """Start in the current loop."""
+
+    @abstractmethod
+    async def _stop(self) -> None:
+        """Stop; called in the loop of ``_start``."""
+
+    async def __aenter__(self) -> Self:
+        """Start in the current loop."""
+        await self._start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop."""
+        await self._stop()
+
+    def _start_in_thread(self, name: str) -> ThreadedContext:
+        """Start in a new thread of this name; ``__exit__`` stops it."""
+        self._thread = ThreadedContext(self, name)
+        return self._thread
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop, and end the thread."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.exit()
 
 
 class Completed:
