@@ -1,8 +1,8 @@
-"""Lab: puts one together, takes it down.
+"""A whole lab: mock nodes, get_edge_config in front, and the verifying proxy between them.
 
-CUCM with its UDS and TFTP, get_edge_config in front, and the verifying proxy between, all on loopback and on ports
-of their own; the log shows the lab's own addresses. ``async with Lab(release="X14.2") as lab`` is the article's lab,
-in the loop at hand; ``with Lab(release="X14.2") as lab`` is the same in a thread of its own, and its ``login`` waits.
+Everything listens on loopback, on ports of its own; the log shows the lab's own addresses.
+``async with Lab(release="X14.2") as lab`` runs the article's lab in the current loop.
+``with Lab(release="X14.2") as lab`` runs it in its own thread, and its ``login`` waits.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from ..config import KEYS, Config, load
@@ -26,39 +25,45 @@ from ..diagnose.findings import Finding
 from ..diagnose.journal import Journal, Transaction
 from ..errors import ConfigError
 from ..harness.proxy import Proxy, verify_table
-from ..harness.sync_facade import Completed, ThreadedContext, await_in
+from ..harness.sync_facade import Completed, LoopOrThread, ThreadedContext, await_in
 from ..harness.trust_input import Trusted
 from ..mocks.cucm import Cucm
 from ..mocks.edge import Edge
-from ..mocks.pki import Pki, mint
+from ..mocks.node import Node
+from ..mocks.pki import Certified, Pki, mint
 from ..mocks.probe import answers
 from ..net.settings import load_settings
 from .login import Login, login
+from .nodes import DOMAIN, NODES, LabPlan
 from .scenario import Scenario, scenario_named
 
-DOMAIN = "steven.lab"
-FQDN = "cucm.steven.lab"
-IP = "10.48.36.215"
 PASSWORD = "cisco123"  # noqa: S105 - the lab's public password
 
 
 @dataclass(slots=True)
 class _Parts:
-    """What a running lab is made of."""
+    """The parts of a running lab."""
 
     loop: asyncio.AbstractEventLoop
+    plan: LabPlan
+    nodes: Mapping[str, Node]
     cucm: Cucm
     proxy: Proxy
     edge: Edge
 
 
 class RunningLab:
-    """What a lab is in either world: its parts, what it logged, and what is done to it from any thread.
+    """The part of a lab that is the same in ``async with`` and ``with``. It may be used from any thread.
 
-    What is done takes effect from the next request on; ``await`` it or do not.
+    A change is complete when the call returns (``await`` is optional) and applies from the next request.
     """
 
     _parts: _Parts | None = None
+
+    @property
+    def nodes(self) -> Mapping[str, Node]:
+        """Every mock server by its name: ``lab.nodes["cucm"]``."""
+        return self._running.nodes
 
     @property
     def cucm(self) -> Cucm:
@@ -71,55 +76,70 @@ class RunningLab:
         return self._running.proxy
 
     @property
+    def trusted_authorities(self) -> tuple[Certified, ...]:
+        """Certificates that the scenario puts into the trust store, with their keys."""
+        plan = self._running.plan
+        return tuple(plan.pki[name] for name in plan.scenario.trust)
+
+    @property
     def via(self) -> str:
-        """Where clients come in: get_edge_config and, behind it, the proxy."""
+        """URL for clients: get_edge_config and, behind it, the proxy."""
         return f"http://127.0.0.1:{self._running.edge.port}"
 
     @property
     def journal(self) -> Journal:
-        """What the proxy has told since it started, as ``Proxy.journal``."""
+        """Journal of the proxy's events since it started, as ``Proxy.journal``."""
         return self.proxy.journal
 
     @property
     def log(self) -> tuple[str, ...]:
-        """The lines that the proxy has logged since the latest login began, or since ``clear``."""
+        """Log lines since the latest login began, or since ``clear``; oldest first."""
         return self.proxy.log
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What the log says is wrong, derived from its lines alone."""
+        """Findings from the events since the latest login began, or since ``clear``."""
         return self.proxy.findings
 
     @property
     def transactions(self) -> tuple[Transaction, ...]:
-        """What became of each request, the latest last."""
+        """Requests since the latest login began, or since ``clear``, with their outcomes; oldest first."""
         return self.proxy.transactions
 
+    def node_for(self, server: str) -> Node | None:
+        """Return the node with this name or address in the lab's network; None if there is none."""
+        return next((node for node in self.nodes.values() if server in (node.fqdn, node.ip)), None)
+
     def refused(self, server: str, *, because: str | None = None, port: int | None = None) -> AssertionResult:
-        """Whether a request to ``server`` was stopped, as ``Proxy.refused``."""
+        """Return whether a request to ``server`` was refused, as ``Proxy.refused``."""
         return self.proxy.refused(server, because=because, port=port)
 
     def allowed(self, server: str, *, port: int | None = None) -> AssertionResult:
-        """Whether ``server`` answered the latest requests to it, as ``Proxy.allowed``."""
+        """Return whether ``server`` answered its latest requests, as ``Proxy.allowed``."""
         return self.proxy.allowed(server, port=port)
 
     def probes(self) -> dict[tuple[str, str], Callable[[], Awaitable[None]]]:
-        """What asks each mock whether it answers: its name and address -> a call that raises where it does not."""
+        """Return the health checks of the mocks: name and address -> a call that raises if the mock does not answer."""
         token = base64.b64encode(DOMAIN.encode()).decode().rstrip("=")
-        urls = {f"cucm {port}": url for port, url in self.cucm.urls.items()}
-        urls["edge"] = f"{self.via}/{token}/get_edge_config"  # the edge's own answer: anything else goes to the proxy
+        urls = {f"{name} {port}": url for name, node in self.nodes.items() for port, url in node.urls.items()}
+        urls["edge"] = f"{self.via}/{token}/get_edge_config"  # the edge itself answers this; it relays all other paths
         return {(name, url.split("/")[2]): functools.partial(answers, url) for name, url in urls.items()}
 
+    def lift_faults(self) -> None:
+        """Lift every fault of every node."""
+        for node in self.nodes.values():
+            node.lift_faults()
+
     def clear(self) -> Completed:
-        """Forget the log, the requests and the findings so far."""
+        """Clear the log, the requests and the findings."""
         return self.proxy.clear()
 
     def trust(self, *things: Trusted) -> Completed:
-        """Maintenance > Security > Trusted CA certificate: from the next request on."""
+        """Add to the trust store, as Maintenance > Security > Trusted CA certificate does."""
         return self.proxy.trust(*things)
 
     def distrust(self, *things: Trusted) -> Completed:
-        """Take certificates out of the trust store again."""
+        """Remove from the trust store."""
         return self.proxy.distrust(*things)
 
     def verify_origin_server(self, value: str) -> Completed:
@@ -132,21 +152,21 @@ class RunningLab:
         return self._parts
 
 
-class Lab(RunningLab):
-    """A whole lab. Unless ``config`` says otherwise, every port is ephemeral, so labs run side by side.
+class Lab(RunningLab, LoopOrThread):
+    """A whole lab. Unless ``config`` sets ports, every port is ephemeral, so labs run side by side.
 
-    ``scenario`` sets it up, by itself or by its name (default: the article's); ``release`` is the configuration's by
-    default; ``verify`` is ``"on"``, ``"off"`` or ``"audit"`` (default: what the release does); ``changes`` are tables
-    of the configuration, as ``Config.changed`` takes them.
+    ``scenario`` is a ``Scenario`` or the name of one (default: the article's lab). ``release`` defaults to the
+    configuration's. ``verify`` is ``"on"``, ``"off"`` or ``"audit"``; the default depends on the release. ``changes``
+    are tables of the configuration, as for ``Config.changed``.
 
-    ``config`` is what the proxy runs with. The lab adds the hosts of its CUCM, and to the trust store the CA that
+    ``config`` is the proxy's configuration. The lab adds the hosts of its nodes, and to the trust store the CA that
     signed CUCM's RSA certificates; an explicitly empty ``trust.store`` trusts nothing, as everywhere. ``log_file`` is
-    the log file; default: the ``log.file`` that the configuration sets, else a temporary one, which is removed at the
-    end unless ``keep_log``.
+    the log file. Default: ``log.file`` if the configuration sets it, else a temporary file, which is removed at the end
+    unless ``keep_log``.
 
     Raises:
-        ConfigError: everything that is wrong with the configuration and the files that it names, and everything in it
-            that a lab cannot do: ``proxy.workers`` above 1, and ``hosts`` that are the lab's own CUCM.
+        ConfigError: lists every problem in the configuration and the files that it names, and everything in it that a
+            lab cannot do: ``proxy.workers`` above 1, and ``hosts`` that are the lab's own nodes.
     """
 
     def __init__(
@@ -171,47 +191,33 @@ class Lab(RunningLab):
         self._users = users or {"emusk": PASSWORD}
         self._pki = pki or mint()
         self._stack = contextlib.AsyncExitStack()
-        self._held: ThreadedContext | None = None
 
-    async def __aenter__(self) -> Lab:
-        """Put it together, in this loop."""
+    def __enter__(self) -> SyncLab:
+        """Start the lab in a new thread."""
+        thread = self._start_in_thread("mralab-lab")
+        return SyncLab(self, thread)
+
+    async def login(self, user: str = "emusk", password: str = PASSWORD) -> Login:
+        """Log in as Jabber does. Clears the log first, so findings are those of this login."""
+        self.clear()
+        return await await_in(self._running.loop, login(user, self.via, password=password, domain=DOMAIN))
+
+    async def upgrade(self, release: str, log: Path | None = None) -> None:
+        """Install another release: the proxy is replaced and keeps its trust store; the nodes keep running."""
+        await await_in(self._running.loop, self._upgrade(release, log))
+
+    async def _start(self) -> None:
         async with contextlib.AsyncExitStack() as stack:
-            await self._start(stack)
+            await self._start_parts(stack)
             self._stack = stack.pop_all()
-        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Take it down."""
+    async def _stop(self) -> None:
         try:
             await self._stack.aclose()
         finally:
             self._parts = None
 
-    def __enter__(self) -> SyncLab:
-        """Put it together, in a thread of its own."""
-        self._held = ThreadedContext(self, "mralab-lab")
-        return SyncLab(self, self._held)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Take it down, and end the thread."""
-        held, self._held = self._held, None
-        if held is not None:
-            held.exit()
-
-    async def login(self, user: str = "emusk", password: str = PASSWORD) -> Login:
-        """Log in as Jabber would. Findings are of this login: the lines of earlier ones are let go."""
-        self.clear()
-        return await await_in(self._running.loop, login(user, self.via, password=password, domain=DOMAIN))
-
-    async def upgrade(self, release: str, log: Path | None = None) -> None:
-        """Put another release on the Expressway: the proxy starts anew, the servers stay as they are."""
-        await await_in(self._running.loop, self._upgrade(release, log))
-
-    async def _start(self, stack: contextlib.AsyncExitStack) -> None:
+    async def _start_parts(self, stack: contextlib.AsyncExitStack) -> None:
         if self._log is None and not self._initial.is_set("log", "file"):
             if self._keep_log:
                 folder = tempfile.mkdtemp(prefix="mralab-")
@@ -219,17 +225,11 @@ class Lab(RunningLab):
                 folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mralab-"))
             self._log = Path(folder) / "traffic_server.log"
             stack.callback(setattr, self, "_log", None)
-        cucm = await stack.enter_async_context(
-            Cucm(
-                pki=self._pki,
-                users=self._users,
-                fqdn=FQDN,
-                ip=IP,
-                advertise=self._scenario.advertise,
-                https_ciphers=self._scenario.https_ciphers,
-            )
-        )
-        proxy = self._new_proxy(cucm, None, self._log)
+        plan = LabPlan(self._pki, self._users, self._scenario)
+        nodes = {name: await stack.enter_async_context(row.make(plan)) for name, row in NODES.items()}
+        cucm = nodes["cucm"]
+        assert isinstance(cucm, Cucm)  # noqa: S101 - for the type checker
+        proxy = self._new_proxy(nodes, None, self._log)
         stack.push_async_callback(self._stop_proxy)
         edge = Edge(
             self._proxy_address,
@@ -238,7 +238,7 @@ class Lab(RunningLab):
             domain=DOMAIN,
             control_host=proxy.config.proxy.control_host,
         )
-        self._parts = _Parts(asyncio.get_running_loop(), cucm, proxy, edge)
+        self._parts = _Parts(asyncio.get_running_loop(), plan, nodes, cucm, proxy, edge)
         await proxy.__aenter__()
         await stack.enter_async_context(edge)
 
@@ -246,18 +246,16 @@ class Lab(RunningLab):
         parts = self._running
         store = parts.proxy.trusted
         await self._stop_proxy()
-        parts.proxy = self._new_proxy(parts.cucm, release, log or self._log)
+        parts.proxy = self._new_proxy(parts.nodes, release, log or self._log)
         parts.proxy.server.apply(parts.proxy.config, store)
         await parts.proxy.__aenter__()
 
-    def _new_proxy(self, cucm: Cucm, release: str | None, log: Path | None) -> Proxy:
-        """A proxy in front of ``cucm``; ``log`` None: the log that the configuration names."""
-        tables: dict[str, Any] = {
-            "hosts": {
-                cucm.fqdn: {"ip": cucm.ip, "dial": "127.0.0.1", "ports": cucm.ports},
-                cucm.ip: {"dial": "127.0.0.1", "ports": cucm.ports},
-            }
-        }
+    def _new_proxy(self, nodes: Mapping[str, Node], release: str | None, log: Path | None) -> Proxy:
+        """Return a proxy in front of the nodes. ``log`` None: the log file of the configuration."""
+        tables: dict[str, Any] = {"hosts": {}}
+        for node in nodes.values():
+            location = {"dial": node.host, "ports": node.ports}
+            tables["hosts"] |= {node.fqdn: {"ip": node.ip, **location}, node.ip: location}
         if release is not None:
             tables["release"] = release
         config = self._base.changed(**tables).changed(**self._changes)
@@ -275,7 +273,7 @@ class Lab(RunningLab):
 
 
 class SyncLab(RunningLab):
-    """A lab that runs in a thread of its own: what ``with Lab(...)`` gives."""
+    """A lab in its own thread, as ``with Lab(...)`` returns it: ``login`` and ``upgrade`` wait."""
 
     def __init__(self, lab: Lab, held: ThreadedContext) -> None:
         self._lab = lab
@@ -283,11 +281,11 @@ class SyncLab(RunningLab):
         self._held = held
 
     def login(self, user: str = "emusk", password: str = PASSWORD) -> Login:
-        """Log in as Jabber would. Findings are of this login: the lines of earlier ones are let go."""
+        """Log in as Jabber does. Clears the log first, so findings are those of this login."""
         return self._held.thread.call(self._lab.login(user, password))
 
     def upgrade(self, release: str, log: Path | None = None) -> None:
-        """Put another release on the Expressway: the proxy starts anew, the servers stay as they are."""
+        """Install another release: the proxy is replaced and keeps its trust store; the nodes keep running."""
         self._held.thread.call(self._lab.upgrade(release, log))
 
 
@@ -297,11 +295,12 @@ _ARTICLE = Scenario(name="article", title="the article's lab", expect={})
 def _configured(
     config: Config, release: str | None, scenario: Scenario, changes: Mapping[str, Any]
 ) -> tuple[Config, Config]:
-    """Return the configuration with what the arguments say, without ``changes`` and with them.
+    """Return the configuration with the arguments applied, without ``changes`` and with them.
 
-    Raises ``ConfigError`` with every problem in it and in the files that it names, and all that a lab cannot do.
+    Raises ``ConfigError`` with every problem in it and in the files that it names, and with all that a lab cannot do.
     """
-    refused = [f"hosts.{name!r}: is the lab's own CUCM" for name in config.hosts if name in (FQDN, IP)]
+    owners = {host: name for name, row in NODES.items() for host in (row.fqdn, row.ip)}
+    refused = [f"hosts.{host!r}: is the lab's own {owners[host].upper()}" for host in config.hosts if host in owners]
     problems: list[str] = []
     base = initial = config
     tables: dict[str, Any] = {}

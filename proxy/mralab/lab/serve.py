@@ -46,7 +46,7 @@ async def run(
         admin = admin_socket(running.proxy.config)
         control = LocalControl(lambda: running.proxy.server, lambda: running.journal)
         control.probes = running.probes()
-        control.on_reset.append(running.cucm.lift_faults)
+        control.on_reset.append(running.lift_faults)
         async with administered(control, admin, load_api):
             proxy = running.proxy
             name = proxy.config.log.file

@@ -1,0 +1,67 @@
+"""A row of the table of nodes is all that a lab needs to run a node of another type."""
+
+from __future__ import annotations
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from mralab.config import from_mapping
+from mralab.errors import ConfigError
+from mralab.lab.lab import Lab
+from mralab.lab.nodes import NODES, LabPlan, NodeRow
+from mralab.mocks.faults.stall import Stall
+from mralab.mocks.node import Node, Service
+from mralab.mocks.pki import Pki
+
+FQDN, IP = "imp.steven.lab", "10.48.36.216"
+
+
+def application(node: Node) -> web.Application:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(text=node.address)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    return app
+
+
+def make(plan: LabPlan) -> Node:
+    return Node(plan.pki, (Service(8443, "https", application, ("tomcat",)),), fqdn=FQDN, ip=IP)
+
+
+@pytest.fixture(autouse=True)
+def row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(NODES, "imp", NodeRow(FQDN, IP, make))
+
+
+async def test_the_proxy_reaches_it_and_judges_its_certificate(pki: Pki) -> None:
+    async with Lab("X14.2", pki=pki, allow={"everything": True}) as lab, aiohttp.ClientSession() as session:
+        async with session.get(lab.proxy.url(f"https://{FQDN}:8443/")) as response:
+            assert response.status == 502
+        assert lab.refused(FQDN, because="name-not-in-certificate", port=8443)
+        lab.verify_origin_server("Off")
+        for host in (FQDN, IP):
+            async with session.get(lab.proxy.url(f"https://{host}:8443/")) as response:
+                assert (response.status, await response.text()) == (200, FQDN)
+        assert lab.node_for(FQDN) is lab.node_for(IP) is lab.nodes["imp"]
+        assert lab.node_for("cucm.steven.lab") is lab.cucm
+        assert lab.node_for("other.steven.lab") is None
+
+
+async def test_its_health_is_checked_and_its_faults_are_lifted(pki: Pki) -> None:
+    async with Lab(pki=pki) as lab:
+        probes = {name: probe for (name, _), probe in lab.probes().items()}
+        assert list(probes) == ["cucm 8443", "cucm 6970", "cucm 6971", "cucm 6972", "imp 8443", "edge"]
+        for probe in probes.values():
+            await probe()
+        lab.nodes["imp"].inject(Stall())
+        lab.lift_faults()
+        assert lab.nodes["imp"].faults(8443) == ()
+
+
+def test_its_hosts_are_the_labs_own() -> None:
+    config = from_mapping({"proxy": {"listen": "127.0.0.1:0"}, "hosts": {IP: {"dial": "127.0.0.1"}}})
+    with pytest.raises(ConfigError) as caught:
+        Lab(config=config)
+    assert caught.value.problems == (f"hosts.{IP!r}: is the lab's own IMP",)
