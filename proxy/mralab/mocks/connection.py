@@ -36,8 +36,6 @@ MAX_SEEN: Final = 10_000
 class Seen:
     """Record of one connection, updated while the connection is open."""
 
-    peer: str = ""
-    """The client's address and port."""
     sni: str = ""
     """The server name in the ClientHello; empty without one, as when the client connects to an IP address."""
     handshake: bool = False
@@ -79,11 +77,9 @@ class Connection(asyncio.Protocol):
         return self._closed
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Record the client and start TLS, or HTTP if there is no TLS."""
+        """Start TLS, or HTTP if there is no TLS."""
         self._raw = cast("asyncio.Transport", transport)
         self._connections.add(self)
-        if peer := transport.get_extra_info("peername"):
-            self.seen.peer = f"{peer[0]}:{peer[1]}"
         self._open(self._raw)
 
     def _open(self, raw: asyncio.Transport) -> None:
