@@ -56,9 +56,11 @@ async def test_an_expectation_that_does_not_hold_is_told(tmp_path: Path, pki: Pk
     assert outcome.differences == [
         "X14.2: cucm.steven.lab:8443: expected self-signed, found nothing",
         "X14.2: cucm.steven.lab:6972: expected nothing, found self-signed",
-        outcome.differences[2],
+        "no remedy for self-signed at cucm.steven.lab:6972: not applied: 'no-such-remedy' is not among its remedies "
+        "(trust-certificate, reissue, verify-origin-off)",
+        outcome.differences[3],
     ]
-    assert "after the remedies the login was expected to work" in outcome.differences[2]
+    assert "after the remedies the login was expected to work" in outcome.differences[3]
 
 
 def test_the_command_prints_the_table_and_the_same_as_json(tmp_path: Path) -> None:

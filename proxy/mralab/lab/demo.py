@@ -1,7 +1,7 @@
 """The demo: the article's login before and after X14.2, then the remedies, each run for real.
 
-Every outcome is compared with what the scenario expects. Why a login failed and what helps is not written here: it
-is what ``diagnose.findings`` derives from the proxy's log lines.
+Every outcome is compared with the scenario's expectation. Why a login failed and what helps is not in this module:
+``diagnose.findings`` derives causes and remedies from the proxy's events, ``remedies`` applies them.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from ..core.release import DEFAULT as AFTER
 from ..diagnose.findings import Finding, Remedy
 from ..errors import MralabError
 from ..mocks.pki import Pki, mint
+from . import remedies
 from .lab import Lab
 from .login import Login
+from .remedies import RemedyResult
 from .scenario import Scenario, shipped_scenarios
 
 
@@ -28,30 +30,36 @@ class ScenarioResult:
     before: Login
     after: Login
     findings: tuple[Finding, ...]
-    applied: tuple[Remedy, ...] = ()
+    remedies: tuple[RemedyResult, ...] = ()
+    """One for each finding, with the reason if the lab could not apply it."""
     fixed: Login | None = None
     logs: tuple[Path, ...] = ()
     differences: list[str] = field(default_factory=list)
-    """Each expectation that did not hold, in words."""
+    """A sentence for each expectation that did not hold."""
+
+    @property
+    def applied(self) -> tuple[Remedy, ...]:
+        """The remedies that were applied, one for each finding."""
+        return tuple(each.remedy for each in self.remedies if each.remedy is not None and not each.reason)
 
 
-async def run(out: Path, told: Callable[[str], object] = lambda _: None) -> tuple[ScenarioResult, ...]:
-    """Run every shipped scenario; the logs of before and after are kept in ``out``.
+async def run(out: Path, progress: Callable[[str], object] = lambda _: None) -> tuple[ScenarioResult, ...]:
+    """Run every shipped scenario, and keep the logs of before and after in the folder ``out``, which must exist.
 
-    ``out`` must exist; ``told`` hears what is being done. Raises ``MralabError`` where the lab cannot be put together.
+    ``progress`` is called with the title of each scenario as it starts. Raises ``MralabError`` if a lab cannot start.
     """
     pki = mint()
     outcomes = []
     for scenario in shipped_scenarios():
-        told(scenario.title)
+        progress(scenario.title)
         outcomes.append(await run_scenario(scenario, out, pki))
     return tuple(outcomes)
 
 
 async def run_scenario(scenario: Scenario, out: Path, pki: Pki) -> ScenarioResult:
-    """One scenario: log in before the upgrade, after it, and after the remedies; same servers throughout.
+    """Log in before the upgrade, after it, and after the remedies, with the same servers throughout.
 
-    The logs of an earlier run in ``out`` are replaced. Raises ``MralabError`` where that cannot be.
+    Replaces the logs of an earlier run in ``out``. Raises ``MralabError`` if that fails.
     """
     logs = tuple(out / f"{scenario.name}-{release}.log" for release in (BEFORE, AFTER))
     for log in logs:
@@ -63,31 +71,11 @@ async def run_scenario(scenario: Scenario, out: Path, pki: Pki) -> ScenarioResul
         before = await lab.login()
         await lab.upgrade(AFTER, logs[1])
         after = await lab.login()
-        findings = lab.findings
-        outcome = ScenarioResult(scenario, before, after, findings, logs=logs)
-        chosen = [(finding, remedy) for finding in findings if (remedy := _chosen(scenario, finding)) is not None]
-        for finding, remedy in chosen:
-            await _apply(remedy, finding, lab)
-        outcome.applied = tuple(remedy for _, remedy in chosen)
+        outcome = ScenarioResult(scenario, before, after, lab.findings, logs=logs)
+        outcome.remedies = remedies.apply(lab, outcome.findings, scenario.remedy)
         outcome.fixed = await lab.login()
     outcome.differences = _differences(outcome)
     return outcome
-
-
-def _chosen(scenario: Scenario, finding: Finding) -> Remedy | None:
-    """The remedy to try for a finding: its own first one, or the one that the scenario wants tried."""
-    wanted = (remedy for remedy in finding.remedies if scenario.remedy in ("first", remedy.code))
-    return next(wanted, None)
-
-
-async def _apply(remedy: Remedy, finding: Finding, lab: Lab) -> None:
-    """Do what a remedy says."""
-    if remedy.code == "trust-certificate":
-        await lab.trust(lab.cucm.presented(finding.port or 8443))
-    elif remedy.code == "change-server-name":
-        lab.cucm.advertise = "fqdn"
-    elif remedy.code == "verify-origin-off":
-        await lab.verify_origin_server("Off")
 
 
 def _differences(outcome: ScenarioResult) -> list[str]:
@@ -102,6 +90,7 @@ def _differences(outcome: ScenarioResult) -> list[str]:
         expected, got = scenario.expect.get(server, "nothing"), found.get(server, "nothing")
         if expected != got:
             differences.append(f"{AFTER}: {server}: expected {expected}, found {got}")
+    differences += [str(each) for each in outcome.remedies if each.reason]
     if outcome.fixed is None or not outcome.fixed.ok:
         after = _failed(outcome.fixed) if outcome.fixed else "it was not tried"
         differences.append(f"after the remedies the login was expected to work: {after}")

@@ -7,8 +7,12 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from cryptography import x509
 
     from .pki import Certified
 
@@ -23,8 +27,8 @@ class TlsOffer:
     """Certificates to present: at most one RSA and one EC."""
     tls: tuple[str, ...] = ("1.2",)
     """TLS versions: ``"1.2"``, ``"1.3"``."""
-    ask_client: tuple[Certified, ...] = ()
-    """CAs of the CertificateRequest; empty: no CertificateRequest."""
+    ask_client: tuple[x509.Certificate, ...] = ()
+    """CAs of the CertificateRequest, and client certificates that are trusted themselves; empty: no request."""
     ciphers: str = ""
     """OpenSSL cipher string; empty: OpenSSL's default."""
 
@@ -44,9 +48,11 @@ class TlsOffer:
                 file.flush()
                 context.load_cert_chain(file.name)
         context.offer = self
-        if authorities := "".join(each.pem for each in self.ask_client):
-            context.load_verify_locations(cadata=authorities)
+        if trusted := b"".join(each.public_bytes(Encoding.DER) for each in self.ask_client):
+            context.load_verify_locations(cadata=trusted)
             context.verify_mode = ssl.CERT_OPTIONAL
+            # Without this flag OpenSSL accepts no certificate as trusted in itself unless it is a root.
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         return context
 
 
@@ -64,12 +70,12 @@ class ServerContext(ssl.SSLContext):
 def server_context(
     *certified: Certified,
     tls: Sequence[str] = ("1.2",),
-    ask_client: Iterable[Certified] = (),
+    ask_client: Iterable[x509.Certificate] = (),
     ciphers: str = "",
 ) -> ServerContext:
     """Return a server's TLS context that presents one of ``certified``: at most one RSA and one EC.
 
     ``tls`` are the versions offered, ``"1.2"`` and ``"1.3"``. With ``ask_client`` the server sends a
-    CertificateRequest. A client certificate is optional, but must be issued by one of these CAs.
+    CertificateRequest. A client certificate is optional, but must be one of these or be issued by one of them.
     """
     return TlsOffer(certified, tuple(tls), tuple(ask_client), ciphers).context()

@@ -113,6 +113,14 @@ class Listener:
         """The faults in force, in the order in which they were injected."""
         return self._faults.in_force
 
+    @property
+    def offer(self) -> TlsOffer:
+        """The handshake offer of the next connection, with the faults in force."""
+        offer = self._offer
+        for fault in self.faults:
+            offer = fault.change_offer(offer)
+        return offer
+
     def lift_faults(self) -> None:
         """Lift every fault."""
         self._faults.lift()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from aiohttp import web
+    from cryptography import x509
 
     from .faults.armed import Armed
     from .faults.registry import Fault
@@ -72,6 +73,7 @@ class Node:
         self.host = host
         self._certificates = certificates
         self._installed: dict[str, Certified] = {}
+        self._trusted_clients: tuple[x509.Certificate, ...] = ()
         self._services = {service.port: service for service in services}
         self._served_purposes = {
             port: service.certificates for port, service in self._services.items() if service.scheme == "https"
@@ -120,6 +122,12 @@ class Node:
 
     # -- certificates
 
+    @property
+    def authorities(self) -> tuple[Certified, ...]:
+        """The CAs among ``certificates``: every entry that is not one of ``PURPOSES``."""
+        # Look up by name: access mints a certificate, and an RSA key that no port presents would only cost time.
+        return tuple(self._certificates[name] for name in self._certificates if name not in self.PURPOSES)
+
     def certificate(self, name: str) -> Certified:
         """Return the certificate in force for a purpose, or a CA by its name."""
         return self._installed[name] if name in self._installed else self._certificates[name]
@@ -143,6 +151,14 @@ class Node:
     def serve(self, port: int, *names: str) -> None:
         """Set the certificates of a TLS port for new connections: at most one RSA and one ECDSA."""
         self._served_purposes[self._tls_port(port)] = names
+        self._apply_certificates()
+
+    def trust_clients(self, *certificates: x509.Certificate) -> None:
+        """Add client certificates or their CAs to those that the node accepts, from the next connection.
+
+        On CUCM: an upload as tomcat-trust or CallManager-trust.
+        """
+        self._trusted_clients += certificates
         self._apply_certificates()
 
     # -- faults
@@ -174,10 +190,10 @@ class Node:
         return port
 
     def _apply_certificates(self) -> None:
-        # Look up by name: access mints a certificate, and an RSA key that no port presents would only cost time.
-        authorities = [self._certificates[name] for name in self._certificates if name not in self.PURPOSES]
+        authorities = self.authorities
         for port, purposes in self._served_purposes.items():
             service = self._services[port]
             certificates = [self.certificate(purpose) for purpose in purposes]
-            asked_for = (authorities or certificates) if service.ask_client else ()
+            accepted = [each.cert for each in authorities or certificates]
+            asked_for = (*accepted, *self._trusted_clients) if service.ask_client else ()
             self._listeners[port].context = server_context(*certificates, ask_client=asked_for, ciphers=service.ciphers)

@@ -9,11 +9,12 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ..errors import MralabError
 from .pki import Certified, Key, digest_for
@@ -52,6 +53,17 @@ class Leaf(Protocol):
         """PEM of the certificate, then of its issuers."""
 
 
+_KEY_USAGES: Final = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
 Presentable = Certified | Leaf | str | bytes | Path
 """Forms that ``certified`` accepts.
 
@@ -98,6 +110,41 @@ def expired(certificate: Certified, days: float = 1.0) -> Certified:
         builder = builder.add_extension(extension.value, extension.critical)
     cert = builder.sign(certificate.issuer_key, digest_for(certificate.issuer_key))
     return replace(certificate, cert=cert)
+
+
+def reissued(certificate: Certified, issuer: Certified, names: Sequence[x509.GeneralName]) -> Certified:
+    """Return a certificate for the same subject as CUCM would get it from ``issuer``: valid from now, for TLS servers.
+
+    ``names`` are its subject alternative names. The key is new and of the same kind, RSA keys with 2048 bits.
+    """
+    key: Key
+    if isinstance(certificate.key, ec.EllipticCurvePrivateKey):
+        key = ec.generate_private_key(certificate.key.curve)
+    else:
+        key = rsa.generate_private_key(65537, 2048)
+    now = dt.datetime.now(dt.UTC)
+    usages = dict.fromkeys(_KEY_USAGES, False) | {"digital_signature": True}
+    usages["key_encipherment" if certificate.kind == "rsa" else "key_agreement"] = True
+    builder = (
+        x509.CertificateBuilder(
+            issuer_name=issuer.cert.subject,
+            subject_name=certificate.cert.subject,
+            public_key=key.public_key(),
+            serial_number=x509.random_serial_number(),
+            not_valid_before=now - dt.timedelta(days=1),
+            not_valid_after=now + dt.timedelta(days=730),
+        )
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key()), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
+        )
+        .add_extension(x509.KeyUsage(**usages), critical=True)
+    )
+    cert = builder.sign(issuer.key, digest_for(issuer.key))
+    return Certified(certificate.name, cert, key, (issuer.cert, *issuer.chain), issuer.key)
 
 
 def _pem(thing: Leaf | str | bytes | Path) -> tuple[bytes, str]:

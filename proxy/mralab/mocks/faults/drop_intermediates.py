@@ -19,5 +19,5 @@ class DropIntermediates(Fault):
         """Return the offer with every chain cut to its first certificate."""
         leaves = tuple(replace(each, chain=()) for each in offer.certified)
         # OpenSSL completes a lone certificate with the CAs of the CertificateRequest. Roots do not help it to do so.
-        roots = tuple(each for each in offer.ask_client if not each.chain)
+        roots = tuple(each for each in offer.ask_client if each.issuer == each.subject)
         return replace(offer, certified=leaves, ask_client=roots)
