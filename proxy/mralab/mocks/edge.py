@@ -19,6 +19,7 @@ from aiohttp import web
 from yarl import URL
 
 from ..core.hostport import host_port
+from ..core.http.rewrite import HOP_BY_HOP
 from .basic_auth import authenticated
 from .listener import TlsListener, VerbatimResponse
 from .xmlbody import document, element
@@ -31,10 +32,8 @@ if TYPE_CHECKING:
 _CONFIG_PATH: Final = re.compile(r"/(?P<token>[A-Za-z0-9+_=-]+)/get_edge_config/?")
 _DOMAIN: Final = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 _SERVICES: Final = ("_cisco-phone-tftp", "_cuplogin", "_cisco-uds")
-_HOP_BY_HOP: Final = frozenset(
-    ("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade")
-)
-"""RFC 9110 7.6.1. Host is replaced; this listener has already answered Expect."""
+_NOT_RELAYED: Final = frozenset(name.decode() for name in HOP_BY_HOP) | {"trailer"}
+"""RFC 9110 7.6.1; this relay has no trailers. Host is replaced; this listener has already answered Expect."""
 _CHUNK: Final = 65536
 
 
@@ -172,7 +171,7 @@ class Edge:
         headers = [
             (name, value)
             for name, value in request.headers.items()
-            if name.lower() not in _HOP_BY_HOP and name.lower() not in ("host", "expect")
+            if name.lower() not in _NOT_RELAYED and name.lower() not in ("host", "expect")
         ]
         try:
             async with self._session.request(
@@ -192,7 +191,7 @@ class Edge:
 
 
 async def _relay_response(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
-    headers = ((name, value) for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP)
+    headers = ((name, value) for name, value in answer.headers.items() if name.lower() not in _NOT_RELAYED)
     response = VerbatimResponse(answer.status, answer.reason or "", headers)
     await response.prepare(request)
     try:

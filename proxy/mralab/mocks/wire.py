@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 from collections.abc import Callable
 from typing import Final
+
+from ..tcp import reset
 
 _HIGH_WATER: Final = 65536
 _LINGER: Final = 5.0
@@ -99,8 +99,8 @@ class Wire:
         if self.raw.get_write_buffer_size():
             self._schedule(0.001, self._reset)
             return
-        if (sock := self.raw.get_extra_info("socket")) is not None and not self.raw.is_closing():
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if not self.raw.is_closing():
+            reset(self.raw)
         self.abort()
 
     def end(self) -> None:

@@ -7,13 +7,12 @@ response is complete; what the client still sends is discarded, so that it can r
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 from collections.abc import Callable
 from typing import Any, Final, cast
 
 from ..core.http.framing import Body, Fields, Malformed, body_reader, check_partial
 from ..core.outcome import Outcome
+from ..tcp import reset
 from .client_limits import PROGRESS, Limited
 from .deadlines import Deadlines
 from .exchange import Exchange, reject
@@ -398,14 +397,3 @@ class ClientConnection(asyncio.Protocol):
             self._transport.close()
             if self._transport is not None and self._transport.get_write_buffer_size():
                 self._watch_reader()
-
-
-def reset(transport: asyncio.Transport) -> None:
-    """Close a TCP connection with RST, which the peer cannot mistake for a normal end."""
-    sock: Any = transport.get_extra_info("socket")
-    if sock is not None:
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        except OSError:  # closed meanwhile: there is no peer left to mislead
-            return
-    transport.abort()
