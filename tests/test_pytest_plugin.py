@@ -131,7 +131,7 @@ WRONG = [
     ("'X14.2'", "mra_lab", "mralab('X14.2') takes keyword arguments only: release, scenario, verify"),
     ("release='X14.2'", "mra_proxy, mra_release", "mra_release and mralab(release=...): choose one"),
     ("scenario='ip'", "mra_proxy", "mralab(scenario=...) is for mra_lab"),
-    ("scenario='ecdsa-frist'", "mra_lab", "'ecdsa-frist' is no scenario; did you mean 'ecdsa-first'?"),
+    ("scenario='ecdsa-frist'", "mra_lab", "'ecdsa-frist' is not a scenario; did you mean 'ecdsa-first'?"),
     ("release='X14.1'", "mra_proxy", "release: is not a known release: X12.5, "),
     ("verify='enforce'", "mra_proxy", "verify.origin: must be on, off or audit"),
 ]

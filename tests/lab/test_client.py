@@ -162,8 +162,8 @@ async def test_nobody_listening_is_a_failed_step() -> None:
 
 @pytest.mark.parametrize(
     ("status", "means"),
-    [(401, "did not accept"), (403, "allow list"), (404, "is not there"), (429, "too often"),
-     (502, "did not accept its certificate"), (504, "in time"), (500, "was 500")],
+    [(401, "did not accept"), (403, "allow list"), (404, "The resource is not there"), (429, "too often"),
+     (502, "did not accept its certificate"), (504, "did not answer in time"), (500, "answered 500")],
 )  # fmt: skip
 async def test_each_status_has_its_meaning(cucm: Cucm, status: int, means: str) -> None:
     async with relay(ports(cucm), {8443: status}) as proxy:

@@ -311,7 +311,7 @@ def test_verify_origin_server_refuses_other_words(value: Any) -> None:
 
 
 def test_a_host_in_two_spellings_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"hosts\.'a\.lab': is there twice, in another spelling"):
+    with pytest.raises(ConfigError, match=r"hosts\.'a\.lab': is listed twice, in two spellings"):
         Proxy(hosts={"A.lab": ("127.0.0.1", 1), "a.lab": ("127.0.0.1", 2)})
 
 

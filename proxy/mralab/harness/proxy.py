@@ -286,7 +286,7 @@ def _hosts(hosts: Mapping[str, HostLocation]) -> dict[str, Any]:
     for name, location in hosts.items():
         host = name.strip("[]").lower()
         if host in entries:
-            problems.append(f"hosts.{name!r}: is there twice, in another spelling")
+            problems.append(f"hosts.{name!r}: is listed twice, in two spellings")
         entries[host] = _entry(name, location, problems)
     if problems:
         raise ConfigError(problems)

@@ -1,1 +1,1 @@
-"""PRETENDS. Everything that stands around a real Expressway-C."""
+"""PRETENDS. The lab around a real Expressway-C's data plane: nodes, edge, login client, scenarios, remedies."""

@@ -1,7 +1,7 @@
 """The login of a Jabber client over MRA, as far as UDS and TFTP go, step by step through a running proxy.
 
-The order is Jabber's: get_edge_config, then UDS on 8443 (which server, which user, which devices), then the
-files on 6972. A step that fails takes with it only those that need its answer: one login shows every leg.
+The order is Jabber's: get_edge_config, then UDS on 8443 (servers, user, devices), then the files on 6972. If a step
+fails, only the steps that need its response are skipped, so one login shows the state of every server and port.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 from yarl import URL
 
-from mralab.core.hostport import bracketed
-from mralab.core.mra.target import BadHost, Target, canonical_host, encode
-from mralab.errors import InputError
+from ..core.hostport import bracketed
+from ..core.mra.target import BadHost, Target, canonical_host, encode
+from ..errors import InputError
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -33,32 +33,32 @@ if TYPE_CHECKING:
 UDS_PORT: Final = 8443
 TFTP_PORT: Final = 6972
 TIMEOUT: Final = 40.0
-"""Seconds for one request, above all that a proxy may wait for by default."""
+"""Seconds for one request: longer than a proxy waits for a server by default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One request of a login and what came of it."""
+    """One request of a login and its outcome."""
 
     name: str
     method: str
     url: str
-    """What was asked for, as the client means it: ``https://cucm.steven.lab:8443/cucm-uds/version``."""
+    """URL on the server: ``https://cucm.steven.lab:8443/cucm-uds/version``."""
     server: str
-    """Of whom: ``cucm.steven.lab:8443``."""
+    """Host and port of ``url``: ``cucm.steven.lab:8443``."""
     status: int | None = None
-    """None: no answer, or not asked at all."""
+    """Status of the response; None without a response."""
     reason: str = ""
     seconds: float = 0.0
     ok: bool = False
     meaning: str = ""
-    """What that means for the user, in one sentence."""
+    """The consequence for the user, in one sentence."""
     request_url: str = ""
-    """What was sent to ``via``; empty if nothing was."""
+    """URL requested from ``via``; empty if the step was skipped."""
     tracking_id: str = ""
-    """The request's TrackingID: finds it in the proxy's log."""
+    """TrackingID of the request, which is in the proxy's log lines."""
     skipped: bool = False
-    """Not asked, because an earlier step failed."""
+    """Whether no request was sent, because an earlier step failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +70,15 @@ class Login:
 
     @property
     def ok(self) -> bool:
-        """Every step went well."""
+        """Whether every step succeeded."""
         return all(step.ok for step in self.steps)
 
 
 async def login(user: str, via: str, *, password: str, domain: str = "steven.lab", server: str | None = None) -> Login:
     """Log in as ``user``.
 
-    ``via`` is the URL of a proxy, or of an edge before it that answers get_edge_config. ``server`` is the
-    CUCM to begin with where ``via`` has none (default: ``cucm.DOMAIN``). What the network does becomes a step.
+    ``via`` is the URL of a proxy, or of an edge in front of it that serves get_edge_config. ``server`` is the CUCM to
+    start with if ``via`` serves no get_edge_config (default: ``cucm.DOMAIN``). Network errors are steps that fail.
 
     Raises:
         InputError: ``via`` is not an http or https URL, ``domain`` or ``server`` is not a host name, or ``user`` and
@@ -91,11 +91,11 @@ async def login(user: str, via: str, *, password: str, domain: str = "steven.lab
     async with aiohttp.ClientSession(
         timeout=timeout, headers=headers, trust_env=False, cookie_jar=aiohttp.CookieJar(unsafe=True)
     ) as session:
-        return await _Attempt(session, base, user, domain, server).run()
+        return await _Sequence(session, base, user, domain, server).run()
 
 
-class _Attempt:
-    """One login under way: which server the client is at, and its steps so far."""
+class _Sequence:
+    """One login in progress: the client's current server, and its steps so far."""
 
     def __init__(self, session: aiohttp.ClientSession, base: str, user: str, domain: str, server: str) -> None:
         self._session = session
@@ -110,32 +110,32 @@ class _Attempt:
         ready = await self._edge_config()
         await self._uds(ready)
         for file in (f"{self._device}.cnf.xml", "SPDefault.cnf.xml", "jabber-config.xml"):
-            await self._ask(file, TFTP_PORT, f"/{quote(file, safe='')}", ready)
+            await self._request(file, TFTP_PORT, f"/{quote(file, safe='')}", ready)
         return Login(self._user, tuple(self._steps))
 
     async def _uds(self, ready: bool) -> None:
-        await self._ask("version", UDS_PORT, "/cucm-uds/version", ready)
+        await self._request("version", UDS_PORT, "/cucm-uds/version", ready)
         name = quote(self._user, safe="")
-        cluster = await self._ask("clusterUser", UDS_PORT, f"/cucm-uds/clusterUser?username={name}", ready)
-        # A home cluster that cannot be asked is no reason to stop: get_edge_config has named it already.
+        cluster = await self._request("clusterUser", UDS_PORT, f"/cucm-uds/clusterUser?username={name}", ready)
+        # Without a response the login goes on: get_edge_config has already named a server.
         known = ready if cluster is None else self._is_known(cluster)
-        servers = await self._ask("servers", UDS_PORT, "/cucm-uds/servers", known)
+        servers = await self._request("servers", UDS_PORT, "/cucm-uds/servers", known)
         if servers is not None:
             self._follow([_text(each) for each in servers.iter("server")])
         path = f"/cucm-uds/user/{name}"
-        await self._ask("user", UDS_PORT, path, known)
+        await self._request("user", UDS_PORT, path, known)
         signed_in = known and self._steps[-1].status != 401
-        devices = await self._ask("devices", UDS_PORT, f"{path}/devices", signed_in)
-        all_devices = await self._ask("devices?max=100", UDS_PORT, f"{path}/devices?max=100", signed_in)
-        for answer in (devices, all_devices):
-            if answer is not None:
-                names = (_text(each) for each in answer.iter("name"))
+        devices = await self._request("devices", UDS_PORT, f"{path}/devices", signed_in)
+        all_devices = await self._request("devices?max=100", UDS_PORT, f"{path}/devices?max=100", signed_in)
+        for body in (devices, all_devices):
+            if body is not None:
+                names = (_text(each) for each in body.iter("name"))
                 self._device = next((name for name in names if name.startswith("CSF")), self._device)
 
-    # ------------------------------------------------------------ what answers say
+    # -- responses
 
     async def _edge_config(self) -> bool:
-        """Ask for the edge configuration; tell whether there is any point in going on."""
+        """Request the edge configuration. Return whether the login can go on."""
         path = "get_edge_config?service_name=_cisco-uds&service_name=_cuplogin"
         token = base64.b64encode(self._domain.encode("ascii")).decode("ascii").rstrip("=")
         url = f"{self._base}/{token}/{path}"
@@ -143,16 +143,15 @@ class _Attempt:
         step, body = await self._get(step, url)
         if step.status in (400, 404):
             meaning = (
-                f"{step.server} answers no get_edge_config: there is no edge configuration server in front, "
+                f"{step.server} does not serve get_edge_config: it has no edge configuration server in front, "
                 f"so the login goes on with {self._server}."
             )
             self._steps.append(replace(step, ok=True, meaning=meaning))
             return True
-        answer = self._judge(step, body)
-        if answer is not None:
-            told = [_text(each) for each in answer.iterfind("edgeConfig/userUdsServer/server/address")]
-            self._follow(told)
-        return answer is not None
+        root = self._finish(step, body)
+        if root is not None:
+            self._follow([_text(each) for each in root.iterfind("edgeConfig/userUdsServer/server/address")])
+        return root is not None
 
     def _is_known(self, cluster: Element) -> bool:
         result = cluster.find("result")
@@ -163,23 +162,23 @@ class _Attempt:
         self._follow([_text(each) for each in cluster.iter("homeCluster")])
         return True
 
-    def _follow(self, told: list[str]) -> None:
-        """Go on with the servers that CUCM advertises (System > Server), as a client does."""
-        hosts = [host for text in told if (host := _host(text))]
+    def _follow(self, advertised: list[str]) -> None:
+        """Go on with a server that CUCM advertises (System > Server), as a client does."""
+        hosts = [host for text in advertised if (host := _host(text))]
         if hosts and self._server not in hosts:
             self._server = hosts[0]
 
-    # ------------------------------------------------------------ asking
+    # -- requests
 
-    async def _ask(self, name: str, port: int, path: str, possible: bool) -> Element | None:
-        """Take one step; the answer's XML if all went well."""
+    async def _request(self, name: str, port: int, path: str, possible: bool) -> Element | None:
+        """Add one step. Return the XML of its response; None if it failed or was skipped."""
         target = Target(self._domain, "https", self._server, port)
         step = Step(name, "GET", target.url_for(path), target.authority)
         if not possible:
-            self._steps.append(replace(step, skipped=True, meaning="Not asked: an earlier step failed."))
+            self._steps.append(replace(step, skipped=True, meaning="Not requested: an earlier step failed."))
             return None
         step, body = await self._get(step, f"{self._base}/{encode(target)}{path}")
-        return self._judge(step, body)
+        return self._finish(step, body)
 
     async def _get(self, step: Step, url: str) -> tuple[Step, bytes]:
         tracking_id = str(uuid.uuid4())
@@ -200,14 +199,14 @@ class _Attempt:
             reason = str(error) or type(error).__name__
         return replace(step, status=status, reason=reason, seconds=time.perf_counter() - start), body
 
-    def _judge(self, step: Step, body: bytes) -> Element | None:
-        """Add the step with its verdict; the answer's XML if it is one."""
+    def _finish(self, step: Step, body: bytes) -> Element | None:
+        """Add the step with its outcome. Return the XML of its response; None if the step failed."""
         root = None
         if step.status is not None and 200 <= step.status < 300:
             try:
                 root = fromstring(body)
             except (ParseError, DefusedXmlException, ValueError):
-                cause = f"the answer of {step.server} is not XML that can be read"
+                cause = f"the response of {step.server} is not XML that can be parsed"
             else:
                 cause = ""
         else:
@@ -220,18 +219,18 @@ class _Attempt:
         at_edge = step.name == "get_edge_config"
         match step.status:
             case None if step.reason == "timed out":
-                return f"no answer came from {self._base} within {TIMEOUT:.0f} seconds"
+                return f"{self._base} did not answer within {TIMEOUT:.0f} seconds"
             case None:
                 return f"{self._base} cannot be reached ({step.reason})"
             case 401:
-                who = "the edge configuration server" if at_edge else "CUCM"
-                return f"{who} did not accept the user name and password"
+                server = "the edge configuration server" if at_edge else "CUCM"
+                return f"{server} did not accept the user name and password"
             case 403 if at_edge:
                 return f"the domain {self._domain} is not enabled for MRA"
             case 403:
                 return f"Expressway-C does not allow this URL (its allow list), or {step.server} forbids it"
             case 404 | 400:
-                return f"what was asked for is not there on {step.server}, or the request was not understood"
+                return f"the resource is not there on {step.server}, or the request was not understood"
             case 429:
                 return "the user signed in too often in a short time"
             case 502:
@@ -241,16 +240,16 @@ class _Attempt:
                     else "the edge could not reach Expressway-C"
                 )
             case 504:
-                return f"no answer came from {step.server} in time"
+                return f"{step.server} did not answer in time"
             case other:
-                return f"the answer of {step.server} was {other} {step.reason}".rstrip()
+                return f"{step.server} answered {other} {step.reason}".rstrip()
 
 
 _EFFECTS: Final = {
     "get_edge_config": "Jabber finds no services and cannot sign in",
-    "version": "Jabber cannot tell what this CUCM is able to do",
+    "version": "Jabber does not know the capabilities of this CUCM",
     "clusterUser": "Jabber cannot find the user's home cluster and cannot sign in",
-    "servers": "Jabber knows no other server to turn to when this one fails",
+    "servers": "Jabber knows no other server to use if this one fails",
     "user": "the user's settings cannot be loaded and Jabber cannot sign in",
     "devices": "Jabber cannot see which phones the user has",
     "devices?max=100": "Jabber cannot see which phones the user has",
@@ -259,7 +258,7 @@ _EFFECTS: Final = {
 }
 _SUCCESSES: Final = {
     "get_edge_config": "Jabber knows where its services are.",
-    "version": "Jabber knows what this CUCM is able to do.",
+    "version": "Jabber knows the capabilities of this CUCM.",
     "clusterUser": "The user's home cluster is found.",
     "servers": "Jabber knows the servers of the cluster.",
     "user": "The user is signed in, the settings are loaded.",
@@ -271,8 +270,9 @@ _SUCCESSES: Final = {
 
 
 def _sentence(cause: str) -> str:
-    """With a capital letter, unless it begins with an address."""
-    return cause if cause.startswith("http") else cause[0].upper() + cause[1:]
+    """Return the cause with a capital letter, unless it starts with a URL or a server's name."""
+    first, _, _ = cause.partition(" ")
+    return cause if "." in first or ":" in first else cause[0].upper() + cause[1:]
 
 
 def _effect(name: str) -> str:
@@ -284,9 +284,9 @@ def _success(name: str) -> str:
 
 
 def _reason(error: OSError) -> str:
-    if isinstance(error, ssl.SSLError) and error.reason:  # its number is no errno
+    if isinstance(error, ssl.SSLError) and error.reason:  # its number is not an errno
         return f"TLS: {error.reason.replace('_', ' ').lower()}"
-    # asyncio puts an address into strerror; getaddrinfo's own numbers are negative and not os.strerror's.
+    # asyncio puts an address into strerror. getaddrinfo's numbers are negative, and os.strerror does not know them.
     number = error.errno or 0
     return os.strerror(number) if number > 0 else error.strerror or str(error)
 
@@ -296,7 +296,7 @@ def _text(element: Element) -> str:
 
 
 def _host(text: str) -> str:
-    """A server's name or address as tokens have it; empty if it is neither."""
+    """Return a server's name or address in the form of tokens; empty if it is neither."""
     bare = text.strip("[]")
     try:
         return canonical_host(bracketed(bare))
@@ -305,7 +305,10 @@ def _host(text: str) -> str:
 
 
 def _usable(user: str, password: str, via: str, domain: str, server: str) -> tuple[str, str, str]:
-    """Return what the user gave, as requests need it: ``127.0.0.1:8443`` becomes ``http://127.0.0.1:8443``."""
+    """Return ``via`` as a URL (``127.0.0.1:8443`` becomes ``http://127.0.0.1:8443``), the domain and the server.
+
+    Raises ``InputError`` with every problem in the arguments.
+    """
     problems = []
     if not user or ":" in user:  # RFC 7617 section 2
         problems.append(

@@ -1,6 +1,6 @@
-"""Named failures, read from config/scenarios: how the lab is set up, and what must come of it.
+"""Named failures, read from config/scenarios: the lab's setup and the expected findings.
 
-A scenario says nothing about why it fails or what helps: that is for ``diagnose.findings`` to derive from the log.
+A scenario does not say why it fails or what helps: ``diagnose.findings`` derives that from the log.
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ def _https_ciphers(value: object) -> object:
 
 
 class Scenario(BaseModel):
-    """One failure. ``expect``: ``server:port`` -> the code of the finding that X14.2's log must give for it.
+    """One failure.
 
-    ``prefer``: whose certificate the proxy asks for first; None: the configuration's, or the release's.
-    ``https_ciphers``: the enterprise parameter "HTTPS Ciphers" of CUCM (``Cucm.https_ciphers``).
-    ``remedy`` is ``first`` (each finding's own first remedy) or the code of one that the findings offer.
+    ``expect`` maps ``server:port`` to the code of the finding expected with X14.2. ``trust`` names the recipes of the
+    certificates in the trust store. ``prefer`` is the kind of certificate that the proxy prefers; None: the
+    configuration's, or the release's. ``https_ciphers`` is CUCM's enterprise parameter "HTTPS Ciphers"
+    (``Cucm.https_ciphers``). ``remedy`` is ``first`` (each finding's own first remedy) or the code of a remedy that the
+    findings offer.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,7 +51,7 @@ class Scenario(BaseModel):
 
 
 def load_scenario(file: Path) -> Scenario:
-    """Read one scenario file. Raises ``ConfigError`` with every problem in it."""
+    """Return the scenario of a TOML file. Raises ``ConfigError`` with every problem in it."""
     try:
         data = tomllib.loads(file.read_text("utf-8"))
         return Scenario(**{"name": file.stem, **data})
@@ -65,14 +67,14 @@ def load_scenario(file: Path) -> Scenario:
 
 
 def shipped_scenarios() -> tuple[Scenario, ...]:
-    """The scenarios that come with mralab, in the article's order."""
+    """Return the scenarios that come with mralab, in the article's order."""
     found = [load_scenario(file) for file in sorted(data_path("config/scenarios").glob("*.toml"))]
     return tuple(sorted(found, key=lambda scenario: (scenario.order, scenario.name)))
 
 
 def scenario_named(name: str) -> Scenario:
-    """The shipped scenario of this name. Raises ``ConfigError`` that names the nearest one."""
+    """Return the shipped scenario of this name. Raises ``ConfigError`` with the nearest name if there is none."""
     known = {scenario.name: scenario for scenario in shipped_scenarios()}
     if name not in known:
-        raise ConfigError([f"{name!r} is no scenario{did_you_mean(name, known)}"], f"known: {', '.join(known)}")
+        raise ConfigError([f"{name!r} is not a scenario{did_you_mean(name, known)}"], f"known: {', '.join(known)}")
     return known[name]

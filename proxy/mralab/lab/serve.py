@@ -1,4 +1,4 @@
-"""``mralab lab``: a lab that runs until a signal ends it, with its control API."""
+"""``mralab lab``: a lab with its control API, which runs until SIGINT or SIGTERM."""
 
 from __future__ import annotations
 
@@ -22,11 +22,10 @@ async def run(
     log: Path | None,
     load_api: LoadApi,
 ) -> int:
-    """Run a lab, print where it is as one JSON line, wait for SIGINT or SIGTERM.
+    """Run a lab, print its addresses as one JSON line, and wait for SIGINT or SIGTERM. Return the exit code, 0.
 
-    The log is ``log``, else what the configuration file says, else a temporary file that stays. Raises ``MralabError``.
+    The log file is ``log``, else the configuration's, else a temporary file, which is kept. Raises ``MralabError``.
     """
-
     config = load(file) if file is not None else None
     scenario = Scenario(
         name="lab",
