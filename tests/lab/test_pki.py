@@ -1,6 +1,7 @@
 import datetime as dt
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -182,3 +183,14 @@ def test_broken_toml_is_told_with_its_line(tmp_path: Path) -> None:
         read_recipes(file)
     with pytest.raises(ConfigError, match="No such file"):
         read_recipes(tmp_path / "none.toml")
+
+
+def test_authorities_are_the_recipes_that_issue_others() -> None:
+    assert mint().authorities == ("steven-DC-CA",)
+    recipes: dict[str, dict[str, Any]] = {
+        "root": {"subject": ["CN=root"], "ca": True},
+        "below": {"subject": ["CN=below"], "ca": True, "issuer": "root"},
+        "leaf": {"subject": ["CN=leaf"], "issuer": "below"},
+        "own": {"subject": ["CN=own"], "ca": True},
+    }
+    assert mint(recipes).authorities == ("root", "below")

@@ -30,7 +30,7 @@ from ..harness.trust_input import Trusted
 from ..mocks.cucm import Cucm
 from ..mocks.edge import Edge
 from ..mocks.node import Node
-from ..mocks.pki import Certified, Pki, mint
+from ..mocks.pki import Pki, mint
 from ..mocks.probe import answers
 from ..net.settings import load_settings
 from .login import Login, login
@@ -45,7 +45,6 @@ class _Parts:
     """The parts of a running lab."""
 
     loop: asyncio.AbstractEventLoop
-    plan: LabPlan
     nodes: Mapping[str, Node]
     cucm: Cucm
     proxy: Proxy
@@ -74,12 +73,6 @@ class RunningLab:
     def proxy(self) -> Proxy:
         """The proxy."""
         return self._running.proxy
-
-    @property
-    def trusted_authorities(self) -> tuple[Certified, ...]:
-        """Certificates that the scenario puts into the trust store, with their keys."""
-        plan = self._running.plan
-        return tuple(plan.pki[name] for name in plan.scenario.trust)
 
     @property
     def via(self) -> str:
@@ -238,7 +231,7 @@ class Lab(RunningLab, LoopOrThread):
             domain=DOMAIN,
             control_host=proxy.config.proxy.control_host,
         )
-        self._parts = _Parts(asyncio.get_running_loop(), plan, nodes, cucm, proxy, edge)
+        self._parts = _Parts(asyncio.get_running_loop(), nodes, cucm, proxy, edge)
         await proxy.__aenter__()
         await stack.enter_async_context(edge)
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from ..mocks.cucm import Cucm
 from ..mocks.node import Node
-from ..mocks.pki import Certified
+from ..mocks.pki import Pki
 from .scenario import Scenario
 
 DOMAIN: Final = "steven.lab"
@@ -24,7 +24,7 @@ IP: Final = "10.48.36.215"
 class LabPlan:
     """What the nodes of one lab are made from."""
 
-    pki: Mapping[str, Certified]
+    pki: Pki
     """The lab's certificates by recipe name."""
     users: Mapping[str, str]
     """User name -> password."""

@@ -135,8 +135,7 @@ def _reissue(lab: RunningLab, finding: Finding) -> None:
         node.lift_faults(port)
         return
     trusted = lab.proxy.trusted.certificates
-    authorities = (each for each in lab.trusted_authorities if each.name not in node.PURPOSES)
-    issuer = next((each for each in authorities if each.cert in trusted), None)
+    issuer = next((each for each in _authorities(lab) if each.cert in trusted), None)
     if issuer is None:
         raise NotApplicableError("no CA of the lab is in the trust store")
     purpose = node.presented_purpose(port)
@@ -277,7 +276,8 @@ def _issuers(
     of the same CA.
     """
     now = dt.datetime.now(dt.UTC)
-    known = dict.fromkeys((*certified.chain, *own_chain, *_authorities(lab)))
+    authorities = [cert for each in _authorities(lab) for cert in (each.cert, *each.chain)]
+    known = dict.fromkeys((*certified.chain, *own_chain, *authorities, *lab.proxy.trusted.certificates))
     candidates = sorted(known, key=lambda each: each.not_valid_after_utc <= now)
     issuers: list[x509.Certificate] = []
     certificate = certified.cert
@@ -290,16 +290,10 @@ def _issuers(
     return tuple(issuers)
 
 
-def _authorities(lab: RunningLab) -> Iterator[x509.Certificate]:
-    """Return the CAs that the lab's nodes and its scenario know, and all that Expressway-C trusts."""
-    for authority in lab.trusted_authorities:
-        yield authority.cert
-        yield from authority.chain
+def _authorities(lab: RunningLab) -> Iterator[Certified]:
+    """Return the CAs of the lab's nodes, with their keys."""
     for node in lab.nodes.values():
-        for authority in node.authorities:
-            yield authority.cert
-            yield from authority.chain
-    yield from lab.proxy.trusted.certificates
+        yield from node.authorities
 
 
 def _signed(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:

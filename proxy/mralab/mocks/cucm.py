@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .listener import TlsListener
-    from .pki import Certified
+    from .pki import Pki
 
 HttpsCiphers = Literal["RSA Ciphers Only", "All Supported EC and RSA Ciphers"]
 """Values of the enterprise parameter "HTTPS Ciphers"; the first is CUCM's default."""
@@ -44,7 +44,7 @@ class Cucm(Node):
 
     def __init__(
         self,
-        pki: Mapping[str, Certified],
+        pki: Pki,
         users: Mapping[str, str],
         *,
         fqdn: str = "cucm.steven.lab",
@@ -59,7 +59,7 @@ class Cucm(Node):
         self.users = users
         self._https_ciphers = parse_https_ciphers(https_ciphers)
         https = (replace(service, certificates=self._uds_certificates()) for service in uds.SERVICES)
-        super().__init__(pki, (*https, *tftp.SERVICES), fqdn=fqdn, ip=ip, host=host)
+        super().__init__(pki, (*https, *tftp.SERVICES), authorities=pki.authorities, fqdn=fqdn, ip=ip, host=host)
 
     @property
     def address(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final, Generic, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, Self, TypeVar
 
 from ..errors import MralabError
 from .context import server_context
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from .faults.armed import Armed
     from .faults.registry import Fault
     from .pki import Certified
-
-CERTIFICATES: Final = ("tomcat", "tomcat-ECDSA", "CallManager", "CallManager-ECDSA")
-"""Purposes of CUCM's own certificates, as its certificate list names them."""
 
 NodeT = TypeVar("NodeT", contravariant=True)
 
@@ -51,19 +48,18 @@ class Service(Generic[NodeT]):
 class Node:
     """One mock server; use it in an ``async with`` statement. Each service listens on a free port of ``host``.
 
-    ``certificates`` maps purposes (``PURPOSES``) to certificates. Its other entries are the CAs that a service with
-    ``ask_client`` accepts; without any, the service names its own certificates. ``fqdn`` and ``ip`` are the node's name
-    and address in the lab's network. If a service has two certificates, the client's cipher order decides.
+    ``certificates`` maps purposes, as CUCM's certificate list names them (``tomcat``, ``CallManager-ECDSA``), to
+    certificates. ``authorities`` are the names of the CAs among them that a service with ``ask_client`` accepts for
+    clients; without any, it accepts its own certificates. ``fqdn`` and ``ip`` are the node's name and address in the
+    lab's network. If a service has two certificates, the client's cipher order decides.
     """
-
-    PURPOSES: ClassVar[tuple[str, ...]] = CERTIFICATES
-    """Purposes of the certificates that this type of node has."""
 
     def __init__(
         self,
         certificates: Mapping[str, Certified],
         services: Iterable[Service[Self]],
         *,
+        authorities: Iterable[str] = (),
         fqdn: str,
         ip: str,
         host: str = "127.0.0.1",
@@ -72,6 +68,7 @@ class Node:
         self.ip = ip
         self.host = host
         self._certificates = certificates
+        self._authorities = tuple(authorities)
         self._installed: dict[str, Certified] = {}
         self._trusted_clients: tuple[x509.Certificate, ...] = ()
         self._services = {service.port: service for service in services}
@@ -124,9 +121,8 @@ class Node:
 
     @property
     def authorities(self) -> tuple[Certified, ...]:
-        """The CAs among ``certificates``: every entry that is not one of ``PURPOSES``."""
-        # Look up by name: access mints a certificate, and an RSA key that no port presents would only cost time.
-        return tuple(self._certificates[name] for name in self._certificates if name not in self.PURPOSES)
+        """The CAs that the node accepts for clients."""
+        return tuple(self._certificates[name] for name in self._authorities)
 
     def certificate(self, name: str) -> Certified:
         """Return the certificate in force for a purpose, or a CA by its name."""

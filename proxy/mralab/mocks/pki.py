@@ -150,6 +150,12 @@ class Pki(Mapping[str, Certified]):
     def __repr__(self) -> str:
         return f"Pki({', '.join(self._recipes)})"
 
+    @property
+    def authorities(self) -> tuple[str, ...]:
+        """Names of the recipes that issue others. Nothing is minted."""
+        issuers = {recipe.issuer for name, recipe in self._recipes.items() if recipe.issuer != name}
+        return tuple(name for name in self._recipes if name in issuers)
+
     def write(self, directory: Path) -> None:
         """Write NAME.pem (with its chain) and NAME.key (readable by its owner only) for every recipe."""
         directory.mkdir(parents=True, exist_ok=True)
