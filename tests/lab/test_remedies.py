@@ -224,6 +224,12 @@ async def test_a_server_that_is_not_the_labs_is_named(lab: Lab, code: str, serve
     assert result.reason == f"{place} is not a server of the lab"
 
 
+@pytest.mark.parametrize("code", ["trust-certificate", "remove-certificate", "send-chain", "reissue"])
+async def test_a_port_without_tls_has_no_certificate_to_change(lab: Lab, code: str) -> None:
+    (result,) = remedies.apply(lab, [replace(_finding(code), port=6970)])
+    assert result.reason.startswith(f"{HOST}: has no TLS port 6970")
+
+
 async def test_the_demo_names_a_remedy_that_the_lab_cannot_apply(tmp_path: Path, pki: Pki) -> None:
     (scenario,) = (each for each in shipped_scenarios() if each.name == "ip")
     wrong = scenario.model_copy(update={"advertise": "fqdn", "trust": (), "remedy": "reissue", "expect": {}})

@@ -17,6 +17,7 @@ from cryptography.exceptions import InvalidSignature
 
 from ..diagnose.findings import Finding
 from ..diagnose.remedies import Remedy
+from ..errors import MralabError
 from ..mocks.cucm import Cucm
 from ..mocks.node import Node
 from ..mocks.pki import Certified
@@ -27,7 +28,7 @@ Action = Callable[[RunningLab, Finding], None]
 """Apply one remedy for a finding; the next request meets its effect. Raises ``NotApplicableError``."""
 
 
-class NotApplicableError(Exception):
+class NotApplicableError(MralabError):
     """The lab cannot apply a remedy to a finding; the text is the reason."""
 
 
@@ -79,7 +80,7 @@ def _apply(lab: RunningLab, finding: Finding, code: str) -> str:
         return NOT_APPLICABLE.get(code, "the lab does not know this remedy")
     try:
         action(lab, finding)
-    except NotApplicableError as error:
+    except MralabError as error:  # of the action, or of the node: a port without TLS has no certificate
         return str(error)
     return ""
 
