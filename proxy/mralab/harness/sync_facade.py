@@ -93,10 +93,10 @@ async def _exit(context: AbstractAsyncContextManager[Any]) -> None:
 
 
 class LoopOrThread(ABC):
-    """Base of what ``async with`` runs in the current event loop, and ``with`` in a thread of its own.
+    """Base class of objects that ``async with`` runs in the current event loop, and ``with`` in their own thread.
 
-    A subclass implements ``_start`` and ``_stop``. It also implements ``__enter__`` with ``_start_in_thread``, because
-    what a ``with`` statement returns differs: the object itself, or a synchronous form of it.
+    A subclass implements ``_start`` and ``_stop``, and ``__enter__`` by ``_start_in_thread``: one subclass returns
+    itself from ``__enter__``, another a synchronous form of itself.
     """
 
     _thread: ThreadedContext | None = None

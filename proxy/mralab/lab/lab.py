@@ -187,8 +187,7 @@ class Lab(RunningLab, LoopOrThread):
 
     def __enter__(self) -> SyncLab:
         """Start the lab in a new thread."""
-        thread = self._start_in_thread("mralab-lab")
-        return SyncLab(self, thread)
+        return SyncLab(self, self._start_in_thread("mralab-lab"))
 
     async def login(self, user: str = "emusk", password: str = PASSWORD) -> Login:
         """Log in as Jabber does. Clears the log first, so findings are those of this login."""
@@ -268,18 +267,18 @@ class Lab(RunningLab, LoopOrThread):
 class SyncLab(RunningLab):
     """A lab in its own thread, as ``with Lab(...)`` returns it: ``login`` and ``upgrade`` wait."""
 
-    def __init__(self, lab: Lab, held: ThreadedContext) -> None:
+    def __init__(self, lab: Lab, context: ThreadedContext) -> None:
         self._lab = lab
         self._parts = lab._parts
-        self._held = held
+        self._context = context
 
     def login(self, user: str = "emusk", password: str = PASSWORD) -> Login:
         """Log in as Jabber does. Clears the log first, so findings are those of this login."""
-        return self._held.thread.call(self._lab.login(user, password))
+        return self._context.thread.call(self._lab.login(user, password))
 
     def upgrade(self, release: str, log: Path | None = None) -> None:
         """Install another release: the proxy is replaced and keeps its trust store; the nodes keep running."""
-        self._held.thread.call(self._lab.upgrade(release, log))
+        self._context.thread.call(self._lab.upgrade(release, log))
 
 
 _ARTICLE = Scenario(name="article", title="the article's lab", expect={})

@@ -81,7 +81,7 @@ def _apply(lab: RunningLab, finding: Finding, code: str) -> str:
     try:
         action(lab, finding)
     except MralabError as error:  # of the action, or of the node: a port without TLS has no certificate
-        return str(error)
+        return error.message
     return ""
 
 
