@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, Self, TypeVar
 
+from ..core.hostport import host_port
 from ..errors import MralabError
 from .context import server_context
 from .listener import TlsListener
@@ -111,7 +112,9 @@ class Node:
     @property
     def urls(self) -> dict[int, str]:
         """Port that clients request -> URL of the service on this machine: ``https://127.0.0.1:41021/``."""
-        return {port: f"{self._services[port].scheme}://{self.host}:{real}/" for port, real in self.ports.items()}
+        return {
+            port: f"{self._services[port].scheme}://{host_port(self.host, real)}/" for port, real in self.ports.items()
+        }
 
     def listener(self, port: int) -> TlsListener:
         """Return the listener that plays ``port``. Raises ``KeyError`` if there is no such service."""
