@@ -276,6 +276,24 @@ class LogTable(_Table):
     ] = "vcsc"
 
 
+class CaptureTable(_Table):
+    """``[capture]``: files that show and decrypt the traffic, passwords included; they are created with mode 0600."""
+
+    pcapng: Annotated[
+        File,
+        Key(
+            "Packet capture to append to, with the TLS secrets inside: Wireshark decrypts it. Servers have the addresses"
+            " that the log shows. All workers write to the one file. Empty: no capture.",
+            "start",
+            "own.pcapng",
+        ),
+    ] = ""
+    keylog: Annotated[
+        File,
+        Key("NSS key log to append the TLS secrets of connections to servers to. Empty: no key log.", "start", "own.keys"),
+    ] = ""
+
+
 class Config(_Table):
     """A whole configuration. Build it from a file with ``load``, from a mapping with ``from_mapping``."""
 
@@ -299,6 +317,7 @@ class Config(_Table):
     ] = Field(default_factory=dict)
     allow: AllowTable = AllowTable()
     log: LogTable = LogTable()
+    capture: CaptureTable = CaptureTable()
     folder: Path = Field(default_factory=Path.cwd, exclude=True)
     """Folder to which relative paths are relative: the configuration file's. Not a key."""
 

@@ -34,9 +34,12 @@ from ..core.outcome import Outcome
 from ..core.tls.tlserror import error_string
 from ..core.tls.verdict import Verdict, error_text
 from ..tls.openssl import TlsError
+from ..tls.verification import TlsClient
+from .capture import Capture
 from .client import Client
 from .endpoints import CONTROL
 from .failures import HandshakeError, ResponseError, ServerError
+from .pool import Tapping
 from .resolver import ServerAddress, UnknownHostError, listed
 from .server_connection import ServerConnection
 from .services import Services
@@ -134,8 +137,9 @@ class Exchange:
         if policy.keep_alive and (kept := services.pool.take(key)) is not None:
             return kept
         tls = policy.tls.connect(target.host) if target.scheme == "https" else None
+        tap = None if services.capture is None else self._tap(services.capture, tls, address.ip, target.port)
         try:
-            connection = await services.pool.connect(tls, address.dial, address.port, services.limits.header_bytes)
+            connection = await services.pool.connect(tls, address.dial, address.port, services.limits.header_bytes, tap)
         except HandshakeError as error:
             services.stats.handshakes["refused" if error.refused else "failed"] += 1
             self._emit_faults(request, address, error.verdict)
@@ -146,6 +150,12 @@ class Exchange:
             services.stats.handshakes[tls.verdict.outcome] += 1
             self._emit_faults(request, address, tls.verdict)
         return connection
+
+    def _tap(self, capture: Capture, tls: TlsClient | None, ip: str, port: int) -> Tapping:
+        """Return what captures a new connection to a server that the log shows as ``ip`` and ``port``."""
+        if tls is not None:
+            self._policy.tls.log_secrets(tls, capture.secret)
+        return lambda connection: capture.server(connection, ip, port)
 
     async def _forward(self, request: ForwardedRequest, address: ServerAddress, connection: ServerConnection) -> bool:
         """Send the request, relay the response. Raises ``ResponseError``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Final
 
 from ..tls.verification import TlsClient
@@ -13,6 +14,9 @@ from .failures import ConnectError, ConnectTimeoutError
 from .server_connection import ServerConnection
 from .stats import Stats
 from .steps import Steps
+
+Tapping = Callable[[asyncio.Protocol], asyncio.Protocol]
+"""Returns the protocol to dial with: one that captures the connection and passes everything on to it."""
 
 _IDLE_SECONDS: Final = 110.0  # a little less than Traffic Server's keep_alive_no_activity_timeout_out, 120
 _MAX_IDLE: Final = 256  # connections kept for one server
@@ -97,10 +101,13 @@ class Pool:
         self.connecting.close()
         self._unused.close()
 
-    async def connect(self, tls: TlsClient | None, dial: str, port: int, header_bytes: int) -> ServerConnection:
-        """Return a new, verified connection. Raises ``ServerError``."""
+    async def connect(
+        self, tls: TlsClient | None, dial: str, port: int, header_bytes: int, tap: Tapping | None = None
+    ) -> ServerConnection:
+        """Return a new, verified connection, captured by ``tap`` if there is one. Raises ``ServerError``."""
         connection = ServerConnection(tls, self.silence, header_bytes, self._stats)
-        connection.dialling = Steps(self._dial(connection, dial, port))
+        protocol = connection if tap is None else tap(connection)
+        connection.dialling = Steps(self._dial(connection, protocol, dial, port))
         self.connecting.begin(connection)
         connection.dialling.resume()
         try:
@@ -112,9 +119,9 @@ class Pool:
             self.connecting.end(connection)
         return connection
 
-    async def _dial(self, connection: ServerConnection, dial: str, port: int) -> None:
+    async def _dial(self, connection: ServerConnection, protocol: asyncio.Protocol, dial: str, port: int) -> None:
         try:
-            await self._loop.create_connection(lambda: connection, dial, port)
+            await self._loop.create_connection(lambda: protocol, dial, port)
         except OSError as error:
             connection.failed(ConnectError(error))
         except asyncio.CancelledError:

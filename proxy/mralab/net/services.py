@@ -9,6 +9,7 @@ from typing import Protocol
 from ..core.http.rewrite import Hop
 from ..core.log.events import Event
 from ..core.mra.route import Routes
+from .capture import Capture
 from .client_limits import ClientLimits
 from .endpoints import Endpoints
 from .policy import Policy
@@ -33,6 +34,7 @@ class Services:
     """Hold the routes, pool, resolver, limits and counters, and emit events."""
 
     __slots__ = (
+        "capture",
         "clients",
         "draining",
         "emit",
@@ -62,6 +64,8 @@ class Services:
         self.et_net = et_net
         """The worker's number, which the log shows as ``ET_NET``."""
         self.hop = hop
+        self.capture: Capture | None = None
+        """Captures new connections; None: nothing is captured."""
         self.own = Endpoints()
         """Where this proxy listens: never dialled."""
         self.stats = Stats()

@@ -240,7 +240,7 @@ class _Output:
         data = "".join(entries).encode("utf-8", "backslashreplace")
         try:
             self._open_again()
-            _write_whole(self._fd, data)
+            write_whole(self._fd, data)
         except OSError as error:
             self.lost += len(entries)
             self.lost_at = time.time()
@@ -254,7 +254,7 @@ class _Output:
         try:
             self._open_again()
             if self._failure and stat.S_ISREG(os.fstat(self._fd).st_mode):
-                _write_whole(self._fd, b"\n", keep=False)
+                write_whole(self._fd, b"\n", keep=False)
         except OSError as error:
             self._failed(error)
             return
@@ -287,7 +287,7 @@ class _Output:
         self._failing = False
 
 
-def _write_whole(fd: int, data: bytes, *, keep: bool = True) -> None:
+def write_whole(fd: int, data: bytes, *, keep: bool = True) -> None:
     """Write all of ``data``, or none of it if ``fd`` is a regular file. Raises ``OSError``.
 
     Without ``keep``, remove it again: this tests whether the file can be written.

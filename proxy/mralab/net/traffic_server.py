@@ -12,6 +12,7 @@ import os
 import socket
 import uuid
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from cryptography import x509
@@ -25,6 +26,7 @@ from ..errors import MralabError
 from ..tls.identity import Identity
 from ..tls.trust_store import TrustStore
 from .acceptor import Acceptor, listening_socket, most_connections
+from .capture import Addresses, Capture
 from .client_connection import ClientConnection
 from .policy import Policy
 from .services import Listener, Services
@@ -84,6 +86,7 @@ class TrafficServer:
         self._services: Services | None = None
         self._acceptor: Acceptor | None = None
         self._sink: LogSink | None = None
+        self._capture: Capture | None = None
         self._stats = Stats()
         self._refusal: tuple[float, str] | None = None
         """The latest time, by the loop's clock, at which a connection could not be accepted, and why."""
@@ -148,17 +151,28 @@ class TrafficServer:
             raise MralabError(f"{config.path(config.log.file)}: the log cannot be written: {error.strerror}") from error
         services = Services(loop, self._policy, self._emitter(sink), self._et_net, self._hop)
         services.emit_unlogged = self._pass_on
+        capture = Capture(loop, Addresses(config.hosts, config.proxy.control_host))
+
+        def captured() -> None:
+            services.capture = capture if capture.active else None
+
+        capture.on_change = captured
         try:
+            if config.capture.pcapng:
+                capture.start(config.path(config.capture.pcapng))
+            if config.capture.keylog:
+                capture.start_keylog(config.path(config.capture.keylog))
             listening = sock or listening_socket(config.proxy.listen)
-        except BaseException:  # a failed start must not leave the log open
+        except BaseException:  # a failed start must not leave files open
+            await capture.close()
             await sink.close()
             raise
         services.own.add(listening)
-        self._sink, self._services, self._stats = sink, services, services.stats
+        self._sink, self._capture, self._services, self._stats = sink, capture, services, services.stats
         bound: Any = listening.getsockname()
         self.host, self.port = str(bound[0]), int(bound[1])
         self._acceptor = Acceptor(
-            loop, listening, self._most_clients(), lambda: ClientConnection(services), self._refused, self._share
+            loop, listening, self._most_clients(), lambda: _accepted(services), self._refused, self._share
         )
         services.on_leave = self._acceptor.released
         services.stats.watch(loop)
@@ -230,6 +244,16 @@ class TrafficServer:
         if self._sink is not None:
             await self._sink.flush()
 
+    def start_capture(self, path: Path) -> None:
+        """Capture new connections to a pcapng file, beside that of ``[capture]``. Raises ``MralabError``."""
+        if self._capture is not None:
+            self._capture.start(path)
+
+    async def stop_capture(self, path: Path) -> None:
+        """Complete and close a file that ``start_capture`` has begun."""
+        if self._capture is not None:
+            await self._capture.stop(path)
+
     def drop_clients(self) -> None:
         """End the connections of all clients now."""
         if self._services is not None:
@@ -258,6 +282,15 @@ class TrafficServer:
         services.stats.close()
         services.stats.servers_idle = 0
         await asyncio.sleep(0)
+        if self._capture is not None:
+            await self._capture.close()
+            self._capture = None
         await sink.close()
         services.stats.log_written, services.stats.log_lost = sink.written, sink.lost
         self._sink = None
+
+
+def _accepted(services: Services) -> asyncio.Protocol:
+    """Return the protocol of a new client."""
+    connection = ClientConnection(services)
+    return connection if services.capture is None else services.capture.client(connection)

@@ -75,6 +75,7 @@ class Endpoint:
         "_text",
         "closed",
         "inspect",
+        "on_secret",
         "requested",
     )
 
@@ -95,6 +96,15 @@ class Endpoint:
         """The server requested the client's certificate."""
         self._key = key = _ffi.cast("void *", self._ssl)
         _endpoints[key] = ref(self, lambda _: _endpoints.pop(key, None))
+
+    def log_secrets(self, context: SSL.Context, on_secret: Callable[[bytes], None]) -> None:
+        """Call ``on_secret`` with each line of an NSS key log for this connection. ``context`` is its own.
+
+        pyOpenSSL's ``set_keylog_callback`` knows only connections that it has made. The slot stays empty without this:
+        an endpoint whose secrets are not logged costs nothing more.
+        """
+        self.on_secret = on_secret
+        _lib.SSL_CTX_set_keylog_callback(context._context, _secret)
 
     def put(self, data: bytes) -> None:
         """Pass ciphertext from the server to OpenSSL."""
@@ -234,6 +244,16 @@ def _verify(content: int, store: Any) -> int:
         return 0
     _lib.X509_STORE_CTX_set_error(store, _lib.X509_V_OK)
     return 1
+
+
+@_ffi.callback("void(const SSL *, const char *)", onerror=_note_problem)  # type: ignore[untyped-decorator]
+def _secret(ssl: Any, line: Any) -> None:
+    """Pass on a line of the key log, for an endpoint that logs its secrets."""
+    known = _endpoints.get(_ffi.cast("void *", ssl))
+    endpoint = known() if known is not None else None
+    on_secret = getattr(endpoint, "on_secret", None)
+    if on_secret is not None:
+        on_secret(_ffi.string(line))
 
 
 @_ffi.callback("int(SSL *, void *)", error=0)  # type: ignore[untyped-decorator]

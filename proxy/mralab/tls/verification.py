@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -127,6 +128,10 @@ class TlsContext:
     def connect(self, name: str) -> TlsClient:
         """Return the TLS of a new connection to the server of this host name or IP address."""
         return TlsClient(self._context, self.settings, name)
+
+    def log_secrets(self, client: TlsClient, on_secret: Callable[[bytes], None]) -> None:
+        """Call ``on_secret`` with each line of an NSS key log for a connection of this context."""
+        client._endpoint.log_secrets(self._context, on_secret)
 
 
 class TlsClient:
