@@ -254,6 +254,11 @@ class TrafficServer:
         if self._capture is not None:
             await self._capture.stop(path)
 
+    async def flush_capture(self) -> None:
+        """Wait until all packets so far are in the capture's files."""
+        if self._capture is not None:
+            await self._capture.flush()
+
     def drop_clients(self) -> None:
         """End the connections of all clients now."""
         if self._services is not None:
