@@ -1,0 +1,322 @@
+"""The capture of a running proxy: Wireshark reads it without complaint, and decrypts it with what is inside."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+import socket
+import stat
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from mralab.config import HostEntry
+from mralab.core.capture.conversation import Conversation
+from mralab.core.capture.packet import Address
+from mralab.core.capture.pcapng import file_header
+from mralab.core.capture.reading import CapturedPacket, read_packets
+from mralab.errors import MralabError
+from mralab.net.capture import Addresses, Capture
+from tests.tshark import WRONG, needs_tshark, tshark
+
+from .conftest import ENTRY, HOST, Lines, Server, server_context
+from .lines import Inside
+
+Proxying = Callable[..., Any]
+Serving = Callable[..., Server]
+EXPRESSWAY_C = "10.48.36.46"
+CUCM = "10.48.36.215"
+
+
+async def written(lines: Lines) -> None:
+    """All that was captured is in the file."""
+    if isinstance(lines, Inside):
+        await lines.proxy.flush_capture()
+    else:
+        await lines.told()
+
+
+def packets(file: Path) -> list[CapturedPacket]:
+    notes: list[str] = []
+    with file.open("rb") as source:
+        found = list(read_packets(source.read, notes.append))
+    assert not notes
+    return found
+
+
+@needs_tshark
+async def test_a_request_is_shown_decrypted(
+    proxying: Proxying, serving: Serving, ca: trustme.CA, tmp_path: Path
+) -> None:
+    server = serving(server_context(ca.issue_cert(HOST)))
+    proxy = await proxying(server, capture={"pcapng": "own.pcapng"})
+    assert b"200" in await proxy.get(server.port)
+    await written(proxy)
+    capture = tmp_path / "own.pcapng"
+    assert tshark(capture, WRONG) == []
+    assert tshark(
+        capture, f"ip.src == {EXPRESSWAY_C} && http.request", "ip.dst", "tcp.dstport", "http.request.uri"
+    ) == [[CUCM, str(server.port), "/cucm-uds/version"]]
+    assert tshark(capture, "tls && http.response", "ip.src", "http.response.code") == [[CUCM, "200"]]
+    assert tshark(capture, "tls.handshake.type == 11", "x509sat.uTF8String", "ip.src")[0][1] == CUCM
+    clear = tshark(capture, "!tls && http.request", "ip.src", "http.request.method")
+    assert clear == [["127.0.0.1", "GET"]]
+    assert tshark(capture, f"tcp.flags.fin == 1 && ip.src == {EXPRESSWAY_C}") != []
+
+
+@needs_tshark
+async def test_a_refusal_is_shown_as_in_the_article(proxying: Proxying, serving: Serving, tmp_path: Path) -> None:
+    """Certificate, then Alert (Level: Fatal, Description: Unknown CA), twice."""
+    server = serving(server_context(trustme.CA().issue_cert(HOST)))
+    proxy = await proxying(server, capture={"pcapng": "own.pcapng"})
+    assert b"502 connect failed" in await proxy.get(server.port)
+    await written(proxy)
+    capture = tmp_path / "own.pcapng"
+    assert tshark(capture, WRONG) == []
+    found = tshark(capture, "tls.alert_message.level == 2", "ip.src", "ip.dst", "_ws.col.Info")
+    assert found == [[EXPRESSWAY_C, CUCM, "Alert (Level: Fatal, Description: Unknown CA)"]] * 2
+    assert len(tshark(capture, "tls.handshake.type == 11")) == 2
+
+
+@needs_tshark
+async def test_tls_1_3_is_decrypted_from_its_first_encrypted_message(
+    proxying: Proxying, serving: Serving, ca: trustme.CA, tmp_path: Path
+) -> None:
+    """tshark reads once: secrets must come before the packets that need them."""
+    server = serving(server_context(ca.issue_cert(HOST)))
+    proxy = await proxying(server, capture={"pcapng": "own.pcapng"}, upstream={"tls": ["1.3"]})
+    assert b"200" in await proxy.get(server.port)
+    await written(proxy)
+    capture = tmp_path / "own.pcapng"
+    assert tshark(capture, WRONG) == []
+    assert len(tshark(capture, "tls.handshake.type == 11")) == 1
+    assert len(tshark(capture, "tls && http.request")) == 1
+
+
+@needs_tshark
+async def test_long_bodies_in_both_directions(
+    proxying: Proxying, serving: Serving, ca: trustme.CA, tmp_path: Path
+) -> None:
+    def answer(stream: Any, server: Server) -> None:
+        from .conftest import read_request
+
+        server.requests.append(read_request(stream))
+        body = os.urandom(3_000_000)
+        stream.sendall(b"HTTP/1.1 200 \r\nContent-Length: 3000000\r\nConnection: close\r\n\r\n" + body)
+
+    server = serving(server_context(ca.issue_cert(HOST)), handle=answer)
+    proxy = await proxying(server, capture={"pcapng": "own.pcapng"})
+    body = bytes(1_000_000)
+    answered = await proxy.get(server.port, method="PUT", headers="Content-Length: 1000000\r\n", body=body)
+    assert len(answered) > 3_000_000
+    await written(proxy)
+    assert tshark(tmp_path / "own.pcapng", WRONG) == []
+    assert tshark(tmp_path / "own.pcapng", "tls && http.response", "http.content_length") == [["3000000"]]
+
+
+@needs_tshark
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 here")
+async def test_ipv6(proxying: Proxying, serving: Serving, ca: trustme.CA, tmp_path: Path) -> None:
+    server = serving(server_context(ca.issue_cert(HOST)))
+    entry = {**ENTRY, "ip": "2001:db8::215"}
+    proxy = await proxying(server, capture={"pcapng": "own.pcapng"}, hosts={HOST: entry})
+    assert b"200" in await proxy.get(server.port)
+    await written(proxy)
+    assert tshark(tmp_path / "own.pcapng", WRONG) == []
+    found = tshark(tmp_path / "own.pcapng", "ipv6 && http.request", "ipv6.src", "ipv6.dst")
+    assert found == [["2001:db8::46", "2001:db8::215"]]
+
+
+@needs_tshark
+async def test_a_server_that_resets(proxying: Proxying, serving: Serving, tmp_path: Path) -> None:
+    def reset(connection: socket.socket) -> None:
+        connection.recv(10)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+    server = serving(None, before_tls=reset)
+    proxy = await proxying(server, capture={"pcapng": "own.pcapng"})
+    await proxy.get(server.port)
+    await written(proxy)
+    assert tshark(tmp_path / "own.pcapng", WRONG) == []
+    assert tshark(tmp_path / "own.pcapng", f"ip.src == {CUCM} && tcp.flags.reset == 1") != []
+
+
+@needs_tshark
+async def test_workers_share_one_file(proxying: Proxying, serving: Serving, ca: trustme.CA, tmp_path: Path) -> None:
+    server = serving(server_context(ca.issue_cert(HOST)))
+    proxy = await proxying(server, capture={"pcapng": "own.pcapng", "keylog": "own.keys"})
+    answers = await asyncio.gather(*(proxy.get(server.port) for _ in range(24)))
+    assert all(b"200" in answer for answer in answers)
+    await written(proxy)
+    capture = tmp_path / "own.pcapng"
+    assert tshark(capture, WRONG) == []
+    assert len(tshark(capture, "tls && http.request")) == 24
+    assert capture.read_bytes().count(file_header("mralab")) == 1
+
+
+async def test_both_files_are_of_the_owner_alone(
+    proxying: Proxying, serving: Serving, ca: trustme.CA, tmp_path: Path
+) -> None:
+    (tmp_path / "own.keys").touch(0o644)
+    server = serving(server_context(ca.issue_cert(HOST)))
+    proxy = await proxying(server, capture={"pcapng": "own.pcapng", "keylog": "own.keys"})
+    await proxy.get(server.port)
+    await written(proxy)
+    for name in ("own.pcapng", "own.keys"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+    (line, *_) = (tmp_path / "own.keys").read_text().splitlines()
+    assert line.startswith("CLIENT_RANDOM ")
+
+
+async def test_off_is_off(proxying: Proxying, serving: Serving, ca: trustme.CA, tmp_path: Path) -> None:
+    server = serving(server_context(ca.issue_cert(HOST)))
+    proxy = await proxying(server)
+    assert b"200" in await proxy.get(server.port)
+    await written(proxy)
+    assert not list(tmp_path.glob("*.pcapng"))
+    assert "mralab-capture" not in {thread.name for thread in threading.enumerate()}
+
+
+async def test_a_later_start_continues_the_file(
+    proxying: Proxying, serving: Serving, ca: trustme.CA, tmp_path: Path
+) -> None:
+    start = Conversation(_address("192.0.2.1", 1), _address("192.0.2.2", 2), (0, 0)).open()
+    async with captured(tmp_path / "own.pcapng") as (capture, _):
+        capture.packets(start)
+    server = serving(server_context(ca.issue_cert(HOST)))
+    proxy = await proxying(server, capture={"pcapng": "own.pcapng"})
+    await proxy.get(server.port)
+    await written(proxy)
+    found = packets(tmp_path / "own.pcapng")
+    assert [one.data for one in found[:3]] == start
+    assert len(found) > 10
+
+
+# -- without a proxy
+
+
+@needs_tshark
+async def test_what_is_wrong_would_be_noticed(tmp_path: Path) -> None:
+    conversation = Conversation(_address("192.0.2.1", 1), _address("192.0.2.2", 2), (0, 0))
+    first, second = (conversation.data(data, from_client=True) for data in (b"first", b"second"))
+    for number, wrong in enumerate(([second, first], [first, [bytes((*second[0][:-1], 0))]], [first, first])):
+        async with captured(tmp_path / f"{number}.pcapng") as (capture, _):
+            for made in ([], *wrong):
+                capture.packets(made)
+        assert len(tshark(tmp_path / f"{number}.pcapng", WRONG)) == 1
+
+
+def _address(ip: str, port: int) -> Address:
+    return Address(ip_address(ip).packed, port)
+
+
+@asynccontextmanager
+async def captured(*files: Path) -> AsyncIterator[tuple[Capture, list[str]]]:
+    said: list[str] = []
+    capture = Capture(asyncio.get_running_loop(), Addresses({}, "c.example.test:8443"), said.append)
+    for file in files:
+        capture.start(file)
+    yield capture, said
+    await capture.close()
+
+
+@pytest.fixture
+def full_after_8_kb() -> Iterator[None]:
+    """No file may grow beyond 8 KB: what a full disk does, without a disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+async def test_a_full_disk_ends_the_capture_and_says_so_once(full_after_8_kb: None, tmp_path: Path) -> None:
+    file = tmp_path / "own.pcapng"
+    conversation = Conversation(_address("192.0.2.1", 1), _address("192.0.2.2", 2), (0, 0))
+    async with captured(file) as (capture, said):
+        capture.packets(conversation.open())
+        await capture.flush()
+        whole = file.read_bytes()
+        for _ in range(3):
+            capture.packets(conversation.data(bytes(20_000), from_client=True))
+            await capture.flush()
+        assert not capture.active
+    assert said == [
+        f"mralab: capture.pcapng: {file} cannot be written: File too large; this capture ends, traffic goes on"
+    ]
+    assert file.read_bytes() == whole  # no torn block
+
+
+async def test_a_device_is_refused() -> None:
+    with pytest.raises(MralabError, match="is not a regular file"):
+        async with captured(Path(os.devnull)):
+            pass
+
+
+async def test_a_file_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    for content in (b"mine", bytes(1000), file_header("mralab") + b"torn block"):
+        file = tmp_path / "own.pcapng"
+        file.write_bytes(content)
+        with pytest.raises(MralabError, match=r"capture\.pcapng: .*(not a capture|in the middle)"):
+            async with captured(file):
+                pass
+        assert file.read_bytes() == content
+
+
+async def test_a_pipe_without_a_reader_does_not_block(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(MralabError):
+        async with captured(tmp_path / "pipe"):
+            pass
+
+
+async def test_captures_start_and_stop_while_another_runs(tmp_path: Path) -> None:
+    """As diagnostic logging does."""
+    first, second = tmp_path / "first.pcapng", tmp_path / "second.pcapng"
+    conversation = Conversation(_address("192.0.2.1", 1), _address("192.0.2.2", 2), (0, 0))
+    async with captured(first) as (capture, _):
+        capture.packets(conversation.open())
+        capture.start(second)
+        capture.packets(conversation.data(b"both", from_client=True))
+        await capture.stop(second)
+        await capture.stop(second)  # a second time: nothing
+        capture.packets(conversation.data(b"first", from_client=True))
+    assert [len(packets(file)) for file in (first, second)] == [5, 1]
+
+
+async def test_two_connections_between_the_same_shown_ends_stay_apart(tmp_path: Path) -> None:
+    """Two servers of [hosts] may have one ``ip``: the kernel may then use one port for both."""
+    ends = (_address("192.0.2.1", 40000), _address("192.0.2.2", 8443))
+    async with captured(tmp_path / "own.pcapng") as (capture, _):
+        _, one = capture.begin(ends)
+        _, other = capture.begin(ends)
+        capture.forget(one)
+        _, again = capture.begin(ends)
+    assert one == again == ends
+    assert other[1] == ends[1]
+    assert other[0] != ends[0]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "server", "local", "shown"),
+    [
+        ({}, CUCM, "127.0.0.1", EXPRESSWAY_C),
+        ({}, "2001:db8::215", "127.0.0.1", "2001:db8::46"),
+        ({}, "127.0.0.1", "127.0.0.1", "127.0.0.1"),
+        ({}, "192.0.2.20", "192.0.2.10", "192.0.2.10"),
+        ({"vcs.example.test": "192.0.2.99"}, CUCM, "127.0.0.1", "192.0.2.99"),
+        ({"vcs.example.test": "192.0.2.99"}, "2001:db8::215", "::1", "2001:db8::46"),
+    ],
+)
+def test_the_proxys_own_address(hosts: dict[str, str], server: str, local: str, shown: str) -> None:
+    entries = {name: HostEntry(ip=ip) for name, ip in hosts.items()}
+    assert Addresses(entries, "vcs.example.test:8443").own(server, local) == shown
