@@ -81,6 +81,7 @@ def segment(packet: CapturedPacket, number: int) -> Segment | None:
             segment.flags & 0xFF,
             data,
             whole - len(data),
+            segment.ack,
         )
     except _DAMAGED:
         return None

@@ -139,7 +139,7 @@ class Side:
                     seen.alerts.append(SeenAlert(packet, body[0], body[1]))
             else:
                 seen.encrypted_alert = True
-        elif not seen.changed_cipher or seen.version == "1.3":
+        elif not seen.changed_cipher or _is_hello(body):
             self._messages += body
             self._read_messages(packet)
 
@@ -162,12 +162,20 @@ class Side:
         try:
             if kind in (_CLIENT_HELLO, _SERVER_HELLO) and not (seen.hello and seen.version != "1.3"):
                 _read_hello(seen, kind, body)
-            elif kind == _CERTIFICATE and seen.certificates is None and seen.version != "1.3":
+            elif kind == _CERTIFICATE and seen.certificates is None:
                 seen.certificates, seen.certificates_packet = _read_certificates(body), packet
             elif kind == _CERTIFICATE_REQUEST:
                 seen.certificate_requested = True
         except (IndexError, ValueError):  # cut short or nonsense: what was read of it counts
             return
+
+
+def _is_hello(body: bytes) -> bool:
+    """Return whether a record behind ChangeCipherSpec is one whole hello: the second one after a HelloRetryRequest.
+
+    In TLS 1.3 that message means nothing and hellos follow it (RFC 8446 appendix D.4); before, all is encrypted.
+    """
+    return body[:1] in (b"\x01", b"\x02") and int.from_bytes(body[1:4], "big") + 4 == len(body)
 
 
 def _begins_record(data: bytes | bytearray) -> bool:

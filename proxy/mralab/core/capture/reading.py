@@ -178,14 +178,14 @@ def _read_pcapng(source: _Source, note: Callable[[str], None]) -> Iterator[Captu
                 section.interfaces.append(_interface(body, section.order))
         elif kind in (ENHANCED_PACKET, _OBSOLETE_PACKET, _SIMPLE_PACKET):
             packet = _packet(kind, body, section)
-            if packet is None:
-                unknown += 1
-                if unknown == 1:
-                    note(f"the packet at byte {start} is of an interface that the file does not describe")
-            else:
+            if packet is not None:
                 section.at = packet.at
                 if packet.data:
                     yield packet
+            elif len(rest) == wanted:
+                unknown += 1
+                if unknown == 1:
+                    note(f"the packet at byte {start} is of an interface that the file does not describe")
         if len(rest) < wanted:
             raise _Damage(f"the file ends in the middle of a block (byte {source.position})")
         head = source.take(8)

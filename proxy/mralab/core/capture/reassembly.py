@@ -34,12 +34,25 @@ class Segment(NamedTuple):
     flags: int
     data: bytes
     missing: int = 0
+    acknowledged: int = 0
+    """The acknowledgement number, valid with the flag ACK."""
 
 
 class Direction:
     """The bytes that one end sends."""
 
-    __slots__ = ("_count", "_origin", "_position", "_waiting", "_waiting_bytes", "cut", "finished", "initial", "side")
+    __slots__ = (
+        "_acknowledged",
+        "_count",
+        "_origin",
+        "_position",
+        "_waiting",
+        "_waiting_bytes",
+        "cut",
+        "finished",
+        "initial",
+        "side",
+    )
 
     def __init__(self) -> None:
         self.side = Side()
@@ -53,6 +66,8 @@ class Direction:
         """The sequence number of its first byte."""
         self._position = 0
         """The bytes that were delivered or given up."""
+        self._acknowledged = 0
+        """The bytes that the other end has received."""
         self._waiting: list[tuple[int, int, int, bytes, int]] = []
         """A heap of segments behind a gap: position, counter, packet, data, missing bytes."""
         self._waiting_bytes = 0
@@ -74,7 +89,7 @@ class Direction:
         if self._origin is None:
             self._origin = segment.sequence
         expected = self._origin + self._position
-        ahead = ((segment.sequence - expected + 0x80000000) & 0xFFFFFFFF) - 0x80000000
+        ahead = _difference(segment.sequence, expected)
         if ahead > 0:
             self._count += 1
             entry = (self._position + ahead, self._count, segment.packet, segment.data, segment.missing)
@@ -86,10 +101,18 @@ class Direction:
         self._deliver(self._position + ahead, segment.packet, segment.data, segment.missing)
         self._continue()
 
+    def acknowledge(self, number: int) -> None:
+        """Take an acknowledgement by the other end: what it has received was sent, whether it was captured or not."""
+        if self._origin is not None:
+            acknowledged = self._position + _difference(number, self._origin + self._position)
+            self._acknowledged = max(self._acknowledged, acknowledged)
+
     def close(self) -> None:
         """Read what waits behind gaps: nothing else will arrive."""
         while self._waiting:
             self._give_up_gap()
+        if self._acknowledged > self._position + 1:  # FIN counts as one
+            self.side.lose()
 
     def _give_up_gap(self) -> None:
         self.side.lose()
@@ -112,6 +135,11 @@ class Direction:
             self.cut = True
             self.side.lose()
             self._position = position + len(data) + missing
+
+
+def _difference(number: int, expected: int) -> int:
+    """Return how far a sequence number is ahead of another one, which may be behind a wrap."""
+    return ((number - expected + 0x80000000) & 0xFFFFFFFF) - 0x80000000
 
 
 class Connection:
@@ -166,6 +194,8 @@ class Connection:
         if segment.data or segment.missing:
             behind_syn = segment._replace(sequence=segment.sequence + 1) if segment.flags & SYN else segment
             direction.take(behind_syn)
+        if segment.flags & ACK:
+            self.directions[1 - sender].acknowledge(segment.acknowledged)
         if segment.flags & FIN:
             direction.finished = True
         if segment.flags & RST and self.reset_by is None:
