@@ -6,11 +6,16 @@ Hostile input is a piece many times over, in a frame that gets the parser to it.
 from __future__ import annotations
 
 import contextlib
+import io
+import struct
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 from mralab import config
 from mralab.core import nearest, release
+from mralab.core.capture import handshake as tlshandshake
+from mralab.core.capture import packet as tcppacket
+from mralab.core.capture import pcapng, reading, reassembly
 from mralab.core.http import framing
 from mralab.core.http import response_head as reply
 from mralab.core.http import rewrite as message
@@ -22,7 +27,7 @@ from mralab.core.log import reader as logread
 from mralab.core.mra import allowlist, allowlist_csv, allowlist_lines, readings, target
 from mralab.core.tls import der, fingerprint, hostname, tlserror, verdict
 from mralab.core.tls import first_flight as firstflight
-from mralab.diagnose import diagnosis, request_line, tlscode
+from mralab.diagnose import capture, capture_findings, diagnosis, packets, request_line, tlscode
 from mralab.errors import MralabError
 from mralab.tls import trust_store as trust
 from mralab.tls import verification as tls
@@ -114,6 +119,31 @@ def _settings(data: bytes) -> None:
         config.split_change(table)
         with contextlib.suppress(MralabError):
             config.from_mapping(table)
+
+
+def _capture(data: bytes) -> None:
+    capture_findings.findings_of(capture.read_capture(io.BytesIO(data)))
+
+
+def _stream(data: bytes) -> None:
+    """Bytes of one end, as segments of all sizes."""
+    side = tlshandshake.Side()
+    for number, at in enumerate(range(0, len(data), 1460)):
+        side.feed(data[at : at + 1460], number)
+
+
+def _segment(sequence: int, payload: bytes, flags: int = tcppacket.ACK, port: int = 30123) -> bytes:
+    """A packet of raw IP as pcap has it."""
+    ends = tcppacket.Address(b"\x0a\x30\x24\x2e", port), tcppacket.Address(b"\x0a\x30\x24\xd7", 8443)
+    made = tcppacket.packet(*ends, sequence=sequence, acknowledged=0, flags=flags, payload=payload)
+    return struct.pack("<IIII", 1, 1, len(made), len(made)) + made
+
+
+_PCAP: Final = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 101)
+_BLOCKS: Final = pcapng.file_header("mralab")
+_SOME_OPTIONS: Final = struct.pack("<HHI", 101, 0, 0) + struct.pack("<HH", 1, 0) * 3
+_INTERFACE: Final = struct.pack("<II", 1, 12 + len(_SOME_OPTIONS)) + _SOME_OPTIONS + bytes(4)
+_MESSAGE: Final = b"\x16\x03\x03\x00\x08\x02\x00\x00\x04\x03\x03ab"
 
 
 def _each(text: str, *functions: Callable[[str], object]) -> None:
@@ -475,11 +505,35 @@ PARSERS: Final[dict[str, Parser]] = {
         _text(lambda text: tls.check_ciphers(config.from_mapping({"upstream": {"ciphers": text}}).upstream.ciphers)),
         (*_WORDS, b"ALL:", b"ALL+", b"!aNULL:", b"@STRENGTH:", b"AES256-SHA:", b"-ALL:ALL:"),
     ),
+    "capture": Parser(
+        "core.capture.reading.is_capture core.capture.reading.read_packets diagnose.capture.read_capture",
+        _capture,
+        (
+            b"\0",
+            b"\xff",
+            _segment(1, b""),
+            _segment(1, _MESSAGE),
+            _segment(5000, b"x" * 100),
+            _segment(1, b"", tcppacket.SYN) + _segment(1, b"", tcppacket.RST),
+            _BLOCKS,
+            _INTERFACE,
+            pcapng.packet_block(_segment(1, _MESSAGE)[16:], 1),
+            pcapng.secrets_block(b""),
+        ),
+        ((_PCAP, b""), (_BLOCKS, b""), (_PCAP + _segment(0, b"", tcppacket.SYN), _segment(1, b"x"))),
+    ),
+    "TLS of one end": Parser(
+        "core.capture.handshake.Side",
+        _stream,
+        (b"\x16\x03\x03\x00\x00", b"\x16\x03\x03\x00\x01\x0b", _MESSAGE, b"\x15\x03\x03\x00\x02\x01\x00", b"\0"),
+        ((b"", b""), (b"\x16\x03\x03\x40\x00\x0b\x01\xff\xff", b""), (b"\x14\x03\x03\x00\x01\x01", b"")),
+    ),
     "Host of the control API": Parser(
         "web.guard.is_loopback web.guard.check_sender", _text(guard.is_loopback), (*_WORDS, b"[", b"@", b"%")
     ),
 }
 NOT_PARSERS: Final = {
+    "core.capture.packet.checksum": "of what we write",
     "core.mra.allowlist_lines.did_you_mean": "as core.nearest.did_you_mean",
     "core.mra.allowlist_lines.listed": "writes",
     "core.mra.allowlist_lines.shown": "writes",
@@ -509,6 +563,13 @@ MODULES: Final = (
     allowlist,
     allowlist_csv,
     allowlist_lines,
+    capture,
+    capture_findings,
+    packets,
+    tlshandshake,
+    tcppacket,
+    reading,
+    reassembly,
     logclean,
     logenvelope,
     release,

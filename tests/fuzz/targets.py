@@ -7,6 +7,7 @@ has found something.
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -14,6 +15,9 @@ import httptools
 import trustme
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from mralab.core.capture.conversation import Conversation
+from mralab.core.capture.packet import Address
+from mralab.core.capture.pcapng import file_header, packet_block
 from mralab.core.http.framing import (
     ChunkedBody,
     Malformed,
@@ -35,6 +39,8 @@ from mralab.core.mra.route import ForwardedRequest, Routes
 from mralab.core.mra.target import Target, TargetError, decode, encode, split
 from mralab.core.tls.der import NotDer, certificate_parts
 from mralab.core.tls.hostname import match_name, names_of
+from mralab.diagnose.capture import CaptureNotes, NotACapture, read_capture
+from mralab.diagnose.capture_findings import findings_of
 from mralab.errors import TrustStoreError
 from mralab.tls.openssl import TlsError
 from mralab.tls.trust_store import TrustStore, parse_pem
@@ -218,6 +224,15 @@ def certificate(data: bytes) -> None:
 _TLS: Final = TlsContext(TlsSettings("on", True, "HIGH", ("1.2", "1.3")), TrustStore())
 
 
+def captured(data: bytes) -> None:
+    """A capture, whatever is in it: its connections are found, or it is none."""
+    notes = CaptureNotes()
+    with contextlib.suppress(NotACapture):
+        found = findings_of(read_capture(io.BytesIO(data), notes), TrustStore())
+        assert len(found.findings) <= 100 * notes.segments
+        assert notes.segments <= notes.packets
+
+
 def server_bytes(data: bytes) -> None:
     """What a server sends instead of TLS: an error that has a name."""
     client = _TLS.connect("cucm.steven.lab")
@@ -230,6 +245,23 @@ def server_bytes(data: bytes) -> None:
             client.alert()
             return
         client.outgoing()
+
+
+def sample_capture() -> bytes:
+    """A pcapng file with a server's certificate: bytes of TLS alone, which no key has to fit."""
+    (one,) = parse_pem(_CERTIFICATE.bytes(), "sample")
+    der = one.public_bytes(Encoding.DER)
+    listed = (len(der) + 3).to_bytes(3, "big") + len(der).to_bytes(3, "big") + der
+    hello = b"\x02\x00\x00\x26\x03\x03" + bytes(32) + b"\x00\x00\x2f\x00"
+    messages = hello + b"\x0b" + len(listed).to_bytes(3, "big") + listed
+    wire = b"\x16\x03\x03" + len(messages).to_bytes(2, "big") + messages
+    conversation = Conversation(Address(b"\x0a\x30\x24\x2e", 30123), Address(b"\x0a\x30\x24\xd7", 8443), (0, 0))
+    packets = conversation.open()
+    packets += conversation.data(_TLS.connect("cucm.steven.lab").start(), from_client=True)
+    packets += conversation.data(wire, from_client=False)
+    packets += conversation.data(b"\x15\x03\x03\x00\x02\x02\x30", from_client=True)
+    packets += conversation.reset(from_client=True)
+    return file_header("mralab") + b"".join(packet_block(one, 1_657_551_344 * 10**9) for one in packets)
 
 
 class Grammar(NamedTuple):
@@ -275,6 +307,7 @@ GRAMMARS: Final[dict[str, Grammar]] = {
     "rules": Grammar(rules, (RULES.encode(), RULES.encode() + b'http://[::1]/x?y,steven.lab,"GET,PUT",exact,"a, b"\n')),
     "log": Grammar(log, (*_LINES, b"".join(_LINES))),
     "certificate": Grammar(certificate, (_CERTIFICATE.bytes(), b"0\x82\x01\x02", b"0\x03\x02\x01\x01")),
+    "capture": Grammar(captured, (sample_capture(),)),
     "server-bytes": Grammar(
         server_bytes,
         (b"HTTP/1.1 400 Bad\r\n\r\n", b"\x16\x03\x03\x00\x04\x02\x00\x00\x00", b"\x15\x03\x03\x00\x02\x02\x28"),
