@@ -99,11 +99,11 @@ def packets(
 
 
 def pcap(frames: list[bytes], link: int = 101, snaplen: int = 65535, at: int = AT) -> bytes:
-    data = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, snaplen, link)
+    pieces = [struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, snaplen, link)]
     for number, frame in enumerate(frames):
         part = frame[:snaplen]
-        data += struct.pack("<IIII", at, number, len(part), len(frame)) + part
-    return data
+        pieces += [struct.pack("<IIII", at, number, len(part), len(frame)), part]
+    return b"".join(pieces)
 
 
 def read(data: bytes) -> tuple[list[CapturedConnection], CaptureNotes]:
