@@ -194,7 +194,7 @@ async def test_a_reload_names_the_keys_that_want_a_restart(
     )
     for declared in keys:
         shown, began = declared.value(running.proxy.config), declared.value(from_mapping(START, folder))
-        assert shown == (str(folder / str(began)) if declared.names_file else began)
+        assert shown == (str(folder / str(began)) if declared.names_file and began else began)
 
 
 async def test_another_spelling_of_a_path_wants_no_restart(

@@ -346,7 +346,7 @@ def test_a_server_that_refuses_its_client(tmp_path: Path) -> None:
     assert (one.outcome, one.certificate_requested, one.client_presented) == ("refused-by-server", True, ())
     (found,) = findings_of([one], TrustStore([CA.cert])).findings
     assert found.finding.code == "rejected-by-server"
-    assert "asked for one, got none" in found.finding.cause
+    assert "requested one, received none" in found.finding.cause
 
 
 def test_one_finding_for_many_connections(tmp_path: Path) -> None:

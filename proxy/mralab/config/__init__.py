@@ -11,6 +11,7 @@ from .loading import load, parse_toml
 from .model import (
     KEYS,
     AllowTable,
+    CaptureTable,
     Config,
     HostEntry,
     LimitsTable,
@@ -27,6 +28,7 @@ __all__ = [
     "KEYS",
     "AllowTable",
     "Applies",
+    "CaptureTable",
     "Config",
     "DeclaredKey",
     "HostEntry",

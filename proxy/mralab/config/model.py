@@ -282,15 +282,19 @@ class CaptureTable(_Table):
     pcapng: Annotated[
         File,
         Key(
-            "Packet capture to append to, with the TLS secrets inside: Wireshark decrypts it. Servers have the addresses"
-            " that the log shows. All workers write to the one file. Empty: no capture.",
+            "Packet capture to append to, with the TLS secrets inside: Wireshark decrypts it. Servers have the"
+            " addresses that the log shows. All workers write to the one file. Empty: no capture.",
             "start",
             "own.pcapng",
         ),
     ] = ""
     keylog: Annotated[
         File,
-        Key("NSS key log to append the TLS secrets of connections to servers to. Empty: no key log.", "start", "own.keys"),
+        Key(
+            "NSS key log to append the TLS secrets of connections to servers to. Empty: no key log.",
+            "start",
+            "own.keys",
+        ),
     ] = ""
 
 

@@ -22,9 +22,10 @@ from ..tls.certificate import summarize
 from ..tls.offline import UnreadableChainError, verify
 from ..tls.trust_store import TrustStore
 from . import chain
+from .assessment import assess
 from .capture import CapturedConnection, End, Outcome
-from .checked import Handshake, Question, judge
 from .findings import Finding
+from .handshake import Address, Handshake
 from .occurrence import CISCO_218018, FindingRule, Occurrence
 from .rules import explain
 
@@ -168,7 +169,7 @@ def _findings(group: _Group, store: TrustStore | None, config: Config) -> Iterat
         handshake = _handshake(connection, faults=faults)
         trusted = store.certificates if store is not None else ()
         reason = "" if refused else "the client accepted it: it does not verify, or trusts more"
-        for finding in judge(handshake, config, trusted, (), _time(connection.last)).findings:
+        for finding in assess(handshake, config, trusted, (), _time(connection.last)).findings:
             named = finding.code == "name-not-in-certificate"
             yield _found(
                 group,
@@ -178,11 +179,11 @@ def _findings(group: _Group, store: TrustStore | None, config: Config) -> Iterat
             )
     if key.outcome == "refused-by-server" and key.alert is not None:
         handshake = _handshake(connection, reason=f"tlsv1 alert {ALERTS.get(key.alert, 'unknown')}")
-        for finding in judge(handshake, config, (), (), _time(connection.last)).findings:
+        for finding in assess(handshake, config, (), (), _time(connection.last)).findings:
             yield _found(group, finding, "issue-found")
     elif key.outcome == "not-tls" and connection.server_speaks_tls is False:
         handshake = _handshake(connection, reason="wrong version number")
-        for finding in judge(handshake, config, (), (), _time(connection.last)).findings:
+        for finding in assess(handshake, config, (), (), _time(connection.last)).findings:
             yield _found(group, finding, "issue-found")
     elif key.outcome == "refused-by-client" and not faults and key.alert is not None:
         because = _because(connection, store)
@@ -241,16 +242,16 @@ def _handshake(
     connection: CapturedConnection, *, faults: tuple[CertificateFault, ...] = (), reason: str = ""
 ) -> Handshake:
     return Handshake(
-        Question(_name(connection)[0], connection.server.port),
+        Address(_name(connection)[0], connection.server.port),
         "ecdsa",
         ip=connection.server.ip,
         dial=str(connection.server),
         sent=connection.presented,
         certificate=summarize(connection.presented[0]) if faults else None,
         faults=faults,
-        reason=reason,
-        client_certificate=connection.certificate_requested,
-        presented=bool(connection.client_presented),
+        error_reason=reason,
+        certificate_requested=connection.certificate_requested,
+        certificate_presented=bool(connection.client_presented),
     )
 
 
@@ -266,8 +267,8 @@ def _explained(group: _Group, rule: FindingRule, reason: str, because: str = "")
     connection = group.latest
     host, port = _name(connection)[0], connection.server.port
     one = Occurrence(rule.kind, host, connection.server.ip, reason, connection.last, 0, (), port)
-    known = {"client": str(connection.client.ip), "reason": escape(reason), "because": because}
-    cause, remedies = explain(rule, one, known=known)
+    facts = {"client": str(connection.client.ip), "reason": escape(reason), "because": because}
+    explanation = explain(rule, one, facts=facts)
     return Finding(
         code=rule.code,
         server=host,
@@ -280,8 +281,8 @@ def _explained(group: _Group, rule: FindingRule, reason: str, because: str = "")
         first=group.first,
         last=connection.last,
         evidence=(),
-        cause=cause,
-        remedies=remedies,
+        cause=explanation.cause,
+        remedies=explanation.remedies,
         reference=CISCO_218018,
     )
 
@@ -328,7 +329,7 @@ def _subject(der: bytes) -> str:
 
 def _checks(group: _Group, findings: list[CaptureFinding], store: TrustStore | None) -> Iterator[CaptureCheck]:
     connection, key = group.latest, group.key
-    subject = str(Question(_name(connection)[0], connection.server.port))
+    subject = str(Address(_name(connection)[0], connection.server.port))
     if key.outcome == "encrypted" or (connection.version == "1.3" and key.outcome != "refused-by-client"):
         yield CaptureCheck(
             "missing-information",

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from ..config import (
     AllowTable,
+    CaptureTable,
     Config,
     DeclaredKey,
     HostEntry,
@@ -125,6 +126,7 @@ class ConfigAnswer(_Answer):
     hosts: dict[str, HostEntry]
     allow: AllowTable
     log: LogTable
+    capture: CaptureTable
 
 
 class CertificateAnswer(_Answer):
