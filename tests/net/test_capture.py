@@ -266,10 +266,12 @@ async def test_a_file_of_something_else_is_left_alone(tmp_path: Path) -> None:
     for content in (b"mine", bytes(1000), file_header("mralab") + b"torn block"):
         file = tmp_path / "own.pcapng"
         file.write_bytes(content)
+        file.chmod(0o644)
         with pytest.raises(MralabError, match=r"capture\.pcapng: .*(not a capture|in the middle)"):
             async with captured(file):
                 pass
         assert file.read_bytes() == content
+        assert stat.S_IMODE(file.stat().st_mode) == 0o644
 
 
 async def test_a_pipe_without_a_reader_does_not_block(tmp_path: Path) -> None:

@@ -48,27 +48,31 @@ def open_capture(path: Path, key: str, header: bytes) -> CaptureFile:
 
 
 def _prepare(fd: int, header: bytes) -> str:
-    """Write the header to an empty file; return why the file cannot be continued. Raises ``OSError``."""
+    """Make the file private and write the header if it is empty; return why it cannot be continued. Raises ``OSError``."""
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         return "is not a regular file"
-    os.fchmod(fd, 0o600)  # it decrypts traffic, whatever its mode was before
     fcntl.flock(fd, fcntl.LOCK_EX)
     try:
         size = os.fstat(fd).st_size
-        if not header:
-            return ""
+        if header and size and (problem := _not_ours(fd, size, header)):
+            return problem
+        os.fchmod(fd, 0o600)  # it decrypts traffic, whatever its mode was before
         if not size:
             os.write(fd, header)
-            return ""
-        if size < len(header) or os.pread(fd, len(header), 0) != header:
-            return "exists and is not a capture of mralab's"
-        # A block ends with its length, with which it begins as well.
-        (length,) = struct.unpack("<I", os.pread(fd, 4, size - 4))
-        if not 12 <= length <= size or os.pread(fd, 4, size - length + 4) != struct.pack("<I", length):
-            return "ends in the middle of a packet"
         return ""
     finally:
         fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+def _not_ours(fd: int, size: int, header: bytes) -> str:
+    """Return why a file cannot be continued as a capture, or nothing."""
+    if os.pread(fd, len(header), 0) != header:
+        return "exists and is not a capture of mralab's"
+    # A block ends with its length, with which it begins as well.
+    (length,) = struct.unpack("<I", os.pread(fd, 4, size - 4))
+    if not 12 <= length <= size or os.pread(fd, 4, size - length + 4) != struct.pack("<I", length):
+        return "ends in the middle of a packet"
+    return ""
 
 
 class CaptureWriter:

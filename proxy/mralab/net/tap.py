@@ -1,16 +1,22 @@
-"""Capture one connection: a protocol and a transport that pass everything on, and show it to a ``Recorder``."""
+"""Capture one connection: a protocol and a transport that pass everything on, and show it to a ``Recorder``.
+
+Not captured: an alert that ``ServerConnection`` reads from the socket itself, after an upload that the server reset.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from ..core.capture.conversation import Conversation
 from ..core.capture.packet import Address
 
 Ends = tuple[Address, Address]
 """Client and server of a connection, as captures show them."""
+
+
+_ENDED: Final = asyncio.Protocol()
 
 
 class Recorder(Protocol):
@@ -96,7 +102,8 @@ class Tap(asyncio.Protocol):
                 self.closed()
         if self._entry is not None:
             self._capture.forget(self._entry)
-        self._protocol.connection_lost(exc)
+        protocol, self._protocol = self._protocol, _ENDED  # else both would wait for the garbage collector
+        protocol.connection_lost(exc)
 
     def pause_writing(self) -> None:
         """Pass it on."""
