@@ -37,7 +37,7 @@ HOST = "cucm.steven.lab"
 CLIENT, SERVER = ("10.48.36.46", 30123), ("10.48.36.215", 8443)
 CA = mint("Example CA", ca=True)
 LEAF = mint(HOST, CA, sans=[HOST])
-AT = 1_657_551_344
+AT = int(time.time())
 
 
 # -- captures made here
@@ -224,6 +224,27 @@ def test_ends_of_connections_without_tls(tmp_path: Path) -> None:
     assert {name: codes(findings_of([only(pcap(made))])) for name, made in cases.items()} == expected
 
 
+def test_a_capture_of_one_direction_accuses_nobody(tmp_path: Path) -> None:
+    made = packets(exchange(tmp_path, LEAF, CA))
+    for source, missing in ((CLIENT, "server"), (SERVER, "client")):
+        found, _ = read(pcap([packet for packet in made if packet[12:16] == packed(source).ip]))
+        assert [(one.outcome, one.client) for one in found] == [("incomplete", End(*CLIENT))]
+        assert found[0].notes == (f"the capture has no packet of the {missing}",)
+        assert findings_of(found).findings == []
+
+
+def test_ports_that_are_not_of_tls_may_be_closed(tmp_path: Path) -> None:
+    syn, *_ = Conversation(packed(CLIENT), packed(("10.48.36.215", 113)), (1, 2)).open()
+    assert only(pcap([syn])).outcome == "unanswered"
+    assert findings_of([only(pcap([syn]))]).findings == []
+
+
+def test_the_connections_of_others_do_not_count_if_expressway_c_is_known(tmp_path: Path) -> None:
+    found, _ = read(pcap(packets(exchange(tmp_path, LEAF, trusted=mint("Another CA", ca=True)))))
+    assert findings_of(found, clients=["10.48.36.47"]) == CaptureFindings()
+    assert findings_of(found, clients=["10.48.36.46"]).findings != []
+
+
 def test_a_capture_that_begins_later(tmp_path: Path) -> None:
     made = packets(exchange(tmp_path, LEAF, CA))
     one = only(pcap(made[3:]))
@@ -276,7 +297,7 @@ def test_what_is_no_capture() -> None:
 
 
 def test_with_a_trust_store_all_is_judged(tmp_path: Path) -> None:
-    one = only(pcap(packets(exchange(tmp_path, LEAF, CA)), at=int(time.time())))
+    one = only(pcap(packets(exchange(tmp_path, LEAF, CA))))
     accepted = findings_of([one], TrustStore([CA.cert]))
     assert (accepted.findings, [check.category for check in accepted.checks]) == ([], ["no-issue"])
     refused = findings_of([one], TrustStore())
@@ -290,7 +311,7 @@ def test_with_a_trust_store_all_is_judged(tmp_path: Path) -> None:
 
 
 def test_without_a_trust_store_trust_is_not_guessed(tmp_path: Path) -> None:
-    one = only(pcap(packets(exchange(tmp_path, LEAF)), at=int(time.time())))
+    one = only(pcap(packets(exchange(tmp_path, LEAF))))
     found = findings_of([one])
     assert found.findings == []
     (check,) = found.checks
@@ -305,7 +326,7 @@ def test_the_alert_of_the_client_says_what_it_trusts(tmp_path: Path) -> None:
         ((LEAF, CA), "unknown-ca"),
         ((LEAF,), "issuer-missing"),
     ):
-        one = only(pcap(packets(exchange(tmp_path, *chain, trusted=another)), at=int(time.time())))
+        one = only(pcap(packets(exchange(tmp_path, *chain, trusted=another))))
         assert one.outcome == "refused-by-client"
         found = findings_of([one])
         assert codes(found) == [(code, "issue-found", "certain")]
@@ -330,19 +351,19 @@ def test_certificates_are_judged_at_the_time_of_the_capture(tmp_path: Path) -> N
 
 def test_a_name_that_is_not_in_the_certificate(tmp_path: Path) -> None:
     leaf = mint("cucm-ms.steven.lab", CA, sans=["cucm-ms.steven.lab"])
-    one = only(pcap(packets(exchange(tmp_path, leaf)), at=int(time.time())))
+    one = only(pcap(packets(exchange(tmp_path, leaf))))
     assert codes(findings_of([one])) == [("name-not-in-certificate", "potential-problem", "certain")]
 
 
 def test_without_sni_the_name_is_not_guessed(tmp_path: Path) -> None:
-    one = only(pcap(packets(exchange(tmp_path, LEAF, sni="")), at=int(time.time())))
+    one = only(pcap(packets(exchange(tmp_path, LEAF, sni=""))))
     found = findings_of([one], TrustStore([CA.cert]))
     assert found.findings == []
     assert [check.subject for check in found.checks] == ["10.48.36.215:8443"]
 
 
 def test_a_server_that_refuses_its_client(tmp_path: Path) -> None:
-    one = only(pcap(packets(exchange(tmp_path, LEAF, asking=True)), at=int(time.time())))
+    one = only(pcap(packets(exchange(tmp_path, LEAF, asking=True))))
     assert (one.outcome, one.certificate_requested, one.client_presented) == ("refused-by-server", True, ())
     (found,) = findings_of([one], TrustStore([CA.cert])).findings
     assert found.finding.code == "rejected-by-server"
@@ -352,7 +373,7 @@ def test_a_server_that_refuses_its_client(tmp_path: Path) -> None:
 def test_one_finding_for_many_connections(tmp_path: Path) -> None:
     turns = exchange(tmp_path, LEAF, CA, trusted=mint("Another CA", ca=True))
     made = [one for port in range(40000, 40020) for one in packets(turns, client=("10.48.36.46", port))]
-    connections, _ = read(pcap(made, at=int(time.time())))
+    connections, _ = read(pcap(made))
     assert len(connections) == 20
     (found,) = findings_of(connections).findings
     assert found.finding.count == 20

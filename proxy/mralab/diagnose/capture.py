@@ -37,7 +37,7 @@ Outcome = Literal[
 ``established``: the TLS handshake was completed. ``refused-by-...``: this end sent a fatal alert. ``closed``,
 ``reset-by-...``: it ended during the handshake without one. ``encrypted``: TLS 1.3 or a handshake before the capture;
 whether it succeeded cannot be seen. ``unanswered``, ``port-closed``: TCP was not connected. ``not-tls``: at least one
-end does not speak TLS. ``incomplete``: the capture ends before the handshake does.
+end does not speak TLS. ``incomplete``: the capture ends before the handshake does, or lacks packets of it.
 """
 
 _MOST_KINDS: Final = 20
@@ -180,7 +180,7 @@ def _record(connection: Connection) -> CapturedConnection:
 
 def _outcome(connection: Connection, client: int, sent: Seen, answered: Seen, alerts: list[CapturedAlert]) -> Outcome:
     if connection.opener is not None and not connection.answered:
-        return "unanswered"
+        return "unanswered" if sent.tls is None else "incomplete"
     if connection.reset_by == 1 - client and sent.tls is None and answered.tls is None:
         return "port-closed"
     if sent.tls is False or answered.tls is False:
@@ -192,6 +192,8 @@ def _outcome(connection: Connection, client: int, sent: Seen, answered: Seen, al
         return "encrypted"
     if sent.changed_cipher and answered.changed_cipher and not (sent.encrypted_alert and not sent.application_data):
         return "established"
+    if sent.lost or answered.lost or not all(one.captured for one in connection.directions):
+        return "incomplete"
     if connection.reset_by is not None:
         return "reset-by-client" if connection.reset_by == client else "reset-by-server"
     return "closed" if any(one.finished for one in connection.directions) else "incomplete"
@@ -202,6 +204,9 @@ def _notes(connection: Connection, client: int, sent: Seen, answered: Seen) -> I
         yield "the capture begins in the middle of this connection"
     if any(one.cut for one in connection.directions):
         yield "packets were captured in part only (snaplen); capture whole packets (tcpdump -s 0)"
+    elif (sent.tls or answered.tls) and not all(one.captured for one in connection.directions):
+        which = "server" if connection.directions[client].captured else "client"
+        yield f"the capture has no packet of the {which}"
     elif sent.lost or answered.lost:
         lost = " and ".join(name for name, seen in (("the client", sent), ("the server", answered)) if seen.lost)
         yield f"packets of {lost} are missing in the capture"

@@ -8,7 +8,7 @@ itself said that it does not know the CA.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
@@ -30,6 +30,12 @@ from .occurrence import CISCO_218018, FindingRule, Occurrence
 from .rules import explain
 
 _MOST_GROUPS: Final = 5000
+_PORTS: Final = frozenset((443, 6970, 6971, 6972, 7080, 7336, 7443, 8443, 9443, 9444))
+"""Where traffic_server connects to (IP port usage guide X15.0).
+
+A failed TCP connection is a finding at these ports only, and at others that speak TLS in the same capture: nothing else
+shows that it was to be TLS.
+"""
 _UNKNOWN_CA: Final = 48
 _NEEDS_STORE: Final = frozenset((2, 18, 19, 20, 21, 27))
 """OpenSSL's errors that another trust store would not give: issuers that are not found, and roots not trusted."""
@@ -63,6 +69,7 @@ _PORT_CLOSED: Final = FindingRule(
     cause="{place} refused the TCP connection of {client}: it answered SYN with RST.",
     remedies=("check-port", "check-network"),
 )
+_UNCONNECTED: Final = frozenset(("unanswered", "port-closed"))
 _SILENT: Final = {
     "closed": (_SERVER_ENDED, "the connection was closed"),
     "reset-by-server": (_SERVER_ENDED, "the server reset it"),
@@ -123,16 +130,21 @@ class _Group:
 
 
 def findings_of(
-    connections: Iterable[CapturedConnection], store: TrustStore | None = None, config: Config | None = None
+    connections: Iterable[CapturedConnection],
+    store: TrustStore | None = None,
+    config: Config | None = None,
+    *,
+    clients: Collection[str] = (),
 ) -> CaptureFindings:
     """Return what X14.2 would refuse of the TLS connections of a capture, and what ended them.
 
     ``store`` is Expressway-C's trust store; None if it is unknown. ``config`` gives wording and ``verify.ip_san``.
+    ``clients`` are the addresses of Expressway-C, whose connections alone count; empty: those of every client.
     Certificates are judged at the time of their connection.
     """
     config = config or Config()
     result = CaptureFindings()
-    for group in _groups(connections):
+    for group in _groups(one for one in connections if not clients or one.client.ip in clients):
         group_findings = list(_findings(group, store, config))
         result.findings += group_findings
         result.checks += _checks(group, group_findings, store)
@@ -142,7 +154,7 @@ def findings_of(
 def _groups(connections: Iterable[CapturedConnection]) -> list[_Group]:
     groups: dict[_Key, _Group] = {}
     for connection in connections:
-        if not connection.is_tls and connection.outcome not in ("unanswered", "port-closed"):
+        if not connection.is_tls and connection.outcome not in _UNCONNECTED:
             continue
         alert = next((alert.description for alert in connection.alerts if alert.fatal), None)
         key = _Key(connection.server, connection.sni, connection.presented, connection.outcome, alert)
@@ -155,7 +167,9 @@ def _groups(connections: Iterable[CapturedConnection]) -> list[_Group]:
         group.first = min(group.first, connection.first)
         if connection.last >= group.latest.last:
             group.latest = connection
-    return sorted(groups.values(), key=lambda group: group.first)
+    ports = _PORTS | {key.server.port for key in groups if key.outcome not in _UNCONNECTED}
+    found = [one for one in groups.values() if one.key.outcome not in _UNCONNECTED or one.key.server.port in ports]
+    return sorted(found, key=lambda group: group.first)
 
 
 # -- findings

@@ -48,7 +48,7 @@ def open_capture(path: Path, key: str, header: bytes) -> CaptureFile:
 
 
 def _prepare(fd: int, header: bytes) -> str:
-    """Make the file private and write the header if it is empty; return why it cannot be continued. Raises ``OSError``."""
+    """Make the file private, with ``header`` if it is empty; return why it cannot be continued. Raises ``OSError``."""
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         return "is not a regular file"
     fcntl.flock(fd, fcntl.LOCK_EX)

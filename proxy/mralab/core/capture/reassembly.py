@@ -48,6 +48,7 @@ class Direction:
         "_position",
         "_waiting",
         "_waiting_bytes",
+        "captured",
         "cut",
         "finished",
         "initial",
@@ -58,6 +59,8 @@ class Direction:
         self.side = Side()
         self.finished = False
         """It has sent FIN."""
+        self.captured = False
+        """The capture has a packet of it."""
         self.cut = False
         """Packets were captured in part only (snaplen)."""
         self.initial: int | None = None
@@ -186,6 +189,7 @@ class Connection:
         sender = int(segment.source != self.ends[0])
         self.last = max(self.last, segment.at)
         direction = self.directions[sender]
+        direction.captured = True
         if segment.flags & SYN:
             direction.begin(segment.sequence)
             self.opener = 1 - sender if segment.flags & ACK else sender
