@@ -114,7 +114,8 @@ def seconds_of(text: str, fraction: str | None, zone: str | None = None) -> floa
     return (second * 1000 + int((fraction or "0")[:3])) / 1000
 
 
-def _utc(text: str) -> float | None:
+def moment_of(text: str) -> float | None:
+    """Return the seconds since the epoch of a ``UTCTime``, None where it is no moment."""
     match = _UTC.match(text)
     return None if match is None else seconds_of(f"{match[1]} {match[2]}", match[3])
 
@@ -291,7 +292,7 @@ class _Form:
                 text = text.partition('"')[0]
             text = text.removesuffix('"')
             if kind == "utc":
-                values["at"] = _utc(text) or at
+                values["at"] = moment_of(text) or at
             elif kind == "int":
                 values[cast("str", name)] = _int(text)
             elif name:
@@ -337,6 +338,8 @@ def _int(text: str) -> int:
     return int(match[0]) if match else 0
 
 
+TEMPLATES: Final = dict(_FORMS)
+"""By event, the text of its line, with ``{field}`` or ``{field:kind}`` where a field stands."""
 TABLE: Final = {event: _Form(event, template) for event, template in _FORMS}
 BY_TITLE: Final = {form.title: form for form in TABLE.values() if form.title}
 WARNINGS: Final = tuple(TABLE[event] for event in (VerifyFailed, NameMismatch, HandshakeFailed))

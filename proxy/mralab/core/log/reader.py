@@ -11,9 +11,10 @@ from ..tls.tlserror import is_whole, without_tail
 from .cleaning import MONTH, MONTHS, mended, records, straighten, unlink
 from .envelope import may_matter, plain
 from .escape import unescape
-from .events import Event, HandshakeFailed, RequestSent
+from .events import Event, HandshakeFailed, ProvisioningAnswered, RequestSent
 from .grammar import BY_TITLE, TWINS, read_diagnostic, seconds_of
 from .joining import Broken
+from .neighbours import Neighbour, is_failure, may_be_neighbour, read_fields, read_neighbour, status_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +73,24 @@ def read(lines: Iterable[str], year: int = 1970) -> Iterator[Record]:
     it are one record, the headers of the twin's HTTPMSG block in the event; so a transaction line is held until the
     next one is there. ``year`` is that of stamps without one (diags.log, old syslog), which are taken as UTC.
     """
-    return _Reader(year).run([lines] if isinstance(lines, str) else lines)
+    reader = LineReader(year)
+    number = 0
+    for chunk in [lines] if isinstance(lines, str) else lines:
+        many = "\n" in chunk and chunk.index("\n") < len(chunk) - 1
+        for raw in chunk.removesuffix("\n").split("\n") if many else (chunk,):
+            number += 1
+            yield from reader.line(raw, number)
+    yield from reader.flush()
 
 
-class _Reader:
-    """The state between lines: a record that may get its headers yet, and the twin that brings them; a broken line."""
+class LineReader:
+    """Reads one line after the other: ``line`` and ``flush`` yield the records that are complete.
 
-    def __init__(self, year: int) -> None:
+    The state between lines is a record that may get its headers yet, the twin that brings them, and a broken line.
+    """
+
+    def __init__(self, year: int = 1970) -> None:
+        """``year`` is that of stamps without one."""
         self._year = year
         self._at = 0.0
         self._pending: Record | None = None
@@ -86,30 +98,73 @@ class _Reader:
         self._broken: Broken | None = None
         self._first: Record | None = None
         """The record of the broken line, as far as its first piece says."""
+        self._awaiting: Record | None = None
+        """The record of a provisioning module's answer whose first line follows."""
 
-    def run(self, lines: Iterable[str]) -> Iterator[Record]:
-        number = 0
-        for chunk in lines:
-            many = "\n" in chunk and chunk.index("\n") < len(chunk) - 1
-            for raw in chunk.removesuffix("\n").split("\n") if many else (chunk,):
-                number += 1
-                text = raw.rstrip("\r\n")
-                line = text if text.isascii() and "\0" not in text else straighten(text)
-                if self._twin is None and self._broken is None and line[:1] != "[" and not may_matter(line):
-                    continue
-                if _DIAGS.match(line) is not None or (_HEAD.match(line) is not None and len(records(line)) == 1):
-                    yield from self._take(line, text, number)
-                    continue
-                found = plain(line) if may_matter(line) and not self._is_header(line) else []
-                if not found or found[0].stray:
-                    yield from self._follow(line, text, number, stray=bool(found))
-                for each in () if found and found[0].stray else found:
-                    if _HEAD.match(each.line) is None:  # the rest of a message of several lines
-                        yield from self._follow(each.line, text, number, stray=False)
-                    elif self._broken is not None and each.bare and not (each.begins and self._broken.has_begun):
-                        yield from self._follow(line, text, number, stray=False)
-                    else:
-                        yield from self._take(each.line, text, number)
+    @property
+    def is_idle(self) -> bool:
+        """Whether no line so far can change what the next line means."""
+        return self._pending is None and self.is_between_lines
+
+    @property
+    def is_between_lines(self) -> bool:
+        """Whether the next line begins a record of its own; it may still be the DEBUG twin of the last."""
+        return self._twin is None and self._broken is None and self._awaiting is None
+
+    def concerns(self, raw: str) -> bool:
+        """Return whether a line of its own would be part of a record."""
+        text = raw.rstrip("\r\n")
+        line = text if text.isascii() and "\0" not in text else straighten(text)
+        if line[:1] == "[" or may_be_neighbour(line):
+            return True
+        return may_matter(line) and (_HEAD.match(line) is not None or bool(plain(line)))
+
+    def line(self, raw: str, number: int) -> Iterator[Record]:
+        """Read the next line, the ``number``-th of the log."""
+        text = raw.rstrip("\r\n")
+        line = text if text.isascii() and "\0" not in text else straighten(text)
+        if self._awaiting is not None:
+            if line.startswith("HTTPMSG:") or not line.strip():
+                return
+            awaiting, self._awaiting = self._awaiting, None
+            if (start_line := status_line(line)) is not None:
+                if is_failure(start_line):
+                    event = cast("ProvisioningAnswered", awaiting.event)
+                    yield replace(awaiting, event=event._replace(start_line=start_line))
+                return
+        if may_be_neighbour(line) and not self._is_header(line):
+            if (neighbour := read_neighbour(line, self._at, self._year)) is not None:
+                yield from self._neighbour(neighbour, text, number)
+                return
+        if self._twin is None and self._broken is None and line[:1] != "[" and not may_matter(line):
+            return
+        if _DIAGS.match(line) is not None or (_HEAD.match(line) is not None and len(records(line)) == 1):
+            yield from self._take(line, text, number)
+            return
+        found = plain(line) if may_matter(line) and not self._is_header(line) else []
+        if not found or found[0].stray:
+            yield from self._follow(line, text, number, stray=bool(found))
+        for each in () if found and found[0].stray else found:
+            if _HEAD.match(each.line) is None:  # the rest of a message of several lines
+                yield from self._follow(each.line, text, number, stray=False)
+            elif self._broken is not None and each.bare and not (each.begins and self._broken.has_begun):
+                yield from self._follow(line, text, number, stray=False)
+            else:
+                yield from self._take(each.line, text, number)
+
+    def _neighbour(self, found: Neighbour, text: str, number: int) -> Iterator[Record]:
+        """A line of another module that explains a failed login."""
+        yield from self.flush()
+        self._at = found.at
+        record = Record(found.event, found.hostname, found.pid, found.at, number, text, found.level, found.payload)
+        if found.awaits_status:
+            self._awaiting = record
+        else:
+            yield record
+
+    def flush(self) -> Iterator[Record]:
+        """Yield what is still held: no further line belongs to it."""
+        self._awaiting = None
         yield from self._mend()
         yield from self._flush()
 
@@ -195,6 +250,8 @@ class _Reader:
             if (again := _event(other, at))[0] is not None:
                 payload, (event, level, without_message, whole) = other, again
                 break
+        if event is None and may_be_neighbour(payload) and (read := read_fields(payload, at, "traffic_server")):
+            event, whole = read[0], True
         twin = _Twin(cast("RequestSent", event)) if without_message else None
         return Record(event, hostname, pid, at, number, text, level, payload), twin, not whole
 

@@ -1,0 +1,316 @@
+"""A log's bytes -> records, gigabytes in constant memory.
+
+``LogReader`` takes the bytes as they come. What it does not read it counts: lines that were cut because they are longer
+than a line can be, and lines of binary data.
+
+Reading costs about 5 microseconds a line, and most lines say nothing (``quiet``), so they are left out before they are
+decoded. With ``skip_successes`` that goes for transactions too, for a caller that wants causes of failures only. A
+transaction is left out only if all of it is in one run of quiet lines, and the records that remain are in the log's
+order. What a fault may be tied to remains:
+
+- everything within 32 KB of a WARNING or ERROR line, before and behind it;
+- every request that is not answered yet where a run ends, and all that follows of it;
+- one successful transaction with each server and port, again after each line that is not quiet.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from .encoding import Decoder
+from .events import RequestReceived, RequestSent, ResponseReceived, ResponseSent
+from .quiet import Quiet, is_twin
+from .reader import LineReader, Record
+
+BLOCK: Final = 1 << 20
+"""Bytes that are read at a time."""
+LONGEST_LINE: Final = 1 << 20
+"""Bytes of a line; what is beyond is left out."""
+CONTEXT: Final = 1 << 15
+"""Bytes around a WARNING or ERROR line of which everything is read."""
+
+_MOST_OPEN: Final = 100_000
+_MOST_TARGETS: Final = 10_000
+_MOST_HEADS: Final = 4
+_MOST_LEARNED: Final = 64  # building expressions takes milliseconds
+_ENOUGH: Final = 20  # records of a process before its successes may be left out
+_FAULT = re.compile(rb"[\[{]ET_|certificate verification failed|\) not in certificate|SSL connection failed")
+_HEAD = re.compile(r"(?:<\d{1,3}>)?(?:\d{4}-\S{20,36}|[A-Z][a-z]{2} [ \d]\d [\d:]{8}) ([\w.-]{1,64} traffic_server\[\d{1,10}\]: )UTC")
+_CONTROL = re.compile("[\0-\x08\x0e-\x1a\x1c-\x1f\x7f-\x9f\ufffd]")
+_MOST_CONTROL: Final = 0.1  # of a line of text
+_SEEN: Final = 4096  # characters of a line that say whether it is text
+
+_Process = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of a log's lines.
+
+    ``lines`` is all of them, ``cut`` those longer than ``LONGEST_LINE``, of which only the beginning was read,
+    ``binary`` those that are no text, which were not read. ``left_out`` counts the lines of successful transactions that
+    gave no record.
+    """
+
+    lines: int = 0
+    cut: int = 0
+    binary: int = 0
+    left_out: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        """The counts of two logs."""
+        return Counts(
+            self.lines + other.lines,
+            self.cut + other.cut,
+            self.binary + other.binary,
+            self.left_out + other.left_out,
+        )
+
+
+class LogReader:
+    """Reads one log. ``feed`` its bytes, in pieces of any size, then ``close``; both return the records so far.
+
+    A record's ``line`` is the number of the first physical line it was read from. UTF-16 is recognized, with a byte
+    order mark or without. Nothing in a log makes it raise.
+    """
+
+    def __init__(
+        self, year: int = 1970, *, skip_successes: bool = False, block: int = BLOCK, context: int = CONTEXT
+    ) -> None:
+        """``year`` is that of stamps without one; ``skip_successes`` leaves out transactions that succeeded."""
+        self._reader = LineReader(year)
+        self._skip_successes = skip_successes
+        self._block, self._context = block, context
+        self._decoder = Decoder()
+        self._buffer: list[bytes] = []
+        self._buffered = 0
+        self._is_cutting = False
+        self._lines = self._cut = self._binary = self._left_out = 0
+        self._others = self._quiet = Quiet()
+        self._learned = 0
+        self._records_of: Counter[bytes] = Counter()
+        self._processes: dict[bytes, _Process] = {}
+        self._open: dict[tuple[_Process, int], None] = {}
+        """Transactions of which the caller has records, and that are not answered yet."""
+        self._targets: set[tuple[bytes, bytes]] = set()
+        self._loud = 0
+        """Bytes that are still to be read whole: context of a fault."""
+
+    @property
+    def counts(self) -> Counts:
+        """What became of the lines so far."""
+        return Counts(self._lines, self._cut, self._binary, self._left_out)
+
+    def feed(self, chunk: bytes) -> list[Record]:
+        """Return the records that the next bytes of the log complete."""
+        records: list[Record] = []
+        for start in range(0, len(chunk), self._block):
+            records += self._add(self._decoder.decode(chunk[start : start + self._block]))
+        return records
+
+    def close(self) -> list[Record]:
+        """Return the remaining records. The log ends here."""
+        records = self._add(self._decoder.decode(b"", final=True))
+        data = b"".join(self._buffer)
+        self._buffer, self._buffered = [], 0
+        if data:
+            records += self._read(data, is_last=True)
+        return [*records, *self._noted(self._reader.flush())]
+
+    def _add(self, data: bytes) -> list[Record]:
+        """Collect bytes until there is a block, and read the whole lines of it."""
+        if self._is_cutting:  # the rest of a line that is too long
+            end = data.find(b"\n") + 1
+            if not end:
+                return []
+            data, self._is_cutting = data[end:], False
+        self._buffer.append(data)
+        self._buffered += len(data)
+        if self._buffered < self._block:
+            return []
+        data = b"".join(self._buffer)
+        end = data.rfind(b"\n") + 1
+        records, rest = self._read_part(data[:end]) if end else ([], b"")
+        line = data[end:]
+        if len(line) > LONGEST_LINE:
+            # Nothing may be held back before it: it would be read after this one.
+            records += self._read(rest, is_last=True)
+            records += self._line(line)
+            rest = line = b""
+            self._is_cutting = True
+        self._buffer = [rest, line]
+        self._buffered = len(rest) + len(line)
+        return records
+
+    def _read(self, data: bytes, *, is_last: bool) -> list[Record]:
+        """Read whole lines, all of them."""
+        return self._read_part(data, is_last=is_last)[0]
+
+    def _read_part(self, data: bytes, *, is_last: bool = False) -> tuple[list[Record], bytes]:
+        """Read whole lines; return also those at the end that may be the context of the next, which are not read."""
+        records: list[Record] = []
+        position, size = 0, len(data)
+        while position < size:
+            end = position
+            if not self._reader.is_between_lines:
+                pass  # the line may be part of the one before
+            elif self._reads_transactions(data, position):
+                end = self._others.end(data, position)
+                self._lines += data.count(b"\n", position, end)
+            elif (quiet := self._quiet_end(data, position)) > position:
+                is_rest = quiet == size
+                stop = quiet if is_rest and is_last else self._context_of(data, position, quiet)
+                records += self._skip(data, position, stop)
+                if is_rest:
+                    return records, data[stop:]
+                self._loud = quiet - stop
+                position = end = stop
+                if self._loud:
+                    continue
+            if end == position:
+                end = _end_of_line(data, position)
+                line = data[position:end]
+                if _FAULT.search(line):
+                    self._loud = self._context + len(line)
+                if self._loud <= 0 or _FAULT.search(line):
+                    self._targets.clear()
+                records += self._line(line)
+            self._loud -= end - position
+            position = end
+        return records, b""
+
+    def _reads_transactions(self, data: bytes, position: int) -> bool:
+        """Return whether the line that begins here needs reading even if it is a successful transaction's."""
+        is_last_s_twin = not self._reader.is_idle and is_twin(data, position)
+        return self._loud > 0 or not self._quiet.heads or is_last_s_twin
+
+    def _quiet_end(self, data: bytes, start: int) -> int:
+        """Return where the run ends that begins at ``start``; lines that need a closer look may be in it."""
+        end = self._quiet.end(data, start)
+        while end < len(data):
+            stop = _end_of_line(data, end)
+            if stop - end > LONGEST_LINE or self._reader.concerns(text := _text(data[end:stop])) or _is_binary(text):
+                break
+            end = self._quiet.end(data, stop)
+        return end
+
+    def _context_of(self, data: bytes, start: int, end: int) -> int:
+        """Return where in a run the lines begin that need reading because of what follows it."""
+        needs_context = end == len(data) or _FAULT.search(data, end, _end_of_line(data, end)) is not None
+        since = max(start, end - self._context)
+        rows = [row for head in self._quiet.heads for row in self._quiet.rows(head, data, since, end)]
+        starts = sorted(data.rfind(b"\n", 0, row.start) + 1 for row in rows)
+        infos = [begin for begin in starts if begin >= start and not is_twin(data, begin)]
+        if not infos:
+            return end
+        return infos[0] if needs_context else infos[-1]
+
+    def _skip(self, data: bytes, start: int, end: int) -> list[Record]:
+        """Pass over a run but for the lines of transactions that the caller needs."""
+        wanted: list[tuple[int, int]] = []
+        is_ours = False
+        for head in self._quiet.heads:
+            transactions = self._quiet.transactions(head, data, start, end)
+            needed = self._needed(head, transactions)
+            is_ours = is_ours or bool(transactions)
+            if needed:
+                rows = self._quiet.rows(head, data, start, end)
+                wanted += [self._quiet.extent(data, row, end) for row in rows if row.txn in needed]
+        records = [*self._noted(self._reader.flush())] if is_ours else []
+        position = start
+        for begin, stop in sorted(wanted):
+            self._lines += data.count(b"\n", position, begin)
+            for line in data[begin:stop].splitlines(keepends=True):
+                records += self._line(line)
+            position = stop
+        self._lines += data.count(b"\n", position, end)
+        return records
+
+    def _needed(self, head: bytes, transactions: list[tuple[bytes, bytes, bytes]]) -> set[bytes]:
+        """Return the numbers of the transactions in a run of which the caller needs records."""
+        process = self._processes[head]
+        waiting: set[bytes] = set()
+        closed: set[bytes] = set()
+        examples: set[bytes] = set()
+        for detail, txn, target in transactions:
+            if detail == b"Sending Response":
+                waiting.discard(txn)
+                closed.add(txn)
+            elif detail == b"Receive Response":
+                pass  # of a transaction that is known, or of one whose beginning the log has lost
+            else:
+                waiting.add(txn)
+                if detail == b"Sending Request" and (head, target) not in self._targets:
+                    self._targets.add((head, target))
+                    examples.add(txn)
+        known = {txn for _, txn, _ in transactions if (process, int(txn)) in self._open} if self._open else set()
+        needed = waiting | known | examples
+        self._left_out += len(closed - needed)
+        if len(self._targets) > _MOST_TARGETS:
+            self._targets.clear()
+        return needed
+
+    def _line(self, line: bytes) -> list[Record]:
+        """Read a line."""
+        self._lines += 1
+        if len(line) > LONGEST_LINE:
+            self._cut += 1
+            line = line[:LONGEST_LINE]
+        text = _text(line)
+        if _is_binary(text):
+            self._binary += 1
+            return []
+        return [*self._noted(self._reader.line(text, self._lines))]
+
+    def _noted(self, records: Iterable[Record]) -> Iterator[Record]:
+        """Keep which transactions the caller has records of."""
+        for record in records:
+            if self._skip_successes:
+                self._note(record)
+            yield record
+
+    def _note(self, record: Record) -> None:
+        event = record.event
+        if isinstance(event, ResponseSent):
+            self._open.pop(((record.hostname, record.pid), event.txn), None)
+        elif isinstance(event, RequestReceived | RequestSent | ResponseReceived):
+            self._open[(record.hostname, record.pid), event.txn] = None
+            if len(self._open) > _MOST_OPEN:
+                del self._open[next(iter(self._open))]
+            self._learn(record)
+
+    def _learn(self, record: Record) -> None:
+        """Leave out the successes of a process from now on if it has enough lines in the log to be worth it."""
+        found = _HEAD.match(record.text)
+        if found is None or self._learned >= _MOST_LEARNED or len(self._records_of) > _MOST_TARGETS:
+            return
+        head = found[1].encode()
+        self._records_of[head] += 1
+        if self._records_of[head] == _ENOUGH:
+            self._learned += 1
+            self._processes[head] = record.hostname, record.pid
+            self._quiet = Quiet([*self._quiet.heads, head][-_MOST_HEADS:])
+
+
+def _end_of_line(data: bytes, position: int) -> int:
+    return data.find(b"\n", position) + 1 or len(data)
+
+
+def _text(line: bytes) -> str:
+    """UTF-8, or else the encoding that has a character for every byte."""
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return line.decode("latin-1")
+
+
+def _is_binary(text: str) -> bool:
+    """Whether a line is no text. NULs are no evidence: a crash leaves some in a log, and so does UTF-16."""
+    if text.isprintable() or "traffic_server" in text:
+        return False
+    sample = text[:_SEEN].replace("\0", "").rstrip("\r\n")
+    return len(_CONTROL.findall(sample)) > _MOST_CONTROL * len(sample)
