@@ -525,7 +525,7 @@ def test_unknown_lines_of_traffic_server_are_records_without_event() -> None:
         ("[ET_NET 0] WARNING: scheme [https] vs. protocol [plaintext] mismatch", "WARNING"),
         ("[TS_MAIN] FATAL: no", "ERROR"),
         ("[ET_NET 0] NOTE: loading", "INFO"),
-        ('Event="Sending HTTP error response" Status="403"', "INFO"),
+        ('Event="Sending HTTP response" Status="403"', "INFO"),
         ("", "INFO"),
     ):
         record = one(head + payload)

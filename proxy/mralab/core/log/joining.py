@@ -8,6 +8,7 @@ plausible one is taken: names without blanks, error texts that OpenSSL has, mess
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Final
 
@@ -16,22 +17,59 @@ from ..tls.verifyerror import ALL_TEXTS
 from .events import Event, HandshakeFailed
 from .grammar import BY_TITLE, read_diagnostic
 
-_MOST_PIECES: Final = 24
+_MOST_PIECES: Final = 64
 _MOST_TEXT: Final = 1 << 16
 _MOST_TRIED: Final = 6  # breaks of which each may have been either kind
+_ENOUGH_BREAKS: Final = 2  # of which the widths show how lines were broken
+_LOST_BLANK: Final = 1  # a blank at the last column is lost
+_OPEN_STAMP: Final = 'UTCTime="'
+_FIELD_INITIALS: Final = ("U", "E", "M")
 _QUOTING = re.compile(r"[ \t]*(?:>[ \t]*)*")
 _VERIFY_ERRORS: Final = frozenset(ALL_TEXTS)
 _MESSAGE = re.compile(r"[!-~]+ [!-~]+ HTTP/\d\.\d|HTTP/\d\.\d \d{3} .*", re.DOTALL)
 _PROSE: Final = frozenset(("error", "start_line", "type", "detail", "reason", "username"))
 
 
+class Wrapping:
+    """The width at which the lines of a log were broken, as far as the joined ones show."""
+
+    def __init__(self) -> None:
+        """No line was broken so far."""
+        self.width = 0
+        self._narrowest = 0
+        self._breaks = 0
+
+    def add(self, widths: Sequence[int]) -> None:
+        """Add the widths of the pieces of a line, the last one's aside."""
+        for width in widths:
+            self._narrowest = width if not self._breaks else min(self._narrowest, width)
+            self.width = max(self.width, width)
+            self._breaks += 1
+
+    @property
+    def is_hard(self) -> bool | None:
+        """Whether lines were broken at a column; False if at blanks, None if nothing shows which."""
+        if self._breaks < _ENOUGH_BREAKS:
+            return None
+        return self._narrowest >= self.width - _LOST_BLANK
+
+    def goes_on(self, width: int, line: str) -> str | None:
+        """Return what was between a line of this width and the next one: "" or a blank, None if it was a line end."""
+        if not self.width or not line.strip():
+            return None
+        if self.is_hard:
+            return ("" if width >= self.width else " ") if width >= self.width - _LOST_BLANK else None
+        return " " if width + 1 + len(line.split(None, 1)[0]) > self.width else None
+
+
 class Broken:
     """The pieces of one line so far. ``joined`` is its event and level once the pieces make a well-formed line."""
 
-    def __init__(self, payload: str, width: int) -> None:
-        """``payload`` is what the first piece has of it, ``width`` the length of the whole first line."""
+    def __init__(self, payload: str, widths: Sequence[int], wrapping: Wrapping) -> None:
+        """``payload`` is what the first pieces have of it, ``widths`` are those of the lines that they are from."""
         self._pieces = [payload]
-        self._widths = [width]
+        self._widths = [*widths]
+        self._wrapping = wrapping
         self._size = len(payload)
         self.text = payload
         """The payload as it was joined."""
@@ -42,6 +80,11 @@ class Broken:
         """Whether there is anything of the payload yet."""
         return any(self._pieces)
 
+    @property
+    def is_in_stamp(self) -> bool:
+        """Whether the next piece begins with the date of the payload's own stamp."""
+        return self._pieces[-1].endswith(_OPEN_STAMP)
+
     def add(self, line: str) -> bool:
         """Add the next line; False where a line cannot have that many pieces."""
         piece = line[found.end() :] if (found := _QUOTING.match(line)) else line
@@ -50,26 +93,41 @@ class Broken:
             return False
         self._pieces.append(piece)
         self._widths.append(len(line))
+        if self._pieces[0][:1] in _FIELD_INITIALS and not piece.rstrip(" \t").endswith('"'):
+            return True  # a line of fields ends with a quote
         best = -1
         for text in self._candidates():
             read = _well_formed(text)
             if read is not None and (score := _plausibility(read[0])) > best:
                 best, self.joined, self.text = score, read, text
+        if self.joined is not None:
+            self._wrapping.add(self._widths[:-1])
         return True
 
-    def _candidates(self) -> list[str]:
-        """The ways to join the pieces, those at blanks first."""
-        breaks = len(self._pieces) - 1
-        if breaks > _MOST_TRIED:
-            return [" ".join(self._pieces), "".join(self._pieces), self._by_width()]
-        return [self._join(glue) for glue in product((" ", ""), repeat=breaks)]
+    def _candidates(self) -> Iterator[str]:
+        """The ways to join the pieces, the likeliest first."""
+        broken = self._widths[-len(self._pieces) : -1]  # lines of the head aside
+        widest = max(self._wrapping.width, *self._widths)
+        is_hard = self._is_hard(widest)
+        likely = ["" if is_hard and width >= widest else " " for width in broken]
+        if len(broken) <= _MOST_TRIED:
+            choices = [(each, "" if each else " ") for each in likely]
+        else:  # only where a piece fills its line may either be right
+            unclear = [not is_hard and width >= widest for width in broken]
+            if sum(unclear) > _MOST_TRIED:
+                yield self._join([""] * len(broken))
+                unclear = [False] * len(broken)
+            choices = [(each, "") if open_ else (each,) for each, open_ in zip(likely, unclear, strict=True)]
+        for glue in product(*choices):
+            yield self._join(glue)
 
-    def _by_width(self) -> str:
-        """Joined as a terminal of fixed width broke them: a blank only where a piece is shorter than the widest."""
-        widest = max(self._widths)
-        return self._join(tuple("" if width >= widest else " " for width in self._widths[:-1]))
+    def _is_hard(self, widest: int) -> bool:
+        known = self._wrapping.is_hard
+        if known is not None:
+            return known
+        return len(self._widths) > _ENOUGH_BREAKS and min(self._widths[:-1]) >= widest - _LOST_BLANK
 
-    def _join(self, glue: tuple[str, ...]) -> str:
+    def _join(self, glue: Sequence[str]) -> str:
         text = self._pieces[0]
         for between, piece in zip(glue, self._pieces[1:], strict=True):
             text = f"{text.rstrip(' ')} {piece}" if between else text + piece

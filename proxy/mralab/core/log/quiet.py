@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from string import Formatter
-from typing import Final, NamedTuple
+from typing import Final
 
 from .cleaning import MONTH
 from .events import Event, RequestAllowed, RequestReceived, RequestSent, ResponseReceived, ResponseSent
@@ -45,7 +45,9 @@ _WORDS: Final = (
     r"q(?<!Req)",
     r"=(?<!Action=)",
 )
-_NO_WORD: Final = rf"(?!\[)(?:[^f_Lq=\n\0\x80-\xff]++|{'|'.join(_WORDS)})*+\n"
+# The beginning of a line that was broken in its head (``reader``).
+_CUT_HEAD: Final = rf"(?:<\d{{1,3}}>)?(?:{_ISO[:-1]}|{MONTH} [ \d]\d [\d:]{{8}})(?:[ \t]+\S*(?:[ \t]+t\S*)?)?[ \t]*\r?\n"
+_NO_WORD: Final = rf"(?!\[|{_CUT_HEAD})(?:[^f_Lq=\n\0\x80-\xff]++|{'|'.join(_WORDS)})*+\n"
 _OTHER: Final = (
     r"[\w.-]{1,64} (?!traffic_server|edgeconfigprovisioning)[\w./-]{1,64}(?:\[\d{1,10}\])?: "
     # A relay puts the sender's address before the sender's own stamp.
@@ -58,15 +60,8 @@ _PROVISIONING: Final = (
 )
 _BEGINNING = re.compile(f"(?:{_STAMP})".encode(), re.ASCII)
 _TWIN = re.compile(rb'[^"\n]{0,400}UTCTime="[^"\n]{0,40}" Module="[^"\n]{0,40}" Level="DEBUG"')
+_INFO: Final = b' Level="INFO": Detail="'
 _GUARDS: Final = tuple(title.encode() for title in TITLES)
-
-
-class Row(NamedTuple):
-    """A line of a transaction in a run: where it starts, what it is, and of which transaction."""
-
-    start: int
-    detail: bytes
-    txn: bytes
 
 
 def begins_line(data: bytes, position: int) -> bool:
@@ -115,27 +110,60 @@ class Quiet:
         """
         match = self._run.match(data, start)
         end = match.end() if match is not None else start
+        if end == start:
+            return start
         for title in _GUARDS:  # of whatever process
             if (hit := data.find(title, start, end)) >= 0:
                 end = max(start, data.rfind(b"\n", start, hit) + 1)
         return end
 
-    def rows(self, head: bytes, data: bytes, start: int, end: int) -> Iterator[Row]:
-        """Yield the lines of one process's transactions in a run, in order."""
-        for match in self._rows[head].finditer(data, start, end):
-            yield Row(match.start(), match[1], match[2])
-
     def transactions(self, head: bytes, data: bytes, start: int, end: int) -> list[tuple[bytes, bytes, bytes]]:
-        """Return detail, number and destination of the ``rows``; faster than those."""
+        """Return detail, number and destination of each line of one process's transactions in a run, in order."""
         return self._rows[head].findall(data, start, end)
 
-    def extent(self, data: bytes, row: Row, end: int) -> tuple[int, int]:
-        """Return where the row's line begins and ends, with the message behind it and the decision about it."""
-        start = data.rfind(b"\n", 0, row.start) + 1
-        stop = _next_stamp(data, row.start, end)
-        if row.detail == b"Receive Request" and (allowed := self._allowed.match(data, stop, end)) is not None:
-            stop = allowed.end()
-        return start, stop
+    def first_line(self, data: bytes, start: int, end: int) -> int:
+        """Return where the first INFO line of a transaction between two places begins; ``end`` if there is none."""
+        first = end
+        for head in self._rows:
+            for row in self._rows[head].finditer(data, start, end):
+                begin = data.rfind(b"\n", 0, row.start()) + 1
+                if begin >= start and not is_twin(data, begin):
+                    first = min(first, begin)
+                    break
+        return first
+
+    def last_line(self, data: bytes, start: int, end: int) -> int:
+        """Return where the last INFO line of a transaction in a run begins; ``end`` if there is none."""
+        last = data.rfind(_INFO, start, end)
+        return data.rfind(b"\n", start, last) + 1 or start if last >= 0 else end
+
+    def lines_of(
+        self, head: bytes, txn: bytes, data: bytes, start: int, end: int, count: int, *, backwards: bool, debug: bool
+    ) -> Iterator[tuple[int, int]]:
+        """Yield where the ``count`` lines of a transaction in a run begin and end.
+
+        Few of a run's transactions are wanted, so each is searched for, from the end of the run where it is nearer.
+        With ``debug`` the twins are among them, with the messages behind them.
+        """
+        number = b' Txn-id="%b"' % txn
+        position = end if backwards else start
+        while count:
+            position = data.rfind(number, start, position) if backwards else data.find(number, position + 1, end)
+            if position < 0:
+                return
+            line = data.rfind(b"\n", start, position) + 1 or start
+            row = self._rows[head].search(data, line, position + len(number))
+            if row is not None and row[2] == txn:
+                count -= 1
+                if debug or not is_twin(data, line):
+                    yield line, self._end_of(data, row, end)
+
+    def _end_of(self, data: bytes, row: re.Match[bytes], end: int) -> int:
+        """Where a line ends, with the message behind it and the decision about the request."""
+        stop = _next_stamp(data, row.end(), end)
+        if row[1] == b"Receive Request" and (allowed := self._allowed.match(data, stop, end)) is not None:
+            return allowed.end()
+        return stop
 
 
 def _next_stamp(data: bytes, position: int, end: int) -> int:

@@ -13,7 +13,8 @@ from .envelope import may_matter, plain
 from .escape import unescape
 from .events import Event, HandshakeFailed, ProvisioningAnswered, RequestSent
 from .grammar import BY_TITLE, TWINS, read_diagnostic, seconds_of
-from .joining import Broken
+from .joining import Broken, Wrapping
+from .prefix import GrepPrefix
 from .neighbours import Neighbour, is_failure, may_be_neighbour, read_fields, read_neighbour, status_line
 
 
@@ -52,11 +53,21 @@ _HEAD = re.compile(
 )
 _STAMP = re.compile(rf"(?:<\d{{1,3}}>)?(?:\d{{4}}-\d\d-\d\d[T ]\d\d:|{MONTH} [ \d]\d \d\d:)", re.ASCII)
 _DIAGS = re.compile(rf"\[({MONTH} [ \d]\d \d\d:\d\d:\d\d)\.(\d{{3}})\] ?", re.ASCII)
+_NAME: Final = "traffic_server"
+# A line that ends behind its stamp, its host name, or within the process name: the rest is on the next line.
+_CUT_HEAD = re.compile(
+    r"(?:<\d{1,3}>)?(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
+    rf"|{MONTH} [ \d]\d \d\d:\d\d:\d\d)(?:[ \t]+[^\s\[\]\"'=:]{{1,255}}"
+    rf"(?:[ \t]+(?:{'|'.join(_NAME[:end] for end in range(len(_NAME), 0, -1))}|{_NAME}\[\d{{0,10}}\]?))?)?[ \t]*",
+    re.ASCII,
+)
+_LONGEST_HEAD: Final = 400
 _LEVEL = re.compile(r'(?:[\[{][^\]}]{0,40}[\]}][ ]*)?([A-Z]{4,9})[ ]*:|.{0,200}?Level[ ]*=[ ]*"([A-Z]{4,9})', re.ASCII)
 _LEVELS: Final = {"DIAG": "DEBUG", "DEBUG": "DEBUG", "WARN": "WARNING", "WARNING": "WARNING"} | dict.fromkeys(
     ("ERROR", "FATAL", "ALERT", "EMERGENCY"), "ERROR"
 )
 _TITLE = re.compile(r'(?<![\w-])(?:Detail|Event)\s*=\s*"\s*(' + "|".join(filter(None, BY_TITLE)) + ")", re.ASCII)
+_QUOTED = re.compile(r"(?:>[ \t]?)+")
 _HEADER = re.compile(r" ?([^\s:]+)[ \t]*: ?(.*)", re.DOTALL)
 _DIAGNOSTICS: Final = ("[", "{", "WARNING", "ERROR", "DIAG")
 _LEFT_OVER: Final = frozenset("\"'`,;|)}]> \t")
@@ -98,6 +109,12 @@ class LineReader:
         self._broken: Broken | None = None
         self._first: Record | None = None
         """The record of the broken line, as far as its first piece says."""
+        self._prefix = GrepPrefix()
+        self._wrapping = Wrapping()
+        self._head: tuple[str, int] | None = None
+        """A line that ends in its own head, and its number."""
+        self._widths: list[int] = []
+        """Those of the lines that the current line's head is from."""
         self._awaiting: Record | None = None
         """The record of a provisioning module's answer whose first line follows."""
 
@@ -109,13 +126,13 @@ class LineReader:
     @property
     def is_between_lines(self) -> bool:
         """Whether the next line begins a record of its own; it may still be the DEBUG twin of the last."""
-        return self._twin is None and self._broken is None and self._awaiting is None
+        return self._twin is None and self._broken is None and self._awaiting is None and self._head is None
 
     def concerns(self, raw: str) -> bool:
         """Return whether a line of its own would be part of a record."""
         text = raw.rstrip("\r\n")
         line = text if text.isascii() and "\0" not in text else straighten(text)
-        if line[:1] == "[" or may_be_neighbour(line):
+        if line[:1] == "[" or may_be_neighbour(line) or _CUT_HEAD.fullmatch(line) is not None:
             return True
         return may_matter(line) and (_HEAD.match(line) is not None or bool(plain(line)))
 
@@ -123,6 +140,25 @@ class LineReader:
         """Read the next line, the ``number``-th of the log."""
         text = raw.rstrip("\r\n")
         line = text if text.isascii() and "\0" not in text else straighten(text)
+        self._widths = []
+        line = self._prefix.strip(line)
+        if self._prefix.is_separator(line):
+            yield from self.flush()
+            return
+        if line[:1] == ">" and self._twin is not None:
+            line = _QUOTED.sub("", line)
+        if self._head is not None:
+            line, number = self._with_head(line, number)
+        if len(line) < _LONGEST_HEAD and _CUT_HEAD.fullmatch(line) is not None:
+            self._head = line, number
+            return
+        if self._broken is not None and self._broken.is_in_stamp and _HEAD.match(line) is None:
+            yield from self._follow(line, text, number, stray=False)
+            return
+        if self._twin is not None and self._broken is None and self._is_header(line):
+            if self._twin.ends_with(line):
+                yield from self._flush()
+            return
         if self._awaiting is not None:
             if line.startswith("HTTPMSG:") or not line.strip():
                 return
@@ -132,7 +168,7 @@ class LineReader:
                     event = cast("ProvisioningAnswered", awaiting.event)
                     yield replace(awaiting, event=event._replace(start_line=start_line))
                 return
-        if may_be_neighbour(line) and not self._is_header(line):
+        if may_be_neighbour(line):
             if (neighbour := read_neighbour(line, self._at, self._year)) is not None:
                 yield from self._neighbour(neighbour, text, number)
                 return
@@ -152,6 +188,18 @@ class LineReader:
             else:
                 yield from self._take(each.line, text, number)
 
+    def _with_head(self, line: str, number: int) -> tuple[str, int]:
+        """The line with the head that the line before ends in, if it is the rest of that."""
+        head, first = cast("tuple[str, int]", self._head)
+        self._head = None
+        piece = line.lstrip("> \t") if head[:1] == ">" else line
+        for joined in (f"{head.rstrip(' ')} {piece}", f"{head}{piece}"):
+            found = _HEAD.match(joined)
+            if (found is not None and (found[1] or found[4])) or _CUT_HEAD.fullmatch(joined) is not None:
+                self._widths = [len(head), len(line)]
+                return joined, first
+        return line, number
+
     def _neighbour(self, found: Neighbour, text: str, number: int) -> Iterator[Record]:
         """A line of another module that explains a failed login."""
         yield from self.flush()
@@ -164,7 +212,7 @@ class LineReader:
 
     def flush(self) -> Iterator[Record]:
         """Yield what is still held: no further line belongs to it."""
-        self._awaiting = None
+        self._awaiting = self._head = None
         yield from self._mend()
         yield from self._flush()
 
@@ -185,10 +233,15 @@ class LineReader:
         if twin is not None and self._pending is not None and twin.belongs_to(self._pending):
             self._twin = twin
             return
-        yield from self._flush()
         if broken:
-            self._broken, self._first, self._twin = Broken(record.payload, len(text)), record, twin
-        elif twin is not None or type(record.event) in TWINS:
+            if twin is None or self._twin is not None:
+                yield from self._flush()
+            # Otherwise the last record waits: the broken line may be its twin.
+            self._broken = Broken(record.payload, self._widths or [len(text)], self._wrapping)
+            self._first, self._twin = record, twin
+            return
+        yield from self._flush()
+        if twin is not None or type(record.event) in TWINS:
             self._pending, self._twin = record, twin
         else:
             yield record
@@ -196,8 +249,10 @@ class LineReader:
     def _follow(self, line: str, text: str, number: int, *, stray: bool) -> Iterator[Record]:
         """A line without a head: part of an HTTPMSG block, the rest of a broken line, or of no account."""
         if self._broken is not None and not line.startswith("HTTPMSG:"):
-            over = not line.strip() or _STAMP.match(line) is not None or not self._broken.add(line)
-            if over or self._broken.joined is not None:
+            if not line.strip():  # pages put blank lines between the pieces
+                return
+            over = _STAMP.match(line) is not None and not self._broken.is_in_stamp
+            if over or not self._broken.add(line) or self._broken.joined is not None:
                 yield from self._mend()
             return
         yield from self._mend()
@@ -213,17 +268,19 @@ class LineReader:
         broken, record, twin = self._broken, self._first, self._twin
         if broken is None or record is None:
             return
-        self._broken = self._first = None
+        self._broken = self._first = self._twin = None
         if broken.joined is not None:
-            self._twin = None
             event, level = broken.joined
             event = event if event.at else event._replace(at=record.at)
             record = replace(record, event=event, level=level, payload=broken.text)
-        elif record.event is not None and twin is not None:
-            self._pending = record
-            return
+            is_twin = level == "DEBUG" and type(event) in TWINS
+            twin = _Twin(cast("RequestSent", event), self._wrapping) if is_twin else None
+            if twin is not None and self._pending is not None and twin.belongs_to(self._pending):
+                self._twin = twin
+                return
+        yield from self._flush()
         if type(record.event) in TWINS:
-            self._pending = record
+            self._pending, self._twin = record, twin
         else:
             yield record
 
@@ -252,7 +309,7 @@ class LineReader:
                 break
         if event is None and may_be_neighbour(payload) and (read := read_fields(payload, at, "traffic_server")):
             event, whole = read[0], True
-        twin = _Twin(cast("RequestSent", event)) if without_message else None
+        twin = _Twin(cast("RequestSent", event), self._wrapping) if without_message else None
         return Record(event, hostname, pid, at, number, text, level, payload), twin, not whole
 
     def _of_the_year(self, stamp: str | None, fraction: str | None) -> float | None:
@@ -266,8 +323,11 @@ class LineReader:
 class _Twin:
     """A DEBUG line's HTTPMSG block while it is read."""
 
-    def __init__(self, event: RequestSent) -> None:
+    def __init__(self, event: RequestSent, wrapping: Wrapping) -> None:
         self._event = event
+        self._wrapping = wrapping
+        self._width = 0
+        """That of the line before."""
         self._start_line: str | None = None
         self._headers: list[tuple[str, str]] = []
         self._open = False
@@ -291,15 +351,29 @@ class _Twin:
             line = line[8:]
             if not self._open or not line.strip():
                 return False
+        width, self._width = self._width, len(line)
+        if not line:  # pages put blank lines between: Expressway's own has a blank in it
+            self._width = width
+            return False
         if self._start_line is None and line.startswith("|"):
             self._start_line = unescape(line[1:])
         elif not line.strip(" \t|"):
             return True
         elif self._start_line is None:
             self._start_line = unescape(line.strip(" \t").removeprefix("|"))
+        elif (between := self._wrapping.goes_on(width, line)) is not None:
+            self._add(f"{between}{line}")
         elif (header := _HEADER.fullmatch(line)) and len(self._headers) < _MOST_HEADERS:
             self._headers.append((unescape(header[1]), unescape(header[2])))
         return False
+
+    def _add(self, piece: str) -> None:
+        """The rest of a line of the block that was broken."""
+        if self._headers:
+            name, value = self._headers[-1]
+            self._headers[-1] = name, value + unescape(piece)
+        else:
+            self._start_line = f"{self._start_line}{unescape(piece)}"
 
     def complete(self, record: Record) -> Record:
         """The record with what the block told."""

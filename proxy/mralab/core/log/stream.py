@@ -8,7 +8,7 @@ decoded. With ``skip_successes`` that goes for transactions too, for a caller th
 transaction is left out only if all of it is in one run of quiet lines, and the records that remain are in the log's
 order. What a fault may be tied to remains:
 
-- everything within 32 KB of a WARNING or ERROR line, before and behind it;
+- everything within 16 KB of a WARNING or ERROR line, before and behind it;
 - every request that is not answered yet where a run ends, and all that follows of it;
 - one successful transaction with each server and port, again after each line that is not quiet.
 """
@@ -19,6 +19,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Final
 
 from .encoding import Decoder
@@ -30,7 +31,7 @@ BLOCK: Final = 1 << 20
 """Bytes that are read at a time."""
 LONGEST_LINE: Final = 1 << 20
 """Bytes of a line; what is beyond is left out."""
-CONTEXT: Final = 1 << 15
+CONTEXT: Final = 1 << 14
 """Bytes around a WARNING or ERROR line of which everything is read."""
 
 _MOST_OPEN: Final = 100_000
@@ -47,13 +48,24 @@ _SEEN: Final = 4096  # characters of a line that say whether it is text
 _Process = tuple[str, int]
 
 
+class _Why(Enum):
+    """Why lines of a transaction in a run are read."""
+
+    EXAMPLE = auto()
+    """It is the first that succeeded with its server and port."""
+    BEGUN = auto()
+    """The caller has its beginning."""
+    UNANSWERED = auto()
+    """How it ends is not in the run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """What became of a log's lines.
 
     ``lines`` is all of them, ``cut`` those longer than ``LONGEST_LINE``, of which only the beginning was read,
-    ``binary`` those that are no text, which were not read. ``left_out`` counts the lines of successful transactions that
-    gave no record.
+    ``binary`` those that are no text, which were not read. ``left_out`` counts the transactions that succeeded and gave
+    no record.
     """
 
     lines: int = 0
@@ -62,7 +74,7 @@ class Counts:
     left_out: int = 0
 
     def __add__(self, other: Counts) -> Counts:
-        """The counts of two logs."""
+        """Return the counts of two logs together."""
         return Counts(
             self.lines + other.lines,
             self.cut + other.cut,
@@ -201,13 +213,9 @@ class LogReader:
     def _context_of(self, data: bytes, start: int, end: int) -> int:
         """Return where in a run the lines begin that need reading because of what follows it."""
         needs_context = end == len(data) or _FAULT.search(data, end, _end_of_line(data, end)) is not None
-        since = max(start, end - self._context)
-        rows = [row for head in self._quiet.heads for row in self._quiet.rows(head, data, since, end)]
-        starts = sorted(data.rfind(b"\n", 0, row.start) + 1 for row in rows)
-        infos = [begin for begin in starts if begin >= start and not is_twin(data, begin)]
-        if not infos:
-            return end
-        return infos[0] if needs_context else infos[-1]
+        if needs_context:
+            return self._quiet.first_line(data, max(start, end - self._context), end)
+        return self._quiet.last_line(data, start, end)
 
     def _skip(self, data: bytes, start: int, end: int) -> list[Record]:
         """Pass over a run but for the lines of transactions that the caller needs."""
@@ -215,43 +223,55 @@ class LogReader:
         is_ours = False
         for head in self._quiet.heads:
             transactions = self._quiet.transactions(head, data, start, end)
-            needed = self._needed(head, transactions)
             is_ours = is_ours or bool(transactions)
-            if needed:
-                rows = self._quiet.rows(head, data, start, end)
-                wanted += [self._quiet.extent(data, row, end) for row in rows if row.txn in needed]
+            if needed := self._needed(head, transactions):
+                counts = Counter(txn for _, txn, _ in transactions if txn in needed)
+                for txn, why in needed.items():
+                    wanted += self._quiet.lines_of(
+                        head,
+                        txn,
+                        data,
+                        start,
+                        end,
+                        counts[txn],
+                        backwards=why is _Why.UNANSWERED,
+                        debug=why is not _Why.EXAMPLE,
+                    )
         records = [*self._noted(self._reader.flush())] if is_ours else []
         position = start
-        for begin, stop in sorted(wanted):
+        for begin, stop in sorted(set(wanted)):
             self._lines += data.count(b"\n", position, begin)
-            for line in data[begin:stop].splitlines(keepends=True):
-                records += self._line(line)
-            position = stop
+            position = begin
+            while position < stop:
+                next_line = _end_of_line(data, position)
+                records += self._line(data[position:next_line])
+                position = next_line
         self._lines += data.count(b"\n", position, end)
         return records
 
-    def _needed(self, head: bytes, transactions: list[tuple[bytes, bytes, bytes]]) -> set[bytes]:
+    def _needed(self, head: bytes, transactions: list[tuple[bytes, bytes, bytes]]) -> dict[bytes, _Why]:
         """Return the numbers of the transactions in a run of which the caller needs records."""
         process = self._processes[head]
-        waiting: set[bytes] = set()
-        closed: set[bytes] = set()
+        unanswered: set[bytes] = set()
+        answered: set[bytes] = set()
         examples: set[bytes] = set()
         for detail, txn, target in transactions:
             if detail == b"Sending Response":
-                waiting.discard(txn)
-                closed.add(txn)
-            elif detail == b"Receive Response":
-                pass  # of a transaction that is known, or of one whose beginning the log has lost
-            else:
-                waiting.add(txn)
+                unanswered.discard(txn)
+                answered.add(txn)
+            elif detail != b"Receive Response":  # those tell nothing of a request whose other lines are lost
+                unanswered.add(txn)
                 if detail == b"Sending Request" and (head, target) not in self._targets:
                     self._targets.add((head, target))
                     examples.add(txn)
-        known = {txn for _, txn, _ in transactions if (process, int(txn)) in self._open} if self._open else set()
-        needed = waiting | known | examples
-        self._left_out += len(closed - needed)
         if len(self._targets) > _MOST_TARGETS:
             self._targets.clear()
+        needed = dict.fromkeys(examples, _Why.EXAMPLE)
+        if self._open:
+            begun = {txn for _, txn, _ in transactions if (process, int(txn)) in self._open}
+            needed |= dict.fromkeys(begun, _Why.BEGUN)
+        needed |= dict.fromkeys(unanswered, _Why.UNANSWERED)
+        self._left_out += sum(txn not in needed for txn in answered)
         return needed
 
     def _line(self, line: bytes) -> list[Record]:
@@ -310,7 +330,8 @@ def _text(line: bytes) -> str:
 
 def _is_binary(text: str) -> bool:
     """Whether a line is no text. NULs are no evidence: a crash leaves some in a log, and so does UTF-16."""
-    if text.isprintable() or "traffic_server" in text:
+    sample = text[:_SEEN].rstrip("\r\n")
+    if sample.isprintable() or "traffic_server" in sample:
         return False
-    sample = text[:_SEEN].replace("\0", "").rstrip("\r\n")
+    sample = sample.replace("\0", "")
     return len(_CONTROL.findall(sample)) > _MOST_CONTROL * len(sample)
