@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,12 +67,15 @@ def without_blanks_at_the_end(line: str, width: int) -> list[str]:
 
 def at_blanks(line: str, width: int) -> list[str]:
     """As a mail program does: words that are longer than a line stay whole."""
-    if not line.strip() or len(line) <= width:
-        return [line]
-    indent = " " * (len(line) - len(line.lstrip()))
-    return textwrap.wrap(
-        line, width, break_long_words=False, break_on_hyphens=False, initial_indent=indent, drop_whitespace=True
-    )
+    pieces: list[str] = []
+    for word in line.split(" "):
+        if pieces and pieces[-1].strip() and len(pieces[-1]) + 1 + len(word) > width:
+            pieces.append(word)
+        elif pieces:
+            pieces[-1] += f" {word}"
+        else:
+            pieces.append(word)
+    return pieces
 
 
 def events_of(text: list[str]) -> list[Event | None]:
@@ -94,3 +96,88 @@ def test_lines_broken_at_any_width(wrap: Callable[[str, int], list[str]], debug:
         if events_of([piece for line in lines(debug=debug) for piece in wrap(line, width)]) != whole
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize("wrap", WRAPS)
+@pytest.mark.parametrize("width", [80, 120])
+def test_blank_lines_between_the_pieces(wrap: Callable[[str, int], list[str]], width: int) -> None:
+    pieces = [piece for line in lines(debug=False) for piece in wrap(line, width)]
+    spaced = [each for piece in pieces for each in (piece, "")]
+    assert events_of(spaced) == events_of(lines(debug=False))
+
+
+def test_blank_lines_between_all_lines() -> None:
+    spaced = [each for line in lines(debug=True) for each in (line, "")]
+    assert events_of(spaced) == events_of(lines(debug=True))
+
+
+@pytest.mark.parametrize("quote", ["> ", ">> ", "> > "])
+@pytest.mark.parametrize("width", [76, 132])
+def test_a_quoted_mail(quote: str, width: int) -> None:
+    pieces = [quote + piece for line in lines(debug=True) for piece in at_blanks(line, width)]
+    assert events_of(pieces) == events_of(lines(debug=True))
+
+
+@pytest.mark.parametrize("width", [80, 200])
+@pytest.mark.parametrize("size", [50, 1 << 20])
+@pytest.mark.parametrize("skip_successes", [False, True])
+def test_bytes_are_joined_as_lines_are(width: int, size: int, skip_successes: bool) -> None:
+    text = [piece for line in lines(debug=True) for piece in on_a_terminal(line, width)]
+    data = "\n".join(text).encode()
+    reader = LogReader(block=size, skip_successes=skip_successes)
+    records = [*reader.feed(data), *reader.close()]
+    assert records == [*read(text)]
+
+
+def test_a_joined_record_has_the_number_of_its_first_line() -> None:
+    text = [piece for line in lines(debug=False) for piece in on_a_terminal(line, 40)]
+    begins = [number for number, piece in enumerate(text, 1) if piece.startswith("2023-11-14T")]
+    assert [record.line for record in read(text)] == begins
+
+
+# --- grep
+
+
+def numbered(text: list[str], form: str, start: int = 12) -> list[str]:
+    return [form.format(number) + line for number, line in enumerate(text, start)]
+
+
+@pytest.mark.parametrize(
+    "form", ["{}:", "{}-", "traffic_server.log:{}:", "traffic_server.log-{}-", "traffic_server.log:", "logs/exp-c-1.txt-"]
+)
+@pytest.mark.parametrize("debug", [False, True])
+def test_the_prefixes_of_grep(form: str, debug: bool) -> None:
+    text = numbered(lines(debug=debug), form)
+    assert events_of(text) == events_of(lines(debug=debug))
+    data = "\n".join(text).encode()
+    reader = LogReader()
+    assert [record.event for record in [*reader.feed(data), *reader.close()]] == events_of(lines(debug=debug))
+    assert find(text)[0].evidence[0] == text[[" WARNING:" in line for line in text].index(True)]
+
+
+def test_groups_of_lines_that_grep_separates() -> None:
+    whole = lines(debug=True)
+    cut = whole.index("HTTPMSG:") + 4  # in the middle of a message
+    other = next(number for number, line in enumerate(whole) if "WARNING" in line)
+    text = [*numbered(whole[:cut], "a.log-{}-", 1), "--", *numbered(whole[other:], "a.log-{}-", other)]
+    events = events_of(text)
+    assert [type(event) for event in events] == [
+        RequestReceived, VerifyFailed, HandshakeFailed, ResponseSent, RequestReceived, ResponseReceived,
+    ]  # fmt: skip
+    assert isinstance(events[0], RequestReceived)
+    assert [name for name, _ in events[0].headers] == ["Host", "User-Agent"]
+
+
+def test_a_stamp_is_no_prefix() -> None:
+    text = ["2026-01-29T14:01:16.974-05:00 exp-c traffic_server[2030]: [ET_NET 1] WARNING: SNI (a) not in certificate. x"]
+    (record,) = read(text)
+    assert (record.hostname, record.pid, record.at) == ("exp-c", 2030, 1769713276.974)
+
+
+def test_the_golden_logs_at_any_width() -> None:
+    for path in sorted(GOLDEN.glob("*.log")):
+        text = path.read_text("latin-1").removesuffix("\n").split("\n")
+        expected = [type(event) for event in events_of(text)]
+        for width in WIDTHS:
+            got = [type(event) for event in events_of([piece for line in text for piece in on_a_terminal(line, width)])]
+            assert (width, got) == (width, expected)

@@ -65,8 +65,9 @@ class Wrapping:
 class Broken:
     """The pieces of one line so far. ``joined`` is its event and level once the pieces make a well-formed line."""
 
-    def __init__(self, payload: str, widths: Sequence[int], wrapping: Wrapping) -> None:
-        """``payload`` is what the first pieces have of it, ``widths`` are those of the lines that they are from."""
+    def __init__(self, payload: str, first: str, widths: Sequence[int], wrapping: Wrapping) -> None:
+        """``payload`` is what the ``first`` lines have of it, ``widths`` are theirs."""
+        self._quote = found[0] if (found := _QUOTING.match(first)) else ""
         self._pieces = [payload]
         self._widths = [*widths]
         self._wrapping = wrapping
@@ -78,7 +79,7 @@ class Broken:
     @property
     def has_begun(self) -> bool:
         """Whether there is anything of the payload yet."""
-        return any(self._pieces)
+        return any(piece.strip() for piece in self._pieces)
 
     @property
     def is_in_stamp(self) -> bool:
@@ -87,7 +88,9 @@ class Broken:
 
     def add(self, line: str) -> bool:
         """Add the next line; False where a line cannot have that many pieces."""
-        piece = line[found.end() :] if (found := _QUOTING.match(line)) else line
+        piece = line.removeprefix(self._quote)
+        if len(piece) == len(line) and self._quote:
+            piece = _QUOTING.sub("", line, count=1)
         self._size += len(piece)
         if len(self._pieces) >= _MOST_PIECES or self._size > _MOST_TEXT:
             return False
@@ -103,6 +106,11 @@ class Broken:
         if self.joined is not None:
             self._wrapping.add(self._widths[:-1])
         return True
+
+    @property
+    def likeliest(self) -> str | None:
+        """The payload of a line that is damaged in other ways too; None if only one piece came."""
+        return next(iter(self._candidates())) if len(self._pieces) > 1 else None
 
     def _candidates(self) -> Iterator[str]:
         """The ways to join the pieces, the likeliest first."""
@@ -130,8 +138,8 @@ class Broken:
     def _join(self, glue: Sequence[str]) -> str:
         text = self._pieces[0]
         for between, piece in zip(glue, self._pieces[1:], strict=True):
-            text = f"{text.rstrip(' ')} {piece}" if between else text + piece
-        return text
+            text = f"{text.rstrip(' ')} {piece.lstrip(' ')}" if between else text + piece
+        return text.lstrip(" ")
 
 
 def _well_formed(payload: str) -> tuple[Event, str] | None:

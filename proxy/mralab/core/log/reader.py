@@ -67,6 +67,7 @@ _LEVELS: Final = {"DIAG": "DEBUG", "DEBUG": "DEBUG", "WARN": "WARNING", "WARNING
     ("ERROR", "FATAL", "ALERT", "EMERGENCY"), "ERROR"
 )
 _TITLE = re.compile(r'(?<![\w-])(?:Detail|Event)\s*=\s*"\s*(' + "|".join(filter(None, BY_TITLE)) + ")", re.ASCII)
+_OWN_HEADER = re.compile(r" [A-Z][\w-]*:", re.ASCII)
 _QUOTED = re.compile(r"(?:>[ \t]?)+")
 _HEADER = re.compile(r" ?([^\s:]+)[ \t]*: ?(.*)", re.DOTALL)
 _DIAGNOSTICS: Final = ("[", "{", "WARNING", "ERROR", "DIAG")
@@ -234,10 +235,11 @@ class LineReader:
             self._twin = twin
             return
         if broken:
-            if twin is None or self._twin is not None:
+            if self._twin is not None:
                 yield from self._flush()
             # Otherwise the last record waits: the broken line may be its twin.
-            self._broken = Broken(record.payload, self._widths or [len(text)], self._wrapping)
+            blanks = line[len(line.rstrip(" \t")) :]  # a break at a column keeps them
+            self._broken = Broken(record.payload + blanks, text, self._widths or [len(text)], self._wrapping)
             self._first, self._twin = record, twin
             return
         yield from self._flush()
@@ -278,6 +280,10 @@ class LineReader:
             if twin is not None and self._pending is not None and twin.belongs_to(self._pending):
                 self._twin = twin
                 return
+        elif (text := broken.likeliest) is not None:
+            event, level, without_message, whole = _event(text, record.at)
+            if event is not None and whole and not without_message:
+                record, twin = replace(record, event=event, level=level, payload=text), None
         yield from self._flush()
         if type(record.event) in TWINS:
             self._pending, self._twin = record, twin
@@ -331,6 +337,8 @@ class _Twin:
         self._start_line: str | None = None
         self._headers: list[tuple[str, str]] = []
         self._open = False
+        self._has_pipe = False
+        """Whether the block is laid out as Expressway does it: a blank before each header."""
 
     def belongs_to(self, record: Record) -> bool:
         """Whether this is the twin of the record's line: the same but for the message."""
@@ -357,15 +365,25 @@ class _Twin:
             return False
         if self._start_line is None and line.startswith("|"):
             self._start_line = unescape(line[1:])
+            self._has_pipe = True
         elif not line.strip(" \t|"):
             return True
         elif self._start_line is None:
             self._start_line = unescape(line.strip(" \t").removeprefix("|"))
-        elif (between := self._wrapping.goes_on(width, line)) is not None:
+        elif (between := self._between(width, line)) is not None:
             self._add(f"{between}{line}")
         elif (header := _HEADER.fullmatch(line)) and len(self._headers) < _MOST_HEADERS:
             self._headers.append((unescape(header[1]), unescape(header[2])))
         return False
+
+    def _between(self, width: int, line: str) -> str | None:
+        """What was between this line and the one before; None if it is a header of its own."""
+        if not self._wrapping.width or _OWN_HEADER.match(line):
+            return None
+        between = self._wrapping.goes_on(width, line)
+        if between is None and not self._wrapping.is_hard and (self._has_pipe and line[0] != " "):
+            return " "  # a word longer than a line hides at which width the others were broken
+        return between
 
     def _add(self, piece: str) -> None:
         """The rest of a line of the block that was broken."""
