@@ -10,6 +10,7 @@ import pytest
 from mralab.core.log.events import (
     Event,
     HandshakeFailed,
+    LogEvent,
     RequestAllowed,
     RequestReceived,
     RequestSent,
@@ -78,7 +79,7 @@ def at_blanks(line: str, width: int) -> list[str]:
     return pieces
 
 
-def events_of(text: list[str]) -> list[Event | None]:
+def events_of(text: list[str]) -> list[LogEvent | None]:
     return [record.event for record in read(text)]
 
 

@@ -16,6 +16,7 @@ from mralab.core.log.escape import KINDS, escape, escape_field, unescape
 from mralab.core.log.events import (
     Event,
     HandshakeFailed,
+    LogEvent,
     NameMismatch,
     RequestAllowed,
     RequestDenied,
@@ -68,7 +69,7 @@ def one(line: str) -> Record:
     return record
 
 
-def event_of(line: str) -> Event | None:
+def event_of(line: str) -> LogEvent | None:
     return one(line).event
 
 
@@ -93,7 +94,7 @@ def test_the_article_s_refused_transaction_is_written_as_it_is_printed() -> None
 def test_the_article_s_good_transaction_is_written_as_printed_blemishes_aside() -> None:
     lines = golden("article-8443-success.log")
     writer = LineWriter("vcsc", 18242, utc_offset=summer)
-    written = [writer.format(record.event) for record in read(lines) if record.event]
+    written = [writer.format(record.event) for record in read(lines) if isinstance(record.event, Event)]
     # The article lost a quote, printed one response with the server's address as Src, and its stamps are up to a
     # millisecond behind UTCTime: ours are equal.
     expected = [line.replace('TrackingID=" Src', 'TrackingID="" Src') for line in lines]
@@ -149,7 +150,7 @@ def test_an_httpmsg_block_gives_its_headers_and_the_error_after_it_needs_no_blan
 def test_the_httpmsg_block_is_laid_out_as_published() -> None:
     lines = golden("debug-httpmsg-layout.log")
     sent, _ = read(lines)
-    assert sent.event is not None
+    assert isinstance(sent.event, RequestSent)
     text = LineWriter("exp-c", 2030, debug=True, utc_offset=lambda _: -18000).format(sent.event)
     info, twin = text.split("\n", 1)
     assert info == lines[0].rstrip("\n").replace("DEBUG", "INFO") + 'Msg="GET /CSFmarcoalh.cnf.xml HTTP/1.1"'

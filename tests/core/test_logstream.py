@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mralab.core.log.events import (
     Event,
     HandshakeFailed,
+    LogEvent,
     NameMismatch,
     RequestAllowed,
     RequestDenied,
@@ -266,7 +267,7 @@ UNTRUSTED = (TESTS / "golden" / "article-6972-untrusted.log").read_bytes()
 EVENTS = [record.event for record in slowly(UNTRUSTED)]
 
 
-def events_of(data: bytes, size: int = 1 << 20) -> list[Event | None]:
+def events_of(data: bytes, size: int = 1 << 20) -> list[LogEvent | None]:
     return [record.event for record in stream(data, size)[0]]
 
 

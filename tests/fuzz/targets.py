@@ -199,7 +199,7 @@ def rules(data: bytes) -> None:
 def log(data: bytes) -> None:
     """A log: never an error, and what was understood of it can be written and read again."""
     lines = data.decode("latin-1").splitlines(keepends=True)
-    found: list[Event] = [record.event for record in read(lines) if record.event is not None]
+    found = [record.event for record in read(lines) if isinstance(record.event, Event)]
     writer = LineWriter("vcsc", 1)
     for event in found:
         if not 0 <= event.at < 4e9:

@@ -171,7 +171,7 @@ class Outside(Lines):
         with self.log.open(encoding="latin-1", newline="") as file:
             events = [record.event for record in in_order(read(file))]
         assert None not in events
-        return [event for event in events if event is not None]
+        return [event for event in events if isinstance(event, Event)]
 
     async def change(self, **tables: Any) -> None:
         """By a reload, which also takes back what ``trust`` and ``distrust`` did."""

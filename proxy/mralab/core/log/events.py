@@ -167,58 +167,6 @@ class ClientGone(NamedTuple):
     txn: int
 
 
-class ProvisioningAnswered(NamedTuple):
-    """Expressway-C's login service got a failure from a UC server (module edgeconfigprovisioning, DEBUG).
-
-    Source: Cisco 211304. ``url`` is what was requested, ``start_line`` the response's (``HTTP/1.1 401 Unauthorized``);
-    only failures, 400 and above, become events. Read from logs, never written.
-    """
-
-    at: float
-    url: str
-    start_line: str
-
-
-class ProvisioningFailed(NamedTuple):
-    """Expressway-C's login service: ``Failed to authenticate user against server`` (module edgeconfigprovisioning).
-
-    Source: Cisco 211304. ``port`` is None and ``server`` the field's text where that is not ``('https', HOST, PORT)``.
-    Read from logs, never written.
-    """
-
-    at: float
-    username: str
-    server: str
-    port: int | None
-    reason: str
-
-
-class UserNotAuthenticated(NamedTuple):
-    """A login was refused: ``Authenticating user failed``.
-
-    Source: the keys that a public log scraper reads. ``client`` is the client's address, ``code`` may be empty. Read
-    from logs, never written.
-    """
-
-    at: float
-    username: str
-    client: str
-    code: str
-
-
-class HttpErrorSent(NamedTuple):
-    """An Expressway answered a client with an error of its own: ``Sending HTTP error response`` (Expressway-E).
-
-    Source: Cisco 117811. ``status`` is 0 and ``dst_port`` 0 where the line has none. Read from logs, never written.
-    """
-
-    at: float
-    status: int
-    reason: str
-    dst_ip: str
-    dst_port: int
-
-
 Event = (
     RequestReceived
     | RequestAllowed
@@ -231,8 +179,62 @@ Event = (
     | ResponseReceived
     | ResponseSent
     | ClientGone
-    | ProvisioningAnswered
-    | ProvisioningFailed
-    | UserNotAuthenticated
-    | HttpErrorSent
 )
+"""What the data plane emits, and a log of traffic_server says."""
+
+
+class ProvisioningAnswered(NamedTuple):
+    """Expressway-C's login service got a failure from a UC server (module edgeconfigprovisioning, DEBUG).
+
+    Source: Cisco 211304. ``url`` is what was requested, ``start_line`` the response's (``HTTP/1.1 401 Unauthorized``);
+    only failures, 400 and above, become events.
+    """
+
+    at: float
+    url: str
+    start_line: str
+
+
+class ProvisioningFailed(NamedTuple):
+    """Expressway-C's login service: ``Failed to authenticate user against server`` (module edgeconfigprovisioning).
+
+    Source: Cisco 211304. ``port`` is None and ``server`` the field's text where that is not ``('https', HOST, PORT)``.
+    """
+
+    at: float
+    username: str
+    server: str
+    port: int | None
+    reason: str
+
+
+class UserNotAuthenticated(NamedTuple):
+    """A login was refused: ``Authenticating user failed``.
+
+    Source: the keys that a public log scraper reads. ``client`` is the client's address, ``code`` may be empty.
+    """
+
+    at: float
+    username: str
+    client: str
+    code: str
+
+
+class HttpErrorSent(NamedTuple):
+    """An Expressway answered a client with an error of its own: ``Sending HTTP error response`` (Expressway-E).
+
+    Source: Cisco 117811. ``status`` is 0 and ``dst_port`` 0 where the line has none.
+    """
+
+    at: float
+    status: int
+    reason: str
+    dst_ip: str
+    dst_port: int
+
+
+NeighbourEvent = ProvisioningAnswered | ProvisioningFailed | UserNotAuthenticated | HttpErrorSent
+"""What lines of other modules say of a login; only ever read from a log."""
+
+LogEvent = Event | NeighbourEvent
+"""What a line of a log may say."""

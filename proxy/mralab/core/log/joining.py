@@ -119,7 +119,7 @@ class Broken:
         is_hard = self._is_hard(widest)
         likely = ["" if is_hard and width >= widest else " " for width in broken]
         if len(broken) <= _MOST_TRIED:
-            choices = [(each, "" if each else " ") for each in likely]
+            choices: list[tuple[str, ...]] = [(each, "" if each else " ") for each in likely]
         else:  # only where a piece fills its line may either be right
             unclear = [not is_hard and width >= widest for width in broken]
             if sum(unclear) > _MOST_TRIED:

@@ -14,7 +14,7 @@ import re
 from typing import Final, NamedTuple
 
 from .cleaning import MONTH, MONTHS
-from .events import Event, HttpErrorSent, ProvisioningAnswered, ProvisioningFailed, UserNotAuthenticated
+from .events import HttpErrorSent, NeighbourEvent, ProvisioningAnswered, ProvisioningFailed, UserNotAuthenticated
 from .grammar import moment_of, seconds_of
 
 TITLES: Final = ("Failed to authenticate user", "Authenticating user failed", "Sending HTTP error response")
@@ -46,7 +46,7 @@ class Neighbour(NamedTuple):
     ``pid`` is 0 and ``hostname`` empty where the line has none. ``awaits_status``: the response's first line follows.
     """
 
-    event: Event
+    event: NeighbourEvent
     hostname: str
     pid: int
     at: float
@@ -85,7 +85,7 @@ def read_neighbour(line: str, at: float, year: int) -> Neighbour | None:
     return Neighbour(event, host or "", int(number), at, level, payload, awaits_status)
 
 
-def read_fields(payload: str, at: float, process: str = "") -> tuple[Event, bool] | None:
+def read_fields(payload: str, at: float, process: str = "") -> tuple[NeighbourEvent, bool] | None:
     """Return the event of a payload, and whether the first line of its HTTP message is on the next lines."""
     fields: dict[str, str] = {}
     for key, value in _FIELD.findall(payload):

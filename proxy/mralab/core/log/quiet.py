@@ -64,11 +64,6 @@ _INFO: Final = b' Level="INFO": Detail="'
 _GUARDS: Final = tuple(title.encode() for title in TITLES)
 
 
-def begins_line(data: bytes, position: int) -> bool:
-    """Return whether a line with a stamp of its own begins here."""
-    return _BEGINNING.match(data, position) is not None
-
-
 def is_twin(data: bytes, position: int) -> bool:
     """Return whether the line that begins here is a DEBUG twin."""
     return _TWIN.match(data, position) is not None

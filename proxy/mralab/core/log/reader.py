@@ -11,11 +11,12 @@ from ..tls.tlserror import is_whole, without_tail
 from .cleaning import MONTH, MONTHS, mended, records, straighten, unlink
 from .envelope import may_matter, plain
 from .escape import unescape
-from .events import Event, HandshakeFailed, ProvisioningAnswered, RequestSent
+from .events import Event, HandshakeFailed, LogEvent, ProvisioningAnswered, RequestSent
 from .grammar import BY_TITLE, TWINS, read_diagnostic, seconds_of
 from .joining import Broken, Wrapping
-from .prefix import GrepPrefix
 from .neighbours import Neighbour, is_failure, may_be_neighbour, read_fields, read_neighbour, status_line
+from .prefix import GrepPrefix
+from .twin import Twin
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Record:
     ``level`` is INFO, DEBUG, WARNING or ERROR. ``payload`` is what Traffic Server itself wrote.
     """
 
-    event: Event | None
+    event: LogEvent | None
     hostname: str
     pid: int
     at: float
@@ -67,14 +68,10 @@ _LEVELS: Final = {"DIAG": "DEBUG", "DEBUG": "DEBUG", "WARN": "WARNING", "WARNING
     ("ERROR", "FATAL", "ALERT", "EMERGENCY"), "ERROR"
 )
 _TITLE = re.compile(r'(?<![\w-])(?:Detail|Event)\s*=\s*"\s*(' + "|".join(filter(None, BY_TITLE)) + ")", re.ASCII)
-_OWN_HEADER = re.compile(r" [A-Z][\w-]*:", re.ASCII)
 _QUOTED = re.compile(r"(?:>[ \t]?)+")
-_HEADER = re.compile(r" ?([^\s:]+)[ \t]*: ?(.*)", re.DOTALL)
 _DIAGNOSTICS: Final = ("[", "{", "WARNING", "ERROR", "DIAG")
 _LEFT_OVER: Final = frozenset("\"'`,;|)}]> \t")
 _MOST_CUT: Final = 12
-# Twice what the largest head allowed can hold; keeps a broken file from filling memory.
-_MOST_HEADERS: Final = 65536
 
 
 def read(lines: Iterable[str], year: int = 1970) -> Iterator[Record]:
@@ -106,7 +103,7 @@ class LineReader:
         self._year = year
         self._at = 0.0
         self._pending: Record | None = None
-        self._twin: _Twin | None = None
+        self._twin: Twin | None = None
         self._broken: Broken | None = None
         self._first: Record | None = None
         """The record of the broken line, as far as its first piece says."""
@@ -231,7 +228,7 @@ class LineReader:
         """A line with a head of its own."""
         yield from self._mend()
         record, twin, broken = self._record(line, text, number)
-        if twin is not None and self._pending is not None and twin.belongs_to(self._pending):
+        if twin is not None and self._pending is not None and twin.belongs_to(self._pending.event):
             self._twin = twin
             return
         if broken:
@@ -276,14 +273,14 @@ class LineReader:
             event = event if event.at else event._replace(at=record.at)
             record = replace(record, event=event, level=level, payload=broken.text)
             is_twin = level == "DEBUG" and type(event) in TWINS
-            twin = _Twin(cast("RequestSent", event), self._wrapping) if is_twin else None
-            if twin is not None and self._pending is not None and twin.belongs_to(self._pending):
+            twin = Twin(cast("RequestSent", event), self._wrapping) if is_twin else None
+            if twin is not None and self._pending is not None and twin.belongs_to(self._pending.event):
                 self._twin = twin
                 return
         elif (text := broken.likeliest) is not None:
-            event, level, without_message, whole = _event(text, record.at)
-            if event is not None and whole and not without_message:
-                record, twin = replace(record, event=event, level=level, payload=text), None
+            damaged, level, without_message, whole = _event(text, record.at)
+            if damaged is not None and whole and not without_message:
+                record, twin = replace(record, event=damaged, level=level, payload=text), None
         yield from self._flush()
         if type(record.event) in TWINS:
             self._pending, self._twin = record, twin
@@ -294,9 +291,9 @@ class LineReader:
         pending, twin = self._pending, self._twin
         if pending is not None:
             self._pending = self._twin = None
-            yield pending if twin is None else twin.complete(pending)
+            yield pending if twin is None else replace(pending, event=twin.complete(cast("RequestSent", pending.event)))
 
-    def _record(self, line: str, text: str, number: int) -> tuple[Record, _Twin | None, bool]:
+    def _record(self, line: str, text: str, number: int) -> tuple[Record, Twin | None, bool]:
         """The record of a line that has a head, its twin, and whether the rest of it may be on the next lines."""
         hostname, pid = "", 0
         if head := _HEAD.match(line):
@@ -314,8 +311,8 @@ class LineReader:
                 payload, (event, level, without_message, whole) = other, again
                 break
         if event is None and may_be_neighbour(payload) and (read := read_fields(payload, at, "traffic_server")):
-            event, whole = read[0], True
-        twin = _Twin(cast("RequestSent", event), self._wrapping) if without_message else None
+            return Record(read[0], hostname, pid, at, number, text, level, payload), None, False
+        twin = Twin(cast("RequestSent", event), self._wrapping) if without_message else None
         return Record(event, hostname, pid, at, number, text, level, payload), twin, not whole
 
     def _of_the_year(self, stamp: str | None, fraction: str | None) -> float | None:
@@ -324,82 +321,6 @@ class LineReader:
         month = MONTHS.index(stamp[:3]) + 1
         day = stamp[4:6].replace(" ", "0")
         return seconds_of(f"{self._year:04d}-{month:02d}-{day} {stamp[7:15]}", fraction)
-
-
-class _Twin:
-    """A DEBUG line's HTTPMSG block while it is read."""
-
-    def __init__(self, event: RequestSent, wrapping: Wrapping) -> None:
-        self._event = event
-        self._wrapping = wrapping
-        self._width = 0
-        """That of the line before."""
-        self._start_line: str | None = None
-        self._headers: list[tuple[str, str]] = []
-        self._open = False
-        self._has_pipe = False
-        """Whether the block is laid out as Expressway does it: a blank before each header."""
-
-    def belongs_to(self, record: Record) -> bool:
-        """Whether this is the twin of the record's line: the same but for the message."""
-        event = cast("RequestSent", record.event)
-        if type(event) is not type(self._event) or event.headers:
-            return False
-        return event._replace(at=0, start_line="") == self._event._replace(at=0, start_line="")
-
-    @property
-    def is_open(self) -> bool:
-        """Whether ``HTTPMSG:`` was there."""
-        return self._open
-
-    def ends_with(self, line: str) -> bool:
-        """Take one more line; whether the block is over with it. Before ``HTTPMSG:`` nothing is taken."""
-        if not self._open:
-            self._open = line.startswith("HTTPMSG:")
-            line = line[8:]
-            if not self._open or not line.strip():
-                return False
-        width, self._width = self._width, len(line)
-        if not line:  # pages put blank lines between: Expressway's own has a blank in it
-            self._width = width
-            return False
-        if self._start_line is None and line.startswith("|"):
-            self._start_line = unescape(line[1:])
-            self._has_pipe = True
-        elif not line.strip(" \t|"):
-            return True
-        elif self._start_line is None:
-            self._start_line = unescape(line.strip(" \t").removeprefix("|"))
-        elif (between := self._between(width, line)) is not None:
-            self._add(f"{between}{line}")
-        elif (header := _HEADER.fullmatch(line)) and len(self._headers) < _MOST_HEADERS:
-            self._headers.append((unescape(header[1]), unescape(header[2])))
-        return False
-
-    def _between(self, width: int, line: str) -> str | None:
-        """What was between this line and the one before; None if it is a header of its own."""
-        if not self._wrapping.width or _OWN_HEADER.match(line):
-            return None
-        between = self._wrapping.goes_on(width, line)
-        if between is None and not self._wrapping.is_hard and (self._has_pipe and line[0] != " "):
-            return " "  # a word longer than a line hides at which width the others were broken
-        return between
-
-    def _add(self, piece: str) -> None:
-        """The rest of a line of the block that was broken."""
-        if self._headers:
-            name, value = self._headers[-1]
-            self._headers[-1] = name, value + unescape(piece)
-        else:
-            self._start_line = f"{self._start_line}{unescape(piece)}"
-
-    def complete(self, record: Record) -> Record:
-        """The record with what the block told."""
-        event = cast("RequestSent", record.event)
-        return replace(
-            record,
-            event=event._replace(start_line=event.start_line or self._start_line or "", headers=tuple(self._headers)),
-        )
 
 
 def _event(payload: str, at: float) -> tuple[Event | None, str, bool, bool]:
