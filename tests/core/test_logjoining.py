@@ -39,7 +39,14 @@ EVENTS: list[Event] = [
         1.7e9, 7, TRACKING, "127.0.0.1", 40000, f"GET http://vcs_control.example.test:8443/{TOKEN}/a HTTP/1.1", HEADERS
     ),
     RequestAllowed(
-        1.7e9, "emusk", "1", "GET", f"https://{HOST}:8443/a", f"https://{HOST}:8443/", "prefix", "Automatically generated rule"
+        1.7e9,
+        "emusk",
+        "1",
+        "GET",
+        f"https://{HOST}:8443/a",
+        f"https://{HOST}:8443/",
+        "prefix",
+        "Automatically generated rule",
     ),
     RequestSent(1.7e9, 7, TRACKING, IP, 8443, "GET /a HTTP/1.1", HEADERS),
     VerifyFailed(1.7e9, 1, HOST, "Terminate", "self signed certificate in certificate chain", HOST, IP, 1),
@@ -47,7 +54,9 @@ EVENTS: list[Event] = [
         1.7e9, 1, HOST, "error:1416F086:SSL routines:tls_process_server_certificate:certificate verify failed"
     ),
     ResponseSent(1.7e9, 7, "127.0.0.1", 40000, "HTTP/1.1 502 connect failed", HEADERS),
-    RequestReceived(1.7e9, 8, TRACKING, "127.0.0.1", 40001, "GET http://vcs_control.example.test:8443/x HTTP/1.1", HEADERS),
+    RequestReceived(
+        1.7e9, 8, TRACKING, "127.0.0.1", 40001, "GET http://vcs_control.example.test:8443/x HTTP/1.1", HEADERS
+    ),
     ResponseReceived(1.7e9, 8, IP, 8443, "HTTP/1.1 200 OK", HEADERS),
 ]
 
@@ -144,7 +153,8 @@ def numbered(text: list[str], form: str, start: int = 12) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "form", ["{}:", "{}-", "traffic_server.log:{}:", "traffic_server.log-{}-", "traffic_server.log:", "logs/exp-c-1.txt-"]
+    "form",
+    ["{}:", "{}-", "traffic_server.log:{}:", "traffic_server.log-{}-", "traffic_server.log:", "logs/exp-c-1.txt-"],
 )
 @pytest.mark.parametrize("debug", [False, True])
 def test_the_prefixes_of_grep(form: str, debug: bool) -> None:
@@ -170,7 +180,9 @@ def test_groups_of_lines_that_grep_separates() -> None:
 
 
 def test_a_stamp_is_no_prefix() -> None:
-    text = ["2026-01-29T14:01:16.974-05:00 exp-c traffic_server[2030]: [ET_NET 1] WARNING: SNI (a) not in certificate. x"]
+    text = [
+        "2026-01-29T14:01:16.974-05:00 exp-c traffic_server[2030]: [ET_NET 1] WARNING: SNI (a) not in certificate. x"
+    ]
     (record,) = read(text)
     assert (record.hostname, record.pid, record.at) == ("exp-c", 2030, 1769713276.974)
 

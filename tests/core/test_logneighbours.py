@@ -27,7 +27,7 @@ RECEIVED = (
 FAILED = (
     'UTCTime="2014-09-25 17:46:20,92" Module="developer.edgeconfigprovisioning.server" Level="DEBUG" '
     'CodeLocation="edgeprotocol(1018)" Detail="Failed to authenticate user against server" Username="emusk" '
-    f'Server="(\'https\', \'192.0.2.10\', 8443)" Reason="{REASON}"'
+    f"Server=\"('https', '192.0.2.10', 8443)\" Reason=\"{REASON}\""
 )
 PUBLISHED: dict[str, LogEvent] = {
     f"edgeconfigprovisioning {RECEIVED} HTTPMSG: |HTTP/1.1 401 Unauthorized": ProvisioningAnswered(

@@ -49,6 +49,8 @@ OTHERS = (
     "the certificate",
     "\u201ctraffic\u201d",
 )
+TOKEN = "ZXhhbXBsZS50ZXN0L2h0dHBzL2EuZXhhbXBsZS50ZXN0Lzg0NDM"
+SERVERS = [("a.example.test", "192.0.2.1", 8443), ("b.example.test", "192.0.2.2", 6972)]
 HEADERS = (("Host", "cucm.example.test:8443"), ("User-Agent", "WebEx/0.0.0.0"), ("Via", "https/1.1 vcs[0f] (ATS)"))
 
 
@@ -91,12 +93,14 @@ def test_leaving_successes_out_changes_no_finding(path: Path) -> None:
 
 def transaction(number: int, random_: random.Random) -> list[Event]:
     """One that succeeds, or fails in one of several ways."""
-    host, address, port = random_.choice([("a.example.test", "192.0.2.1", 8443), ("b.example.test", "192.0.2.2", 6972)])
-    url = f"GET http://vcs_control.example.test:8443/ZXhhbXBsZS50ZXN0L2h0dHBzL2EuZXhhbXBsZS50ZXN0Lzg0NDM/{number} HTTP/1.1"
+    host, address, port = random_.choice(SERVERS)
+    url = f"GET http://vcs_control.example.test:8443/{TOKEN}/{number} HTTP/1.1"
     at = 1.7e9 + number / 100
     events: list[Event] = [
         RequestReceived(at, number, "t", "127.0.0.1", 30000, url, HEADERS),
-        RequestAllowed(at, "user", "1", "GET", f"https://{host}:{port}/{number}", f"https://{host}:{port}/", "prefix", "x"),
+        RequestAllowed(
+            at, "user", "1", "GET", f"https://{host}:{port}/{number}", f"https://{host}:{port}/", "prefix", "x"
+        ),
         RequestSent(at, number, "t", address, port, f"GET /{number} HTTP/1.1", HEADERS),
     ]
     kind = random_.random()
@@ -207,10 +211,12 @@ NEIGHBOURS = [
 ]
 ANY_LINE = st.sampled_from([*LINES, *WRITTEN, *NEIGHBOURS, *(f"{line}\n".encode() for line in OTHERS)])
 PIECE = st.sampled_from(
-    [b"", b'"', b"\\", b" ", b"\0", b"traffic_server[2030]: ", b"[ET_NET 1] ", b"Action=Terminate ", b"</", b"=", b'Msg="',
-     b"certificate", b"\xe2\x80\x9d", b"&quot;", b"502", b"\r", b"Jan 29 14:01:16 ", b"2026-01-29T14:01:16Z h ", b'{"a": "',
-     b"INFO", b"DEBUG", b"x: ", b"exp-c ", b"HTTPMSG:"]
-)  # fmt: skip
+    [
+        *(b"", b'"', b"\\", b" ", b"\0", b"\r", b"</", b"=", b"502", b"INFO", b"DEBUG", b"x: ", b"exp-c ", b"HTTPMSG:"),
+        *(b"traffic_server[2030]: ", b"[ET_NET 1] ", b"Action=Terminate ", b'Msg="', b"certificate", b"\xe2\x80\x9d"),
+        *(b"&quot;", b"Jan 29 14:01:16 ", b"2026-01-29T14:01:16Z h ", b'{"a": "'),
+    ]
+)
 CUTS = st.lists(st.tuples(st.integers(0, 500), st.integers(0, 60), PIECE), max_size=3)
 
 
@@ -253,8 +259,9 @@ def test_what_succeeds_is_quiet() -> None:
 
 
 def test_a_client_cannot_end_another_s_transaction() -> None:
-    spoof = 'exp-c traffic_server[2030]: UTCTime="2026-01-29 19:01:16,974" Module="network.http.trafficserver" Level="INFO": '
-    header = f' X-A: 2026-01-29T14:01:16.974Z {spoof}Detail="Sending Response" Txn-id="1000"\n'.encode()
+    spoof = 'UTCTime="2026-01-29 19:01:16,974" Module="network.http.trafficserver" Level="INFO": '
+    spoof = f'2026-01-29T14:01:16.974Z exp-c traffic_server[2030]: {spoof}Detail="Sending Response" Txn-id="1000"'
+    header = f" X-A: {spoof}\n".encode()
     writer = LineWriter("exp-c", 2030, True, lambda _: 0)
     good = transaction(7, random.Random(3))
     data = "".join(map(writer.format, good)).encode().replace(b" User-Agent", header + b" User-Agent", 1)

@@ -23,7 +23,10 @@ from mralab.core.http.error_pages import SERVER
 from mralab.core.log import cleaning as logclean
 from mralab.core.log import envelope as logenvelope
 from mralab.core.log import escape as logescape
+from mralab.core.log import neighbours as logneighbours
+from mralab.core.log import quiet as logquiet
 from mralab.core.log import reader as logread
+from mralab.core.log.stream import LogReader
 from mralab.core.mra import allowlist, allowlist_csv, allowlist_lines, readings, target
 from mralab.core.tls import der, fingerprint, hostname, tlserror, verdict
 from mralab.core.tls import first_flight as firstflight
@@ -159,6 +162,27 @@ def _cleaned(text: str) -> None:
     logclean.unlink(text)
     list(logclean.mended(text))
     tlserror.without_tail(text)
+
+
+_QUIET: Final = logquiet.Quiet([b"vcsc traffic_server[1]: "])
+
+
+def _streamed(data: bytes) -> None:
+    """A log's bytes, after enough good lines that successes of its process are left out."""
+    reader = LogReader(skip_successes=True)
+    reader.feed(_LOG_LINE + b'Receive Response" Txn-id="1" TrackingID="" Src-ip="" Src-port="1" Msg=""\n' * 20)
+    reader.feed(data)
+    reader.close()
+    _QUIET.end(data, 0)
+    logquiet.is_twin(data, 0)
+
+
+def _neighbours(text: str) -> None:
+    logneighbours.may_be_neighbour(text)
+    logneighbours.read_neighbour(text, 0, 1970)
+    logneighbours.read_fields(text, 0)
+    if (start_line := logneighbours.status_line(text)) is not None:
+        logneighbours.is_failure(start_line)
 
 
 def _explained(data: bytes) -> None:
@@ -448,6 +472,32 @@ PARSERS: Final[dict[str, Parser]] = {
             (_WARNED + b"a). Action=Terminate Error=", b""),
         ),
     ),
+    "bytes of a log": Parser(
+        "core.log.quiet.is_twin",
+        _streamed,
+        (
+            *_WORDS,
+            *_LINES,
+            *_LOG,
+            *_ENVELOPES,
+            *(line + b"\n" for line in (*_LOG, *_ENVELOPES)),
+            b"HTTPMSG:\n|",
+            b" A:",
+        ),
+        ((b"", b""), (b"", b"\n"), (_LOG_LINE, b'"\n'), (b"12:" + _LOG_LINE, b""), (_WARNED, b"\n")),
+    ),
+    "line of another module": Parser(
+        "core.log.neighbours.may_be_neighbour core.log.neighbours.read_neighbour core.log.neighbours.read_fields "
+        "core.log.neighbours.status_line core.log.neighbours.is_failure",
+        _text(_neighbours),
+        (*_WORDS, *_LOG, b'Detail="Failed to authenticate user" ', b"edgeconfigprovisioning ", b"HTTPMSG: |HTTP/1.1 "),
+        (
+            (b"", b""),
+            (b"", b'Detail="Failed to authenticate user"'),
+            (b'edgeconfigprovisioning: Action="Received" Request-url="a" ', b""),
+            (b"edgeconfigprovisioning: Detail=\"Failed to authenticate user\" Server=\"('a', '", b"', 1)\""),
+        ),
+    ),
     "line in an envelope": Parser(
         "core.log.envelope.plain core.log.envelope.may_matter core.log.cleaning.straighten core.log.cleaning.unwrap "
         "core.log.cleaning.records core.log.cleaning.unlink core.log.cleaning.mended core.tls.tlserror.without_tail",
@@ -581,6 +631,8 @@ MODULES: Final = (
     framing,
     hostname,
     logescape,
+    logneighbours,
+    logquiet,
     logread,
     message,
     readings,

@@ -4,8 +4,8 @@ Sources: Cisco 211304 (edgeconfigprovisioning: what a server answered, and ``Fai
 server``), Cisco 117811 (``Sending HTTP error response``, Expressway-E), and the keys that a public log scraper reads
 (``Authenticating user failed``; the line itself is not published). No other form is public.
 
-Unlike a transaction's lines they are taken only where the fields follow the head at once: text that a module quotes from
-a client is never taken for one.
+A line is read only if its fields follow its head directly: a module may quote a client's text, which must never be
+taken for a line of another module.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _HOST: Final = r"[^\s\[\]\"'=]{0,254}[^\s\[\]\"'=:]"
 _HEAD = re.compile(
     rf"[ \t>|]{{0,16}}(?:<\d{{1,3}}>(?:1 )?)?(?:{MONTH} [ \d]\d \d\d:\d\d:\d\d {_HOST} (?=\d{{4}}-))?(?:{_STAMP})?"
     rf"(?:({_HOST})[ \t]+)??"
-    rf"(?:(?:([\w./-]{{1,64}})(?:\[(\d{{1,10}})\])?[ \t]*:|({_PROVISIONING})|([\w./-]{{1,64}}) (\d{{1,10}}|-) [!-~]{{1,32}} -)"
-    r"[ \t]*)?(?=(?:UTCTime|Module|Level|Event|Detail)=\")",
+    rf"(?:(?:([\w./-]{{1,64}})(?:\[(\d{{1,10}})\])?[ \t]*:|({_PROVISIONING})"
+    r"|([\w./-]{1,64}) (\d{1,10}|-) [!-~]{1,32} -)[ \t]*)?(?=(?:UTCTime|Module|Level|Event|Detail)=\")",
     re.ASCII,
 )
 _FIELD = re.compile(r'(?<![\w-])([A-Za-z][\w-]{0,40})="([^"]*)"', re.ASCII)
 _SERVER = re.compile(r"\('\w{1,10}', '([^']*)', (\d{1,5})\)", re.ASCII)
-_STATUS = re.compile(r"[ \t]*\|?[ \t]*(HTTP/\d\.\d \d{3}.*)", re.ASCII | re.DOTALL)
-_INLINE = re.compile(r"HTTPMSG:[ \t]*\|?[ \t]*(HTTP/\d\.\d \d{3}[^\"|]{0,200})", re.ASCII)
+_STATUS = re.compile(r"[ \t]*+(?:\|[ \t]*+)?(HTTP/\d\.\d \d{3}.*)", re.ASCII | re.DOTALL)
+_INLINE = re.compile(r"HTTPMSG:[ \t]*+(?:\|[ \t]*+)?(HTTP/\d\.\d \d{3}[^\"|]{0,200})", re.ASCII)
 _LEAST_FAILURE: Final = 400
 
 
@@ -61,7 +61,10 @@ def may_be_neighbour(text: str) -> bool:
 
 
 def read_neighbour(line: str, at: float, year: int) -> Neighbour | None:
-    """Read a line; None for any other. ``at`` is its time where it has no stamp, ``year`` that of a stamp without one."""
+    """Return what a line says, None if it is none of the forms.
+
+    ``at`` is its time if it has no stamp; ``year`` is that of a stamp without one.
+    """
     head = _HEAD.match(line)
     if head is None:
         return None
@@ -96,7 +99,9 @@ def read_fields(payload: str, at: float, process: str = "") -> tuple[NeighbourEv
         address = fields.get("Dst-ip", ""), _number(fields.get("Dst-port", ""))
         return HttpErrorSent(at, _number(fields.get("Status", "")), fields.get("Reason", ""), *address), False
     if detail.startswith(TITLES[1]):
-        return UserNotAuthenticated(at, fields.get("Username", ""), fields.get("ClientId", ""), fields.get("Code", "")), False
+        return UserNotAuthenticated(
+            at, fields.get("Username", ""), fields.get("ClientId", ""), fields.get("Code", "")
+        ), False
     module = fields.get("Module", "")
     if process != _PROVISIONING and (process or _PROVISIONING not in module):
         return None

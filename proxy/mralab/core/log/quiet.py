@@ -4,7 +4,7 @@ Most of a customer's log is of other modules, and most transactions succeed. One
 as fast as the regular-expression engine goes; it stops at the first line that it cannot prove to be one. A line is
 quiet if it is one of:
 
-- another process's, known by its stamp, host name and process name (``envelope`` leaves those alone, whatever they say);
+- another process's, known by its stamp, host name and process name (``envelope`` ignores those, whatever they say);
 - without any of the words of which each line that matters has one (``envelope.may_matter``);
 - a well-formed line of a request or of a response below 400, INFO or DEBUG, of a process that ``Quiet`` knows.
 
@@ -46,7 +46,9 @@ _WORDS: Final = (
     r"=(?<!Action=)",
 )
 # The beginning of a line that was broken in its head (``reader``).
-_CUT_HEAD: Final = rf"(?:<\d{{1,3}}>)?(?:{_ISO[:-1]}|{MONTH} [ \d]\d [\d:]{{8}})(?:[ \t]+\S*(?:[ \t]+t\S*)?)?[ \t]*\r?\n"
+_CUT_HEAD: Final = (
+    rf"(?:<\d{{1,3}}>)?(?:{_ISO[:-1]}|{MONTH} [ \d]\d [\d:]{{8}})(?:[ \t]+\S*(?:[ \t]+t\S*)?)?[ \t]*\r?\n"
+)
 _NO_WORD: Final = rf"(?!\[|{_CUT_HEAD})(?:[^f_Lq=\n\0\x80-\xff]++|{'|'.join(_WORDS)})*+\n"
 _OTHER: Final = (
     r"[\w.-]{1,64} (?!traffic_server|edgeconfigprovisioning)[\w./-]{1,64}(?:\[\d{1,10}\])?: "
@@ -86,7 +88,8 @@ class Quiet:
             self._rows = {
                 head: re.compile(
                     re.escape(head) + rb'UTCTime="[\d :,-]{23}" Module="network\.http\.trafficserver" '
-                    rb'Level="(?:INFO|DEBUG)": Detail="([^"]*)" Txn-id="(\d+)"(?: TrackingID="[^"]*" (Dst-ip="[^"]*" Dst-port="\d+"))?'
+                    rb'Level="(?:INFO|DEBUG)": Detail="([^"]*)" Txn-id="(\d+)"'
+                    rb'(?: TrackingID="[^"]*" (Dst-ip="[^"]*" Dst-port="\d+"))?'
                 )
                 for head in heads
             }

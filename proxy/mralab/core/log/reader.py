@@ -166,10 +166,10 @@ class LineReader:
                     event = cast("ProvisioningAnswered", awaiting.event)
                     yield replace(awaiting, event=event._replace(start_line=start_line))
                 return
-        if may_be_neighbour(line):
-            if (neighbour := read_neighbour(line, self._at, self._year)) is not None:
-                yield from self._neighbour(neighbour, text, number)
-                return
+        neighbour = read_neighbour(line, self._at, self._year) if may_be_neighbour(line) else None
+        if neighbour is not None:
+            yield from self._neighbour(neighbour, text, number)
+            return
         if self._twin is None and self._broken is None and line[:1] != "[" and not may_matter(line):
             return
         if _DIAGS.match(line) is not None or (_HEAD.match(line) is not None and len(records(line)) == 1):

@@ -40,7 +40,9 @@ _MOST_HEADS: Final = 4
 _MOST_LEARNED: Final = 64  # building expressions takes milliseconds
 _ENOUGH: Final = 20  # records of a process before its successes may be left out
 _FAULT = re.compile(rb"[\[{]ET_|certificate verification failed|\) not in certificate|SSL connection failed")
-_HEAD = re.compile(r"(?:<\d{1,3}>)?(?:\d{4}-\S{20,36}|[A-Z][a-z]{2} [ \d]\d [\d:]{8}) ([\w.-]{1,64} traffic_server\[\d{1,10}\]: )UTC")
+_HEAD = re.compile(
+    r"(?:<\d{1,3}>)?(?:\d{4}-\S{20,36}|[A-Z][a-z]{2} [ \d]\d [\d:]{8}) ([\w.-]{1,64} traffic_server\[\d{1,10}\]: )UTC"
+)
 _CONTROL = re.compile("[\0-\x08\x0e-\x1a\x1c-\x1f\x7f-\x9f\ufffd]")
 _MOST_CONTROL: Final = 0.1  # of a line of text
 _SEEN: Final = 4096  # characters of a line that say whether it is text
