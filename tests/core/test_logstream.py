@@ -152,9 +152,9 @@ def test_every_record_is_the_same(seed: int, debug: bool, processes: int, size: 
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 1 << 30), st.booleans(), st.integers(1, 6), st.integers(2000, 20000))
-def test_only_successes_are_left_out(seed: int, debug: bool, processes: int, block: int) -> None:
-    data = log(200, seed, debug=debug, processes=processes, at_once=6)
+@given(st.integers(0, 1 << 30), st.booleans(), st.integers(1, 6), st.integers(2000, 20000), st.sampled_from([6, 40]))
+def test_only_successes_are_left_out(seed: int, debug: bool, processes: int, block: int, at_once: int) -> None:
+    data = log(200, seed, debug=debug, processes=processes, at_once=at_once)
     records, counts = stream(data, skip_successes=True, block=block, context=500)
     everything = slowly(data)
     assert counts.lines == data.count(b"\n")

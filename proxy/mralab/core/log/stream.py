@@ -188,10 +188,11 @@ class LogReader:
             if end == position:
                 end = _end_of_line(data, position)
                 line = data[position:end]
-                if _FAULT.search(line):
-                    self._loud = self._context + len(line)
-                if self._loud <= 0 or _FAULT.search(line):
+                is_fault = _FAULT.search(line) is not None
+                if is_fault or self._loud <= 0:
                     self._targets.clear()
+                if is_fault:
+                    self._loud = self._context + len(line)
                 records += self._line(line)
             self._loud -= end - position
             position = end
@@ -226,19 +227,10 @@ class LogReader:
         for head in self._quiet.heads:
             transactions = self._quiet.transactions(head, data, start, end)
             is_ours = is_ours or bool(transactions)
-            if needed := self._needed(head, transactions):
-                counts = Counter(txn for _, txn, _ in transactions if txn in needed)
-                for txn, why in needed.items():
-                    wanted += self._quiet.lines_of(
-                        head,
-                        txn,
-                        data,
-                        start,
-                        end,
-                        counts[txn],
-                        backwards=why is _Why.UNANSWERED,
-                        debug=why is not _Why.EXAMPLE,
-                    )
+            needed = self._needed(head, transactions)
+            counts = Counter(txn for _, txn, _ in transactions if txn in needed) if needed else {}
+            unanswered = {txn for txn, why in needed.items() if why is _Why.UNANSWERED}
+            wanted += self._quiet.lines_of(head, data, start, end, counts, unanswered)
         records = [*self._noted(self._reader.flush())] if is_ours else []
         position = start
         for begin, stop in sorted(set(wanted)):
@@ -256,12 +248,15 @@ class LogReader:
         process = self._processes[head]
         unanswered: set[bytes] = set()
         answered: set[bytes] = set()
+        received: set[bytes] = set()
         examples: set[bytes] = set()
         for detail, txn, target in transactions:
             if detail == b"Sending Response":
                 unanswered.discard(txn)
                 answered.add(txn)
-            elif detail != b"Receive Response":  # those tell nothing of a request whose other lines are lost
+            elif detail == b"Receive Response":
+                received.add(txn)  # says nothing of a request whose other lines are lost
+            else:
                 unanswered.add(txn)
                 if detail == b"Sending Request" and (head, target) not in self._targets:
                     self._targets.add((head, target))
@@ -269,9 +264,12 @@ class LogReader:
         if len(self._targets) > _MOST_TARGETS:
             self._targets.clear()
         needed = dict.fromkeys(examples, _Why.EXAMPLE)
-        if self._open:
-            begun = {txn for _, txn, _ in transactions if (process, int(txn)) in self._open}
-            needed |= dict.fromkeys(begun, _Why.BEGUN)
+        numbers = answered | received | unanswered
+        if len(numbers) < len(self._open):
+            begun = {txn for txn in numbers if (process, int(txn)) in self._open}
+        else:
+            begun = numbers & {b"%d" % number for each, number in self._open if each == process}
+        needed |= dict.fromkeys(begun, _Why.BEGUN)
         needed |= dict.fromkeys(unanswered, _Why.UNANSWERED)
         self._left_out += sum(txn not in needed for txn in answered)
         return needed
