@@ -33,7 +33,7 @@ from mralab.core.log.events import (
 from mralab.core.log.stream import BLOCK, LogReader
 from mralab.core.log.writer import LineWriter
 from mralab.core.mra.target import Target, encode
-from mralab.diagnose.findings import Diagnosis
+from mralab.diagnose.diagnosis import Diagnosis
 
 from .machine import describe
 from .readme import RESULTS

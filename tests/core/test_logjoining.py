@@ -21,7 +21,7 @@ from mralab.core.log.events import (
 from mralab.core.log.reader import read
 from mralab.core.log.stream import LogReader
 from mralab.core.log.writer import LineWriter
-from mralab.diagnose.findings import find
+from mralab.diagnose.diagnosis import find
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 WIDTHS = range(40, 221)

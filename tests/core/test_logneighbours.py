@@ -14,7 +14,7 @@ from mralab.core.log.events import (
 )
 from mralab.core.log.reader import Record, read
 from mralab.core.log.stream import LogReader
-from mralab.diagnose.findings import find
+from mralab.diagnose.diagnosis import find
 
 STAMP = "2014-09-25T17:46:20.920+00:00 exp-c "
 AT = 1411667180.092  # UTCTime's "20,92" is 92 milliseconds

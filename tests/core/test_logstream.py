@@ -28,7 +28,8 @@ from mralab.core.log.quiet import Quiet
 from mralab.core.log.reader import Record, read
 from mralab.core.log.stream import LONGEST_LINE, Counts, LogReader
 from mralab.core.log.writer import LineWriter
-from mralab.diagnose.findings import Diagnosis, Findings, find
+from mralab.diagnose.diagnosis import Diagnosis, find
+from mralab.diagnose.findings import Findings
 
 TESTS = Path(__file__).parent.parent
 LOGS = sorted([*(TESTS / "golden").glob("*.log"), *(TESTS / "field").glob("*.log")])
