@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 SHELL := /bin/bash
 
-.PHONY: demo test test-modes soak fuzz bench bench-quick profile check picture clean
+.PHONY: demo test soak fuzz bench bench-quick profile check picture clean
 
 demo: $(STAMP)
 	@$(BIN)/mralab demo
@@ -14,16 +14,6 @@ demo: $(STAMP)
 # Four processes on two cores: many tests wait for time to pass.
 test: $(DEV_STAMP)
 	@$(BIN)/python -m pytest -n 4 --dist loadscope -q
-
-# The whole suite in each way of serving: one worker and two, a connection for each request and kept ones. A line for
-# each, then what stays in the tests' own process; about 18 minutes on two cores.
-test-modes: $(DEV_STAMP)
-	@log=$$(mktemp) && trap 'rm -f '$$log EXIT; \
-	for workers in 1 2; do for connections in per-request keep-alive; do \
-	  MRALAB_WORKERS=$$workers MRALAB_CONNECTIONS=$$connections $(BIN)/python -m pytest -n 2 --dist loadscope -q >$$log 2>&1 \
-	    || { cat $$log; echo "workers = $$workers, $$connections: failed"; exit 1; }; \
-	  echo "workers = $$workers, $$connections: $$(tail -1 $$log)"; \
-	done; done; sed -n '/^in the tests/,/^[0-9]/{/^[0-9]/!p}' $$log
 
 # Mixed traffic and random faults from both sides, for SECONDS=120; then the books: clients, log and servers must agree.
 # SEED=N does the same again. FULL=1 adds every row of docs/faults.md at its full size (about half an hour).

@@ -1,4 +1,4 @@
-"""``mralab serve`` as a process: configured, started, and ended whatever happens."""
+"""``mralab serve`` as a process: configure it, start it, and end it in every case."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 
 
 async def until(true: Callable[[], object], limit: float = 10.0, what: str = "") -> float:
-    """Wait until ``true()`` is; the seconds it took. Fails after ``limit`` seconds."""
+    """Wait until ``true()`` returns a true value; return the seconds it took. Fails after ``limit`` seconds."""
     started = time.monotonic()
     while not true():
         if time.monotonic() - started > limit:
@@ -26,8 +26,13 @@ async def until(true: Callable[[], object], limit: float = 10.0, what: str = "")
     return time.monotonic() - started
 
 
+def complaints(stderr: str) -> str:
+    """Return what ``mralab serve`` wrote to standard error, without warnings about settings that tests choose oddly."""
+    return "".join(line for line in stderr.splitlines(keepends=True) if not line.startswith("mralab: warning: "))
+
+
 def toml(tables: Mapping[str, Any]) -> str:
-    """A configuration as TOML."""
+    """Return a configuration as TOML."""
     text = "".join(f"{key} = {_value(value)}\n" for key, value in tables.items() if not isinstance(value, Mapping))
     for table, values in tables.items():
         if isinstance(values, Mapping):
@@ -45,9 +50,9 @@ def _value(value: Any) -> str:
 async def running(
     folder: Path, *, command: tuple[str, ...] = (), environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
-    """``mralab serve`` with ``mralab.toml`` in ``folder``, and the line that it says at its start.
+    """Run ``mralab serve`` with ``folder``/mralab.toml; yield the process and the JSON line that it prints first.
 
-    ``command`` runs it. What it says on standard error is in ``stderr.txt``, and is never a traceback.
+    ``command`` is put in front of it. Its standard error goes to ``stderr.txt``, which must hold no traceback.
     """
     arguments = [*command, sys.executable, "-m", "mralab", "serve", "-c", str(folder / "mralab.toml")]
     errors = folder / "stderr.txt"
@@ -78,7 +83,7 @@ async def running(
 
 
 def control(address: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    """Status and JSON of what a control API answers."""
+    """Send a request to a control API; return status and JSON of its response."""
     connection = http.client.HTTPConnection(address, timeout=20)
     data = None if body is None else json.dumps(body)
     connection.request(method, path, data, {} if body is None else {"Content-Type": "application/json"})

@@ -13,7 +13,6 @@ import pytest
 import trustme
 import yaml
 
-from tests.modes import CONNECTIONS, KEPT, WORKERS
 from tests.net.conftest import Server, server_context
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -32,21 +31,6 @@ def run(*command: str, cwd: Path, **environment: str) -> subprocess.CompletedPro
     )
 
 
-def example(name: str, folder: Path) -> Path:
-    """An example's folder: as it stands, or a copy that says how this run serves."""
-    if (WORKERS, KEPT) == (1, False):
-        return EXAMPLES / name
-    shutil.copytree(EXAMPLES / name, folder, dirs_exist_ok=True)
-    changed = 0
-    for file in folder.iterdir():
-        text = file.read_text()
-        changed += text.count("proxy = { listen")
-        mode = f'upstream = {{ connections = "{CONNECTIONS}" }}\nproxy = {{ workers = {WORKERS}, listen'
-        file.write_text(text.replace("proxy = { listen", mode))
-    assert changed == 1
-    return folder
-
-
 def needs(*programs: str) -> pytest.MarkDecorator:
     missing = [program for program in programs if shutil.which(program) is None]
     return pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(missing)}")
@@ -59,8 +43,8 @@ def test_unittest() -> None:
 
 
 @needs("bash", "curl", "openssl")
-def test_shell(tmp_path: Path) -> None:
-    result = run("bash", "before-and-after.sh", cwd=example("shell", tmp_path))
+def test_shell() -> None:
+    result = run("bash", "before-and-after.sh", cwd=EXAMPLES / "shell")
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.splitlines() == [
         "X14.0.7: HTTP/1.1 200 ok",
@@ -72,8 +56,8 @@ def test_shell(tmp_path: Path) -> None:
 
 
 @needs("node", "openssl")
-def test_node(tmp_path: Path) -> None:
-    result = run("node", "--test", cwd=example("node", tmp_path))
+def test_node() -> None:
+    result = run("node", "--test", cwd=EXAMPLES / "node")
     assert result.returncode == 0, result.stdout
     assert "# pass 3" in result.stdout
 

@@ -14,18 +14,12 @@ from pathlib import Path
 import pytest
 import trustme
 
-from mralab.data import data_path
-from tests.modes import KEPT
 from tests.serving import control
 
 
 @contextmanager
 def running(folder: Path) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "mralab", "lab"]
-    if KEPT:
-        shipped = data_path("config/lab.toml").read_text()
-        (folder / "lab.toml").write_text(shipped.replace("[upstream]", '[upstream]\nconnections = "keep-alive"'))
-        command += ["-c", str(folder / "lab.toml")]
     environment = {**os.environ, "TMPDIR": str(folder)}  # the log stays there
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment

@@ -17,7 +17,6 @@ import pytest
 import trustme
 
 from mralab.core.mra.target import Target, encode
-from tests.modes import CONNECTIONS, WORKERS
 from tests.net.conftest import HOST, Server, server_context
 from tests.serving import control
 
@@ -45,7 +44,7 @@ def serving(folder: Path, config: str) -> Iterator[Serving]:
                 process.wait(15)
 
 
-def config_for(server: Server, ca: trustme.CA, folder: Path, *, workers: int = WORKERS) -> str:
+def config_for(server: Server, ca: trustme.CA, folder: Path, *, workers: int = 1) -> str:
     ca.cert_pem.write_to_path(str(folder / "ca.pem"))
     (folder / "rules.csv").write_text(
         "Url,Deployment,HttpMethods,MatchType,Description\n" + f'https://{HOST}:{server.port},,"GET,POST",prefix,\n'
@@ -54,8 +53,6 @@ def config_for(server: Server, ca: trustme.CA, folder: Path, *, workers: int = W
 [proxy]
 listen = "127.0.0.1:0"
 workers = {workers}
-[upstream]
-connections = "{CONNECTIONS}"
 [trust]
 store = "ca.pem"
 [allow]

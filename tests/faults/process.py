@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 from mralab.core.log.events import RequestReceived
 from mralab.core.log.reader import Record, read
 from mralab.core.mra.target import Target, encode
-from tests.modes import KEPT, moded
 from tests.net.conftest import HOST
 from tests.serving import running, toml, until
 
@@ -117,11 +115,6 @@ class Serve:
         last = (line.split(" ")[1].rpartition("/")[2] for line in self.received(*names))
         return {int(segment) for segment in last if segment.isdecimal()}
 
-    def let_go(self) -> None:
-        """Have kept connections to servers closed, as a reload does: what is open after that was forgotten."""
-        if KEPT:
-            self.signal(signal.SIGHUP)
-
     def signal(self, number: int) -> None:
         """Send it a signal."""
         self.process.send_signal(number)
@@ -154,7 +147,7 @@ def tables(**changes: Any) -> dict[str, Any]:
     }
     for table, values in changes.items():
         whole[table] = {**whole.get(table, {}), **values} if isinstance(values, dict) else values
-    return moded(whole)
+    return whole
 
 
 @contextlib.asynccontextmanager

@@ -286,7 +286,6 @@ async def test_random_bytes(start: Start, figure: Figure, side: str) -> None:
         before = it.resident()
         await many(count - count // 4, one, 32)
         growth = it.resident() - before
-        it.let_go()
         await until(lambda: origin.open == 0 and it.descriptors() <= descriptors, 10, "everything closed")
         await it.warm()  # it still answers
         assert it.complaints() == ""

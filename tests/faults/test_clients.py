@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from tests.modes import WORKERS
 from tests.serving import until
 
 from .client import Steady, Stream, ask, connected, gone, many, read_answer, reset
@@ -200,16 +199,17 @@ async def recovery(it: Serve, request: bytes) -> float:
     return time.monotonic() - began
 
 
-async def test_few_descriptors(start: Start, figure: Figure) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_few_descriptors(start: Start, figure: Figure, workers: int) -> None:
     clients = 400
     async with serving() as origin:
-        it = await start(origin, command=("sh", "-c", 'ulimit -n 256; exec "$@"', "sh"))
+        it = await start(origin, command=("sh", "-c", 'ulimit -n 256; exec "$@"', "sh"), proxy={"workers": workers})
         streams: list[Stream] = [await asyncio.open_connection("127.0.0.1", it.port) for _ in range(clients)]
         answered: list[asyncio.Task[Any]] = []
         for reader, writer in streams:
             writer.write(it.request(origin))
             answered.append(asyncio.create_task(read_answer(reader)))
-        room = 96 * WORKERS  # (256 - 64) / 2 in each process: each client may need a server
+        room = 96 * workers  # (256 - 64) / 2 in each process: each client may need a server
         await until(lambda: sum(task.done() for task in answered) >= room)
         share = await processor_share(it)
         served = sum(task.done() for task in answered)
@@ -228,7 +228,8 @@ async def test_few_descriptors(start: Start, figure: Figure) -> None:
     figure(
         "descriptor exhaustion",
         "as many served as there is room for, the rest waits its turn in the backlog",
-        f"256 descriptors, {clients} connections: {served} served at once, processor {share:.0%} meanwhile; "
+        f"{workers} worker{'s' * (workers > 1)}, 256 descriptors each, {clients} connections: {served} served at once, "
+        f"processor {share:.0%} meanwhile; "
         f"a new client answered {seconds * 1000:.0f} ms after they had gone",
     )
 

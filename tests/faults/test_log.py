@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from mralab.core.log.events import RequestReceived, RequestRejected, RequestSent, ResponseReceived
-from tests.modes import WORKERS
 from tests.serving import until
 
 from .client import Steady, ask
@@ -39,39 +38,40 @@ def small_disk(folder: Path) -> Iterator[None]:
 
 
 LINES = 5  # of one request that is answered, at INFO
-CLIENTS = 1 if WORKERS == 1 else 4 * WORKERS  # so many that every process has some
 
 
-async def test_disk_full(start: Start, figure: Figure, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_disk_full(start: Start, figure: Figure, tmp_path: Path, workers: int) -> None:
     requests = size(400, 20_000)
+    count = 1 if workers == 1 else 4 * workers  # clients: so many that every process has some
     with small_disk(tmp_path / "logs"):
         async with serving() as origin:
-            it = await start(origin, log={"file": "logs/traffic_server.log"})
+            it = await start(origin, proxy={"workers": workers}, log={"file": "logs/traffic_server.log"})
             (tmp_path / "logs" / "other").write_bytes(bytes(700_000))
 
             def it_asks(every: float) -> Steady:
                 return Steady(it.port, it.request(origin), every=every)
 
             async with contextlib.AsyncExitStack() as clients:
-                loads = [await clients.enter_async_context(it_asks(0)) for _ in range(CLIENTS)]
-                await loads[0].asked(requests // CLIENTS)
-                await until(lambda: it.complaints().count("cannot be written") == WORKERS)
+                loads = [await clients.enter_async_context(it_asks(0)) for _ in range(count)]
+                await loads[0].asked(requests // count)
+                await until(lambda: it.complaints().count("cannot be written") == workers)
             full = it.complaints()
             (tmp_path / "logs" / "traffic_server.log").rename(tmp_path / "logs" / "first")
             (tmp_path / "logs" / "other").unlink()
             it.signal(signal.SIGHUP)
             async with contextlib.AsyncExitStack() as clients:
-                loads += [await clients.enter_async_context(it_asks(0.01 * CLIENTS)) for _ in range(CLIENTS)]
+                loads += [await clients.enter_async_context(it_asks(0.01 * count)) for _ in range(count)]
                 await loads[-1].asked(1)
-                await until(lambda: it.complaints().count("written again") == WORKERS)
+                await until(lambda: it.complaints().count("written again") == workers)
                 await loads[-1].asked(1)
             it.signal(signal.SIGTERM)
             assert await it.ended() == 0
             said = it.complaints()
             answers = [answer for load in loads for answer in load.answers]
             assert {answer.status for answer in answers} == {200}
-            assert full.count("\n") == WORKERS  # one message of each process
-            assert said.count("\n") == 2 * WORKERS
+            assert full.count("\n") == workers  # one message of each process
+            assert said.count("\n") == 2 * workers
             lost = sum(map(int, re.findall(r"(\d+) entries were lost", said)))
             records = it.log("logs/first") + it.log("logs/traffic_server.log")
             assert all(record.event is not None for record in records)
@@ -80,7 +80,8 @@ async def test_disk_full(start: Start, figure: Figure, tmp_path: Path) -> None:
     figure(
         "log disk full, folder gone",
         "disk full: every request its answer; two messages, the loss and its end",
-        f"{len(answers)} requests: {len(records)} lines written whole, {lost} counted as lost, none unaccounted for",
+        f"{workers} worker{'s' * (workers > 1)}, {len(answers)} requests: {len(records)} lines written whole, "
+        f"{lost} counted as lost, none unaccounted for",
     )
 
 

@@ -15,7 +15,6 @@ from typing import cast
 
 import pytest
 
-from tests.modes import WORKERS
 from tests.serving import until
 
 from . import process
@@ -112,7 +111,7 @@ async def test_names(start: Start, figure: Figure, tmp_path: Path) -> None:
         more = process.rules([origin], [*slow, *failing, "changing.example.org", "unknown.example.org"])
         (tmp_path / "rules.csv").write_text(process.rules([listed]) + more.partition("\n")[2])
         await it.warm()
-        threads = it.threads() + WORKERS  # a reload works in a thread of the loop's executor, which stays
+        threads = it.threads() + 1  # a reload works in a thread of the loop's executor, which stays
         it.signal(signal.SIGHUP)
 
         async def get(name: str) -> Answer:
@@ -120,7 +119,7 @@ async def test_names(start: Start, figure: Figure, tmp_path: Path) -> None:
             return await ask(it.port, f"GET {target} HTTP/1.1\r\nHost: proxy\r\n\r\n".encode())
 
         in_force = 0
-        while in_force < 4 * WORKERS:  # the rules, in every worker
+        while in_force < 4:
             in_force = in_force + 1 if (await get("unknown.example.org")).status == 502 else 0
         async with Steady(it.port, it.request(listed)) as idle:
             await idle.asked(50)

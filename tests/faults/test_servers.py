@@ -133,7 +133,6 @@ async def test_hanging_servers(start: Start, figure: Figure, stage: str) -> None
             await idle.asked(50)
         async with Steady(it.port, it.request(other)) as busy:
             answers: list[Answer] = await many(count, lambda _: ask(it.port, it.request(origin)), count)
-        it.let_go()
         await until(lambda: it.descriptors() <= descriptors, 5, "everything closed")
     seconds = [answer.seconds for answer in answers]
     assert {answer.status for answer in answers} == {status}

@@ -1,4 +1,4 @@
-"""A proxy on a port of its own, and servers that do as they are told and remember what they saw."""
+"""Fixtures: a proxy on a port of its own, and servers with a given behaviour that record what they receive."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from typing import Any
 import pytest
 import trustme
 
-from tests import modes
+from .running_proxy import HOST, RunningProxy, merged, running_proxy
 
-from .lines import HOST, Lines, inside, merged, outside
-
-__all__ = ["HOST", "Lines"]
+__all__ = ["HOST", "RunningProxy"]
 
 ENTRY = {"ip": "10.48.36.215", "dial": "127.0.0.1"}
 OK = b"HTTP/1.1 200 \r\nContent-Length: 3\r\nServer: origin\r\n\r\nok\n"
 
 
 def read_request(stream: Any, on_head: Callable[[bytes], None] | None = None) -> bytes:
-    """A request's bytes: head (``on_head`` is told), and a body of known or chunked length."""
+    """Read one request from a socket: its head, and a body of known or chunked length.
+
+    ``on_head`` is called with the head in lower case, before the body is read.
+    """
     data = b""
     while b"\r\n\r\n" not in data:
         piece = stream.recv(65536)
@@ -48,7 +49,7 @@ def read_request(stream: Any, on_head: Callable[[bytes], None] | None = None) ->
 
 
 def answer_ok(stream: Any, server: Server) -> None:
-    """Answer one request after the other, until one wants the connection's end."""
+    """Answer one request after another, until one has ``Connection: close``."""
     while request := read_request(stream):
         server.requests.append(request)
         stream.sendall(OK)
@@ -58,7 +59,7 @@ def answer_ok(stream: Any, server: Server) -> None:
 
 @dataclass
 class Server:
-    """A TLS (or plain) server in a thread; ``handle(stream, server)`` does one connection."""
+    """A TLS (or plain) server in a thread; ``handle(stream, server)`` serves one connection."""
 
     context: ssl.SSLContext | None
     handle: Callable[[Any, Server], None] = answer_ok
@@ -121,7 +122,7 @@ def ca() -> trustme.CA:
 
 @pytest.fixture
 def serving() -> Iterator[Callable[..., Server]]:
-    """``serving(context, handle=..., before_tls=...)`` starts a server that ends with the test."""
+    """Return ``serving(context, handle=..., before_tls=...)``, which starts a server that ends with the test."""
     with contextlib.ExitStack() as stack:
 
         def start(context: ssl.SSLContext | None, **options: Any) -> Server:
@@ -149,11 +150,17 @@ RULES = "Url,Deployment,HttpMethods,MatchType,Description\n" + "".join(
 
 
 @pytest.fixture
-async def proxying(request: pytest.FixtureRequest, tmp_path: Path, ca: trustme.CA) -> AsyncIterator[Callable[..., Any]]:
-    """``await proxying(server, ...)`` starts a proxy before ``server`` that trusts ``ca`` and allows everything."""
+def connections() -> str:
+    """Return ``upstream.connections`` for tests that do not set it: the default of the configuration."""
+    return "per-request"
+
+
+@pytest.fixture
+async def proxying(tmp_path: Path, ca: trustme.CA, connections: str) -> AsyncIterator[Callable[..., Any]]:
+    """Return ``await proxying(server, ...)``, which starts a proxy that trusts ``ca`` and allows ``server``."""
     async with contextlib.AsyncExitStack() as stack:
 
-        async def start(*servers: Server, trust: bytes | None = None, **tables: Any) -> Lines:
+        async def start(*servers: Server, trust: bytes | None = None, **tables: Any) -> RunningProxy:
             rules = (
                 RULES.splitlines()[0]
                 + "\n"
@@ -166,6 +173,7 @@ async def proxying(request: pytest.FixtureRequest, tmp_path: Path, ca: trustme.C
             tables_here = merged(
                 {
                     "release": "X14.2",
+                    "upstream": {"connections": connections},
                     "proxy": {"listen": "127.0.0.1:0"},
                     "hosts": {HOST: ENTRY, "10.48.36.215": ENTRY},
                     "allow": {"rules": "rules.csv", "automatic": False},
@@ -174,7 +182,6 @@ async def proxying(request: pytest.FixtureRequest, tmp_path: Path, ca: trustme.C
                 tables,
             )
             trusted = ca.cert_pem.bytes() if trust is None else trust
-            one = inside if modes.is_inside(request) else outside
-            return await stack.enter_async_context(one(tmp_path, modes.moded(tables_here), trusted))
+            return await stack.enter_async_context(running_proxy(tmp_path, tables_here, trusted))
 
         yield start

@@ -14,9 +14,7 @@ from typing import Any, Final
 import pytest
 import trustme
 
-from tests.modes import WORKERS
-
-from .conftest import HOST, Lines, Server, read_request, server_context
+from .conftest import HOST, RunningProxy, Server, read_request, server_context
 from .http_cases import CASES, DATE, NOT_REFUSED, ORACLE, PATHS, UNMAPPED, Answer
 
 HOSTLESS: Final = b"GET /nomap HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -90,17 +88,17 @@ async def test_a_request_passes_as_it_does_through_traffic_server(
         f'Url,Deployment,HttpMethods,MatchType,Description\nhttp://{HOST}:{server.port},,"{METHODS}",prefix,\n'
         f'https://{HOST}:{untrusted.port},,"{METHODS}",prefix,\n'
     )
-    it: Lines = await proxying(
+    proxy: RunningProxy = await proxying(
         server,
         verify={"origin": mode},
         upstream={"connections": "keep-alive", "attempts": 4},
         allow={"rules": "cases.csv"},
     )
-    token = it.token(server.port, scheme="http")
+    token = proxy.token(server.port, scheme="http")
     marks = {
         "<T>": f"/{token}",
-        "<U>": f"/{it.token(untrusted.port)}",
-        "<A>": f"127.0.0.1:{it.port}",
+        "<U>": f"/{proxy.token(untrusted.port)}",
+        "<A>": f"127.0.0.1:{proxy.port}",
         "<lower>": f"/{token.lower()}",
         "<BIG>": "a" * 140_000,
         "<LONG>": "a" * 60_000,
@@ -110,7 +108,7 @@ async def test_a_request_passes_as_it_does_through_traffic_server(
         return re.sub("<[A-Za-z]+>", lambda mark: marks[mark[0]], text)
 
     async with asyncio.timeout(10):
-        reader, writer = await asyncio.open_connection(it.host, it.port)
+        reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
         try:
             waiting = list(case.answers)
             for number, piece in enumerate(case.sent, 1):
@@ -134,12 +132,12 @@ async def test_a_kept_connection_serves_other_clients_and_other_connections(
     serving: Callable[..., Server], proxying: Callable[..., Any]
 ) -> None:
     server = serving(None, handle=_origin)
-    it: Lines = await proxying(server, upstream={"connections": "keep-alive"})
-    paths = [f"/{number}" for number in range(2 * WORKERS)]
+    proxy: RunningProxy = await proxying(server, upstream={"connections": "keep-alive"})
+    paths = ["/0", "/1"]
     for path in paths:
-        assert (await it.get(server.port, path, scheme="http")).startswith(b"HTTP/1.1 200 OK\r\n")
+        assert (await proxy.get(server.port, path, scheme="http")).startswith(b"HTTP/1.1 200 OK\r\n")
     assert [request.split()[1].decode() for request in server.requests] == paths
-    assert server.connections <= WORKERS  # each process keeps its own
+    assert server.connections == 1
 
 
 def _normal(request: bytes, server: Server) -> str:
@@ -156,13 +154,13 @@ async def test_trace_gives_back_what_came_but_no_credentials(
     serving: Callable[..., Server], proxying: Callable[..., Any]
 ) -> None:
     server = serving(None)
-    it: Lines = await proxying(server)
+    proxy: RunningProxy = await proxying(server)
     headers = "Max-Forwards: 0\r\nX-A: 1\r\nAuthorization: Basic c2VjcmV0\r\nCookie: secret\r\n"
-    answer = await it.get(server.port, scheme="http", method="TRACE", headers=headers)
+    answer = await proxy.get(server.port, scheme="http", method="TRACE", headers=headers)
     assert b"\r\nContent-Type: message/http\r\n" in answer
     assert b"\r\nX-A: 1\r\n" in answer.partition(b"\r\n\r\n")[2]
     assert b"secret" not in answer
     assert b"c2VjcmV0" not in answer
-    options = await it.get(server.port, scheme="http", method="OPTIONS", headers="Max-Forwards: 0\r\n")
+    options = await proxy.get(server.port, scheme="http", method="OPTIONS", headers="Max-Forwards: 0\r\n")
     assert b"\r\nAllow: CONNECT, DELETE, GET, HEAD, OPTIONS, POST, PURGE, PUT, PUSH, TRACE\r\n" in options
     assert server.connections == 0

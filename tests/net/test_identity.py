@@ -38,7 +38,7 @@ from mralab.tls.identity import load_identity
 from mralab.tls.trust_store import TrustStore
 from mralab.tls.verification import TlsContext, TlsSettings
 
-from .conftest import HOST, OK, Lines, Server, read_request, server_context
+from .conftest import HOST, OK, RunningProxy, Server, read_request, server_context
 
 VCS = "vcsc.steven.lab"
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -94,8 +94,8 @@ async def test_it_is_presented_where_a_server_asks(
     proxying: Callable[..., Any],
 ) -> None:
     server = serving(demanding(ca.issue_cert(HOST), ca, version, must=must), handle=show_peer)
-    it: Lines = await proxying(server, upstream={"tls": [version], "certificate": str(identity)})
-    assert (await it.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
+    proxy: RunningProxy = await proxying(server, upstream={"tls": [version], "certificate": str(identity)})
+    assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
     assert server.alerts == [VCS]
 
 
@@ -103,8 +103,8 @@ async def test_it_is_not_presented_where_none_asks(
     ca: trustme.CA, identity: Path, serving: Callable[..., Server], proxying: Callable[..., Any]
 ) -> None:
     server = serving(server_context(ca.issue_cert(HOST)), handle=show_peer)
-    it: Lines = await proxying(server, upstream={"certificate": str(identity)})
-    assert (await it.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
+    proxy: RunningProxy = await proxying(server, upstream={"certificate": str(identity)})
+    assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
     assert server.alerts == ["no certificate"]
 
 
@@ -120,12 +120,14 @@ async def test_a_server_that_does_not_trust_it_refuses_and_says_why(
 ) -> None:
     """In TLS 1.3 the alert comes after our handshake is over, and after the request."""
     server = serving(demanding(ca.issue_cert(HOST), trustme.CA(), version))
-    it: Lines = await proxying(server, upstream={"tls": [version], "certificate": str(identity), "attempts": 2})
+    proxy: RunningProxy = await proxying(
+        server, upstream={"tls": [version], "certificate": str(identity), "attempts": 2}
+    )
     body = b"ab" if method == "POST" else b""
     length = "Content-Length: 2\r\n" if body else ""
-    answer = await it.get(server.port, method=method, headers=length, body=body)
+    answer = await proxy.get(server.port, method=method, headers=length, body=body)
     assert answer.split()[1] == b"502"
-    events = await it.told()
+    events = await proxy.events()
     attempts = 1 if (version, method) == ("1.3", "POST") else 2  # it was sent: not repeatable
     failed = [event for event in events if isinstance(event, HandshakeFailed)]
     assert [event.error for event in failed] == [
@@ -133,7 +135,7 @@ async def test_a_server_that_does_not_trust_it_refuses_and_says_why(
     ] * attempts
     assert isinstance(events[-1], ResponseSent)
     assert server.requests == []
-    found = find(it.log.read_text().splitlines())
+    found = find(proxy.log.read_text().splitlines())
     assert [finding.code for finding in found] == ["rejected-by-server"]
 
 
@@ -142,11 +144,11 @@ async def test_a_refusal_is_heard_while_a_large_body_is_being_sent(
 ) -> None:
     """The server has closed by then: what is written breaks the connection, its alert lies before the break."""
     server = serving(demanding(ca.issue_cert(HOST), trustme.CA(), "1.3"))
-    it: Lines = await proxying(server, upstream={"tls": ["1.3"], "certificate": str(identity), "attempts": 1})
+    proxy: RunningProxy = await proxying(server, upstream={"tls": ["1.3"], "certificate": str(identity), "attempts": 1})
     body = bytes(4 << 20)
-    answer = await it.get(server.port, method="POST", headers=f"Content-Length: {len(body)}\r\n", body=body)
+    answer = await proxy.get(server.port, method="POST", headers=f"Content-Length: {len(body)}\r\n", body=body)
     assert answer == b"RESET" or answer.split()[1] == b"502"
-    failed = [event.error for event in await it.told() if isinstance(event, HandshakeFailed)]
+    failed = [event.error for event in await proxy.events() if isinstance(event, HandshakeFailed)]
     assert failed == ["error:14094418:SSL routines:ssl3_read_bytes:tlsv1 alert unknown ca"]
 
 
@@ -161,9 +163,9 @@ async def test_a_server_that_insists_on_one_is_heard_where_there_is_none(
     version: str, error: str, ca: trustme.CA, serving: Callable[..., Server], proxying: Callable[..., Any]
 ) -> None:
     server = serving(demanding(ca.issue_cert(HOST), ca, version))
-    it: Lines = await proxying(server, upstream={"tls": [version], "attempts": 1})
-    assert (await it.get(server.port)).split()[1] == b"502"
-    assert [event.error for event in await it.told() if isinstance(event, HandshakeFailed)] == [error]
+    proxy: RunningProxy = await proxying(server, upstream={"tls": [version], "attempts": 1})
+    assert (await proxy.get(server.port)).split()[1] == b"502"
+    assert [event.error for event in await proxy.events() if isinstance(event, HandshakeFailed)] == [error]
 
 
 async def test_a_connection_that_breaks_later_is_no_refusal(
@@ -175,9 +177,9 @@ async def test_a_connection_that_breaks_later_is_no_refusal(
         raise OSError
 
     server = serving(demanding(ca.issue_cert(HOST), ca, "1.3", must=False), handle=answers_half)
-    it: Lines = await proxying(server, upstream={"tls": ["1.3"], "attempts": 1})
-    await it.get(server.port)
-    assert not [event for event in await it.told() if isinstance(event, HandshakeFailed)]
+    proxy: RunningProxy = await proxying(server, upstream={"tls": ["1.3"], "attempts": 1})
+    await proxy.get(server.port)
+    assert not [event for event in await proxy.events() if isinstance(event, HandshakeFailed)]
 
 
 async def test_another_one_counts_from_the_next_request_and_kept_connections_are_not_used(
@@ -185,14 +187,14 @@ async def test_another_one_counts_from_the_next_request_and_kept_connections_are
 ) -> None:
     server = serving(demanding(ca.issue_cert(HOST), ca, "1.2", must=False), handle=show_peer)
     said = {"connections": "keep-alive", "prefer": "ecdsa", "tls": ["1.2"]}  # all that /api/config shows
-    it: Lines = await proxying(server, upstream=said)
-    assert (await it.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
-    await it.change(upstream={"certificate": str(identity)})
-    assert (await it.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
+    proxy: RunningProxy = await proxying(server, upstream=said)
+    assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
+    await proxy.change(upstream={"certificate": str(identity)})
+    assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
     other = tmp_path / "other.pem"
     other.write_bytes(pem(ca.issue_cert("other.steven.lab")))
-    await it.change(upstream={"certificate": str(other)})
-    assert (await it.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
+    await proxy.change(upstream={"certificate": str(other)})
+    assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
     assert server.alerts == ["no certificate", VCS, "other.steven.lab"]
 
 

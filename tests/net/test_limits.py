@@ -12,9 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.modes import WORKERS
-
-from .conftest import HOST, OK, Lines, Server, read_request, server_context
+from .conftest import HOST, OK, RunningProxy, Server, read_request, server_context
 
 Proxying = Callable[..., Any]
 Serving = Callable[..., Server]
@@ -25,8 +23,8 @@ def context(ca: Any) -> ssl.SSLContext:
     return server_context(ca.issue_cert(HOST))
 
 
-async def connect(lines: Lines) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    return await asyncio.open_connection(lines.host, lines.port)
+async def connect(proxy: RunningProxy) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection(proxy.host, proxy.port)
 
 
 async def rest(reader: asyncio.StreamReader, limit: float = 10) -> bytes:
@@ -41,30 +39,28 @@ async def rest(reader: asyncio.StreamReader, limit: float = 10) -> bytes:
     return data
 
 
-def request(lines: Lines, port: int, fields: str = "", method: str = "GET") -> bytes:
-    return f"{method} /{lines.token(port)}/a HTTP/1.1\r\nHost: h\r\n{fields}\r\n".encode()
+def request(proxy: RunningProxy, port: int, fields: str = "", method: str = "GET") -> bytes:
+    return f"{method} /{proxy.token(port)}/a HTTP/1.1\r\nHost: h\r\n{fields}\r\n".encode()
 
 
 async def test_a_head_as_large_as_the_limit_is_taken_one_byte_more_is_not(
     context: ssl.SSLContext, serving: Serving, proxying: Proxying
 ) -> None:
     server = serving(context)
-    lines = await proxying(server, limits={"header_bytes": 4096})
-    start = request(lines, server.port, "Connection: close\r\n")
+    proxy = await proxying(server, limits={"header_bytes": 4096})
+    start = request(proxy, server.port, "Connection: close\r\n")
     for size, status in ((4096, b"200 "), (4097, b"400 Invalid HTTP Request")):
         fill = size - len(start) - len("X: \r\n")
-        head = request(lines, server.port, f"Connection: close\r\nX: {'x' * fill}\r\n")
+        head = request(proxy, server.port, f"Connection: close\r\nX: {'x' * fill}\r\n")
         assert len(head) == size
-        assert (await lines.raw(head)).startswith(b"HTTP/1.1 " + status)
+        assert (await proxy.raw(head)).startswith(b"HTTP/1.1 " + status)
     assert len(server.requests) == 1
 
 
 async def test_a_head_that_never_ends_is_refused_at_the_limit_not_after_the_timeout(proxying: Proxying) -> None:
-    lines = await proxying(limits={"header_bytes": 4096})
-    started = time.monotonic()
-    answer = await lines.raw(b"GET /a HTTP/1.1\r\nHost: h\r\n" + b"X: y\r\n" * 1000)
+    proxy = await proxying(limits={"header_bytes": 4096, "header_timeout": 100.0})  # ``raw`` waits 20 s
+    answer = await proxy.raw(b"GET /a HTTP/1.1\r\nHost: h\r\n" + b"X: y\r\n" * 1000)
     assert answer.startswith(b"HTTP/1.1 400 Invalid HTTP Request")
-    assert time.monotonic() - started < 5
 
 
 async def test_a_servers_head_has_the_same_limit(context: ssl.SSLContext, serving: Serving, proxying: Proxying) -> None:
@@ -76,30 +72,30 @@ async def test_a_servers_head_has_the_same_limit(context: ssl.SSLContext, servin
             stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX: %b\r\n\r\n" % (b"x" * filler))
 
     server = serving(context, handle=answer)
-    lines = await proxying(server, limits={"header_bytes": 4096}, upstream={"attempts": 1})
+    proxy = await proxying(server, limits={"header_bytes": 4096}, upstream={"attempts": 1})
     server.requests.append(b"4096")
-    assert (await lines.get(server.port)).startswith(b"HTTP/1.1 200 OK")
+    assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 200 OK")
     server.requests.append(b"4097")
-    assert (await lines.get(server.port)).startswith(b"HTTP/1.1 502 Invalid HTTP Response")
+    assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 502 Invalid HTTP Response")
 
 
 async def test_one_connection_more_than_the_limit_waits_until_another_goes(
     context: ssl.SSLContext, serving: Serving, proxying: Proxying
 ) -> None:
     server = serving(context)
-    lines = await proxying(server, limits={"connections": 2})
-    held = [await connect(lines) for _ in range(2)]
+    proxy = await proxying(server, limits={"connections": 2})
+    held = [await connect(proxy) for _ in range(2)]
     for reader, writer in held:
-        writer.write(request(lines, server.port))
+        writer.write(request(proxy, server.port))
         assert (await reader.readuntil(b"ok\n")).startswith(b"HTTP/1.1 200 ")
-    reader, writer = await connect(lines)  # the kernel takes it
-    writer.write(request(lines, server.port, "Connection: close\r\n"))
+    reader, writer = await connect(proxy)  # the kernel takes it
+    writer.write(request(proxy, server.port, "Connection: close\r\n"))
     waiting = asyncio.create_task(rest(reader))
     for held_reader, held_writer in held:  # those that are in go on as before
-        held_writer.write(request(lines, server.port))
+        held_writer.write(request(proxy, server.port))
         await held_reader.readuntil(b"ok\n")
     assert not waiting.done()
-    assert await lines.metrics("mralab_client_connections_open") == {(): 2}
+    assert await proxy.metrics("mralab_client_connections_open") == {(): 2}
     held[0][1].close()
     assert (await waiting).startswith(b"HTTP/1.1 200 ")
     for _, each in [*held, (reader, writer)]:
@@ -110,23 +106,23 @@ async def test_the_limit_on_connections_can_be_raised_while_they_wait(
     context: ssl.SSLContext, serving: Serving, proxying: Proxying
 ) -> None:
     server = serving(context)
-    lines = await proxying(server, limits={"connections": WORKERS})
-    held = [await connect(lines) for _ in range(WORKERS)]
-    reader, writer = await connect(lines)
-    writer.write(request(lines, server.port, "Connection: close\r\n"))
-    await lines.change(limits={"connections": 2 * WORKERS})
+    proxy = await proxying(server, limits={"connections": 1})
+    held = await connect(proxy)
+    reader, writer = await connect(proxy)
+    writer.write(request(proxy, server.port, "Connection: close\r\n"))
+    await proxy.change(limits={"connections": 2})
     assert (await rest(reader)).startswith(b"HTTP/1.1 200 ")
-    for _, each in [*held, (reader, writer)]:
+    for _, each in [held, (reader, writer)]:
         each.close()
 
 
 async def test_a_client_that_says_nothing_is_let_go_without_a_word(proxying: Proxying) -> None:
-    lines = await proxying(limits={"idle_timeout": 0.3, "header_timeout": 20.0})
+    proxy = await proxying(limits={"idle_timeout": 0.3, "header_timeout": 20.0})
     started = time.monotonic()
-    reader, writer = await connect(lines)
+    reader, writer = await connect(proxy)
     assert await rest(reader) == b""
-    assert 0.25 < time.monotonic() - started < 3
-    assert await lines.told() == []
+    assert time.monotonic() - started > 0.25
+    assert await proxy.events() == []
     writer.close()
 
 
@@ -134,13 +130,13 @@ async def test_between_requests_a_client_may_be_idle_for_so_long(
     context: ssl.SSLContext, serving: Serving, proxying: Proxying
 ) -> None:
     server = serving(context)
-    lines = await proxying(server, limits={"idle_timeout": 0.3})
-    reader, writer = await connect(lines)
-    writer.write(request(lines, server.port))
+    proxy = await proxying(server, limits={"idle_timeout": 0.3})
+    reader, writer = await connect(proxy)
+    writer.write(request(proxy, server.port))
     await reader.readuntil(b"ok\n")
     started = time.monotonic()
     assert await rest(reader) == b""
-    assert 0.25 < time.monotonic() - started < 3
+    assert time.monotonic() - started > 0.25
     writer.close()
 
 
@@ -148,9 +144,9 @@ async def test_between_requests_a_client_may_be_idle_for_so_long(
     "start", [b"G", b"GET /a HTTP/1.1\r\nHost: h\r\n", b"GET /a HTTP/1.1\r\nHost: h\r\nX: y\r\n\r"]
 )
 async def test_a_head_must_be_whole_in_time_however_it_trickles(start: bytes, proxying: Proxying) -> None:
-    lines = await proxying(limits={"header_timeout": 0.4, "idle_timeout": 20.0})
+    proxy = await proxying(limits={"header_timeout": 0.4, "idle_timeout": 20.0})
     started = time.monotonic()
-    reader, writer = await connect(lines)
+    reader, writer = await connect(proxy)
     writer.write(start)
     answer = asyncio.create_task(rest(reader))
     trickle = b"x" if start == b"G" else b"X: y\r\n" if start.endswith(b"h\r\n") else b""
@@ -159,27 +155,27 @@ async def test_a_head_must_be_whole_in_time_however_it_trickles(start: bytes, pr
             writer.write(trickle)
         await asyncio.wait([answer], timeout=0.05)
     assert (await answer).startswith(b"HTTP/1.1 408 Inactive Timeout\r\n")
-    assert 0.35 < time.monotonic() - started < 3
-    assert await lines.kinds() == ["RequestRejected", "ResponseSent"]
+    assert time.monotonic() - started > 0.35
+    assert await proxy.event_names() == ["RequestRejected", "ResponseSent"]
     writer.close()
 
 
 @pytest.mark.parametrize("trickle", [b"", b"x"])
 async def test_a_body_must_move(trickle: bytes, context: ssl.SSLContext, serving: Serving, proxying: Proxying) -> None:
     server = serving(context)
-    lines = await proxying(server, limits={"idle_timeout": 0.4}, upstream={"response_timeout": 20.0})
+    proxy = await proxying(server, limits={"idle_timeout": 0.4}, upstream={"response_timeout": 20.0})
     started = time.monotonic()
-    reader, writer = await connect(lines)
-    writer.write(request(lines, server.port, "Content-Length: 100000\r\n", "POST") + b"begin")
+    reader, writer = await connect(proxy)
+    writer.write(request(proxy, server.port, "Content-Length: 100000\r\n", "POST") + b"begin")
     answer = asyncio.create_task(rest(reader))
     while not answer.done():
         with contextlib.suppress(ConnectionError):
             writer.write(trickle)
         await asyncio.wait([answer], timeout=0.05)
     assert (await answer).startswith(b"HTTP/1.1 408 Inactive Timeout\r\n")
-    assert 0.35 < time.monotonic() - started < 3
+    assert time.monotonic() - started > 0.35
     assert await asyncio.to_thread(server.ended.acquire, timeout=5)  # the server is not left waiting
-    assert await lines.metrics("mralab_requests_total") == {("408", "malformed"): 1}
+    assert await proxy.metrics("mralab_requests_total") == {("408", "malformed"): 1}
     writer.close()
 
 
@@ -187,9 +183,9 @@ async def test_a_slow_body_that_moves_is_waited_for_longer_than_any_timeout(
     context: ssl.SSLContext, serving: Serving, proxying: Proxying
 ) -> None:
     server = serving(context)
-    lines = await proxying(server, limits={"idle_timeout": 0.3}, upstream={"response_timeout": 0.3})
-    reader, writer = await connect(lines)
-    writer.write(request(lines, server.port, "Content-Length: 20480\r\nConnection: close\r\n", "POST"))
+    proxy = await proxying(server, limits={"idle_timeout": 0.3}, upstream={"response_timeout": 0.3})
+    reader, writer = await connect(proxy)
+    writer.write(request(proxy, server.port, "Content-Length: 20480\r\nConnection: close\r\n", "POST"))
     for _ in range(20):
         writer.write(b"x" * 1024)
         await asyncio.sleep(0.05)
@@ -211,9 +207,9 @@ async def test_a_body_that_the_server_does_not_take_is_not_held_against_the_clie
         stream.sendall(OK)
 
     server = serving(context, handle=slow)
-    lines = await proxying(server, limits={"idle_timeout": 0.4})
-    reader, writer = await connect(lines)
-    writer.write(request(lines, server.port, f"Content-Length: {size}\r\nConnection: close\r\n", "POST"))
+    proxy = await proxying(server, limits={"idle_timeout": 0.4})
+    reader, writer = await connect(proxy)
+    writer.write(request(proxy, server.port, f"Content-Length: {size}\r\nConnection: close\r\n", "POST"))
     writer.write(bytes(size))
     assert (await rest(reader)).startswith(b"HTTP/1.1 200 ")
     writer.close()
@@ -232,10 +228,10 @@ async def test_a_client_that_waits_for_its_second_answer_is_not_idle(
             stream.sendall(OK)
 
     server = serving(context, handle=second_is_slow)
-    lines = await proxying(server, limits={"idle_timeout": 0.4})
-    reader, writer = await connect(lines)
+    proxy = await proxying(server, limits={"idle_timeout": 0.4})
+    reader, writer = await connect(proxy)
     for _ in range(2):
-        writer.write(request(lines, server.port))
+        writer.write(request(proxy, server.port))
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
         assert head.startswith(b"HTTP/1.1 200 ")
         assert await reader.readexactly(3) == b"ok\n"
@@ -254,23 +250,23 @@ async def test_a_client_that_does_not_read_is_cut_off_and_its_server_let_go(
                 stream.sendall(bytes(1 << 20))
 
     server = serving(context, handle=endless)
-    lines = await proxying(server, limits={"idle_timeout": 0.4})
-    reader, writer = await connect(lines)
+    proxy = await proxying(server, limits={"idle_timeout": 0.4})
+    reader, writer = await connect(proxy)
     writer.transport.pause_reading()  # type: ignore[attr-defined]
-    writer.write(request(lines, server.port))
+    writer.write(request(proxy, server.port))
     assert await asyncio.to_thread(server.ended.acquire, timeout=10)
-    assert await lines.metrics("mralab_responses_cut_total") == {(): 1}
+    assert await proxy.metrics("mralab_responses_cut_total") == {(): 1}
     writer.transport.resume_reading()  # type: ignore[attr-defined]
     assert (await rest(reader)).endswith(b"RESET")
     writer.close()
 
 
 async def test_other_limits_hold_for_those_who_wait_already(proxying: Proxying) -> None:
-    lines = await proxying(limits={"idle_timeout": 100.0, "header_timeout": 100.0})
-    silent, partial = await connect(lines), await connect(lines)
+    proxy = await proxying(limits={"idle_timeout": 100.0, "header_timeout": 100.0})
+    silent, partial = await connect(proxy), await connect(proxy)
     partial[1].write(b"GET ")
     await asyncio.sleep(0.05)
-    await lines.change(limits={"idle_timeout": 0.2, "header_timeout": 0.2})
+    await proxy.change(limits={"idle_timeout": 0.2, "header_timeout": 0.2})
     assert await rest(silent[0]) == b""
     assert (await rest(partial[0])).startswith(b"HTTP/1.1 408 ")
     for _, writer in (silent, partial):
@@ -285,8 +281,8 @@ async def test_a_client_that_waits_for_100_continue_is_not_the_slow_one(
             pass  # it takes the head, and says nothing
 
     server = serving(context, handle=hang)
-    lines = await proxying(server, limits={"idle_timeout": 20.0}, upstream={"response_timeout": 0.3})
-    reader, writer = await connect(lines)
-    writer.write(request(lines, server.port, "Content-Length: 5\r\nExpect: 100-continue\r\n", "POST"))
+    proxy = await proxying(server, limits={"idle_timeout": 20.0}, upstream={"response_timeout": 0.3})
+    reader, writer = await connect(proxy)
+    writer.write(request(proxy, server.port, "Content-Length: 5\r\nExpect: 100-continue\r\n", "POST"))
     assert (await reader.readline()) == b"HTTP/1.1 504 Connection Timed Out\r\n"
     writer.close()

@@ -15,7 +15,7 @@ import pytest
 from mralab.core.log.events import NameMismatch, VerifyFailed
 
 from ..oracle.pki import Minted, altered, mint, printable_subject, rsa_key, serial, validity, version
-from .conftest import HOST, Lines, Server
+from .conftest import HOST, RunningProxy, Server
 from .scenarios import context_of
 
 BEFORE = "format error in certificate's notBefore field"
@@ -95,11 +95,10 @@ async def test_an_odd_certificate_is_judged_as_openssl_judges_it(
     case = CASES[name]
     made = case.make(root)
     server = serving(context_of(made if isinstance(made, tuple) else (made,), None))
-    it: Lines = await proxying(server, trust=root.pem, verify={"origin": mode}, upstream={"attempts": 1})
-    answer = await it.get(server.port)
-    await it.let_go()
+    proxy: RunningProxy = await proxying(server, trust=root.pem, verify={"origin": mode}, upstream={"attempts": 1})
+    answer = await proxy.get(server.port)
     assert await asyncio.to_thread(server.ended.acquire, timeout=5)
-    events = await it.told()
+    events = await proxy.events()
     told = [
         event.error if isinstance(event, VerifyFailed) else NAME
         for event in events

@@ -12,7 +12,7 @@ import trustme
 
 from mralab.core.release import signature_algorithms
 
-from .conftest import HOST, Lines, Server
+from .conftest import HOST, RunningProxy, Server
 
 VERSIONS = (["1.2"], ["1.3"], ["1.2", "1.3"], ["1.0", "1.1", "1.2", "1.3"])
 
@@ -41,8 +41,8 @@ async def test_the_preferred_certificate_is_shown_in_every_version(
     proxying: Callable[..., Any],
 ) -> None:
     server = serving(both(ca, tmp_path, names_host=prefer))
-    it: Lines = await proxying(server, upstream={"prefer": prefer, "tls": versions})
-    assert (await it.get(server.port)).startswith(b"HTTP/1.1 200 ")
+    proxy: RunningProxy = await proxying(server, upstream={"prefer": prefer, "tls": versions})
+    assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize(("release", "kind"), [("X14.0.7", "rsa"), ("X14.2", "ecdsa")])
@@ -55,8 +55,8 @@ async def test_the_release_decides_where_nothing_is_said(
     proxying: Callable[..., Any],
 ) -> None:
     server = serving(both(ca, tmp_path, names_host=kind))
-    it: Lines = await proxying(server, release=release, verify={"origin": "on"}, upstream={"tls": ["1.3"]})
-    assert (await it.get(server.port)).startswith(b"HTTP/1.1 200 ")
+    proxy: RunningProxy = await proxying(server, release=release, verify={"origin": "on"}, upstream={"tls": ["1.3"]})
+    assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 200 ")
 
 
 async def test_own_cipher_suites_do_not_choose_in_tls_1_3(
@@ -64,8 +64,8 @@ async def test_own_cipher_suites_do_not_choose_in_tls_1_3(
 ) -> None:
     server = serving(both(ca, tmp_path, names_host="rsa"))
     said = {"prefer": "rsa", "tls": ["1.2", "1.3"], "ciphers": "ECDHE-ECDSA-AES128-GCM-SHA256"}
-    it: Lines = await proxying(server, upstream=said)
-    assert (await it.get(server.port)).startswith(b"HTTP/1.1 200 ")
+    proxy: RunningProxy = await proxying(server, upstream=said)
+    assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize("kind", [trustme.KeyType.RSA, trustme.KeyType.ECDSA])
@@ -81,8 +81,8 @@ async def test_a_server_with_one_kind_is_served_whatever_is_preferred(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert(HOST, key_type=kind).configure_cert(context)
     server = serving(context)
-    it: Lines = await proxying(server, upstream={"prefer": prefer, "tls": ["1.3"]})
-    assert (await it.get(server.port)).startswith(b"HTTP/1.1 200 ")
+    proxy: RunningProxy = await proxying(server, upstream={"prefer": prefer, "tls": ["1.3"]})
+    assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 200 ")
 
 
 def test_both_orders_offer_the_same() -> None:

@@ -19,7 +19,7 @@ import pytest
 from mralab.core.log.events import RequestSent
 from mralab.core.log.writer import LineWriter
 
-from .conftest import Lines, Server
+from .conftest import RunningProxy, Server
 from .scenarios import (
     FAILED,
     MISNAMED,
@@ -90,7 +90,7 @@ async def _as_expected(
         rules = f'Url,Deployment,HttpMethods,MatchType,Description\nhttps://{host}:{server.port},,"GET,POST",prefix,\n'
         (folder / "scenario.csv").write_text(rules)
         place = {"dial": "127.0.0.1"} if host[0].isdigit() else {"ip": "127.0.0.1", "dial": "127.0.0.1"}
-        lines: Lines = await proxying(
+        proxy: RunningProxy = await proxying(
             server,
             trust=certificates.trust_pem,
             verify={"origin": mode, "ip_san": ip_san},
@@ -99,7 +99,7 @@ async def _as_expected(
             allow={"rules": "scenario.csv"},
         )
         post = it.method == "POST"
-        answer = await lines.get(
+        answer = await proxy.get(
             server.port,
             host=host,
             method=it.method,
@@ -108,14 +108,13 @@ async def _as_expected(
         )
         status, told, alerts, tries = _expected(it, host, mode, attempts)
         assert answer.partition(b"\r\n")[0].decode() == (status or "RESET")
-        events = await lines.told()
+        events = await proxy.events()
         writer = LineWriter("vcsc", 1, debug=False)
         written = "".join(writer.format(event) for event in events)
         assert _LINE.findall(written) == told
         assert sum(isinstance(event, RequestSent) for event in events) == (0 if it.server in DNS else tries)
         if it.server != "tls":
             return
-        await lines.let_go()
         for _ in range(tries):
             assert await asyncio.to_thread(server.ended.acquire, timeout=5)
         assert server.connections == tries

@@ -15,7 +15,7 @@ import trustme
 from mralab.core.log.events import HandshakeFailed, RequestSent
 from mralab.core.mra.target import Target, encode
 
-from .conftest import HOST, Lines, Server, server_context
+from .conftest import HOST, RunningProxy, Server, server_context
 
 
 def _reset(sock: socket.socket) -> None:
@@ -86,9 +86,9 @@ async def test_a_server_that_fails_is_told_alike_in_every_mode(
     if case.change is not None:
         case.change(context, ca)
     server = serving(context, before_tls=case.before_tls)
-    it: Lines = await proxying(server, verify={"origin": mode}, upstream=case.upstream)
-    assert (await it.get(server.port)).split(b"\r\n")[0].decode() == f"HTTP/1.1 {case.status}"
-    events = await it.told()
+    proxy: RunningProxy = await proxying(server, verify={"origin": mode}, upstream=case.upstream)
+    assert (await proxy.get(server.port)).split(b"\r\n")[0].decode() == f"HTTP/1.1 {case.status}"
+    events = await proxy.events()
     assert {event.error for event in events if isinstance(event, HandshakeFailed)} == ({case.line} - {""})
     assert sum(isinstance(event, RequestSent) for event in events) == (1 if case.status == "200 " else 2)
 
@@ -99,8 +99,8 @@ async def test_a_name_without_an_address_is_a_502_and_nothing_is_dialled(
 ) -> None:
     rules = "Url,Deployment,HttpMethods,MatchType,Description\nhttps://nowhere.invalid:8443,,GET,prefix,\n"
     (tmp_path / "dns.csv").write_text(rules)
-    it: Lines = await proxying(serving(None), verify={"origin": mode}, allow={"rules": "dns.csv"})
+    proxy: RunningProxy = await proxying(serving(None), verify={"origin": mode}, allow={"rules": "dns.csv"})
     token = encode(Target("steven.lab", "https", "nowhere.invalid", 8443))
-    answer = await it.raw(f"GET /{token}/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
+    answer = await proxy.raw(f"GET /{token}/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
     assert answer.startswith(b"HTTP/1.1 502 Cannot find server.\r\n")
-    assert "RequestSent" not in await it.kinds()
+    assert "RequestSent" not in await proxy.event_names()

@@ -22,7 +22,7 @@ from mralab.tls.openssl import Endpoint, prepare
 from tests.diagnose.minted import mint
 from tests.diagnose.minted import server_context as minted_context
 
-from .conftest import HOST, Lines, Server, server_context
+from .conftest import HOST, RunningProxy, Server, server_context
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="the server here is openssl's")
 
@@ -75,8 +75,8 @@ async def test_what_a_server_asks_of_a_standing_connection_is_done(
 ) -> None:
     options = ("-tls1_2", "-legacy_renegotiation") if version == "1.2" else ("-tls1_3",)
     async with s_server(tmp_path, ca, *options) as (process, port):
-        it: Lines = await proxying(Server(None, port=port), upstream={"tls": [version]})
-        asking = asyncio.ensure_future(it.get(port))
+        proxy: RunningProxy = await proxying(Server(None, port=port), upstream={"tls": [version]})
+        asking = asyncio.ensure_future(proxy.get(port))
         await said(process, b"GET /cucm-uds/version HTTP/1.1\r\n")
         process.stdin.write(command + b"\n")
         await said(process, then)
@@ -89,10 +89,10 @@ async def test_a_handshake_that_cannot_even_begin_fails_at_once(
 ) -> None:
     """No cipher of these is one of TLS 1.0: OpenSSL has nothing to offer."""
     server = serving(server_context(ca.issue_cert(HOST)))
-    it: Lines = await proxying(server, upstream={"tls": ["1.0"], "ciphers": "ECDHE-RSA-AES128-GCM-SHA256"})
+    proxy: RunningProxy = await proxying(server, upstream={"tls": ["1.0"], "ciphers": "ECDHE-RSA-AES128-GCM-SHA256"})
     async with asyncio.timeout(5):
-        assert (await it.get(server.port)).startswith(b"HTTP/1.1 502 connect failed\r\n")
-    failed = [event for event in await it.told() if isinstance(event, HandshakeFailed)]
+        assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 502 connect failed\r\n")
+    failed = [event for event in await proxy.events() if isinstance(event, HandshakeFailed)]
     assert len(failed) == 2
     assert failed[0].error.endswith("no ciphers available")
 
@@ -115,9 +115,9 @@ async def test_an_alert_instead_of_a_handshake_is_logged_as_openssl_1_1_1_prints
         connection.sendall(b"\x15\x03\x03\x00\x02" + alert)
 
     server = serving(None, before_tls=answers)
-    it: Lines = await proxying(server, upstream={"attempts": 1})
-    assert (await it.get(server.port)).startswith(b"HTTP/1.1 502 connect failed\r\n")
-    failed = [event.error for event in await it.told() if isinstance(event, HandshakeFailed)]
+    proxy: RunningProxy = await proxying(server, upstream={"attempts": 1})
+    assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 502 connect failed\r\n")
+    failed = [event.error for event in await proxy.events() if isinstance(event, HandshakeFailed)]
     assert failed == ([error] if error else [])
 
 
@@ -129,9 +129,9 @@ async def test_the_error_of_a_handshake_is_the_last_in_the_queue_of_openssl(
     root = mint("Root", ca=True, key=keys[0])
     forged = mint(HOST, replace(root, key=keys[1]), sans=(HOST,))
     server = serving(minted_context(tmp_path, forged))
-    it: Lines = await proxying(server, trust=root.pem.encode(), upstream={"attempts": 1})
-    assert (await it.get(server.port)).startswith(b"HTTP/1.1 502 connect failed\r\n")
-    assert [event.error for event in await it.told() if isinstance(event, (VerifyFailed, HandshakeFailed))] == [
+    proxy: RunningProxy = await proxying(server, trust=root.pem.encode(), upstream={"attempts": 1})
+    assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 502 connect failed\r\n")
+    assert [event.error for event in await proxy.events() if isinstance(event, (VerifyFailed, HandshakeFailed))] == [
         "certificate signature failure",
         "error:1416F086:SSL routines:tls_process_server_certificate:certificate verify failed",
     ]

@@ -26,12 +26,17 @@ from mralab.core.log.events import (
     VerifyFailed,
 )
 from mralab.core.log.reader import read
-from tests.modes import KEPT, WORKERS
 
-from .conftest import HOST, OK, Lines, Server, read_request, server_context
+from .conftest import HOST, OK, RunningProxy, Server, read_request, server_context
 
 Serving = Callable[..., Server]
 Proxying = Callable[..., Any]
+
+
+@pytest.fixture(params=["per-request", "keep-alive"])
+def connections(request: pytest.FixtureRequest) -> str:
+    """Run each test of this module in both ways: an exchange decides whether its server connection is kept."""
+    return str(request.param)
 
 
 @pytest.fixture
@@ -40,11 +45,11 @@ def good(ca: trustme.CA) -> ssl.SSLContext:
 
 
 async def test_a_verified_server_gets_the_request_and_the_client_its_answer(
-    serving: Serving, proxying: Proxying, good: ssl.SSLContext
+    serving: Serving, proxying: Proxying, good: ssl.SSLContext, connections: str
 ) -> None:
     server = serving(good)
-    it: Lines = await proxying(server)
-    answer = await it.get(server.port, "/cucm-uds/user/emusk/devices?max=100", headers="X-A: 1\r\n")
+    proxy: RunningProxy = await proxying(server)
+    answer = await proxy.get(server.port, "/cucm-uds/user/emusk/devices?max=100", headers="X-A: 1\r\n")
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 \r\n")
     assert body == b"ok\n"
@@ -52,17 +57,17 @@ async def test_a_verified_server_gets_the_request_and_the_client_its_answer(
     lines = server.requests[0].split(b"\r\n")
     assert lines[0] == b"GET /cucm-uds/user/emusk/devices?max=100 HTTP/1.1"
     names = [line.split(b":")[0] for line in lines[1:-2]]
-    connection = [] if KEPT else [b"Connection"]
+    connection = [] if connections == "keep-alive" else [b"Connection"]
     assert names == [b"Host", b"X-A", b"TrackingID", b"Client-ip", b"X-Forwarded-For", *connection, b"Via"]
     assert lines[1] == f"Host: {HOST}:{server.port}".encode()
-    assert await it.kinds() == [
+    assert await proxy.event_names() == [
         "RequestReceived",
         "RequestAllowed",
         "RequestSent",
         "ResponseReceived",
         "ResponseSent",
     ]
-    received = (await it.told())[0]
+    received = (await proxy.events())[0]
     assert isinstance(received, RequestReceived)
     assert received.start_line.startswith("GET http://vcs_control.steven.lab:8443/")
 
@@ -71,15 +76,15 @@ async def test_an_unknown_ca_is_refused_twice_with_its_alert_and_no_request_leav
     serving: Serving, proxying: Proxying
 ) -> None:
     server = serving(server_context(trustme.CA().issue_cert(HOST)))
-    it: Lines = await proxying(server)
-    answer = await it.get(server.port)
+    proxy: RunningProxy = await proxying(server)
+    answer = await proxy.get(server.port)
     assert answer.startswith(b"HTTP/1.1 502 connect failed\r\nDate: ")
     assert b"<TITLE>Could Not Connect</TITLE>" in answer
     for _ in range(2):
         assert await asyncio.to_thread(server.ended.acquire, timeout=5)
     assert server.alerts == ["TLSV1_ALERT_UNKNOWN_CA"] * 2
     assert server.requests == []
-    assert await it.kinds() == [
+    assert await proxy.event_names() == [
         "RequestReceived",
         "RequestAllowed",
         "RequestSent",
@@ -90,7 +95,7 @@ async def test_an_unknown_ca_is_refused_twice_with_its_alert_and_no_request_leav
         "HandshakeFailed",
         "ResponseSent",
     ]
-    failed, handshake = (await it.told())[3:5]
+    failed, handshake = (await proxy.events())[3:5]
     assert isinstance(failed, VerifyFailed)
     assert (failed.error, failed.depth, failed.action) == (
         "unable to get local issuer certificate",
@@ -106,22 +111,22 @@ async def test_a_wrong_name_is_refused_with_internal_error(
     serving: Serving, proxying: Proxying, ca: trustme.CA
 ) -> None:
     server = serving(server_context(ca.issue_cert("other.steven.lab")))
-    it: Lines = await proxying(server)
-    assert (await it.get(server.port)).startswith(b"HTTP/1.1 502 connect failed\r\n")
+    proxy: RunningProxy = await proxying(server)
+    assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 502 connect failed\r\n")
     for _ in range(2):
         assert await asyncio.to_thread(server.ended.acquire, timeout=5)
     assert server.alerts == ["TLSV1_ALERT_INTERNAL_ERROR"] * 2
-    assert isinstance((await it.told())[3], NameMismatch)
+    assert isinstance((await proxy.events())[3], NameMismatch)
 
 
 async def test_an_address_asked_for_is_no_sni_and_must_be_in_the_certificate(
     serving: Serving, proxying: Proxying, good: ssl.SSLContext
 ) -> None:
     server = serving(good)
-    it: Lines = await proxying(server)
-    assert (await it.get(server.port, host="10.48.36.215")).startswith(b"HTTP/1.1 502 connect failed\r\n")
+    proxy: RunningProxy = await proxying(server)
+    assert (await proxy.get(server.port, host="10.48.36.215")).startswith(b"HTTP/1.1 502 connect failed\r\n")
     assert server.snis == [None, None]
-    mismatch = (await it.told())[3]
+    mismatch = (await proxy.events())[3]
     assert isinstance(mismatch, NameMismatch)
     assert (mismatch.name, mismatch.server, mismatch.ip) == ("10.48.36.215",) * 3
 
@@ -131,15 +136,15 @@ async def test_an_address_in_an_ip_san_counts_only_where_it_is_said_to(
     serving: Serving, proxying: Proxying, ca: trustme.CA, ip_san: str, status: bytes
 ) -> None:
     server = serving(server_context(ca.issue_cert("10.48.36.215")))
-    it: Lines = await proxying(server, verify={"ip_san": ip_san})
-    assert (await it.get(server.port, host="10.48.36.215")).split()[1] == status
+    proxy: RunningProxy = await proxying(server, verify={"ip_san": ip_san})
+    assert (await proxy.get(server.port, host="10.48.36.215")).split()[1] == status
 
 
 async def test_before_x14_2_nothing_is_verified_and_nothing_said(serving: Serving, proxying: Proxying) -> None:
     server = serving(server_context(trustme.CA().issue_cert("other.steven.lab")))
-    it: Lines = await proxying(server, release="X14.0.7")
-    assert (await it.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
-    assert await it.kinds() == [
+    proxy: RunningProxy = await proxying(server, release="X14.0.7")
+    assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
+    assert await proxy.event_names() == [
         "RequestReceived",
         "RequestAllowed",
         "RequestSent",
@@ -150,9 +155,9 @@ async def test_before_x14_2_nothing_is_verified_and_nothing_said(serving: Servin
 
 async def test_audit_says_every_fault_in_one_handshake_and_traffic_flows(serving: Serving, proxying: Proxying) -> None:
     server = serving(server_context(trustme.CA().issue_cert("other.steven.lab"), chain=False))
-    it: Lines = await proxying(server, verify={"origin": "audit"})
-    assert (await it.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
-    faults = [event for event in await it.told() if isinstance(event, (VerifyFailed, NameMismatch))]
+    proxy: RunningProxy = await proxying(server, verify={"origin": "audit"})
+    assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
+    faults = [event for event in await proxy.events() if isinstance(event, (VerifyFailed, NameMismatch))]
     assert [getattr(fault, "error", "name") for fault in faults] == [
         "unable to get local issuer certificate",
         "unable to verify the first certificate",
@@ -165,13 +170,13 @@ async def test_audit_says_every_fault_in_one_handshake_and_traffic_flows(serving
 async def test_a_trusted_certificate_counts_from_the_next_request_on(serving: Serving, proxying: Proxying) -> None:
     other = trustme.CA()
     server = serving(server_context(other.issue_cert(HOST)))
-    it: Lines = await proxying(server, upstream={"connections": "keep-alive"})
+    proxy: RunningProxy = await proxying(server, upstream={"connections": "keep-alive"})
     pem = other.cert_pem.bytes()
-    assert (await it.get(server.port)).split()[1] == b"502"
-    await it.trust(pem)
-    assert (await it.get(server.port)).split()[1] == b"200"
-    await it.distrust(pem)
-    assert (await it.get(server.port)).split()[1] == b"502"
+    assert (await proxy.get(server.port)).split()[1] == b"502"
+    await proxy.trust(pem)
+    assert (await proxy.get(server.port)).split()[1] == b"200"
+    await proxy.distrust(pem)
+    assert (await proxy.get(server.port)).split()[1] == b"502"
 
 
 @pytest.mark.parametrize(
@@ -202,10 +207,10 @@ async def test_a_server_that_does_not_speak_tls_is_a_502(
     line: str | None,
 ) -> None:
     server = serving(good, before_tls=before)
-    it: Lines = await proxying(server)
-    status_line = (await it.get(server.port)).split(b"\r\n")[0]
+    proxy: RunningProxy = await proxying(server)
+    status_line = (await proxy.get(server.port)).split(b"\r\n")[0]
     assert status_line in (b"HTTP/1.1 502 " + reason, b"HTTP/1.1 502 Connection reset by peer")
-    errors = {event.error for event in await it.told() if isinstance(event, HandshakeFailed)}
+    errors = {event.error for event in await proxy.events() if isinstance(event, HandshakeFailed)}
     assert errors == ({line} if line else set())
     assert server.connections == 2
 
@@ -213,15 +218,15 @@ async def test_a_server_that_does_not_speak_tls_is_a_502(
 async def test_a_server_that_is_not_there_is_a_502(serving: Serving, proxying: Proxying, good: ssl.SSLContext) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    it: Lines = await proxying(Server(None, port=port))
-    assert (await it.get(port)).startswith(b"HTTP/1.1 502 connect failed\r\n")
-    assert sum(isinstance(event, RequestSent) for event in await it.told()) == 2
+    proxy: RunningProxy = await proxying(Server(None, port=port))
+    assert (await proxy.get(port)).startswith(b"HTTP/1.1 502 connect failed\r\n")
+    assert sum(isinstance(event, RequestSent) for event in await proxy.events()) == 2
 
 
 async def test_a_silent_handshake_is_a_502_in_time(serving: Serving, proxying: Proxying, good: ssl.SSLContext) -> None:
     server = serving(good, before_tls=lambda sock: [None for _ in iter(lambda: sock.recv(4096), b"")])
-    it: Lines = await proxying(server, upstream={"connect_timeout": 0.3})
-    assert (await it.get(server.port)).startswith(b"HTTP/1.1 502 internal error - server connection terminated\r\n")
+    proxy: RunningProxy = await proxying(server, upstream={"connect_timeout": 0.3})
+    assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 502 internal error - server connection terminated\r\n")
     assert server.connections == 2
 
 
@@ -234,9 +239,9 @@ async def test_a_silent_server_is_a_504_in_time_and_only_a_safe_request_is_repea
         stream.recv(1)
 
     server = serving(good, handle=silent)
-    it: Lines = await proxying(server, upstream={"response_timeout": 0.3})
+    proxy: RunningProxy = await proxying(server, upstream={"response_timeout": 0.3})
     headers = "Content-Length: 2\r\n" if method == "POST" else ""
-    answer = await it.get(server.port, method=method, headers=headers, body=b"hi" if method == "POST" else b"")
+    answer = await proxy.get(server.port, method=method, headers=headers, body=b"hi" if method == "POST" else b"")
     assert answer.startswith(b"HTTP/1.1 504 Connection Timed Out\r\n")
     assert len(server.requests) == attempts
 
@@ -263,8 +268,8 @@ async def test_a_server_that_answers_rubbish_is_a_502(
         stream.sendall(response)
 
     server = serving(good, handle=rubbish)
-    it: Lines = await proxying(server)
-    assert (await it.get(server.port)).split(b"\r\n")[0] == status_line
+    proxy: RunningProxy = await proxying(server)
+    assert (await proxy.get(server.port)).split(b"\r\n")[0] == status_line
 
 
 @pytest.mark.parametrize(
@@ -283,8 +288,8 @@ async def test_a_body_cut_short_never_ends_cleanly(
         stream.sendall(response)
 
     server = serving(good, handle=short)
-    it: Lines = await proxying(server)
-    answer = await it.get(server.port)
+    proxy: RunningProxy = await proxying(server)
+    answer = await proxy.get(server.port)
     assert not answer.endswith(b"0\r\n\r\n")
     assert answer == b"RESET" or not answer.startswith(b"HTTP/1.1 502")
     assert len(server.requests) == 1
@@ -298,9 +303,9 @@ async def test_bodies_of_every_framing_arrive_whole(serving: Serving, proxying: 
         stream.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + body)  # until close
 
     server = serving(good, handle=echo)
-    it: Lines = await proxying(server)
+    proxy: RunningProxy = await proxying(server)
     body = b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n"
-    answer = await it.get(server.port, method="POST", headers="Transfer-Encoding: chunked\r\n", body=body)
+    answer = await proxy.get(server.port, method="POST", headers="Transfer-Encoding: chunked\r\n", body=body)
     assert server.requests[0].endswith(b"\r\n\r\n5\r\nabcde\r\n0\r\n\r\n")
     head, _, echoed = answer.partition(b"\r\n\r\n")
     assert b"Transfer-Encoding: chunked" in head
@@ -310,19 +315,19 @@ async def test_bodies_of_every_framing_arrive_whole(serving: Serving, proxying: 
 
 async def test_plain_http_servers_are_reached_without_tls(serving: Serving, proxying: Proxying) -> None:
     server = serving(None)
-    it: Lines = await proxying(server)
-    assert (await it.get(server.port, scheme="http")).startswith(b"HTTP/1.1 200 \r\n")
+    proxy: RunningProxy = await proxying(server)
+    assert (await proxy.get(server.port, scheme="http")).startswith(b"HTTP/1.1 200 \r\n")
 
 
 async def test_absolute_form_as_from_expressway_e_works(
     serving: Serving, proxying: Proxying, good: ssl.SSLContext
 ) -> None:
     server = serving(good)
-    it: Lines = await proxying(server)
-    url = f"http://vcs_control.steven.lab:8443/{it.token(server.port)}/cucm-uds/version"
-    answer = await it.raw(f"GET {url} HTTP/1.1\r\nConnection: close\r\n\r\n".encode())
+    proxy: RunningProxy = await proxying(server)
+    url = f"http://vcs_control.steven.lab:8443/{proxy.token(server.port)}/cucm-uds/version"
+    answer = await proxy.raw(f"GET {url} HTTP/1.1\r\nConnection: close\r\n\r\n".encode())
     assert answer.startswith(b"HTTP/1.1 200 \r\n")
-    received = (await it.told())[0]
+    received = (await proxy.events())[0]
     assert isinstance(received, RequestReceived)
     assert received.start_line == f"GET {url} HTTP/1.1"
 
@@ -331,21 +336,21 @@ async def test_what_the_allow_list_does_not_name_is_403_and_dials_nothing(
     serving: Serving, proxying: Proxying, good: ssl.SSLContext
 ) -> None:
     server = serving(good)
-    it: Lines = await proxying(server)
-    assert (await it.get(server.port, host="elsewhere.steven.lab")).startswith(b"HTTP/1.1 403 Forbidden\r\n")
-    assert (await it.get(server.port, method="PATCH")).startswith(b"HTTP/1.1 403 Forbidden\r\n")
+    proxy: RunningProxy = await proxying(server)
+    assert (await proxy.get(server.port, host="elsewhere.steven.lab")).startswith(b"HTTP/1.1 403 Forbidden\r\n")
+    assert (await proxy.get(server.port, method="PATCH")).startswith(b"HTTP/1.1 403 Forbidden\r\n")
     assert server.connections == 0
-    assert (await it.kinds())[:3] == ["RequestReceived", "RequestDenied", "ResponseSent"]
+    assert (await proxy.event_names())[:3] == ["RequestReceived", "RequestDenied", "ResponseSent"]
 
 
 @pytest.mark.parametrize("path", ["/", "/nonsense/x", "/" + base64.b64encode(b"steven.lab").decode() + "/x"])
 async def test_a_damaged_token_is_404_and_the_log_says_why(
     serving: Serving, proxying: Proxying, good: ssl.SSLContext, path: str
 ) -> None:
-    it: Lines = await proxying(serving(good))
-    answer = await it.raw(f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
+    proxy: RunningProxy = await proxying(serving(good))
+    answer = await proxy.raw(f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
     assert answer.startswith(b"HTTP/1.1 404 Not Found on Accelerator\r\n")
-    denied = (await it.told())[1]
+    denied = (await proxy.events())[1]
     assert isinstance(denied, RequestDenied)
     assert denied.detail == "Invalid token"
     assert denied.reason
@@ -359,21 +364,21 @@ async def test_rubbish_is_400_at_once_and_the_proxy_lives_on(
     serving: Serving, proxying: Proxying, good: ssl.SSLContext, data: bytes
 ) -> None:
     server = serving(good)
-    it: Lines = await proxying(server)
-    assert (await it.raw(data)).split(b"\r\n")[0] == b"HTTP/1.0 400 Invalid HTTP Request"
-    assert (await it.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
-    assert isinstance((await it.told())[0], RequestRejected)
+    proxy: RunningProxy = await proxying(server)
+    assert (await proxy.raw(data)).split(b"\r\n")[0] == b"HTTP/1.0 400 Invalid HTTP Request"
+    assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
+    assert isinstance((await proxy.events())[0], RequestRejected)
 
 
 async def test_pipelined_requests_are_answered_in_order(
     serving: Serving, proxying: Proxying, good: ssl.SSLContext
 ) -> None:
     server = serving(good)
-    it: Lines = await proxying(server)
-    token = it.token(server.port)
+    proxy: RunningProxy = await proxying(server)
+    token = proxy.token(server.port)
     requests = [f"GET /{token}/{n} HTTP/1.1\r\nHost: h\r\n\r\n".encode() for n in range(3)]
     last = f"GET /{token}/3 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode()
-    answer = await it.raw(b"".join(requests) + last)
+    answer = await proxy.raw(b"".join(requests) + last)
     assert answer.count(b"HTTP/1.1 200 \r\n") == 4
     assert [request.split()[1] for request in server.requests] == [b"/0", b"/1", b"/2", b"/3"]
 
@@ -382,9 +387,9 @@ async def test_a_half_closed_client_still_gets_its_answer(
     serving: Serving, proxying: Proxying, good: ssl.SSLContext
 ) -> None:
     server = serving(good)
-    it: Lines = await proxying(server)
-    request = f"GET /{it.token(server.port)}/x HTTP/1.1\r\nHost: h\r\n\r\n".encode()
-    assert (await it.raw(request, eof=True)).startswith(b"HTTP/1.1 200 \r\n")
+    proxy: RunningProxy = await proxying(server)
+    request = f"GET /{proxy.token(server.port)}/x HTTP/1.1\r\nHost: h\r\n\r\n".encode()
+    assert (await proxy.raw(request, eof=True)).startswith(b"HTTP/1.1 200 \r\n")
 
 
 async def test_kept_connections_are_used_again(serving: Serving, proxying: Proxying, good: ssl.SSLContext) -> None:
@@ -394,11 +399,11 @@ async def test_kept_connections_are_used_again(serving: Serving, proxying: Proxy
             stream.sendall(OK)
 
     server = serving(good, handle=many)
-    it: Lines = await proxying(server, upstream={"connections": "keep-alive"})
-    for _ in range(3 * WORKERS):
-        assert (await it.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
-    assert len(server.requests) == 3 * WORKERS
-    assert server.connections <= WORKERS  # each process keeps its own
+    proxy: RunningProxy = await proxying(server, upstream={"connections": "keep-alive"})
+    for _ in range(3):
+        assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
+    assert len(server.requests) == 3
+    assert server.connections == 1
     assert b"\r\nConnection:" not in server.requests[0]
 
 
@@ -413,9 +418,9 @@ async def test_a_body_arrives_whole_in_either_direction(
         stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
     server = serving(good, handle=echo)
-    it: Lines = await proxying(server)
+    proxy: RunningProxy = await proxying(server)
     body = random.Random(size).randbytes(size)
-    answer = await it.get(server.port, method="POST", headers=f"Content-Length: {size}\r\n", body=body)
+    answer = await proxy.get(server.port, method="POST", headers=f"Content-Length: {size}\r\n", body=body)
     assert answer.partition(b"\r\n\r\n")[2] == body
 
 
@@ -427,13 +432,13 @@ async def test_head_has_no_body_and_http_1_0_gets_http_1_0(
         stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n")
 
     server = serving(good, handle=head)
-    it: Lines = await proxying(server)
-    answer = await it.get(server.port, method="HEAD")
+    proxy: RunningProxy = await proxying(server)
+    answer = await proxy.get(server.port, method="HEAD")
     assert answer.endswith(b"\r\n\r\n")
     assert b"Content-Length: 3\r\n" in answer
-    old = await it.raw(f"HEAD /{it.token(server.port)}/x HTTP/1.0\r\nHost: h\r\n\r\n".encode())
+    old = await proxy.raw(f"HEAD /{proxy.token(server.port)}/x HTTP/1.0\r\nHost: h\r\n\r\n".encode())
     assert old.startswith(b"HTTP/1.0 200 OK\r\n")
-    denied = await it.raw(b"HEAD /x HTTP/1.0\r\nHost: h\r\n\r\n")
+    denied = await proxy.raw(b"HEAD /x HTTP/1.0\r\nHost: h\r\n\r\n")
     assert denied.startswith(b"HTTP/1.0 404 Not Found on Accelerator\r\n")
     assert denied.endswith(b"\r\n\r\n")
     assert b"\r\nConnection:" not in denied
@@ -441,10 +446,10 @@ async def test_head_has_no_body_and_http_1_0_gets_http_1_0(
 
 async def test_the_log_file_has_every_line(serving: Serving, proxying: Proxying, good: ssl.SSLContext) -> None:
     server = serving(good)
-    it: Lines = await proxying(server)
-    await it.get(server.port)
-    events = await it.told()
-    assert len(it.log.read_text().splitlines()) == len(events) == 5
+    proxy: RunningProxy = await proxying(server)
+    await proxy.get(server.port)
+    events = await proxy.events()
+    assert len(proxy.log.read_text().splitlines()) == len(events) == 5
     assert isinstance(events[-1], ResponseSent)
 
 
@@ -452,14 +457,14 @@ async def test_odd_bytes_in_a_tracking_id_or_user_break_nothing(
     serving: Serving, proxying: Proxying, good: ssl.SSLContext
 ) -> None:
     server = serving(good)
-    it: Lines = await proxying(server)
+    proxy: RunningProxy = await proxying(server)
     user = base64.b64encode(b'a"\r\nb\xff:c').decode()
-    raw = f"GET /{it.token(server.port)}/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n".encode()
+    raw = f"GET /{proxy.token(server.port)}/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n".encode()
     raw += b'TrackingID: \xff"x\r\nAuthorization: Basic ' + user.encode() + b"\r\n\r\n"
-    assert (await it.raw(raw)).startswith(b"HTTP/1.1 200 ")
+    assert (await proxy.raw(raw)).startswith(b"HTTP/1.1 200 ")
     assert b'\r\nTrackingID: \xff"x\r\n' in server.requests[0]
-    await it.told()
-    lines = it.log.read_text("ascii").splitlines()
+    await proxy.events()
+    lines = proxy.log.read_text("ascii").splitlines()
     assert len(lines) == 5
     told = [record.event for record in read(lines)]
     assert isinstance(told[1], RequestAllowed)
@@ -471,9 +476,9 @@ async def test_connection_cannot_name_away_what_routes_or_frames(
     serving: Serving, proxying: Proxying, good: ssl.SSLContext, named: str
 ) -> None:
     server = serving(good)
-    it: Lines = await proxying(server)
+    proxy: RunningProxy = await proxying(server)
     headers = f"Connection: {named}\r\nX-Forwarded-For: 1.2.3.4\r\nAuthorization: Basic eA==\r\nContent-Length: 2\r\n"
-    assert (await it.get(server.port, method="POST", headers=headers, body=b"hi")).startswith(b"HTTP/1.1 200 ")
+    assert (await proxy.get(server.port, method="POST", headers=headers, body=b"hi")).startswith(b"HTTP/1.1 200 ")
     request = server.requests[0]
     assert (b"\r\nAuthorization:" in request) == (named != "Authorization")
     assert b"\r\nX-Forwarded-For: 1.2.3.4, 127.0.0.1\r\n" in request
@@ -486,10 +491,10 @@ async def test_a_request_that_has_passed_here_before_is_refused(
     serving: Serving, proxying: Proxying, good: ssl.SSLContext
 ) -> None:
     server = serving(good)
-    it: Lines = await proxying(server)
-    await it.get(server.port)
+    proxy: RunningProxy = await proxying(server)
+    await proxy.get(server.port)
     via = next(line for line in server.requests[0].decode().split("\r\n") if line.startswith("Via:"))
-    assert (await it.get(server.port, headers=f"{via}\r\n")).startswith(b"HTTP/1.1 400 Cycle Detected\r\n")
+    assert (await proxy.get(server.port, headers=f"{via}\r\n")).startswith(b"HTTP/1.1 400 Cycle Detected\r\n")
     assert len(server.requests) == 1
 
 
@@ -501,10 +506,10 @@ async def test_a_path_with_two_readings_must_be_allowed_in_each(
     (tmp_path / "narrow.csv").write_text(
         f"Url,Deployment,HttpMethods,MatchType,Description\nhttps://{HOST}:{server.port}/cucm-uds/,,GET,prefix,\n"
     )
-    it: Lines = await proxying(server, allow={"rules": "narrow.csv"})
-    assert (await it.get(server.port, "/cucm-uds/version")).startswith(b"HTTP/1.1 200 ")
-    assert (await it.get(server.port, "/cucm-uds" + path)).startswith((b"HTTP/1.1 403 ", b"HTTP/1.1 200 "))
-    crossing = await it.get(server.port, "/cucm-uds/.." + path)
+    proxy: RunningProxy = await proxying(server, allow={"rules": "narrow.csv"})
+    assert (await proxy.get(server.port, "/cucm-uds/version")).startswith(b"HTTP/1.1 200 ")
+    assert (await proxy.get(server.port, "/cucm-uds" + path)).startswith((b"HTTP/1.1 403 ", b"HTTP/1.1 200 "))
+    crossing = await proxy.get(server.port, "/cucm-uds/.." + path)
     assert crossing.startswith(b"HTTP/1.1 403 ")
 
 
@@ -518,9 +523,9 @@ async def test_a_client_that_goes_takes_its_servers_connection_with_it(
             stream.sendall(b"x" * 65536)
 
     server = serving(good, handle=endless)
-    it: Lines = await proxying(server)
-    reader, writer = await asyncio.open_connection(it.host, it.port)
-    writer.write(f"GET /{it.token(server.port)}/x HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+    proxy: RunningProxy = await proxying(server)
+    reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
+    writer.write(f"GET /{proxy.token(server.port)}/x HTTP/1.1\r\nHost: h\r\n\r\n".encode())
     await reader.readuntil(b"\r\n\r\n")
     writer.transport.abort()
     assert await asyncio.to_thread(server.ended.acquire, timeout=5)
@@ -540,11 +545,11 @@ async def test_a_body_that_breaks_its_framing_is_400_and_never_whole_for_the_ser
         stream.sendall(OK)
 
     server = serving(good, handle=collect)
-    it: Lines = await proxying(server)
-    head = f"POST /{it.token(server.port)}/x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    proxy: RunningProxy = await proxying(server)
+    head = f"POST /{proxy.token(server.port)}/x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
     good_part, bad_part = b"3\r\nabc\r\n", b"zz\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n"
     async with asyncio.timeout(10):
-        reader, writer = await asyncio.open_connection(it.host, it.port)
+        reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
         writer.write(head + good_part + (b"" if late else bad_part))
         if late:
             await asyncio.to_thread(lambda: [None for _ in iter(lambda: server.connections, 1)])
@@ -561,7 +566,7 @@ async def test_a_client_that_ends_within_its_body_is_let_go_and_its_server_too(
     serving: Serving, proxying: Proxying, good: ssl.SSLContext
 ) -> None:
     server = serving(good)
-    it: Lines = await proxying(server)
-    request = f"POST /{it.token(server.port)}/x HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhi".encode()
-    assert await it.raw(request, eof=True) in (b"", b"RESET")
+    proxy: RunningProxy = await proxying(server)
+    request = f"POST /{proxy.token(server.port)}/x HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhi".encode()
+    assert await proxy.raw(request, eof=True) in (b"", b"RESET")
     assert await asyncio.to_thread(server.ended.acquire, timeout=5)

@@ -19,10 +19,8 @@ from mralab.core.log.events import VerifyFailed
 from mralab.errors import ConfigError, TrustStoreError
 from mralab.net.traffic_server import TrafficServer
 from mralab.tls.trust_store import TrustStore, load_store, parse_pem
-from tests.modes import WORKERS
 
-from .conftest import HOST, OK, Lines, Server, read_request, server_context
-from .lines import Inside
+from .conftest import HOST, OK, RunningProxy, Server, read_request, server_context
 
 
 def _many(stream: Any, server: Server) -> None:
@@ -40,7 +38,7 @@ async def test_every_request_is_judged_by_the_store_of_its_moment(
     serving: Callable[..., Server], proxying: Callable[..., Any], ca: trustme.CA, connections: str
 ) -> None:
     server = serving(server_context(ca.issue_cert(HOST)), handle=_many)
-    it: Lines = await proxying(server, upstream={"connections": connections, "attempts": 1})
+    proxy: RunningProxy = await proxying(server, upstream={"connections": connections, "attempts": 1})
     pem = ca.cert_pem.bytes()
     loop = asyncio.get_running_loop()
     timeline: list[bool] = [True]  # whether the store trusts the server, swap by swap, from when a swap begins
@@ -49,14 +47,14 @@ async def test_every_request_is_judged_by_the_store_of_its_moment(
 
     async def ask() -> None:
         first = in_force
-        status = (await it.get(server.port)).split()[1]
+        status = (await proxy.get(server.port)).split()[1]
         outcomes.append((status, set(timeline[first:])))
 
     begin = loop.time()
     async with asyncio.TaskGroup() as asking:
         for number in range(SWAPS):
             timeline.append(bool(number % 2))
-            await (it.trust(pem) if number % 2 else it.distrust(pem))
+            await (proxy.trust(pem) if number % 2 else proxy.distrust(pem))
             in_force = len(timeline) - 1
             await ask()  # no swap falls into this one, swaps may fall into the next
             asking.create_task(ask())
@@ -67,7 +65,7 @@ async def test_every_request_is_judged_by_the_store_of_its_moment(
     assert passed + refused == len(outcomes) == 2 * SWAPS
     # no request was lost, none was sent to a server that the store of the moment refuses
     assert len(server.requests) == passed
-    assert sum(isinstance(event, VerifyFailed) for event in await it.told()) == refused
+    assert sum(isinstance(event, VerifyFailed) for event in await proxy.events()) == refused
     for trusted in (True, False):
         assert sum(seen == {trusted} for _, seen in outcomes) >= SWAPS // 2
 
@@ -76,18 +74,16 @@ async def test_a_removed_ca_is_refused_although_a_connection_was_pooled(
     serving: Callable[..., Server], proxying: Callable[..., Any], ca: trustme.CA
 ) -> None:
     server = serving(server_context(ca.issue_cert(HOST)), handle=_many)
-    it: Lines = await proxying(server, upstream={"connections": "keep-alive", "attempts": 1})
-    for _ in range(2 * WORKERS):
-        assert (await it.get(server.port)).split()[1] == b"200"
-    pooled = server.connections
-    assert pooled <= WORKERS  # each process has a pool of its own
-    await it.distrust(ca.cert_pem.bytes())
-    for _ in range(pooled):
-        assert await asyncio.to_thread(server.ended.acquire, timeout=5)  # what is pooled is closed at once
-    assert (await it.get(server.port)).split()[1] == b"502"
-    await it.trust(ca.cert_pem.bytes())
-    assert (await it.get(server.port)).split()[1] == b"200"
-    assert server.connections == pooled + 2
+    proxy: RunningProxy = await proxying(server, upstream={"connections": "keep-alive", "attempts": 1})
+    for _ in range(2):
+        assert (await proxy.get(server.port)).split()[1] == b"200"
+    assert server.connections == 1
+    await proxy.distrust(ca.cert_pem.bytes())
+    assert await asyncio.to_thread(server.ended.acquire, timeout=5)  # the pooled connection is closed at once
+    assert (await proxy.get(server.port)).split()[1] == b"502"
+    await proxy.trust(ca.cert_pem.bytes())
+    assert (await proxy.get(server.port)).split()[1] == b"200"
+    assert server.connections == 3
 
 
 async def test_a_connection_that_is_busy_during_the_swap_is_not_pooled_after_it(
@@ -103,14 +99,14 @@ async def test_a_connection_that_is_busy_during_the_swap_is_not_pooled_after_it(
             stream.sendall(OK)
 
     server = serving(server_context(ca.issue_cert(HOST)), handle=slow)
-    it: Lines = await proxying(server, upstream={"connections": "keep-alive", "attempts": 1})
-    busy = asyncio.create_task(it.get(server.port))
+    proxy: RunningProxy = await proxying(server, upstream={"connections": "keep-alive", "attempts": 1})
+    busy = asyncio.create_task(proxy.get(server.port))
     assert await asyncio.to_thread(asked.wait, 5)
-    await it.distrust(ca.cert_pem.bytes())
+    await proxy.distrust(ca.cert_pem.bytes())
     swapped.set()
     assert (await busy).split()[1] == b"200"
-    for number in range(2 * WORKERS):  # whichever process it comes to
-        assert (await it.get(server.port)).split()[1] == b"502"
+    for number in range(2):
+        assert (await proxy.get(server.port)).split()[1] == b"502"
         assert server.connections == 2 + number
 
 
@@ -118,14 +114,13 @@ async def test_a_connection_that_was_pooled_before_the_swap_is_never_used_again(
     serving: Callable[..., Server], proxying: Callable[..., Any], ca: trustme.CA
 ) -> None:
     server = serving(server_context(ca.issue_cert(HOST)), handle=_many)
-    it: Lines = await proxying(server, upstream={"connections": "keep-alive"})
-    for _ in range(2 * WORKERS):
-        assert (await it.get(server.port)).split()[1] == b"200"
-    pooled = server.connections
-    assert pooled <= WORKERS
-    await it.change(verify={"origin": "audit"})
-    assert (await it.get(server.port)).split()[1] == b"200"
-    assert server.connections == pooled + 1
+    proxy: RunningProxy = await proxying(server, upstream={"connections": "keep-alive"})
+    for _ in range(2):
+        assert (await proxy.get(server.port)).split()[1] == b"200"
+    assert server.connections == 1
+    await proxy.change(verify={"origin": "audit"})
+    assert (await proxy.get(server.port)).split()[1] == b"200"
+    assert server.connections == 2
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
@@ -155,14 +150,13 @@ async def test_a_store_on_disk_is_read_again_while_running(
         tmp_path,
     )
     async with TrafficServer(config) as proxy:
-        it = Inside(proxy, [])
 
         async def status() -> bytes:
-            return (await it.get(server.port)).split()[1]
+            return (await RunningProxy(proxy, []).get(server.port)).split()[1]
 
         assert await status() == b"502"
         place.write_bytes(other + good)
-        assert await status() == b"502"  # nobody has said that it changed
+        assert await status() == b"502"  # the file is not watched
         proxy.apply(config)
         assert await status() == b"200"
         for garbage in (b"", b"rubbish", good + b"-----BEGIN CERTIFICATE-----\nAAAA\n", good[:-30], other[:300] + good):

@@ -23,7 +23,7 @@ from mralab.tls.openssl import TlsError
 from mralab.tls.trust_store import TrustStore
 from mralab.tls.verification import TlsClient, TlsContext, TlsSettings, offers_anonymous
 
-from .conftest import HOST, Lines, Server, server_context
+from .conftest import HOST, RunningProxy, Server, server_context
 
 ANONYMOUS = "AECDH-AES128-SHA"
 
@@ -41,10 +41,10 @@ async def test_a_server_without_a_certificate_gets_no_request(
     ciphers: str, serving: Callable[..., Server], proxying: Callable[..., Any]
 ) -> None:
     server = serving(anonymous_context())
-    it: Lines = await proxying(server, upstream={"ciphers": ciphers, "attempts": 1})
-    assert (await it.get(server.port)).startswith(b"HTTP/1.1 502 connect failed\r\n")
-    assert await it.metrics("mralab_handshakes_total") == {("refused",): 1}
-    events = await it.told()
+    proxy: RunningProxy = await proxying(server, upstream={"ciphers": ciphers, "attempts": 1})
+    assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 502 connect failed\r\n")
+    assert await proxy.metrics("mralab_handshakes_total") == {("refused",): 1}
+    events = await proxy.events()
     assert server.requests == []
     refusals = [event for event in events if isinstance(event, VerifyFailed)]
     assert [(event.action, event.error, event.depth) for event in refusals] == [
@@ -59,10 +59,10 @@ async def test_audit_tolerates_a_server_without_a_certificate_and_says_so(
     serving: Callable[..., Server], proxying: Callable[..., Any]
 ) -> None:
     server = serving(anonymous_context())
-    it: Lines = await proxying(server, verify={"origin": "audit"}, upstream={"ciphers": "ALL"})
-    assert (await it.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
-    assert await it.metrics("mralab_handshakes_total") == {("tolerated",): 1}
-    told = [event for event in await it.told() if isinstance(event, VerifyFailed)]
+    proxy: RunningProxy = await proxying(server, verify={"origin": "audit"}, upstream={"ciphers": "ALL"})
+    assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
+    assert await proxy.metrics("mralab_handshakes_total") == {("tolerated",): 1}
+    told = [event for event in await proxy.events() if isinstance(event, VerifyFailed)]
     assert [(event.action, event.error) for event in told] == [("Continue", "application verification failure")]
 
 
@@ -70,10 +70,10 @@ async def test_off_counts_a_server_without_a_certificate_as_unverified(
     serving: Callable[..., Server], proxying: Callable[..., Any]
 ) -> None:
     server = serving(anonymous_context())
-    it: Lines = await proxying(server, verify={"origin": "off"}, upstream={"ciphers": "ALL"})
-    assert (await it.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
-    assert await it.metrics("mralab_handshakes_total") == {("unverified",): 1}
-    assert not [event for event in await it.told() if isinstance(event, VerifyFailed)]
+    proxy: RunningProxy = await proxying(server, verify={"origin": "off"}, upstream={"ciphers": "ALL"})
+    assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
+    assert await proxy.metrics("mralab_handshakes_total") == {("unverified",): 1}
+    assert not [event for event in await proxy.events() if isinstance(event, VerifyFailed)]
 
 
 def test_which_ciphers_are_anonymous() -> None:
@@ -118,9 +118,9 @@ async def test_a_modulus_that_takes_too_long_to_calculate_with_is_refused(
 ) -> None:
     certificate = ca.issue_cert(HOST, key_type=trustme.KeyType.RSA)
     server = serving(finite_field_context(certificate, bits, tmp_path))
-    it: Lines = await proxying(server, upstream={"attempts": 1})
-    assert (await it.get(server.port)).split(b" ")[1] == status
-    errors = [event.error for event in await it.told() if isinstance(event, HandshakeFailed)]
+    proxy: RunningProxy = await proxying(server, upstream={"attempts": 1})
+    assert (await proxy.get(server.port)).split(b" ")[1] == status
+    errors = [event.error for event in await proxy.events() if isinstance(event, HandshakeFailed)]
     if status == b"200":
         assert errors == []
     else:

@@ -20,7 +20,7 @@ from OpenSSL import SSL
 from mralab.core.log.events import Event, NameMismatch, VerifyFailed
 from mralab.mocks.pki import Pki, mint
 
-from .conftest import HOST, Lines, Server, server_context
+from .conftest import HOST, RunningProxy, Server, server_context
 
 DNS = f"dns:{HOST}"
 RECIPES: dict[str, dict[str, Any]] = {
@@ -165,11 +165,10 @@ async def test_a_server_is_judged_as_traffic_server_judges_it(
     case = CASES[name]
     server = serving(_context(pki, case.sent))
     trust = "".join(pki[each].pem for each in case.trust.split()).encode()
-    it: Lines = await proxying(server, trust=trust, verify={"origin": mode}, upstream={"attempts": 1})
-    answer = await it.get(server.port)
-    await it.let_go()
+    proxy: RunningProxy = await proxying(server, trust=trust, verify={"origin": mode}, upstream={"attempts": 1})
+    answer = await proxy.get(server.port)
     assert await asyncio.to_thread(server.ended.acquire, timeout=5)
-    told = _told(await it.told())
+    told = _told(await proxy.events())
     if mode == "off":
         assert told == []
     elif mode == "audit":
@@ -187,13 +186,13 @@ async def test_what_ended_is_freed_at_once_not_when_the_garbage_collector_comes(
 ) -> None:
     good = serving(server_context(ca.issue_cert(HOST)))
     bad = serving(server_context(trustme.CA().issue_cert(HOST)))
-    lines = await proxying(good, bad)
+    proxy = await proxying(good, bad)
     gc.collect()
     gc.disable()
     try:
         for _ in range(5):
-            assert (await lines.get(good.port)).startswith(b"HTTP/1.1 200")
-            assert (await lines.get(bad.port)).startswith(b"HTTP/1.1 502")
+            assert (await proxy.get(good.port)).startswith(b"HTTP/1.1 200")
+            assert (await proxy.get(bad.port)).startswith(b"HTTP/1.1 502")
         left = [one for one in gc.get_objects() if isinstance(one, SSL.Connection)]
     finally:
         gc.enable()

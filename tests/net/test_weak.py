@@ -14,7 +14,7 @@ import pytest
 
 from mralab.core.log.events import VerifyFailed
 
-from .conftest import HOST, Lines, Server
+from .conftest import HOST, RunningProxy, Server
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="certificates as weak as these need openssl")
 
@@ -60,12 +60,11 @@ async def test_weakness_is_judged_as_openssl_1_1_1_does(
 ) -> None:
     trust, context = await asyncio.to_thread(_mint, tmp_path, bits, digest)
     server = serving(context)
-    it: Lines = await proxying(server, trust=trust, verify={"origin": mode}, upstream={"attempts": 1})
-    answer = await it.get(server.port)
-    await it.let_go()
+    proxy: RunningProxy = await proxying(server, trust=trust, verify={"origin": mode}, upstream={"attempts": 1})
+    answer = await proxy.get(server.port)
     assert await asyncio.to_thread(server.ended.acquire, timeout=5)
     refused = bool(fault) and mode == "on"
     assert answer.split()[1] == (b"502" if refused else b"200")
-    told = [(event.error, event.depth) for event in await it.told() if isinstance(event, VerifyFailed)]
+    told = [(event.error, event.depth) for event in await proxy.events() if isinstance(event, VerifyFailed)]
     assert told == ([(fault, 0)] if fault else [])
     assert server.alerts == (["SSLV3_ALERT_BAD_CERTIFICATE"] if refused else [])

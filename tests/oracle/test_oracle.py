@@ -11,15 +11,14 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from mralab.core.log.writer import LineWriter
 from mralab.core.mra.target import Target, encode
-from tests.modes import WORKERS, moded
-from tests.net.lines import Lines, inside, outside
+from tests.net.running_proxy import RunningProxy, running_proxy
 
 from .cases import DEVIATIONS, Case, build
 from .pki import Minted
@@ -53,10 +52,10 @@ def program() -> str:
 class Both:
     """Traffic Server and our proxy, asked one after the other."""
 
-    def __init__(self, upstreams: Upstreams, theirs: TrafficServer, ours: Lines) -> None:
+    def __init__(self, upstreams: Upstreams, theirs: TrafficServer, ours: RunningProxy) -> None:
         self.upstreams = upstreams
         self._theirs, self._ours = theirs, ours
-        self._asked = self._told = 0
+        self._compared = 0  # events of requests before
         self._writer = LineWriter("vcsc", 1, debug=False)
 
     async def ask(self, case: Case) -> tuple[Outcome, Outcome]:
@@ -66,9 +65,8 @@ class Both:
         token = encode(Target("steven.lab", "https", case.host, self.upstreams.ports[case.name]))
         status = await _get(self._ours.port, f"/{token}/")
         seen = await asyncio.to_thread(self.upstreams.seen)
-        self._asked += 1
-        events = await self._ours.answered(self._asked)
-        latest, self._told = events[self._told :], len(events)
+        events = await self._ours.events()
+        latest, self._compared = events[self._compared :], len(events)
         return _outcome(status, [self._writer.format(event) for event in latest], seen), theirs
 
 
@@ -77,16 +75,14 @@ async def both(
     program: str, folder: Path, mode: str, cases: Sequence[Case], trust: Sequence[Minted]
 ) -> AsyncIterator[Both]:
     """Both proxies before the servers of these cases."""
-    tables = moded(
-        {
-            "proxy": {"listen": "127.0.0.1:0"},
-            "verify": {"origin": mode, "ip_san": "ignore", "openssl": "3"},
-            "upstream": {"attempts": ATTEMPTS, "tls": ["1.2", "1.3"], "connect_timeout": 5.0, "response_timeout": 5.0},
-            "hosts": {c.host: {"ip": SERVERS, "dial": SERVERS} for c in cases if "127." not in c.host},
-            "allow": {"rules": "rules.csv", "automatic": False},
-            "log": {"file": "traffic_server.log"},
-        }
-    )
+    tables: dict[str, Any] = {
+        "proxy": {"listen": "127.0.0.1:0"},
+        "verify": {"origin": mode, "ip_san": "ignore", "openssl": "3"},
+        "upstream": {"attempts": ATTEMPTS, "tls": ["1.2", "1.3"], "connect_timeout": 5.0, "response_timeout": 5.0},
+        "hosts": {c.host: {"ip": SERVERS, "dial": SERVERS} for c in cases if "127." not in c.host},
+        "allow": {"rules": "rules.csv", "automatic": False},
+        "log": {"file": "traffic_server.log"},
+    }
     (folder / "ts").mkdir()
     trusted = b"".join(one.pem for one in trust)
     with (
@@ -97,7 +93,7 @@ async def both(
             "Url,Deployment,HttpMethods,MatchType,Description\n"
             + "".join(f"https://{case.host}:{upstreams.ports[case.name]}/,,GET,prefix,\n" for case in cases)
         )
-        async with (inside if WORKERS == 1 else outside)(folder, tables, trusted) as ours:
+        async with running_proxy(folder, tables, trusted) as ours:
             yield Both(upstreams, theirs, ours)
 
 

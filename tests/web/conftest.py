@@ -1,4 +1,4 @@
-"""A proxy and its control API, in the test's event loop or as ``mralab serve``, with controllable servers."""
+"""A proxy and its control API in the test's own event loop, and a server behind them."""
 
 from __future__ import annotations
 
@@ -19,19 +19,23 @@ from mralab.diagnose.event_buffer import Recent
 from mralab.net.traffic_server import TrafficServer
 from mralab.tls.trust_store import TrustStore
 from mralab.web.api import serve_admin
-from tests.modes import complaints, is_inside, moded
 from tests.net.conftest import HOST, Server, server_context
-from tests.serving import running, toml
 
 
 @dataclass
 class Administered:
     """A proxy without trusted CAs that allows every URL, its control API, and a client of the API."""
 
-    listening: str
     address: str
     session: aiohttp.ClientSession
     server: Server
+    proxy: TrafficServer
+    control: LocalControl
+
+    @property
+    def listening(self) -> str:
+        """Where the proxy listens, as HOST:PORT."""
+        return f"{self.proxy.host}:{self.proxy.port}"
 
     async def ask(self, method: str, path: str, body: Any = None, **options: Any) -> tuple[int, Any]:
         """Return status and JSON of an answer of the control API."""
@@ -44,14 +48,6 @@ class Administered:
         url = f"http://{self.listening}/{token}/cucm-uds/user/emusk/devices"
         async with self.session.get(url) as response:
             return response.status
-
-
-@dataclass
-class AdministeredHere(Administered):
-    """One in this process, with its parts."""
-
-    proxy: TrafficServer
-    control: LocalControl
 
 
 @pytest.fixture(scope="session")
@@ -70,29 +66,21 @@ def server(ca: trustme.CA) -> Iterator[Server]:
 
 
 @pytest.fixture
-async def admin(request: pytest.FixtureRequest, tmp_path: Path, server: Server) -> AsyncIterator[Administered]:
+async def admin(tmp_path: Path, server: Server) -> AsyncIterator[Administered]:
     (tmp_path / "rules.csv").write_text(
         f"Url,Deployment,HttpMethods,MatchType,Description\nhttps://{HOST}:{server.port},,GET,prefix,\n"
     )
-    tables = moded(
-        {
-            "proxy": {"listen": "127.0.0.1:0"},
-            "trust": {"store": ""},
-            "hosts": {HOST: {"ip": "10.48.36.215", "dial": "127.0.0.1"}},
-            "allow": {"rules": "rules.csv", "automatic": False},
-        }
-    )
+    tables = {
+        "proxy": {"listen": "127.0.0.1:0"},
+        "trust": {"store": ""},
+        "hosts": {HOST: {"ip": "10.48.36.215", "dial": "127.0.0.1"}},
+        "allow": {"rules": "rules.csv", "automatic": False},
+    }
     async with contextlib.AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        if not is_inside(request):
-            (tmp_path / "mralab.toml").write_text(toml(tables))
-            _, start = await stack.enter_async_context(running(tmp_path))
-            yield Administered(start["listening"], start["admin"], session, server)
-            assert complaints((tmp_path / "stderr.txt").read_text()) == ""
-            return
         recent = Recent("vcsc", 18242)
         config = from_mapping(tables, tmp_path)
         proxy = await stack.enter_async_context(TrafficServer(config, store=TrustStore(), listener=recent.take))
         control = LocalControl(lambda: proxy, lambda: recent)
         address = await stack.enter_async_context(serve_admin(control))
-        yield AdministeredHere(f"{proxy.host}:{proxy.port}", address, session, server, proxy, control)
+        yield Administered(address, session, server, proxy, control)

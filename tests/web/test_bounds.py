@@ -15,7 +15,7 @@ import mralab.net.policy
 import mralab.web.api
 from mralab.errors import MOST_PROBLEMS
 
-from .conftest import Administered, AdministeredHere
+from .conftest import Administered
 
 MEGABYTE = (1 << 20) - 100  # what a body may have
 
@@ -43,7 +43,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[bool]]:
 
 
 async def test_certificates_are_parsed_and_applied_outside_the_event_loop(
-    admin: AdministeredHere, threads: dict[str, list[bool]], pem: str
+    admin: Administered, threads: dict[str, list[bool]], pem: str
 ) -> None:
     assert (await admin.ask("POST", "/api/trust", {"pem": pem}))[0] == 200
     assert await admin.status() == 200
@@ -53,7 +53,7 @@ async def test_certificates_are_parsed_and_applied_outside_the_event_loop(
 
 
 async def test_a_reload_is_parsed_and_applied_outside_the_event_loop(
-    admin: AdministeredHere, threads: dict[str, list[bool]], tmp_path: Path
+    admin: Administered, threads: dict[str, list[bool]], tmp_path: Path
 ) -> None:
     (tmp_path / "new.toml").write_text('[verify]\norigin = "off"\n[trust]\nstore = ""\n')
     admin.control.file = tmp_path / "new.toml"

@@ -13,12 +13,12 @@ from multidict import CIMultiDict
 
 from mralab.net.endpoints import CONTROL, ListeningAddress
 from mralab.web.guard import AmbiguousError, ForbiddenError, MediaTypeError, Received, check, is_json
-from tests.net.conftest import Server, proxying, serving  # fixtures
-from tests.net.lines import Lines
+from tests.net.conftest import Server, connections, proxying, serving  # fixtures
+from tests.net.running_proxy import RunningProxy
 
 from .conftest import Administered
 
-__all__ = ["proxying", "serving"]
+__all__ = ["connections", "proxying", "serving"]
 
 ME = "127.0.0.1:41235"
 
@@ -260,11 +260,13 @@ async def test_a_request_through_a_proxy_of_another_process_is_refused(
     admin: Administered, serving: Callable[..., Server], proxying: Callable[..., Any]
 ) -> None:
     """A token directs the proxy to the API's address, so the proxy writes a valid Host itself."""
-    it: Lines = await proxying(serving(None), allow={"everything": True}, hosts={"localhost": {"dial": "127.0.0.1"}})
+    proxy: RunningProxy = await proxying(
+        serving(None), allow={"everything": True}, hosts={"localhost": {"dial": "127.0.0.1"}}
+    )
     port = int(admin.address.rpartition(":")[2])
     CONTROL.remove(
         ListeningAddress(IPv4Address("127.0.0.1"), port, wildcard=False, versions=frozenset({4}))
     )  # another's
-    answer = await it.get(port, "/api/trust", host="localhost", scheme="http")
+    answer = await proxy.get(port, "/api/trust", host="localhost", scheme="http")
     assert answer.startswith(b"HTTP/1.1 403 ")
     assert b"came through a proxy" in answer

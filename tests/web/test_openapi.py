@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mralab.web.openapi import OPERATIONS, describe
-from tests.modes import complaints
+from tests.serving import complaints
 from tests.test_serve import serving
 
 pytest.importorskip("schemathesis", reason="schemathesis is not installed")
