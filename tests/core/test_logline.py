@@ -578,7 +578,6 @@ def test_gigantic_lines_are_read_in_linear_time(filling: str) -> None:
     mass = filling * (SIZE // len(filling))
     head = "2022-07-11T18:55:26.016+02:00 vcsc traffic_server[1]: "
     lines = golden("article-6972-untrusted.log")
-    started = time.process_time()
     for line in (
         mass,
         "traffic_server[1]" + mass,
@@ -589,8 +588,7 @@ def test_gigantic_lines_are_read_in_linear_time(filling: str) -> None:
         lines[4].replace("cucm", mass),
         f"{lines[1].split('Msg')[0].replace('INFO', 'DEBUG')}\nHTTPMSG:\n|{mass}\n {mass}\n",
     ):
-        list(read([line]))
-    assert time.process_time() - started < 20  # quadratic would take hours
+        list(read([line]))  # in quadratic time this would take hours; tests/fuzz/test_growth.py measures the growth
 
 
 def test_gigantic_values_are_written_in_linear_time_and_whole() -> None:

@@ -13,7 +13,7 @@ import pytest
 from tests.serving import until
 
 from .client import Steady, Stream, ask, connected, gone, many, read_answer, reset
-from .conftest import BUSY, SLACK, Figure, Start, in_time, size
+from .conftest import FULL, PATIENCE, Figure, Start, in_time, size, undisturbed
 from .origin import OK, Exchange, answer_ok, serving
 from .process import Serve
 
@@ -47,8 +47,7 @@ async def test_slowloris(start: Start, figure: Figure, part: str) -> None:
     seconds = [end for end, _ in ends]
     assert {got[:12] for _, got in ends} == {b"HTTP/1.1 408"}
     in_time(seconds, limit)
-    assert {answer.status for answer in busy.answers} == {200}
-    assert busy.percentile() < max(2 * idle.percentile(), BUSY)
+    undisturbed(busy, idle)
     figure(
         "slowloris, slow body",
         f"slow {part}: 408 at its limit; the others their answers",
@@ -80,13 +79,13 @@ async def test_a_client_that_does_not_read(start: Start, figure: Figure) -> None
             async with connected(it.port) as (reader, writer):
                 reader._transport.pause_reading()  # type: ignore[attr-defined] # a stream's reader reads ahead
                 writer.write(it.request(origin))
-                await until(lambda: len(ends) == clients, limit * 2, "the servers' connections closed")
+                await until(lambda: len(ends) == clients, limit + PATIENCE, "the servers' connections closed")
 
         await many(clients, stare)
         growth = (it.resident() - before) / clients
     # Counted from the last byte that the server got rid of, which goes on for a while after the client's last one.
     assert min(ends) > limit * 0.75
-    assert max(ends) <= limit * 1.1 + SLACK
+    assert not FULL or max(ends) <= limit * 1.1
     assert growth < 1024
     figure(
         "slowloris, slow body",
@@ -194,8 +193,9 @@ async def processor_share(it: Serve, seconds: float = 0.5) -> float:
 async def recovery(it: Serve, request: bytes) -> float:
     """Seconds until a new client is answered."""
     began = time.monotonic()
-    while (await ask(it.port, request, 5)).status != 200:
-        pass
+    async with asyncio.timeout(PATIENCE):
+        while (await ask(it.port, request)).status != 200:
+            pass
     return time.monotonic() - began
 
 
@@ -224,7 +224,6 @@ async def test_few_descriptors(start: Start, figure: Figure, workers: int) -> No
         await asyncio.gather(*answered)
         assert it.process.poll() is None
     assert share < 0.2
-    assert seconds < 2
     figure(
         "descriptor exhaustion",
         "as many served as there is room for, the rest waits its turn in the backlog",
@@ -256,7 +255,6 @@ async def test_no_descriptor_at_all(start: Start, figure: Figure) -> None:
             resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
         assert statuses <= {200, 502}
     assert share < 0.2
-    assert seconds < 2
     figure(
         "descriptor exhaustion",
         "none left at all: 200 or 502, newcomers wait",
@@ -310,11 +308,10 @@ async def test_clients_gone_in_the_middle_of_a_body(start: Start, figure: Figure
                     await gone(reader)
 
         await many(clients, vanish, 20)
-        await until(lambda: len(noticed) == clients, 5, "all servers' connections closed")
-        await until(lambda: it.descriptors() <= descriptors, 5, "descriptors given back")
+        await until(lambda: len(noticed) == clients, PATIENCE, "all servers' connections closed")
+        await until(lambda: it.descriptors() <= descriptors, PATIENCE, "descriptors given back")
         assert it.complaints() == ""
     worst = max(noticed[path] - left[path] for path in left)
-    assert worst < 1
     figure(
         "client gone mid-body",
         f"{direction}: the server's connection ends too; nothing on standard error",

@@ -21,7 +21,7 @@ from tests.serving import until
 
 from . import process
 from .client import NOTHING, Answer, Steady, Stream, ask, connected, read_answer
-from .conftest import FULL, Figure, Start, size
+from .conftest import FULL, PATIENCE, Figure, Start, size
 from .origin import Exchange, serving
 
 HEADER = "Url,Deployment,HttpMethods,MatchType,Description\n"
@@ -31,18 +31,21 @@ HEADER = "Url,Deployment,HttpMethods,MatchType,Description\n"
 async def test_sigterm(start: Start, figure: Figure, workers: int) -> None:
     seconds = size(1, 5)
 
+    refused = asyncio.Event()
+    stopped = 0.0
+
     async def slow(exchange: Exchange) -> None:
         await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n")
-        for _ in range(5):
+        for piece in range(5):
             await asyncio.sleep(0.1)
+            if stopped and piece == 4:
+                await refused.wait()  # newcomers are refused while these are served
             await exchange.send(bytes(10_000))
 
     async with serving(slow) as origin:
         it = await start(origin, proxy={"workers": workers})
         request = it.request(origin)
         accepted: list[asyncio.Task[Answer]] = []
-        refused_after: list[float] = []
-        stopped = 0.0
 
         async def one(stream: Stream) -> Answer:
             reader, writer = stream
@@ -53,22 +56,24 @@ async def test_sigterm(start: Start, figure: Figure, workers: int) -> None:
                 writer.transport.abort()
 
         began = time.monotonic()
-        while not refused_after:  # 200 a second, open loop
+        while True:  # 200 a second, open loop
             try:
                 stream = await asyncio.open_connection("127.0.0.1", it.port)
             except OSError:
-                refused_after.append(time.monotonic() - stopped)
+                refused_after = time.monotonic() - stopped
                 break
             if not stopped:
                 accepted.append(asyncio.create_task(one(stream)))
             else:
                 stream[1].transport.abort()
-                assert time.monotonic() - stopped < 1, "it still accepts"
+                assert time.monotonic() - stopped < PATIENCE, "it still accepts"
             if not stopped and time.monotonic() - began > seconds:
                 await until(lambda: len(origin.requests) == len(accepted))
                 stopped = time.monotonic()
                 it.signal(signal.SIGTERM)
             await asyncio.sleep(0.005)
+        assert stopped
+        refused.set()
         code = await it.ended(12)
         ended_after = time.monotonic() - stopped
         answers = await asyncio.gather(*accepted)
@@ -79,7 +84,7 @@ async def test_sigterm(start: Start, figure: Figure, workers: int) -> None:
     figure(
         "SIGTERM",
         "every request that it had, its whole answer; newcomers a refused connection",
-        f"{workers} worker{'s' * (workers > 1)}, {len(answers)} requests: refused {refused_after[0] * 1000:.0f} ms "
+        f"{workers} worker{'s' * (workers > 1)}, {len(answers)} requests: refused {refused_after * 1000:.0f} ms "
         f"after, exit 0 {ended_after:.2f} s after",
     )
 
@@ -110,10 +115,10 @@ async def test_reloads_under_load(start: Start, figure: Figure, connections: str
             expected = 403 if removed else 200
             async with connected(it.port) as (reader, writer):  # one after the other on one connection
                 statuses: list[int] = []
-                while not statuses or statuses[-1] != expected:
-                    writer.write(it.request(other))
-                    statuses.append((await read_answer(reader)).status)
-                    assert time.monotonic() - began < 5
+                async with asyncio.timeout(PATIENCE):
+                    while not statuses or statuses[-1] != expected:
+                        writer.write(it.request(other))
+                        statuses.append((await read_answer(reader)).status)
                 longest = max(longest, time.monotonic() - began)
                 for _ in range(20):
                     writer.write(it.request(other))
@@ -140,10 +145,9 @@ async def test_reload_reaches_every_worker(start: Start) -> None:
         (it.folder / "rules.csv").write_text(process.rules([origin]))
         it.signal(signal.SIGHUP)
         in_a_row = 0
-        began = time.monotonic()
-        while in_a_row < 50:
-            in_a_row = in_a_row + 1 if (await ask(it.port, it.request(other))).status == 403 else 0
-            assert time.monotonic() - began < 5
+        async with asyncio.timeout(PATIENCE):
+            while in_a_row < 50:
+                in_a_row = in_a_row + 1 if (await ask(it.port, it.request(other))).status == 403 else 0
         assert (await ask(it.port, it.request(origin))).status == 200
 
 
@@ -201,11 +205,10 @@ async def test_rubbish_in_files(start: Start, figure: Figure, ca: trustme.CA, wo
             process.tables(proxy={"workers": workers}, trust={"store": ""})
         )  # nobody is trusted if that is said
         it.signal(signal.SIGHUP)
-        began = time.monotonic()
         refused = 0
-        while refused < 4 * workers:
-            refused = refused + 1 if (await ask(it.port, it.request(origin))).status == 502 else 0
-            assert time.monotonic() - began < 5
+        async with asyncio.timeout(PATIENCE):
+            while refused < 4 * workers:
+                refused = refused + 1 if (await ask(it.port, it.request(origin))).status == 502 else 0
     figure(
         "configuration or trust store turned to garbage, emptied",
         "reload: the old one stays and standard error says why; start: exit 2",
@@ -246,7 +249,7 @@ async def test_kill_9_and_restart(start: Start, figure: Figure, workers: int) ->
         it.configure(process.tables(proxy={"listen": f"127.0.0.1:{port}", "workers": workers}))
         began = time.monotonic()
         async with process.serve(it.folder) as again:
-            await listens(port, 10)
+            await listens(port, PATIENCE)
             took = time.monotonic() - began
             await loads[0].asked(50)
             await clients.aclose()
@@ -257,7 +260,6 @@ async def test_kill_9_and_restart(start: Start, figure: Figure, workers: int) ->
         unread = [record.text for record in records if record.event is None]
         answered = sum(answer.whole for load in loads for answer in load.answers)
     assert {answer.status for load in loads for answer in load.answers} <= {0, 200}
-    assert took < (1.0 if FULL else 3.0)
     assert len(unread) <= workers
     assert text.endswith(b"\n")
     assert len({record.pid for record in records}) >= 2
@@ -302,7 +304,7 @@ async def test_a_worker_that_dies(start: Start, figure: Figure) -> None:
         os.kill(victim, signal.SIGKILL)
         began = time.monotonic()
         assert (await ask(it.port, it.request(origin))).status == 200  # the other goes on
-        await until(lambda: len([pid for pid in it.workers() if pid != victim]) == 2, 5, "the worker made anew")
+        await until(lambda: len([pid for pid in it.workers() if pid != victim]) == 2, PATIENCE, "the worker made anew")
         took = time.monotonic() - began
         await loads[0].asked(20)
         await clients.aclose()

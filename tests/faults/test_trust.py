@@ -17,7 +17,7 @@ from tests.net.conftest import HOST, server_context
 from tests.serving import until
 
 from .client import Steady, ask, connected, read_answer
-from .conftest import Figure, Start, size
+from .conftest import PATIENCE, Figure, Start, size
 from .origin import OK, Exchange, serving
 
 
@@ -49,10 +49,10 @@ async def test_store_replaced(start: Start, figure: Figure, ca: trustme.CA, conn
             began = time.monotonic()
             async with connected(it.port) as (reader, writer):
                 status = 0
-                while status != 502:
-                    writer.write(it.request(refused))
-                    status = (await read_answer(reader)).status
-                    assert time.monotonic() - began < 5
+                async with asyncio.timeout(PATIENCE):
+                    while status != 502:
+                        writer.write(it.request(refused))
+                        status = (await read_answer(reader)).status
                 longest = max(longest, time.monotonic() - began)
                 for _ in range(20):
                     writer.write(it.request(refused))
@@ -99,11 +99,13 @@ async def test_certificate_expires_while_pooled(start: Start, figure: Figure, ca
         await until(lambda: len(origin.requests) == 2)
         assert origin.connections == 1
         kept = 0
+        asked_at = time.time()
         answer = await ask(it.port, it.request(origin))
         while answer.status == 200:
             # For the second in which it ends, a certificate is good for a new handshake and a kept connection is not.
+            assert asked_at < end.timestamp() + 1.1  # time(2), by which OpenSSL judges, is late by up to a timer tick
             kept += time.time() < end.timestamp() and origin.connections == 2
-            assert time.time() < end.timestamp() + 1.5
+            asked_at = time.time()
             answer = await ask(it.port, it.request(origin))
         refused_after = time.time() - end.timestamp()
         assert answer.status == 502
@@ -116,7 +118,7 @@ async def test_certificate_expires_while_pooled(start: Start, figure: Figure, ca
         faults = [record.event for record in it.log() if isinstance(record.event, VerifyFailed)]
     assert {fault.error for fault in faults} == {"certificate has expired"}
     assert kept > 10
-    assert 0 <= refused_after < 1.5
+    assert refused_after >= 0
     figure(
         "certificate expires while its connection is pooled",
         "502 for new requests; a request under way is finished, then the connection is closed",

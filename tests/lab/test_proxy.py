@@ -6,7 +6,6 @@ import asyncio
 import gc
 import os
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -343,17 +342,14 @@ def test_200_labs_in_one_process_leave_nothing_behind() -> None:
     assert [part() for part in alive if part() is not None] == []
 
 
-def test_servers_in_threads_start_soon_and_leave_nothing_behind(pki: Pki, tmp_path_factory: Any) -> None:
+def test_servers_in_threads_leave_nothing_behind(pki: Pki, tmp_path_factory: Any) -> None:
     with Lab(pki=pki), Proxy():
         pass
     files, threads = _open_files(), threading.active_count()
-    durations = []
     for _ in range(20):
-        begin = time.perf_counter()
         with Lab(pki=pki), Proxy():
-            durations.append(time.perf_counter() - begin)
+            pass
     assert (_open_files(), threading.active_count()) == (files, threads)
-    assert min(durations) < 0.3
 
 
 def test_a_lab_in_a_thread_reads_as_the_contract_says(pki: Pki) -> None:
