@@ -11,9 +11,9 @@ SHELL := /bin/bash
 demo: $(STAMP)
 	@$(BIN)/mralab demo
 
-# Four processes on two cores: many tests wait for time to pass.
+# Four processes on two cores: many tests wait for time to pass. tests/conftest.py decides the order.
 test: $(DEV_STAMP)
-	@$(BIN)/python -m pytest -n 4 --dist loadscope -q
+	@$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder -q
 
 # Mixed traffic and random faults from both sides, for SECONDS=120; then the books: clients, log and servers must agree.
 # SEED=N does the same again. FULL=1 adds every row of docs/faults.md at its full size (about half an hour).

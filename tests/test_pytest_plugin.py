@@ -14,8 +14,8 @@ import mralab.lab.lab
 import mralab.net.traffic_server  # noqa: F401
 
 ROOT = Path(__file__).parents[1]
-ALONE = ("-p", "no:asyncio", "-p", "no:aiohttp", "-p", "no:anyio", "-p", "no:hypothesispytest")
-"""Options that disable the plugins for asynchronous tests."""
+ALONE = ("-p", "no:asyncio", "-p", "no:aiohttp", "-p", "no:anyio", "-p", "no:hypothesispytest", "-p", "no:schemathesis")
+"""Options that disable the plugins for asynchronous tests, and those that are slow to import."""
 
 
 @pytest.fixture(autouse=True)
@@ -217,7 +217,7 @@ def test_parallel_sessions_do_not_interfere(pytester: pytest.Pytester) -> None:
             assert turn != 23, "one that fails"
         """
     )
-    result = pytester.runpytest_inprocess(*ALONE, "-n", "8", "-q")
+    result = pytester.runpytest_inprocess(*ALONE, "-n", "4", "-q")
     result.assert_outcomes(passed=46, failed=2)
     assert result.stdout.str().count("lets GET https://cucm23.lab:8443/x through") == 2
 

@@ -43,7 +43,9 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder)
     pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python")]
-    subprocess.run([*pip, "install", "-q", str(wheel), "pytest"], check=True, capture_output=True, timeout=300)
+    subprocess.run(
+        [*pip, "install", "-q", "--no-compile", str(wheel), "pytest"], check=True, capture_output=True, timeout=300
+    )
     return folder / "bin"
 
 
