@@ -1,4 +1,4 @@
-"""What clients do: ask and read the whole answer, judge whether it was whole, ask steadily, say how long it took."""
+"""Clients: send a request, read the response, and note whether it was complete and how long it took."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Answer(NamedTuple):
-    """``status`` 0: none came. ``whole``: the body ended as its framing says, not by a cut."""
+    """A response. ``status`` is 0 if none arrived; ``whole``: the body ended as its framing says, not by a cut."""
 
     status: int
     head: bytes
@@ -28,7 +28,7 @@ NOTHING = Answer(0, b"", b"", whole=False, seconds=0.0)
 
 @contextlib.asynccontextmanager
 async def connected(port: int) -> AsyncIterator[Stream]:
-    """A connection to the proxy, aborted at the end if it is still open."""
+    """Open a connection to the proxy; abort it at the end if it is still open."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 21)
     try:
         yield reader, writer
@@ -41,13 +41,13 @@ async def connected(port: int) -> AsyncIterator[Stream]:
 def reset(writer: asyncio.StreamWriter) -> None:
     """End a connection with a reset."""
     sock: Any = writer.get_extra_info("socket")
-    with contextlib.suppress(OSError):  # the other side was quicker
+    with contextlib.suppress(OSError):  # the other side has closed it
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 
 async def read_answer(reader: asyncio.StreamReader, *, bodiless: bool = False, started: float | None = None) -> Answer:
-    """The next final answer on a connection, as far as it comes."""
+    """Read the next final response on a connection, as far as it arrives."""
     started = time.monotonic() if started is None else started
     status, head = 0, b""
     try:
@@ -84,7 +84,7 @@ async def _body(reader: asyncio.StreamReader, head: bytes, *, bodiless: bool) ->
 
 
 async def ask(port: int, request: bytes, limit: float = 30.0) -> Answer:
-    """One request on a connection of its own, and its answer."""
+    """Send a request on a connection of its own and return the response."""
     started = time.monotonic()
     try:
         async with asyncio.timeout(limit), connected(port) as (reader, writer):
@@ -102,7 +102,7 @@ async def gone(reader: asyncio.StreamReader) -> None:
 
 
 async def many(count: int, one: Callable[[int], Any], at_once: int = 100) -> list[Any]:
-    """``one(number)`` for all numbers below ``count``, some at once; the results in order."""
+    """Await ``one(number)`` for numbers below ``count``, ``at_once`` of them concurrently; return results in order."""
     results: list[Any] = [None] * count
     numbers = iter(range(count))
 
@@ -117,7 +117,7 @@ async def many(count: int, one: Callable[[int], Any], at_once: int = 100) -> lis
 
 
 class Steady:
-    """Asks all the time, as a normal client does, on one kept connection: the answers, while ``async with`` lasts."""
+    """A client that sends request after request on a kept connection during ``async with``, and keeps the responses."""
 
     def __init__(self, port: int, request: Callable[[int], bytes] | bytes, every: float = 0.01) -> None:
         self.answers: list[Answer] = []
@@ -139,7 +139,7 @@ class Steady:
             await self._task
 
     async def asked(self, more: int) -> None:
-        """Wait for that many more answers."""
+        """Wait for that many more responses."""
         self._wanted = len(self.answers) + more
         self._enough.clear()
         enough = asyncio.create_task(self._enough.wait())
@@ -166,11 +166,11 @@ class Steady:
                     await asyncio.sleep(self._every)
 
     def percentile(self, share: float = 0.99) -> float:
-        """The time that ``share`` of the answers stayed below, seconds."""
+        """Return the seconds within which ``share`` of the responses arrived."""
         return percentile([answer.seconds for answer in self.answers], share)
 
 
 def percentile(seconds: list[float], share: float = 0.99) -> float:
-    """The value that ``share`` of them stay below or at."""
+    """Return the value that ``share`` of them do not exceed."""
     ordered = sorted(seconds)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

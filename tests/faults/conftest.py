@@ -1,7 +1,7 @@
-"""Faults at two sizes: small ones in ``make test``, those of the design's own table with ``MRALAB_FAULTS=full``.
+"""Fixtures for faults at two sizes: small in ``make test``, and as in docs/faults.md with ``MRALAB_FAULTS=full``.
 
-Each test says what it measured; with ``MRALAB_FIGURES=FOLDER`` that is kept, and ``python -m tests.faults.table`` makes
-docs/faults.md of it.
+Each test reports its measurements. ``MRALAB_FIGURES=FOLDER`` keeps them, and ``python -m tests.faults.table`` makes
+docs/faults.md from them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FULL = os.environ.get("MRALAB_FAULTS") == "full"
 
 
 def size(bounded: T, full: T) -> T:
-    """The number for this run."""
+    """Return the number for the size of this run."""
     return full if FULL else bounded
 
 
@@ -68,7 +68,7 @@ def ca() -> trustme.CA:
 
 @pytest.fixture
 def figure(request: pytest.FixtureRequest) -> Figure:
-    """``figure(row, got, measured)``: keep what a test of a row of the table has seen."""
+    """Return ``figure(row, got, measured)``, which keeps the measurements of a test for a row of the table."""
 
     def keep(row: str, got: str, measured: str) -> None:
         folder = os.environ.get("MRALAB_FIGURES")
@@ -92,7 +92,7 @@ def figure(request: pytest.FixtureRequest) -> Figure:
 
 @pytest.fixture
 async def start(tmp_path: Path, ca: trustme.CA) -> AsyncIterator[Start]:
-    """``await start(origin, ..., proxy={...})``: a ``mralab serve`` that trusts ``ca`` and allows these servers."""
+    """Return ``await start(origin, ..., proxy={...})``: ``mralab serve`` that trusts ``ca`` and allows these."""
     async with contextlib.AsyncExitStack() as stack:
 
         async def one(

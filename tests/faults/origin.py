@@ -1,4 +1,4 @@
-"""A server in the test's own process that does as it is told, and knows what it has seen."""
+"""A server in the test's own event loop with a given behaviour, which records the requests it receives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n"
 
 
 class Exchange:
-    """One request that has reached a server, and the connection it came on."""
+    """A request that has reached a server, and its connection."""
 
     def __init__(self, origin: Origin, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: bytes) -> None:
         self.origin = origin
@@ -24,7 +24,7 @@ class Exchange:
         self.path = head.split(b" ", 2)[1].decode("latin-1")
 
     def field(self, name: str) -> str:
-        """A field's value, empty where there is none."""
+        """Return the value of a field; empty if the request has no such field."""
         for line in self.head.decode("latin-1").split("\r\n")[1:]:
             key, _, value = line.partition(":")
             if key.lower() == name.lower():
@@ -32,7 +32,7 @@ class Exchange:
         return ""
 
     async def body(self) -> bytes:
-        """The request's body, whole."""
+        """Read the whole body of the request."""
         if self.field("Transfer-Encoding"):
             body = b""
             while (size := int(await self.reader.readuntil(b"\r\n"), 16)) > 0:
@@ -44,7 +44,7 @@ class Exchange:
         return await self.reader.readexactly(int(self.field("Content-Length") or 0))
 
     async def send(self, data: bytes) -> None:
-        """Send bytes, no faster than they are taken."""
+        """Send bytes with back-pressure."""
         if self.writer.is_closing():
             raise ConnectionResetError
         self.writer.write(data)
@@ -59,13 +59,13 @@ Handler = Callable[[Exchange], Awaitable[Any]]
 
 
 async def answer_ok(exchange: Exchange) -> None:
-    """Take the request, answer 200."""
+    """Read the request and respond with 200."""
     await exchange.body()
     await exchange.send(OK)
 
 
 class Origin:
-    """``handle(exchange)`` answers one request; the connection goes on unless it closed it or returned True."""
+    """A server. ``handle(exchange)`` answers a request; the connection ends if it closes it or returns True."""
 
     def __init__(self, handle: Handler, context: ssl.SSLContext | None) -> None:
         self.handle = handle
@@ -75,14 +75,14 @@ class Origin:
         self.connections = 0
         self.open = 0
         self.requests: list[bytes] = []
-        """Heads, in the order in which they came."""
+        """Request heads, in order of arrival."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, to its end."""
+        """Serve one connection to its end."""
         self.connections += 1
         self.open += 1
         try:
-            # A peer that resets, or that vanishes in the middle: what half of these tests are about.
+            # Many tests are about peers that reset the connection or vanish.
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, TimeoutError):
                 while True:
                     head = await reader.readuntil(b"\r\n\r\n")
@@ -100,7 +100,7 @@ async def serving(
     context: ssl.SSLContext | None = None,
     address: tuple[str, int] = ("127.0.0.1", 0),
 ) -> AsyncIterator[Origin]:
-    """A server that ends with the test, with all its connections."""
+    """Run a server; close it and all its connections at the end."""
     origin = Origin(handle, context)
     tasks: set[asyncio.Task[None]] = set()
 
@@ -121,4 +121,4 @@ async def serving(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await server.wait_closed()
-        await asyncio.sleep(0)  # transports say goodbye
+        await asyncio.sleep(0)  # let transports close

@@ -1,6 +1,6 @@
-"""``python -m tests.faults.table FOLDER... > docs/faults.md``: the figures of some runs as one table.
+"""``python -m tests.faults.table FOLDER... > docs/faults.md``: make one table of the figures of several runs.
 
-The folders are those that ``MRALAB_FIGURES`` named; small and full runs may be mixed, the latest figure of each counts.
+The folders are those given as ``MRALAB_FIGURES``. Small and full runs may be mixed; the latest figure of each counts.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ measured: small in `make test`, at full size in `make soak FULL=1`. Where nothin
 
 
 def table(folders: list[Path]) -> str:
-    """The document."""
+    """Return the document."""
     figures: dict[tuple[str, str], dict[bool, dict[str, Any]]] = {}
     for file in sorted(
         (file for folder in folders for file in folder.glob("*.jsonl")), key=lambda it: it.stat().st_mtime

@@ -1,7 +1,7 @@
-"""Raw requests as a table: what the client gets and what the server gets.
+"""A table of raw requests: the responses that the client receives and the requests that the server receives.
 
-The names of the first seventy are the oracle's. They say what Traffic Server 9.2.9 was observed to do; a comment tells
-where 8.1.11 or safety differ, and so does README's "How faithful is it".
+The first seventy (``ORACLE``) were observed with Traffic Server 9.2.9. A comment says where 8.1.11 differs, and where
+mralab is stricter, for safety; README's "How faithful is it" lists the same differences.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ PATHS: Final[dict[str, tuple[bytes, bool]]] = {
     "/r/old": (b"HTTP/1.0 200 OK\r\nServer: x\r\n\r\nold", True),
     "/r/own-via": (b"HTTP/1.1 200 OK\r\nProxy-Connection: close\r\nContent-Length: 0\r\n\r\n", False),
 }
-"""What the server answers to a path, and whether it closes then. To all others: 200 and ``ok``."""
+"""Path -> the server's response, and whether it then closes. Every other path gets 200 and ``ok``."""
 
 
 class Answer(NamedTuple):
-    """What a client gets: status line, fields in their order, body (``title``: a page with that title)."""
+    """A response as the client receives it: status line, fields in order, body; ``title`` is that of an error page."""
 
     line: str
     fields: tuple[str, ...]
@@ -61,10 +61,14 @@ class Answer(NamedTuple):
 
 
 class Case(NamedTuple):
-    """``sent`` piece by piece, each after an answer to the one before; ``<T>`` the token's path, ``<U>`` that of
-    an untrusted server, ``<A>`` this proxy's authority, ``<BIG>`` 140 000 and ``<LONG>`` 60 000 octets.
+    """One connection of a client.
 
-    ``got``: what the server gets, ``H`` its host and port. ``open``: the client's connection lives on.
+    - ``sent``: pieces that the client sends, each after the response to the one before. ``<T>`` is the path of the
+      server's token, ``<U>`` that of an untrusted server, ``<A>`` the proxy's authority, ``<BIG>`` 140 000 octets and
+      ``<LONG>`` 60 000.
+    - ``answers``: the responses.
+    - ``got``: the requests that the server receives; ``H`` is its host and port.
+    - ``open``: whether the client's connection stays open.
     """
 
     sent: tuple[str, ...]
@@ -74,18 +78,18 @@ class Case(NamedTuple):
 
 
 def request(line: str, fields: str = "", body: str = "", tail: str = TAIL) -> tuple[str, ...]:
-    """What the server gets: the client's fields, then ours."""
+    """Return a request as the server receives it: the client's fields, then those that the proxy adds."""
     return (f"{line} HTTP/1.1\r\nHost: H\r\n{fields}{tail}\r\n{body}",)
 
 
 def ok(*connection: str, version: str = "1.1", body: str = "ok\n") -> Answer:
-    """The server's own answer to most paths."""
+    """Return the server's response to most paths, as the client receives it."""
     fields = ("Server: ATS/8.1.11", f"Date: {DATE}", "Content-Type: text/plain", "Content-Length: 3", "Age: N")
     return Answer(f"HTTP/{version} 200 OK", (*fields, *(connection or ("Connection: keep-alive",))), body)
 
 
 def relayed(line: str, *fields: str, body: str = "", connection: str = "Connection: keep-alive") -> Answer:
-    """A response without Date and Server: both are added, Server at the end."""
+    """Return a response of a server that sends neither Date nor Server: the proxy adds both, Server at the end."""
     place = fields.index("Age: N") if "Age: N" in fields else -1
     ours = ("Date: D",) if place >= 0 else ("Date: D", "Age: N")
     framing = tuple(field for field in fields if field.startswith("Transfer-Encoding"))
@@ -94,7 +98,7 @@ def relayed(line: str, *fields: str, body: str = "", connection: str = "Connecti
 
 
 def page(line: str, title: str, *connection: str, version: str = "1.1", body: bool = True) -> Answer:
-    """The proxy's own answer."""
+    """Return an error page of the proxy."""
     fields = (
         "Date: D",
         *connection,
@@ -161,7 +165,7 @@ ORACLE: Final[dict[str, Case]] = {
     ),
     "conn-close": Case(_get("<T>/a", fields="Connection: close\r\n"), (ok(CLOSED),), request("GET /a"), open=False),
     "connect": Case(_get("cucm.steven.lab:443", method="CONNECT", host="cucm.steven.lab:443"), UNMAPPED_URL),
-    # Expressway's allow list says Forbidden where Traffic Server's ip_allow says Access Denied
+    # Expressway's allow list answers Forbidden, Traffic Server's ip_allow Access Denied
     "delete-denied-by-ip-allow": Case(_get("<T>/a", method="DELETE"), DENIED),
     "empty-host": Case(("GET <T>/a HTTP/1.1\r\nHost:\r\n\r\n",), BAD, open=False),
     "expect-100": Case(
@@ -172,7 +176,7 @@ ORACLE: Final[dict[str, Case]] = {
     "garbage-line": Case(("GARBAGE\r\n\r\n",), UNREADABLE, open=False),
     "get-maxfwd-0": _served("/a", "Max-Forwards: 0\r\n"),
     "header-60k": _served("/a", "X-Big: <LONG>\r\n"),
-    "header-no-colon": Case(_get("<T>/a", fields="nocolonhere\r\n"), BAD, open=False),  # safety wins: 9.2.9 drops it
+    "header-no-colon": Case(_get("<T>/a", fields="nocolonhere\r\n"), BAD, open=False),  # stricter: 9.2.9 drops it
     "http09": Case(("GET <T>/a\r\n\r\n",), UNREADABLE, open=False),
     "http10-get": Case(
         ("GET <T>/a HTTP/1.0\r\nHost: <A>\r\n\r\n",),
@@ -195,11 +199,11 @@ ORACLE: Final[dict[str, Case]] = {
         open=False,
     ),
     "no-mapping": Case(_get("/nomap/x"), UNMAPPED),
-    # the token says where to, so any Host is served: 9.2.9's 404 is that of its remap rules
+    # the token names the server, so any Host is accepted; 9.2.9's 404 comes from its remap rules
     "no-mapping-host-no-port": Case(_get("<T>/x", host="127.0.0.1"), OK, request("GET /x")),
     "no-mapping-other-host": Case(_get("<T>/x", host="other.test"), OK, request("GET /x")),
     "nul-in-header": Case(_get("<T>/a", fields="X-A: a\0b\r\n"), BAD, open=False),
-    "obs-fold": Case(_get("<T>/a", fields="X-A: 1\r\n folded\r\n"), BAD, open=False),  # safety wins: 9.2.9 joins
+    "obs-fold": Case(_get("<T>/a", fields="X-A: 1\r\n folded\r\n"), BAD, open=False),  # stricter: 9.2.9 joins
     "options": _served("/a", method="OPTIONS"),
     "path-0 /echo//a//b": Case(_get("<T>//a//b"), OK, request("GET /a//b")),
     "path-1 /echo/a/../b": _served("/a/../b"),
@@ -222,7 +226,7 @@ ORACLE: Final[dict[str, Case]] = {
         OK,
         request("POST /a", "", _CHUNKS, TAIL + _CHUNKED),
     ),
-    "post-cl-and-te": Case(  # safety wins: 9.2.9 drops the length
+    "post-cl-and-te": Case(  # stricter: 9.2.9 drops the length
         _get("<T>/a", method="POST", fields=f"Content-Length: 5\r\n{_CHUNKED}", body=_CHUNKS), BAD, open=False
     ),
     "post-neg-cl": Case(_get("<T>/a", method="POST", fields="Content-Length: -1\r\n"), BAD, open=False),
@@ -239,7 +243,7 @@ ORACLE: Final[dict[str, Case]] = {
         OK,
         request("GET /a", _FORWARDED.format(", 127.0.0.1", ", http/1.1 vcs[ID] (ATS)"), tail=""),
     ),
-    "request-hop-headers": Case(  # safety wins: what Connection names is for this hop; 9.2.9 passes X-Hop on
+    "request-hop-headers": Case(  # stricter: what Connection names is for this hop; 9.2.9 passes X-Hop on
         _get(
             "<T>/a",
             fields="Connection: X-Hop, keep-alive\r\nX-Hop: 1\r\nKeep-Alive: 300\r\nProxy-Connection: keep-alive\r\n"
@@ -261,7 +265,7 @@ ORACLE: Final[dict[str, Case]] = {
         (relayed("304 Not Modified", 'ETag: "x"'),),
         request("GET /r/304", 'If-None-Match: "x"\r\n'),
     ),
-    # chunks are written anew: 9.2.9 passes the server's chunk lines on as they are, extensions too
+    # the proxy frames chunks itself; 9.2.9 passes the server's chunk lines on unchanged, with extensions
     "resp-chunked": _response(
         "chunked", relayed("200 OK", "Transfer-Encoding: chunked", body="5\r\nabcde\r\n0\r\nX-Trailer: t\r\n\r\n")
     ),
@@ -269,7 +273,7 @@ ORACLE: Final[dict[str, Case]] = {
         "eof",
         relayed("200 OK", "Content-Type: text/plain", "Transfer-Encoding: chunked", body="9\r\nuntil-eof\r\n0\r\n\r\n"),
     ),
-    "resp-hop": _response(  # safety wins: what Connection names is for this hop; 9.2.9 passes X-Hop on
+    "resp-hop": _response(  # stricter: what Connection names is for this hop; 9.2.9 passes X-Hop on
         "hop",
         relayed(
             "200 OK",
@@ -289,7 +293,7 @@ ORACLE: Final[dict[str, Case]] = {
         "redirect", relayed("302 Found", "Location: https://cucm.steven.lab/x", "Content-Length: 0")
     ),
     "resp-twocl": _response("twocl", *BAD_RESPONSE, tries=4),
-    "resp-wsaccept": _response("101", *BAD_RESPONSE, tries=4),  # safety wins: 9.2.9 passes an unasked 101 on
+    "resp-wsaccept": _response("101", *BAD_RESPONSE, tries=4),  # stricter: 9.2.9 passes an unasked 101 on
     "reuse-across-clients-1": _served("/1"),
     "reuse-across-clients-2": _served("/2"),
     "space-in-uri": Case(_get("<T>/a b"), UNREADABLE, open=False),
@@ -389,7 +393,7 @@ MORE: Final[dict[str, Case]] = {
         (relayed("200 OK"),),
         request("HEAD /r/chunked"),
     ),
-    # what servers answer
+    # responses of servers
     "204": _response("204", relayed("204 No Content")),
     "early hints": _response("103", relayed("200 OK", "Content-Length: 2", body="hi")),
     "no blank behind the status": _response("nospace", relayed("200 ", "Content-Length: 2", body="hi")),
@@ -426,7 +430,7 @@ MORE: Final[dict[str, Case]] = {
         BAD_RESPONSE,
         request("POST /r/garbage", _NO_TRIES, "hi"),
     ),
-    # the body was not read: the connection ends
+    # the body was not read, so the connection is closed
     "a POST to an untrusted server": Case(
         _get("<U>/a", method="POST", fields=_NO_TRIES, body="hi"), (REFUSED_AND_CLOSED,), open=False
     ),
@@ -463,7 +467,7 @@ MORE: Final[dict[str, Case]] = {
     "Upgrade of a HEAD": Case(
         _get("<T>/a", method="HEAD", fields="Upgrade: foo\r\nConnection: Upgrade\r\n"), (_HEAD,), request("HEAD /a")
     ),
-    # connections of clients that speak of Proxy-Connection, and of old ones
+    # clients that send Proxy-Connection, and HTTP/1.0 clients
     "Proxy-Connection: close": Case(
         _get("<T>/a", fields="Proxy-Connection: close\r\n"),
         (ok("Proxy-Connection: close"),),
@@ -494,4 +498,4 @@ NOT_REFUSED: Final[dict[str, tuple[tuple[Answer, ...], tuple[str, ...]]]] = {
     "502-accept-language": (OK, request("GET /1", "Accept-Language: de\r\nAccept: application/json\r\n")),
     "502-then-second": ((ok(), ok()), request("GET /1")),
 }
-"""The oracle's requests to an untrusted server under ``audit`` and ``off``: the answers, and what that server gets."""
+"""``ORACLE`` cases with an untrusted server, ``audit`` and ``off``: the responses, and the requests that it gets."""

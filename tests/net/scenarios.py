@@ -1,7 +1,7 @@
-"""The oracle's 53 scenarios as a table: what a server does, and what Traffic Server 8.1.11 with OpenSSL 1.1.1 makes
-of it.
+"""53 scenarios as a table: how a server behaves, and the outcome with Traffic Server 8.1.11 and OpenSSL 1.1.1.
 
-Where 9.2.9 was observed to do otherwise, the row says so and follows 8.1.11.
+Traffic Server 9.2.9 was observed with each. Where it differs, the row follows 8.1.11 and a comment gives the outcome of
+9.2.9.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..oracle.pki import Minted, mint, purposes, rsa_key
 from .conftest import Server, read_request
 
 NAME: Final = ("", 0)
-"""In ``faults``: the chain is good and the name is not in the certificate."""
+"""An entry of ``faults``: the certificate does not contain the name."""
 
 ANSWER: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n"
 OK: Final = "HTTP/1.1 200 OK"
@@ -36,15 +36,18 @@ MISNAMED: Final = "TLSV1_ALERT_INTERNAL_ERROR"
 
 
 class Scenario(NamedTuple):
-    """What a server does, and what comes of it.
+    """How a server behaves, and the outcome of a request for it.
 
-    - ``host``: what is asked for; empty: ``NAME.ats.test``.
-    - ``faults``: (text, depth) of each WARNING in audit mode; ``on`` has the first alone.
-    - ``alert``: why the handshake ended, as the server sees it: the alert for the first fault, or its own reason.
-    - ``status``, ``error``, ``once``: what comes of it where verification finds no fault (or is off): the status line
-      (empty: a reset), the ERROR line's text if there is one, and whether it is not tried again.
-    - ``setup``: changes the TLS context; ``before_tls``, ``handle``: what is done with a connection.
-    - ``server``: ``tls``, ``refuses`` (nobody listens), ``unknown`` and ``servfail`` (DNS).
+    - ``host``: host in the request; empty for ``NAME.ats.test``.
+    - ``faults``: (text, depth) of each WARNING in mode ``audit``; mode ``on`` stops at the first.
+    - ``alert``: why the handshake ended, as the server sees it: the alert for the first fault, or the server's reason.
+    - ``status``, ``error``, ``once``: outcome if verification finds no fault or is off: the status line (empty for a
+      reset), the text of the ERROR line if there is one, and whether there is a single attempt.
+    - ``method``: the request's method.
+    - ``setup``: changes the server's TLS context.
+    - ``before_tls``, ``handle``: serve a connection instead of the handshake, or after it.
+    - ``upstream``: keys of the proxy's ``[upstream]``.
+    - ``server``: ``tls``, ``refuses`` (its port is closed), ``unknown`` or ``servfail`` (the answer of DNS).
     """
 
     host: str = ""
@@ -61,7 +64,7 @@ class Scenario(NamedTuple):
     server: str = "tls"
 
 
-# -- what servers do
+# -- behaviour of servers
 
 
 def _version(version: ssl.TLSVersion, ciphers: str = "ALL:@SECLEVEL=0") -> Callable[[ssl.SSLContext], None]:
@@ -85,7 +88,7 @@ def _plain(sock: socket.socket) -> None:
 
 
 def _end(sock: socket.socket) -> None:
-    sock.shutdown(socket.SHUT_WR)  # and read what comes: closing over unread bytes would be a reset
+    sock.shutdown(socket.SHUT_WR)  # then read to the end: closing with unread bytes would send a reset
     _silent(sock)
 
 
@@ -209,7 +212,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
 
 
 class Certificates(NamedTuple):
-    """What each server sends, leaf first, and the trust store."""
+    """The chain that each server sends, leaf first, and the certificates of the trust store."""
 
     chains: dict[str, tuple[Minted, ...]]
     trust: tuple[Minted, ...]
@@ -220,7 +223,7 @@ class Certificates(NamedTuple):
 
 
 def mint_all() -> Certificates:
-    """Certificates of all scenarios; those not named here are a good leaf of the trusted root."""
+    """Mint the certificates of all scenarios; one without an entry gets a good leaf below the trusted root."""
     root, unknown = mint("A root", ca=True), mint("A root nobody knows", ca=True)
     kept = mint("An intermediate of the store", issuer=root, ca=True)
     orphan = mint("An intermediate of the store, its root unknown", issuer=unknown, ca=True)
@@ -278,7 +281,7 @@ def mint_all() -> Certificates:
 
 
 def context_of(chain: tuple[Minted, ...], setup: Callable[[ssl.SSLContext], None] | None) -> ssl.SSLContext:
-    """A server's TLS that shows ``chain``: anything a client of OpenSSL 1.1.1 may ask for is spoken."""
+    """Return the TLS context of a server that sends ``chain`` and accepts all that OpenSSL 1.1.1 offers."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_ciphers("ALL:@SECLEVEL=0")
     context.minimum_version = ssl.TLSVersion.TLSv1_2
