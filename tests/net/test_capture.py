@@ -27,8 +27,7 @@ from mralab.errors import MralabError
 from mralab.net.capture import Addresses, Capture
 from tests.tshark import WRONG, needs_tshark, tshark
 
-from .conftest import ENTRY, HOST, Lines, Server, server_context
-from .lines import Inside
+from .conftest import ENTRY, HOST, RunningProxy, Server, server_context
 
 Proxying = Callable[..., Any]
 Serving = Callable[..., Server]
@@ -36,12 +35,9 @@ EXPRESSWAY_C = "10.48.36.46"
 CUCM = "10.48.36.215"
 
 
-async def written(lines: Lines) -> None:
+async def written(proxy: RunningProxy) -> None:
     """All that was captured is in the file."""
-    if isinstance(lines, Inside):
-        await lines.proxy.flush_capture()
-    else:
-        await lines.told()
+    await proxy.server.flush_capture()
 
 
 def packets(file: Path) -> list[CapturedPacket]:
