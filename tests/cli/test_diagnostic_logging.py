@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from mralab.diagnose.archive import log_lines
+from tests.control.test_serve import Serving
+from tests.control.test_workers import get
 from tests.net.conftest import Server
-from tests.test_serve import Serving
-from tests.test_workers import get
 
 from .command import mralab
 

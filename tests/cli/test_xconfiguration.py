@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mralab.web.xconfiguration import SpellingError, parse, read_back
+from tests.control.test_serve import Serving
+from tests.control.test_workers import get
 from tests.net.conftest import Server
-from tests.test_serve import Serving
-from tests.test_workers import get
 
 from .command import mralab
 

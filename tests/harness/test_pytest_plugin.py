@@ -13,7 +13,7 @@ import mralab.harness.fault_point
 import mralab.lab.lab
 import mralab.net.traffic_server  # noqa: F401
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ALONE = ("-p", "no:asyncio", "-p", "no:aiohttp", "-p", "no:anyio", "-p", "no:hypothesispytest", "-p", "no:schemathesis")
 """Options that disable the plugins for asynchronous tests, and those that are slow to import."""
 

@@ -30,7 +30,7 @@ from mralab.core.log.events import (
 from mralab.core.log.reader import Record, read
 from mralab.core.log.writer import CONCEALED, LineWriter, is_secret
 
-GOLDEN = Path(__file__).parent.parent / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 
 TOKEN_6972 = "c3RldmVuLmxhYi9odHRwcy9jdWNtLnN0ZXZlbi5sYWIvNjk3Mg"
 URL = f"GET http://vcs_control.steven.lab:8443/{TOKEN_6972}/CSFemusk.cnf.xml HTTP/1.1"

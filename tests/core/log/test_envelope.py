@@ -21,7 +21,7 @@ from mralab.core.log.writer import LineWriter
 from mralab.core.mra.target import Target, encode
 from mralab.diagnose.diagnosis import find
 
-GOLDEN = Path(__file__).parent.parent / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 STAMP, HEAD = "2022-07-11T18:55:26.016+02:00", "2022-07-11T18:55:26.016+02:00 vcsc traffic_server[18242]: "
 
 

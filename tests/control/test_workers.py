@@ -22,9 +22,9 @@ import trustme
 from cryptography import x509
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.control.test_serve import Serving, config_for, serving, token
 from tests.net.conftest import HOST, Server, server_context
 from tests.serving import control
-from tests.test_serve import Serving, config_for, serving, token
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from mralab.core.log.stream import LogReader
 from mralab.core.log.writer import LineWriter
 from mralab.diagnose.diagnosis import find
 
-GOLDEN = Path(__file__).parent.parent / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 WIDTHS = range(40, 221)
 HOST, IP = "cucm.example.test", "192.0.2.10"
 TOKEN = "ZXhhbXBsZS50ZXN0L2h0dHBzL2N1Y20uZXhhbXBsZS50ZXN0Lzg0NDM"

@@ -17,9 +17,9 @@ from mralab import FaultPoint, Lab, Proxy, fault
 from mralab.errors import MralabError
 from mralab.mocks.cucm import Cucm
 from mralab.mocks.pki import Pki
+from tests.mocks.relay import USERS
 
 from .mock import BODY, mock
-from .relay import USERS
 
 HOST = "cucm.steven.lab"
 URL = f"https://{HOST}:8443/cucm-uds/version"

@@ -10,8 +10,7 @@ from mralab.lab.login import login
 from mralab.mocks.cucm import Cucm
 from mralab.mocks.edge import Edge
 from mralab.mocks.listener import TlsListener
-
-from .relay import USERS, relay, token
+from tests.mocks.relay import USERS, relay, token
 
 STEPS = [
     "get_edge_config",
