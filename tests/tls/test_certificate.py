@@ -13,7 +13,8 @@ def der(ca: trustme.CA, *names: str) -> bytes:
     return x509.load_pem_x509_certificate(ca.issue_cert(*names).cert_chain_pems[0].bytes()).public_bytes(Encoding.DER)
 
 
-def test_a_huge_certificate_is_judged_but_not_remembered(ca: trustme.CA) -> None:
+def test_a_huge_certificate_is_judged_but_not_remembered() -> None:
+    ca = trustme.CA()
     huge = der(ca, *(f"name{number}.steven.lab" for number in range(1000)))
     assert len(huge) > certificate.LARGEST_CACHED
     assert len(certificate.read_facts(huge).names.dns) == 1000

@@ -31,7 +31,7 @@ from mralab.core.log.writer import LineWriter
 from mralab.diagnose.diagnosis import Diagnosis, find
 from mralab.diagnose.findings import Findings
 
-TESTS = Path(__file__).parent.parent
+TESTS = Path(__file__).parents[2]
 LOGS = sorted([*(TESTS / "golden").glob("*.log"), *(TESTS / "field").glob("*.log")])
 HEAD = b"exp-c traffic_server[2030]: "
 OTHERS = (
