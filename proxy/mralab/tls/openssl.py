@@ -246,7 +246,7 @@ def _verify(content: int, store: Any) -> int:
     return 1
 
 
-@_ffi.callback("void (*)(const SSL *, const char *)", onerror=_store_exception)  # type: ignore[untyped-decorator]
+@_ffi.callback("void (*)(const SSL *, const char *)")  # type: ignore[untyped-decorator]
 def _secret(ssl: Any, line: Any) -> None:
     """Pass on a line of the key log, for an endpoint that logs its secrets."""
     known = _endpoints.get(_ffi.cast("void *", ssl))
