@@ -25,6 +25,8 @@ def tshark(capture: Path, display_filter: str, *fields: str) -> list[list[str]]:
     """The packets that a display filter finds, as fields; checksums are verified."""
     command = ["tshark", "-n", "-r", str(capture), "-Y", display_filter, "-T", "fields"]
     command += [part for field in fields or ("frame.number", "_ws.col.Info") for part in ("-e", field)]
+    # A random port may be that of some protocol: what the bytes are counts first.
+    command += ["-o", "tcp.try_heuristic_first:TRUE"]
     command += ["-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr

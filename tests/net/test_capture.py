@@ -23,21 +23,18 @@ from mralab.core.capture.conversation import Conversation
 from mralab.core.capture.packet import Address
 from mralab.core.capture.pcapng import file_header
 from mralab.core.capture.reading import CapturedPacket, read_packets
+from mralab.core.mra.target import Target, encode
 from mralab.errors import MralabError
 from mralab.net.capture import Addresses, Capture
+from tests.serving import running, toml
 from tests.tshark import WRONG, needs_tshark, tshark
 
-from .conftest import ENTRY, HOST, RunningProxy, Server, server_context
+from .conftest import ENTRY, HOST, RULES, Server, read_request, server_context
 
 Proxying = Callable[..., Any]
 Serving = Callable[..., Server]
 EXPRESSWAY_C = "10.48.36.46"
 CUCM = "10.48.36.215"
-
-
-async def written(proxy: RunningProxy) -> None:
-    """All that was captured is in the file."""
-    await proxy.server.flush_capture()
 
 
 def packets(file: Path) -> list[CapturedPacket]:
@@ -55,7 +52,7 @@ async def test_a_request_is_shown_decrypted(
     server = serving(server_context(ca.issue_cert(HOST)))
     proxy = await proxying(server, capture={"pcapng": "own.pcapng"})
     assert b"200" in await proxy.get(server.port)
-    await written(proxy)
+    await proxy.server.flush_capture()
     capture = tmp_path / "own.pcapng"
     assert tshark(capture, WRONG) == []
     assert tshark(
@@ -74,7 +71,7 @@ async def test_a_refusal_is_shown_as_in_the_article(proxying: Proxying, serving:
     server = serving(server_context(trustme.CA().issue_cert(HOST)))
     proxy = await proxying(server, capture={"pcapng": "own.pcapng"})
     assert b"502 connect failed" in await proxy.get(server.port)
-    await written(proxy)
+    await proxy.server.flush_capture()
     capture = tmp_path / "own.pcapng"
     assert tshark(capture, WRONG) == []
     found = tshark(capture, "tls.alert_message.level == 2", "ip.src", "ip.dst", "_ws.col.Info")
@@ -90,7 +87,7 @@ async def test_tls_1_3_is_decrypted_from_its_first_encrypted_message(
     server = serving(server_context(ca.issue_cert(HOST)))
     proxy = await proxying(server, capture={"pcapng": "own.pcapng"}, upstream={"tls": ["1.3"]})
     assert b"200" in await proxy.get(server.port)
-    await written(proxy)
+    await proxy.server.flush_capture()
     capture = tmp_path / "own.pcapng"
     assert tshark(capture, WRONG) == []
     assert len(tshark(capture, "tls.handshake.type == 11")) == 1
@@ -102,8 +99,6 @@ async def test_long_bodies_in_both_directions(
     proxying: Proxying, serving: Serving, ca: trustme.CA, tmp_path: Path
 ) -> None:
     def answer(stream: Any, server: Server) -> None:
-        from .conftest import read_request
-
         server.requests.append(read_request(stream))
         body = os.urandom(3_000_000)
         stream.sendall(b"HTTP/1.1 200 \r\nContent-Length: 3000000\r\nConnection: close\r\n\r\n" + body)
@@ -113,7 +108,7 @@ async def test_long_bodies_in_both_directions(
     body = bytes(1_000_000)
     answered = await proxy.get(server.port, method="PUT", headers="Content-Length: 1000000\r\n", body=body)
     assert len(answered) > 3_000_000
-    await written(proxy)
+    await proxy.server.flush_capture()
     assert tshark(tmp_path / "own.pcapng", WRONG) == []
     assert tshark(tmp_path / "own.pcapng", "tls && http.response", "http.content_length") == [["3000000"]]
 
@@ -125,7 +120,7 @@ async def test_ipv6(proxying: Proxying, serving: Serving, ca: trustme.CA, tmp_pa
     entry = {**ENTRY, "ip": "2001:db8::215"}
     proxy = await proxying(server, capture={"pcapng": "own.pcapng"}, hosts={HOST: entry})
     assert b"200" in await proxy.get(server.port)
-    await written(proxy)
+    await proxy.server.flush_capture()
     assert tshark(tmp_path / "own.pcapng", WRONG) == []
     found = tshark(tmp_path / "own.pcapng", "ipv6 && http.request", "ipv6.src", "ipv6.dst")
     assert found == [["2001:db8::46", "2001:db8::215"]]
@@ -140,22 +135,43 @@ async def test_a_server_that_resets(proxying: Proxying, serving: Serving, tmp_pa
     server = serving(None, before_tls=reset)
     proxy = await proxying(server, capture={"pcapng": "own.pcapng"})
     await proxy.get(server.port)
-    await written(proxy)
+    await proxy.server.flush_capture()
     assert tshark(tmp_path / "own.pcapng", WRONG) == []
     assert tshark(tmp_path / "own.pcapng", f"ip.src == {CUCM} && tcp.flags.reset == 1") != []
 
 
 @needs_tshark
-async def test_workers_share_one_file(proxying: Proxying, serving: Serving, ca: trustme.CA, tmp_path: Path) -> None:
+async def test_workers_share_one_file(serving: Serving, ca: trustme.CA, tmp_path: Path) -> None:
     server = serving(server_context(ca.issue_cert(HOST)))
-    proxy = await proxying(server, capture={"pcapng": "own.pcapng", "keylog": "own.keys"})
-    answers = await asyncio.gather(*(proxy.get(server.port) for _ in range(24)))
-    assert all(b"200" in answer for answer in answers)
-    await written(proxy)
+    (tmp_path / "ca.pem").write_bytes(ca.cert_pem.bytes())
+    (tmp_path / "rules.csv").write_text(RULES.format(port=server.port))
+    tables = {
+        "proxy": {"listen": "127.0.0.1:0", "admin": "", "workers": 2},
+        "trust": {"store": "ca.pem"},
+        "hosts": {HOST: ENTRY},
+        "allow": {"rules": "rules.csv"},
+        "capture": {"pcapng": "own.pcapng", "keylog": "own.keys"},
+    }
+    (tmp_path / "mralab.toml").write_text(toml(tables))
+    token = encode(Target("steven.lab", "https", HOST, server.port))
+
+    async def ask(address: str) -> bytes:
+        host, _, port = address.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(f"GET /{token}/a HTTP/1.1\r\nHost: proxy\r\nConnection: close\r\n\r\n".encode())
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        return answer
+
+    async with running(tmp_path) as (_, start):
+        answers = await asyncio.gather(*(ask(start["listening"]) for _ in range(24)))
+    assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers)
     capture = tmp_path / "own.pcapng"
     assert tshark(capture, WRONG) == []
     assert len(tshark(capture, "tls && http.request")) == 24
     assert capture.read_bytes().count(file_header("mralab")) == 1
+    assert len((tmp_path / "own.keys").read_text().splitlines()) == 24
 
 
 async def test_both_files_are_of_the_owner_alone(
@@ -165,7 +181,7 @@ async def test_both_files_are_of_the_owner_alone(
     server = serving(server_context(ca.issue_cert(HOST)))
     proxy = await proxying(server, capture={"pcapng": "own.pcapng", "keylog": "own.keys"})
     await proxy.get(server.port)
-    await written(proxy)
+    await proxy.server.flush_capture()
     for name in ("own.pcapng", "own.keys"):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
     (line, *_) = (tmp_path / "own.keys").read_text().splitlines()
@@ -176,7 +192,7 @@ async def test_off_is_off(proxying: Proxying, serving: Serving, ca: trustme.CA, 
     server = serving(server_context(ca.issue_cert(HOST)))
     proxy = await proxying(server)
     assert b"200" in await proxy.get(server.port)
-    await written(proxy)
+    await proxy.server.flush_capture()
     assert not list(tmp_path.glob("*.pcapng"))
     assert "mralab-capture" not in {thread.name for thread in threading.enumerate()}
 
@@ -190,7 +206,7 @@ async def test_a_later_start_continues_the_file(
     server = serving(server_context(ca.issue_cert(HOST)))
     proxy = await proxying(server, capture={"pcapng": "own.pcapng"})
     await proxy.get(server.port)
-    await written(proxy)
+    await proxy.server.flush_capture()
     found = packets(tmp_path / "own.pcapng")
     assert [one.data for one in found[:3]] == start
     assert len(found) > 10
