@@ -212,6 +212,29 @@ async def test_a_later_start_continues_the_file(
     assert len(found) > 10
 
 
+@needs_tshark
+async def test_a_capture_for_others_has_no_secret(
+    proxying: Proxying, serving: Serving, ca: trustme.CA, tmp_path: Path
+) -> None:
+    """As the archive of an Expressway: it goes to a support engineer."""
+    server = serving(server_context(ca.issue_cert(HOST)))
+    proxy = await proxying(server, capture={"pcapng": "own.pcapng"})
+    await proxy.get(server.port)
+    proxy.server.start_capture(tmp_path / "theirs.pcap")
+    assert b"200" in await proxy.get(server.port, headers="Authorization: Basic ZW11c2s6Y2lzY28xMjM=\r\n")
+    await proxy.server.stop_capture(tmp_path / "theirs.pcap")
+    await proxy.get(server.port)
+    await proxy.server.flush_capture()
+    theirs, own = tmp_path / "theirs.pcap", tmp_path / "own.pcapng"
+    for secret in (b"ZW11c2s6Y2lzY28xMjM=", b"CLIENT_RANDOM"):
+        assert secret not in theirs.read_bytes()
+        assert secret in own.read_bytes()
+    assert tshark(theirs, WRONG) == []
+    assert len(tshark(theirs, "tls.handshake.type == 11")) == 1
+    assert tshark(theirs, "http") == []
+    assert len(tshark(own, "tls && http.request")) == 3
+
+
 # -- without a proxy
 
 

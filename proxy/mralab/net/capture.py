@@ -79,7 +79,8 @@ class Capture:
         self.on_change = on_change
         self._pcapng: dict[Path, CaptureFile] = {}
         self._keylog: CaptureFile | None = None
-        self._blocks: list[bytes] = []
+        self._blocks: list[tuple[bool, bytes]] = []
+        """Blocks to write, each with whether it is confidential."""
         self._size = 0
         self._mark: int | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -93,11 +94,17 @@ class Capture:
 
     # -- files
 
-    def start(self, path: Path) -> None:
-        """Begin or continue a pcapng file with the connections from now on. Raises ``MralabError``."""
+    def start(self, path: Path, *, confidential: bool = True) -> None:
+        """Begin or continue a pcapng file with the connections from now on. Raises ``MralabError``.
+
+        Unless ``confidential``, the file has neither the TLS secrets nor the connections of clients, which are plain
+        HTTP: it has what a capture on Expressway-C's eth0 has, and may be passed on as that may.
+        """
         if path not in self._pcapng:
             self._flush()  # earlier packets do not belong into it
-            self._pcapng[path] = open_capture(path, "capture.pcapng", file_header(_APPLICATION))
+            file = open_capture(path, "capture.pcapng", file_header(_APPLICATION))
+            file.confidential = confidential
+            self._pcapng[path] = file
             self.on_change()
 
     def start_keylog(self, path: Path) -> None:
@@ -191,14 +198,14 @@ class Capture:
         if self._size > _MAX_BATCH:
             self._flush()
 
-    def packets(self, packets: list[bytes]) -> None:
+    def packets(self, packets: list[bytes], *, confidential: bool = False) -> None:
         """Add packets, captured now."""
         if not packets or not self._pcapng:
             return
         now = time.time_ns()
         for packet in packets:
             block = packet_block(packet, now)
-            self._blocks.append(block)
+            self._blocks.append((confidential, block))
             self._size += len(block)
         self._schedule()
 
@@ -212,9 +219,9 @@ class Capture:
             block = secrets_block(line)
             self._size += len(block)
             if self._mark is None:
-                self._blocks.append(block)
+                self._blocks.append((True, block))
             else:
-                self._blocks.insert(self._mark, block)
+                self._blocks.insert(self._mark, (True, block))
                 self._mark += 1
             self._schedule()
 
@@ -229,10 +236,12 @@ class Capture:
             self._timer.cancel()
             self._timer = None
         if self._blocks:
-            data = b"".join(self._blocks)
-            self._blocks.clear()
-            self._size = 0
-            self._writer.put(list(self._pcapng.values()), data)
+            blocks, self._blocks, self._size = self._blocks, [], 0
+            files = self._pcapng.values()
+            if whole := [file for file in files if file.confidential]:
+                self._writer.put(whole, b"".join([block for _, block in blocks]))
+            if others := [file for file in files if not file.confidential]:
+                self._writer.put(others, b"".join([block for confidential, block in blocks if not confidential]))
         self._check()
 
     def _check(self) -> None:

@@ -17,15 +17,19 @@ from .sink import write_whole
 
 
 class CaptureFile:
-    """A file that is captured to. ``error`` is set once by the thread that writes it."""
+    """A file that is captured to. ``error`` is set once by the thread that writes it.
 
-    __slots__ = ("error", "fd", "key", "path")
+    ``confidential``: it may have what decrypts traffic, and traffic that is not encrypted.
+    """
+
+    __slots__ = ("confidential", "error", "fd", "key", "path")
 
     def __init__(self, path: Path, key: str, fd: int) -> None:
         self.path = path
         self.key = key
         self.fd = fd
         self.error = ""
+        self.confidential = True
 
 
 def open_capture(path: Path, key: str, header: bytes) -> CaptureFile:

@@ -34,8 +34,8 @@ class Recorder(Protocol):
     def received(self) -> None:
         """End what ``receiving`` began."""
 
-    def packets(self, packets: list[bytes]) -> None:
-        """Add packets, captured now."""
+    def packets(self, packets: list[bytes], *, confidential: bool = False) -> None:
+        """Add packets, captured now. ``confidential``: they are of a client, whose connection is not encrypted."""
 
 
 class Tap(asyncio.Protocol):
@@ -70,7 +70,7 @@ class Tap(asyncio.Protocol):
             self._protocol.connection_made(transport)
             return
         self._conversation, self._entry = self._capture.begin(ends)
-        self._capture.packets(self._conversation.open())
+        self._add(self._conversation.open())
         self._protocol.connection_made(_TappedTransport(plain, self))
 
     def data_received(self, data: bytes) -> None:
@@ -80,7 +80,7 @@ class Tap(asyncio.Protocol):
             self._protocol.data_received(data)
             return
         capture.receiving()
-        capture.packets(conversation.data(data, from_client=not self._proxy_is_client))
+        self._add(conversation.data(data, from_client=not self._proxy_is_client))
         try:
             self._protocol.data_received(data)
         finally:
@@ -89,7 +89,7 @@ class Tap(asyncio.Protocol):
     def eof_received(self) -> bool | None:
         """Capture the peer's FIN."""
         if self._conversation is not None:
-            self._capture.packets(self._conversation.fin(from_client=not self._proxy_is_client))
+            self._add(self._conversation.fin(from_client=not self._proxy_is_client))
         return self._protocol.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -97,7 +97,7 @@ class Tap(asyncio.Protocol):
         conversation = self._conversation
         if conversation is not None:
             if isinstance(exc, ConnectionError):
-                self._capture.packets(conversation.reset(from_client=not self._proxy_is_client))
+                self._add(conversation.reset(from_client=not self._proxy_is_client))
             elif not conversation.finished(from_client=self._proxy_is_client):
                 self.closed()
         if self._entry is not None:
@@ -113,20 +113,23 @@ class Tap(asyncio.Protocol):
         """Pass it on."""
         self._protocol.resume_writing()
 
+    def _add(self, packets: list[bytes]) -> None:
+        self._capture.packets(packets, confidential=not self._proxy_is_client)
+
     def sent(self, data: bytes) -> None:
         """Capture bytes that the proxy sends. They are captured when the transport takes them."""
         if self._conversation is not None:
-            self._capture.packets(self._conversation.data(data, from_client=self._proxy_is_client))
+            self._add(self._conversation.data(data, from_client=self._proxy_is_client))
 
     def closed(self) -> None:
         """Capture the proxy's FIN."""
         if self._conversation is not None:
-            self._capture.packets(self._conversation.fin(from_client=self._proxy_is_client))
+            self._add(self._conversation.fin(from_client=self._proxy_is_client))
 
     def aborted(self) -> None:
         """Capture the proxy's RST: the connection ended before its streams did."""
         if self._conversation is not None:
-            self._capture.packets(self._conversation.reset(from_client=self._proxy_is_client))
+            self._add(self._conversation.reset(from_client=self._proxy_is_client))
 
 
 class _TappedTransport(asyncio.Transport):

@@ -245,9 +245,12 @@ class TrafficServer:
             await self._sink.flush()
 
     def start_capture(self, path: Path) -> None:
-        """Capture new connections to a pcapng file, beside that of ``[capture]``. Raises ``MralabError``."""
+        """Capture new connections to a pcapng file, beside that of ``[capture]``. Raises ``MralabError``.
+
+        The file may be passed on: it has no TLS secrets, and no requests of clients (``Capture.start``).
+        """
         if self._capture is not None:
-            self._capture.start(path)
+            self._capture.start(path, confidential=False)
 
     async def stop_capture(self, path: Path) -> None:
         """Complete and close a file that ``start_capture`` has begun."""
