@@ -30,7 +30,7 @@ from mralab.core.log.stream import LogReader
 from mralab.core.mra import allowlist, allowlist_csv, allowlist_lines, readings, target
 from mralab.core.tls import der, fingerprint, hostname, tlserror, verdict
 from mralab.core.tls import first_flight as firstflight
-from mralab.diagnose import capture, capture_findings, diagnosis, packets, request_line, tlscode
+from mralab.diagnose import capture, capture_findings, diagnosis, packets, request_line, sources, tlscode, xconf
 from mralab.errors import MralabError
 from mralab.tls import trust_store as trust
 from mralab.tls import verification as tls
@@ -539,6 +539,22 @@ PARSERS: Final[dict[str, Parser]] = {
         (*_WORDS, b"tlsv1 ", b"alert "),
         ((b"", b""), (b"tlsv1 alert ", b""), (b"error:1416F086:SSL routines:", b""), (b"error:1416F086:a:b:", b"")),
     ),
+    "start of a file": Parser(
+        "diagnose.sources.kind_of",
+        lambda data: sources.kind_of(data[: sources.SNIFFED]),
+        (*_WORDS, *_LINES, b"-----BEGIN CERTIFICATE-----", b"-----BEGIN ", b"*c xConfiguration ", b"<?xml ?> ", b"\0"),
+    ),
+    "name of an archive's member": Parser(
+        "diagnose.sources.peer_of",
+        _text(sources.peer_of),
+        (*_WORDS, b"ca_", b"_ca_", b"/ca_", b"ca_x_2026-01-29_", b"../"),
+    ),
+    "configuration dump": Parser(
+        "diagnose.xconf.parse_settings",
+        lambda data: xconf.parse_settings(data.split(b"\n")),
+        (*_WORDS, *_LINES, b"*c xConfiguration ", b'*c xConfiguration Ciphers HTTPSCiphers Value: "a"\n', b'"', b": "),
+        ((b"", b""), (b"*c xConfiguration ", b""), (b'*c xConfiguration a: "', b"!")),
+    ),
     "release": Parser(
         "core.release.find_release core.release.verify_mode",
         _text(lambda text: _each(text, release.find_release, release.verify_mode)),
@@ -625,6 +641,8 @@ MODULES: Final = (
     release,
     strictjson,
     tlscode,
+    sources,
+    xconf,
     der,
     fingerprint,
     firstflight,

@@ -1,0 +1,391 @@
+"""The files behind what ``mralab diagnose`` is given: logs, captures, certificates and configuration, archives opened.
+
+What a file is, is decided by its content; only a peer's name comes from file names. Archives are read as streams and
+never unpacked to disk, so that no member can be written anywhere. Expansion is bounded: a member count, a size, and a
+ratio. Whatever cannot be read becomes one ``Problem``, and the rest is read all the same.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import re
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import IO, Final, Literal, NamedTuple, cast
+
+Kind = Literal["log", "capture", "certificates", "configuration", "status"]
+"""``configuration`` and ``status`` are xconf_dump and xstat_dump of a diagnostic-logging archive."""
+
+SNIFFED: Final = 1 << 16
+"""Bytes at a file's start that decide what it is."""
+
+
+class Limits(NamedTuple):
+    """Bounds of what one path may expand to. A ratio counts beyond ``free`` bytes only."""
+
+    members: int = 10_000
+    total: int = 1 << 37
+    ratio: int = 250
+    free: int = 1 << 28
+    nested: int = 3
+
+
+class Problem(NamedTuple):
+    """What could not be read, or was left out, and why."""
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file to read, now: the next one may make it unreadable, as both may come from one stream.
+
+    ``path`` is what to show: a member of an archive is ``ARCHIVE:MEMBER``. ``peer`` is the host in the name of a file
+    of a diagnostic-logging archive, or empty. ``size`` is the number of bytes, None if unknown.
+    """
+
+    path: str
+    kind: Kind
+    peer: str
+    stream: IO[bytes]
+    size: int | None = None
+
+
+@dataclass(slots=True)
+class Sources:
+    """The sources of ``paths``, which are files, folders or ``-`` for ``standard_input``. Iterate once.
+
+    ``problems`` fills while iterating. ``found`` counts the sources.
+    """
+
+    paths: Iterable[str]
+    standard_input: IO[bytes] | None = None
+    limits: Limits = field(default_factory=Limits)
+    problems: list[Problem] = field(default_factory=list)
+    found: int = 0
+
+    def __iter__(self) -> Iterator[Source]:
+        for path in self.paths:
+            for source in self._path(path):
+                self.found += 1
+                yield source
+
+    def _path(self, path: str) -> Iterator[Source]:
+        if path == "-":
+            if self.standard_input is not None:
+                yield from self._file("standard input", self.standard_input, "", None)
+            return
+        for file in self._files(Path(path)):
+            try:
+                with file.open("rb") as opened:
+                    status = os.fstat(opened.fileno())
+                    size = status.st_size if stat.S_ISREG(status.st_mode) else None
+                    yield from self._file(str(file), opened, peer_of(file.name), size)
+            except OSError as error:
+                self._failed(str(file), error)
+
+    def _files(self, path: Path) -> Iterator[Path]:
+        """Yield the files of a path in the order of their names, those of subfolders included."""
+        if not path.is_dir():
+            yield path
+            return
+        for folder, folders, names in os.walk(path, onerror=lambda error: self._failed(error.filename, error)):
+            folders.sort()
+            for file in (Path(folder, name) for name in sorted(names) if not name.startswith(".")):
+                if file.is_file():
+                    yield file
+                else:
+                    self._problem(str(file), "is not a file: not read")
+
+    def _file(self, path: str, opened: IO[bytes], peer: str, size: int | None) -> Iterator[Source]:
+        yield from self._content(path, opened, peer, size, _Budget(self.limits, size), 0)
+
+    def chunks(self, source: Source, size: int = 1 << 20) -> Iterator[bytes]:
+        """Yield the bytes of a source, ``size`` at most at once. What cannot be read becomes a problem."""
+        try:
+            while chunk := source.stream.read(size):
+                yield chunk
+        except _UNREADABLE as error:
+            self._failed(source.path, error)
+
+    def whole(self, source: Source, most: int) -> bytes | None:
+        """Return all bytes of a source, or None and a problem if there are more than ``most`` or it is damaged."""
+        before = len(self.problems)
+        data = bytearray()
+        for chunk in self.chunks(source):
+            data += chunk
+            if len(data) > most:
+                self._problem(source.path, f"has more than {most >> 20} MiB: not read")
+                return None
+        return None if len(self.problems) > before else bytes(data)
+
+    def _content(
+        self, path: str, stream: IO[bytes], peer: str, size: int | None, budget: _Budget, depth: int
+    ) -> Iterator[Source]:
+        """Yield the sources in a stream, looking into archives."""
+        peeked = _Peeked(stream)
+        start = peeked.start
+        try:
+            if peeked.error is not None and not start:
+                raise peeked.error
+            expand = next((expand for magic, expand in _EXPANDERS if start.startswith(magic)), None)
+            if expand is not None or _is_tar(start) or start.startswith(_ZIP):
+                if depth == self.limits.nested:
+                    self._problem(path, f"an archive more than {depth} levels deep in another: not read")
+                elif expand is not None:
+                    inner = _Counted(expand(cast("IO[bytes]", peeked)), budget)
+                    yield from self._content(path, cast("IO[bytes]", inner), peer, None, budget, depth + 1)
+                elif _is_tar(start):
+                    yield from self._tar(path, peeked, budget, depth)
+                else:
+                    yield from self._zip(path, stream, peeked, budget, depth)
+                return
+            kind, reason = kind_of(start)
+            if kind is None:
+                self._problem(path, reason)
+                return
+            yield Source(path, kind, peer, cast("IO[bytes]", peeked), size)
+        except _UNREADABLE as error:
+            self._failed(path, error)
+
+    def _tar(self, path: str, peeked: _Peeked, budget: _Budget, depth: int) -> Iterator[Source]:
+        with tarfile.open(fileobj=peeked, mode="r|") as archive:
+            for member in archive:
+                shown = f"{path}:{member.name}"
+                budget.member()
+                if member.isdir():
+                    continue
+                if reason := _refused(member.name) or ("" if member.isfile() else f"{_type(member)}: not read"):
+                    self._problem(shown, reason)
+                    continue
+                content = archive.extractfile(member)
+                if content is not None and member.size:
+                    yield from self._content(shown, content, peer_of(member.name), member.size, budget, depth + 1)
+
+    def _zip(self, path: str, stream: IO[bytes], peeked: _Peeked, budget: _Budget, depth: int) -> Iterator[Source]:
+        if not stream.seekable():
+            self._problem(path, "a ZIP archive can be read from a file only, not from a stream: unpack it first")
+            return
+        with zipfile.ZipFile(stream) as archive:
+            for member in archive.infolist():
+                shown = f"{path}:{member.filename}"
+                budget.member()
+                if member.is_dir() or not member.file_size:
+                    continue
+                if member.flag_bits & 1:
+                    self._problem(shown, "encrypted: unpack it with its password first")
+                elif reason := _refused(member.filename):
+                    self._problem(shown, reason)
+                else:
+                    with archive.open(member) as content:
+                        counted = _Counted(content, budget)
+                        peer = peer_of(member.filename)
+                        yield from self._content(
+                            shown, cast("IO[bytes]", counted), peer, member.file_size, budget, depth + 1
+                        )
+
+    def _problem(self, path: str, reason: str) -> None:
+        self.problems.append(Problem(path, reason))
+
+    def _failed(self, path: str, error: Exception) -> None:
+        """Note an error, unless it is that of a member, met again by its archive."""
+        reason = _why(error)
+        if not any(one.path.startswith(f"{path}:") and one.reason == reason for one in self.problems):
+            self._problem(path, reason)
+
+
+class ExpansionError(Exception):
+    """An archive expands beyond the limits."""
+
+
+_UNREADABLE: Final = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile,
+                      ExpansionError, NotImplementedError, RuntimeError)  # fmt: skip
+"""What reading a damaged archive raises; NotImplementedError and RuntimeError come from zipfile."""
+
+
+class _Budget:
+    """What one path has expanded to so far."""
+
+    def __init__(self, limits: Limits, compressed: int | None) -> None:
+        self._limits = limits
+        self._compressed = compressed
+        self._members = self._bytes = 0
+
+    def member(self) -> None:
+        self._members += 1
+        if self._members > self._limits.members:
+            raise ExpansionError(f"has more than {self._limits.members} members: the rest is not read")
+
+    def expanded(self, size: int) -> None:
+        self._bytes += size
+        limits = self._limits
+        if self._bytes > limits.total:
+            raise ExpansionError(f"expands to more than {limits.total >> 30} GiB: the rest is not read")
+        if self._compressed and self._bytes > max(limits.free, limits.ratio * self._compressed):
+            raise ExpansionError(f"expands to more than {limits.ratio} times its size: the rest is not read")
+
+
+class _Counted(io.RawIOBase):
+    """A stream of expanded bytes that keeps to a budget."""
+
+    def __init__(self, stream: IO[bytes], budget: _Budget) -> None:
+        self._stream = stream
+        self._budget = budget
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # narrower than Buffer
+        data = self._stream.read(min(len(buffer), 1 << 18))
+        self._budget.expanded(len(data))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class _Peeked(io.RawIOBase):
+    """A stream whose first bytes were read already, to see what it is.
+
+    ``error`` is what the stream raised before it had as many. A read after that raises it.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.error: Exception | None = None
+        pieces: list[bytes] = []
+        missing = SNIFFED
+        try:
+            while missing > 0 and (piece := stream.read(missing)):
+                pieces.append(piece)
+                missing -= len(piece)
+        except _UNREADABLE as error:
+            self.error = error
+        self.start = b"".join(pieces)
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # narrower than Buffer
+        data = self.start[self._at : self._at + len(buffer)]
+        if data:
+            self._at += len(data)
+        elif self.error is not None:
+            raise self.error
+        else:
+            data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def kind_of(start: bytes) -> tuple[Kind | None, str]:
+    """Return what a file is, by its first bytes, or None and the reason why it is nothing that can be read."""
+    if not start.strip(b"\0\r\n\t "):
+        return None, "is empty" if not start else "has only blanks or NUL bytes at its start"
+    if start[:4] in _CAPTURES:
+        return "capture", ""
+    if start[:4] in _KEYSTORES or (start[:1] == b"\x30" and start[1:2] in (b"\x80", b"\x81", b"\x82", b"\x83")):
+        return "certificates", ""
+    for magic, what in _OTHERS:
+        if start.startswith(magic):
+            return None, what
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if _BEGIN.search(text[:4096]) is not None and not _LOG_LINE.search(start):
+        return "certificates", ""
+    if _CONFIGURATION.search(text):
+        return "configuration", ""
+    if _STATUS.match(text):
+        return "status", ""
+    if not start.startswith((b"\xff\xfe", b"\xfe\xff")) and _is_binary(start):
+        return None, "is no text, and no archive, capture or certificate that is known"
+    return "log", ""
+
+
+_CAPTURES: Final = frozenset(
+    bytes.fromhex(magic) for magic in ("a1b2c3d4", "d4c3b2a1", "a1b23c4d", "4d3cb2a1", "0a0d0d0a")
+)
+_KEYSTORES: Final = frozenset((b"\xfe\xed\xfe\xed", b"\xce\xce\xce\xce"))  # JKS, JCEKS: refused with a hint
+_ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
+_OTHERS: Final = (
+    (b"\x28\xb5\x2f\xfd", "is compressed with Zstandard: expand it first (zstd -d)"),
+    (b"7z\xbc\xaf\x27\x1c", "is a 7-Zip archive: unpack it first"),
+    (b"Rar!", "is a RAR archive: unpack it first"),
+    (b"%PDF", "is a PDF document: copy the log's text out of it"),
+    (b"\x89PNG", "is a picture: the log's text is needed"),
+    (b"\xff\xd8\xff", "is a picture: the log's text is needed"),
+    (b"\xd0\xcf\x11\xe0", "is an Office document: save the log as text"),
+)
+_EXPANDERS: Final[tuple[tuple[bytes, Callable[[IO[bytes]], IO[bytes]]], ...]] = (
+    (b"\x1f\x8b", lambda stream: cast("IO[bytes]", gzip.GzipFile(fileobj=stream))),
+    (b"BZh", lambda stream: cast("IO[bytes]", bz2.BZ2File(stream))),
+    (b"\xfd7zXZ\0", lambda stream: cast("IO[bytes]", lzma.LZMAFile(stream))),  # noqa: SIM115 - its reader has no file to close
+)
+_BEGIN: Final = re.compile(rb"-----BEGIN [A-Z0-9 ]{1,64}-----")
+_LOG_LINE: Final = re.compile(rb"traffic_server|Module=\"|Level=\"")
+_CONFIGURATION: Final = re.compile(rb"(?m)^\*c xConfiguration |<XConfiguration\b|<Configuration\b")
+_STATUS: Final = re.compile(rb"\*s |<\?xml[^>]*\?>\s*<(?:XStatus|Status)\b|<(?:XStatus|Status)\b")
+_UNPRINTABLE: Final = bytes(byte for byte in range(32) if byte not in b"\t\n\r\x1b\f\0")
+_MOST_UNPRINTABLE: Final = 0.1  # of a text's first bytes: terminal escapes and damaged characters are some
+
+
+def _is_binary(start: bytes) -> bool:
+    """Return whether this is no text: NUL bytes alone do not decide, a crash leaves them in logs."""
+    odd = len(start) - len(start.translate(None, _UNPRINTABLE))
+    return odd > len(start) * _MOST_UNPRINTABLE or start.count(0) > len(start) / 2
+
+
+def _is_tar(start: bytes) -> bool:
+    return start[257:262] == b"ustar"
+
+
+_DATED: Final = re.compile(
+    r"(?:\A|_)(?:loggingsnapshot|xconf_dump|xstat_dump|ca|server|client|diagnostic_log|diagnostic_logging_tcpdump\d*)"
+    r"_(.{1,255}?)_\d{4}-\d\d-\d\d_\d\d[_:]\d\d[_:]\d\d"
+)
+
+
+def peer_of(name: str) -> str:
+    """Return the host that a diagnostic-logging archive or a member of one names in its path, or nothing.
+
+    Such names end in ``_HOST_DATE_TIME`` (Expressway Administrator Guide X15.5, Diagnostics; Cisco 225038).
+    """
+    for part in reversed(PurePosixPath(name).parts):
+        if match := _DATED.search(part):
+            return match[1]
+    return ""
+
+
+def _refused(name: str) -> str:
+    """Return why a member's name is not accepted, or nothing."""
+    if name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name):
+        return "its name leads out of the archive: not read"
+    return ""
+
+
+def _type(member: tarfile.TarInfo) -> str:
+    if member.issym() or member.islnk():
+        return f"a link to {member.linkname!a}"
+    return "a device or pipe"
+
+
+def _why(error: Exception) -> str:
+    """Return why something cannot be read, in one line."""
+    if isinstance(error, ExpansionError):
+        return str(error)
+    if isinstance(error, EOFError) or (isinstance(error, tarfile.TarError) and "unexpected end" in str(error)):
+        return "is cut short: what precedes the end is read"
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read: {error.strerror}"
+    return f"is damaged: {(str(error).splitlines() or [type(error).__name__])[0]}"
