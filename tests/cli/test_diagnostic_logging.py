@@ -6,12 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from mralab.diagnose.archive import log_lines
+from mralab.diagnose.case import Case
+from mralab.diagnose.sources import Sources
 from tests.control.test_serve import Serving
 from tests.control.test_workers import get
 from tests.net.conftest import Server
 
 from .command import mralab
+
+
+def archived(archive: Path) -> Case:
+    """What an archive holds; all of it can be read."""
+    case = Case()
+    case.read(Sources([str(archive)]))
+    assert case.problems == []
+    return case
 
 
 def test_an_archive_has_the_lines_since_the_start(running: Serving, server: Server, tmp_path: Path) -> None:
@@ -23,7 +32,11 @@ def test_an_archive_has_the_lines_since_the_start(running: Serving, server: Serv
     stopped = mralab("diagnostic-logging", "stop", admin=running.admin, cwd=tmp_path)
     (archive,) = tmp_path.iterdir()
     assert stopped.stdout == f"{archive.name}\n"
-    assert log_lines(archive)[-1].endswith('Msg="HTTP/1.1 502 connect failed"')
+    (peer,) = archived(archive).peers.values()
+    assert peer.diagnosis.findings()[0].code == "issuer-missing"
+    assert peer.settings is not None
+    assert peer.settings.verify == "on"
+    assert peer.trust_store is not None
     mralab("diagnostic-logging", "start", admin=running.admin)
     out = mralab("diagnostic-logging", "stop", "--out", "none/a.tar.gz", admin=running.admin, cwd=tmp_path)
     assert (out.returncode, out.stdout) == (2, "")
@@ -45,4 +58,4 @@ def test_an_archive_that_cannot_be_written_is_saved_in_a_temporary_folder(runnin
     assert (out.returncode, out.stdout) == (2, "")
     first, hint = out.stderr.splitlines()
     assert first == "/dev/full: cannot be written: No space left on device"
-    log_lines(Path(hint.removeprefix("  hint: the archive is in ")))
+    assert archived(Path(hint.removeprefix("  hint: the archive is in "))).peers

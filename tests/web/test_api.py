@@ -150,8 +150,9 @@ async def test_diagnostic_logging_returns_the_lines_between_start_and_stop(admin
     await admin.status()
     assert 'filename="diagnostic_log_vcsc_' in disposition
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-        (member,) = archive.getmembers()
-        file = archive.extractfile(member)
+        log_name, *others = archive.getnames()
+        assert [name.rpartition("/")[2].partition("_vcsc_")[0] for name in others] == ["xconf_dump", "xstat_dump"]
+        file = archive.extractfile(log_name)
         assert file is not None
         lines = file.read().decode().splitlines()
     assert len(lines) == 9

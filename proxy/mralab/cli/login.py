@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from typing import Final
 
 import click
 
+from .control_api import admin_option, connect
 from .event_loop import run
 from .group import json_option
+from .journal import finding_rows
 from .root import main
 
 _FIELDS: Final = ("name", "method", "url", "server", "status", "reason", "ok", "meaning")
+_CLOCKS: Final = 0.1  # seconds: stamps of a log are rounded to milliseconds, and workers have clocks of their own
 
 
 @main.command()
@@ -27,11 +31,15 @@ _FIELDS: Final = ("name", "method", "url", "server", "status", "reason", "ok", "
 )
 @click.option("--domain", default="steven.lab", show_default=True, help="The users' domain.")
 @click.option("--server", default=None, help="CUCM's name if nothing answers get_edge_config [default: cucm.DOMAIN].")
+@admin_option
 @json_option
-def login(user: str, via: str, password: str, domain: str, server: str | None, as_json: bool) -> None:
+def login(
+    user: str, via: str, password: str, domain: str, server: str | None, admin: str | None, as_json: bool
+) -> None:
     """Log in through a running edge or proxy.
 
-    Shows each step of the MRA login sequence. Exit 1: the login fails.
+    Shows each step of the MRA login sequence. With --admin a failed login ends with cause and remedies, as the proxy
+    found them since the login began. Exit 1: the login fails.
 
     The edge is the 'edge' of the line that lab prints: it answers get_edge_config and passes the rest to the proxy. A
     proxy alone (serve) does not answer get_edge_config; the login then begins with --server.
@@ -40,16 +48,24 @@ def login(user: str, via: str, password: str, domain: str, server: str | None, a
     Example:
       mralab lab &
       {"listening": ..., "admin": ..., "pid": ..., "edge": "127.0.0.1:41236", "log": ...}
-      mralab login emusk --via http://127.0.0.1:41236
+      mralab login emusk --via http://127.0.0.1:41236 --admin 127.0.0.1:41235
     """
     from ..lab.login import login as log_in
     from ..show import terminal
 
+    remote = connect(admin) if admin else None
+    began = time.time()
     result = run(lambda: log_in(user, via, password=password, domain=domain, server=server))
+    found = []
+    if remote is not None and not result.ok:
+        answer = remote.request("GET", "/api/findings")
+        found = [finding for finding in answer["findings"] if finding["last"] >= began - _CLOCKS]
     if as_json:
         steps = [{name: getattr(step, name) for name in _FIELDS} for step in result.steps]
-        click.echo(json.dumps({"ok": result.ok, "steps": steps}, indent=2))
+        click.echo(json.dumps({"ok": result.ok, "steps": steps, "findings": found}, indent=2))
     else:
         click.echo("Login works." if result.ok else "Login fails.")
         terminal.console().print(terminal.login_table(result))
+        for row in finding_rows(found):
+            click.echo(row)
     sys.exit(0 if result.ok else 1)

@@ -25,6 +25,7 @@ from ..diagnose.archive import Recording, pack
 from ..errors import ConfigError, InputError, MralabError
 from ..net.settings import Settings, as_started, load_settings, newly_empty, only_at_start, warnings
 from ..net.stats import merged
+from .archive_members import archive_members
 from .event_stream import Stream
 from .health import Check, from_message, worker_checks
 from .losses import Loss, missing_of_recording
@@ -89,6 +90,7 @@ class Control(ABC):
         self._at_start = started
         self._baseline = started  # what ``reset`` restores: the settings of the start or of the last reload
         self._recording: float | None = None
+        self._recorded_settings = started
         self._lock = asyncio.Lock()
 
     # -- how proxies are reached
@@ -189,6 +191,11 @@ class Control(ABC):
             _require_confirmed(late or replies.silent)
         self.stream.publish("reset", {})
 
+    async def clear_journal(self) -> None:
+        """Discard the requests, log lines and findings so far. The log itself, and a diagnostic log, are unchanged."""
+        _require_confirmed((await self._query("clear", required=True)).silent)
+        self.stream.publish("cleared", {})
+
     async def reload(self) -> None:
         """Read the file again and reopen the log. An invalid file is reported on standard error and ignored."""
         async with self._lock:
@@ -273,6 +280,7 @@ class Control(ABC):
         """Begin a new diagnostic log, replacing a running one; return its start in seconds since the epoch."""
         async with self._lock:
             self._recording = time.time()
+            self._recorded_settings = self.settings
             silent = (await self._query("record", True, required=True)).silent
             _require_confirmed(silent)
             return self._recording
@@ -290,6 +298,7 @@ class Control(ABC):
                 tuple(merge_lines(answer["lines"] for answer in answers.values())),
                 sum(answer["lost"] for answer in answers.values()),
                 (*silent, *missing_of_recording(self.ended(started), started)),
+                archive_members(self._recorded_settings),
             )
             return recording.archive_name, await self.aside(pack, recording)
 

@@ -55,7 +55,7 @@ class LocalControl(Control):
         self._notify: Callable[[str, Any], bool] | None = channel.notify if channel is not None else None
         self._missed = 0
         self._born = self._since = time.time()
-        self._before = 0  # requests before the last reset
+        self._before = 0  # requests before the journal was last cleared
         self._reported: tuple[int, ...] = ()
         self._stop_publishing: Callable[[], None] | None = None
         self._stop_recording: Callable[[], None] | None = None
@@ -130,15 +130,20 @@ class LocalControl(Control):
             case "record":
                 return await self._record(params)
             case "reset":
-                self._journal().clear()
-                self._since, self._before = time.time(), self._proxy().stats.begun
+                self._clear()
                 await self._record(False)
+            case "clear":
+                self._clear()
             case "reopen":
                 if (sink := self._proxy().sink) is not None:
                     sink.reopen()
             case _:
                 raise MralabError(f"{name}: unknown query")
         return None
+
+    def _clear(self) -> None:
+        self._journal().clear()
+        self._since, self._before = time.time(), self._proxy().stats.begun
 
     def report(self) -> None:
         """Send the counters to the process that started this one, if they have changed."""
@@ -241,7 +246,7 @@ class WorkersControl(Control):
         for answer in replies.answers.values():
             if isinstance(answer, dict) and "born" in answer:
                 self._reports.add(answer)
-        if name == "reset":
+        if name in ("reset", "clear"):
             self._reports.reset(queried_at)
             self._notes.clear()
         return replies

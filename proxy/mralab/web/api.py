@@ -36,6 +36,7 @@ from .openapi import DEFAULT_MOST, MOST, OPERATIONS, Operation, describe
 from .schemas import (
     CertificateAnswer,
     CheckAnswer,
+    ClearedAnswer,
     ConfigAnswer,
     DistrustBody,
     ErrorAnswer,
@@ -305,6 +306,10 @@ class _Api:
     async def start_diagnostic_logging(self, _: web.Request) -> web.Response:
         started = datetime.fromtimestamp(await self._control.start_recording(), UTC)
         return _answer(StartAnswer(started=started.isoformat(timespec="milliseconds")))
+
+    async def clear_journal(self, _: web.Request) -> web.Response:
+        await self._control.clear_journal()
+        return _answer(ClearedAnswer(cleared=datetime.now(UTC).isoformat(timespec="milliseconds")))
 
     async def stop_diagnostic_logging(self, _: web.Request) -> web.Response:
         name, archive = await self._control.stop_recording()

@@ -64,6 +64,8 @@ OPERATIONS: Final = (
               "Start a new diagnostic log", schemas.StartAnswer, errors=(504,)),
     Operation("POST", "/api/diagnostic-logging/stop", "stop_diagnostic_logging",
               "Stop the diagnostic log and return its archive", "application/gzip", errors=(409,)),
+    Operation("POST", "/api/journal/clear", "clear_journal",
+              "Discard the requests, log lines and findings so far", schemas.ClearedAnswer, errors=(504,)),
     Operation("POST", "/api/reset", "reset", "Restore the file's configuration; clear the journal and the faults",
               schemas.ConfigAnswer, errors=(504,)),
     Operation("GET", "/api/openapi.json", "openapi", "This description", "application/json"),

@@ -236,6 +236,7 @@ class FindingAnswer(_Answer):
     reference: str
     dial: str
     nearest: str
+    tie: Literal["transaction", "only-port", "latest-port", "unknown-port"]
 
 
 class FindingsAnswer(_Answer):
@@ -256,6 +257,12 @@ class LogAnswer(_Answer):
     total: int
     silent: list[str]
     lost: list[LossAnswer]
+
+
+class ClearedAnswer(_Answer):
+    """The time at which the journal was cleared, in UTC."""
+
+    cleared: str
 
 
 class StartAnswer(_Answer):

@@ -10,6 +10,7 @@ from typing import Final
 
 from ..core.nearest import did_you_mean, nearest
 from ..core.release import verify_mode
+from ..diagnose.xconf import setting_line
 from ..errors import InputError
 
 _PATH: Final = ("EdgeConfigServer", "VerifyOriginServer")
@@ -60,4 +61,4 @@ def _value(word: str) -> str | None:
 
 def read_back(mode: str) -> str:
     """Return the setting as the command line prints it, for a value of ``verify.origin``."""
-    return f'*c xConfiguration {" ".join(_PATH)}: "{"On" if mode == "on" else "Off"}"'
+    return setting_line(" ".join(_PATH), "On" if mode == "on" else "Off")

@@ -1,0 +1,36 @@
+"""``mralab findings``: what is wrong according to a running proxy."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from .control_api import admin_option, connect
+from .group import json_option
+from .journal import finding_rows, print_answer
+from .root import main
+
+
+@main.command()
+@admin_option
+@click.option("--clear", is_flag=True, help="Then clear the journal: requests, lines and findings so far.")
+@json_option
+def findings(admin: str | None, clear: bool, as_json: bool) -> None:
+    """Show what is wrong, according to a running proxy.
+
+    Each finding has its cause and remedies.
+
+    Exit 0: nothing. Exit 1: findings.
+
+    \b
+    Example:
+      mralab findings --admin 127.0.0.1:41235
+    """
+    remote = connect(admin)
+    answer = remote.request("GET", "/api/findings")
+    none = [] if answer["findings"] else ["Nothing is wrong so far."]
+    print_answer(answer, "findings", as_json, lambda given: [*none, *finding_rows(given["findings"])])
+    if clear:
+        remote.request("POST", "/api/journal/clear")
+    sys.exit(1 if answer["findings"] else 0)

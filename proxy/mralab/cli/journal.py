@@ -1,0 +1,50 @@
+"""What a running proxy remembers, as ``findings``, ``log`` and ``transactions`` print it."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from ..core.log.escape import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+_MOST: Final = 100_000
+
+most_option = click.option(
+    "-n", "--most", type=click.IntRange(1, _MOST), default=20, show_default=True, help="How many of the latest to show."
+)
+
+
+def print_answer(
+    answer: dict[str, Any], name: str, as_json: bool, rows: Callable[[dict[str, Any]], Iterable[str]]
+) -> None:
+    """Print an answer, and on standard error what is missing of it."""
+    if as_json:
+        click.echo(json.dumps({"schema": f"mralab/{name}", "version": 1, **answer}, indent=2))
+    else:
+        for row in rows(answer):
+            click.echo(row)
+    for worker in answer["silent"]:
+        click.echo(f"incomplete: {escape(worker)}", err=True)
+    for loss in answer["lost"]:
+        click.echo(f"incomplete: {escape(loss['what'])}", err=True)
+
+
+def finding_rows(found: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Yield the rows of findings as the control API has them: each with its remedies."""
+    for number, finding in enumerate(found, 1):
+        times = "once" if finding["count"] == 1 else f"{finding['count']} times"
+        dialled = f", dialled at {escape(finding['dial'])}" if finding["dial"] else ""
+        yield f"{number}. {finding['code']}: {finding['cause']} ({times}, last {clock(finding['last'])}{dialled})"
+        for remedy in finding["remedies"]:
+            yield f"   - {remedy['text']}{f' ({where})' if (where := remedy['where']) else ''}"
+
+
+def clock(at: float) -> str:
+    """Return a time of the day in UTC."""
+    return f"{time.strftime('%H:%M:%S', time.gmtime(at))} UTC"

@@ -1,0 +1,37 @@
+"""``mralab transactions``: the requests of a running proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..core.log.escape import visible
+from .control_api import admin_option, connect
+from .group import json_option
+from .journal import clock, most_option, print_answer
+from .root import main
+
+
+@main.command()
+@admin_option
+@most_option
+@json_option
+def transactions(admin: str | None, most: int, as_json: bool) -> None:
+    """Show the latest requests and their outcomes.
+
+    \b
+    Example:
+      mralab transactions --json | jq '.transactions[] | select(.verdict == "refused")'
+    """
+    answer = connect(admin).request("GET", f"/api/transactions?most={most}")
+    print_answer(answer, "transactions", as_json, _transaction_rows)
+
+
+def _transaction_rows(answer: dict[str, Any]) -> Iterator[str]:
+    if not answer["transactions"]:
+        yield "No request so far."
+    for one in answer["transactions"]:
+        status = f"{one['status']} {one['reason']}".strip() if one["status"] else "no response yet"
+        because = "; ".join(part for part in (one["error"], one["denied"], one["because"], one["nearest"]) if part)
+        row = f"{clock(one['started'])}  {one['verdict']}  {one['method']} {one['url']}  {status}"
+        yield visible(f"{row}  ({because})" if because else row)

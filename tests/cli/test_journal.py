@@ -1,0 +1,59 @@
+"""``mralab findings``, ``log`` and ``transactions`` show what a running proxy remembers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+import trustme
+
+from tests.control.test_serve import Serving, config_for, serving
+from tests.control.test_workers import get
+from tests.net.conftest import Server
+
+from .command import mralab
+
+
+@pytest.fixture
+def failing(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Iterator[Serving]:
+    """A proxy of its own that has refused one server."""
+    folder = tmp_path_factory.mktemp("journal")
+    with serving(folder, config_for(server, trustme.CA(), folder)) as one:
+        get(one, server)
+        yield one
+
+
+def test_findings_have_cause_and_remedies_until_the_journal_is_cleared(failing: Serving) -> None:
+    shown = mralab("findings", admin=failing.admin)
+    assert shown.returncode == 1
+    assert shown.stdout.startswith("1. issuer-missing: ")
+    assert "   - " in shown.stdout
+    document = json.loads(mralab("findings", "--json", admin=failing.admin).stdout)
+    assert (document["schema"], document["version"]) == ("mralab/findings", 1)
+    assert [finding["code"] for finding in document["findings"]] == ["issuer-missing"]
+    assert mralab("findings", "--clear", admin=failing.admin).returncode == 1
+    cleared = mralab("findings", admin=failing.admin)
+    assert (cleared.returncode, cleared.stdout) == (0, "Nothing is wrong so far.\n")
+
+
+def test_log_has_the_latest_lines(failing: Serving) -> None:
+    lines = mralab("log", admin=failing.admin).stdout.splitlines()
+    assert lines[-1].endswith('Msg="HTTP/1.1 502 connect failed"')
+    assert mralab("log", "-n", "1", admin=failing.admin).stdout.splitlines() == lines[-1:]
+    assert json.loads(mralab("log", "--json", admin=failing.admin).stdout)["lines"][-1] == lines[-1]
+
+
+def test_transactions_have_their_outcome(failing: Serving) -> None:
+    (row,) = mralab("transactions", admin=failing.admin).stdout.splitlines()
+    assert "  refused  GET https://" in row
+    assert "502 connect failed" in row
+    (transaction,) = json.loads(mralab("transactions", "--json", admin=failing.admin).stdout)["transactions"]
+    assert transaction["verdict"] == "refused"
+
+
+@pytest.mark.parametrize("command", ["findings", "log", "transactions"])
+def test_no_proxy_given(command: str) -> None:
+    ended = mralab(command)
+    assert ended.returncode == 2
+    assert "--admin" in ended.stderr
