@@ -5,11 +5,15 @@ A new command is a new module with ``@main.command()``, and a line here.
 
 from . import allowlist as allowlist
 from . import demo as demo
+from . import diagnose as diagnose
 from . import diagnostic_logging as diagnostic_logging
+from . import findings as findings
 from . import lab as lab
+from . import log as log
 from . import login as login
 from . import preflight as preflight
 from . import serve as serve
+from . import transactions as transactions
 from . import trust as trust
 from . import xconfiguration as xconfiguration
 from .root import main

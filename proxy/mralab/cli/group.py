@@ -19,6 +19,13 @@ FILE: Final = click.Path(dir_okay=False, path_type=Path)
 FOLDER: Final = click.Path(file_okay=False, path_type=Path)
 FILE_OR_FOLDER: Final = click.Path(path_type=Path)
 
+_SYNONYMS: Final = {
+    "explain": "diagnose", "analyze": "diagnose", "analyse": "diagnose", "parse": "diagnose", "read": "diagnose",
+    "check": "preflight", "verify": "preflight", "probe": "preflight", "scan": "preflight", "start": "serve",
+    "proxy": "serve", "run-lab": "lab", "capture": "diagnostic-logging",
+}  # fmt: skip
+"""Words that people type for a command whose name is not like them."""
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 
@@ -64,5 +71,7 @@ class Group(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            near = did_you_mean(args[0], self.list_commands(ctx))
+            meant = _SYNONYMS.get(args[0].lower(), "")
+            commands = self.list_commands(ctx)
+            near = f"; did you mean {meant!r}?" if meant in commands else did_you_mean(args[0], commands)
             raise click.UsageError(f"{error.message.removesuffix('.')}{near}", ctx) from None

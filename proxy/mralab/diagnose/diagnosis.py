@@ -19,7 +19,9 @@ present another certificate. ``Diagnosis`` therefore ties TLS lines to requests:
    response itself is the occurrence: a timeout, a refused connection, an invalid response.
 6. A failed response to a request that was never sent is a refusal by the proxy. A running proxy also emits the denial,
    which is then the occurrence, so the response is not counted again.
-7. In the log of an Expressway-E no server is verified. Its failed responses are about the connection to Expressway-C,
+7. Lines of the login service name their server themselves. An Expressway's error response that follows its own
+   "Sending Response" line to the same client is the same response.
+8. In the log of an Expressway-E no server is verified. Its failed responses are about the connection to Expressway-C,
    or come from Expressway-C.
 
 Events of a running proxy carry the transaction in TLS events too, so steps 1 and 2 are skipped. Transaction numbers are
@@ -33,32 +35,37 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from ..core.log.events import (
     ClientGone,
     HandshakeFailed,
+    HttpErrorSent,
     NameMismatch,
+    ProvisioningAnswered,
+    ProvisioningFailed,
     RequestDenied,
     RequestReceived,
     RequestSent,
     ResponseReceived,
     ResponseSent,
+    UserNotAuthenticated,
     VerifyFailed,
 )
 from ..core.log.reader import Record, read
 from .findings import Findings, Unread
 from .grouping import FindingGroups
 from .occurrence import Occurrence
-from .request_line import RequestLine, authority, is_absolute_form, is_loopback, parse_request_line
+from .request_line import RequestLine, authority, is_absolute_form, is_loopback, parse_request_line, service_of
 from .tlscode import parse
 
-__all__ = ["Diagnosis", "find"]
+__all__ = ["Answers", "Diagnosis", "find"]
 
 _Process = tuple[str, int]
 # Bounds for logs that never show how a request ended.
 _MOST_REQUESTS: Final = 100_000
 _MOST_UNDECIDED: Final = 1_000
+_MOST_SERVERS: Final = 10_000
 _MOST_EXAMPLES: Final = 3
 _EMPTY_LINE: Final = RequestLine()
 _FAILURES: Final = ("403", "404", "429", "50")
@@ -113,6 +120,20 @@ class _AddressTraffic:
         return next(iter(self.unanswered)) if len(self.unanswered) == 1 else None
 
 
+class Answers(NamedTuple):
+    """A server and port that answered requests, so that TLS with it succeeded. Times are seconds since the epoch.
+
+    ``last`` is the latest answer among the records that were added; a reader may have left out later ones that were
+    like it.
+    """
+
+    server: str
+    ip: str
+    port: int
+    first: float
+    last: float
+
+
 class Diagnosis:
     """Findings of a log that is still growing: ``add`` its records, call ``findings`` at any time."""
 
@@ -129,11 +150,19 @@ class Diagnosis:
         self._latest_process: _Process = ("", 0)
         self._unread_lines = 0
         self._unread_examples: list[str] = []
+        self._latest_response: dict[_Process, tuple[str, int]] = {}
+        self._answers: dict[tuple[_Process, str, int], Answers] = {}
+        self._services: dict[tuple[str, int | None], str] = {}
 
     @property
     def unread(self) -> Unread:
         """Lines that could not be parsed so far."""
         return Unread(self._unread_lines, tuple(self._unread_examples))
+
+    @property
+    def records(self) -> int:
+        """Number of records so far."""
+        return self._number
 
     def add(self, record: Record) -> None:
         """Add the next record of the log."""
@@ -163,6 +192,22 @@ class Diagnosis:
                 self._request_denied(process, event, record.text)
             case ClientGone() as event:
                 self._drop_request(process, event.txn)
+            case ProvisioningAnswered() | ProvisioningFailed() | UserNotAuthenticated() as event:
+                self._login_failed(event, record.text)
+            case HttpErrorSent() as event:
+                self._http_error_sent(process, event, record.text)
+
+    def answers(self) -> list[Answers]:
+        """Return the servers and ports that answered requests of an Expressway-C, in order of the first answer."""
+        return [known for (process, _, _), known in self._answers.items() if process not in self._edge_processes]
+
+    def services(self) -> dict[tuple[str, int | None], str]:
+        """Return what clients request of each server and port, by path: ``UDS``, ``TFTP``; empty for other paths."""
+        return dict(self._services)
+
+    def is_edge(self) -> bool:
+        """Return whether the lines are those of an Expressway-E."""
+        return bool(self._edge_processes)
 
     def findings(self) -> Findings:
         """Return one finding for each code, server and port, in order of first occurrence."""
@@ -179,6 +224,8 @@ class Diagnosis:
         if len(self._requests) >= _MOST_REQUESTS:
             self._drop_request(*next(iter(self._requests)))
         line = parse_request_line(event.start_line)
+        if line.server and len(self._services) < _MOST_SERVERS:
+            self._services.setdefault((line.server, line.port), service_of(line.url))
         if line.over_https and not is_loopback(event.src_ip):
             self._edge_processes.add(process)
         self._requests[process, event.txn] = _OpenRequest(line, line.server, text)
@@ -241,6 +288,9 @@ class Diagnosis:
             return
         only_port = traffic.only_port
         occurrence.port = traffic.latest_port if only_port is None else only_port
+        occurrence.tie = (
+            "only-port" if only_port is not None else "latest-port" if occurrence.port is not None else "unknown-port"
+        )
         if occurrence.action == "Continue":
             self._groups.add(occurrence)  # the request is answered like any other: no later line decides the port
         elif only_port is None and traffic.unanswered:
@@ -253,7 +303,8 @@ class Diagnosis:
 
     def _decide(self, traffic: _AddressTraffic, occurrence: Occurrence, port: int | None) -> None:
         """Set the port of a TLS fault and count it."""
-        occurrence.port = port
+        if occurrence.port != port:
+            occurrence.port, occurrence.tie = port, "only-port"
         traffic.last_occurrence[port] = max(occurrence.number, traffic.last_occurrence.get(port, 0))
         self._groups.add(occurrence)
 
@@ -264,9 +315,20 @@ class Diagnosis:
         if request is not None and not request.answered:
             request.answered = True
             self._remove_unanswered(process, request)
+            if request.sent is not None:
+                self._note_answer(process, request.server, request.sent, event.at)
+
+    def _note_answer(self, process: _Process, server: str, sent: RequestSent, at: float) -> None:
+        key = process, server, sent.dst_port
+        known = self._answers.get(key)
+        if known is not None:
+            self._answers[key] = known._replace(last=max(at, known.last))
+        elif len(self._answers) < _MOST_SERVERS:
+            self._answers[key] = Answers(server, sent.dst_ip, sent.dst_port, at, at)
 
     def _response_sent(self, process: _Process, event: ResponseSent, text: str) -> None:
         request = self._requests.pop((process, event.txn), None)
+        self._latest_response[process] = event.dst_ip, event.dst_port
         error = event.start_line.partition(" ")[2]
         if error.partition(" ")[2].startswith("Next Hop"):
             self._edge_processes.add(process)
@@ -307,7 +369,7 @@ class Diagnosis:
         self._groups.add(occurrence)
 
     def _edge_response_sent(self, process: _Process, request: _OpenRequest, occurrence: Occurrence) -> None:
-        """Count a failed response in the log of an Expressway-E (step 7)."""
+        """Count a failed response in the log of an Expressway-E (step 8)."""
         self._remove_unanswered(process, request)
         if not occurrence.error.startswith(_FAILURES):
             return
@@ -354,6 +416,29 @@ class Diagnosis:
                 self._denials[key] -= 1
                 return True
         return False
+
+    # Other modules
+
+    def _login_failed(self, event: ProvisioningAnswered | ProvisioningFailed | UserNotAuthenticated, text: str) -> None:
+        server, port, url, user = "", None, "", ""
+        match event:
+            case ProvisioningAnswered():
+                url, error = event.url, event.start_line.partition(" ")[2]
+                server, port = authority(event.url)
+            case ProvisioningFailed():
+                user, server, port = event.username, event.server, event.port
+                error = f"Failed to authenticate: {event.reason or 'no reason given'}"
+            case UserNotAuthenticated():
+                user, error = event.username, f"Login refused: {event.code or 'no code given'}"
+        occurrence = Occurrence("login", server, "", error, event.at, self._number, (text,), port)
+        occurrence.url, occurrence.user = url, user
+        self._groups.add(occurrence)
+
+    def _http_error_sent(self, process: _Process, event: HttpErrorSent, text: str) -> None:
+        """Count an error response of an Expressway, unless its "Sending Response" line was counted."""
+        if self._latest_response.get(process) != (event.dst_ip, event.dst_port):
+            error = f"sent {event.status or ''} {event.reason}".strip()
+            self._groups.add(Occurrence("edge", "", "", error, event.at, self._number, (text,)))
 
     # The end of a request
 

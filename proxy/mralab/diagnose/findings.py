@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from ..core.log.escape import escape
-from .occurrence import FindingRule, Occurrence
+from .occurrence import FindingRule, Occurrence, Tie
 from .rules import Explanation, Remedy
 
 __all__ = ["Finding", "Findings", "Remedy", "Unread", "summary"]
@@ -26,7 +26,8 @@ class Finding:
     ``action`` (``Terminate`` or ``Continue``) are None and empty except for verification faults. ``first`` and ``last``
     are seconds since the epoch. ``evidence`` has the latest WARNING and ERROR line, or the lines of the request, as
     logged. ``remedies`` are in order of preference. ``dial`` is the ``address:port`` of the actual connection and
-    ``nearest`` the nearest miss in the allow list; both are empty for a log, which has no field for them.
+    ``nearest`` the nearest miss in the allow list; both are empty for a log, which has no field for them. ``tie`` is
+    how server and port of the latest occurrence were derived.
     """
 
     code: str
@@ -45,6 +46,7 @@ class Finding:
     reference: str
     dial: str = ""
     nearest: str = ""
+    tie: Tie = "transaction"
 
     @classmethod
     def from_occurrence(
@@ -78,6 +80,7 @@ class Finding:
             reference=rule.reference,
             dial=occurrence.dial,
             nearest=occurrence.nearest,
+            tie=occurrence.tie,
         )
 
 

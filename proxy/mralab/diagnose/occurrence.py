@@ -10,7 +10,29 @@ from typing import Literal, NamedTuple
 from .sentence import Sentence, Wordings
 from .tlscode import parse
 
-Kind = Literal["chain", "name", "handshake", "answer", "refusal", "edge"]
+Kind = Literal["chain", "name", "handshake", "answer", "refusal", "edge", "login"]
+
+Tie = Literal["transaction", "only-port", "latest-port", "unknown-port"]
+"""How an occurrence got its server and port: by its line or transaction number; as the only port with unanswered
+requests at that address; as the port used last while several had unanswered requests or none had; or it has no port."""
+
+
+class LogLine(str):
+    """The text of a line, with the ``file`` and the number of the ``line`` where it stands (empty and 0 if unknown)."""
+
+    file: str = ""
+    line: int = 0
+
+    def __new__(cls, text: str, file: str = "", line: int = 0) -> LogLine:
+        """Keep where ``text`` stands."""
+        self = super().__new__(cls, text)
+        self.file, self.line = file, line
+        return self
+
+    def __reduce__(self) -> tuple[type[LogLine], tuple[str, str, int]]:
+        """Copy and pickle with the place."""
+        return LogLine, (str(self), self.file, self.line)
+
 
 CISCO_218018 = (
     "Cisco 218018, Troubleshoot Expressway Traffic Server Certificate Verification for MRA Services Introduced by "
@@ -25,8 +47,9 @@ class Occurrence:
     """One occurrence of a failure. ``number`` is the number of its record; other fields are as in a ``Finding``.
 
     ``kind`` is the line that reports it: a WARNING (``chain`` and ``name``), an ERROR (``handshake``), the proxy's own
-    response (``answer``, with status and reason phrase as ``error``), a denied request (``refusal``), or a response in
-    the log of an Expressway-E (``edge``). ``unread`` is the number of lines of the log that could not be parsed.
+    response (``answer``, with status and reason phrase as ``error``), a denied request (``refusal``), a response in the
+    log of an Expressway-E (``edge``), or a line of the login service (``login``). ``tie`` is how server and port were
+    derived. ``unread`` is the number of lines of the log that could not be parsed.
     ``nearest``, ``unlisted``, ``dial`` and ``because`` come from a running proxy's events only (``core.log.events``).
     """
 
@@ -47,6 +70,8 @@ class Occurrence:
     unlisted: bool = False
     because: str = ""
     unread: int = 0
+    tie: Tie = "transaction"
+    user: str = ""
 
     @property
     def words(self) -> str:

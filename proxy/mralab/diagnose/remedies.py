@@ -242,6 +242,12 @@ REMEDIES: Final[dict[str, Remedy]] = {
         "key and signature of a type that Expressway-C offers.",
         "Expressway-C: Maintenance > Security > Ciphers",
     ),
+    "prefer-rsa": Remedy(
+        "prefer-rsa",
+        "Or let Expressway-C prefer RSA certificates again: put ECDHE-RSA-AES256-GCM-SHA384: in front of the cipher "
+        "string, and restart. It has no effect in TLS 1.3.",
+        "Expressway-C: Maintenance > Security > Ciphers",
+    ),
     "check-network": Remedy(
         "check-network",
         "Make sure that {server} is up, its service listens on that port, and no firewall in between drops or resets "
@@ -288,6 +294,17 @@ REMEDIES: Final[dict[str, Remedy]] = {
         "check-url",
         "Compare the URL with the one that the client should request.",
         "the client, or its get_edge_config response",
+    ),
+    "check-password": Remedy(
+        "check-password",
+        "Let the user sign in inside the network with the same name and password; the name's upper and lower case must "
+        "be that of CUCM. If that works, the password is not the cause.",
+        "CUCM: User Management > End User",
+    ),
+    "read-provisioning": Remedy(
+        "read-log",
+        "Set the module developer.edgeconfigprovisioning to DEBUG, log in again, and read what the server answered.",
+        "Expressway-C: Maintenance > Diagnostics > Advanced > Support Log configuration",
     ),
     "rate-limit": Remedy(
         "rate-limit",

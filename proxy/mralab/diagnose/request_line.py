@@ -12,6 +12,12 @@ from ..core.mra.target import BadToken, decode
 
 _EDGE_PATHS: Final = ("get_edge_config", "get_edge_sso", "authorize", "oauthcb")
 """Requests that Expressway-E answers itself: their token is the base64 of the domain alone (Cisco 211304, 221845)."""
+_SERVICES: Final = (
+    ("/cucm-uds/", "UDS"),
+    ("/EPASSoap/", "IM and Presence"),
+    ("/vmrest/", "Unity Connection"),
+)
+_CONFIGURATION_FILE = re.compile(r"\A/[^/?]{1,200}\.(?:cnf\.xml|xml)(?:\.sgn)?(?:\?|\Z)")
 _DOMAIN = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})+", re.ASCII)
 _AUTHORITY = re.compile(r"(https?)://(?:\[([^\]/]*)\]|([^:/?#\s]*))(?::([0-9]{1,5})(?![0-9]))?")
 _ABSOLUTE = re.compile(r"\S+ (https?)://([^/\s]*)", re.IGNORECASE)
@@ -64,6 +70,13 @@ def parse_request_line(start_line: str) -> RequestLine:
 def is_absolute_form(start_line: str) -> bool:
     """Return whether a request is in absolute form, which is sent to a proxy: Expressway-E sends it to Expressway-C."""
     return _ABSOLUTE.match(start_line) is not None
+
+
+def service_of(url: str) -> str:
+    """Return the service that a URL's path belongs to, so that nodes of one kind can be compared; empty if unknown."""
+    path = re.sub(r"^https?://[^/]*", "", url)
+    known = next((name for prefix, name in _SERVICES if path.startswith(prefix)), "")
+    return known or ("TFTP" if _CONFIGURATION_FILE.search(path) else "")
 
 
 def is_loopback(address: str) -> bool:

@@ -22,12 +22,13 @@ from .rules_answer import ANSWER_RULES
 from .rules_chain import CHAIN_RULES
 from .rules_edge import EDGE_RULES
 from .rules_handshake import HANDSHAKE_RULES
+from .rules_login import LOGIN_RULES
 from .sentence import Claim, Sentence, choose, denied_by
 from .tlscode import parse
 
 __all__ = ["CODES", "Explanation", "FindingRule", "Occurrence", "Remedy", "explain", "rule_for"]
 
-RULES: Final = (*CHAIN_RULES, *HANDSHAKE_RULES, *ANSWER_RULES, *EDGE_RULES)
+RULES: Final = (*CHAIN_RULES, *HANDSHAKE_RULES, *ANSWER_RULES, *EDGE_RULES, *LOGIN_RULES)
 """All rules, in the order in which they are tried."""
 
 CODES: Final = tuple(dict.fromkeys(rule.code for rule in RULES))
@@ -178,6 +179,7 @@ def _facts(occurrence: Occurrence) -> dict[str, str]:
         "clock": "Expressway-C's clock",
         "method": escape(occurrence.method),
         "url": escape(occurrence.url),
+        "user": escape(occurrence.user) or "(not named)",
     }
 
 

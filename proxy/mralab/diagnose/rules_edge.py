@@ -35,6 +35,18 @@ EDGE_RULES: Final[tuple[FindingRule, ...]] = (
     ),
     _edge(
         "refused-by-edge",
+        "^sent 4",
+        "An Expressway {error} to a client by itself; the line does not show for which request.",
+        "check-domain check-clocks rate-limit",
+    ),
+    _edge(
+        "next-hop-failed",
+        "^sent ",
+        "An Expressway {error} to a client by itself; the line does not show for which request.",
+        "check-traversal read-expressway-c",
+    ),
+    _edge(
+        "refused-by-edge",
         "^4",
         _EDGE_LOG + ", which answered {method} {url} with {error} itself.",
         "check-domain check-clocks rate-limit",

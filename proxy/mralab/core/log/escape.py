@@ -75,6 +75,17 @@ def escape_field(text: str, kind: str) -> str:
     return written
 
 
+def visible(text: str) -> str:
+    """Return a line as it stands, with escapes in place of what a terminal would act on or hide.
+
+    Those are control, format (such as bidirectional overrides) and unassigned characters: all that ``str.isprintable``
+    excludes. Quotes and backslashes stay, so that the line can be copied.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else escape_field(char, "line") for char in text)
+
+
 def escape(text: str) -> str:
     """``text`` as it stands between a line's quotes: printable ASCII, whatever it was; safe on a terminal."""
     return escape_field(text, "")

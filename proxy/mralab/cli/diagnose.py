@@ -1,0 +1,121 @@
+"""``mralab diagnose``: findings and remedies from logs, diagnostic-logging archives and captures."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+import click
+
+from ..core.log.escape import escape
+from ..errors import InputError
+from .group import FILE_OR_FOLDER, json_option
+from .root import main
+
+if TYPE_CHECKING:
+    from ..diagnose.case import Progress
+    from ..diagnose.sources import Source
+
+_FOUND = frozenset(("issue-found", "potential-problem", "missing-information"))
+
+
+def _moment(_: click.Context, option: click.Parameter, text: str | None) -> datetime | None:
+    """Read an option's time: ISO 8601; without a zone it is that of this machine."""
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text.strip().replace(",", ".")).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise click.BadParameter(
+            f"{text!r} is no time: write 2026-01-29T14:01:16+01:00, 2026-01-29 14:01 or 2026-01-29", param=option
+        ) from None
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(allow_dash=True))
+@click.option(
+    "--server", "servers", multiple=True, metavar="NAME[:PORT]", help="Only findings at this name or address."
+)
+@click.option("--code", "codes", multiple=True, help="Only findings with this code, such as self-signed.")
+@click.option("--since", metavar="TIME", callback=_moment, help="Leave out lines before this time.")
+@click.option("--until", metavar="TIME", callback=_moment, help="Leave out lines after this time.")
+@click.option("--trust", type=FILE_OR_FOLDER, help="Expressway-C's trusted CAs, for captures: PEM or folder.")
+@json_option
+def diagnose(
+    paths: tuple[str, ...],
+    servers: tuple[str, ...],
+    codes: tuple[str, ...],
+    since: datetime | None,
+    until: datetime | None,
+    trust: Path | None,
+    as_json: bool,
+) -> None:
+    """Explain failed logins from logs, archives or captures.
+
+    PATH is a traffic_server log, a diagnostic-logging archive (.tar.gz) of one peer or several, a packet capture (pcap,
+    pcapng), any of these compressed, or a folder of them; - is standard input. Content decides what a file is.
+
+    Exit 0: nothing found. Exit 1: findings. Exit 2: nothing could be read.
+
+    \b
+    Example:
+      mralab diagnose diagnostic_log_vcsc_2026-01-29_14_05_00.tar.gz
+      grep traffic_server messages | mralab diagnose - --server cucm.steven.lab
+    """
+    from ..core.nearest import did_you_mean
+    from ..diagnose.case import Case
+    from ..diagnose.conclusions import Wanted, conclude
+    from ..diagnose.rules import CODES
+    from ..diagnose.sources import Sources
+    from ..show import diagnosis, terminal
+    from ..tls.trust_store import load_store
+
+    wrong = [f"--code {code}: there is no such code{did_you_mean(code, CODES)}" for code in codes if code not in CODES]
+    if since is not None and until is not None and since > until:
+        wrong.append(f"--since {since:%Y-%m-%dT%H:%M:%SZ} is after --until {until:%Y-%m-%dT%H:%M:%SZ}")
+    if wrong:
+        raise InputError(wrong)
+    case = Case(load_store(trust) if trust is not None else None, since, until)
+    sources = Sources(paths, sys.stdin.buffer)
+    with _progress() as progress:
+        case.read(sources, progress)
+    report = conclude(case, Wanted(servers, codes))
+    if as_json:
+        click.echo(report.model_dump_json(by_alias=True, indent=2))
+    else:
+        screen = terminal.console()
+        screen.print(diagnosis.diagnosis_text(report, screen.width), soft_wrap=True)
+    if not case.files:
+        click.echo("nothing could be read", err=True)
+        sys.exit(2)
+    sys.exit(1 if any(finding.category in _FOUND for finding in report.findings) else 0)
+
+
+@contextmanager
+def _progress() -> Iterator[Progress | None]:
+    """Show a bar for each file on standard error, if that is a terminal."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    from ..show import terminal
+
+    console = terminal.console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console, transient=True) as bars:
+        task = bars.add_task("")
+        shown = ""
+
+        def progress(source: Source, size: int) -> None:
+            nonlocal shown
+            if source.path != shown:
+                shown = source.path
+                bars.reset(task, description=escape(PurePath(shown).name)[-40:], total=source.size)
+            bars.advance(task, size)
+
+        yield progress

@@ -1,0 +1,251 @@
+"""A case: everything that the given files say, by Expressway peer.
+
+``Case.read`` takes each source as it comes, once, in bounded memory. A log's lines belong to the host that they name;
+files of a diagnostic-logging archive belong to the host in the archive's name. ``conclusions`` compares the peers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import BinaryIO, Final, cast
+
+from cryptography import x509
+
+from ..core.log.reader import Record
+from ..core.log.stream import Counts, LogReader
+from ..errors import TrustStoreError
+from ..tls.trust_store import TrustStore, parse_pem
+from .capture import CapturedConnection, CaptureNotes, read_capture
+from .diagnosis import Diagnosis
+from .occurrence import LogLine
+from .sources import Kind, Problem, Source, Sources
+from .xconf import ExpresswaySettings, parse_settings
+
+Progress = Callable[[Source, int], object]
+"""Called with a source and the number of bytes that were read of it since the last call."""
+
+_MOST_PEERS: Final = 256
+_MOST_PEM: Final = 16 << 20
+_MOST_CONNECTIONS: Final = 100_000
+_STAMP: Final = re.compile(
+    rb"(?m)^(?:<\d{1,3}>(?:1 )?)?(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:[.,]\d{1,6})?)(Z|[+-]\d\d:?\d\d)"
+)
+_SEARCHED: Final = 1 << 16
+
+
+@dataclass(slots=True)
+class PeerCase:
+    """What is known of one Expressway. ``name`` is empty if no file names it."""
+
+    name: str
+    files: list[str] = field(default_factory=list)
+    diagnosis: Diagnosis = field(default_factory=Diagnosis)
+    lines: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+    settings: ExpresswaySettings | None = None
+    trust_store: tuple[x509.Certificate, ...] | None = None
+    certificate: x509.Certificate | None = None
+    connections: deque[tuple[str, CapturedConnection]] = field(default_factory=lambda: deque(maxlen=_MOST_CONNECTIONS))
+
+    def add_file(self, path: str) -> None:
+        """Note a file, once."""
+        if path not in self.files:
+            self.files.append(path)
+
+    def add_time(self, first: datetime | None, last: datetime | None) -> None:
+        """Extend the time that the logs cover."""
+        times = [time for time in (self.first, self.last, first, last) if time is not None]
+        if times:
+            self.first, self.last = min(times), max(times)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFile:
+    """A file that was read. ``count`` is its number of lines, connections or certificates, None if it was not used."""
+
+    path: str
+    kind: Kind
+    peer: str
+    count: int | None
+
+
+@dataclass(slots=True)
+class Case:
+    """The peers of a case, in the order in which they first appear, the files that were read, and what was not read.
+
+    ``trust_store`` is that of peers without one of their own. Lines before ``since`` and after ``until`` are left out.
+    """
+
+    trust_store: TrustStore | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    peers: dict[str, PeerCase] = field(default_factory=dict)
+    files: list[ReadFile] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts)
+
+    def read(self, sources: Sources, progress: Progress | None = None) -> None:
+        """Read every source. What cannot be read becomes a problem."""
+        for source in sources:
+            before = len(sources.problems)
+            count = self._read(sources, source, progress or _no_progress)
+            if count is not None or len(sources.problems) == before:
+                self.files.append(ReadFile(source.path, source.kind, source.peer, count))
+        self.problems += sources.problems
+
+    def peer(self, name: str) -> PeerCase:
+        """Return a peer, a new one for a new name. The last one takes all further names, so that memory is bounded."""
+        if name not in self.peers and len(self.peers) >= _MOST_PEERS:
+            return next(reversed(self.peers.values()))
+        return self.peers.setdefault(name, PeerCase(name))
+
+    def store_of(self, peer: PeerCase) -> TrustStore | None:
+        """Return the trust store of a peer: its own, else the one that was given; None if neither is known."""
+        return TrustStore(peer.trust_store) if peer.trust_store is not None else self.trust_store
+
+    def _read(self, sources: Sources, source: Source, progress: Progress) -> int | None:
+        """Read one file. Return what was counted in it, None if it was not used."""
+        match source.kind:
+            case "log":
+                return self._log(sources, source, progress)
+            case "capture":
+                return self._capture(sources, source, progress)
+            case "certificates":
+                return self._certificates(sources, source)
+            case "configuration":
+                return self._configuration(sources, source)
+            case "status":
+                return None
+
+    def _log(self, sources: Sources, source: Source, progress: Progress) -> int | None:
+        reader = LogReader(datetime.now(UTC).year, skip_successes=True)
+        name = source.peer
+        start = end = b""
+        peers: dict[str, PeerCase] = {}
+        for chunk in _and_end(sources.chunks(source)):
+            for record in reader.feed(chunk) if chunk is not None else reader.close():
+                name = source.peer or record.hostname or name
+                peer = peers.get(name) or peers.setdefault(name, self.peer(name))
+                if self._is_wanted(record.at):
+                    peer.diagnosis.add(_placed(record, source.path))
+            if chunk is not None:
+                start = start if len(start) >= _SEARCHED else start + chunk[:_SEARCHED]
+                end = (end + chunk[-_SEARCHED:])[-_SEARCHED:]
+                progress(source, len(chunk))
+        counts = reader.counts
+        self.counts += counts
+        if not peers:
+            peers[source.peer] = self.peer(source.peer)
+        first, last = _times(start), _times(end)
+        for peer in peers.values():
+            peer.add_file(source.path)
+            peer.add_time(first[0] if first else None, last[-1] if last else None)
+        next(iter(peers.values())).lines += counts.lines
+        return counts.lines
+
+    def _capture(self, sources: Sources, source: Source, progress: Progress) -> int | None:
+        notes = CaptureNotes()
+        peer = self.peer(source.peer)
+        peer.add_file(source.path)
+        count = 0
+        for connection in read_capture(cast("BinaryIO", source.stream), notes):
+            count += 1
+            if self._is_wanted(connection.last):
+                peer.connections.append((source.path, connection))
+        progress(source, source.size or 0)
+        sources.problems += [Problem(source.path, problem) for problem in notes.problems]
+        return count
+
+    def _certificates(self, sources: Sources, source: Source) -> int | None:
+        data = sources.whole(source, _MOST_PEM)
+        if data is None:
+            return None
+        try:
+            certificates = parse_pem(data, source.path)
+        except TrustStoreError as error:
+            sources.problems += [_problem(source.path, problem) for problem in error.problems]
+            return None
+        role = PurePosixPath(source.path.replace(":", "/")).name
+        peer = self.peer(source.peer)
+        if source.peer and role.startswith("ca_"):
+            peer.trust_store = (*(peer.trust_store or ()), *certificates)
+        elif source.peer and role.startswith("server_"):
+            peer.certificate = certificates[0]
+        elif source.peer and role.startswith("client_"):
+            pass  # X15.5: what the peer presents to servers; nothing here depends on it yet
+        else:
+            sources.problems.append(
+                Problem(
+                    source.path, "is a certificate file: judge it with preflight --certificate, or pass it to --trust"
+                )
+            )
+            return None
+        peer.add_file(source.path)
+        return len(certificates)
+
+    def _configuration(self, sources: Sources, source: Source) -> int | None:
+        settings = parse_settings(_lines(sources.chunks(source)))
+        if not settings.lines:
+            return None  # the XML twin: its layout is not public
+        peer = self.peer(source.peer)
+        peer.settings = settings
+        peer.add_file(source.path)
+        return settings.lines
+
+    def _is_wanted(self, at: float) -> bool:
+        if not at or (self.since is None and self.until is None):
+            return True
+        return (self.since is None or at >= self.since.timestamp()) and (
+            self.until is None or at <= self.until.timestamp()
+        )
+
+
+def _no_progress(_: Source, __: int) -> None:
+    pass
+
+
+def _and_end(chunks: Iterable[bytes]) -> Iterator[bytes | None]:
+    yield from chunks
+    yield None
+
+
+def _placed(record: Record, path: str) -> Record:
+    """Return a record whose text knows where it stands."""
+    return replace(record, text=LogLine(record.text, path, record.line))
+
+
+def _times(data: bytes) -> list[datetime]:
+    """Return the times of the stamps in a piece of a log, in order of place. Stamps without a year are left out."""
+    times = []
+    for day, time, zone in _STAMP.findall(data):
+        text = f"{day.decode()}T{time.decode().replace(',', '.')}{zone.decode().replace('Z', '+00:00')}"
+        try:
+            times.append(datetime.fromisoformat(text).astimezone(UTC))
+        except (ValueError, OverflowError):  # such as month 13, or year 1 in a zone east of Greenwich
+            continue
+    return times
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a file; a line longer than a chunk comes in pieces."""
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
+        if len(rest) > _SEARCHED:
+            yield rest
+            rest = b""
+    yield rest
+
+
+def _problem(path: str, text: str) -> Problem:
+    """Return a problem from ``PATH: REASON`` or ``PATH:LINE: REASON``."""
+    rest = text.removeprefix(path)
+    line, _, reason = rest.removeprefix(":").partition(": ")
+    return Problem(f"{path}:{line}", reason) if line.isdigit() else Problem(path, rest.removeprefix(": "))

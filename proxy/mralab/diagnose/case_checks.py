@@ -1,0 +1,76 @@
+"""What was looked at without finding a fault, does not apply, or is missing from the files of a case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ..core.hostport import host_port
+from ..core.log.escape import escape
+from .case import Case
+from .case_entry import Entry, count_text
+from .report import Check
+
+
+def missing(case: Case) -> Iterator[Check]:
+    """Yield what a diagnosis would need and the files do not have."""
+    logs = [file for file in case.files if file.kind == "log"]
+    captures = [file for file in case.files if file.kind == "capture"]
+    if not logs and not captures:
+        yield Check(
+            category="missing-information",
+            subject="files",
+            text="there is no log and no capture among them: collect diagnostic logging of every Expressway-C peer, "
+            "from before the login until it has failed",
+        )
+    for peer in case.peers.values():
+        if peer.lines and not peer.diagnosis.records:
+            yield Check(
+                category="missing-information",
+                subject=peer.name or ", ".join(peer.files),
+                text=f"{count_text(peer.lines, 'line')} and none of traffic_server: this is another log, or one of "
+                "another time; the diagnostic log of Expressway-C has them",
+            )
+    if case.counts.cut:
+        yield Check(
+            category="missing-information",
+            subject="lines",
+            text=f"{count_text(case.counts.cut, 'line')} longer than a line can be: only the beginning was read",
+        )
+    if case.counts.binary:
+        yield Check(
+            category="missing-information",
+            subject="lines",
+            text=f"{count_text(case.counts.binary, 'line')} of binary data, not read",
+        )
+
+
+def not_applicable(case: Case) -> Iterator[Check]:
+    """Yield the peers on which a certificate cannot stop a login."""
+    for peer in case.peers.values():
+        if peer.settings is not None and peer.settings.verify == "off":
+            yield Check(
+                category="not-applicable",
+                subject=peer.name,
+                text="VerifyOriginServer is Off in the configuration dump: servers are not verified, so no certificate "
+                "can stop a login on this peer",
+            )
+        if peer.diagnosis.is_edge():
+            yield Check(
+                category="not-applicable",
+                subject=peer.name or "log",
+                text="this is the log of an Expressway-E, which verifies no UC server; that of Expressway-C does",
+            )
+
+
+def good(case: Case, entries: Sequence[Entry]) -> Iterator[Check]:
+    """Yield the servers and ports that answered, and have no finding."""
+    failing = {entry.key for entry in entries} | {(entry.finding.ip, entry.key[1]) for entry in entries}
+    for peer in case.peers.values():
+        for answers in peer.diagnosis.answers():
+            if not {(answers.server, answers.port), (answers.ip, answers.port)} & failing:
+                on = f" to {peer.name}" if peer.name else ""
+                yield Check(
+                    category="no-issue",
+                    subject=host_port(answers.server or answers.ip, answers.port),
+                    text=f"answered{escape(on)}; its certificate was accepted, or not verified",
+                )

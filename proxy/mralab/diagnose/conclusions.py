@@ -1,0 +1,262 @@
+"""From the findings of each peer to a report: what holds on all peers, what changed over time, what is still missing.
+
+A rule of ``rules`` sees one line. The conclusions here compare: peers with each other, a server's ports, the nodes of
+one service, what happened before with what happened after, and log with capture. Each is said only if the files show
+it; where they do not, the report says what is missing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from ..config import Config
+from ..core.hostport import host_port
+from ..core.log.escape import escape
+from . import report
+from .capture import CapturedConnection
+from .capture_findings import CaptureCheck, CaptureFinding, findings_of
+from .case import Case, PeerCase
+from .case_checks import good, missing, not_applicable
+from .case_entry import Entry, count_text
+from .certificate_text import certificate_of, parsed_certificate
+from .comparisons import compare_peers, compare_times, lost_redundancy, suspected_ecdsa
+from .findings import Finding
+from .occurrence import LogLine
+from .outlook import how_to_check, what_may_fail_next
+from .sources import Problem
+
+_MISSING: Final = frozenset(("verify-failed", "answered-by-expressway-c"))
+"""Codes of findings whose reason stands in lines or logs that were not given."""
+
+_CONFIDENCE: Final[dict[str, tuple[report.Confidence, str]]] = {
+    "transaction": ("certain", "the line, or its transaction, names server and port"),
+    "only-port": ("certain", "lines of TLS have no port; only requests to this one had no answer at that time"),
+    "latest-port": ("likely", "lines of TLS have no port; this is the one that was used last at that address"),
+    "unknown-port": ("uncertain", "lines of TLS have no port, and the log has no request to that address"),
+}
+"""How the tie of a log line to server and port is worded."""
+
+_MOST_CAUSES: Final = 3  # in the summary's line
+_ORDER: Final = {category: at for at, category in enumerate(report.TITLES)}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the user wants to see; empty fields want everything.
+
+    ``servers`` are names or addresses, perhaps with a port.
+    """
+
+    servers: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+
+    def includes(self, finding: Finding) -> bool:
+        """Return whether a finding is wanted."""
+        names = {finding.server.lower(), finding.ip.lower()}
+        if finding.port:
+            names |= {host_port(name, finding.port) for name in names if name}
+        is_server = not self.servers or any(server.lower() in names for server in self.servers)
+        return is_server and (not self.codes or finding.code in self.codes)
+
+
+def conclude(case: Case, wanted: Wanted | None = None, config: Config | None = None) -> report.Report:
+    """Return the report of a case. ``config`` gives the wording of what a capture shows."""
+    wanted = wanted or Wanted()
+    captures = _captures(case, config or Config())
+    merged = _merge(case, wanted)
+    checks = list(_with_captures(merged, captures, wanted))
+    compare_times(case, merged)
+    compare_peers(case, merged)
+    extra = [*suspected_ecdsa(case, merged), *lost_redundancy(case, merged)]
+    extra = [entry for entry in extra if wanted.includes(entry.finding)]
+    ordered = sorted([*merged, *extra], key=lambda entry: (_ORDER[entry.category], entry.first))
+    findings = tuple(_reported(entry, merged, case) for entry in ordered)
+    all_checks = (*missing(case), *not_applicable(case), *checks, *good(case, merged))
+    return report.Report(
+        summary=_summary(findings, case),
+        findings=findings,
+        checks=tuple(dict.fromkeys(all_checks)),
+        peers=tuple(_peer(peer) for peer in case.peers.values() if peer.files),
+        inputs=tuple(
+            report.Input(path=file.path, kind=file.kind, peer=file.peer, lines=file.count) for file in case.files
+        ),
+        unread=_unread(case),
+        problems=tuple(report.Problem(path=problem.path, reason=problem.reason) for problem in _problems(case)),
+    )
+
+
+# Peers and captures
+
+
+def _merge(case: Case, wanted: Wanted) -> list[Entry]:
+    """Return one entry for each code, server and port that a log shows, whatever the number of peers."""
+    entries: dict[tuple[str, str, int | None], Entry] = {}
+    for peer in case.peers.values():
+        for finding in peer.diagnosis.findings():
+            if not wanted.includes(finding):
+                continue
+            entry = entries.setdefault((finding.code, finding.server, finding.port), Entry(finding))
+            entry.peers[peer.name] = finding
+            if finding.last >= entry.finding.last:
+                entry.finding = finding
+            if finding.code in _MISSING:
+                entry.category = "missing-information"
+            elif finding.action == "Continue":
+                entry.category = "potential-problem"
+    return list(entries.values())
+
+
+def _captures(case: Case, config: Config) -> list[tuple[PeerCase, str, CaptureFinding | CaptureCheck]]:
+    """Return what the captures of each peer show, each with the path of a capture of that peer."""
+    found: list[tuple[PeerCase, str, CaptureFinding | CaptureCheck]] = []
+    for peer in case.peers.values():
+        by_file: defaultdict[str, list[CapturedConnection]] = defaultdict(list)
+        for path, connection in peer.connections:
+            by_file[path].append(connection)
+        for path, connections in by_file.items():
+            result = findings_of(connections, case.store_of(peer), config)
+            found += [(peer, path, finding) for finding in result.findings]
+            found += [(peer, path, check) for check in result.checks]
+    return found
+
+
+def _with_captures(
+    merged: list[Entry], captures: Iterable[tuple[PeerCase, str, CaptureFinding | CaptureCheck]], wanted: Wanted
+) -> Iterator[report.Check]:
+    """Add what captures show to ``merged``; yield their checks."""
+    for peer, path, captured in captures:
+        if isinstance(captured, CaptureCheck):
+            if not (wanted.servers or wanted.codes):
+                yield report.Check(category=captured.category, subject=captured.subject, text=captured.text)
+            continue
+        if not wanted.includes(captured.finding):
+            continue
+        entry = next((entry for entry in merged if _is_same(entry.finding, captured.finding)), None)
+        if entry is None:
+            entry = Entry(captured.finding, category=captured.category)
+            merged.append(entry)
+        entry.peers.setdefault(peer.name, captured.finding)
+        entry.captured, entry.captured_in = captured, path
+
+
+def _is_same(logged: Finding, captured: Finding) -> bool:
+    """Return whether log and capture show the same fault of the same server."""
+    same_server = logged.server.lower() == captured.server.lower() or logged.ip == captured.ip != ""
+    return logged.code == captured.code and logged.port == captured.port and same_server
+
+
+# The report
+
+
+def _reported(entry: Entry, all_entries: Sequence[Entry], case: Case) -> report.Finding:
+    """Return an entry as it is reported."""
+    captured = entry.captured
+    finding = captured.finding if captured is not None else entry.finding
+    known = {other.finding.code for other in all_entries if other.key == entry.key}
+    confidence, reason = _CONFIDENCE[entry.finding.tie]
+    if captured is not None:
+        confidence, reason = captured.confidence, captured.confidence_reason or "the capture shows it"
+    next_faults = what_may_fail_next(finding, known, chain_is_known=bool(captured and captured.chain))
+    remedies = [report.Remedy(code=one.code, text=one.text, where=one.where) for one in finding.remedies]
+    return report.Finding(
+        code=finding.code,
+        category=entry.category,
+        server=finding.server,
+        ip=finding.ip or entry.finding.ip,
+        port=finding.port,
+        dial=finding.dial or entry.finding.dial,
+        peers=tuple(name for name in entry.peers if name),
+        error=entry.finding.error,
+        depth=finding.depth,
+        action=entry.finding.action,
+        cause=finding.cause,
+        history=tuple(entry.history),
+        next=tuple(next_faults) if entry.category == "issue-found" else (),
+        remedies=tuple(remedies) if entry.category != "no-issue" else (),
+        check=how_to_check(finding) if remedies and entry.category != "no-issue" else "",
+        chain=tuple(filter(None, map(parsed_certificate, captured.chain))) if captured is not None else (),
+        evidence=tuple(_evidence(entry)),
+        confidence=confidence,
+        confidence_reason=reason,
+        first=_moment(entry.first),
+        last=_moment(entry.last),
+        count=entry.count,
+        reference=finding.reference,
+    )
+
+
+def _evidence(entry: Entry) -> Iterator[report.Evidence]:
+    """Yield the newest lines of the log, then what the capture shows."""
+    captured = entry.captured
+    if captured is None or entry.finding is not captured.finding:
+        for line in entry.finding.evidence:
+            file, number = (line.file, line.line) if isinstance(line, LogLine) else ("", 0)
+            yield report.Evidence(file=file, line=number or None, text=str(line))
+    if captured is not None:
+        for packet, line in zip(captured.packets, captured.finding.evidence, strict=False):
+            yield report.Evidence(file=entry.captured_in, line=packet, text=str(line))
+
+
+def _summary(findings: Sequence[report.Finding], case: Case) -> str:
+    """Return the answer in one line."""
+    if not case.files:
+        return "Nothing could be read."
+    number = Counter(finding.category for finding in findings)
+    parts = [
+        count_text(number["issue-found"], "issue") + " found" if number["issue-found"] else "",
+        count_text(number["potential-problem"], "potential problem") if number["potential-problem"] else "",
+        f"{number['missing-information']} with missing information" if number["missing-information"] else "",
+    ]
+    text = ", ".join(part for part in parts if part) or "No issue found"
+    lines = f" in {count_text(case.counts.lines, 'line')}" if case.counts.lines else ""
+    causes = dict.fromkeys(f"{one.code} at {_where(one)}" for one in findings if one.category == "issue-found")
+    most = list(causes)[:_MOST_CAUSES]
+    more = f" and {len(causes) - len(most)} more" if len(causes) > len(most) else ""
+    return f"{text}{lines}{': ' if most else ''}{'; '.join(most)}{more}."
+
+
+def _where(finding: report.Finding) -> str:
+    server = escape(finding.server) or "an unnamed server"
+    return host_port(server, finding.port) if finding.port else server
+
+
+def _peer(peer: PeerCase) -> report.Peer:
+    settings = peer.settings
+    store = peer.trust_store
+    return report.Peer(
+        name=peer.name,
+        files=tuple(peer.files),
+        lines=peer.lines,
+        first=peer.first,
+        last=peer.last,
+        verify_origin_server=settings.verify if settings is not None else None,
+        ciphers=dict(settings.ciphers) if settings is not None else {},
+        trust_store=tuple(filter(None, map(certificate_of, store))) if store is not None else None,
+        certificate=certificate_of(peer.certificate) if peer.certificate is not None else None,
+    )
+
+
+def _unread(case: Case) -> report.Unread:
+    unread = [peer.diagnosis.unread for peer in case.peers.values()]
+    examples = [example for one in unread for example in one.examples][:3]
+    return report.Unread(
+        lines=sum(one.lines for one in unread),
+        examples=tuple(
+            report.Evidence(
+                file=getattr(example, "file", ""), line=getattr(example, "line", 0) or None, text=str(example)
+            )
+            for example in examples
+        ),
+    )
+
+
+def _problems(case: Case) -> list[Problem]:
+    return list(dict.fromkeys(case.problems))
+
+
+def _moment(at: float) -> datetime | None:
+    return datetime.fromtimestamp(at, UTC) if at else None

@@ -1,0 +1,92 @@
+"""What follows from a finding: how to check that its remedy worked, and what is likely to fail next.
+
+X14.2 ends a handshake at the first fault, so a repaired fault may uncover the next (Cisco 218018; Traffic Server,
+iocore/net/SSLClientUtils.cc). A table by kind of code; nothing here knows more than the log does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from typing import Final
+
+from ..core.hostport import host_port
+from ..core.log.escape import escape
+from .findings import Finding
+
+CHAIN_CODES: Final = frozenset(
+    (
+        "self-signed", "unknown-ca", "issuer-missing", "partial-chain", "issuer-mismatch", "distrusted", "expired",
+        "not-yet-valid", "wrong-purpose", "weak", "unsupported-key", "chain-too-long", "invalid-ca", "revoked",
+        "revocation-unknown", "bad-signature", "malformed-certificate", "critical-extension", "name-constraints",
+        "certificate-policy", "proxy-certificate", "suite-b", "dane", "transparency", "verification-error",
+        "verify-failed",
+    )
+)  # fmt: skip
+"""Codes of faults in the chain, which X14.2 checks before the name."""
+
+NAME_CODE: Final = "name-not-in-certificate"
+VERIFICATION_CODES: Final = CHAIN_CODES | {NAME_CODE}
+_ISSUER_CODES: Final = frozenset(
+    ("self-signed", "unknown-ca", "issuer-missing", "partial-chain", "issuer-mismatch", "distrusted")
+)
+_CONNECTION_CODES: Final = frozenset(("unreachable", "timeout", "dns", "not-tls", "tls-mismatch"))
+_ALLOW_CODES: Final = frozenset(("not-allowed", "not-found", "bad-token"))
+_LOGIN_CODES: Final = frozenset(("login-rejected", "login-not-completed"))
+_ASKS_FOR_CERTIFICATE: Final = frozenset((6971, 6972))
+"""Ports on which CUCM asks the Expressway for a certificate (Cisco 218018, its packet capture; 225746)."""
+
+
+def how_to_check(finding: Finding) -> str:
+    """Return how a person sees that the remedy worked."""
+    place = _place(finding)
+    if finding.code in VERIFICATION_CODES or finding.code == "no-certificate":
+        ask = f", or ask beforehand: mralab preflight {place} --trust FOLDER" if finding.port else ""
+        return (
+            f"Log in again: the log then has a Receive Response after the Sending Request to {place}, and no WARNING "
+            f"that names it{ask}."
+        )
+    if finding.code == "rejected-by-server":
+        return f"Log in again: the ERROR line that names {place} does not come back."
+    if finding.code in _CONNECTION_CODES:
+        return f"Log in again: the log then has a Receive Response after the Sending Request to {place}."
+    if finding.code in _ALLOW_CODES:
+        return "Repeat the request: the log then has a Sending Request for it."
+    if finding.code in _LOGIN_CODES:
+        return "Log in again: the line does not come back."
+    return "Log in again, and read the new log with this command."
+
+
+def what_may_fail_next(finding: Finding, known: Set[str], *, chain_is_known: bool) -> list[str]:
+    """Return what may come to light once ``finding`` is repaired.
+
+    ``known`` has the codes of all findings at that server and port. ``chain_is_known`` is whether the certificates were
+    at hand, so that all their faults are findings already.
+    """
+    place = _place(finding)
+    sentences = []
+    if finding.code in CHAIN_CODES and NAME_CODE not in known and not chain_is_known:
+        sentences.append(
+            f"X14.2 checks the name once the chain is good: whether the certificate of {place} contains "
+            f"{escape(finding.server) or 'the name'}, no line can tell before."
+        )
+    if finding.code in _ISSUER_CODES and not chain_is_known and not known & {"expired", "not-yet-valid"}:
+        sentences.append("The dates of the certificate are checked after its issuer: no line has judged them yet.")
+    if (
+        finding.code in VERIFICATION_CODES
+        and finding.port in _ASKS_FOR_CERTIFICATE
+        and "rejected-by-server" not in known
+    ):
+        sentences.append(
+            f"Port {finding.port} asks for Expressway-C's own certificate: its CA has to be in CallManager-trust and "
+            "tomcat-trust of the server, otherwise the server refuses next (tlsv1 alert unknown ca)."
+        )
+    if finding.code in ("unreachable", "timeout", "dns"):
+        sentences.append(f"The certificate of {place} has not been seen in this case: its verification comes next.")
+    return sentences
+
+
+def _place(finding: Finding) -> str:
+    server = escape(finding.server)
+    if not server:
+        return "the server"
+    return host_port(server, finding.port) if finding.port else server

@@ -1,0 +1,114 @@
+"""``mralab diagnose``: what a person gets who hands it a file."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mralab.diagnose.report import Report
+
+from .command import mralab
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+FIELD = Path(__file__).parents[1] / "field"
+UNTRUSTED = GOLDEN / "article-6972-untrusted.log"
+MISNAMED = GOLDEN / "article-8443-name-mismatch-debug.log"
+GOOD = GOLDEN / "article-8443-success.log"
+
+
+def document(*arguments: object) -> Report:
+    shown = mralab("diagnose", "--json", *map(str, arguments))
+    assert shown.stderr == ""
+    return Report.model_validate_json(shown.stdout)
+
+
+def test_the_article_s_logs_give_its_two_diagnoses_and_remedies() -> None:
+    shown = mralab("diagnose", str(UNTRUSTED), str(MISNAMED))
+    assert (shown.returncode, shown.stderr) == (1, "")
+    first, *_ = shown.stdout.splitlines()
+    assert first == (
+        "2 issues found in 16 lines: self-signed at cucm.steven.lab:6972; name-not-in-certificate at 10.48.36.215:8443."
+    )
+    text = " ".join(shown.stdout.split())
+    assert "1. Issue found: self-signed at cucm.steven.lab:6972 (10.48.36.215), on vcsc" in text
+    assert "Maintenance > Security > Trusted CA certificate" in text
+    assert "2. Issue found: name-not-in-certificate at 10.48.36.215:8443, on vcsc" in text
+    assert "CUCM: System > Server" in text
+    lines = UNTRUSTED.read_text().splitlines()
+    assert f"{UNTRUSTED}:4: {lines[3]}" in shown.stdout  # never broken
+    assert text.index("self-signed at") < text.index("VerifyOriginServer: Off")
+
+
+def test_a_good_log_ends_with_0(tmp_path: Path) -> None:
+    shown = mralab("diagnose", str(GOOD))
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.startswith("No issue found in ")
+    assert "cucm.steven.lab:8443: answered to vcsc" in shown.stdout
+
+
+def test_json_is_a_versioned_document() -> None:
+    found = document(UNTRUSTED, FIELD / "06-grep.log")
+    assert (found.schema_, found.version) == ("mralab/diagnose", 1)
+    assert [(one.code, one.server, one.port, one.peers) for one in found.findings] == [
+        ("self-signed", "cucm.steven.lab", 6972, ("vcsc",)),
+        ("unknown-ca", "cucm.example.test", 8443, ("exp-c",)),
+    ]
+    assert [one.path for one in found.inputs] == [str(UNTRUSTED), str(FIELD / "06-grep.log")]
+    assert found.findings[0].remedies[-1].code == "verify-origin-off"
+
+
+def test_standard_input_and_gzip(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mralab", "diagnose", "-", "--json"]
+    piped = subprocess.run(command, input=UNTRUSTED.read_bytes(), capture_output=True, timeout=30, check=False)
+    assert piped.returncode == 1
+    assert json.loads(piped.stdout)["findings"][0]["evidence"][0]["file"] == "standard input"
+    (tmp_path / "log.gz").write_bytes(gzip.compress(UNTRUSTED.read_bytes()))
+    assert [one.code for one in document(tmp_path / "log.gz").findings] == ["self-signed"]
+
+
+def test_filters_that_cannot_be_right_are_all_named() -> None:
+    ended = mralab("diagnose", str(GOOD), "--code", "self-singed", "--code", "nothing-like-it",
+                   "--since", "2026-02-01", "--until", "2026-01-01")  # fmt: skip
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "--code self-singed: there is no such code; did you mean 'self-signed'?" in ended.stderr
+    assert "--code nothing-like-it" in ended.stderr
+    assert "is after --until" in ended.stderr
+    assert "is no time: write 2026-01-29T14:01:16+01:00" in mralab("diagnose", str(GOOD), "--since", "Tuesday").stderr
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
+    (tmp_path / "broken.tar.gz").write_bytes(gzip.compress(UNTRUSTED.read_bytes() * 99)[:400])
+    (tmp_path / "rubbish").write_bytes(bytes(range(256)) * 8)
+    shown = mralab("diagnose", str(tmp_path), str(MISNAMED), str(tmp_path / "missing"))
+    assert shown.returncode == 1
+    assert "name-not-in-certificate" in shown.stdout
+    assert f"- {tmp_path}/broken.tar.gz: is cut short" in shown.stdout
+    assert f"- {tmp_path}/rubbish: is no text" in shown.stdout
+    assert f"- {tmp_path}/missing: cannot be read: No such file or directory" in shown.stdout
+
+
+def test_nothing_readable_ends_with_2(tmp_path: Path) -> None:
+    ended = mralab("diagnose", str(tmp_path / "missing.log"))
+    assert ended.returncode == 2
+    assert ended.stdout.startswith("Nothing could be read.")
+    assert "missing.log: cannot be read" in ended.stdout
+
+
+@pytest.mark.parametrize("word", ["explain", "analyze", "Analyse"])
+def test_words_that_people_type(word: str) -> None:
+    ended = mralab(word, "some.log")
+    assert ended.returncode == 2
+    assert "did you mean 'diagnose'?" in ended.stderr
+
+
+def test_hostile_text_stays_text(tmp_path: Path) -> None:
+    log = UNTRUSTED.read_text().replace("cucm.steven.lab", "cucm\x1b[31m\u202e.lab")
+    (tmp_path / "hostile.log").write_text(log)
+    shown = mralab("diagnose", str(tmp_path / "hostile.log"))
+    assert "\x1b" not in shown.stdout
+    assert "\u202e" not in shown.stdout
