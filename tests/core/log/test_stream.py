@@ -177,6 +177,12 @@ def test_only_successes_are_left_out(seed: int, debug: bool, processes: int, blo
             end = ended[record.pid, record.event.txn]
             assert isinstance(end.event, ResponseSent)
             assert end.event.start_line == "HTTP/1.1 200 "
+    begun = {
+        (record.pid, record.event.txn)
+        for record in records
+        if isinstance(record.event, RequestReceived | RequestSent | ResponseReceived)
+    }
+    assert [key for key, record in ended.items() if key in begun and record.line not in read_lines] == []
 
 
 @pytest.mark.parametrize("debug", [False, True])

@@ -222,16 +222,15 @@ class LogReader:
 
     def _skip(self, data: bytes, start: int, end: int) -> list[Record]:
         """Pass over a run but for the lines of transactions that the caller needs."""
+        found = {head: self._quiet.transactions(head, data, start, end) for head in self._quiet.heads}
+        # The record that waits for its twin is of a transaction that may go on here.
+        records = [*self._noted(self._reader.flush())] if any(found.values()) else []
         wanted: list[tuple[int, int]] = []
-        is_ours = False
-        for head in self._quiet.heads:
-            transactions = self._quiet.transactions(head, data, start, end)
-            is_ours = is_ours or bool(transactions)
+        for head, transactions in found.items():
             needed = self._needed(head, transactions)
             counts = Counter(txn for _, txn, _ in transactions if txn in needed) if needed else {}
             unanswered = {txn for txn, why in needed.items() if why is _Why.UNANSWERED}
             wanted += self._quiet.lines_of(head, data, start, end, counts, unanswered)
-        records = [*self._noted(self._reader.flush())] if is_ours else []
         position = start
         for begin, stop in sorted(set(wanted)):
             self._lines += data.count(b"\n", position, begin)
