@@ -42,6 +42,7 @@ from ..core.log.events import (
     HandshakeFailed,
     HttpErrorSent,
     NameMismatch,
+    NeighbourEvent,
     ProvisioningAnswered,
     ProvisioningFailed,
     RequestDenied,
@@ -170,7 +171,8 @@ class Diagnosis:
         process = (record.hostname, record.pid)
         if process == ("", 0):  # the line has lost its header
             process = self._latest_process
-        self._latest_process = process
+        if not isinstance(record.event, NeighbourEvent):  # another process: it cannot be that of a line without a header
+            self._latest_process = process
         match record.event:
             case None if record.is_unread:
                 self._unread_lines += 1

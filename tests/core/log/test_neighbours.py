@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mralab.core.log.events import (
@@ -143,3 +145,12 @@ def test_a_header_of_a_request_is_none_of_them() -> None:
 
 def test_they_do_not_disturb_the_findings_of_a_log() -> None:
     assert find([STAMP + line for line in PUBLISHED]) == ()
+
+
+def test_a_line_without_a_head_is_not_of_the_other_module() -> None:
+    received, sent, _, warning, error, answered = (
+        (Path(__file__).parent.parent / "golden" / "article-6972-untrusted.log").read_text().splitlines()
+    )
+    bare = warning[warning.index("[ET_NET") :]
+    (finding,) = find([received, sent, STAMP + "edgeconfigprovisioning[7]: " + FAILED, bare, error, answered])
+    assert (finding.code, finding.port, finding.count) == ("self-signed", 6972, 1)
