@@ -1,7 +1,7 @@
-"""What publishing, printing and exporting do to the characters of a log line, undone.
+"""Undo what publishing, printing and exporting do to the characters of a log line.
 
-``straighten`` is for any line and changes nothing in one that is plain ASCII. ``mended`` gives further readings of a
-payload that was not understood as it stands. ``records`` takes lines apart that were put into one.
+``straighten`` accepts any line and leaves plain ASCII unchanged. ``mended`` yields repaired versions of a payload that
+matched no form. ``records`` splits a line that contains several.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _TYPOGRAPHY: Final = (
     | dict.fromkeys(map(ord, _INVISIBLE))
     | {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}  # full-width forms of ASCII
 )
-# Latin-1 reading of UTF-8 turns typography again.
+# UTF-8 that was read as Latin-1 changes the typographic characters a second time.
 _TWICE_TURNED: Final = {
     "\x98": "'",
     "\x99": "'",
@@ -63,7 +63,7 @@ _RAW_FIELD = re.compile(r'(?:UTCTime|Event|Module)="')
 
 
 def unwrap(line: str) -> str:
-    """Return the line without what a terminal, a page or a URL adds to each."""
+    """Return the line without what a terminal, a page or a URL adds to it."""
     if "\x1b" in line or "^[" in line:
         line = _COLOUR.sub("", line)
     if "%" in line and " " not in line and "traffic_server%" in line:
@@ -76,7 +76,7 @@ def unwrap(line: str) -> str:
 
 
 def _has_entities(line: str) -> bool:
-    """Whether the line itself is escaped for a page: what stands in a field of a raw one is a client's text."""
+    """Return whether the whole line is escaped for a page. Entities in a field of a raw line are a client's text."""
     if not any(name in line for name in ("&quot;", "&#", "&apos;", "&nbsp;", "&lt;")):
         return False
     return _RAW_FIELD.search(line) is None
@@ -122,7 +122,7 @@ def records(line: str) -> list[str]:
 
 
 def _frames(line: str) -> list[str] | None:
-    """The messages of octet counting (RFC 6587), None where the counts are not right."""
+    """Return the messages of octet counting (RFC 6587); None if a count is wrong."""
     frames: list[str] = []
     position = 0
     while position < len(line):
@@ -165,7 +165,7 @@ def unlink(payload: str) -> str:
 
 
 def mended(payload: str) -> Iterator[str]:
-    """Other readings of a payload that was not understood: blanks that were doubled, quotes that were changed."""
+    """Yield repaired versions of a payload that matched no form: single blanks, double quotes."""
     single = _BLANK_RUNS.sub(" ", payload)
     if single != payload:
         yield single

@@ -1,4 +1,4 @@
-"""The bytes of a log file -> bytes in UTF-8 or whatever 8-bit encoding the file has.
+"""Convert UTF-16 files to UTF-8; leave 8-bit encodings as they are.
 
 Windows tools save UTF-16, with a byte order mark or without, and put one before UTF-8.
 """
@@ -18,7 +18,7 @@ class Decoder:
     """Finds the encoding in the first bytes of a file and turns UTF-16 into UTF-8."""
 
     def __init__(self) -> None:
-        """Nothing is known yet."""
+        """Begin without knowing the encoding."""
         self._first: bytes | None = b""
         """The bytes so far while the encoding is not known, then None."""
         self._utf_16: codecs.IncrementalDecoder | None = None

@@ -1,11 +1,11 @@
-"""Where the payload of a traffic_server line starts, whatever carries the line.
+"""Find the payload of a traffic_server line in whatever envelope carries it.
 
 Logs reach the reader through relays, journald, JSON exporters, spreadsheets, ``grep``, web pages and chats. ``plain``
-takes one line of any of these and gives the lines that Expressway itself would have written: stamp, host name,
-``traffic_server[PID]:`` and the payload. It looks for the payload instead of listing the envelopes.
+takes one such line and returns the lines that Expressway itself would have written: stamp, host name,
+``traffic_server[PID]:`` and the payload. It searches for the payload, so it needs no list of envelopes.
 
-A line of another process stays that process's, whatever its message quotes: otherwise anybody who can write into, say,
-sshd's log could write ours.
+A line of another process is never read as traffic_server's, whatever its message quotes. Otherwise anyone who can write
+into sshd's log, for example, could forge lines of ours.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _PROCESS = re.compile(
     rf")",
     re.ASCII,
 )
-# A process name behind a stamp and at most a host name and RFC 5424's version: whose line it is.
+# The process that wrote the line: a name after a stamp and at most a host name and RFC 5424's version.
 _OWNER = re.compile(r"(?:[^\s:\[\]]{1,255}[ \t]+){0,2}([\w./-]{1,64})(?:\[\d{1,10}\])?:(?=[ \t]|\Z)", re.ASCII)
 _TAG = re.compile(r"(?<![\w./-])([\w./-]{1,64})\[\d{1,10}\]:(?=[ \t]|\Z)", re.ASCII)
 _HOST = re.compile(r"[^\s\[\]<>|\"']{0,254}[^\s\[\]<>|\"':]", re.ASCII)
@@ -81,7 +81,7 @@ class Plain(NamedTuple):
 
 
 def may_matter(text: str) -> bool:
-    """Return whether a line may be of traffic_server, by words that none of its lines is without."""
+    """Return whether a line may be of traffic_server. Each of its lines has one of these words."""
     return (
         "traffic" in text
         or "ET_" in text
@@ -111,7 +111,7 @@ def plain(line: str) -> list[Plain]:
 
 
 def _from_record(line: str) -> list[Plain]:
-    """The line of one record, if it is one of traffic_server."""
+    """Return the line of one record, nothing if another process wrote it."""
     located = _locate(line)
     if located is not None:
         bare = _PROCESS.search(line) is None and _STAMP.match(line.lstrip(" \t>|")) is None
@@ -124,7 +124,7 @@ def _from_record(line: str) -> list[Plain]:
 
 
 def _locate(line: str) -> str | None:
-    """The line without what is around it, None where no payload starts in it or another process wrote it."""
+    """Return the line without its envelope; None if it has no payload or another process wrote it."""
     process = _PROCESS.search(line)
     if process is not None:
         before, payload = line[: process.start()], line[process.end() :]
@@ -140,7 +140,7 @@ def _locate(line: str) -> str | None:
 
 
 def _payload_start(line: str) -> int | None:
-    """Where a payload starts that no process name announces.
+    """Return where a payload starts that has no process name before it.
 
     What stands in a field is another module's text about traffic_server, not a line of it.
     """
@@ -155,7 +155,7 @@ def _payload_start(line: str) -> int | None:
 
 
 def _is_of_another(before: str) -> bool:
-    """Whether what stands before a payload names another process as the line's."""
+    """Return whether the text before a payload names another process as the line's author."""
     for stamp in _STAMP.finditer(before):
         rest = before[stamp.end() :].lstrip(" \t")
         owner = _OWNER.match(rest)
@@ -180,7 +180,7 @@ def _compose(before: str, pid: str, payload: str) -> str:
 
 
 def _stamp_text(stamp: str) -> str:
-    """A stamp as the reader takes it: ISO with dashes, or BSD's fifteen characters."""
+    """Return a stamp in one of the reader's two forms: ISO with dashes, or BSD's fifteen characters."""
     if stamp[0].isdigit():
         return stamp.replace("/", "-")
     parts = _BSD_PARTS.match(stamp)
@@ -193,22 +193,22 @@ def _stamp_text(stamp: str) -> str:
 
 
 def _tidy(payload: str) -> str:
-    """A payload as it was before it became part of a string, a cell or a page."""
+    """Return the payload as it was before it became part of a JSON string, a spreadsheet cell or a page."""
     if '=\\"' in payload:
         payload = _json_string(payload)
     elif _DOUBLED.search(payload):
         cell = _CELL.match(payload)
         payload = (cell[0] if cell is not None else payload).replace('""', '"')
     if (words := _WORDS.match(payload)) is not None and not words[0].startswith(("WARNING", "ERROR", "DIAG", "DEBUG")):
-        # Neither thread nor level are in the line.
+        # The line has neither thread nor level.
         payload = f"{'ERROR' if words[1].startswith('SSL') else 'WARNING'}: {payload}"
     if payload.startswith(("[", "{", "WARNING", "ERROR", "DIAG")):
-        payload = payload.partition('"')[0]  # these have none: what follows is the envelope's
+        payload = payload.partition('"')[0]  # these have no quotes: the rest is the envelope's
     return payload.rstrip(" \t`|,;")
 
 
 def _json_string(text: str) -> str:
-    """The rest of a JSON string of which the beginning is missing, up to the quote that ends it."""
+    """Return the text of a JSON string whose beginning is missing, up to the quote that ends it."""
     end = re.match(r'(?:[^"\\]++|\\.)*+', text, re.DOTALL)
     inner = end[0] if end is not None else text
     try:
@@ -235,7 +235,10 @@ _TAGGED_JSON: Final = re.compile(
 
 
 def _from_json(line: str) -> list[Plain] | None:
-    """The lines in a JSON object, or an array of objects or texts; None for anything else. A tag may precede it."""
+    """Return the lines in a JSON object, or in an array of objects or texts; None for anything else.
+
+    A tag may precede it.
+    """
     text = line.strip().lstrip(">, \t").rstrip(",")
     tag = _TAGGED_JSON.match(text)
     try:
@@ -249,7 +252,7 @@ def _from_json(line: str) -> list[Plain] | None:
 
 
 def _from_values(values: list[Any], facts: dict[str, Any], depth: int) -> Iterator[Plain]:
-    """The lines of an array's elements; ``facts`` are members of the objects around it."""
+    """Yield the lines of an array's elements; ``facts`` are members of the enclosing objects."""
     for each in values:
         if isinstance(each, dict):
             yield from _from_object(each, facts, depth)
@@ -264,7 +267,7 @@ def _from_values(values: list[Any], facts: dict[str, Any], depth: int) -> Iterat
 
 
 def _from_object(value: dict[str, Any], facts: dict[str, Any], depth: int) -> Iterator[Plain]:
-    """The lines of a JSON object: of its own texts, or else of the records in its arrays."""
+    """Yield the lines of a JSON object: from its own texts, or else from the records in its arrays."""
     arrays: list[list[Any]] = []
     own = dict(_flattened(value, arrays))
     found = [*_from_members(facts | own, depth)]
@@ -279,7 +282,7 @@ def _from_object(value: dict[str, Any], facts: dict[str, Any], depth: int) -> It
 
 
 def _from_members(flat: dict[str, Any], depth: int) -> Iterator[Plain]:
-    """The lines of the first of an object's texts that has a payload, none if the object is another process's."""
+    """Yield the lines of the first text of an object that has a payload; nothing if another process wrote it."""
     names = [str(flat[key]) for key in flat if key.rpartition(".")[2] in _NAMES or key == "process.name"]
     if names and not any("traffic_server" in name for name in names):
         return
@@ -306,7 +309,7 @@ def _from_members(flat: dict[str, Any], depth: int) -> Iterator[Plain]:
 
 
 def _object_in(text: str) -> dict[str, Any] | None:
-    """The JSON object that a text is: a container's log of a program that logs JSON."""
+    """Parse a text that is itself a JSON object: a container's log of a program that logs JSON."""
     if not (text.startswith("{") and text.rstrip().endswith("}")):
         return None
     try:
@@ -317,7 +320,7 @@ def _object_in(text: str) -> dict[str, Any] | None:
 
 
 def _flattened(value: dict[str, Any], arrays: list[list[Any]]) -> Iterator[tuple[str, Any]]:
-    """Keys and values, nested ones by their path; bytes that journald gives as numbers are text.
+    """Yield keys and values, nested ones by their path. Bytes that journald gives as numbers become text.
 
     Other arrays are added to ``arrays``.
     """
@@ -339,7 +342,7 @@ def _flattened(value: dict[str, Any], arrays: list[list[Any]]) -> Iterator[tuple
 
 
 def _with_facts(line: str, flat: dict[str, Any]) -> str:
-    """The line with the stamp, host and process number that only the object's other members have."""
+    """Return the line with the stamp, host and process number from the object's other members."""
     head, mark, payload = line.partition("traffic_server")
     if not head:
         stamp = next((text for name in _TIMES if name in flat and (text := _time(flat[name]))), "")
@@ -354,7 +357,7 @@ def _with_facts(line: str, flat: dict[str, Any]) -> str:
 
 
 def _time(value: str | float) -> str:
-    """An ISO stamp of a member that says when: ISO itself, or seconds, milliseconds or microseconds since the epoch."""
+    """Return the ISO stamp of a member: ISO already, or seconds, milliseconds or microseconds since the epoch."""
     if isinstance(value, str) and _STAMP.match(value):
         return _stamp_text(value.strip())
     try:

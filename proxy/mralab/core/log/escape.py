@@ -1,4 +1,4 @@
-"""How text stands in a line of the log: escaped so that it cannot leave its field, and can be read back.
+"""Escape text in a log line, so that it cannot leave its field and can be read back.
 
 Control characters, quotes, backslashes and everything beyond ASCII are written as ``\\n``, ``\\"``, ``\\x1B``,
 ``\\u{20AC}``, and the unquoted names of WARNING and ERROR lines also hide blanks, quotes and parentheses, so that no
@@ -15,7 +15,7 @@ _LONG: Final = {long: short for short, long in _SHORT.items()}
 
 
 class _Table(dict[int, str]):
-    """What stands for each character, for ``str.translate``: a call for each of 128 KB would hold the loop."""
+    """Table for ``str.translate``. A Python call for each character of 128 KB would block the event loop."""
 
     def __init__(self, unsafe: str, *, quoted: bool) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class _Table(dict[int, str]):
 
 
 class _Kind(NamedTuple):
-    """How a field's text stands in a line: what reads it, what is escaped, and the bytes that never are.
+    """How the text of a kind of field is written: the pattern that reads it, its escapes, its safe bytes.
 
     ``edges``: blanks at either end are escaped.
     """
@@ -52,7 +52,7 @@ def _kind(pattern: str, also_unsafe: str = "", *, quoted: bool = True, edges: bo
 
 KINDS: Final = {
     "": _kind(r'([^"\\]*+(?:\\.[^"\\]*+)*+)', also_unsafe='"'),
-    # Blanks at either end would be lost to a reader that forgives lost blanks.
+    # The reader tolerates lost blanks, so it would not see blanks at either end.
     "prose": _kind("(.*)", also_unsafe='"=', edges=True),
     "bare": _kind(r"([^ ()'\"]*)", also_unsafe=" ()'\"=", quoted=False),
     "host": _kind(r"(\S*)", also_unsafe=" ()[]'\":", quoted=False),
@@ -64,7 +64,7 @@ _SEQUENCE = re.compile(r'\\(?:(["\\rnt])|x([0-9A-F]{2})|u\{(10[0-9A-F]{4}|[0-9A-
 
 
 def escape_field(text: str, kind: str) -> str:
-    """``text`` as it stands in a field of this kind (a key of ``KINDS``)."""
+    """Return ``text`` escaped for a field of this kind (a key of ``KINDS``)."""
     _, table, _, edges = KINDS[kind]
     written = text.translate(table)
     if edges and text:
@@ -87,12 +87,12 @@ def visible(text: str) -> str:
 
 
 def escape(text: str) -> str:
-    """``text`` as it stands between a line's quotes: printable ASCII, whatever it was; safe on a terminal."""
+    """Return ``text`` escaped for a quoted field: printable ASCII, safe on a terminal."""
     return escape_field(text, "")
 
 
 def unescape(text: str) -> str:
-    """The text that ``escape`` was given.
+    """Return the text that was given to ``escape``.
 
     A text with a backslash that starts none of our escapes (``DOMAIN\\user``) was not written by us and is
     left as it is, all of it.

@@ -1,8 +1,8 @@
-"""What happens in a transaction, as records.
+"""The events of a transaction.
 
-The data plane emits these to its listeners, in the order in which they happen; ``logline`` turns them into the lines
-of a traffic_server log and back, and everything that explains or shows works on them. Text is Latin-1 as it stood on
-the wire, never escaped here; ``at`` is seconds since the epoch.
+The data plane emits these to its listeners, in the order in which they happen. ``writer`` turns them into the lines of
+a traffic_server log and ``reader`` reads them back; findings, metrics and displays are made from them. Text is Latin-1
+as on the wire, never escaped here; ``at`` is seconds since the epoch.
 
 Some fields are not in the line of their event: the transaction's number ``txn`` of events whose lines have no Txn-id,
 and what only the data plane knows (``nearest``, ``unlisted``, ``dial``, ``outcome``, ``because``). An event that was
@@ -33,7 +33,7 @@ class RequestReceived(NamedTuple):
 
 
 class RequestAllowed(NamedTuple):
-    """The allow list lets it through (``Event="Request Allowed"``)."""
+    """The allow list permits the request (``Event="Request Allowed"``)."""
 
     at: float
     username: str
@@ -61,13 +61,13 @@ class RequestDenied(NamedTuple):
     reason: str = "Not in allow list"
     txn: int = 0
     nearest: str = ""
-    """What came closest in the allow list, in one sentence."""
+    """The allow list's closest rule, in one sentence."""
     unlisted: bool = False
-    """The host that was asked for is not in the proxy's ``[hosts]``."""
+    """Whether the requested host is missing from the proxy's ``[hosts]``."""
 
 
 class RequestRejected(NamedTuple):
-    """Bytes that are not a request we accept (``Event="Request Rejected"``): answered 400. Emulated."""
+    """Bytes that are not an acceptable request (``Event="Request Rejected"``), answered with 400. Emulated."""
 
     at: float
     src_ip: str
@@ -87,7 +87,7 @@ class RequestSent(NamedTuple):
     start_line: str
     headers: Headers = ()
     dial: str = ""
-    """Where the connection really goes, ``address:port``: ``[hosts]`` may send it elsewhere than ``dst_ip``."""
+    """The ``address:port`` that is connected to; ``[hosts]`` may redirect the connection away from ``dst_ip``."""
 
 
 class VerifyFailed(NamedTuple):
@@ -157,11 +157,11 @@ class ResponseSent(NamedTuple):
     headers: Headers = ()
     outcome: Outcome | None = None
     because: str = ""
-    """Why the proxy answered by itself, in words: ``Connection refused``."""
+    """Why the proxy itself answered: ``Connection refused``."""
 
 
 class ClientGone(NamedTuple):
-    """The client's connection ended before the response began. Traffic Server logs nothing of it, nor do we."""
+    """The client's connection ended before the response began. Neither Traffic Server nor mralab logs it."""
 
     at: float
     txn: int
@@ -180,7 +180,7 @@ Event = (
     | ResponseSent
     | ClientGone
 )
-"""What the data plane emits, and a log of traffic_server says."""
+"""Events of the data plane, also read from traffic_server's lines."""
 
 
 class ProvisioningAnswered(NamedTuple):
@@ -234,7 +234,7 @@ class HttpErrorSent(NamedTuple):
 
 
 NeighbourEvent = ProvisioningAnswered | ProvisioningFailed | UserNotAuthenticated | HttpErrorSent
-"""What lines of other modules say of a login; only ever read from a log."""
+"""Events of a login in other modules; read from logs, never written."""
 
 LogEvent = Event | NeighbourEvent
-"""What a line of a log may say."""
+"""Any event that is read from a log."""

@@ -1,10 +1,9 @@
-"""The grammar of a traffic_server log: one table, and what writes and reads each of its forms made from it.
+"""The grammar of a traffic_server log: one table, from which the writer and the reader of each form are made.
 
 ``_FORMS`` is the grammar: each row is an event and the text of its line as Expressway prints it, with ``{field}``
 where the event's field stands. Writer and reader are both made from it, so what one writes the other reads. A line is
-first taken at its word. Only one that is not well formed is read again, with patience, because published logs have lost
-quotes and blanks on their way and Traffic Server does not escape: such a line is split at the keys of its form, in
-their order.
+first matched exactly. A line that is not well formed is read again, split at the keys of its form in their order:
+published logs have lost quotes and blanks, and Traffic Server does not escape.
 """
 
 from __future__ import annotations
@@ -94,7 +93,7 @@ _UTC = re.compile(r"\s*(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:[,.](\d{1,9}))?",
 
 @lru_cache(maxsize=64)
 def _epoch(text: str) -> int | None:
-    """Seconds of ``YYYY-MM-DD HH:MM:SS``; None for a month or year that does not exist."""
+    """Return the seconds of ``YYYY-MM-DD HH:MM:SS``; None if there is no such date."""
     year, month, day, hour, minute, second = map(int, re.split("[- :]", text))
     try:
         return calendar.timegm((year, month, day, hour, minute, second))
@@ -103,7 +102,7 @@ def _epoch(text: str) -> int | None:
 
 
 def seconds_of(text: str, fraction: str | None, zone: str | None = None) -> float | None:
-    """``YYYY-MM-DD HH:MM:SS`` with what may follow it, in seconds since the epoch; None where it is no moment."""
+    """Return seconds since the epoch of ``YYYY-MM-DD HH:MM:SS``, fraction and zone; None if there is no such date."""
     second = _epoch(text)
     if second is None:
         return None
@@ -115,7 +114,7 @@ def seconds_of(text: str, fraction: str | None, zone: str | None = None) -> floa
 
 
 def moment_of(text: str) -> float | None:
-    """Return the seconds since the epoch of a ``UTCTime``, None where it is no moment."""
+    """Return the seconds since the epoch of a ``UTCTime``; None if it is not a date and time."""
     match = _UTC.match(text)
     return None if match is None else seconds_of(f"{match[1]} {match[2]}", match[3])
 
@@ -134,7 +133,7 @@ _Make = Callable[["tuple[str, ...]", float], Event]
 
 
 def _compile(source: str, **names: object) -> Any:
-    """The function ``made`` of a source text generated from the table, as ``namedtuple`` generates its own.
+    """Compile source text generated from the table, as ``namedtuple`` does, and return its function ``made``.
 
     An f-string is more than twice as fast as ``%`` on the same template, and five lines are written for each
     request. Nothing of a log's content is ever in the source.
@@ -149,14 +148,14 @@ def _fields(template: str) -> list[tuple[str, str]]:
 
 
 class _Plain(set[str]):
-    """Texts that stand in a line as they are."""
+    """Texts that need no escaping."""
 
     def __init__(self, safe: bytes) -> None:
         super().__init__()
         self._safe = safe
 
     def holds(self, text: str) -> bool:
-        """Whether this is one; it is remembered if it may come again."""
+        """Return whether a text needs no escaping; short ones are remembered."""
         if not text.isascii() or text.encode().translate(None, self._safe):
             return False
         if len(text) <= _LONGEST_KEPT:
@@ -167,7 +166,7 @@ class _Plain(set[str]):
 
 
 def _writer(event: type[Event], template: str) -> _Write:
-    """``write(prefix, utc, event)``: the line. Fields are escaped only with a reason.
+    """Make ``write(prefix, utc, event)``, which returns the line. Only fields that need it are escaped.
 
     Which texts need none is remembered: a client's requests differ in little (0.2 microseconds a line).
     """
@@ -197,7 +196,7 @@ def _writer(event: type[Event], template: str) -> _Write:
 
 
 def _pattern(template: str) -> re.Pattern[str]:
-    """What the template's writer writes, exactly; outside quotes, lost blanks are forgiven."""
+    """Return the pattern of exactly what the template's writer writes. Blanks outside quotes may be missing."""
     quoted = '="' in template
     parts = []
     for literal, name, kind, _ in Formatter().parse(template):
@@ -211,7 +210,7 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 
 def _maker(event: type[Event], template: str) -> _Make:
-    """``make(groups, at)``: the event of what ``_pattern`` found."""
+    """Make ``make(groups, at)``, which returns the event for the groups of ``_pattern``."""
     groups = []
     values = {"at": "at"}
     for name, kind in _fields(template):
@@ -238,7 +237,7 @@ class _Shape(NamedTuple):
 
 
 class _Form:
-    """One row of the table, with everything that is made from it."""
+    """One row of the table, with its writers and its patterns."""
 
     def __init__(self, event: type[Event], template: str) -> None:
         self.event = event
@@ -261,7 +260,7 @@ class _Form:
         ]
 
     def read(self, payload: str, at: float) -> tuple[Event, str] | None:
-        """Event and level of a well-formed payload."""
+        """Return event and level of a well-formed payload, None for any other."""
         for match, make, level in self.shapes:
             if found := match(payload):
                 return make(found.groups(), at), level
@@ -272,7 +271,7 @@ class _Form:
         return self._keys[-1][0].search(payload) is not None and payload.rstrip(" \t").endswith('"')
 
     def read_patiently(self, payload: str, at: float) -> Event:
-        """The event of a damaged payload: what stands between the keys, looked for in the form's order."""
+        """Return the event of a damaged payload: find the keys in the form's order and take the text between them."""
         msg = payload.find("Msg=")
         found: list[tuple[int, int, str | None, str | None]] = []
         position = 0
@@ -288,7 +287,7 @@ class _Form:
         } | {"at": at}
         for (_, begin, name, kind), end in zip(found, ends, strict=True):
             text = payload[begin:end].strip(" \t")
-            if end == len(payload) and text.count('"') == 1:  # what is behind the last quote is the envelope's
+            if end == len(payload) and text.count('"') == 1:  # the rest is the envelope's
                 text = text.partition('"')[0]
             text = text.removesuffix('"')
             if kind == "utc":
@@ -347,4 +346,4 @@ TWINS: Final = frozenset(event for event, form in TABLE.items() if form.has_twin
 LEVELS: Final = {event: _level(template) for event, template in _FORMS}
 """By event, the level of its line."""
 WRITE: Final = {event: (form.write, form.write_twin) for event, form in TABLE.items()}
-"""By event, what writes its line, and what writes its DEBUG twin up to the block where it has one."""
+"""By event, the writer of its line, and that of its DEBUG twin up to the block if it has one."""

@@ -1,8 +1,9 @@
-"""Lines that were broken by copying, and how they are joined again.
+"""Join lines that were broken by copying.
 
-A terminal breaks at its last column, in the middle of a word; a mail program or a page breaks at a blank, which is
-lost. Nothing in the pieces says which it was, so both are tried, and of the readings that are well formed the most
-plausible one is taken: names without blanks, error texts that OpenSSL has, messages that are HTTP.
+A terminal breaks a line at its last column, also inside a word. A mail program or a page breaks it at a blank, which is
+lost. One line does not show which of the two happened, so both are tried. Of the well-formed results the most plausible
+is used: names without blanks, error texts that OpenSSL has, HTTP start lines. The widths of joined lines show how the
+rest of the log was broken (``Wrapping``).
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from .grammar import BY_TITLE, read_diagnostic
 
 _MOST_PIECES: Final = 64
 _MOST_TEXT: Final = 1 << 16
-_MOST_TRIED: Final = 6  # breaks of which each may have been either kind
-_ENOUGH_BREAKS: Final = 2  # of which the widths show how lines were broken
-_LOST_BLANK: Final = 1  # a blank at the last column is lost
+_MOST_TRIED: Final = 6  # breaks for which both kinds are tried
+_ENOUGH_BREAKS: Final = 2  # to tell from their widths how lines were broken
+_LOST_BLANK: Final = 1  # a terminal loses a blank in the last column
 _OPEN_STAMP: Final = 'UTCTime="'
 _FIELD_INITIALS: Final = ("U", "E", "M")
 _QUOTING = re.compile(r"[ \t]*(?:>[ \t]*)*")
@@ -31,16 +32,16 @@ _PROSE: Final = frozenset(("error", "start_line", "type", "detail", "reason", "u
 
 
 class Wrapping:
-    """The width at which the lines of a log were broken, as far as the joined ones show."""
+    """The width at which the lines of a log were broken, learned from those that were joined."""
 
     def __init__(self) -> None:
-        """No line was broken so far."""
+        """Begin without any broken line."""
         self.width = 0
         self._narrowest = 0
         self._breaks = 0
 
     def add(self, widths: Sequence[int]) -> None:
-        """Add the widths of the pieces of a line, the last one's aside."""
+        """Add the widths of the pieces of a line, without the last one."""
         for width in widths:
             self._narrowest = width if not self._breaks else min(self._narrowest, width)
             self.width = max(self.width, width)
@@ -48,13 +49,13 @@ class Wrapping:
 
     @property
     def is_hard(self) -> bool | None:
-        """Whether lines were broken at a column; False if at blanks, None if nothing shows which."""
+        """Whether lines were broken at a column (True) or at blanks (False); None if not known yet."""
         if self._breaks < _ENOUGH_BREAKS:
             return None
         return self._narrowest >= self.width - _LOST_BLANK
 
     def goes_on(self, width: int, line: str) -> str | None:
-        """Return what was between a line of this width and the next one: "" or a blank, None if it was a line end."""
+        """Return what belongs between a line of this width and the next: "" or a blank, None for a line end."""
         if not self.width or not line.strip():
             return None
         if self.is_hard:
@@ -66,19 +67,19 @@ class Broken:
     """The pieces of one line so far. ``joined`` is its event and level once the pieces make a well-formed line."""
 
     def __init__(self, payload: str, first: str, widths: Sequence[int], wrapping: Wrapping) -> None:
-        """``payload`` is what the ``first`` lines have of it, ``widths`` are theirs."""
+        """``payload`` is the part on the ``first`` line, ``widths`` are those of the lines so far."""
         self._quote = found[0] if (found := _QUOTING.match(first)) else ""
         self._pieces = [payload]
         self._widths = [*widths]
         self._wrapping = wrapping
         self._size = len(payload)
         self.text = payload
-        """The payload as it was joined."""
+        """The joined payload."""
         self.joined: tuple[Event, str] | None = None
 
     @property
     def has_begun(self) -> bool:
-        """Whether there is anything of the payload yet."""
+        """Whether a piece of the payload has been read."""
         return any(piece.strip() for piece in self._pieces)
 
     @property
@@ -87,7 +88,7 @@ class Broken:
         return self._pieces[-1].endswith(_OPEN_STAMP)
 
     def add(self, line: str) -> bool:
-        """Add the next line; False where a line cannot have that many pieces."""
+        """Add the next line; return False if there are too many pieces for one line."""
         piece = line.removeprefix(self._quote)
         if len(piece) == len(line) and self._quote:
             piece = _QUOTING.sub("", line, count=1)
@@ -109,18 +110,18 @@ class Broken:
 
     @property
     def likeliest(self) -> str | None:
-        """The payload of a line that is damaged in other ways too; None if only one piece came."""
+        """The most likely payload of a line that has other damage too; None if there is only one piece."""
         return next(iter(self._candidates())) if len(self._pieces) > 1 else None
 
     def _candidates(self) -> Iterator[str]:
-        """The ways to join the pieces, the likeliest first."""
-        broken = self._widths[-len(self._pieces) : -1]  # lines of the head aside
+        """Yield the ways to join the pieces, the most likely first."""
+        broken = self._widths[-len(self._pieces) : -1]  # without the lines of the head
         widest = max(self._wrapping.width, *self._widths)
         is_hard = self._is_hard(widest)
         likely = ["" if is_hard and width >= widest else " " for width in broken]
         if len(broken) <= _MOST_TRIED:
             choices: list[tuple[str, ...]] = [(each, "" if each else " ") for each in likely]
-        else:  # only where a piece fills its line may either be right
+        else:  # both are possible only if a piece fills its line
             unclear = [not is_hard and width >= widest for width in broken]
             if sum(unclear) > _MOST_TRIED:
                 yield self._join([""] * len(broken))
@@ -154,7 +155,7 @@ def _well_formed(payload: str) -> tuple[Event, str] | None:
 
 
 def _plausibility(event: Event) -> int:
-    """How many of an event's texts look as they should."""
+    """Return how many of an event's texts are plausible."""
     score = 0
     for name, value in zip(event._fields, event, strict=True):
         if not isinstance(value, str):

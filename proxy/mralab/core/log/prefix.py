@@ -1,7 +1,8 @@
-"""What ``grep -n``, ``grep -H`` and their context options put before each line, taken off again.
+"""Remove what ``grep -n``, ``grep -H`` and their context options put before each line.
 
-``12:``, ``FILE:12:`` and ``FILE:`` for a line that matched, ``12-``, ``FILE-12-`` and ``FILE-`` for one around it. A
-prefix is recognized before a stamp; the lines of a message, which have none, are recognized by it.
+``12:``, ``FILE:12:`` and ``FILE:`` precede a matching line, ``12-``, ``FILE-12-`` and ``FILE-`` a line of context. A
+prefix is recognized by the stamp that follows it. Lines of a message have no stamp: their prefix must continue the
+last one.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class GrepPrefix:
     """The prefix of a log's lines."""
 
     def __init__(self) -> None:
-        """No line has one so far."""
+        """Begin without a known prefix."""
         self._is_known = False
         self._file = ""
         self._number: int | None = None

@@ -1,11 +1,10 @@
-"""Lines of a log that need no reading, found in bytes at ten times the speed of reading them.
+"""Recognize lines of a log that need no reading, as bytes and ten times as fast as reading them.
 
-Most of a customer's log is of other modules, and most transactions succeed. One expression matches a run of such lines
-as fast as the regular-expression engine goes; it stops at the first line that it cannot prove to be one. A line is
-quiet if it is one of:
+Most of a customer's log comes from other modules, and most transactions succeed. One regular expression matches a run
+of such lines and stops at the first line that it cannot prove to be one. A line is quiet if it is one of these:
 
-- another process's, known by its stamp, host name and process name (``envelope`` ignores those, whatever they say);
-- without any of the words of which each line that matters has one (``envelope.may_matter``);
+- a line of another process, identified by stamp, host name and process name (``envelope`` ignores its message);
+- a line with none of the words that every relevant line has (``envelope.may_matter``);
 - a well-formed line of a request or of a response below 400, INFO or DEBUG, of a process that ``Quiet`` knows.
 
 The patterns of the last kind are made from the grammar's table.
@@ -40,7 +39,7 @@ _STARTS: Final[dict[type[Event], str]] = {
     ResponseSent: _GOOD,
 }
 _HEADERS: Final = rf"(?: [A-Za-z][\w-]*+:{_UNQUOTED}\n)*+"
-# Each has one of these letters, so that only they need a second look.
+# Each word contains one of the letters f _ L q =, so only those characters are checked.
 _WORDS: Final = (
     r"f(?<!traf)(?<!ertif)(?<!edgeconf)",
     r"_(?<!ET_)",
@@ -78,10 +77,10 @@ def is_twin(data: bytes, position: int) -> bool:
 
 
 class Quiet:
-    """What is quiet in a log with these processes.
+    """Recognizes the quiet lines of a log.
 
-    ``heads`` are their names as the lines have them, ``HOST traffic_server[PID]: ``; without any, the lines of all
-    traffic_server processes need reading.
+    ``heads`` are the traffic_server processes whose successes are quiet, as in their lines: ``HOST
+    traffic_server[PID]: ``. The lines of all other traffic_server processes need reading.
     """
 
     def __init__(self, heads: Sequence[bytes] = ()) -> None:
@@ -108,9 +107,9 @@ class Quiet:
         return tuple(self._rows)
 
     def end(self, data: bytes, start: int) -> int:
-        """Return where the run of quiet lines that begins at ``start`` ends: ``start`` itself where there is none.
+        """Return where the run of quiet lines that begins at ``start`` ends; ``start`` itself if there is none.
 
-        ``data`` is of whole lines.
+        ``data`` contains complete lines only.
         """
         match = self._run.match(data, start)
         end = match.end() if match is not None else start
@@ -122,7 +121,7 @@ class Quiet:
         return end
 
     def transactions(self, head: bytes, data: bytes, start: int, end: int) -> list[tuple[bytes, bytes, bytes]]:
-        """Return detail, number and destination of each line of one process's transactions in a run, in order."""
+        """Return detail, Txn-id and destination of each transaction line of a process in a run, in order."""
         return self._rows[head].findall(data, start, end)
 
     def first_line(self, data: bytes, start: int, end: int) -> int:
@@ -180,7 +179,7 @@ class Quiet:
                 yield row
 
     def _end_of(self, data: bytes, row: re.Match[bytes], end: int) -> int:
-        """Where a line ends, with the message behind it and the decision about the request."""
+        """Return where a line ends, including its message and the decision about its request."""
         stop = _next_stamp(data, row.end(), end)
         if row[1] == b"Receive Request" and (allowed := self._allowed.match(data, stop, end)) is not None:
             return allowed.end()
@@ -194,7 +193,7 @@ def _next_stamp(data: bytes, position: int, end: int) -> int:
 
 
 def _ours(head: str) -> str:
-    """What may follow a head: the allow list's decision, a form with or without its twin, or a twin alone."""
+    """Return the pattern of what may follow a head: an allow-list decision, a form with or without twin, or a twin."""
     infos, twins = [], []
     common = ""
     for event, start in _STARTS.items():
@@ -211,7 +210,7 @@ def _ours(head: str) -> str:
 
 
 def _form(event: type[Event], template: str, start: str = "") -> str:
-    """The pattern of a form whose start line begins as given."""
+    """Return the pattern of a form whose start line begins as given."""
     parts = []
     for literal, name, kind, _ in Formatter().parse(template):
         parts.append(re.escape(literal).replace(r"\ ", " "))

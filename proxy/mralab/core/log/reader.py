@@ -1,4 +1,4 @@
-"""Lines of a traffic_server log -> events, as far as they tell: our own, a real Expressway's, and published ones."""
+"""Read the lines of a traffic_server log into events: our own logs, a real Expressway's and published excerpts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Record:
 
     @property
     def is_unread(self) -> bool:
-        """Whether the line says something that the reader did not understand."""
+        """Whether the line has a payload that matches no form."""
         return self.event is None and bool(self.payload.strip())
 
 
@@ -55,7 +55,7 @@ _HEAD = re.compile(
 _STAMP = re.compile(rf"(?:<\d{{1,3}}>)?(?:\d{{4}}-\d\d-\d\d[T ]\d\d:|{MONTH} [ \d]\d \d\d:)", re.ASCII)
 _DIAGS = re.compile(rf"\[({MONTH} [ \d]\d \d\d:\d\d:\d\d)\.(\d{{3}})\] ?", re.ASCII)
 _NAME: Final = "traffic_server"
-# A line that ends behind its stamp, its host name, or within the process name: the rest is on the next line.
+# A broken line that ends after its stamp or host name, or inside the process name. The next line continues it.
 _CUT_HEAD = re.compile(
     r"(?:<\d{1,3}>)?(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
     rf"|{MONTH} [ \d]\d \d\d:\d\d:\d\d)(?:[ \t]+[^\s\[\]\"'=:]{{1,255}}"
@@ -75,12 +75,13 @@ _MOST_CUT: Final = 12
 
 
 def read(lines: Iterable[str], year: int = 1970) -> Iterator[Record]:
-    """Read the traffic_server lines among ``lines``, in order; never raise for what they contain.
+    """Read the traffic_server lines among ``lines``, in order; never raise for their content.
 
-    The payload of a line is looked for wherever it starts (``logenvelope``), and a line that was broken by copying is
-    joined again (``logjoin``). Lines of other processes are passed over. An INFO line and the DEBUG twin right behind
-    it are one record, the headers of the twin's HTTPMSG block in the event; so a transaction line is held until the
-    next one is there. ``year`` is that of stamps without one (diags.log, old syslog), which are taken as UTC.
+    The payload may start anywhere in a line (``envelope``), and lines that were broken by copying are joined
+    (``joining``). Lines of other processes are skipped, except those that explain a failed login (``neighbours``). An
+    INFO line and the DEBUG twin that follows it become one record, with the headers of the twin's HTTPMSG block in the
+    event; so a transaction's record is yielded when the next line is read. ``year`` is used for stamps without one
+    (diags.log, old syslog), which are taken as UTC. For files, ``stream`` is faster and reads bytes.
     """
     reader = LineReader(year)
     number = 0
@@ -99,35 +100,35 @@ class LineReader:
     """
 
     def __init__(self, year: int = 1970) -> None:
-        """``year`` is that of stamps without one."""
+        """``year`` is used for stamps that have none."""
         self._year = year
         self._at = 0.0
         self._pending: Record | None = None
         self._twin: Twin | None = None
         self._broken: Broken | None = None
         self._first: Record | None = None
-        """The record of the broken line, as far as its first piece says."""
+        """The record of the broken line, made from its first piece."""
         self._prefix = GrepPrefix()
         self._wrapping = Wrapping()
         self._head: tuple[str, int] | None = None
-        """A line that ends in its own head, and its number."""
+        """A line that was broken inside its head, and its number."""
         self._widths: list[int] = []
-        """Those of the lines that the current line's head is from."""
+        """Widths of the lines that the current line's head was joined from."""
         self._awaiting: Record | None = None
-        """The record of a provisioning module's answer whose first line follows."""
+        """The record of a response that edgeconfigprovisioning got; its status line follows."""
 
     @property
     def is_idle(self) -> bool:
-        """Whether no line so far can change what the next line means."""
+        """Whether the next line is read independently of all earlier lines."""
         return self._pending is None and self.is_between_lines
 
     @property
     def is_between_lines(self) -> bool:
-        """Whether the next line begins a record of its own; it may still be the DEBUG twin of the last."""
+        """Whether the next line begins a record. It may be the DEBUG twin of the last one."""
         return self._twin is None and self._broken is None and self._awaiting is None and self._head is None
 
     def concerns(self, raw: str) -> bool:
-        """Return whether a line of its own would be part of a record."""
+        """Return whether a line would be part of a record if no other line came before it."""
         text = raw.rstrip("\r\n")
         line = text if text.isascii() and "\0" not in text else straighten(text)
         if line[:1] == "[" or may_be_neighbour(line) or _CUT_HEAD.fullmatch(line) is not None:
@@ -187,7 +188,7 @@ class LineReader:
                 yield from self._take(each.line, text, number)
 
     def _with_head(self, line: str, number: int) -> tuple[str, int]:
-        """The line with the head that the line before ends in, if it is the rest of that."""
+        """Return the line joined to the head that the line before ended in, and the number of the first of the two."""
         head, first = cast("tuple[str, int]", self._head)
         self._head = None
         piece = line.lstrip("> \t") if head[:1] == ">" else line
@@ -199,7 +200,7 @@ class LineReader:
         return line, number
 
     def _neighbour(self, found: Neighbour, text: str, number: int) -> Iterator[Record]:
-        """A line of another module that explains a failed login."""
+        """Yield the record of another module's line, unless its status line follows."""
         yield from self.flush()
         self._at = found.at
         record = Record(found.event, found.hostname, found.pid, found.at, number, text, found.level, found.payload)
@@ -209,13 +210,13 @@ class LineReader:
             yield record
 
     def flush(self) -> Iterator[Record]:
-        """Yield what is still held: no further line belongs to it."""
+        """Yield the records that are waiting for more lines."""
         self._awaiting = self._head = None
         yield from self._mend()
         yield from self._flush()
 
     def _is_header(self, line: str) -> bool:
-        """Whether a line is part of an open HTTPMSG block: no header is a line of its own, whatever a client wrote.
+        """Return whether a line is part of an open HTTPMSG block. A header is never a log line, whatever it contains.
 
         A stamp ends the block also where the whole log is indented: no field name has a blank or a colon in it.
         """
@@ -225,7 +226,7 @@ class LineReader:
         return head is None or not (head[1] or head[4])
 
     def _take(self, line: str, text: str, number: int) -> Iterator[Record]:
-        """A line with a head of its own."""
+        """Read a line that has a head."""
         yield from self._mend()
         record, twin, broken = self._record(line, text, number)
         if twin is not None and self._pending is not None and twin.belongs_to(self._pending.event):
@@ -234,7 +235,7 @@ class LineReader:
         if broken:
             if self._twin is not None:
                 yield from self._flush()
-            # Otherwise the last record waits: the broken line may be its twin.
+            # Otherwise the last record stays pending, because the broken line may be its twin.
             blanks = line[len(line.rstrip(" \t")) :]  # a break at a column keeps them
             self._broken = Broken(record.payload + blanks, text, self._widths or [len(text)], self._wrapping)
             self._first, self._twin = record, twin
@@ -246,7 +247,7 @@ class LineReader:
             yield record
 
     def _follow(self, line: str, text: str, number: int, *, stray: bool) -> Iterator[Record]:
-        """A line without a head: part of an HTTPMSG block, the rest of a broken line, or of no account."""
+        """Read a line without a head: part of an HTTPMSG block, the rest of a broken line, or irrelevant."""
         if self._broken is not None and not line.startswith("HTTPMSG:"):
             if not line.strip():  # pages put blank lines between the pieces
                 return
@@ -263,7 +264,7 @@ class LineReader:
             yield Record(None, "", 0, self._at, number, text, _level_of(line), line)
 
     def _mend(self) -> Iterator[Record]:
-        """The broken line has all its pieces, or gets no more."""
+        """Finish the broken line: it is complete, or no more pieces follow."""
         broken, record, twin = self._broken, self._first, self._twin
         if broken is None or record is None:
             return
@@ -294,7 +295,7 @@ class LineReader:
             yield pending if twin is None else replace(pending, event=twin.complete(cast("RequestSent", pending.event)))
 
     def _record(self, line: str, text: str, number: int) -> tuple[Record, Twin | None, bool]:
-        """The record of a line that has a head, its twin, and whether the rest of it may be on the next lines."""
+        """Return the record of a line with a head, its twin, and whether the next lines may continue it."""
         hostname, pid = "", 0
         if head := _HEAD.match(line):
             stamp, fraction, zone, old, host, process = head.groups()
@@ -324,7 +325,7 @@ class LineReader:
 
 
 def _event(payload: str, at: float) -> tuple[Event | None, str, bool, bool]:
-    """Event and level of a payload in any state of repair; whether its message follows, and whether it is whole.
+    """Return event and level of a payload, damaged or not; whether its message follows; whether it is complete.
 
     The message follows a DEBUG twin. A payload that is not whole may go on in the next lines.
     """

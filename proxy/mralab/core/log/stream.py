@@ -1,16 +1,16 @@
-"""A log's bytes -> records, gigabytes in constant memory.
+"""Read the bytes of a log into records: gigabytes in constant memory.
 
-``LogReader`` takes the bytes as they come. What it does not read it counts: lines that were cut because they are longer
-than a line can be, and lines of binary data.
+``LogReader`` accepts the bytes in pieces of any size. It counts what it does not read: the rest of lines that are too
+long, and lines of binary data.
 
-Reading costs about 5 microseconds a line, and most lines say nothing (``quiet``), so they are left out before they are
-decoded. With ``skip_successes`` that goes for transactions too, for a caller that wants causes of failures only. A
-transaction is left out only if all of it is in one run of quiet lines, and the records that remain are in the log's
-order. What a fault may be tied to remains:
+Reading a line takes about 10 microseconds, and most lines of a log are irrelevant. They are recognized as bytes
+(``quiet``) and never decoded. With ``skip_successes`` successful transactions are skipped too, for a caller that only
+needs the causes of failures. A transaction is skipped only if all of it lies in one run of quiet lines. The other
+records keep their order. These are always read, because a fault may be tied to them:
 
-- everything within 16 KB of a WARNING or ERROR line, before and behind it;
-- every request that is not answered yet where a run ends, and all that follows of it;
-- one successful transaction with each server and port, again after each line that is not quiet.
+- all lines within 16 KB before and after a WARNING or ERROR line;
+- each request that is unanswered where a run ends, and the rest of its transaction;
+- one successful transaction for each server and port, and another one after each line that is not quiet.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from .quiet import Quiet, is_twin
 from .reader import LineReader, Record
 
 BLOCK: Final = 1 << 20
-"""Bytes that are read at a time."""
+"""Bytes that are processed at a time."""
 LONGEST_LINE: Final = 1 << 20
-"""Bytes of a line; what is beyond is left out."""
+"""Bytes of a line that are read; the rest is ignored."""
 CONTEXT: Final = 1 << 14
-"""Bytes around a WARNING or ERROR line of which everything is read."""
+"""Bytes before and after a WARNING or ERROR line in which every line is read."""
 
 _MOST_OPEN: Final = 100_000
 _MOST_TARGETS: Final = 10_000
 _MOST_HEADS: Final = 4
 _MOST_LEARNED: Final = 64  # building expressions takes milliseconds
-_ENOUGH: Final = 20  # records of a process before its successes may be left out
+_ENOUGH: Final = 20  # records of a process before its successes are skipped
 _FAULT = re.compile(rb"[\[{]ET_|certificate verification failed|\) not in certificate|SSL connection failed")
 _HEAD = re.compile(
     r"(?:<\d{1,3}>)?(?:\d{4}-\S{20,36}|[A-Z][a-z]{2} [ \d]\d [\d:]{8}) ([\w.-]{1,64} traffic_server\[\d{1,10}\]: )UTC"
 )
 _CONTROL = re.compile("[\0-\x08\x0e-\x1a\x1c-\x1f\x7f-\x9f\ufffd]")
 _MOST_CONTROL: Final = 0.1  # of a line of text
-_SEEN: Final = 4096  # characters of a line that say whether it is text
+_SEEN: Final = 4096  # characters of a line that decide whether it is text
 
 _Process = tuple[str, int]
 
@@ -56,18 +56,18 @@ class _Why(Enum):
     EXAMPLE = auto()
     """It is the first that succeeded with its server and port."""
     BEGUN = auto()
-    """The caller has its beginning."""
+    """The caller has records of its beginning."""
     UNANSWERED = auto()
-    """How it ends is not in the run."""
+    """Its end is not in the run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of a log's lines.
+    """How many lines were read, and how many were not.
 
-    ``lines`` is all of them, ``cut`` those longer than ``LONGEST_LINE``, of which only the beginning was read,
-    ``binary`` those that are no text, which were not read. ``left_out`` counts the transactions that succeeded and gave
-    no record.
+    ``lines`` counts all lines, ``cut`` those longer than ``LONGEST_LINE``, of which only the beginning was read, and
+    ``binary`` those that are not text, which were not read. ``left_out`` counts the successful transactions without a
+    record.
     """
 
     lines: int = 0
@@ -86,7 +86,7 @@ class Counts:
 
 
 class LogReader:
-    """Reads one log. ``feed`` its bytes, in pieces of any size, then ``close``; both return the records so far.
+    """Reads one log. Call ``feed`` with its bytes, in pieces of any size, then ``close``; both return new records.
 
     A record's ``line`` is the number of the first physical line it was read from. UTF-16 is recognized, with a byte
     order mark or without. Nothing in a log makes it raise.
@@ -95,7 +95,7 @@ class LogReader:
     def __init__(
         self, year: int = 1970, *, skip_successes: bool = False, block: int = BLOCK, context: int = CONTEXT
     ) -> None:
-        """``year`` is that of stamps without one; ``skip_successes`` leaves out transactions that succeeded."""
+        """``year`` is used for stamps without one; ``skip_successes`` skips transactions that succeeded."""
         self._reader = LineReader(year)
         self._skip_successes = skip_successes
         self._block, self._context = block, context
@@ -109,14 +109,14 @@ class LogReader:
         self._records_of: Counter[bytes] = Counter()
         self._processes: dict[bytes, _Process] = {}
         self._open: dict[tuple[_Process, int], None] = {}
-        """Transactions of which the caller has records, and that are not answered yet."""
+        """Unanswered transactions of which the caller has records."""
         self._targets: set[tuple[bytes, bytes]] = set()
         self._loud = 0
-        """Bytes that are still to be read whole: context of a fault."""
+        """Bytes of a fault's context that follow: every line in them is read."""
 
     @property
     def counts(self) -> Counts:
-        """What became of the lines so far."""
+        """The counts of the lines so far."""
         return Counts(self._lines, self._cut, self._binary, self._left_out)
 
     def feed(self, chunk: bytes) -> list[Record]:
@@ -136,7 +136,7 @@ class LogReader:
         return [*records, *self._noted(self._reader.flush())]
 
     def _add(self, data: bytes) -> list[Record]:
-        """Collect bytes until there is a block, and read the whole lines of it."""
+        """Collect bytes until there is a block, then read its complete lines."""
         if self._is_cutting:  # the rest of a line that is too long
             end = data.find(b"\n") + 1
             if not end:
@@ -161,11 +161,11 @@ class LogReader:
         return records
 
     def _read(self, data: bytes, *, is_last: bool) -> list[Record]:
-        """Read whole lines, all of them."""
+        """Read all of these lines."""
         return self._read_part(data, is_last=is_last)[0]
 
     def _read_part(self, data: bytes, *, is_last: bool = False) -> tuple[list[Record], bytes]:
-        """Read whole lines; return also those at the end that may be the context of the next, which are not read."""
+        """Read complete lines; also return those at the end that were not read, as possible context of the next."""
         records: list[Record] = []
         position, size = 0, len(data)
         while position < size:
@@ -199,12 +199,15 @@ class LogReader:
         return records, b""
 
     def _reads_transactions(self, data: bytes, position: int) -> bool:
-        """Return whether the line that begins here needs reading even if it is a successful transaction's."""
+        """Return whether the line that begins here is read even if its transaction succeeds."""
         is_last_s_twin = not self._reader.is_idle and is_twin(data, position)
         return self._loud > 0 or not self._quiet.heads or is_last_s_twin
 
     def _quiet_end(self, data: bytes, start: int) -> int:
-        """Return where the run ends that begins at ``start``; lines that need a closer look may be in it."""
+        """Return where the run of irrelevant lines that begins at ``start`` ends.
+
+        Lines that ``quiet`` cannot judge are judged here one by one.
+        """
         end = self._quiet.end(data, start)
         while end < len(data):
             stop = _end_of_line(data, end)
@@ -214,14 +217,14 @@ class LogReader:
         return end
 
     def _context_of(self, data: bytes, start: int, end: int) -> int:
-        """Return where in a run the lines begin that need reading because of what follows it."""
+        """Return where in a run the lines begin that must be read because of the line after the run."""
         needs_context = end == len(data) or _FAULT.search(data, end, _end_of_line(data, end)) is not None
         if needs_context:
             return self._quiet.first_line(data, max(start, end - self._context), end)
         return self._quiet.last_line(data, start, end)
 
     def _skip(self, data: bytes, start: int, end: int) -> list[Record]:
-        """Pass over a run but for the lines of transactions that the caller needs."""
+        """Skip a run, except for the lines of transactions that the caller needs."""
         found = {head: self._quiet.transactions(head, data, start, end) for head in self._quiet.heads}
         # The record that waits for its twin is of a transaction that may go on here.
         records = [*self._noted(self._reader.flush())] if any(found.values()) else []
@@ -286,7 +289,7 @@ class LogReader:
         return [*self._noted(self._reader.line(text, self._lines))]
 
     def _noted(self, records: Iterable[Record]) -> Iterator[Record]:
-        """Keep which transactions the caller has records of."""
+        """Yield the records and remember which transactions they belong to."""
         for record in records:
             if self._skip_successes:
                 self._note(record)
@@ -303,7 +306,7 @@ class LogReader:
             self._learn(record)
 
     def _learn(self, record: Record) -> None:
-        """Leave out the successes of a process from now on if it has enough lines in the log to be worth it."""
+        """Skip the successes of a process once it has enough records to be worth the expressions."""
         found = _HEAD.match(record.text)
         if found is None or self._learned >= _MOST_LEARNED or len(self._records_of) > _MOST_TARGETS:
             return
@@ -320,7 +323,7 @@ def _end_of_line(data: bytes, position: int) -> int:
 
 
 def _text(line: bytes) -> str:
-    """UTF-8, or else the encoding that has a character for every byte."""
+    """Decode a line as UTF-8, or else as Latin-1, which accepts every byte."""
     try:
         return line.decode()
     except UnicodeDecodeError:
@@ -328,7 +331,7 @@ def _text(line: bytes) -> str:
 
 
 def _is_binary(text: str) -> bool:
-    """Whether a line is no text. NULs are no evidence: a crash leaves some in a log, and so does UTF-16."""
+    """Return whether a line is not text. NULs do not count: a crash or UTF-16 leaves them in a text log."""
     sample = text[:_SEEN].rstrip("\r\n")
     if sample.isprintable() or "traffic_server" in sample:
         return False

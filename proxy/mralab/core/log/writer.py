@@ -1,4 +1,4 @@
-"""Events -> lines of a traffic_server log. ``logform`` is their grammar, ``logread`` the way back."""
+"""Write events as lines of a traffic_server log. ``grammar`` has the forms, ``reader`` reads them back."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _SECRET = re.compile(
 
 
 def is_secret(header: str) -> bool:
-    """Whether a header's value must never be logged: cookies, credentials, tokens."""
+    """Return whether a header's value must never be logged: cookies, credentials, tokens."""
     return _SECRET.search(header) is not None
 
 
 def has_line(event: Event) -> bool:
-    """Return whether an event is logged; the log says nothing of a client that is gone."""
+    """Return whether an event has a log line; the end of a client's connection has none."""
     return type(event) in WRITE
 
 
@@ -60,7 +60,7 @@ class LineWriter:
         debug: bool = False,
         utc_offset: Callable[[float], int] | None = None,
     ) -> None:
-        """``hostname`` and ``pid`` are what each line begins with."""
+        """``hostname`` and ``pid`` are written at the beginning of each line."""
         self._debug = debug
         self._offset = utc_offset or _local_offset
         self._tail = f" {escape_field(hostname, 'host') or '-'} traffic_server[{pid}]: "
@@ -99,7 +99,7 @@ class LineWriter:
 
 
 def _block(start_line: str, headers: Headers) -> str:
-    """The HTTPMSG block, laid out as in Cisco 225746."""
+    """Return the HTTPMSG block, in the layout of Cisco 225746."""
     lines = ["HTTPMSG:", "|" + escape_field(start_line, "line")]
     for name, value in headers:
         shown = CONCEALED if is_secret(name) else " " + escape_field(value, "line")
