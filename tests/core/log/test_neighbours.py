@@ -149,7 +149,7 @@ def test_they_do_not_disturb_the_findings_of_a_log() -> None:
 
 def test_a_line_without_a_head_is_not_of_the_other_module() -> None:
     received, sent, _, warning, error, answered = (
-        (Path(__file__).parent.parent / "golden" / "article-6972-untrusted.log").read_text().splitlines()
+        (Path(__file__).parents[2] / "golden" / "article-6972-untrusted.log").read_text().splitlines()
     )
     bare = warning[warning.index("[ET_NET") :]
     (finding,) = find([received, sent, STAMP + "edgeconfigprovisioning[7]: " + FAILED, bare, error, answered])

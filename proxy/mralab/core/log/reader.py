@@ -139,6 +139,10 @@ class LineReader:
         """Read the next line, the ``number``-th of the log."""
         text = raw.rstrip("\r\n")
         line = text if text.isascii() and "\0" not in text else straighten(text)
+        if self._twin is not None and self._broken is None and self._is_header(line):
+            if self._twin.ends_with(line):
+                yield from self._flush()
+            return
         self._widths = []
         line = self._prefix.strip(line)
         if self._prefix.is_separator(line):
@@ -148,15 +152,11 @@ class LineReader:
             line = _QUOTED.sub("", line)
         if self._head is not None:
             line, number = self._with_head(line, number)
-        if len(line) < _LONGEST_HEAD and _CUT_HEAD.fullmatch(line) is not None:
+        if len(line) < _LONGEST_HEAD and line[:1] not in (" ", "|", "[") and _CUT_HEAD.fullmatch(line) is not None:
             self._head = line, number
             return
         if self._broken is not None and self._broken.is_in_stamp and _HEAD.match(line) is None:
             yield from self._follow(line, text, number, stray=False)
-            return
-        if self._twin is not None and self._broken is None and self._is_header(line):
-            if self._twin.ends_with(line):
-                yield from self._flush()
             return
         if self._awaiting is not None:
             if line.startswith("HTTPMSG:") or not line.strip():

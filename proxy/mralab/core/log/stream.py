@@ -8,7 +8,7 @@ Reading a line takes about 10 microseconds, and most lines of a log are irreleva
 needs the causes of failures. A transaction is skipped only if all of it lies in one run of quiet lines. The other
 records keep their order. These are always read, because a fault may be tied to them:
 
-- all lines within 16 KB before and after a WARNING or ERROR line;
+- all lines within 4 KB before and after a WARNING or ERROR line;
 - each request that is unanswered where a run ends, and the rest of its transaction;
 - one successful transaction for each server and port, and another one after each line that is not quiet.
 """
@@ -31,7 +31,7 @@ BLOCK: Final = 1 << 20
 """Bytes that are processed at a time."""
 LONGEST_LINE: Final = 1 << 20
 """Bytes of a line that are read; the rest is ignored."""
-CONTEXT: Final = 1 << 14
+CONTEXT: Final = 1 << 12
 """Bytes before and after a WARNING or ERROR line in which every line is read."""
 
 _MOST_OPEN: Final = 100_000
