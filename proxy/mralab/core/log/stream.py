@@ -225,7 +225,8 @@ class LogReader:
 
     def _skip(self, data: bytes, start: int, end: int) -> list[Record]:
         """Skip a run, except for the lines of transactions that the caller needs."""
-        found = {head: self._quiet.transactions(head, data, start, end) for head in self._quiet.heads}
+        quiet = self._quiet  # reading a record may replace it
+        found = {head: quiet.transactions(head, data, start, end) for head in quiet.heads}
         # The record that waits for its twin is of a transaction that may go on here.
         records = [*self._noted(self._reader.flush())] if any(found.values()) else []
         wanted: list[tuple[int, int]] = []
@@ -233,7 +234,7 @@ class LogReader:
             needed = self._needed(head, transactions)
             counts = Counter(txn for _, txn, _ in transactions if txn in needed) if needed else {}
             unanswered = {txn for txn, why in needed.items() if why is _Why.UNANSWERED}
-            wanted += self._quiet.lines_of(head, data, start, end, counts, unanswered)
+            wanted += quiet.lines_of(head, data, start, end, counts, unanswered)
         position = start
         for begin, stop in sorted(set(wanted)):
             self._lines += data.count(b"\n", position, begin)
