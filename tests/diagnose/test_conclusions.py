@@ -165,6 +165,27 @@ def test_what_may_fail_next_is_what_no_line_has_judged(tmp_path: Path) -> None:
     assert [remedy.code for remedy in untrusted.remedies][-1] == "verify-origin-off"
 
 
+# --- logins
+
+
+def test_a_refused_login_beside_a_refused_certificate_is_not_called_a_wrong_password(tmp_path: Path) -> None:
+    line = (
+        'edgeconfigprovisioning: Level="INFO" Detail="Failed to authenticate user against server" Username="emusk" '
+        f'Server="(\'https\', \'{HOST}\', 8443)" Reason="failed" UTCTime="2026-01-29 15:20:01,000"'
+    )
+    log = Log().untrusted()
+    log.lines.append(f"2026-01-29T15:20:01.000+00:00 exp-c1 {line}")
+    result = report(tmp_path, log)
+    assert found(result)[0] == ("self-signed", HOST, 8443, "issue-found")
+    login = result.findings[1]
+    assert (login.code, login.server, login.port) == ("login-not-completed", HOST, 8443)
+    assert "The certificate of cucm1.example.test:8443 is refused as well: repair that first." in login.cause
+    alone = only(report(tmp_path, log, wanted=Wanted(codes=("login-not-completed",))))
+    assert alone.cause == login.cause  # a filter hides findings, not what they say
+    log.lines = log.lines[-1:]
+    assert f"No line blames a certificate of {HOST}." in only(report(tmp_path, log)).cause
+
+
 # --- before and after
 
 

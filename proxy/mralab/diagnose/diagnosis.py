@@ -171,7 +171,9 @@ class Diagnosis:
         process = (record.hostname, record.pid)
         if process == ("", 0):  # the line has lost its header
             process = self._latest_process
-        if not isinstance(record.event, NeighbourEvent):  # another process: it cannot be that of a line without a header
+        if not isinstance(
+            record.event, NeighbourEvent
+        ):  # another process: it cannot be that of a line without a header
             self._latest_process = process
         match record.event:
             case None if record.is_unread:

@@ -34,10 +34,17 @@ EDGE_RULES: Final[tuple[FindingRule, ...]] = (
         "read-expressway-c",
     ),
     _edge(
+        "rate-limited",
+        "^sent 429",
+        "An Expressway {error} to a client by itself: more logins than it allows in a period (3 in 300 seconds by "
+        "default). The line does not show for which request.",
+        "rate-limit",
+    ),
+    _edge(
         "refused-by-edge",
         "^sent 4",
         "An Expressway {error} to a client by itself; the line does not show for which request.",
-        "check-domain check-clocks rate-limit",
+        "check-domain check-clocks",
     ),
     _edge(
         "next-hop-failed",
