@@ -528,7 +528,7 @@ PARSERS: Final[dict[str, Parser]] = {
         ((b"", b""), (b"GET http://", b"/ HTTP/1.1"), (b"GET /", b"/get_edge_config HTTP/1.1"), (b"https://", b":1")),
     ),
     "log field": Parser(
-        "core.log.escape.escape core.log.escape.escape_field core.log.escape.unescape",
+        "core.log.escape.escape core.log.escape.escape_field core.log.escape.unescape core.log.escape.visible",
         _text(lambda text: [logescape.unescape(logescape.escape_field(text, kind)) for kind in logescape.KINDS]),
         (*_WORDS, b"\\x4", b"\\u{", b"\\n", b"\\\\", b"\\u{10FFFF}"),
     ),
@@ -606,6 +606,8 @@ NOT_PARSERS: Final = {
     "core.release.cipher_string": "joins texts",
     "core.release.signature_algorithms": "looks a word up",
     "web.guard.is_json": "one comparison",
+    "diagnose.xconf.setting_line": "writes",
+    "diagnose.request_line.service_of": "covered with the request line",
     "core.mra.allowlist.automatic_rules": "a host, covered with the host",
     "core.http.framing.chunk": "writes",
     "core.http.framing.last_chunk": "writes",

@@ -26,6 +26,7 @@ NO_FOREIGN_INPUT = {
     "core.log.prefix": "read by core.log.reader",
     "core.log.stream": "read with the log",
     "core.log.twin": "read by core.log.reader",
+    "diagnose.case": "two ends of a file, 64 KB each",
     "diagnose.occurrence": "the error's text, read with the log",
     "tls.openssl": "OpenSSL's own texts",
     "diagnose.rules": "read with the log",

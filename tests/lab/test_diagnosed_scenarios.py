@@ -51,6 +51,9 @@ async def test_a_scenario_is_recognized_from_its_log_and_from_its_capture(name: 
     both = diagnosed(tmp_path, store)
     exact = [finding for finding in both.findings if finding.category == "issue-found" and finding.chain]
     assert {finding.code for finding in exact} == set(scenario.expect.values())
+    logged = {(finding.code, finding.port): finding.count for finding in from_log.findings}
+    assert {finding.count for finding in exact} <= set(logged.values())  # what log and capture show is counted once
+    assert all(finding.confidence == "certain" for finding in exact)
     assert {line.file for finding in exact for line in finding.evidence} == {
         str(tmp_path / "traffic_server.log"),
         str(tmp_path / "capture.pcapng"),

@@ -16,10 +16,14 @@ from .remedies import REMEDIES, Remedy
 
 @dataclass(slots=True)
 class Entry:
-    """One cause at one server and port, on one or several peers. ``finding`` is that of the latest occurrence."""
+    """One cause at one server and port, on one or several peers. ``finding`` is that of the latest occurrence.
+
+    ``is_logged`` is whether a log shows it; ``captured`` is what a capture (``captured_in``) shows of it.
+    """
 
     finding: Finding
     peers: dict[str, Finding] = field(default_factory=dict)
+    is_logged: bool = True
     captured: CaptureFinding | None = None
     captured_in: str = ""
     history: list[str] = field(default_factory=list)

@@ -127,19 +127,21 @@ def _captures(case: Case, config: Config) -> list[tuple[PeerCase, str, CaptureFi
 def _with_captures(
     merged: list[Entry], captures: Iterable[tuple[PeerCase, str, CaptureFinding | CaptureCheck]], wanted: Wanted
 ) -> Iterator[report.Check]:
-    """Add what captures show to ``merged``; yield their checks."""
+    """Add what captures show to ``merged``; yield their checks, but not of servers that the log judges."""
+    logged = {host_port(entry.finding.server, entry.key[1]) for entry in merged if entry.key[1]}
     for peer, path, captured in captures:
         if isinstance(captured, CaptureCheck):
-            if not (wanted.servers or wanted.codes):
+            if captured.subject not in logged and not (wanted.servers or wanted.codes):
                 yield report.Check(category=captured.category, subject=captured.subject, text=captured.text)
             continue
         if not wanted.includes(captured.finding):
             continue
         entry = next((entry for entry in merged if _is_same(entry.finding, captured.finding)), None)
         if entry is None:
-            entry = Entry(captured.finding, category=captured.category)
+            entry = Entry(captured.finding, category=captured.category, is_logged=False)
             merged.append(entry)
-        entry.peers.setdefault(peer.name, captured.finding)
+        if not entry.is_logged:
+            entry.peers.setdefault(peer.name, captured.finding)
         entry.captured, entry.captured_in = captured, path
 
 
@@ -158,7 +160,7 @@ def _reported(entry: Entry, all_entries: Sequence[Entry], case: Case) -> report.
     finding = captured.finding if captured is not None else entry.finding
     known = {other.finding.code for other in all_entries if other.key == entry.key}
     confidence, reason = _CONFIDENCE[entry.finding.tie]
-    if captured is not None:
+    if captured is not None and not entry.is_logged:
         confidence, reason = captured.confidence, captured.confidence_reason or "the capture shows it"
     next_faults = what_may_fail_next(finding, known, chain_is_known=bool(captured and captured.chain))
     remedies = [report.Remedy(code=one.code, text=one.text, where=one.where) for one in finding.remedies]
@@ -192,7 +194,7 @@ def _reported(entry: Entry, all_entries: Sequence[Entry], case: Case) -> report.
 def _evidence(entry: Entry) -> Iterator[report.Evidence]:
     """Yield the newest lines of the log, then what the capture shows."""
     captured = entry.captured
-    if captured is None or entry.finding is not captured.finding:
+    if entry.is_logged:
         for line in entry.finding.evidence:
             file, number = (line.file, line.line) if isinstance(line, LogLine) else ("", 0)
             yield report.Evidence(file=file, line=number or None, text=str(line))

@@ -160,6 +160,14 @@ def _verify_origin_off(lab: RunningLab, _finding: Finding) -> None:
     lab.verify_origin_server("Off")
 
 
+def _prefer_rsa(lab: RunningLab, finding: Finding) -> None:
+    """Offer RSA ciphers first again."""
+    _node(lab, finding)
+    if lab.proxy.config.preference == "rsa":
+        raise NotApplicableError("RSA certificates are preferred already")
+    lab.proxy.change(upstream={"prefer": "rsa"})
+
+
 def _allow_rule(lab: RunningLab, finding: Finding) -> None:
     """Refresh the servers: switch on the automatic rules for the lab's nodes."""
     _node(lab, finding)
@@ -192,6 +200,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "reissue": _reissue,
     "change-server-name": _change_server_name,
     "verify-origin-off": _verify_origin_off,
+    "prefer-rsa": _prefer_rsa,
     "allow-rule": _allow_rule,
     "check-port": _repair_server,
     "check-ciphers": _repair_server,
@@ -200,7 +209,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "trust-us": _trust_us,
 }
 """Code of a remedy -> its action. An action may still find that the lab has nothing to change for a finding."""
-_WHOLE_LAB: Final = frozenset(("allow-rule", "verify-origin-off"))
+_WHOLE_LAB: Final = frozenset(("allow-rule", "prefer-rsa", "verify-origin-off"))
 """Remedies whose action is the same for every finding."""
 
 _CHECK: Final = "it is a check by a person: it changes nothing"
@@ -216,6 +225,7 @@ NOT_APPLICABLE: Final[Mapping[str, str]] = {
     "check-domain": "a lab has one domain, which is enabled",
     "check-load": _CHECK,
     "check-own-certificate": _OWN_CERTIFICATE,
+    "check-password": _CHECK,
     "check-traversal": _NO_EDGE,
     "check-url": _CLIENT,
     "fix-address": _CLIENT,
