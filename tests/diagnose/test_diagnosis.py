@@ -337,6 +337,19 @@ def test_a_refused_port_beside_an_untrusted_one_is_still_unreachable() -> None:
     ]
 
 
+def test_lines_of_two_threads_about_one_name_are_kept_apart() -> None:
+    """Two attempts at once, with different faults: each ERROR belongs to its own thread's WARNING."""
+    first = VerifyFailed(0, 1, NAME, "Terminate", SELF_SIGNED, NAME, IP, 0)
+    second = VerifyFailed(0, 2, NAME, "Terminate", "certificate has expired", NAME, IP, 0)
+    errors = [HandshakeFailed(0, thread, NAME, VERIFY_FAILED) for thread in (1, 2)]
+    lines = log(refused_by(first, second, *errors))
+    threads = [[line.partition("ET_NET ")[2][0] for line in finding.evidence] for finding in find(lines)]
+    assert threads == [["1", "1"], ["2", "2"]]
+    lost = log(refused_by(first, errors[1]))  # the WARNING's thread was damaged by copying
+    (finding,) = find(lost)
+    assert len(finding.evidence) == 2
+
+
 def test_processes_have_transactions_of_their_own() -> None:
     writers = LineWriter("vcsc", 1), LineWriter("vcsc", 2)
     first, second = refused_by(untrusted(), failed(), port=6972), refused_by(untrusted(), failed(), port=8443)

@@ -13,8 +13,8 @@ present another certificate. ``Diagnosis`` therefore ties TLS lines to requests:
    left, it gets the rest.
 3. A WARNING with Action=Continue (audit mode) does not stop its request, so no later line decides its port: the most
    recent port is used.
-4. The ERROR "certificate verify failed" reports the same fault as the WARNING before it. It becomes the second line of
-   that WARNING's evidence.
+4. The ERROR "certificate verify failed" reports the same fault as the WARNING before it from the same thread about the
+   same name. It becomes the second line of that WARNING's evidence.
 5. A failed response is explained if a TLS line for its port came after the request was first sent. Otherwise the
    response itself is the occurrence: a timeout, a refused connection, an invalid response.
 6. A failed response to a request that was never sent is a refusal by the proxy. A running proxy also emits the denial,
@@ -145,7 +145,7 @@ class Diagnosis:
         self._traffic: defaultdict[tuple[str, int, str], _AddressTraffic] = defaultdict(_AddressTraffic)
         self._addresses: dict[tuple[_Process, str], str] = {}
         self._latest_sent: dict[_Process, _OpenRequest] = {}
-        self._warnings: dict[tuple[_Process, str], Occurrence] = {}
+        self._warnings: dict[tuple[_Process, str], dict[int, Occurrence]] = {}
         self._denials: Counter[tuple[_Process, str, str]] = Counter()
         self._edge_processes: set[_Process] = set()
         self._latest_process: _Process = ("", 0)
@@ -264,14 +264,15 @@ class Diagnosis:
             depth=event.depth if isinstance(event, VerifyFailed) else 0,
             action=event.action,
         )
-        previous = self._warnings.get((process, event.name))
-        self._warnings[process, event.name] = occurrence
+        of_name = self._warnings.setdefault((process, event.name), {})
+        previous = of_name.pop(event.thread, None)
+        of_name[event.thread] = occurrence  # the latest comes last
         if previous is None or not _is_same_fault(previous, occurrence):
             self._tie_to_port(process, occurrence, event.txn)
 
     def _handshake_error(self, process: _Process, event: HandshakeFailed, text: str) -> None:
         if parse(event.error).reason == "certificate verify failed":
-            warning = self._warnings.pop((process, event.name), None)
+            warning = self._take_warning(process, event.name, event.thread)
             if warning is not None:
                 warning.evidence = (warning.evidence[0], text)
                 return
@@ -281,6 +282,13 @@ class Diagnosis:
             ip = latest.server  # the log shows no name for the latest request, so the error may be about it
         occurrence = Occurrence("handshake", event.name or ip, ip, event.error, event.at, self._number, (text,))
         self._tie_to_port(process, occurrence, event.txn)
+
+    def _take_warning(self, process: _Process, name: str, thread: int) -> Occurrence | None:
+        """Return the latest WARNING about a name from the same thread, else from any: a line may have lost it."""
+        of_name = self._warnings.get((process, name), {})
+        if thread in of_name:
+            return of_name.pop(thread)
+        return of_name.popitem()[1] if of_name else None
 
     def _tie_to_port(self, process: _Process, occurrence: Occurrence, txn: int) -> None:
         """Set the port of a TLS fault and count it, or keep it undecided (steps 1 to 3)."""
