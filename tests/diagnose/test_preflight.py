@@ -43,7 +43,7 @@ def trusting(lab: Lab, *names: str) -> TrustStore:
     return TrustStore(lab.cucm.certificate(name).cert for name in names)
 
 
-def codes(answers: Sequence[ServerCheck]) -> dict[tuple[str, int, tuple[str, ...]], list[str]]:
+def codes(answers: Sequence[ServerCheck]) -> dict[tuple[str, int | None, tuple[str, ...]], list[str]]:
     return {
         (answer.address.host, answer.address.port, tuple(answer.prefer)): [finding.code for finding in answer.findings]
         for answer in answers

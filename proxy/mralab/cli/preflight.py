@@ -5,19 +5,40 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import MralabError
+from ..errors import InputError, MralabError
 from .event_loop import run_with_status
 from .group import FILE_OR_FOLDER, config_option, json_option
 from .root import main
+
+if TYPE_CHECKING:
+    from ..config import Config
+    from ..diagnose.preflight import ServerCheck
+    from ..tls.trust_store import TrustStore
 
 
 @main.command()
 @click.argument("servers", nargs=-1, metavar="[HOST:PORT]...")
 @config_option("A TOML configuration: its [trust] is used, and its [hosts] are checked if no server is given.")
 @click.option("--trust", "trusted", type=FILE_OR_FOLDER, help="PEM file or folder of the trusted CAs.")
+@click.option(
+    "--certificate",
+    "certificates",
+    type=FILE_OR_FOLDER,
+    multiple=True,
+    metavar="FILE",
+    help="Check the certificate in a file (PEM, DER or PKCS#7), with or without its chain, instead of a server.",
+)
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    metavar="HOST[:PORT]",
+    help="The name that clients use for the server of --certificate.",
+)
 @click.option(
     "--timeout",
     default=5.0,
@@ -26,18 +47,27 @@ from .root import main
     help="Time limit of a handshake, in seconds.",
 )
 @json_option
-def preflight(servers: tuple[str, ...], file: Path | None, trusted: Path | None, timeout: float, as_json: bool) -> None:
-    """Show which live servers X14.2 would refuse.
+def preflight(
+    servers: tuple[str, ...],
+    file: Path | None,
+    trusted: Path | None,
+    certificates: tuple[Path, ...],
+    names: tuple[str, ...],
+    timeout: float,
+    as_json: bool,
+) -> None:
+    """Show which servers X14.2 would refuse, from the servers themselves or from certificate files.
 
     Each server gets two handshakes: one prefers ECDSA, one prefers RSA. X14.2 prefers ECDSA, unless its cipher string
-    begins with ECDHE-RSA-AES256-GCM-SHA384.
+    begins with ECDHE-RSA-AES256-GCM-SHA384. No request is sent.
 
-    No request is sent. Exit 0: X14.2 would accept all servers. Exit 1: it would refuse one, or TLS fails; the reason is
-    printed. Exit 3: it would refuse none, but a server could not be checked.
+    Exit 0: X14.2 would accept all servers. Exit 1: it would refuse one, or TLS fails; the reason is printed. Exit 3: it
+    would refuse none, but a server could not be checked.
 
     \b
     Example:
       mralab preflight cucm.steven.lab:8443 cucm.steven.lab:6972 --trust trust/
+      mralab preflight --certificate tomcat.pem --name cucm.steven.lab:8443 --trust trust/
       mralab preflight -c mralab.toml
     """
     from ..config import from_mapping, load
@@ -49,20 +79,24 @@ def preflight(servers: tuple[str, ...], file: Path | None, trusted: Path | None,
     config = load(file) if file is not None else from_mapping({"trust": {"store": ""}, "allow": {"rules": ""}})
     settings = load_settings(config, store=load_store(trusted) if trusted is not None else None)
     store, identity = settings.store, settings.identity
-    addresses = preflights.parse_addresses(servers) if servers else preflights.configured_addresses(config)
-    if not addresses:
+    checks = _check_files(certificates, names, config, store)
+    addresses = preflights.parse_addresses(servers)
+    if not addresses and not certificates:
+        addresses = preflights.configured_addresses(config)
+    if not addresses and not certificates:
         raise MralabError("no servers given: pass HOST:PORT or a configuration with [hosts]", "see --help")
-    checks = run_with_status(
-        "connecting",
-        lambda show: preflights.check(
-            addresses,
-            config,
-            store,
-            seconds=timeout,
-            identity=identity,
-            on_start=lambda address: show(f"connecting to {address}"),
-        ),
-    )
+    if addresses:
+        checks += run_with_status(
+            "connecting",
+            lambda show: preflights.check(
+                addresses,
+                config,
+                store,
+                seconds=timeout,
+                identity=identity,
+                on_start=lambda address: show(f"connecting to {address}"),
+            ),
+        )
     if as_json:
         click.echo(json.dumps([check.as_json() for check in checks], indent=2))
     else:
@@ -73,3 +107,32 @@ def preflight(servers: tuple[str, ...], file: Path | None, trusted: Path | None,
         screen.print(terminal.preflight_report(checks, screen.width), soft_wrap=True)
     states = {check.state for check in checks}
     sys.exit(1 if states & {"refused", "failed"} else 3 if "not-asked" in states else 0)
+
+
+def _check_files(
+    files: tuple[Path, ...], names: tuple[str, ...], config: Config, store: TrustStore
+) -> tuple[ServerCheck, ...]:
+    """Check the certificates of ``files`` for ``names``. Raises ``InputError`` with every problem in both."""
+    from ..diagnose import certificate_files
+
+    if not files and not names:
+        return ()
+    problems: list[str] = []
+    hints: list[str] = []
+    if not names:
+        problems.append("--certificate needs --name: the name that clients use for the server")
+        hints.append("--certificate tomcat.pem --name cucm.steven.lab:8443; the port may be left out")
+    if not files:
+        problems.append("--name needs --certificate: the file with the server's certificate")
+    try:
+        parsed = certificate_files.parse_names(names)
+    except InputError as error:
+        problems += error.problems
+        hints.append(error.hint)
+    try:
+        chains = certificate_files.read_chains(files)
+    except InputError as error:
+        problems += error.problems
+    if problems:
+        raise InputError(problems, hints[0] if hints else "")
+    return certificate_files.check_files(chains, parsed, config, store)

@@ -23,6 +23,7 @@ from .chain_notes import expiring, shared_subjects
 from .expected_log import ExpectedLog
 from .findings import Finding
 from .handshake import Handshake
+from .missing_ca import missing_ca
 from .occurrence import CISCO_218018, CISCO_225746, FindingRule, Kind, Occurrence
 from .presented import PresentedChain
 from .rules import explain, rule_for
@@ -101,9 +102,10 @@ def assess(
     )
     log = ExpectedLog(handshake, config, now)
     state, findings = _state_and_findings(handshake, presented, log)
+    missing = (missing_ca(finding.code, presented, finding.depth or 0) for finding in findings)
     return ServerCheck(
         address=handshake.address,
-        prefer=(handshake.prefer,),
+        prefer=(handshake.prefer,) if handshake.prefer is not None else (),
         state=state,
         dial=handshake.dial,
         certificate=handshake.certificate,
@@ -114,6 +116,9 @@ def assess(
         shared_subjects=shared_subjects(presented),
         certificate_requested=handshake.certificate_requested,
         certificate_presented=handshake.certificate_presented,
+        source=handshake.source,
+        sent=handshake.sent,
+        missing=next((ca for ca in missing if ca is not None), None),
     )
 
 

@@ -141,6 +141,11 @@ def same_name(name: x509.Name, other: x509.Name) -> bool:
     return name == other or _canonical(name) == _canonical(other)
 
 
+def name_key(name: x509.Name) -> tuple[tuple[tuple[str, str], ...], ...]:
+    """Return a hashable form of a name. Names that are the same for ``same_name`` have the same form."""
+    return tuple(map(tuple, _canonical(name)))
+
+
 def _canonical(name: x509.Name) -> list[list[tuple[str, str]]]:
     return [
         sorted((part.oid.dotted_string, " ".join(str(part.value).casefold().split())) for part in relative)
@@ -154,6 +159,19 @@ def extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extensi
         return certificate.extensions.get_extension_for_class(kind).value
     except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError, TypeError):
         return None
+
+
+def subject_key(certificate: x509.Certificate) -> str:
+    """Return the subject key identifier with colons; empty if there is none."""
+    value = extension(certificate, x509.SubjectKeyIdentifier)
+    return value.digest.hex(":").upper() if value is not None else ""
+
+
+def authority_key(certificate: x509.Certificate) -> str:
+    """Return the key identifier of the issuer, from the authority key identifier, with colons; empty without one."""
+    value = extension(certificate, x509.AuthorityKeyIdentifier)
+    identifier = value.key_identifier if value is not None else None
+    return identifier.hex(":").upper() if identifier else ""
 
 
 def title(name: x509.Name) -> str:

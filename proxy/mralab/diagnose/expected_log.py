@@ -20,7 +20,7 @@ from ..core.log.writer import LineWriter
 from ..core.mra.target import Target, encode
 from ..core.tls.tlserror import error_string
 from ..core.tls.verdict import CertificateFault, error_text
-from .handshake import Handshake
+from .handshake import Handshake, ServerName
 
 _VERIFY_FAILED: Final = "certificate verify failed"
 _OK: Final = "200 "
@@ -55,14 +55,16 @@ class ExpectedLog:
 
     def _all_lines(self, control_host: str) -> tuple[str, ...]:
         handshake = self._handshake
+        errors = (*self.warnings, *(line for line in (self.refusal, self.error_line) if line))
+        if isinstance(handshake.address, ServerName):  # every other line has the port
+            return errors
         host, port = handshake.address
         token = encode(Target("preflight", "https", host, port))
         request_line = f"GET http://{control_host}/{token}/ HTTP/1.1"
         return (
             self._text(RequestReceived(self.at, 1, "", "127.0.0.1", 0, request_line)),
             self._text(RequestSent(self.at, 1, "", handshake.ip, port, "GET / HTTP/1.1")),
-            *self.warnings,
-            *(line for line in (self.refusal, self.error_line) if line),
+            *errors,
             self._text(ResponseSent(self.at, 1, "127.0.0.1", 0, f"HTTP/1.1 {self._status()}")),
         )
 

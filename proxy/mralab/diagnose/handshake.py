@@ -25,9 +25,21 @@ class Address(NamedTuple):
         return host_port(self.host, self.port)
 
 
+class ServerName(NamedTuple):
+    """A server's name or IP address without a port, for a certificate whose port is not known."""
+
+    host: str
+    port: None = None
+
+    def __str__(self) -> str:
+        return self.host
+
+
 @dataclass(frozen=True)
 class Handshake:
     """One handshake in audit mode, with a client that prefers certificates of type ``prefer``.
+
+    If the certificates were read from a file, ``source`` names it, and ``prefer`` is None: there was no connection.
 
     ``ip`` is the server's address as a log shows it, ``dial`` the address and port of the connection; both are empty if
     the name could not be resolved. ``sent`` has the certificates in DER, leaf first; ``certificate`` summarizes the
@@ -37,8 +49,8 @@ class Handshake:
     not get that far; ``certificate_presented`` is whether it received one.
     """
 
-    address: Address
-    prefer: Preference
+    address: Address | ServerName
+    prefer: Preference | None
     ip: str = ""
     dial: str = ""
     sent: tuple[bytes, ...] = ()
@@ -50,6 +62,7 @@ class Handshake:
     failure: str = ""
     certificate_requested: bool | None = None
     certificate_presented: bool = False
+    source: str = ""
 
     @cached_property
     def certificates(self) -> tuple[x509.Certificate, ...]:

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from ..core.log.escape import escape
 from ..core.tls.fingerprint import fingerprint
 from . import chain
 from .presented import PresentedChain
@@ -98,6 +99,7 @@ def _issuer_missing(presented: PresentedChain, depth: int, certificate: x509.Cer
                 "CA has to be trusted."
             )
         )
+    cause.append(literal(_identified(certificate)))
     where_from, remedies = _place_of_issuer(presented, certificate)
     return IssuerCause((*cause, where_from), remedies)
 
@@ -105,10 +107,10 @@ def _issuer_missing(presented: PresentedChain, depth: int, certificate: x509.Cer
 def _place_of_issuer(presented: PresentedChain, certificate: x509.Certificate) -> tuple[Sentence, tuple[str, ...]]:
     """Return a sentence about the missing issuer, whether a root or an intermediate CA, and the remedies."""
     issuer = chain.quoted(certificate.issuer)
-    if (source := _why_issuer_is_root(presented, certificate)) is not None:
+    if (source := why_issuer_is_root(presented, certificate)) is not None:
         text = f"{issuer} is a root CA ({source}), which no server can make trusted by sending it."
         return literal(text), ("trust-chain", "sign", _OFF)
-    root, source = _trusted_root_above(presented, certificate)
+    root, source = trusted_root_above(presented, certificate)
     if root is not None:
         trusted = f"its root {chain.quoted(root)} is already trusted ({source})"
         text = f"Only the intermediate CA {issuer} is missing: {trusted}."
@@ -201,7 +203,10 @@ def _unknown_root(presented: PresentedChain, depth: int, certificate: x509.Certi
                 "{place} sent a chain that ends in the root CA {root}, which is not in Expressway-C's trust store.",
                 root=root,
             ),
-            literal(f"Its SHA-256 fingerprint is {fingerprint(certificate.public_bytes(Encoding.DER))}."),
+            literal(
+                f"Its SHA-256 fingerprint is {fingerprint(certificate.public_bytes(Encoding.DER))}"
+                f"{_key_of_root(certificate)}."
+            ),
         )
     )
 
@@ -211,7 +216,23 @@ def _partial_chain(_: PresentedChain, depth: int, certificate: x509.Certificate)
         f"Expressway-C trusts the intermediate CA {chain.quoted(certificate.subject)}, but not the CA "
         f"{chain.quoted(certificate.issuer)} that issued it: the chain ends before a root."
     )
-    return IssuerCause((literal(cause),))
+    return IssuerCause((literal(cause), literal(_identified(certificate))))
+
+
+def _identified(certificate: x509.Certificate) -> str:
+    """Return a sentence with the subject and the key identifier of the CA that issued ``certificate``."""
+    subject = escape(certificate.issuer.rfc4514_string())
+    if key := chain.authority_key(certificate):
+        return f"The missing CA certificate has the subject {subject} and the subject key identifier {key}."
+    return (
+        f"The missing CA certificate has the subject {subject}; {chain.quoted(certificate.subject)} has no authority "
+        "key identifier, so only its signature distinguishes CAs of that name."
+    )
+
+
+def _key_of_root(root: x509.Certificate) -> str:
+    key = chain.subject_key(root)
+    return f", its subject key identifier {key}" if key else ""
 
 
 ISSUER_CAUSES: Final[dict[str, Callable[[PresentedChain, int, x509.Certificate], IssuerCause]]] = {
@@ -222,7 +243,7 @@ ISSUER_CAUSES: Final[dict[str, Callable[[PresentedChain, int, x509.Certificate],
 }
 
 
-def _why_issuer_is_root(presented: PresentedChain, certificate: x509.Certificate) -> str | None:
+def why_issuer_is_root(presented: PresentedChain, certificate: x509.Certificate) -> str | None:
     """Return how it is known that the missing issuer is a root CA; None if it is not known."""
     for sent in presented.sent_by_others:
         is_issuer = chain.may_have_issued(sent, certificate) and chain.signed_by(certificate, sent)
@@ -234,7 +255,7 @@ def _why_issuer_is_root(presented: PresentedChain, certificate: x509.Certificate
     return None
 
 
-def _trusted_root_above(presented: PresentedChain, certificate: x509.Certificate) -> tuple[x509.Name | None, str]:
+def trusted_root_above(presented: PresentedChain, certificate: x509.Certificate) -> tuple[x509.Name | None, str]:
     """Return the name of a trusted root above the missing issuer, and how that is known; None if it is not known."""
     for sent in presented.sent_by_others:
         if chain.may_have_issued(sent, certificate) and chain.signed_by(certificate, sent):
@@ -296,8 +317,8 @@ def key_difference(certificate: x509.Certificate, ca: x509.Certificate) -> str:
     subject_key = chain.extension(ca, x509.SubjectKeyIdentifier)
     if authority.key_identifier and subject_key is not None and authority.key_identifier != subject_key.digest:
         return (
-            f"its authority key identifier is {_hex(authority.key_identifier)}, the subject key identifier of that CA "
-            f"is {_hex(subject_key.digest)}"
+            f"its authority key identifier is {chain.authority_key(certificate)}, the subject key identifier of that "
+            f"CA is {chain.subject_key(ca)}"
         )
     serial = authority.authority_cert_serial_number
     if serial is not None and serial != ca.serial_number:
@@ -322,9 +343,5 @@ def _root_difference(sent: x509.Certificate, trusted: x509.Certificate) -> str:
     sent_key, trusted_key = (chain.extension(root, x509.SubjectKeyIdentifier) for root in (sent, trusted))
     keys = ""
     if sent_key is not None and trusted_key is not None and sent_key.digest != trusted_key.digest:
-        keys = f" (key {_hex(trusted_key.digest)} instead of {_hex(sent_key.digest)})"
+        keys = f" (key {chain.subject_key(trusted)} instead of {chain.subject_key(sent)})"
     return f"The trust store has another certificate of that name{keys}: the CA was reissued with another key."
-
-
-def _hex(identifier: bytes) -> str:
-    return identifier.hex(":").upper()

@@ -166,10 +166,10 @@ _STATE_TEXTS: Final = {
 
 def summary(checks: Sequence[ServerCheck]) -> list[str]:
     """Return a line with the result, a line for each server not accepted with both preferences, and the expiries."""
-    by_address: dict[Address, list[ServerCheck]] = {}
+    by_server: dict[str, list[ServerCheck]] = {}
     for result in checks:
-        by_address.setdefault(result.address, []).append(result)
-    states = [{result.state for result in results} for results in by_address.values()]
+        by_server.setdefault(result.title, []).append(result)
+    states = [{result.state for result in results} for results in by_server.values()]
     refused = sum("refused" in each for each in states)
     failed = sum("failed" in each and "refused" not in each for each in states)
     unchecked = sum("not-asked" in each and not each & {"refused", "failed"} for each in states)
@@ -179,18 +179,23 @@ def summary(checks: Sequence[ServerCheck]) -> list[str]:
         parts = ["X14.2 would accept everything" if not unchecked else "X14.2 would refuse nothing that was checked"]
     parts += [f"{unchecked} of {len(states)} could not be checked"] if unchecked else []
     lines = [f"{'; '.join(parts)}."]
-    for address, results in by_address.items():
+    for title, results in by_server.items():
         if any(not result.ok for result in results):
-            lines.append(f"{address}: {'; '.join(_describe(result) for result in results)}")
-        lines += dict.fromkeys(f"{address}: {expiry}" for result in results for expiry in result.expiring)
+            lines.append(f"{title}: {'; '.join(_describe(result) for result in results)}")
+        lines += dict.fromkeys(f"{title}: {expiry}" for result in results for expiry in result.expiring)
     return lines
 
 
 def _describe(result: ServerCheck) -> str:
-    """Return state, preference and codes: ``refused with RSA first (self-signed, then expired)``."""
+    """Return state, preference and codes: ``refused with RSA first (self-signed, then expired)``.
+
+    A certificate that was read from a file has no preference.
+    """
     codes = ", then ".join(finding.code for finding in result.findings)
-    preference = "either order" if len(result.prefer) > 1 else f"{result.prefer[0].upper()} first"
-    return f"{_STATE_TEXTS[result.state]} with {preference}{f' ({codes})' if codes else ''}"
+    preference = " with either order" if len(result.prefer) > 1 else ""
+    if len(result.prefer) == 1:
+        preference = f" with {result.prefer[0].upper()} first"
+    return f"{_STATE_TEXTS[result.state]}{preference}{f' ({codes})' if codes else ''}"
 
 
 class _HandshakeResult(NamedTuple):

@@ -17,12 +17,13 @@ from .chain import Link
 class PresentedChain:
     """The certificates of one handshake, leaf first (``sent``), and what is needed to explain their faults.
 
-    ``server_name`` is the name or address that the certificate should contain. ``sent_by_others`` has the certificates
-    that other servers sent in the same run. ``ip_san`` is whether iPAddress entries count (``verify.ip_san``).
+    ``server_name`` is the name or address that the certificate should contain, ``port`` None if it is not known.
+    ``sent_by_others`` has the certificates that other servers sent in the same run. ``ip_san`` is whether
+    iPAddress entries count (``verify.ip_san``).
     """
 
     server_name: str
-    port: int
+    port: int | None
     sent: tuple[x509.Certificate, ...]
     trust_store: tuple[x509.Certificate, ...]
     now: datetime

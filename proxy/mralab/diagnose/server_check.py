@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from ..core.log.escape import escape
 from ..core.release import Preference
 from ..core.tls.verdict import CertificateSummary
 from .chain_notes import Expiry
 from .finding_json import finding_json
 from .findings import Finding
-from .handshake import Address
+from .handshake import Address, ServerName
+from .missing_ca import MissingCa
 
 State = Literal["accepted", "refused", "failed", "not-asked"]
 """What X14.2 would do: accept the certificate, refuse it, or fail in TLS for another reason.
@@ -38,7 +40,9 @@ class ChainMember:
 class ServerCheck:
     """The certificate that a server presented to a client with preference ``prefer``, and what X14.2 would do.
 
-    ``prefer`` has both preferences if both gave the same result. ``dial`` is the address and port of the connection,
+    ``prefer`` has both preferences if both gave the same result, and is empty for a certificate that was read from a
+    file, which ``source`` names. ``sent`` has the certificates in DER, leaf first. ``missing`` is
+    the CA without which the chain does not end at a trusted root. ``dial`` is the address and port of the connection,
     empty if the name could not be resolved. ``certificate`` is None if the server presented none. ``chain`` goes as far
     as it could be built. ``findings`` are in the order in which X14.2 reports the faults; X14.2 stops at the first.
     ``lines`` are the log lines that X14.2 would write if it reported every fault. ``expiring`` has the certificates
@@ -47,7 +51,7 @@ class ServerCheck:
     that far; ``certificate_presented`` is whether it received one.
     """
 
-    address: Address
+    address: Address | ServerName
     prefer: tuple[Preference, ...]
     state: State
     dial: str
@@ -59,11 +63,19 @@ class ServerCheck:
     shared_subjects: tuple[str, ...]
     certificate_requested: bool | None
     certificate_presented: bool
+    source: str = ""
+    sent: tuple[bytes, ...] = ()
+    missing: MissingCa | None = None
 
     @property
     def ok(self) -> bool:
         """Whether X14.2 would accept the server."""
         return self.state == "accepted"
+
+    @property
+    def title(self) -> str:
+        """Server and port, and for a certificate that was read from a file its ``source``."""
+        return f"{self.address}, {escape(self.source)}" if self.source else str(self.address)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -86,6 +98,7 @@ class ServerCheck:
         return {
             "host": self.address.host,
             "port": self.address.port,
+            "source": self.source,
             "dial": self.dial,
             "prefer": list(self.prefer),
             "state": self.state,
@@ -93,6 +106,7 @@ class ServerCheck:
             "certificate": certificate,
             "chain": [asdict(member) for member in self.chain],
             "findings": [finding_json(finding) for finding in self.findings],
+            "missing_ca": asdict(self.missing) if self.missing is not None else None,
             "order": [finding.code for finding in self.findings],
             "expiring": [expiry._asdict() for expiry in self.expiring],
             "client_certificate_requested": self.certificate_requested,

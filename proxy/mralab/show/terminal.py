@@ -112,7 +112,7 @@ def preflight_report(checks: Iterable[ServerCheck], width: int) -> Text:
     for check in checks:
         word, style = _STATES[check.state]
         preferred = " or ".join(prefer.upper() for prefer in check.prefer)
-        report.append(f"\n{check.address}, {preferred} first: ")
+        report.append(f"\n{check.title}{f', {preferred} first' if preferred else ''}: ")
         report.append(f"{word}\n", style=style)
         fixes = dict.fromkeys(_remedy(remedy) for finding in check.findings for remedy in finding.remedies)
         blocks = [("shows", _certificate(check))]
