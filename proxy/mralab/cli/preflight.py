@@ -11,7 +11,7 @@ import click
 
 from ..errors import InputError, MralabError
 from .event_loop import run_with_status
-from .group import FILE_OR_FOLDER, config_option, json_option
+from .group import FILE_OR_FOLDER, FOLDER, config_option, json_option
 from .root import main
 
 if TYPE_CHECKING:
@@ -40,6 +40,13 @@ if TYPE_CHECKING:
     help="The name that clients use for the server of --certificate.",
 )
 @click.option(
+    "--save",
+    "folder",
+    type=FOLDER,
+    metavar="DIR",
+    help="Save what servers presented, and each certificate that has to be uploaded, as PEM files.",
+)
+@click.option(
     "--timeout",
     default=5.0,
     show_default=True,
@@ -53,6 +60,7 @@ def preflight(
     trusted: Path | None,
     certificates: tuple[Path, ...],
     names: tuple[str, ...],
+    folder: Path | None,
     timeout: float,
     as_json: bool,
 ) -> None:
@@ -72,6 +80,7 @@ def preflight(
     """
     from ..config import from_mapping, load
     from ..diagnose import preflight as preflights
+    from ..diagnose import saving
     from ..net.settings import load_settings
     from ..show import terminal
     from ..tls.trust_store import load_store
@@ -85,6 +94,8 @@ def preflight(
         addresses = preflights.configured_addresses(config)
     if not addresses and not certificates:
         raise MralabError("no servers given: pass HOST:PORT or a configuration with [hosts]", "see --help")
+    if folder is not None:
+        saving.create_folder(folder)
     if addresses:
         checks += run_with_status(
             "connecting",
@@ -97,6 +108,9 @@ def preflight(
                 on_start=lambda address: show(f"connecting to {address}"),
             ),
         )
+    unwritten: tuple[str, ...] = ()
+    if folder is not None:
+        checks, unwritten = saving.save(checks, folder)
     if as_json:
         click.echo(json.dumps([check.as_json() for check in checks], indent=2))
     else:
@@ -105,6 +119,8 @@ def preflight(
             click.echo("The trust store is empty, so every certificate is refused: pass the trusted CAs with --trust.")
         screen = terminal.console()
         screen.print(terminal.preflight_report(checks, screen.width), soft_wrap=True)
+    if unwritten:
+        raise InputError(unwritten, "save to an empty folder, or remove what is not needed there")
     states = {check.state for check in checks}
     sys.exit(1 if states & {"refused", "failed"} else 3 if "not-asked" in states else 0)
 

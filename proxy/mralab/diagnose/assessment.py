@@ -28,6 +28,7 @@ from .occurrence import CISCO_218018, CISCO_225746, FindingRule, Kind, Occurrenc
 from .presented import PresentedChain
 from .rules import explain, rule_for
 from .server_check import ChainMember, ServerCheck, State
+from .uploads import certificates_to_trust
 
 _CLIENT_CERTIFICATE: Final = FindingRule(
     "rejected-by-server",
@@ -119,6 +120,7 @@ def assess(
         source=handshake.source,
         sent=handshake.sent,
         missing=next((ca for ca in missing if ca is not None), None),
+        certificates_to_trust=certificates_to_trust(findings, presented),
     )
 
 

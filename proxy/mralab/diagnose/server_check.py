@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from cryptography import x509
+
 from ..core.log.escape import escape
 from ..core.release import Preference
 from ..core.tls.verdict import CertificateSummary
@@ -42,7 +44,9 @@ class ServerCheck:
 
     ``prefer`` has both preferences if both gave the same result, and is empty for a certificate that was read from a
     file, which ``source`` names. ``sent`` has the certificates in DER, leaf first. ``missing`` is
-    the CA without which the chain does not end at a trusted root. ``dial`` is the address and port of the connection,
+    the CA without which the chain does not end at a trusted root. ``certificates_to_trust`` are the certificates at
+    hand that a remedy adds to the trust store. ``saved`` is the file with the chain and ``uploads`` those with a
+    certificate to trust; both are empty if nothing was saved. ``dial`` is the address and port of the connection,
     empty if the name could not be resolved. ``certificate`` is None if the server presented none. ``chain`` goes as far
     as it could be built. ``findings`` are in the order in which X14.2 reports the faults; X14.2 stops at the first.
     ``lines`` are the log lines that X14.2 would write if it reported every fault. ``expiring`` has the certificates
@@ -66,6 +70,9 @@ class ServerCheck:
     source: str = ""
     sent: tuple[bytes, ...] = ()
     missing: MissingCa | None = None
+    certificates_to_trust: tuple[x509.Certificate, ...] = ()
+    saved: str = ""
+    uploads: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -88,6 +95,8 @@ class ServerCheck:
                 else "the server requests a client certificate but continues without one; Expressway-C presents its "
                 "own, and the server must trust the CA of that one"
             )
+        if self.saved:
+            notes.append(f"the chain that the server sent is in {escape(self.saved)}")
         return tuple(notes)
 
     def as_json(self) -> dict[str, Any]:
@@ -112,5 +121,7 @@ class ServerCheck:
             "client_certificate_requested": self.certificate_requested,
             "client_certificate_presented": self.certificate_presented,
             "notes": list(self.notes),
+            "saved": self.saved,
+            "uploads": list(self.uploads),
             "lines": list(self.lines),
         }
