@@ -35,7 +35,7 @@ def trust(tmp_path: Path) -> str:
 def checks(*arguments: str, exit_code: int) -> list[dict[str, Any]]:
     result = mralab("preflight", *arguments, "--json")
     assert (result.returncode, result.stderr) == (exit_code, "")
-    servers: list[dict[str, Any]] = json.loads(result.stdout)
+    servers: list[dict[str, Any]] = json.loads(result.stdout)["servers"]
     return servers
 
 

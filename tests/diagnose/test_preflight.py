@@ -307,7 +307,7 @@ async def test_the_command_reports_refusals_and_exits_1(tmp_path: Path) -> None:
     assert shown.returncode == told.returncode == 1
     assert shown.stdout.startswith("X14.2 would refuse 1 of 1.\n")
     assert "RSA first" in shown.stdout
-    answers = json.loads(told.stdout)
+    answers = json.loads(told.stdout)["servers"]
     assert {answer["findings"][-1]["code"] for answer in answers} == {"name-not-in-certificate"}
     for answer in answers:
         assert answer["state"] == "refused"

@@ -51,7 +51,7 @@ def two_certificates(folder: Path, ecdsa: Minted, own: Minted) -> ssl.SSLContext
 def preflight(*arguments: str) -> list[dict[str, Any]]:
     result = mralab("preflight", *arguments, "--json")
     assert (result.returncode, result.stderr) == (1, "")
-    servers: list[dict[str, Any]] = json.loads(result.stdout)
+    servers: list[dict[str, Any]] = json.loads(result.stdout)["servers"]
     return servers
 
 

@@ -12,6 +12,7 @@ from . import lab as lab
 from . import log as log
 from . import login as login
 from . import preflight as preflight
+from . import schema as schema
 from . import serve as serve
 from . import transactions as transactions
 from . import trust as trust

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,10 +63,11 @@ def preflight(
     timeout: float,
     as_json: bool,
 ) -> None:
-    """Show which servers X14.2 would refuse, from the servers themselves or from certificate files.
+    """Show which servers X14.2 would refuse.
 
-    Each server gets two handshakes: one prefers ECDSA, one prefers RSA. X14.2 prefers ECDSA, unless its cipher string
-    begins with ECDHE-RSA-AES256-GCM-SHA384. No request is sent.
+    Servers are checked live, certificate files without a connection. Each live server gets two handshakes: one prefers
+    ECDSA, one prefers RSA. X14.2 prefers ECDSA, unless its cipher string begins with ECDHE-RSA-AES256-GCM-SHA384. No
+    request is sent.
 
     Exit 0: X14.2 would accept all servers. Exit 1: it would refuse one, or TLS fails; the reason is printed. Exit 3: it
     would refuse none, but a server could not be checked.
@@ -81,6 +81,7 @@ def preflight(
     from ..config import from_mapping, load
     from ..diagnose import preflight as preflights
     from ..diagnose import saving
+    from ..diagnose.preflight_report import report
     from ..net.settings import load_settings
     from ..show import terminal
     from ..tls.trust_store import load_store
@@ -112,7 +113,8 @@ def preflight(
     if folder is not None:
         checks, unwritten = saving.save(checks, folder)
     if as_json:
-        click.echo(json.dumps([check.as_json() for check in checks], indent=2))
+        document = report(checks, len(store.certificates))
+        click.echo(document.model_dump_json(by_alias=True, indent=2))
     else:
         click.echo("\n".join(preflights.summary(checks)))
         if not store.certificates:

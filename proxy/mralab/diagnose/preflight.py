@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -30,6 +30,7 @@ from ..tls.trust_store import TrustStore
 from ..tls.verification import TlsClient, TlsContext, TlsSettings
 from .assessment import assess
 from .handshake import Address, Handshake
+from .preflight_summary import summary
 from .server_check import ServerCheck
 
 __all__ = ["CUCM_PORTS", "Address", "ServerCheck", "check", "configured_addresses", "parse_addresses", "summary"]
@@ -154,48 +155,6 @@ def _merged(checks: list[ServerCheck]) -> list[ServerCheck]:
         if first.certificate == other.certificate and same_codes and first.state == other.state:
             return [replace(first, prefer=(*first.prefer, *other.prefer))]
     return checks
-
-
-_STATE_TEXTS: Final = {
-    "accepted": "accepted",
-    "refused": "refused",
-    "failed": "TLS fails",
-    "not-asked": "could not be checked",
-}
-
-
-def summary(checks: Sequence[ServerCheck]) -> list[str]:
-    """Return a line with the result, a line for each server not accepted with both preferences, and the expiries."""
-    by_server: dict[str, list[ServerCheck]] = {}
-    for result in checks:
-        by_server.setdefault(result.title, []).append(result)
-    states = [{result.state for result in results} for results in by_server.values()]
-    refused = sum("refused" in each for each in states)
-    failed = sum("failed" in each and "refused" not in each for each in states)
-    unchecked = sum("not-asked" in each and not each & {"refused", "failed"} for each in states)
-    parts = [f"X14.2 would refuse {refused} of {len(states)}"] if refused else []
-    parts += [f"TLS fails with {failed} of {len(states)}"] if failed else []
-    if not parts:
-        parts = ["X14.2 would accept everything" if not unchecked else "X14.2 would refuse nothing that was checked"]
-    parts += [f"{unchecked} of {len(states)} could not be checked"] if unchecked else []
-    lines = [f"{'; '.join(parts)}."]
-    for title, results in by_server.items():
-        if any(not result.ok for result in results):
-            lines.append(f"{title}: {'; '.join(_describe(result) for result in results)}")
-        lines += dict.fromkeys(f"{title}: {expiry}" for result in results for expiry in result.expiring)
-    return lines
-
-
-def _describe(result: ServerCheck) -> str:
-    """Return state, preference and codes: ``refused with RSA first (self-signed, then expired)``.
-
-    A certificate that was read from a file has no preference.
-    """
-    codes = ", then ".join(finding.code for finding in result.findings)
-    preference = " with either order" if len(result.prefer) > 1 else ""
-    if len(result.prefer) == 1:
-        preference = f" with {result.prefer[0].upper()} first"
-    return f"{_STATE_TEXTS[result.state]}{preference}{f' ({codes})' if codes else ''}"
 
 
 class _HandshakeResult(NamedTuple):
