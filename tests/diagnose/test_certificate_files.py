@@ -174,7 +174,7 @@ def test_every_bad_file_and_name_is_reported_at_once(tmp_path: Path) -> None:
     lines = result.stderr.splitlines()
     assert len(lines) == 8
     assert lines[0].startswith("'a b' is not a name or NAME:PORT")
-    assert "holds a private key: nothing was taken" in lines[1]
+    assert "holds a private key, so no certificate in it was loaded" in lines[1]
     for line, name in zip(lines[1:-1], names, strict=True):
         assert line.startswith(str(tmp_path / name))
     assert "hint: such as --name" in lines[-1]

@@ -30,7 +30,17 @@ from mralab.core.log.stream import LogReader
 from mralab.core.mra import allowlist, allowlist_csv, allowlist_lines, readings, target
 from mralab.core.tls import der, fingerprint, hostname, tlserror, verdict
 from mralab.core.tls import first_flight as firstflight
-from mralab.diagnose import capture, capture_findings, diagnosis, packets, request_line, sources, tlscode, xconf
+from mralab.diagnose import (
+    address_sources,
+    capture,
+    capture_findings,
+    diagnosis,
+    packets,
+    request_line,
+    sources,
+    tlscode,
+    xconf,
+)
 from mralab.errors import MralabError
 from mralab.tls import trust_store as trust
 from mralab.tls import verification as tls
@@ -513,6 +523,11 @@ PARSERS: Final[dict[str, Parser]] = {
             (b'{"app": "traffic_server", "a": [', b"1]}"),
         ),
     ),
+    "list of addresses": Parser(
+        "diagnose.address_sources.parse_list diagnose.address_sources.parse_address",
+        _text(lambda text: address_sources.parse_list(text, "file")),
+        (*_WORDS, *_LINES, b"a:1\n", b"#", b"[::1]:1\n", b":", b"\n"),
+    ),
     "request line of a log": Parser(
         "diagnose.request_line.parse_request_line diagnose.request_line.is_absolute_form "
         "diagnose.request_line.is_loopback diagnose.request_line.authority",
@@ -658,6 +673,7 @@ MODULES: Final = (
     readings,
     reply,
     request_line,
+    address_sources,
     target,
     tlserror,
     verdict,

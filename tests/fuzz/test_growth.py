@@ -30,6 +30,7 @@ NO_FOREIGN_INPUT = {
     "diagnose.occurrence": "the error's text, read with the log",
     "tls.openssl": "OpenSSL's own texts",
     "diagnose.rules": "read with the log",
+    "diagnose.saving": "replaces single characters of a name",
 }
 
 

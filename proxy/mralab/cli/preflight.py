@@ -11,6 +11,7 @@ import click
 from ..errors import InputError, MralabError
 from .event_loop import run_with_status
 from .group import FILE_OR_FOLDER, FOLDER, config_option, json_option
+from .preflight_addresses import given_addresses
 from .root import main
 
 if TYPE_CHECKING:
@@ -23,6 +24,22 @@ if TYPE_CHECKING:
 @click.argument("servers", nargs=-1, metavar="[HOST:PORT]...")
 @config_option("A TOML configuration: its [trust] is used, and its [hosts] are checked if no server is given.")
 @click.option("--trust", "trusted", type=FILE_OR_FOLDER, help="PEM file or folder of the trusted CAs.")
+@click.option(
+    "--from-file",
+    "lists",
+    type=FILE_OR_FOLDER,
+    multiple=True,
+    metavar="FILE",
+    help="Check the servers in a file: one HOST:PORT in a line, # begins a comment.",
+)
+@click.option(
+    "--from-log",
+    "logs",
+    type=FILE_OR_FOLDER,
+    multiple=True,
+    metavar="FILE",
+    help="Check the HTTPS servers that clients requested in a traffic_server log.",
+)
 @click.option(
     "--certificate",
     "certificates",
@@ -57,6 +74,8 @@ def preflight(
     servers: tuple[str, ...],
     file: Path | None,
     trusted: Path | None,
+    lists: tuple[Path, ...],
+    logs: tuple[Path, ...],
     certificates: tuple[Path, ...],
     names: tuple[str, ...],
     folder: Path | None,
@@ -75,6 +94,7 @@ def preflight(
     \b
     Example:
       mralab preflight cucm.steven.lab:8443 cucm.steven.lab:6972 --trust trust/
+      mralab preflight --from-log loggingsnapshot.txt --trust trust/ --save saved/
       mralab preflight --certificate tomcat.pem --name cucm.steven.lab:8443 --trust trust/
       mralab preflight -c mralab.toml
     """
@@ -90,11 +110,13 @@ def preflight(
     settings = load_settings(config, store=load_store(trusted) if trusted is not None else None)
     store, identity = settings.store, settings.identity
     checks = _check_files(certificates, names, config, store)
-    addresses = preflights.parse_addresses(servers)
+    addresses = given_addresses(servers, lists, logs)
     if not addresses and not certificates:
         addresses = preflights.configured_addresses(config)
     if not addresses and not certificates:
-        raise MralabError("no servers given: pass HOST:PORT or a configuration with [hosts]", "see --help")
+        raise MralabError(
+            "no servers given: pass HOST:PORT, --from-file, --from-log or a configuration with [hosts]", "see --help"
+        )
     if folder is not None:
         saving.create_folder(folder)
     if addresses:

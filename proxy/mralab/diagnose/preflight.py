@@ -19,7 +19,6 @@ from typing import Final, NamedTuple
 from ..config import Config
 from ..core.hostport import host_port
 from ..core.http.error_pages import ERROR_PAGES, ErrorPage, connection_error
-from ..core.mra.target import BadHost, canonical_host, canonical_port
 from ..core.release import Preference, cipher_string
 from ..errors import InputError
 from ..net.resolver import Resolver, ServerAddress, UnknownHostError, listed
@@ -28,8 +27,10 @@ from ..tls.identity import Identity
 from ..tls.openssl import TlsError
 from ..tls.trust_store import TrustStore
 from ..tls.verification import TlsClient, TlsContext, TlsSettings
+from .address_sources import parse_address
 from .assessment import assess
 from .handshake import Address, Handshake
+from .pace import Pace
 from .preflight_summary import summary
 from .server_check import ServerCheck
 
@@ -54,11 +55,8 @@ def parse_addresses(texts: Iterable[str]) -> tuple[Address, ...]:
     found: list[Address] = []
     problems: list[str] = []
     for text in texts:
-        host, colon, port = text.rpartition(":")
         try:
-            if not colon:
-                raise BadHost("no port")
-            found.append(Address(canonical_host(host), canonical_port(port)))
+            found.append(parse_address(text))
         except ValueError as error:
             problems.append(f"{text!r} is not HOST:PORT: {error}")
     if problems:
@@ -73,12 +71,14 @@ async def check(
     *,
     seconds: float = 5.0,
     identity: Identity | None = None,
+    pace: Pace | None = None,
     on_start: Callable[[Address], object] = lambda _: None,
 ) -> tuple[ServerCheck, ...]:
     """Check every server. ``seconds`` is the time limit of one handshake.
 
     ``config`` has the addresses of servers (``[hosts]``), the TLS versions and ciphers to offer, and the wording.
-    ``identity`` is presented to servers that request a client certificate. ``on_start`` is called with each address
+    ``identity`` is presented to servers that request a client certificate. ``pace`` limits new connections; at most 16
+    are open at once. ``on_start`` is called with each address
     when its check begins.
     """
     prefers: tuple[Preference, ...] = (config.preference,) if config.upstream.ciphers else ("ecdsa", "rsa")
@@ -97,6 +97,7 @@ async def check(
         for prefer in prefers
     }
     resolver = Resolver(asyncio.get_running_loop())
+    pace = pace or Pace()
     slots = asyncio.Semaphore(_MOST_AT_ONCE)
 
     async def handshakes_with(address: Address) -> list[Handshake]:
@@ -105,10 +106,13 @@ async def check(
             resolved = listed(config.hosts, address.host, address.port)
             with contextlib.suppress(UnknownHostError):
                 resolved = resolved or await resolver.look_up(address.host, address.port, seconds)
-            return [
-                _handshake(address, resolved, prefer, await _connect(address, resolved, context, seconds), identity)
-                for prefer, context in contexts.items()
-            ]
+            handshakes = []
+            for prefer, context in contexts.items():
+                if resolved is not None:
+                    await pace.turn()
+                result = await _connect(address, resolved, context, seconds)
+                handshakes.append(_handshake(address, resolved, prefer, result, identity))
+            return handshakes
 
     by_server = await asyncio.gather(*(handshakes_with(address) for address in addresses))
     now = datetime.now(UTC)
