@@ -32,6 +32,7 @@ from mralab.core.tls import der, fingerprint, hostname, tlserror, verdict
 from mralab.core.tls import first_flight as firstflight
 from mralab.diagnose import (
     address_sources,
+    axl,
     capture,
     capture_findings,
     diagnosis,
@@ -292,6 +293,13 @@ _ESCAPES: Final = (
     b"%cc%88%cc%a3",
 )
 
+
+def _axl(raw: bytes) -> None:
+    for status in (200, 500):
+        with contextlib.suppress(axl.AxlError):
+            axl.node_names(raw, status, "cucm:8443", "user")
+
+
 PARSERS: Final[dict[str, Parser]] = {
     "request head": Parser(
         "core.http.framing.parse_request core.http.framing.request_framing "
@@ -528,6 +536,18 @@ PARSERS: Final[dict[str, Parser]] = {
         _text(lambda text: address_sources.parse_list(text, "file")),
         (*_WORDS, *_LINES, b"a:1\n", b"#", b"[::1]:1\n", b":", b"\n"),
     ),
+    "AXL response": Parser(
+        "diagnose.axl.node_names",
+        _axl,
+        (*_WORDS, *_LINES, b"<a>", b"<processNode><name>a</name></processNode>", b"&amp;", b"<a", b' a="b"'),
+        (
+            (b"", b""),
+            (b"<a>", b"</a>"),
+            (b"<a><processNode><name>", b"</name></processNode></a>"),
+            (b"Supported axl versions: [", b"]"),
+            (b"Supported axl versions", b":"),
+        ),
+    ),
     "request line of a log": Parser(
         "diagnose.request_line.parse_request_line diagnose.request_line.is_absolute_form "
         "diagnose.request_line.is_loopback diagnose.request_line.authority",
@@ -620,6 +640,7 @@ NOT_PARSERS: Final = {
     "core.mra.allowlist_lines.shown": "writes",
     "core.release.cipher_string": "joins texts",
     "core.release.signature_algorithms": "looks a word up",
+    "diagnose.axl.request": "writes",
     "web.guard.is_json": "one comparison",
     "diagnose.xconf.setting_line": "writes",
     "diagnose.request_line.service_of": "covered with the request line",
@@ -674,6 +695,7 @@ MODULES: Final = (
     reply,
     request_line,
     address_sources,
+    axl,
     target,
     tlserror,
     verdict,

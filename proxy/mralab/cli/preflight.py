@@ -11,7 +11,7 @@ import click
 from ..errors import InputError, MralabError
 from .event_loop import run_with_status
 from .group import FILE_OR_FOLDER, FOLDER, config_option, json_option
-from .preflight_addresses import given_addresses
+from .preflight_addresses import AxlOptions, given_addresses
 from .root import main
 
 if TYPE_CHECKING:
@@ -39,6 +39,22 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="FILE",
     help="Check the HTTPS servers that clients requested in a traffic_server log.",
+)
+@click.option(
+    "--axl",
+    "axl_server",
+    metavar="HOST[:PORT]",
+    help="Check the nodes of the cluster that AXL of this CUCM publisher lists, each on CUCM's ports [port: 8443].",
+)
+@click.option(
+    "--axl-user",
+    metavar="NAME",
+    help="The user for --axl. The password is in $MRALAB_AXL_PASSWORD, or you are prompted for it.",
+)
+@click.option(
+    "--axl-fingerprint",
+    metavar="SHA256",
+    help="The fingerprint of the AXL server's certificate, if --trust does not verify it.",
 )
 @click.option(
     "--certificate",
@@ -76,6 +92,9 @@ def preflight(
     trusted: Path | None,
     lists: tuple[Path, ...],
     logs: tuple[Path, ...],
+    axl_server: str | None,
+    axl_user: str | None,
+    axl_fingerprint: str | None,
     certificates: tuple[Path, ...],
     names: tuple[str, ...],
     folder: Path | None,
@@ -86,7 +105,8 @@ def preflight(
 
     Servers are checked live, certificate files without a connection. Each live server gets two handshakes: one prefers
     ECDSA, one prefers RSA. X14.2 prefers ECDSA, unless its cipher string begins with ECDHE-RSA-AES256-GCM-SHA384. No
-    request is sent.
+    request is sent, except one to AXL for its list of nodes. Its password is sent only if --trust or --axl-fingerprint
+    verifies the AXL server's certificate.
 
     Exit 0: X14.2 would accept all servers. Exit 1: it would refuse one, or TLS fails; the reason is printed. Exit 3: it
     would refuse none, but a server could not be checked.
@@ -95,6 +115,7 @@ def preflight(
     Example:
       mralab preflight cucm.steven.lab:8443 cucm.steven.lab:6972 --trust trust/
       mralab preflight --from-log loggingsnapshot.txt --trust trust/ --save saved/
+      mralab preflight --axl cucm-pub.steven.lab --axl-user reader --trust trust/
       mralab preflight --certificate tomcat.pem --name cucm.steven.lab:8443 --trust trust/
       mralab preflight -c mralab.toml
     """
@@ -111,11 +132,15 @@ def preflight(
     store, identity = settings.store, settings.identity
     checks = _check_files(certificates, names, config, store)
     addresses = given_addresses(servers, lists, logs)
+    axl = AxlOptions.check(axl_server, axl_user, axl_fingerprint)
+    if axl is not None:
+        addresses = tuple(dict.fromkeys((*addresses, *axl.addresses(config, store, timeout))))
     if not addresses and not certificates:
         addresses = preflights.configured_addresses(config)
     if not addresses and not certificates:
         raise MralabError(
-            "no servers given: pass HOST:PORT, --from-file, --from-log or a configuration with [hosts]", "see --help"
+            "no servers given: pass HOST:PORT, --from-file, --from-log, --axl, or a configuration with [hosts]",
+            "see --help",
         )
     if folder is not None:
         saving.create_folder(folder)

@@ -2,7 +2,8 @@
 
 X14.2 prefers ECDSA certificates, unless its cipher string begins with the RSA ciphers. Each server is checked with both
 preferences. The handshakes use audit mode, so that one handshake reports every fault. Certificate, chain and trust
-store are at hand, so ``assessment`` can explain more than a log can. Only this module of ``diagnose`` uses the network.
+store are at hand, so ``assessment`` can explain more than a log can. Of ``diagnose``, only this module and
+``axl_client`` use the network.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from ..tls.trust_store import TrustStore
 from ..tls.verification import TlsClient, TlsContext, TlsSettings
 from .address_sources import parse_address
 from .assessment import assess
+from .axl import AxlError
+from .axl_client import Login, Peer, list_nodes
 from .handshake import Address, Handshake
 from .pace import Pace
 from .preflight_summary import summary
@@ -41,6 +44,7 @@ CUCM_PORTS: Final = (8443, 6972, 6971)
 
 _LATE_REFUSAL_SECONDS: Final = 1.0  # wait for a refusal that follows a TLS 1.3 handshake
 _MOST_AT_ONCE: Final = 16
+_AXL_SECONDS: Final = 20.0  # CUCM reads the nodes from its database before it answers
 
 
 def configured_addresses(config: Config) -> tuple[Address, ...]:
@@ -103,9 +107,7 @@ async def check(
     async def handshakes_with(address: Address) -> list[Handshake]:
         async with slots:
             on_start(address)
-            resolved = listed(config.hosts, address.host, address.port)
-            with contextlib.suppress(UnknownHostError):
-                resolved = resolved or await resolver.look_up(address.host, address.port, seconds)
+            resolved = await _resolve(address, config, resolver, seconds)
             handshakes = []
             for prefer, context in contexts.items():
                 if resolved is not None:
@@ -123,6 +125,26 @@ async def check(
         for handshakes in by_server
         for result in _merged([assess(handshake, config, store.certificates, sent, now) for handshake in handshakes])
     )
+
+
+async def nodes_by_axl(
+    address: Address, login: Login, config: Config, store: TrustStore, *, seconds: float
+) -> tuple[Address, ...]:
+    """Return CUCM's ports on each node of the cluster whose AXL is at ``address``. Raises ``AxlError``."""
+    resolved = await _resolve(address, config, Resolver(asyncio.get_running_loop()), seconds)
+    if resolved is None:
+        raise AxlError(f"AXL at {address}: the name could not be resolved")
+    peer = Peer(address, resolved.dial, resolved.port)
+    hosts = await list_nodes(peer, login, config, store, seconds=max(seconds, _AXL_SECONDS))
+    return tuple(Address(host, port) for host in hosts for port in CUCM_PORTS)
+
+
+async def _resolve(address: Address, config: Config, resolver: Resolver, seconds: float) -> ServerAddress | None:
+    """Return the server's address from ``[hosts]``, its name or DNS; None if the name cannot be resolved."""
+    resolved = listed(config.hosts, address.host, address.port)
+    with contextlib.suppress(UnknownHostError):
+        resolved = resolved or await resolver.look_up(address.host, address.port, seconds)
+    return resolved
 
 
 def _handshake(
