@@ -92,7 +92,7 @@ def test_one_file_if_both_preferences_got_the_same_and_a_root_to_upload(tmp_path
     names = sorted(file.name for file in (tmp_path / "saved").iterdir())
     assert [name.rpartition("_")[0] for name in names] == [f"{HOST}_{port}", "upload_Issuing_CA", "upload_Root"]
     assert [loaded(Path(file)) for file in check["uploads"]] == [[ISSUING.cert], [ROOT.cert]]
-    assert f"Files to upload: {', '.join(check['uploads'])}." in check["findings"][0]["remedies"][0]["text"]
+    assert f"Files to upload: {', '.join(check['uploads'])};" in check["findings"][0]["remedies"][0]["text"]
     assert all(file in shown for file in (check["saved"], *check["uploads"]))
 
 
@@ -102,7 +102,7 @@ def test_a_self_signed_certificate_is_ready_for_upload_unless_it_has_to_be_repla
         checks = preflight(f"{HOST}:{one}", f"{HOST}:{two}", "--trust", trust, "--save", str(tmp_path / "saved"))
     assert [len(check["uploads"]) for check in checks] == [1, 0]
     assert loaded(Path(checks[0]["uploads"][0])) == [good.cert]
-    assert f"File to upload: {checks[0]['uploads'][0]}." in checks[0]["findings"][0]["remedies"][0]["text"]
+    assert f"File to upload: {checks[0]['uploads'][0]};" in checks[0]["findings"][0]["remedies"][0]["text"]
     assert "to upload" not in str(checks[1]["findings"])
 
 

@@ -60,7 +60,7 @@ def _self_signed(presented: PresentedChain, _: int, leaf: x509.Certificate) -> I
         )
     cause = (
         _sentence("{place} presented a self-signed certificate, which is not itself in Expressway-C's trust store."),
-        literal(f"Its subject is {subject}."),
+        literal(f"Its subject is {subject}, its SHA-256 fingerprint {fingerprint(leaf.public_bytes(Encoding.DER))}."),
     )
     if any(chain.same_name(trusted.subject, leaf.subject) for trusted in presented.trust_store):
         same_subject = literal(

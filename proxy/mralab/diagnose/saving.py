@@ -30,7 +30,6 @@ from .uploads import TRUST
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9.-]|^[.-]")
 _LONGEST: Final = 100  # characters of a host or subject in a file name; a file name has at most 255 bytes
 _MODE: Final = 0o644
-_COMPARE: Final = "Compare its fingerprint with the one that its owner publishes before you trust it."
 
 
 class Saved(NamedTuple):
@@ -102,8 +101,13 @@ def _with_uploads(finding: Finding, uploads: Sequence[str]) -> Finding:
     remedies = list(finding.remedies)
     for number, remedy in enumerate(remedies):
         if uploads and remedy.code == TRUST:
-            which = f"File to upload: {uploads[0]}." if len(uploads) == 1 else f"Files to upload: {', '.join(uploads)}."
-            remedies[number] = replace(remedy, text=f"{remedy.text} {which} {_COMPARE}")
+            text = (
+                f"File to upload: {uploads[0]}; first compare its fingerprint with the one that its owner publishes."
+                if len(uploads) == 1
+                else f"Files to upload: {', '.join(uploads)}; first compare their fingerprints with those that their "
+                "owners publish."
+            )
+            remedies[number] = replace(remedy, text=f"{remedy.text} {text}")
             break
     return replace(finding, remedies=tuple(remedies))
 
