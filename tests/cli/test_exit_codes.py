@@ -34,6 +34,7 @@ PRINTING = [
     "login emusk --via 127.0.0.1:1 --json",
     "preflight 127.0.0.1:1",
     "preflight 127.0.0.1:1 --json",
+    "schema preflight",
     "lab --log {folder}/lab.log",
     "serve -c {folder}/serve.toml",
 ]

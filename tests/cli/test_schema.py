@@ -43,15 +43,16 @@ def test_the_documents_of_preflight_follow_their_schema(tmp_path: Path) -> None:
         mixed = mralab(
             "preflight", f"127.0.0.1:{one}", f"127.0.0.1:{two}", "x.invalid:1", *file, *trust, "--json", "--timeout=5"
         )
-    unknown = mralab("preflight", "x.invalid:1", "--json")
+        unknown = mralab("preflight", f"127.0.0.1:{one}", "x.invalid:1", *trust, "--json")
     assert [result.returncode for result in (good, mixed, unknown)] == [0, 1, 3]
     documents = [json.loads(result.stdout) for result in (good, mixed, unknown)]
     for document in documents:
         validator.validate(document)
-    assert [document["trust_store"] for document in documents] == [1, 1, 0]
+    assert [document["trust_store"] for document in documents] == [1, 1, 1]
     assert documents[0]["summary"] == "X14.2 would accept everything."
     assert documents[1]["counts"] == {"servers": 4, "accepted": 1, "refused": 2, "failed": 0, "not_checked": 1}
-    assert documents[2]["summary"] == "X14.2 would refuse nothing that was checked; 1 of 1 could not be checked."
+    assert documents[2]["counts"] == {"servers": 2, "accepted": 1, "refused": 0, "failed": 0, "not_checked": 1}
+    assert documents[2]["summary"] == "X14.2 would refuse nothing that was checked; 1 of 2 could not be checked."
 
 
 def test_the_error_for_an_unknown_name_suggests_the_nearest_and_lists_all() -> None:

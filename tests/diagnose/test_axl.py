@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import re
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -289,3 +291,33 @@ def test_without_a_terminal_the_password_has_to_be_in_the_environment(monkeypatc
     assert result.stderr == (
         "no password for the AXL user 'x'\n  hint: set $MRALAB_AXL_PASSWORD, or run on a terminal\n"
     )
+
+
+def test_on_a_terminal_the_password_is_prompted_for_and_not_echoed(folder: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "MRALAB_AXL_PASSWORD"}
+    ours, theirs = os.openpty()
+    with (
+        open(ours, "r+b", buffering=0) as terminal,  # noqa: PTH123 - a descriptor
+        axl(server_context(folder, GOOD), lambda _: answer(listed("a.invalid"))) as (port, requests),
+    ):
+        arguments = ("--axl", f"127.0.0.1:{port}", "--axl-user", "reader", "--trust", str(folder / "root.pem"))
+        with subprocess.Popen(
+            [sys.executable, "-m", "mralab", "preflight", *arguments],
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,  # without a controlling terminal: the prompt reads standard input
+        ) as process:
+            os.close(theirs)
+            assert process.stderr is not None
+            prompt = b""
+            while not prompt.endswith(b"Password of reader: "):  # the blank comes once echo is off
+                piece = os.read(process.stderr.fileno(), 1)
+                assert piece, prompt
+                prompt += piece
+            terminal.write(b"typed\n")
+            output, errors = process.communicate(timeout=30)
+    assert process.returncode == 3, errors
+    assert base64.b64encode(b"reader:typed") in requests[0]
+    assert b"typed" not in output + errors

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @main.command()
 @click.argument("servers", nargs=-1, metavar="[HOST:PORT]...")
-@config_option("A TOML configuration: its [trust] is used, and its [hosts] are checked if no server is given.")
+@config_option("A TOML configuration: its [trust] is used, and its [hosts] are checked if no server or file is given.")
 @click.option("--trust", "trusted", type=FILE_OR_FOLDER, help="PEM file or folder of the trusted CAs.")
 @click.option(
     "--from-file",

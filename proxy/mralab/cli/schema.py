@@ -19,12 +19,10 @@ DOCUMENTS: Final = {
 
 
 @main.command()
-@click.argument("name")
+@click.argument("name", metavar="|".join(DOCUMENTS))
 def schema(name: str) -> None:
     """Print the JSON schema of a command's --json document.
 
-    \b
-    Documents: preflight
     \b
     Example:
       mralab schema preflight
