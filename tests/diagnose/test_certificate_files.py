@@ -180,8 +180,15 @@ def test_every_bad_file_and_name_is_reported_at_once(tmp_path: Path) -> None:
     assert "hint: such as --name" in lines[-1]
 
 
-def test_a_chain_larger_than_a_handshake_is_an_error(tmp_path: Path) -> None:
+def test_a_bundle_larger_than_a_handshake_is_reduced_to_the_chain(tmp_path: Path, trust: str) -> None:
     many = [mint(f"CA {number}", ca=True) for number in range(400)]
+    (tmp_path / "bundle.pem").write_text(pem(*many, LEAF, ISSUING))
+    (check,) = checks("--certificate", str(tmp_path / "bundle.pem"), "--name", HOST, "--trust", trust, exit_code=0)
+    assert (check["source"], len(check["chain"])) == (str(tmp_path / "bundle.pem"), 3)
+
+
+def test_a_chain_larger_than_a_handshake_is_an_error(tmp_path: Path) -> None:
+    many = [mint("Issuing", ca=True) for _ in range(400)]
     (tmp_path / "bundle.pem").write_text(pem(LEAF, *many))
     result = mralab("preflight", "--certificate", str(tmp_path / "bundle.pem"), "--name", HOST)
     assert (result.returncode, result.stdout) == (2, "")

@@ -110,16 +110,21 @@ def _chains(file: str, certificates: Sequence[x509.Certificate]) -> list[FileCha
     """Return a chain for each server certificate in a file.
 
     A file with one server certificate keeps all other certificates in their order, as a server would send them. In a
-    file with several, each gets only the certificates whose names lead up from it: a bundle of a whole cluster is
-    larger than one handshake may be.
+    file with several, or in one that is larger than a handshake may be, each gets only the certificates whose names
+    lead up from it: such a file is a bundle.
     """
     unique = list(dict.fromkeys(certificates))
     leaves = _leaves(unique)
     if len(leaves) == 1:
         (leaf,) = leaves
-        return [FileChain(file, tuple(map(chain.der, (leaf, *(other for other in unique if other != leaf)))))]
+        sent = tuple(map(chain.der, (leaf, *(other for other in unique if other != leaf))))
+        if sum(map(len, sent)) <= offline.LONGEST:
+            return [FileChain(file, sent)]
     return [
-        FileChain(f"{file}, certificate {unique.index(leaf) + 1}", tuple(map(chain.der, (leaf, *_above(leaf, unique)))))
+        FileChain(
+            f"{file}, certificate {unique.index(leaf) + 1}" if len(leaves) > 1 else file,
+            tuple(map(chain.der, (leaf, *_above(leaf, unique)))),
+        )
         for leaf in leaves
     ]
 
