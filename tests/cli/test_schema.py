@@ -59,4 +59,4 @@ def test_the_error_for_an_unknown_name_suggests_the_nearest_and_lists_all() -> N
     result = mralab("schema", "preflihgt")
     assert (result.returncode, result.stdout) == (2, "")
     assert "did you mean 'preflight'?" in result.stderr
-    assert "documents: preflight" in result.stderr
+    assert "documents: diagnose, preflight" in result.stderr

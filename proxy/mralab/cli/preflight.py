@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     type=FILE_OR_FOLDER,
     multiple=True,
     metavar="FILE",
-    help="Check the HTTPS servers that clients requested in a traffic_server log.",
+    help="Check the HTTPS servers that clients requested, from a log, archive or folder as for diagnose.",
 )
 @click.option(
     "--axl",

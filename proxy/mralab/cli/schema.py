@@ -13,6 +13,7 @@ from ..errors import MralabError
 from .root import main
 
 DOCUMENTS: Final = {
+    "diagnose": "diagnose.report:Report",
     "preflight": "diagnose.preflight_report:PreflightReport",
 }
 """The pydantic model of each document, as module (below ``mralab``) and class."""

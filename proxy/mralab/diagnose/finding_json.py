@@ -9,5 +9,8 @@ from .findings import Finding
 
 
 def finding_json(finding: Finding) -> dict[str, Any]:
-    """Return every field of a finding, and of its remedies, under its own name."""
+    """Return every field of a finding, and of its remedies, under its own name.
+
+    ``preflight_report`` describes each field: a new one needs a line there.
+    """
     return asdict(finding)
