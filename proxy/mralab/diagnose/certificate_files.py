@@ -139,17 +139,13 @@ def _leaves(certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
     issuers = {
         issuer
         for child in certificates
+        if not chain.signed_by(child, child)  # self-signed: only a renewal with the same key could have signed it
         for issuer in by_subject.get(chain.name_key(child.issuer), ())
-        if issuer != child and chain.signed_by(child, issuer) and not _is_renewal(issuer, child)
+        if chain.signed_by(child, issuer)
     }
     candidates = [certificate for certificate in certificates if certificate not in issuers]
     servers = [certificate for certificate in candidates if not _is_ca(certificate) or _names_server(certificate)]
     return servers or candidates or list(certificates[:1])
-
-
-def _is_renewal(one: x509.Certificate, other: x509.Certificate) -> bool:
-    """Return whether both are self-signed certificates of one key: neither issued the other."""
-    return chain.is_self_issued(one) and chain.is_self_issued(other) and chain.same_key(one, other)
 
 
 def _is_ca(certificate: x509.Certificate) -> bool:
