@@ -239,6 +239,16 @@ def test_a_fault_on_one_peer_names_it_and_what_its_trust_store_lacks(tmp_path: P
     assert [len(peer.trust_store or ()) for peer in result.peers] == [2, 1]
 
 
+def test_a_peer_that_does_not_verify_proves_nothing(tmp_path: Path) -> None:
+    off = '*c xConfiguration EdgeConfigServer VerifyOriginServer: "Off"\n'
+    (tmp_path / "1.tar.gz").write_bytes(archive("exp-c1", Log("exp-c1").request(), mint("CA", ca=True), xconf=off))
+    (tmp_path / "2.tar.gz").write_bytes(archive("exp-c2", Log("exp-c2").untrusted(), mint("CA", ca=True)))
+    finding = only(diagnosed([tmp_path]))
+    assert [sentence.partition(":")[2] for sentence in finding.history] == [
+        " exp-c1 reached the same server with VerifyOriginServer Off, so its answers say nothing about the certificate."
+    ]
+
+
 def test_the_host_in_the_lines_tells_peers_of_one_file_apart(tmp_path: Path) -> None:
     first, second = Log("exp-c1").request(), Log("exp-c2").untrusted()
     first.lines += second.lines
@@ -264,6 +274,13 @@ def test_8443_works_and_6972_does_not(tmp_path: Path) -> None:
         ("self-signed", HOST, 8443, "issue-found"),
         ("self-signed", HOST, 6972, "issue-found"),
     ]
+
+
+def test_ecdsa_is_not_suspected_where_rsa_comes_first(tmp_path: Path) -> None:
+    rsa = '*c xConfiguration Ciphers UcClientTLSCiphers Value: "ECDHE-RSA-AES256-GCM-SHA384:EECDH"\n'
+    log = Log().request().untrusted(port=6972, path="/CSFemusk.cnf.xml")
+    (tmp_path / "1.tar.gz").write_bytes(archive("exp-c1", log, mint("CA", ca=True), xconf=rsa))
+    assert [one.code for one in diagnosed([tmp_path]).findings] == ["self-signed"]
 
 
 def test_redundancy_is_lost_where_a_node_of_the_same_service_fails(tmp_path: Path) -> None:

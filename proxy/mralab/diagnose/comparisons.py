@@ -11,7 +11,8 @@ from typing import Final
 
 from ..core.hostport import host_port
 from ..core.log.escape import escape
-from .case import Case
+from ..core.release import RSA_FIRST
+from .case import Case, PeerCase
 from .case_entry import Entry, derived, names_text, place, time_text
 from .certificate_text import certificate_of, parsed_certificate
 from .diagnosis import Answers
@@ -92,14 +93,30 @@ def compare_peers(case: Case, merged: Sequence[Entry]) -> None:
             for answers in peer.diagnosis.answers()
             if answers.port == finding.port and (answers.server == finding.server or answers.ip == finding.ip != "")
         }
-        if not others:
-            continue
-        names, good = names_text(entry.peers), names_text(others)
-        entry.history.append(
-            f"Only on {names}: {good} reached the same server and got answers, so compare what differs, first the "
-            "trusted CA list, which peers do not share."
-        )
-        entry.history += _missing_certificates(case, entry, others)
+        verifying = [name for name in others if not _verifies_nothing(case.peers[name])]
+        names = names_text(entry.peers)
+        if verifying:
+            entry.history.append(
+                f"Only on {names}: {names_text(verifying)} reached the same server and got answers, so compare what "
+                "differs, first the trusted CA list, which peers do not share."
+            )
+            entry.history += _missing_certificates(case, entry, verifying)
+        elif others:
+            entry.history.append(
+                f"Only on {names}: {names_text(others)} reached the same server with VerifyOriginServer Off, so its "
+                "answers say nothing about the certificate."
+            )
+
+
+def _verifies_nothing(peer: PeerCase) -> bool:
+    """Return whether a peer's configuration dump has VerifyOriginServer Off."""
+    return peer.settings is not None and peer.settings.verify == "off"
+
+
+def _prefers_rsa(peer: PeerCase) -> bool:
+    """Return whether every cipher string of a peer's configuration dump begins with the RSA cipher."""
+    ciphers = peer.settings.ciphers if peer.settings is not None else ()
+    return bool(ciphers) and all(value.startswith(RSA_FIRST) for _, value in ciphers)
 
 
 def _missing_certificates(case: Case, entry: Entry, others: Iterable[str]) -> Iterator[str]:
@@ -132,7 +149,7 @@ def suspected_ecdsa(case: Case, merged: Sequence[Entry]) -> Iterator[Entry]:
             for answers in peer.diagnosis.answers()
         )
         fails = any(other.key[1] == 8443 and {other.finding.server, other.finding.ip} & names for other in merged)
-        if not works or fails:
+        if not works or fails or all(_prefers_rsa(case.peers[name]) for name in entry.peers):
             continue
         chain = entry.captured.chain if entry.captured is not None else ()
         shown = parsed_certificate(chain[0]) if chain else None
