@@ -366,7 +366,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(RequestRejected, moments, texts, ports, texts),
     st.builds(RequestSent, moments, numbers, texts, texts, ports, texts, headers),
     st.builds(VerifyFailed, moments, ports, *[texts] * 5, st.integers(-1, 100)),
-    st.builds(NameMismatch, moments, ports, texts, texts, texts, texts.filter(lambda ip: ip != "null")),
+    st.builds(NameMismatch, moments, ports, *[texts] * 4),
     st.builds(HandshakeFailed, moments, ports, texts, texts),
     st.builds(ResponseReceived, moments, numbers, texts, ports, texts, headers),
     st.builds(ResponseSent, moments, numbers, texts, ports, texts, headers),
@@ -384,6 +384,18 @@ def as_logged(event: Event, debug: bool) -> Event:
     # What only the data plane knows is in no line.
     unlogged: dict[str, Any] = {"nearest": "", "unlisted": False, "dial": "", "outcome": None, "because": ""}
     return event._replace(**{name: value for name, value in unlogged.items() if name in event._fields})
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        NameMismatch(0, 0, "null", "Terminate", "null", "null"),
+        VerifyFailed(0, 0, "null", "Terminate", "no (null) issuer", "null", "null", 0),
+        HandshakeFailed(0, 0, "null", "(null)"),
+    ],
+)
+def test_a_host_called_null_is_not_read_as_an_absent_name(event: Event) -> None:
+    assert event_of(LineWriter("vcsc", 1).format(event)) == event
 
 
 @settings(max_examples=400)

@@ -63,10 +63,18 @@ KINDS: Final = {
 _SEQUENCE = re.compile(r'\\(?:(["\\rnt])|x([0-9A-F]{2})|u\{(10[0-9A-F]{4}|[0-9A-F]{1,5})\}|)')
 
 
+NO_NAME: Final = "(null)"
+"""What Traffic Server prints where it has no name: no field's text may be written so that it reads as this."""
+
+
 def escape_field(text: str, kind: str) -> str:
     """Return ``text`` escaped for a field of this kind (a key of ``KINDS``)."""
     _, table, _, edges = KINDS[kind]
     written = text.translate(table)
+    if kind == "bare" and text == "null":
+        return "\\x6Eull"
+    if kind == "prose":
+        written = written.replace(NO_NAME, "\\x28null)")
     if edges and text:
         if text[0] == " ":
             written = "\\x20" + written[1:]

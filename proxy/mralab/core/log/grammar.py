@@ -15,7 +15,7 @@ from functools import lru_cache
 from string import Formatter
 from typing import Any, Final, NamedTuple, cast
 
-from .escape import KINDS, escape_field, unescape
+from .escape import KINDS, NO_NAME, escape_field, unescape
 from .events import (
     Event,
     HandshakeFailed,
@@ -156,8 +156,8 @@ class _Plain(set[str]):
 
     def holds(self, text: str) -> bool:
         """Return whether a text needs no escaping; short ones are remembered."""
-        if not text.isascii() or text.encode().translate(None, self._safe):
-            return False
+        if text == "null" or not text.isascii() or text.encode().translate(None, self._safe):
+            return False  # in parentheses, "null" would read as an absent name
         if len(text) <= _LONGEST_KEPT:
             if len(self) >= _MOST_KEPT:
                 self.clear()
@@ -313,14 +313,14 @@ def read_diagnostic(payload: str, at: float) -> tuple[Event, str] | None:
     A line may have more, or less, in it than Expressway's: Traffic Server 9 puts its source location before the text,
     prints handshake errors at DIAG, and ``(null)`` where it has no name. The thread of a line without one is -1.
     """
-    if "(null)" not in payload:
+    if NO_NAME not in payload:
         for form in WARNINGS:
             if read := form.read(payload, at):
                 return read
     head = _DIAGNOSTIC.match(payload)
     if head is None:
         return None
-    text = payload[head.end() :].replace("(null)", "")
+    text = payload[head.end() :].replace(NO_NAME, "")
     for level in ("WARNING", "ERROR"):
         for form in WARNINGS:
             if read := form.read(f"[{head[1] or 'ET_NET -1'}] {level}: {text}", at):
