@@ -30,6 +30,7 @@ from .event_stream import Stream
 from .health import Check, from_message, worker_checks
 from .losses import Loss, missing_of_recording
 from .merge import merge_findings, merge_lines, merge_transactions
+from .queries import Query
 from .report import report
 from .workers import Replies
 
@@ -116,7 +117,7 @@ class Control(ABC):
         """Put settings into force; return the workers that have not confirmed them."""
 
     @abstractmethod
-    async def _query(self, name: str, params: Any = None, *, required: bool = False) -> Replies:
+    async def _query(self, query: Query, params: Any = None, *, required: bool = False) -> Replies:
         """Query every proxy."""
 
     @abstractmethod
@@ -185,7 +186,7 @@ class Control(ABC):
         """Restore the settings of the start or the last reload, and discard all records since."""
         async with self._lock:
             self._recording = None
-            late, replies = await asyncio.gather(self._put(self._baseline), self._query("reset", required=True))
+            late, replies = await asyncio.gather(self._put(self._baseline), self._query(Query.RESET, required=True))
             for call in self.on_reset:
                 call()
             _require_confirmed(late or replies.silent)
@@ -193,7 +194,7 @@ class Control(ABC):
 
     async def clear_journal(self) -> None:
         """Discard the requests, log lines and findings so far. The log itself, and a diagnostic log, are unchanged."""
-        _require_confirmed((await self._query("clear", required=True)).silent)
+        _require_confirmed((await self._query(Query.CLEAR, required=True)).silent)
         self.stream.publish("cleared", {})
 
     async def reload(self) -> None:
@@ -216,7 +217,7 @@ class Control(ABC):
                     self._baseline = settings
                     for late in await self._put(settings):
                         report(f"reload: {late}; it applies the change when it responds again")
-            await self._query("reopen", required=True)
+            await self._query(Query.REOPEN, required=True)
 
     # -- queries
 
@@ -228,9 +229,9 @@ class Control(ABC):
         """Return a note about a worker, or an empty string."""
         return ""
 
-    async def _records(self, name: str, params: Any, merge: Callable[[dict[int, list[Any]]], list[Any]]) -> Records:
-        """Query the records ``name`` of every process and merge them."""
-        answers, silent = await self._query(name, params)
+    async def _records(self, query: Query, params: Any, merge: Callable[[dict[int, list[Any]]], list[Any]]) -> Records:
+        """Query the records of every process and merge them."""
+        answers, silent = await self._query(query, params)
         items = merge({number: answer["items"] for number, answer in answers.items()})
         lost = [Loss(*loss) for answer in answers.values() for loss in answer["lost"]]
         total = sum(answer["total"] for answer in answers.values())
@@ -238,27 +239,27 @@ class Control(ABC):
 
     async def transactions(self, most: int) -> Records:
         """Return the latest ``most`` requests in the order of their start."""
-        answers = await self._records("transactions", most, merge_transactions)
+        answers = await self._records(Query.TRANSACTIONS, most, merge_transactions)
         return answers._replace(items=answers.items[-most:])
 
     async def log(self, most: int) -> Records:
         """Return the latest ``most`` lines of the log."""
-        answers = await self._records("log", most, lambda logs: merge_lines(logs.values()))
+        answers = await self._records(Query.LOG, most, lambda logs: merge_lines(logs.values()))
         return answers._replace(items=answers.items[-most:])
 
     async def findings(self) -> Records:
         """Return the problems found in the log."""
-        return await self._records("findings", None, lambda found: merge_findings(found.values()))
+        return await self._records(Query.FINDINGS, None, lambda found: merge_findings(found.values()))
 
     async def stats(self) -> SummedStats:
         """Return the sum of the processes' counters."""
-        answers, _ = await self._query("stats")
+        answers, _ = await self._query(Query.STATS)
         return SummedStats(merged(answer["stats"] for answer in answers.values()), self.count, len(answers), 0)
 
     async def health(self) -> list[Check]:
         """Check that the proxy listens, that its processes answer and log, and that the ``probes`` succeed."""
         host, port = self.address()
-        answers, _ = await self._query("ping")
+        answers, _ = await self._query(Query.PING)
         pids = self.pids()
         checks = [_probe("proxy", host_port(host, port), lambda: _connect(host, port))]
         checks += [_probe(name, address, call) for (name, address), call in self.probes.items()]
@@ -281,7 +282,7 @@ class Control(ABC):
         async with self._lock:
             self._recording = time.time()
             self._recorded_settings = self.settings
-            silent = (await self._query("record", True, required=True)).silent
+            silent = (await self._query(Query.RECORD, True, required=True)).silent
             _require_confirmed(silent)
             return self._recording
 
@@ -291,7 +292,7 @@ class Control(ABC):
             if (started := self._recording) is None:
                 raise NotRecordingError("diagnostic logging was not started", "start it first")
             self._recording = None
-            answers, silent = await self._query("record", False, required=True)
+            answers, silent = await self._query(Query.RECORD, False, required=True)
             recording = Recording(
                 self.config.log.hostname,
                 time.time(),
@@ -303,7 +304,7 @@ class Control(ABC):
             return recording.archive_name, await self.aside(pack, recording)
 
     async def _watch(self, on: bool) -> None:
-        await self._query("watch", on)
+        await self._query(Query.WATCH, on)
 
 
 def _require_confirmed(silent: tuple[str, ...]) -> None:

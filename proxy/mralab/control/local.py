@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ from .channel import Channel
 from .control import Control, R, SummedStats, T
 from .health import as_message
 from .losses import Loss, Reports, dropped
+from .queries import Query
 from .workers import Replies, Workers
 
 _RECORDED: Final = 200_000  # latest events of one proxy that diagnostic logging keeps, or up to half as many
@@ -59,6 +60,19 @@ class LocalControl(Control):
         self._reported: tuple[int, ...] = ()
         self._stop_publishing: Callable[[], None] | None = None
         self._stop_recording: Callable[[], None] | None = None
+        self._handlers: Final[Mapping[Query, Callable[[Any], Awaitable[Any]]]] = {
+            Query.PING: self._answer_ping,
+            Query.PUT: self._answer_put,
+            Query.TRANSACTIONS: self._answer_transactions,
+            Query.LOG: self._answer_log,
+            Query.FINDINGS: self._answer_findings,
+            Query.STATS: self._answer_stats,
+            Query.WATCH: self._answer_watch,
+            Query.RECORD: self._record,
+            Query.RESET: self._answer_reset,
+            Query.CLEAR: self._answer_clear,
+            Query.REOPEN: self._answer_reopen,
+        }
 
     @property
     def settings(self) -> Settings:
@@ -77,8 +91,8 @@ class LocalControl(Control):
         self._proxy().put(await self.aside(Policy, settings))
         return ()
 
-    async def _query(self, name: str, params: Any = None, *, required: bool = False) -> Replies:
-        return Replies({self._worker: await self.answer(name, params)}, ())
+    async def _query(self, query: Query, params: Any = None, *, required: bool = False) -> Replies:
+        return Replies({self._worker: await self.answer(query, params)}, ())
 
     async def aside(self, function: Callable[[T], R], argument: T) -> R:
         """Run a slow function in a thread; return its result."""
@@ -101,45 +115,54 @@ class LocalControl(Control):
                 self._missed = 0
 
     async def answer(self, name: str, params: Any) -> Any:
-        """Answer one query, with JSON data."""
-        match name:
-            case "ping":
-                return as_message(await self._proxy().condition())
-            case "put":
-                rules = self.settings.rules
-                self._proxy().put(await self.aside(lambda message: Policy(from_message(message, rules)), params))
-            case "transactions":
-                transactions = (journal := await self._full_journal()).transactions
-                items = await self.aside(
-                    lambda latest: [_transaction_json(each) for each in latest], transactions[-params:]
-                )
-                return self._with_losses(items, len(transactions), journal)
-            case "log":
-                lines = (journal := await self._full_journal()).lines
-                return self._with_losses(lines[-params:], len(lines), journal)
-            case "findings":
-                journal = await self._full_journal()
-                findings = await self.aside(find, journal.records())
-                return self._with_losses([finding_json(finding) for finding in findings], len(findings), journal)
-            case "stats":
-                return self._report()
-            case "watch":
-                if self._stop_publishing is not None:
-                    self._stop_publishing()
-                self._stop_publishing = self._proxy().subscribe(self._publish_lines) if params else None
-            case "record":
-                return await self._record(params)
-            case "reset":
-                self._clear()
-                await self._record(False)
-            case "clear":
-                self._clear()
-            case "reopen":
-                if (sink := self._proxy().sink) is not None:
-                    sink.reopen()
-            case _:
-                raise MralabError(f"{name}: unknown query")
-        return None
+        """Answer one query (a ``Query``), with JSON data. Raises ``MralabError`` for an unknown name."""
+        try:
+            handler = self._handlers[Query(name)]
+        except ValueError:
+            raise MralabError(f"{name}: unknown query") from None
+        return await handler(params)
+
+    async def _answer_ping(self, _: None) -> dict[str, Any]:
+        return as_message(await self._proxy().condition())
+
+    async def _answer_put(self, message: dict[str, Any]) -> None:
+        rules = self.settings.rules
+        self._proxy().put(await self.aside(lambda each: Policy(from_message(each, rules)), message))
+
+    async def _answer_transactions(self, most: int) -> dict[str, Any]:
+        journal = await self._full_journal()
+        transactions = journal.transactions
+        items = await self.aside(lambda latest: [_transaction_json(each) for each in latest], transactions[-most:])
+        return self._with_losses(items, len(transactions), journal)
+
+    async def _answer_log(self, most: int) -> dict[str, Any]:
+        journal = await self._full_journal()
+        lines = journal.lines
+        return self._with_losses(lines[-most:], len(lines), journal)
+
+    async def _answer_findings(self, _: None) -> dict[str, Any]:
+        journal = await self._full_journal()
+        findings = await self.aside(find, journal.records())
+        return self._with_losses([finding_json(finding) for finding in findings], len(findings), journal)
+
+    async def _answer_stats(self, _: None) -> dict[str, Any]:
+        return self._report()
+
+    async def _answer_watch(self, on: bool) -> None:
+        if self._stop_publishing is not None:
+            self._stop_publishing()
+        self._stop_publishing = self._proxy().subscribe(self._publish_lines) if on else None
+
+    async def _answer_reset(self, _: None) -> None:
+        self._clear()
+        await self._record(False)
+
+    async def _answer_clear(self, _: None) -> None:
+        self._clear()
+
+    async def _answer_reopen(self, _: None) -> None:
+        if (sink := self._proxy().sink) is not None:
+            sink.reopen()
 
     def _clear(self) -> None:
         self._journal().clear()
@@ -232,21 +255,21 @@ class WorkersControl(Control):
 
     async def stats(self) -> SummedStats:
         """Return the sum of the latest reports, including workers that have ended or do not answer."""
-        answers, _ = await self._query("stats")
+        answers, _ = await self._query(Query.STATS)
         return SummedStats(self._reports.stats(), self.count, len(answers), self._reports.count)
 
     async def _put(self, settings: Settings) -> tuple[str, ...]:
         before, self._settings = self._settings, settings
         message = settings.message(with_rules=settings.rules is not before.rules)
-        return (await self.workers.query("put", message, required=True)).silent
+        return (await self.workers.query(Query.PUT, message, required=True)).silent
 
-    async def _query(self, name: str, params: Any = None, *, required: bool = False) -> Replies:
+    async def _query(self, query: Query, params: Any = None, *, required: bool = False) -> Replies:
         queried_at = time.time()
-        replies = await self.workers.query(name, params, required=required)
+        replies = await self.workers.query(query, params, required=required)
         for answer in replies.answers.values():
             if isinstance(answer, dict) and "born" in answer:
                 self._reports.add(answer)
-        if name in ("reset", "clear"):
+        if query in (Query.RESET, Query.CLEAR):
             self._reports.reset(queried_at)
             self._notes.clear()
         return replies

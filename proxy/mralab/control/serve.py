@@ -33,6 +33,7 @@ from ..net.traffic_server import TrafficServer, new_hop
 from .channel import open_channel
 from .control import Control
 from .local import LocalControl, WorkersControl
+from .queries import Query
 from .report import report
 from .workers import Workers
 
@@ -94,8 +95,8 @@ def _serve_with_workers(
 
     async def work(number: int, channel: socket.socket) -> int:
         # Read the state when the worker starts: it may replace one that crashed.
-        switches = (("record", control.recording), ("watch", control.stream.active))
-        active = [name for name, is_on in switches if is_on]
+        switches = ((Query.RECORD, control.recording), (Query.WATCH, control.stream.active))
+        active = [query for query, is_on in switches if is_on]
         return await _work(control.settings, number, hop, shares.of(number), sock, channel, active)
 
     workers = control.workers = Workers(settings.config.proxy.workers, work, (sock.fileno(),), control.on_notification)
@@ -138,7 +139,7 @@ async def _work(
     share: Share,
     sock: socket.socket,
     channel_sock: socket.socket,
-    active: list[str],
+    active: list[Query],
 ) -> int:
     """Run one worker: serve on ``sock`` until a signal or the end of the process that started it."""
     stop = stop_event()
@@ -157,8 +158,8 @@ async def _work(
         channel.notify("failed", {"message": error.message, "hint": error.hint})
         await channel.close()
         return error.exit_code
-    for name in active:
-        await control.answer(name, True)
+    for query in active:
+        await control.answer(query, True)
     channel.notify("ready")
     _on_hangup(control.reload)
     reporting = asyncio.create_task(_report(control))
