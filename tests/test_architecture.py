@@ -1,8 +1,21 @@
-"""The import graph: no cycle, not even for type checking; the layers are import-linter's (`make check`)."""
+"""The import graph: no cycle, not even for type checking; the layers are import-linter's (`make check`).
+
+And docs/architecture.md, which names every module of the package and nothing that does not exist.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Final
+
 import grimp
+
+ROOT: Final = Path(__file__).parents[1]
+PACKAGE: Final = ROOT / "proxy" / "mralab"
+DOCUMENTS: Final = ("docs/architecture.md", "CONTRIBUTING.md")
 
 
 def cycles() -> list[list[str]]:
@@ -36,3 +49,47 @@ def cycles() -> list[list[str]]:
 
 def test_no_module_imports_itself_by_a_detour() -> None:
     assert cycles() == []
+
+
+def mapped() -> Iterator[str]:
+    """Yield the modules that the map names, as ``core/http/framing``; a name may end with ``*``."""
+    tree = (ROOT / "docs" / "architecture.md").read_text().split("```")[1]
+    tree = re.sub(r"\([^()]*\)", "", re.sub(r"\n {20,}", " ", tree.partition("proxy/mralab/\n")[2]))
+    folders: list[str] = []
+    for line in tree.splitlines():
+        name, _, text = line.strip().partition(" ")
+        depth = (len(line) - len(line.lstrip())) // 2
+        del folders[max(0, depth - 1) :]
+        if not name.endswith("/"):
+            yield from ("/".join((*folders, file[:-3])) for file in re.findall(r"\w+\.py\b", line))
+            continue
+        folders.append(name[:-1])
+        if "one module for each" in text:
+            yield "/".join((*folders, "*"))
+        for part in re.split("[,;]", text):
+            item = re.split("[:.] ", part)[-1].strip()
+            if item.endswith("/"):
+                yield "/".join((*folders, item, "*"))
+            elif re.fullmatch(r"[a-z_]+\*?", item):
+                yield "/".join((*folders, item))
+
+
+def test_the_map_names_every_module_and_no_other() -> None:
+    modules = {
+        str(file.relative_to(PACKAGE).with_suffix(""))
+        for file in PACKAGE.rglob("*.py")
+        if file.name not in ("__init__.py", "__main__.py")
+    }
+    names = [name.replace("//", "/") for name in mapped()]
+    assert [module for module in sorted(modules) if not any(fnmatch(module, name) for name in names)] == []
+    assert [name for name in names if not any(fnmatch(module, name) for module in modules)] == []
+
+
+def test_the_documents_name_files_that_exist() -> None:
+    for document in DOCUMENTS:
+        text = (ROOT / document).read_text()
+        paths = re.findall(r"`((?:core|net|tls|diagnose|mocks|lab|control|web|show|cli|config)/[\w/.]*)`", text)
+        paths += re.findall(r"\b((?:tests|docs|benchmarks|config)/[\w/]*\w(?:\.\w+)?)", text)
+        for path in paths:
+            places = (ROOT / path, PACKAGE / path, PACKAGE / f"{path}.py")
+            assert any(place.exists() for place in places), f"{document}: {path} does not exist"
