@@ -38,7 +38,7 @@ from ..tls.verification import TlsClient
 from .capture import Capture
 from .client import Client
 from .endpoints import CONTROL
-from .failures import HandshakeError, ResponseError, ServerError
+from .failures import HandshakeError, ResponseError, ServerError, attempts_left
 from .pool import Tapping
 from .resolver import ServerAddress, UnknownHostError, listed
 from .server_connection import ServerConnection
@@ -97,6 +97,7 @@ class Exchange:
         """Try as often as the policy and the failures allow; answer with the last failure. Return as ``run``.
 
         There is no pause between attempts (Traffic Server 8.1.11, HttpTransact.cc:3487-3591).
+        The loop ends: a stale connection costs no attempt, but each has left the pool for good.
         """
         left = self._policy.attempts
         while True:
@@ -106,9 +107,8 @@ class Exchange:
                 if self.responded:
                     self._client.truncate()
                     return False
-                repeatable = self.route.repeatable
-                left -= not (failure.stale and repeatable)
-                if left <= 0 or (failure.sent and not repeatable):
+                left = attempts_left(left, failure, repeatable=self.route.repeatable)
+                if left == 0:
                     outcome = Outcome.REFUSED if failure.refused else Outcome.FAILED
                     return self._answer(failure.answer, outcome, failure.reason)
 

@@ -69,3 +69,13 @@ class ResponseError(ServerError):
         super().__init__(ERROR_PAGES[answer], reason)
         self.unread = unread
         """The connection ended before the first byte of a response: a kept one may have been closed already."""
+
+
+def attempts_left(left: int, failure: ServerError, *, repeatable: bool) -> int:
+    """Return how many of the ``left`` attempts remain after a failure; 0 if the client gets the failure's answer.
+
+    ``repeatable`` is whether the request may be sent twice.
+    """
+    if failure.sent and not repeatable:
+        return 0
+    return left if failure.stale else left - 1
