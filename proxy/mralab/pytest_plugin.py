@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from .lab.lab import Lab, SyncLab
     from .mocks.pki import Pki
 
-_RELEASES: Final = {"before": "X14.0.7", "after": "X14.2"}
 _SETTINGS: Final = ("release", "scenario", "verify")
 _MOST_LINES: Final = 200
 _proxies = pytest.StashKey[list["Proxy"]]()
@@ -42,11 +41,12 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-@pytest.fixture(params=list(_RELEASES.values()), ids=list(_RELEASES))
+@pytest.fixture(params=["before", "after"])
 def mra_release(request: pytest.FixtureRequest) -> str:
     """Run the test twice: with a release that does not verify servers, then with X14.2."""
-    release: str = request.param
-    return release
+    from .core.release import BEFORE, DEFAULT
+
+    return BEFORE if request.param == "before" else DEFAULT
 
 
 @pytest.fixture(scope="session")
@@ -75,6 +75,8 @@ def _mra_pki() -> Pki:
 @pytest.fixture
 def mra_proxy(request: pytest.FixtureRequest, _mra_server: Proxy) -> Proxy:
     """Return the proxy without hosts, trusted certificates or log lines. ``add_host`` and ``trust`` add some."""
+    from .core.release import DEFAULT
+
     settings = _settings(request)
     if "scenario" in settings and "mra_lab" not in request.fixturenames:
         raise pytest.UsageError(
@@ -82,7 +84,7 @@ def mra_proxy(request: pytest.FixtureRequest, _mra_server: Proxy) -> Proxy:
         )
     _mra_server.reset()
     _mra_server.change(
-        release=settings.get("release", _RELEASES["after"]),
+        release=settings.get("release", DEFAULT),
         verify={"origin": settings["verify"]} if "verify" in settings else {},
     )
     _watch(request, _mra_server)
@@ -92,11 +94,12 @@ def mra_proxy(request: pytest.FixtureRequest, _mra_server: Proxy) -> Proxy:
 @pytest.fixture
 def mra_lab(request: pytest.FixtureRequest, _mra_pki: Pki) -> Iterator[Lab | SyncLab]:
     """Yield the article's lab: a ``Lab`` for an asyncio test (``await mra_lab.login()``), a ``SyncLab`` for others."""
+    from .core.release import DEFAULT
     from .lab.lab import Lab
 
     settings = _settings(request)
     lab = Lab(
-        settings.get("release", _RELEASES["after"]),
+        settings.get("release", DEFAULT),
         scenario=settings.get("scenario"),
         verify=settings.get("verify"),
         pki=_mra_pki,

@@ -8,6 +8,7 @@ from typing import Literal
 
 import click
 
+from ..core.release import NEWEST, OLDEST
 from .control_api import load_api
 from .event_loop import run
 from .group import FILE, config_option
@@ -20,7 +21,7 @@ from .root import main
     "--release",
     default=None,
     metavar="RELEASE",
-    help="The Expressway's release, X12.5 to X15.5; X14.0.8 and later verify [default: the configuration's].",
+    help=f"The Expressway's release, {OLDEST} to {NEWEST}; X14.0.8 and later verify [default: the configuration's].",
 )
 @click.option(
     "--advertise",

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..core.release import ATTEMPTS, DEFAULT, Preference, Release, VerifyMode, cipher_string, find_release
+from ..core.release import ATTEMPTS, BEFORE, DEFAULT, Preference, Release, VerifyMode, cipher_string, find_release
 from ..core.tls.hostname import is_address
 from ..core.tls.verdict import Wording
 from ..errors import ConfigError, first_problems
@@ -303,7 +303,7 @@ class Config(_Table):
 
     release: Annotated[
         ReleaseName,
-        Key("Expressway release: [releases.md](releases.md) lists them with their defaults.", "live", "X14.0.7"),
+        Key("Expressway release: [releases.md](releases.md) lists them with their defaults.", "live", BEFORE),
     ] = DEFAULT
     proxy: ProxyTable = ProxyTable()
     verify: VerifyTable = VerifyTable()

@@ -14,7 +14,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from ..core.release import RELEASES, VerifyMode, find_release, verify_mode
+from ..core.release import DEFAULT, RELEASES, VerifyMode, find_release, verify_mode
 from .keys import FILE_NAME
 
 
@@ -69,7 +69,7 @@ def _check_ip(value: object) -> object:
 
 def _to_release(value: object) -> object:
     if not isinstance(value, str):
-        raise ValueError("must be a string such as 'X14.2'")
+        raise ValueError(f"must be a string such as {DEFAULT!r}")
     return find_release(value).name
 
 

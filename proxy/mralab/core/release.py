@@ -158,6 +158,8 @@ def _rows() -> Iterator[tuple[Number, Release]]:
 _BY_NUMBER: Final[dict[Number, Release]] = dict(_rows())
 RELEASES: Final[dict[str, Release]] = {row.name: row for row in _BY_NUMBER.values()}
 """Rows by name (``X14.2``, ``X14.0.8``), the oldest first."""
+OLDEST: Final = next(iter(RELEASES))
+NEWEST: Final = next(reversed(RELEASES))
 
 _PART: Final = r"(0|[1-9][0-9]{0,3})"  # no leading zero: X14.02 could be X14.0.2 or X14.2
 _RELEASE: Final = re.compile(rf"[xX]?{_PART}\.{_PART}(?:\.{_PART})?")
