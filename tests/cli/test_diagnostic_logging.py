@@ -37,6 +37,7 @@ def test_an_archive_has_the_lines_since_the_start(running: Serving, server: Serv
     assert peer.settings is not None
     assert peer.settings.verify == "on"
     assert peer.trust_store is not None
+    assert [connection.outcome for _, connection in peer.connections] == ["refused-by-client"] * 2
     mralab("diagnostic-logging", "start", admin=running.admin)
     out = mralab("diagnostic-logging", "stop", "--out", "none/a.tar.gz", admin=running.admin, cwd=tmp_path)
     assert (out.returncode, out.stdout) == (2, "")

@@ -220,7 +220,7 @@ async def test_a_capture_for_others_has_no_secret(
     server = serving(server_context(ca.issue_cert(HOST)))
     proxy = await proxying(server, capture={"pcapng": "own.pcapng"})
     await proxy.get(server.port)
-    proxy.server.start_capture(tmp_path / "theirs.pcap")
+    proxy.server.start_capture(tmp_path / "theirs.pcap", 1 << 20)
     assert b"200" in await proxy.get(server.port, headers="Authorization: Basic ZW11c2s6Y2lzY28xMjM=\r\n")
     await proxy.server.stop_capture(tmp_path / "theirs.pcap")
     await proxy.get(server.port)
@@ -233,6 +233,19 @@ async def test_a_capture_for_others_has_no_secret(
     assert len(tshark(theirs, "tls.handshake.type == 11")) == 1
     assert tshark(theirs, "http") == []
     assert len(tshark(own, "tls && http.request")) == 3
+
+
+async def test_a_capture_for_others_ends_at_its_limit(
+    proxying: Proxying, serving: Serving, ca: trustme.CA, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = serving(server_context(ca.issue_cert(HOST)))
+    proxy = await proxying(server)
+    proxy.server.start_capture(tmp_path / "theirs.pcap", 8192)
+    for _ in range(5):
+        assert b"200" in await proxy.get(server.port)
+        await proxy.server.flush_capture()
+    assert 0 < (tmp_path / "theirs.pcap").stat().st_size <= 8192
+    assert "theirs.pcap cannot be written: it has reached its limit" in capsys.readouterr().err
 
 
 # -- without a proxy

@@ -151,7 +151,11 @@ async def test_diagnostic_logging_returns_the_lines_between_start_and_stop(admin
     assert 'filename="diagnostic_log_vcsc_' in disposition
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         log_name, *others = archive.getnames()
-        assert [name.rpartition("/")[2].partition("_vcsc_")[0] for name in others] == ["xconf_dump", "xstat_dump"]
+        assert [name.rpartition("/")[2].partition("_vcsc_")[0] for name in others] == [
+            "xconf_dump",
+            "xstat_dump",
+            "eth0_diagnostic_logging_tcpdump00",
+        ]
         file = archive.extractfile(log_name)
         assert file is not None
         lines = file.read().decode().splitlines()

@@ -25,12 +25,12 @@ from ..diagnose.archive import Recording, pack
 from ..errors import ConfigError, InputError, MralabError
 from ..net.settings import Settings, as_started, load_settings, newly_empty, only_at_start, warnings
 from ..net.stats import merged
-from .archive_members import archive_members
 from .event_stream import Stream
 from .health import Check, from_message, worker_checks
 from .losses import Loss, missing_of_recording
 from .merge import merge_findings, merge_lines, merge_transactions
 from .queries import Query
+from .recording import RunningRecording
 from .report import report
 from .workers import Replies
 
@@ -90,8 +90,7 @@ class Control(ABC):
         self.stream = Stream(self._watch)
         self._at_start = started
         self._baseline = started  # what ``reset`` restores: the settings of the start or of the last reload
-        self._recording: float | None = None
-        self._recorded_settings = started
+        self._recording: RunningRecording | None = None
         self._lock = asyncio.Lock()
 
     # -- how proxies are reached
@@ -185,8 +184,10 @@ class Control(ABC):
     async def reset(self) -> None:
         """Restore the settings of the start or the last reload, and discard all records since."""
         async with self._lock:
-            self._recording = None
             late, replies = await asyncio.gather(self._put(self._baseline), self._query(Query.RESET, required=True))
+            if self._recording is not None:
+                await self.aside(RunningRecording.discard, self._recording)
+                self._recording = None
             for call in self.on_reset:
                 call()
             _require_confirmed(late or replies.silent)
@@ -280,26 +281,27 @@ class Control(ABC):
     async def start_recording(self) -> float:
         """Begin a new diagnostic log, replacing a running one; return its start in seconds since the epoch."""
         async with self._lock:
-            self._recording = time.time()
-            self._recorded_settings = self.settings
-            silent = (await self._query(Query.RECORD, True, required=True)).silent
+            previous, self._recording = self._recording, RunningRecording.begin(self.settings)
+            silent = (await self._query(Query.RECORD, str(self._recording.capture), required=True)).silent
+            if previous is not None:
+                await self.aside(RunningRecording.discard, previous)
             _require_confirmed(silent)
-            return self._recording
+            return self._recording.started
 
     async def stop_recording(self) -> tuple[str, bytes]:
         """Return the name and bytes of an archive of the lines since the start. Raises ``NotRecordingError``."""
         async with self._lock:
-            if (started := self._recording) is None:
+            if (running := self._recording) is None:
                 raise NotRecordingError("diagnostic logging was not started", "start it first")
             self._recording = None
-            answers, silent = await self._query(Query.RECORD, False, required=True)
+            answers, silent = await self._query(Query.RECORD, None, required=True)
             recording = Recording(
                 self.config.log.hostname,
                 time.time(),
                 tuple(merge_lines(answer["lines"] for answer in answers.values())),
                 sum(answer["lost"] for answer in answers.values()),
-                (*silent, *missing_of_recording(self.ended(started), started)),
-                archive_members(self._recorded_settings),
+                (*silent, *missing_of_recording(self.ended(running.started), running.started)),
+                await self.aside(RunningRecording.members, running),
             )
             return recording.archive_name, await self.aside(pack, recording)
 

@@ -25,6 +25,8 @@ from .control import Control, R, SummedStats, T
 from .health import as_message
 from .losses import Loss, Reports, dropped
 from .queries import Query
+from .recording import LARGEST_CAPTURE
+from .report import report
 from .workers import Replies, Workers
 
 _RECORDED: Final = 200_000  # latest events of one proxy that diagnostic logging keeps, or up to half as many
@@ -60,6 +62,7 @@ class LocalControl(Control):
         self._reported: tuple[int, ...] = ()
         self._stop_publishing: Callable[[], None] | None = None
         self._stop_recording: Callable[[], None] | None = None
+        self._recorded_capture: Path | None = None
         self._handlers: Final[Mapping[Query, Callable[[Any], Awaitable[Any]]]] = {
             Query.PING: self._answer_ping,
             Query.PUT: self._answer_put,
@@ -155,7 +158,7 @@ class LocalControl(Control):
 
     async def _answer_reset(self, _: None) -> None:
         self._clear()
-        await self._record(False)
+        await self._record(None)
 
     async def _answer_clear(self, _: None) -> None:
         self._clear()
@@ -193,13 +196,21 @@ class LocalControl(Control):
             lost.append(dropped(self._worker, os.getpid(), since, until, kept.lost_requests, kept.lost))
         return {**self._identity(), "items": items, "total": total, "lost": lost}
 
-    async def _record(self, on: bool) -> dict[str, Any]:
-        """Begin a new recording or end it; return what was recorded until now."""
+    async def _record(self, capture: str | None) -> dict[str, Any]:
+        """Begin a new recording, with this file for its packets, or end it; return what was recorded until now."""
         if self._stop_recording is not None:
             self._stop_recording()
+        if self._recorded_capture is not None:
+            await self._proxy().stop_capture(self._recorded_capture)
         events, lost = self._recorded.events(), self._recorded.lost
         self._recorded.clear()
-        self._stop_recording = self._proxy().subscribe(self._recorded.take) if on else None
+        self._recorded_capture = Path(capture) if capture is not None else None
+        self._stop_recording = self._proxy().subscribe(self._recorded.take) if capture is not None else None
+        if self._recorded_capture is not None:
+            try:
+                self._proxy().start_capture(self._recorded_capture, LARGEST_CAPTURE)
+            except MralabError as error:
+                report(f"diagnostic logging goes on without a capture: {error}")
         return {"lines": (await self.aside(self._recorded.journal_of, events)).lines, "lost": lost}
 
 
@@ -221,9 +232,9 @@ class WorkersControl(Control):
         return self._settings
 
     @property
-    def recording(self) -> bool:
-        """Whether diagnostic logging is on."""
-        return self._recording is not None
+    def recorded_capture(self) -> str | None:
+        """The file for the packets of the diagnostic log that runs; None if none runs."""
+        return str(self._recording.capture) if self._recording is not None else None
 
     def address(self) -> tuple[str, int]:
         """Return the host and port on which the workers listen."""

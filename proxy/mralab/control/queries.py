@@ -19,7 +19,9 @@ class Query(StrEnum):
     FINDINGS = "findings"  # -> all findings, with losses
     STATS = "stats"  # -> the counters
     WATCH = "watch"  # whether to publish log lines as they are written
-    RECORD = "record"  # whether a diagnostic log begins -> the lines and losses of the one that ends
+    RECORD = (
+        "record"  # the capture's path if a diagnostic log begins, else None -> lines and losses of the one that ends
+    )
     RESET = "reset"  # clear the journal and end the diagnostic log
     CLEAR = "clear"  # clear the journal
     REOPEN = "reopen"  # open the log file again

@@ -95,8 +95,8 @@ def _serve_with_workers(
 
     async def work(number: int, channel: socket.socket) -> int:
         # Read the state when the worker starts: it may replace one that crashed.
-        switches = ((Query.RECORD, control.recording), (Query.WATCH, control.stream.active))
-        active = [query for query, is_on in switches if is_on]
+        switches = ((Query.RECORD, control.recorded_capture), (Query.WATCH, control.stream.active))
+        active = [(query, params) for query, params in switches if params]
         return await _work(control.settings, number, hop, shares.of(number), sock, channel, active)
 
     workers = control.workers = Workers(settings.config.proxy.workers, work, (sock.fileno(),), control.on_notification)
@@ -139,7 +139,7 @@ async def _work(
     share: Share,
     sock: socket.socket,
     channel_sock: socket.socket,
-    active: list[Query],
+    active: list[tuple[Query, Any]],
 ) -> int:
     """Run one worker: serve on ``sock`` until a signal or the end of the process that started it."""
     stop = stop_event()
@@ -158,8 +158,8 @@ async def _work(
         channel.notify("failed", {"message": error.message, "hint": error.hint})
         await channel.close()
         return error.exit_code
-    for query in active:
-        await control.answer(query, True)
+    for query, params in active:
+        await control.answer(query, params)
     channel.notify("ready")
     _on_hangup(control.reload)
     reporting = asyncio.create_task(_report(control))

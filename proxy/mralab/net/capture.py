@@ -94,8 +94,10 @@ class Capture:
 
     # -- files
 
-    def start(self, path: Path, *, confidential: bool = True) -> None:
+    def start(self, path: Path, *, confidential: bool = True, limit: int = 0) -> None:
         """Begin or continue a pcapng file with the connections from now on. Raises ``MralabError``.
+
+        ``limit`` is its greatest size in bytes; 0 for none.
 
         Unless ``confidential``, the file has neither the TLS secrets nor the connections of clients, which are plain
         HTTP: it has what a capture on Expressway-C's eth0 has, and may be passed on as that may.
@@ -103,7 +105,7 @@ class Capture:
         if path not in self._pcapng:
             self._flush()  # earlier packets do not belong into it
             file = open_capture(path, "capture.pcapng", file_header(_APPLICATION))
-            file.confidential = confidential
+            file.confidential, file.limit = confidential, limit
             self._pcapng[path] = file
             self.on_change()
 

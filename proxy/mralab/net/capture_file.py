@@ -19,10 +19,11 @@ from .sink import write_whole
 class CaptureFile:
     """A file that is captured to. ``error`` is set once by the thread that writes it.
 
-    ``confidential``: it may have what decrypts traffic, and traffic that is not encrypted.
+    ``confidential``: it may have what decrypts traffic, and traffic that is not encrypted. ``limit`` is its greatest
+    size in bytes; 0 for none.
     """
 
-    __slots__ = ("confidential", "error", "fd", "key", "path")
+    __slots__ = ("confidential", "error", "fd", "key", "limit", "path")
 
     def __init__(self, path: Path, key: str, fd: int) -> None:
         self.path = path
@@ -30,6 +31,17 @@ class CaptureFile:
         self.fd = fd
         self.error = ""
         self.confidential = True
+        self.limit = 0
+
+    def append(self, data: bytes) -> None:
+        """Write ``data`` at the end, or set ``error``."""
+        try:
+            if self.limit and os.fstat(self.fd).st_size + len(data) > self.limit:
+                self.error = f"it has reached its limit of {self.limit >> 20} MB"
+            else:
+                write_whole(self.fd, data)
+        except OSError as error:
+            self.error = error.strerror or str(error)
 
 
 def open_capture(path: Path, key: str, header: bytes) -> CaptureFile:
@@ -138,10 +150,7 @@ class CaptureWriter:
                 continue
             for file in files:
                 if not file.error:
-                    try:
-                        write_whole(file.fd, work)
-                    except OSError as error:
-                        file.error = error.strerror or str(error)
+                    file.append(work)
             self._done += len(work)
 
 

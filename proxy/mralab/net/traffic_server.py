@@ -244,13 +244,15 @@ class TrafficServer:
         if self._sink is not None:
             await self._sink.flush()
 
-    def start_capture(self, path: Path) -> None:
+    def start_capture(self, path: Path, limit: int) -> None:
         """Capture new connections to a pcapng file, beside that of ``[capture]``. Raises ``MralabError``.
+
+        ``limit`` is its greatest size in bytes.
 
         The file may be passed on: it has no TLS secrets, and no requests of clients (``Capture.start``).
         """
         if self._capture is not None:
-            self._capture.start(path, confidential=False)
+            self._capture.start(path, confidential=False, limit=limit)
 
     async def stop_capture(self, path: Path) -> None:
         """Complete and close a file that ``start_capture`` has begun."""
