@@ -7,13 +7,17 @@ import contextlib
 import http.client
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import trustme
+
+from mralab.core.mra.target import Target, encode
+from tests.net.conftest import HOST, Server
 
 
 async def until(true: Callable[[], object], limit: float = 10.0, what: str = "") -> float:
@@ -73,13 +77,75 @@ async def running(
             yield process, json.loads(line)
             assert "Traceback" not in errors.read_text(), errors.read_text()
         finally:
-            if process.poll() is None:
-                process.terminate()
-                try:
-                    await asyncio.to_thread(process.wait, 15)
-                except subprocess.TimeoutExpired:
-                    process.send_signal(signal.SIGKILL)
-                    raise
+            await asyncio.to_thread(_end, process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a process that may still run. Raises TimeoutExpired, after killing it, if SIGTERM does not end it."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()  # leaving the block of Popen would wait for it without a limit
+            raise
+
+
+class Serving(NamedTuple):
+    """A running ``mralab serve``: its process, the port of the proxy, and the address of its control API."""
+
+    process: subprocess.Popen[str]
+    port: int
+    admin: str
+
+
+@contextlib.contextmanager
+def serving(folder: Path, config: str) -> Iterator[Serving]:
+    """Run ``mralab serve`` with this configuration, for tests without an event loop; standard error is a pipe."""
+    (folder / "mralab.toml").write_text(config)
+    command = [sys.executable, "-m", "mralab", "serve", "-c", str(folder / "mralab.toml")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            start = json.loads(line)
+            assert start["pid"] == process.pid
+            yield Serving(process, int(start["listening"].rpartition(":")[2]), start["admin"])
+        finally:
+            _end(process)
+
+
+def config_for(server: Server, ca: trustme.CA, folder: Path, *, workers: int = 1) -> str:
+    """Return a configuration that trusts ``ca`` and allows GET and POST to ``server``."""
+    ca.cert_pem.write_to_path(str(folder / "ca.pem"))
+    (folder / "rules.csv").write_text(
+        "Url,Deployment,HttpMethods,MatchType,Description\n" + f'https://{HOST}:{server.port},,"GET,POST",prefix,\n'
+    )
+    return f"""
+[proxy]
+listen = "127.0.0.1:0"
+workers = {workers}
+[trust]
+store = "ca.pem"
+[allow]
+rules = "rules.csv"
+[hosts]
+"{HOST}" = {{ ip = "10.48.36.215", dial = "127.0.0.1" }}
+"""
+
+
+def token(server: Server) -> str:
+    """Return the token of a server for request targets."""
+    return encode(Target("steven.lab", "https", HOST, server.port))
+
+
+def get(running: Serving, server: Server) -> int:
+    """Return the proxy's status for a request on a new connection."""
+    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=20)
+    connection.request("GET", f"/{token(server)}/x")
+    status = connection.getresponse().status
+    connection.close()
+    return status
 
 
 def control(address: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:

@@ -23,9 +23,8 @@ from mralab.lab.login import login
 from mralab.mocks.cucm import Cucm
 from mralab.mocks.edge import Edge
 from mralab.mocks.pki import mint
-from tests.control.test_serve import Serving, serving
 from tests.net.conftest import HOST, OK, Server, read_request, server_context
-from tests.serving import complaints, control, running, toml
+from tests.serving import Serving, complaints, control, running, serving, toml
 
 MODES = [(workers, connections) for workers in (1, 2) for connections in ("per-request", "keep-alive")]
 USERS = {"emusk": "secret"}

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 import trustme
 
-from tests.control.test_serve import Serving, config_for, serving
 from tests.net.conftest import HOST, Server, server_context
+from tests.serving import Serving, config_for, serving
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.control.test_serve import Serving
+from tests.serving import Serving
 
 from .command import mralab
 

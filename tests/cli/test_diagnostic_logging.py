@@ -8,9 +8,8 @@ import pytest
 
 from mralab.diagnose.case import Case
 from mralab.diagnose.sources import Sources
-from tests.control.test_serve import Serving
-from tests.control.test_workers import get
 from tests.net.conftest import Server
+from tests.serving import Serving, get
 
 from .command import mralab
 

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 import pytest
 import trustme
 
-from tests.control.test_serve import Serving, config_for, serving
-from tests.control.test_workers import get
 from tests.net.conftest import Server
+from tests.serving import Serving, config_for, get, serving
 
 from .command import mralab
 

@@ -11,9 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
-from tests.control.test_serve import Serving
-from tests.control.test_workers import get
 from tests.net.conftest import Server
+from tests.serving import Serving, get
 
 from .command import mralab
 

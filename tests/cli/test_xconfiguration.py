@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mralab.web.xconfiguration import SpellingError, parse, read_back
-from tests.control.test_serve import Serving
-from tests.control.test_workers import get
 from tests.net.conftest import Server
+from tests.serving import Serving, get
 
 from .command import mralab
 

@@ -2,64 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import trustme
 
-from mralab.core.mra.target import Target, encode
 from tests.net.conftest import HOST, Server, server_context
-from tests.serving import control
-
-
-class Serving(NamedTuple):
-    process: subprocess.Popen[str]
-    port: int
-    admin: str
-
-
-@contextmanager
-def serving(folder: Path, config: str) -> Iterator[Serving]:
-    (folder / "mralab.toml").write_text(config)
-    command = [sys.executable, "-m", "mralab", "serve", "-c", str(folder / "mralab.toml")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            start = json.loads(line)
-            assert start["pid"] == process.pid
-            yield Serving(process, int(start["listening"].rpartition(":")[2]), start["admin"])
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                process.wait(15)
-
-
-def config_for(server: Server, ca: trustme.CA, folder: Path, *, workers: int = 1) -> str:
-    ca.cert_pem.write_to_path(str(folder / "ca.pem"))
-    (folder / "rules.csv").write_text(
-        "Url,Deployment,HttpMethods,MatchType,Description\n" + f'https://{HOST}:{server.port},,"GET,POST",prefix,\n'
-    )
-    return f"""
-[proxy]
-listen = "127.0.0.1:0"
-workers = {workers}
-[trust]
-store = "ca.pem"
-[allow]
-rules = "rules.csv"
-[hosts]
-"{HOST}" = {{ ip = "10.48.36.215", dial = "127.0.0.1" }}
-"""
+from tests.serving import config_for, control, serving, token
 
 
 @pytest.fixture
@@ -77,10 +32,6 @@ def curl(*arguments: str) -> str:
         ["curl", "-sS", "-x", "", "-i", *arguments], capture_output=True, text=True, timeout=30, check=False
     )
     return result.stdout
-
-
-def token(server: Server) -> str:
-    return encode(Target("steven.lab", "https", HOST, server.port))
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -22,9 +22,8 @@ import trustme
 from cryptography import x509
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.control.test_serve import Serving, config_for, serving, token
 from tests.net.conftest import HOST, Server, server_context
-from tests.serving import control
+from tests.serving import Serving, config_for, control, get, serving, token
 
 
 @pytest.fixture(scope="module")
@@ -47,15 +46,6 @@ def two(tmp_path: Path, server: Server) -> Iterator[Serving]:
 def ask(running: Serving, method: str, path: str, body: Any = None) -> tuple[int, Any]:
     """Return status and JSON of the control API's answer."""
     return control(running.admin, method, path, body)
-
-
-def get(running: Serving, server: Server) -> int:
-    """Return the proxy's status for a request on a new connection."""
-    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=20)
-    connection.request("GET", f"/{token(server)}/x")
-    status = connection.getresponse().status
-    connection.close()
-    return status
 
 
 def statuses(running: Serving, server: Server) -> dict[int, set[int]]:

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from mralab.web.openapi import OPERATIONS, describe
-from tests.control.test_serve import serving
-from tests.serving import complaints
+from tests.serving import complaints, serving
 
 # find_spec does not import it, which takes a second.
 pytestmark = pytest.mark.skipif(find_spec("schemathesis") is None, reason="schemathesis is not installed")
