@@ -78,7 +78,7 @@ async def both(
     tables: dict[str, Any] = {
         "proxy": {"listen": "127.0.0.1:0"},
         "verify": {"origin": mode, "ip_san": "ignore", "openssl": "3"},
-        "upstream": {"attempts": ATTEMPTS, "tls": ["1.2", "1.3"], "connect_timeout": 5.0, "response_timeout": 5.0},
+        "upstream": {"attempts": ATTEMPTS, "tls": ["1.2", "1.3"], "connect_timeout": 20.0, "response_timeout": 20.0},
         "hosts": {c.host: {"ip": SERVERS, "dial": SERVERS} for c in cases if "127." not in c.host},
         "allow": {"rules": "rules.csv", "automatic": False},
         "log": {"file": "traffic_server.log"},
@@ -157,7 +157,7 @@ def _outcome(status: str, lines: Sequence[str], seen: Seen) -> Outcome:
 
 async def _get(port: int, path: str) -> str:
     """The status that a proxy answers."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
             writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode())
