@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -152,6 +153,7 @@ def test_ctrl_c_during_a_demo_is_130(folder: Path, option: list[str]) -> None:
     with started([*MRALAB, "demo", "--out", str(folder), *option]) as process:
         while not first.exists():
             assert process.poll() is None
+            time.sleep(0.01)  # waiting without a pause would take the processor from the demo
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err.strip()) == (130, "", "")
