@@ -437,9 +437,9 @@ def test_a_capture_of_tcpdump(tmp_path: Path) -> None:
                 said = tcpdump.stderr.readline()
             if not said:
                 pytest.skip("tcpdump may not capture here")
-            with Proxy(hosts={HOST: ("127.0.0.1", port)}) as proxy:
-                with pytest.raises(urllib.error.HTTPError, match="502"):
-                    urllib.request.urlopen(proxy.url(f"https://{HOST}:8443/"))  # noqa: S310 - the proxy's
+            proxying = Proxy(hosts={HOST: ("127.0.0.1", port)})
+            with proxying as proxy, pytest.raises(urllib.error.HTTPError, match="502"):
+                urllib.request.urlopen(proxy.url(f"https://{HOST}:8443/"))  # noqa: S310 - the proxy's
             deadline = time.monotonic() + 30
             found: list[CapturedConnection] = []
             while time.monotonic() < deadline:

@@ -43,9 +43,11 @@ class PeerCase:
     """What is known of one Expressway. ``name`` is empty if no file names it."""
 
     name: str
-    files: list[str] = field(default_factory=list)
+    files: dict[str, None] = field(default_factory=dict)
     diagnosis: Diagnosis = field(default_factory=Diagnosis)
     lines: int = 0
+    outside: int = 0
+    """Number of records before ``since`` and after ``until``."""
     first: datetime | None = None
     last: datetime | None = None
     settings: ExpresswaySettings | None = None
@@ -55,8 +57,7 @@ class PeerCase:
 
     def add_file(self, path: str) -> None:
         """Note a file, once."""
-        if path not in self.files:
-            self.files.append(path)
+        self.files[path] = None
 
     def add_time(self, first: datetime | None, last: datetime | None) -> None:
         """Extend the time that the logs cover."""
@@ -134,6 +135,8 @@ class Case:
                 peer = peers.get(name) or peers.setdefault(name, self.peer(name))
                 if self._is_wanted(record.at):
                     peer.diagnosis.add(_placed(record, source.path))
+                else:
+                    peer.outside += 1
             if chunk is not None:
                 start = start if len(start) >= _SEARCHED else start + chunk[:_SEARCHED]
                 end = (end + chunk[-_SEARCHED:])[-_SEARCHED:]
@@ -146,7 +149,7 @@ class Case:
         for peer in peers.values():
             peer.add_file(source.path)
             peer.add_time(first[0] if first else None, last[-1] if last else None)
-        next(iter(peers.values())).lines += counts.lines
+            peer.lines += counts.lines
         return counts.lines
 
     def _capture(self, sources: Sources, source: Source, progress: Progress) -> int | None:

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from ..core.hostport import host_port
 from ..core.log.escape import escape
-from .case import Case
-from .case_entry import Entry, count_text
+from .case import Case, PeerCase
+from .case_entry import Entry, count_text, time_text
+from .outlook import VERIFICATION_CODES
 from .report import Check
 
 
@@ -23,7 +24,13 @@ def missing(case: Case) -> Iterator[Check]:
             "from before the login until it has failed",
         )
     for peer in case.peers.values():
-        if peer.lines and not peer.diagnosis.records:
+        if peer.lines and not peer.diagnosis.records and peer.outside:
+            yield Check(
+                category="missing-information",
+                subject=peer.name or ", ".join(peer.files),
+                text="no line of traffic_server in the chosen time (--since, --until)",
+            )
+        elif peer.lines and not peer.diagnosis.records:
             yield Check(
                 category="missing-information",
                 subject=peer.name or ", ".join(peer.files),
@@ -47,7 +54,15 @@ def missing(case: Case) -> Iterator[Check]:
 def not_applicable(case: Case) -> Iterator[Check]:
     """Yield the peers on which a certificate cannot stop a login."""
     for peer in case.peers.values():
-        if peer.settings is not None and peer.settings.verify == "off":
+        is_off = peer.settings is not None and peer.settings.verify == "off"
+        if is_off and (refused := _last_refusal(peer)):
+            yield Check(
+                category="missing-information",
+                subject=peer.name,
+                text="VerifyOriginServer is Off in the configuration dump, and the log refused certificates until "
+                f"{time_text(refused)}: the setting changed in between, so find out which of the two holds now",
+            )
+        elif is_off:
             yield Check(
                 category="not-applicable",
                 subject=peer.name,
@@ -62,15 +77,25 @@ def not_applicable(case: Case) -> Iterator[Check]:
             )
 
 
+def _last_refusal(peer: PeerCase) -> float:
+    """Return when the log of a peer last refused a certificate; 0 if it never did."""
+    findings = peer.diagnosis.findings()
+    refused = [one.last for one in findings if one.code in VERIFICATION_CODES and one.action == "Terminate"]
+    return max(refused, default=0.0)
+
+
 def good(case: Case, entries: Sequence[Entry]) -> Iterator[Check]:
     """Yield the servers and ports that answered, and have no finding."""
     failing = {entry.key for entry in entries} | {(entry.finding.ip, entry.key[1]) for entry in entries}
+    failing.discard(("", None))
     for peer in case.peers.values():
         for answers in peer.diagnosis.answers():
-            if not {(answers.server, answers.port), (answers.ip, answers.port)} & failing:
+            if not {(answers.server.lower(), answers.port), (answers.ip, answers.port)} & failing:
                 on = f" to {peer.name}" if peer.name else ""
                 yield Check(
                     category="no-issue",
                     subject=host_port(answers.server or answers.ip, answers.port),
-                    text=f"answered{escape(on)}; its certificate was accepted, or not verified",
+                    text=f"answered{escape(on)} over plain HTTP, without a certificate"
+                    if answers.is_plain
+                    else f"answered{escape(on)}; its certificate was accepted, or not verified",
                 )

@@ -31,8 +31,8 @@ class Entry:
 
     @property
     def key(self) -> tuple[str, int | None]:
-        """Server and port."""
-        return self.finding.server, self.finding.port
+        """Server, in lower case, and port."""
+        return self.finding.server.lower(), self.finding.port
 
     @property
     def first(self) -> float:

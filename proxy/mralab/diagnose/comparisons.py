@@ -16,11 +16,16 @@ from .case import Case, PeerCase
 from .case_entry import Entry, derived, names_text, place, time_text
 from .certificate_text import certificate_of, parsed_certificate
 from .diagnosis import Answers
+from .findings import Finding
 from .occurrence import CISCO_218018, MRA_GUIDE
-from .outlook import CHAIN_CODES, NAME_CODE, VERIFICATION_CODES
+from .outlook import CHAIN_CODES, ISSUER_CODES, NAME_CODE, VERIFICATION_CODES
 
 _ECDSA_CODES: Final = frozenset(("self-signed", "unknown-ca", "issuer-missing", "partial-chain"))
 _ENDED_BY_ANSWERS: Final = VERIFICATION_CODES | {"rejected-by-server", "unreachable", "timeout", "dns"}
+_INDEPENDENT_OF_PEER: Final = frozenset(
+    (NAME_CODE, "expired", "not-yet-valid", "wrong-purpose", "weak", "name-constraints")
+)
+"""Faults of the server's own certificate, which another trusted CA list does not cure."""
 _NOT_OF_A_NODE: Final = frozenset(("not-allowed", "bad-token"))
 
 
@@ -33,51 +38,95 @@ def compare_times(case: Case, merged: Sequence[Entry]) -> None:
     for entries in by_place.values():
         for entry in entries:
             for other in entries:
-                if other is not entry and entry.last < other.first:
+                if other is not entry:
                     _note_succession(entry, other)
     for entry in merged:
-        _note_answers(entry, _answers_at(case, entry))
+        _note_answers(case, entry)
 
 
 def _note_succession(earlier: Entry, later: Entry) -> None:
-    """Say that one fault came after another; the chain is checked first, so a fault in the name proves it good."""
+    """Say that one fault came after another; the chain is checked first, so a fault in the name proves it good.
+
+    Only the lines of one peer can show that: each has a trusted CA list of its own.
+    """
     if not {earlier.finding.code, later.finding.code} <= VERIFICATION_CODES:
         return
-    until, since = time_text(earlier.last), time_text(later.first)
-    later.history.append(f"Until {until} it was {earlier.finding.code}, which has not occurred since.")
-    if earlier.finding.code in CHAIN_CODES and later.finding.code == NAME_CODE:
-        earlier.category = "no-issue"
-        earlier.history.append(
-            f"Repaired: since {since} the fault is {NAME_CODE}, and X14.2 checks the name only once the chain is good."
-        )
-    else:
-        earlier.history.append(f"Not seen after {until}; since {since} the fault is {later.finding.code}.")
-
-
-def _answers_at(case: Case, entry: Entry) -> list[Answers]:
-    """Return the answers of the entry's server and port to the peers that it concerns."""
-    finding = entry.finding
-    return [
-        answers
-        for name in entry.peers
-        for answers in case.peers[name].diagnosis.answers()
-        if answers.port == finding.port and (answers.server == finding.server or answers.ip == finding.ip != "")
-    ]
-
-
-def _note_answers(entry: Entry, answers: Sequence[Answers]) -> None:
-    """Say that the server answered before or after."""
-    if entry.finding.code not in _ENDED_BY_ANSWERS:
+    both = earlier.peers.keys() & later.peers.keys()
+    peers = [name for name in earlier.peers if name in both]
+    if not peers or any(earlier.peers[name].last >= later.peers[name].first for name in peers):
         return
-    after = [one.last for one in answers if one.last > entry.last > 0]
-    if after:
+    until = time_text(max(earlier.peers[name].last for name in peers))
+    since = time_text(min(later.peers[name].first for name in peers))
+    is_everywhere = earlier.peers.keys() <= later.peers.keys()
+    on = "" if is_everywhere and later.peers.keys() <= earlier.peers.keys() else f"On {names_text(peers)}, "
+    later.history.append(
+        _capitalized(f"{on}until {until} it was {earlier.finding.code}, which has not occurred since.")
+    )
+    if earlier.finding.code in CHAIN_CODES and later.finding.code == NAME_CODE:
+        if is_everywhere:
+            earlier.category = "no-issue"
+        sentence = f"repaired: since {since} the fault is {NAME_CODE}, and X14.2 checks the name only once the chain is"
+        earlier.history.append(_capitalized(f"{on}{sentence} good."))
+    else:
+        earlier.history.append(
+            _capitalized(f"{on}not seen after {until}; since {since} the fault is {later.finding.code}.")
+        )
+
+
+def _capitalized(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _proves(answers: Answers, finding: Finding) -> bool:
+    """Return whether these answers are about what failed: a name is at fault for the requests with that name only."""
+    return answers.is_at(finding.server, finding.ip, finding.port) and (
+        finding.code != NAME_CODE or answers.is_named(finding.server)
+    )
+
+
+def _note_answers(case: Case, entry: Entry) -> None:
+    """Say that the server answered before or after, on the peers that the entry concerns."""
+    finding = entry.finding
+    if finding.code not in _ENDED_BY_ANSWERS or finding.action == "Continue" or not entry.last:
+        return
+    answers = {name: case.peers[name].diagnosis.answers() for name in entry.peers}
+    proofs = {name: [one for one in each if _proves(one, finding)] for name, each in answers.items()}
+    after = {
+        name: max(one.last for one in each)
+        for name, each in proofs.items()
+        if each and max(one.last for one in each) > entry.peers[name].last
+    }
+    if len(after) == len(entry.peers):
         if entry.category == "issue-found":
             entry.category = "potential-problem"
         entry.history.append(
-            f"The server answered after the last failure, at {time_text(max(after))}: repaired, or not always."
+            f"The server answered after the last failure, at {time_text(max(after.values()))}: repaired, or not always."
         )
-    elif answers and entry.first and min(one.first for one in answers) < entry.first:
-        entry.history.append(f"The server answered before, first at {time_text(min(one.first for one in answers))}.")
+    elif after:
+        others = [name for name in entry.peers if name not in after]
+        entry.history.append(
+            f"The server answered {names_text(after)} after its last failure there, at "
+            f"{time_text(max(after.values()))}; {names_text(others)} had no answer since its own."
+        )
+    elif before := [one.first for each in proofs.values() for one in each if one.first < entry.first]:
+        entry.history.append(f"The server answered before, first at {time_text(min(before))}.")
+    if finding.code == NAME_CODE:
+        _note_other_names(entry, [one for each in answers.values() for one in each])
+
+
+def _note_other_names(entry: Entry, answers: Iterable[Answers]) -> None:
+    """Say which other names of the same server are answered."""
+    finding = entry.finding
+    others = {
+        one.server.lower(): host_port(one.server, one.port)
+        for one in answers
+        if one.is_at(finding.server, finding.ip, finding.port) and not one.is_named(finding.server) and one.server
+    }
+    if others:
+        entry.history.append(
+            f"Requests for {names_text(others.values())}, at the same address, were answered: the fault is in the name "
+            "that clients request."
+        )
 
 
 def compare_peers(case: Case, merged: Sequence[Entry]) -> None:
@@ -86,26 +135,35 @@ def compare_peers(case: Case, merged: Sequence[Entry]) -> None:
         finding = entry.finding
         if not finding.server or len(case.peers) < 2 or finding.code not in VERIFICATION_CODES:
             continue
-        others = {
-            peer.name: answers
+        others = [
+            peer.name
             for peer in case.peers.values()
-            if peer.name not in entry.peers and not peer.diagnosis.is_edge()
-            for answers in peer.diagnosis.answers()
-            if answers.port == finding.port and (answers.server == finding.server or answers.ip == finding.ip != "")
-        }
-        verifying = [name for name in others if not _verifies_nothing(case.peers[name])]
+            if peer.name not in entry.peers and not peer.diagnosis.is_edge() and _answered(peer, finding)
+        ]
+        unverified = [name for name in others if _verifies_nothing(case.peers[name])]
+        verified = [name for name in others if name not in unverified]
         names = names_text(entry.peers)
-        if verifying:
+        if unverified:
             entry.history.append(
-                f"Only on {names}: {names_text(verifying)} reached the same server and got answers, so compare what "
-                "differs, first the trusted CA list, which peers do not share."
+                f"{names_text(unverified)} got answers from the same server, with VerifyOriginServer Off: that says "
+                "nothing about the certificate."
             )
-            entry.history += _missing_certificates(case, entry, verifying)
-        elif others:
-            entry.history.append(
-                f"Only on {names}: {names_text(others)} reached the same server with VerifyOriginServer Off, so its "
-                "answers say nothing about the certificate."
-            )
+        if not verified:
+            continue
+        first = (
+            "compare what differs, first the trusted CA list, which peers do not share"
+            if finding.code in ISSUER_CODES or finding.code not in _INDEPENDENT_OF_PEER
+            else "compare what differs: VerifyOriginServer, the release, and whether the certificate was replaced in "
+            "between"
+        )
+        entry.history.append(
+            f"Only on {names}: {names_text(verified)} reached the same server and got answers, so {first}."
+        )
+        entry.history += _missing_certificates(case, entry, verified)
+
+
+def _answered(peer: PeerCase, finding: Finding) -> bool:
+    return any(_proves(answers, finding) for answers in peer.diagnosis.answers())
 
 
 def _verifies_nothing(peer: PeerCase) -> bool:
@@ -142,14 +200,19 @@ def suspected_ecdsa(case: Case, merged: Sequence[Entry]) -> Iterator[Entry]:
         finding = entry.finding
         if finding.port != 6972 or finding.code not in _ECDSA_CODES or entry.category == "no-issue":
             continue
-        names = {finding.server, finding.ip} - {""}
         works = any(
-            answers.port == 8443 and {answers.server, answers.ip} & names
-            for peer in case.peers.values()
-            for answers in peer.diagnosis.answers()
+            answers.is_at(finding.server, finding.ip, 8443)
+            for name in entry.peers
+            for answers in case.peers[name].diagnosis.answers()
         )
-        fails = any(other.key[1] == 8443 and {other.finding.server, other.finding.ip} & names for other in merged)
-        if not works or fails or all(_prefers_rsa(case.peers[name]) for name in entry.peers):
+        fails = any(other.key[1] == 8443 and _is_one_server(other.finding, finding) for other in merged)
+        works_elsewhere = any(
+            _answered(peer, finding)
+            for peer in case.peers.values()
+            if peer.name not in entry.peers and not _verifies_nothing(peer)
+        )
+        rsa_first = all(_prefers_rsa(case.peers[name]) for name in entry.peers)
+        if not works or fails or works_elsewhere or rsa_first:
             continue
         chain = entry.captured.chain if entry.captured is not None else ()
         shown = parsed_certificate(chain[0]) if chain else None
@@ -176,20 +239,29 @@ def suspected_ecdsa(case: Case, merged: Sequence[Entry]) -> Iterator[Entry]:
         )
 
 
+def _is_one_server(one: Finding, other: Finding) -> bool:
+    return one.server.lower() == other.server.lower() or one.ip == other.ip != ""
+
+
 def lost_redundancy(case: Case, merged: Sequence[Entry]) -> Iterator[Entry]:
     """Yield a finding for each server that fails while other servers of the same service answer."""
     services = {key: name for peer in case.peers.values() for key, name in peer.diagnosis.services().items() if name}
-    answered = {(answers.server, answers.port) for peer in case.peers.values() for answers in peer.diagnosis.answers()}
+    answered = [answers for peer in case.peers.values() for answers in peer.diagnosis.answers()]
     reported: set[tuple[str, int | None]] = set()
     for entry in merged:
         service = services.get(entry.key)
-        failing = entry.category == "issue-found" and entry.key not in answered and entry.key not in reported
-        if service is None or not failing or entry.finding.code in _NOT_OF_A_NODE:
+        finding = entry.finding
+        failing = entry.category == "issue-found" and entry.key not in reported
+        if service is None or not failing or finding.code in _NOT_OF_A_NODE:
             continue
+        if any(one.is_at(finding.server, finding.ip, finding.port) for one in answered):
+            continue  # the node works, at least by another name
         others = sorted(
-            server
-            for server, port in answered
-            if port == entry.key[1] and server != entry.key[0] and services.get((server, port)) == service
+            {
+                one.server
+                for one in answered
+                if one.port == finding.port and services.get((one.server.lower(), one.port)) == service
+            }
         )
         if not others:
             continue

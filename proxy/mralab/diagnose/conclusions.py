@@ -11,10 +11,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from typing import Final
 
 from ..config import Config
-from ..core.hostport import host_port
+from ..core.hostport import bracketed, host_port
 from ..core.log.escape import escape
 from . import report
 from .capture import CapturedConnection
@@ -56,28 +57,51 @@ class Wanted:
 
     def includes(self, finding: Finding) -> bool:
         """Return whether a finding is wanted."""
-        names = {finding.server.lower(), finding.ip.lower()}
-        if finding.port:
-            names |= {host_port(name, finding.port) for name in names if name}
-        is_server = not self.servers or any(server.lower() in names for server in self.servers)
-        return is_server and (not self.codes or finding.code in self.codes)
+        return self.includes_place(finding.server, finding.ip, finding.port) and (
+            not self.codes or finding.code in self.codes
+        )
+
+    def includes_place(self, server: str, ip: str, port: int | None) -> bool:
+        """Return whether the user wants to see this server, which the log may know by name and address."""
+        names = {_canonical(name) for name in (server, ip) if name}
+        if port:
+            names |= {host_port(name, port) for name in names}
+        return not self.servers or any(_canonical_place(server) in names for server in self.servers)
+
+
+def _canonical_place(text: str) -> str:
+    """Return ``NAME``, ``NAME:PORT``, ``ADDRESS`` or ``[ADDRESS]:PORT`` in one form."""
+    host, colon, port = text.rpartition(":")
+    if colon and port.isdigit() and (":" not in host or host.endswith("]")):
+        return f"{bracketed(_canonical(host))}:{int(port)}"
+    return _canonical(text)
+
+
+def _canonical(host: str) -> str:
+    """Return a name in lower case, or an address in its shortest form."""
+    host = host.strip().strip("[]").rstrip(".").lower()
+    try:
+        return ip_address(host).compressed
+    except ValueError:
+        return host
 
 
 def conclude(case: Case, wanted: Wanted | None = None, config: Config | None = None) -> report.Report:
     """Return the report of a case. ``config`` gives the wording of what a capture shows."""
     wanted = wanted or Wanted()
     captures = _captures(case, config or Config())
-    merged = _merge(case, wanted)
-    checks = list(_with_captures(merged, captures, wanted))
+    merged = _merge(case)
+    checks = list(_with_captures(merged, captures))
     compare_times(case, merged)
     compare_peers(case, merged)
     extra = [*suspected_ecdsa(case, merged), *lost_redundancy(case, merged)]
-    extra = [entry for entry in extra if wanted.includes(entry.finding)]
     ordered = sorted([*merged, *extra], key=lambda entry: (_ORDER[entry.category], entry.first))
-    findings = tuple(_reported(entry, merged, case) for entry in ordered)
-    all_checks = (*missing(case), *not_applicable(case), *checks, *good(case, merged))
+    chosen = [entry for entry in ordered if _is_wanted(entry, wanted)]
+    findings = tuple(_reported(entry, merged) for entry in chosen)
+    seen = [*checks, *good(case, merged)]
+    all_checks = (*missing(case), *not_applicable(case), *(check for check in seen if _includes_check(wanted, check)))
     return report.Report(
-        summary=_summary(findings, case),
+        summary=_summary(findings, case, len(ordered) - len(chosen)),
         findings=findings,
         checks=tuple(dict.fromkeys(all_checks)),
         peers=tuple(_peer(peer) for peer in case.peers.values() if peer.files),
@@ -89,17 +113,28 @@ def conclude(case: Case, wanted: Wanted | None = None, config: Config | None = N
     )
 
 
+def _is_wanted(entry: Entry, wanted: Wanted) -> bool:
+    return wanted.includes(entry.finding) or (entry.captured is not None and wanted.includes(entry.captured.finding))
+
+
+def _includes_check(wanted: Wanted, check: report.Check) -> bool:
+    """Return whether a check of a server is wanted: a filter by code asks for findings only."""
+    if wanted.codes:
+        return False
+    place = _canonical_place(check.subject)
+    host, port = place.rpartition(":")[::2]
+    return wanted.includes_place(host.strip("[]"), "", int(port)) if port.isdigit() else not wanted.servers
+
+
 # Peers and captures
 
 
-def _merge(case: Case, wanted: Wanted) -> list[Entry]:
+def _merge(case: Case) -> list[Entry]:
     """Return one entry for each code, server and port that a log shows, whatever the number of peers."""
     entries: dict[tuple[str, str, int | None], Entry] = {}
     for peer in case.peers.values():
         for finding in peer.diagnosis.findings():
-            if not wanted.includes(finding):
-                continue
-            entry = entries.setdefault((finding.code, finding.server, finding.port), Entry(finding))
+            entry = entries.setdefault((finding.code, finding.server.lower(), finding.port), Entry(finding))
             entry.peers[peer.name] = finding
             if finding.last >= entry.finding.last:
                 entry.finding = finding
@@ -125,16 +160,14 @@ def _captures(case: Case, config: Config) -> list[tuple[PeerCase, str, CaptureFi
 
 
 def _with_captures(
-    merged: list[Entry], captures: Iterable[tuple[PeerCase, str, CaptureFinding | CaptureCheck]], wanted: Wanted
+    merged: list[Entry], captures: Iterable[tuple[PeerCase, str, CaptureFinding | CaptureCheck]]
 ) -> Iterator[report.Check]:
     """Add what captures show to ``merged``; yield their checks, but not of servers that the log judges."""
     logged = {host_port(entry.finding.server, entry.key[1]) for entry in merged if entry.key[1]}
     for peer, path, captured in captures:
         if isinstance(captured, CaptureCheck):
-            if captured.subject not in logged and not (wanted.servers or wanted.codes):
+            if captured.subject not in logged:
                 yield report.Check(category=captured.category, subject=captured.subject, text=captured.text)
-            continue
-        if not wanted.includes(captured.finding):
             continue
         entry = next((entry for entry in merged if _is_same(entry.finding, captured.finding)), None)
         if entry is None:
@@ -154,7 +187,7 @@ def _is_same(logged: Finding, captured: Finding) -> bool:
 # The report
 
 
-def _reported(entry: Entry, all_entries: Sequence[Entry], case: Case) -> report.Finding:
+def _reported(entry: Entry, all_entries: Sequence[Entry]) -> report.Finding:
     """Return an entry as it is reported."""
     captured = entry.captured
     finding = captured.finding if captured is not None else entry.finding
@@ -203,8 +236,8 @@ def _evidence(entry: Entry) -> Iterator[report.Evidence]:
             yield report.Evidence(file=entry.captured_in, line=packet, text=str(line))
 
 
-def _summary(findings: Sequence[report.Finding], case: Case) -> str:
-    """Return the answer in one line."""
+def _summary(findings: Sequence[report.Finding], case: Case, hidden: int) -> str:
+    """Return the answer in one line. ``hidden`` is the number of findings that the filters leave out."""
     if not case.files:
         return "Nothing could be read."
     number = Counter(finding.category for finding in findings)
@@ -213,8 +246,12 @@ def _summary(findings: Sequence[report.Finding], case: Case) -> str:
         count_text(number["potential-problem"], "potential problem") if number["potential-problem"] else "",
         f"{number['missing-information']} with missing information" if number["missing-information"] else "",
     ]
-    text = ", ".join(part for part in parts if part) or "No issue found"
     lines = f" in {count_text(case.counts.lines, 'line')}" if case.counts.lines else ""
+    if not findings and hidden:
+        return f"No finding matches the filters{lines}; {hidden} {'does' if hidden == 1 else 'do'} not match."
+    has_records = any(peer.diagnosis.records or peer.connections for peer in case.peers.values())
+    nothing = "No issue found" if has_records else "Nothing to judge"
+    text = ", ".join(part for part in parts if part) or nothing
     causes = dict.fromkeys(f"{one.code} at {_where(one)}" for one in findings if one.category == "issue-found")
     most = list(causes)[:_MOST_CAUSES]
     more = f" and {len(causes) - len(most)} more" if len(causes) > len(most) else ""

@@ -125,7 +125,7 @@ class Answers(NamedTuple):
     """A server and port that answered requests, so that TLS with it succeeded. Times are seconds since the epoch.
 
     ``last`` is the latest answer among the records that were added; a reader may have left out later ones that were
-    like it.
+    like it. ``is_plain``: over HTTP without TLS.
     """
 
     server: str
@@ -133,6 +133,15 @@ class Answers(NamedTuple):
     port: int
     first: float
     last: float
+    is_plain: bool = False
+
+    def is_at(self, server: str, ip: str, port: int | None) -> bool:
+        """Return whether a server at this port, under this name or address, is the one that answered."""
+        return self.port == port and (self.is_named(server) or self.ip == ip != "")
+
+    def is_named(self, server: str) -> bool:
+        """Return whether the requests were for this name or address."""
+        return self.server.lower() == server.lower()
 
 
 class Diagnosis:
@@ -206,7 +215,7 @@ class Diagnosis:
         return [known for (process, _, _), known in self._answers.items() if process not in self._edge_processes]
 
     def services(self) -> dict[tuple[str, int | None], str]:
-        """Return what clients request of each server and port, by path: ``UDS``, ``TFTP``; empty for other paths."""
+        """Return what clients request of each server (in lower case) and port: ``UDS``, ``TFTP``; empty if unknown."""
         return dict(self._services)
 
     def is_edge(self) -> bool:
@@ -229,7 +238,7 @@ class Diagnosis:
             self._drop_request(*next(iter(self._requests)))
         line = parse_request_line(event.start_line)
         if line.server and len(self._services) < _MOST_SERVERS:
-            self._services.setdefault((line.server, line.port), service_of(line.url))
+            self._services.setdefault((line.server.lower(), line.port), service_of(line.url))
         if line.over_https and not is_loopback(event.src_ip):
             self._edge_processes.add(process)
         self._requests[process, event.txn] = _OpenRequest(line, line.server, text)
@@ -328,15 +337,16 @@ class Diagnosis:
             request.answered = True
             self._remove_unanswered(process, request)
             if request.sent is not None:
-                self._note_answer(process, request.server, request.sent, event.at)
+                self._note_answer(process, request, request.sent, event.at)
 
-    def _note_answer(self, process: _Process, server: str, sent: RequestSent, at: float) -> None:
-        key = process, server, sent.dst_port
+    def _note_answer(self, process: _Process, request: _OpenRequest, sent: RequestSent, at: float) -> None:
+        key = process, request.server.lower(), sent.dst_port
         known = self._answers.get(key)
         if known is not None:
-            self._answers[key] = known._replace(last=max(at, known.last))
+            self._answers[key] = known._replace(first=min(at, known.first), last=max(at, known.last))
         elif len(self._answers) < _MOST_SERVERS:
-            self._answers[key] = Answers(server, sent.dst_ip, sent.dst_port, at, at)
+            is_plain = request.line.url.startswith("http://") and bool(request.line.server)
+            self._answers[key] = Answers(request.server, sent.dst_ip, sent.dst_port, at, at, is_plain)
 
     def _response_sent(self, process: _Process, event: ResponseSent, text: str) -> None:
         request = self._requests.pop((process, event.txn), None)

@@ -12,7 +12,10 @@ from .rules import explain, rule_for
 
 @dataclass(slots=True)
 class _Group:
-    """The occurrences of one finding: their number, their times, and the latest one with its rule."""
+    """The occurrences of one finding: their number, their times, and the latest one with its rule.
+
+    The latest is so by its time, since rotated logs may be read in any order.
+    """
 
     rule: FindingRule
     latest: Occurrence
@@ -26,7 +29,7 @@ class _Group:
         self.first = min(self.first, occurrence.at)
         self.last = max(self.last, occurrence.at)
         self.first_number = min(self.first_number, occurrence.number)
-        if occurrence.number >= self.latest.number:
+        if (occurrence.at, occurrence.number) >= (self.latest.at, self.latest.number):
             self.rule, self.latest = rule, occurrence
 
     def finding(self, codes: list[str], unread: int) -> Finding:
@@ -49,7 +52,7 @@ class FindingGroups:
         rule = rule_for(occurrence)
         if rule is None:
             return
-        key = (rule.code, occurrence.server, occurrence.port)
+        key = (rule.code, occurrence.server.lower(), occurrence.port)
         if key in self._groups:
             self._groups[key].add(rule, occurrence)
         else:
@@ -68,4 +71,4 @@ class FindingGroups:
         for code, server, port in self._groups:
             codes[server, port].append(code)
         ordered = sorted(self._groups.values(), key=lambda group: group.first_number)
-        return [group.finding(codes[group.latest.server, group.latest.port], unread) for group in ordered]
+        return [group.finding(codes[group.latest.server.lower(), group.latest.port], unread) for group in ordered]

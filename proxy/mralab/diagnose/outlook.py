@@ -26,9 +26,11 @@ CHAIN_CODES: Final = frozenset(
 
 NAME_CODE: Final = "name-not-in-certificate"
 VERIFICATION_CODES: Final = CHAIN_CODES | {NAME_CODE}
-_ISSUER_CODES: Final = frozenset(
+ISSUER_CODES: Final = frozenset(
     ("self-signed", "unknown-ca", "issuer-missing", "partial-chain", "issuer-mismatch", "distrusted")
 )
+"""Codes of faults that depend on the trusted CA list."""
+
 _CONNECTION_CODES: Final = frozenset(("unreachable", "timeout", "dns", "not-tls", "tls-mismatch"))
 _ALLOW_CODES: Final = frozenset(("not-allowed", "not-found", "bad-token"))
 _LOGIN_CODES: Final = frozenset(("login-rejected", "login-not-completed"))
@@ -69,7 +71,7 @@ def what_may_fail_next(finding: Finding, known: Set[str], *, chain_is_known: boo
             f"X14.2 checks the name once the chain is good: whether the certificate of {place} contains "
             f"{escape(finding.server) or 'the name'}, no line can tell before."
         )
-    if finding.code in _ISSUER_CODES and not chain_is_known and not known & {"expired", "not-yet-valid"}:
+    if finding.code in ISSUER_CODES and not chain_is_known and not known & {"expired", "not-yet-valid"}:
         sentences.append("The dates of the certificate are checked after its issuer: no line has judged them yet.")
     if (
         finding.code in VERIFICATION_CODES

@@ -106,7 +106,7 @@ class Peer(_Model):
 
     name: str
     files: tuple[str, ...]
-    lines: int = Field(description="Lines of its logs.")
+    lines: int = Field(description="Lines of the logs that have lines of it.")
     first: datetime | None
     last: datetime | None
     verify_origin_server: Literal["on", "off", "audit"] | None = Field(description="From xconf_dump; null if unknown.")

@@ -74,7 +74,7 @@ def _blocks(finding: Finding) -> Iterable[tuple[str, list[str]]]:
         yield "shown", [row for certificate in finding.chain[:1] for row in _certificate(certificate)]
     yield "when", [_when(finding)]
     if finding.history:
-        yield "before", list(finding.history)
+        yield "notes", list(finding.history)
     yield "fix", [f"- {remedy.text}{f' ({remedy.where})' if remedy.where else ''}" for remedy in finding.remedies]
     if finding.check:
         yield "check", [finding.check]
