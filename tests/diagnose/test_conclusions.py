@@ -245,7 +245,8 @@ def test_a_peer_that_does_not_verify_proves_nothing(tmp_path: Path) -> None:
     (tmp_path / "2.tar.gz").write_bytes(archive("exp-c2", Log("exp-c2").untrusted(), mint("CA", ca=True)))
     finding = only(diagnosed([tmp_path]))
     assert finding.history == (
-        "exp-c1 got answers from the same server, with VerifyOriginServer Off: that says nothing about the certificate.",
+        "exp-c1 got answers from the same server, with VerifyOriginServer Off: that says nothing about the "
+        "certificate.",
     )
 
 

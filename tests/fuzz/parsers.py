@@ -36,6 +36,7 @@ from mralab.diagnose import (
     capture,
     capture_findings,
     diagnosis,
+    expansion,
     packets,
     request_line,
     sources,
@@ -576,11 +577,11 @@ PARSERS: Final[dict[str, Parser]] = {
     ),
     "start of a file": Parser(
         "diagnose.sources.kind_of",
-        lambda data: sources.kind_of(data[: sources.SNIFFED]),
+        lambda data: sources.kind_of(data[: expansion.SNIFFED]),
         (*_WORDS, *_LINES, b"-----BEGIN CERTIFICATE-----", b"-----BEGIN ", b"*c xConfiguration ", b"<?xml ?> ", b"\0"),
     ),
     "name of an archive's member": Parser(
-        "diagnose.sources.peer_of",
+        "diagnose.sources.peer_of diagnose.sources.role_of",
         _text(sources.peer_of),
         (*_WORDS, b"ca_", b"_ca_", b"/ca_", b"ca_x_2026-01-29_", b"../"),
     ),

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
 from typing import BinaryIO, Final, cast
 
 from cryptography import x509
@@ -23,7 +22,7 @@ from ..tls.trust_store import TrustStore, parse_pem
 from .capture import CapturedConnection, CaptureNotes, read_capture
 from .diagnosis import Diagnosis
 from .occurrence import LogLine
-from .sources import Kind, Problem, Source, Sources
+from .sources import Kind, Problem, Source, Sources, role_of
 from .xconf import ExpresswaySettings, parse_settings
 
 Progress = Callable[[Source, int], object]
@@ -174,13 +173,13 @@ class Case:
         except TrustStoreError as error:
             sources.problems += [_problem(source.path, problem) for problem in error.problems]
             return None
-        role = PurePosixPath(source.path.replace(":", "/")).name
+        role = role_of(source.path)
         peer = self.peer(source.peer)
-        if source.peer and role.startswith("ca_"):
+        if source.peer and role == "ca":
             peer.trust_store = (*(peer.trust_store or ()), *certificates)
-        elif source.peer and role.startswith("server_"):
+        elif source.peer and role == "server":
             peer.certificate = certificates[0]
-        elif source.peer and role.startswith("client_"):
+        elif source.peer and role == "client":
             pass  # X15.5: what the peer presents to servers; nothing here depends on it yet
         else:
             sources.problems.append(

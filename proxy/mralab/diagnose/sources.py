@@ -9,34 +9,32 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import io
 import lzma
 import os
 import re
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Final, Literal, NamedTuple, cast
+
+from .expansion import (
+    MOST_TAR_HEADERS,
+    UNREADABLE,
+    Budget,
+    Counted,
+    Expanding,
+    ExpansionError,
+    Limits,
+    Peeked,
+    TarMember,
+    TarStream,
+)
 
 Kind = Literal["log", "capture", "certificates", "configuration", "status"]
 """``configuration`` and ``status`` are xconf_dump and xstat_dump of a diagnostic-logging archive."""
-
-SNIFFED: Final = 1 << 16
-"""Bytes at a file's start that decide what it is."""
-
-
-class Limits(NamedTuple):
-    """Bounds of what one path may expand to. A ratio counts beyond ``free`` bytes only."""
-
-    members: int = 10_000
-    total: int = 1 << 37
-    ratio: int = 250
-    free: int = 1 << 28
-    nested: int = 3
 
 
 class Problem(NamedTuple):
@@ -76,6 +74,8 @@ class Sources:
     limits: Limits = field(default_factory=Limits)
     problems: list[Problem] = field(default_factory=list)
     found: int = 0
+    _opened: set[str] = field(default_factory=set)
+    _seen: dict[tuple[str, int], str] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Source]:
         for path in self.paths:
@@ -89,6 +89,10 @@ class Sources:
                 yield from self._file("standard input", self.standard_input, "", None)
             return
         for file in self._files(Path(path)):
+            real = os.path.realpath(file)
+            if real in self._opened:
+                continue  # given twice, or a link to another
+            self._opened.add(real)
             try:
                 with file.open("rb") as opened:
                     status = os.fstat(opened.fileno())
@@ -99,26 +103,31 @@ class Sources:
 
     def _files(self, path: Path) -> Iterator[Path]:
         """Yield the files of a path in the order of their names, those of subfolders included."""
-        if not path.is_dir():
+        if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for a folder that may not be entered
             yield path
             return
         for folder, folders, names in os.walk(path, onerror=lambda error: self._failed(error.filename, error)):
             folders.sort()
-            for file in (Path(folder, name) for name in sorted(names) if not name.startswith(".")):
-                if file.is_file():
+            for name in folders:
+                if Path(folder, name).is_symlink():
+                    self._problem(str(Path(folder, name)), "is a link to a folder: not followed")
+            for file in (Path(folder, name) for name in sorted(names, key=_order)):
+                if os.path.isfile(file):  # noqa: PTH113 - as above
                     yield file
-                else:
+                elif not file.is_symlink():
                     self._problem(str(file), "is not a file: not read")
+                else:
+                    self._problem(str(file), "is a link that leads nowhere: not read")
 
     def _file(self, path: str, opened: IO[bytes], peer: str, size: int | None) -> Iterator[Source]:
-        yield from self._content(path, opened, peer, size, _Budget(self.limits, size), 0)
+        yield from self._content(path, opened, peer, size, Budget(self.limits, size), 0)
 
     def chunks(self, source: Source, size: int = 1 << 20) -> Iterator[bytes]:
         """Yield the bytes of a source, ``size`` at most at once. What cannot be read becomes a problem."""
         try:
             while chunk := source.stream.read(size):
                 yield chunk
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             self._failed(source.path, error)
 
     def whole(self, source: Source, most: int) -> bytes | None:
@@ -133,10 +142,10 @@ class Sources:
         return None if len(self.problems) > before else bytes(data)
 
     def _content(
-        self, path: str, stream: IO[bytes], peer: str, size: int | None, budget: _Budget, depth: int
+        self, path: str, stream: IO[bytes], peer: str, size: int | None, budget: Budget, depth: int
     ) -> Iterator[Source]:
         """Yield the sources in a stream, looking into archives."""
-        peeked = _Peeked(stream)
+        peeked = Peeked(stream)
         start = peeked.start
         try:
             if peeked.error is not None and not start:
@@ -146,24 +155,44 @@ class Sources:
                 if depth == self.limits.nested:
                     self._problem(path, f"an archive more than {depth} levels deep in another: not read")
                 elif expand is not None:
-                    inner = _Counted(expand(cast("IO[bytes]", peeked)), budget)
+                    inner = Counted(cast("Expanding", expand(cast("IO[bytes]", peeked))), budget)
                     yield from self._content(path, cast("IO[bytes]", inner), peer, None, budget, depth + 1)
                 elif _is_tar(start):
-                    yield from self._tar(path, peeked, budget, depth)
+                    yield from self._tar(path, peeked, peer, budget, depth)
                 else:
-                    yield from self._zip(path, stream, peeked, budget, depth)
+                    yield from self._zip(path, stream, peer, budget, depth)
+                return
+            if start.startswith(_METADATA):
                 return
             kind, reason = kind_of(start)
             if kind is None:
                 self._problem(path, reason)
                 return
+            if first := self._is_seen(path, size):
+                self._problem(path, f"is the same as {first}: not read again")
+                return
             yield Source(path, kind, peer, cast("IO[bytes]", peeked), size)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             self._failed(path, error)
 
-    def _tar(self, path: str, peeked: _Peeked, budget: _Budget, depth: int) -> Iterator[Source]:
-        with tarfile.open(fileobj=peeked, mode="r|") as archive:
+    def _is_seen(self, path: str, size: int | None) -> str:
+        """Return the file that this one is a copy of, or nothing.
+
+        Names of diagnostic logging have host and time. People keep the archive beside the folder it was unpacked to.
+        """
+        name = re.split(r"[/\\]", path)[-1]
+        if not size or not peer_of(name):
+            return ""
+        if name.count(":") in (1, 3):  # ARCHIVE:MEMBER without a folder
+            name = name.partition(":")[2]
+        first = self._seen.setdefault((name, size), path)
+        return first if first != path else ""
+
+    def _tar(self, path: str, peeked: Peeked, peer: str, budget: Budget, depth: int) -> Iterator[Source]:
+        stream = TarStream(cast("IO[bytes]", peeked))
+        with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|", tarinfo=TarMember) as archive:
             for member in archive:
+                stream.bound = archive.offset + MOST_TAR_HEADERS
                 shown = f"{path}:{member.name}"
                 budget.member()
                 if member.isdir():
@@ -172,10 +201,13 @@ class Sources:
                     self._problem(shown, reason)
                     continue
                 content = archive.extractfile(member)
-                if content is not None and member.size:
-                    yield from self._content(shown, content, peer_of(member.name), member.size, budget, depth + 1)
+                if content is None or not member.size:
+                    continue
+                if member.issparse():  # its holes are not in the archive
+                    content = cast("IO[bytes]", Counted(cast("Expanding", content), budget))
+                yield from self._content(shown, content, peer_of(member.name) or peer, member.size, budget, depth + 1)
 
-    def _zip(self, path: str, stream: IO[bytes], peeked: _Peeked, budget: _Budget, depth: int) -> Iterator[Source]:
+    def _zip(self, path: str, stream: IO[bytes], peer: str, budget: Budget, depth: int) -> Iterator[Source]:
         if not stream.seekable():
             self._problem(path, "a ZIP archive can be read from a file only, not from a stream: unpack it first")
             return
@@ -191,10 +223,10 @@ class Sources:
                     self._problem(shown, reason)
                 else:
                     with archive.open(member) as content:
-                        counted = _Counted(content, budget)
-                        peer = peer_of(member.filename)
+                        counted = Counted(cast("Expanding", content), budget)
+                        named = peer_of(member.filename) or peer
                         yield from self._content(
-                            shown, cast("IO[bytes]", counted), peer, member.file_size, budget, depth + 1
+                            shown, cast("IO[bytes]", counted), named, member.file_size, budget, depth + 1
                         )
 
     def _problem(self, path: str, reason: str) -> None:
@@ -205,89 +237,6 @@ class Sources:
         reason = _why(error)
         if not any(one.path.startswith(f"{path}:") and one.reason == reason for one in self.problems):
             self._problem(path, reason)
-
-
-class ExpansionError(Exception):
-    """An archive expands beyond the limits."""
-
-
-_UNREADABLE: Final = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile,
-                      ExpansionError, NotImplementedError, RuntimeError)  # fmt: skip
-"""What reading a damaged archive raises; NotImplementedError and RuntimeError come from zipfile."""
-
-
-class _Budget:
-    """What one path has expanded to so far."""
-
-    def __init__(self, limits: Limits, compressed: int | None) -> None:
-        self._limits = limits
-        self._compressed = compressed
-        self._members = self._bytes = 0
-
-    def member(self) -> None:
-        self._members += 1
-        if self._members > self._limits.members:
-            raise ExpansionError(f"has more than {self._limits.members} members: the rest is not read")
-
-    def expanded(self, size: int) -> None:
-        self._bytes += size
-        limits = self._limits
-        if self._bytes > limits.total:
-            raise ExpansionError(f"expands to more than {limits.total >> 30} GiB: the rest is not read")
-        if self._compressed and self._bytes > max(limits.free, limits.ratio * self._compressed):
-            raise ExpansionError(f"expands to more than {limits.ratio} times its size: the rest is not read")
-
-
-class _Counted(io.RawIOBase):
-    """A stream of expanded bytes that keeps to a budget."""
-
-    def __init__(self, stream: IO[bytes], budget: _Budget) -> None:
-        self._stream = stream
-        self._budget = budget
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # narrower than Buffer
-        data = self._stream.read(min(len(buffer), 1 << 18))
-        self._budget.expanded(len(data))
-        buffer[: len(data)] = data
-        return len(data)
-
-
-class _Peeked(io.RawIOBase):
-    """A stream whose first bytes were read already, to see what it is.
-
-    ``error`` is what the stream raised before it had as many. A read after that raises it.
-    """
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self.error: Exception | None = None
-        pieces: list[bytes] = []
-        missing = SNIFFED
-        try:
-            while missing > 0 and (piece := stream.read(missing)):
-                pieces.append(piece)
-                missing -= len(piece)
-        except _UNREADABLE as error:
-            self.error = error
-        self.start = b"".join(pieces)
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # narrower than Buffer
-        data = self.start[self._at : self._at + len(buffer)]
-        if data:
-            self._at += len(data)
-        elif self.error is not None:
-            raise self.error
-        else:
-            data = self._stream.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
 
 
 def kind_of(start: bytes) -> tuple[Kind | None, str]:
@@ -304,7 +253,7 @@ def kind_of(start: bytes) -> tuple[Kind | None, str]:
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
     if _BEGIN.search(text[:4096]) is not None and not _LOG_LINE.search(start):
         return "certificates", ""
-    if _CONFIGURATION.search(text):
+    if _CONFIGURATION.search(text) and not _LOG_LINE.search(start):
         return "configuration", ""
     if _STATUS.match(text):
         return "status", ""
@@ -327,6 +276,8 @@ _OTHERS: Final = (
     (b"\xff\xd8\xff", "is a picture: the log's text is needed"),
     (b"\xd0\xcf\x11\xe0", "is an Office document: save the log as text"),
 )
+_METADATA: Final = (b"\0\5\x16\7", b"\0\5\x16\0", b"\0\0\0\1Bud1")
+"""AppleDouble, AppleSingle and .DS_Store: macOS puts them beside files, in archives too, and they say nothing."""
 _EXPANDERS: Final[tuple[tuple[bytes, Callable[[IO[bytes]], IO[bytes]]], ...]] = (
     (b"\x1f\x8b", lambda stream: cast("IO[bytes]", gzip.GzipFile(fileobj=stream))),
     (b"BZh", lambda stream: cast("IO[bytes]", bz2.BZ2File(stream))),
@@ -347,12 +298,20 @@ def _is_binary(start: bytes) -> bool:
 
 
 def _is_tar(start: bytes) -> bool:
-    return start[257:262] == b"ustar"
+    """Return whether this is a tar archive; one older than POSIX has a checksum and no magic number."""
+    if start[257:262] == b"ustar":
+        return True
+    try:
+        checksum = int(start[148:156].strip(b"\0 ").decode("ascii"), 8)
+    except ValueError:
+        return False
+    return len(start) >= 512 and checksum == sum(start[:148]) + 8 * ord(" ") + sum(start[156:512])
 
 
 _DATED: Final = re.compile(
-    r"(?:\A|_)(?:loggingsnapshot|xconf_dump|xstat_dump|ca|server|client|diagnostic_log|diagnostic_logging_tcpdump\d*)"
-    r"_(.{1,255}?)_\d{4}-\d\d-\d\d_\d\d[_:]\d\d[_:]\d\d"
+    r"(?:\A|[^A-Za-z0-9])(loggingsnapshot|xconf_dump|xstat_dump|ca|server|client|diagnostic_log"
+    r"|diagnostic_logging_tcpdump\d*)"
+    r"_(.{1,255}?)_\d{4}-\d\d-\d\d_\d\d(?:[_:]|%3[Aa])\d\d(?:[_:]|%3[Aa])\d\d"
 )
 
 
@@ -361,10 +320,30 @@ def peer_of(name: str) -> str:
 
     Such names end in ``_HOST_DATE_TIME`` (Expressway Administrator Guide X15.5, Diagnostics; Cisco 225038).
     """
-    for part in reversed(PurePosixPath(name).parts):
-        if match := _DATED.search(part):
-            return match[1]
-    return ""
+    return _dated(name)[1]
+
+
+def role_of(name: str) -> str:
+    """Return what a file of a diagnostic-logging archive is by its name, such as ``ca``, or nothing."""
+    return _dated(name)[0]
+
+
+def _dated(name: str) -> tuple[str, str]:
+    """Return kind and host in a name; Windows has other separators, and macOS shows colons."""
+    for part in reversed(re.split(r"[/\\]", name)):
+        if found := _DATED.findall(part):
+            return cast("tuple[str, str]", found[-1])
+    return "", ""
+
+
+_ROTATED: Final = re.compile(r"(.+?)\.(\d{1,4})(?:\.(?:gz|bz2|xz))?\Z", re.DOTALL)
+
+
+def _order(name: str) -> tuple[str, int, str]:
+    """Return a key that sorts rotated logs by time: FILE.2, FILE.1, FILE."""
+    if match := _ROTATED.match(name):
+        return match[1], -int(match[2]), name
+    return name, 0, name
 
 
 def _refused(name: str) -> str:
@@ -386,6 +365,8 @@ def _why(error: Exception) -> str:
         return str(error)
     if isinstance(error, EOFError) or (isinstance(error, tarfile.TarError) and "unexpected end" in str(error)):
         return "is cut short: what precedes the end is read"
+    if isinstance(error, gzip.BadGzipFile) and "Not a gzipped file" in str(error):  # its beginning was one
+        return "is damaged behind the compressed data: what precedes it is read"
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read: {error.strerror}"
     return f"is damaged: {(str(error).splitlines() or [type(error).__name__])[0]}"

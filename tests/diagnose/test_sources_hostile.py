@@ -1,0 +1,213 @@
+"""Archives and folders as other people make them: damaged, copied by other systems, or made to do harm."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from mralab.diagnose.expansion import Limits
+from mralab.diagnose.sources import Sources, peer_of, role_of
+
+from .test_sources import CASE, FOLDER, LINE, LOG, PEM, archive, walked
+
+APPLE_DOUBLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        " + b"\0" * 100
+STAMP = "exp-c1_2026-01-29_14_05_00"
+
+
+def _headers() -> list[int]:
+    with tarfile.open(fileobj=io.BytesIO(CASE)) as opened:
+        return [member.offset for member in opened.getmembers()]
+
+
+# --- damaged
+
+
+@pytest.mark.parametrize(
+    ("damaged", "reason"),
+    [
+        (CASE[: _headers()[1]] + os.urandom(512) + CASE[_headers()[1] + 512 :], "is damaged: "),
+        (CASE[: _headers()[1]], "is cut short"),
+        (CASE[: _headers()[1] + 100], "is cut short"),
+    ],
+    ids=["a header of noise", "no end", "half a header"],
+)
+def test_an_archive_that_fails_between_members_says_so(damaged: bytes, reason: str, tmp_path: Path) -> None:
+    file = tmp_path / "case.tar"
+    file.write_bytes(damaged)
+    found, sources = walked(file)
+    assert [kind for kind, _, _ in found] == ["log"]
+    (problem,) = sources.problems
+    assert problem.path == str(file)
+    assert reason in problem.reason
+
+
+def test_something_behind_a_gzip_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "log.gz").write_bytes(gzip.compress(LINE) + b"garbage")
+    (tmp_path / "zeros.gz").write_bytes(gzip.compress(LINE) + b"\0" * 999)
+    (tmp_path / "members.gz").write_bytes(gzip.compress(LINE) + gzip.compress(LINE))
+    found, sources = walked(tmp_path)
+    assert sorted(len(text) for _, _, text in found) == [len(LINE), len(LINE), 2 * len(LINE)]
+    (problem,) = sources.problems
+    assert problem.reason == "is damaged behind the compressed data: what precedes it is read"
+
+
+def test_an_old_tar_without_a_magic_number_is_an_archive(tmp_path: Path) -> None:
+    header = bytearray(tarfile.TarInfo(LOG).tobuf(tarfile.USTAR_FORMAT))
+    header[124:136] = b"%011o\0" % len(LINE)
+    header[257:512] = bytes(255)
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    (tmp_path / "v7.tar").write_bytes(bytes(header) + LINE.ljust(512, b"\0") + bytes(1024))
+    found, sources = walked(tmp_path)
+    assert (found, sources.problems) == ([("log", "exp-c1", LINE.decode())], [])
+
+
+# --- made to do harm
+
+
+def _raw(name: str, kind: bytes, size: int, data: bytes = b"") -> bytes:
+    member = tarfile.TarInfo(name)
+    member.type, member.size = kind, size
+    return member.tobuf(tarfile.GNU_FORMAT) + data + b"\0" * (-len(data) % 512)
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
+def test_a_huge_extension_header_is_not_kept_in_memory(kind: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "huge.tar"
+    file.write_bytes(archive((LOG, LINE))[:1024] + _raw("x", kind, 1 << 30, b"a" * (3 << 20)))
+    found, sources = walked(file)
+    assert [text for _, _, text in found] == [LINE.decode()]
+    assert sources.problems[0].reason == "has a member with more than 2 MiB of headers: the rest is not read"
+
+
+def test_a_negative_size_ends_an_archive(tmp_path: Path) -> None:
+    file = tmp_path / "negative.tar"
+    header = bytearray(_raw("x", tarfile.REGTYPE, 0))
+    header[124:136] = b"\xff" * 8 + (-512 & 0xFFFFFFFF).to_bytes(4, "big")
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    file.write_bytes(archive((LOG, LINE))[:1024] + bytes(header) + bytes(1024))
+    found, sources = walked(file)
+    assert [text for _, _, text in found] == [LINE.decode()]
+    assert "damaged" in sources.problems[0].reason
+
+
+def test_the_holes_of_a_sparse_member_count(tmp_path: Path) -> None:
+    data = LINE * 999
+    keys = {"major": "0", "minor": "1", "name": LOG, "size": str(1 << 40), "numblocks": "1", "map": f"0,{len(data)}"}
+    sparse = {f"GNU.sparse.{key}": value for key, value in keys.items()}
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as opened:
+        member = tarfile.TarInfo("GNUSparseFile.0/x")
+        member.size, member.pax_headers = len(data), sparse
+        opened.addfile(member, io.BytesIO(data))
+    file = tmp_path / "sparse.tar"
+    file.write_bytes(buffer.getvalue())
+    sources = Sources([str(file)], limits=Limits(total=1 << 24))
+    size = sum(len(chunk) for source in sources for chunk in sources.chunks(source))
+    assert size <= 1 << 25
+    assert "expands to more than" in sources.problems[0].reason
+
+
+# --- copied by other systems
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"diagnostic_log_{STAMP}\\loggingsnapshot_{STAMP}.txt",
+        f"loggingsnapshot_{STAMP.replace('_05_', ':05:').replace('_14', '_14')}.txt",
+        "C:\\cases\\exp\\loggingsnapshot_exp-c1_2026-01-29_14_05_00.txt",
+        "SR 699000001 loggingsnapshot_exp-c1_2026-01-29_14_05_00.txt",
+        "loggingsnapshot_exp-c1_2026-01-29_14%3A05%3A00.txt",
+    ],
+)
+def test_names_that_other_systems_make(name: str) -> None:
+    assert peer_of(name) == "exp-c1"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"case.zip:diagnostic_log_{STAMP}\\ca_{STAMP}.pem",
+        "case.zip:diagnostic_log_exp-c1_2026-01-29_14:05:00/ca_exp-c1_2026-01-29_14:05:00.pem",
+        f"diagnostic_log_{STAMP}.tar.gz:ca_{STAMP}.pem",
+        f"/cases/server_x_2026-01-01_00_00_00/ca_{STAMP}.pem",
+    ],
+)
+def test_what_a_file_is_by_its_name(name: str) -> None:
+    assert (role_of(name), peer_of(name)) == ("ca", "exp-c1")
+
+
+def test_files_of_macos_and_windows_are_passed_over_together(tmp_path: Path) -> None:
+    file = tmp_path / "case.zip"
+    with zipfile.ZipFile(file, "w") as opened:
+        opened.writestr(LOG, LINE)
+        opened.writestr(f"__MACOSX/{FOLDER}/._log.txt", APPLE_DOUBLE)
+        opened.writestr(f"{FOLDER}/._loggingsnapshot_{STAMP}.txt", APPLE_DOUBLE)
+        opened.writestr(f"{FOLDER}/.DS_Store", b"\0\0\0\1Bud1" + b"\0" * 90)
+    found, sources = walked(file)
+    assert [kind for kind, _, _ in found] == ["log"]
+    assert [str(problem) for problem in sources.problems] == []
+
+
+def test_hidden_files_of_a_folder_are_read(tmp_path: Path) -> None:
+    (tmp_path / ".DS_Store").write_bytes(b"\0\0\0\1Bud1" + b"\0" * 90)
+    (tmp_path / "._a.log").write_bytes(APPLE_DOUBLE)
+    (tmp_path / ".log").write_bytes(LINE)
+    found, sources = walked(tmp_path)
+    assert (found, sources.problems) == ([("log", "", LINE.decode())], [])
+
+
+def test_a_linked_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "case").mkdir()
+    (tmp_path / "case" / "a.log").write_bytes(LINE)
+    (tmp_path / "case" / "loop").symlink_to(tmp_path / "case")
+    (tmp_path / "case" / "self").symlink_to("self")
+    found, sources = walked(tmp_path / "case")
+    assert len(found) == 1
+    assert [str(problem) for problem in sources.problems] == [
+        f"{tmp_path}/case/loop: is a link to a folder: not followed",
+        f"{tmp_path}/case/self: is a link that leads nowhere: not read",
+    ]
+
+
+def test_a_file_that_is_given_twice_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_bytes(LINE)
+    (tmp_path / "link.log").symlink_to("a.log")
+    found, sources = walked(tmp_path, tmp_path / "a.log", tmp_path / ".." / tmp_path.name / "a.log")
+    assert len(found) == 1
+    assert sources.problems == []
+
+
+def test_an_archive_and_the_folder_it_was_unpacked_to_are_read_once(tmp_path: Path) -> None:
+    (tmp_path / f"{FOLDER}.tar.gz").write_bytes(gzip.compress(CASE))
+    with tarfile.open(fileobj=io.BytesIO(CASE)) as opened:
+        opened.extractall(tmp_path, filter="data")
+    found, sources = walked(tmp_path)
+    assert sorted(kind for kind, _, _ in found) == ["capture", "certificates", "configuration", "log"]
+    assert len(sources.problems) == 4
+    assert all(problem.reason.startswith("is the same as ") for problem in sources.problems)
+
+
+def test_rotated_logs_are_read_in_order_of_time(tmp_path: Path) -> None:
+    for number, name in enumerate(("x.txt.10", "x.txt.2.gz", "x.txt.1", "x.txt", "y.txt")):
+        text = LINE.replace(b"2030", b"%d" % number)
+        (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)
+    found, _ = walked(tmp_path)
+    assert [text[text.index("[") + 1] for _, _, text in found] == list("01234")
+
+
+# --- what a file is
+
+
+def test_a_log_in_which_a_setting_was_pasted_is_a_log(tmp_path: Path) -> None:
+    (tmp_path / "case.txt").write_bytes(b'*c xConfiguration EdgeConfigServer VerifyOriginServer: "On"\n' + LINE + PEM)
+    found, _ = walked(tmp_path)
+    assert [kind for kind, _, _ in found] == ["log"]
