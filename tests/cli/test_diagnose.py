@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -112,3 +113,23 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     shown = mralab("diagnose", str(tmp_path / "hostile.log"))
     assert "\x1b" not in shown.stdout
     assert "\u202e" not in shown.stdout
+
+
+def test_a_file_name_that_is_not_utf_8_is_shown_in_json(tmp_path: Path) -> None:
+    file = os.fsencode(tmp_path) + b"/caf\xe9.log"
+    Path(os.fsdecode(file)).write_bytes(UNTRUSTED.read_bytes())
+    found = document(tmp_path)
+    assert found.inputs[0].path == f"{tmp_path}/caf\\xe9.log"
+    assert found.findings[0].evidence[0].file == f"{tmp_path}/caf\\xe9.log"
+    assert "caf" in mralab("diagnose", str(tmp_path)).stdout
+
+
+def test_standard_input_that_is_closed_is_named() -> None:
+    command = ["sh", "-c", 'exec "$0" -m mralab diagnose - <&-', sys.executable]
+    ended = subprocess.run(command, capture_output=True, timeout=30, check=False, text=True)
+    assert ended.returncode == 2
+    assert "- standard input: is closed" in ended.stdout
+
+
+def test_an_empty_path_is_no_folder() -> None:
+    assert mralab("diagnose", "").returncode == 2

@@ -80,7 +80,7 @@ def diagnose(
     if wrong:
         raise InputError(wrong)
     case = Case(load_store(trust) if trust is not None else None, since, until)
-    sources = Sources(paths, sys.stdin.buffer)
+    sources = Sources(paths, sys.stdin.buffer if sys.stdin is not None else None)
     with _progress() as progress:
         case.read(sources, progress)
     report = conclude(case, Wanted(servers, codes))

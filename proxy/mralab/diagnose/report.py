@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Category = Literal["issue-found", "potential-problem", "no-issue", "not-applicable", "missing-information"]
 """The categories of the article's log analyser (Cisco 218018)."""
@@ -27,10 +27,27 @@ TITLES: Final[dict[Category, str]] = {
 """Each category as a title, in the order in which a person reads them."""
 
 
+def _without_surrogates(text: str) -> str:
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, populate_by_name=True, json_schema_serialization_defaults_required=True
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_json(cls, value: object) -> object:
+        """Write bytes of a path that are not UTF-8, which Python keeps as lone surrogates, as \\xFF: JSON has none."""
+        if isinstance(value, str):
+            return _without_surrogates(value)
+        if isinstance(value, tuple):
+            return tuple(_without_surrogates(one) if isinstance(one, str) else one for one in value)
+        return value
 
 
 class Evidence(_Model):

@@ -15,6 +15,7 @@ import re
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,7 +76,7 @@ class Sources:
     problems: list[Problem] = field(default_factory=list)
     found: int = 0
     _opened: set[str] = field(default_factory=set)
-    _seen: dict[tuple[str, int], str] = field(default_factory=dict)
+    _seen: dict[tuple[str, int, int], str] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Source]:
         for path in self.paths:
@@ -85,8 +86,13 @@ class Sources:
 
     def _path(self, path: str) -> Iterator[Source]:
         if path == "-":
-            if self.standard_input is not None:
+            if self.standard_input is None:
+                self._problem("standard input", "is closed")
+            else:
                 yield from self._file("standard input", self.standard_input, "", None)
+            return
+        if not path:
+            self._problem("(an empty path)", "cannot be read: No such file or directory")
             return
         for file in self._files(Path(path)):
             real = os.path.realpath(file)
@@ -109,12 +115,12 @@ class Sources:
         for folder, folders, names in os.walk(path, onerror=lambda error: self._failed(error.filename, error)):
             folders.sort()
             for name in folders:
-                if Path(folder, name).is_symlink():
+                if os.path.islink(os.path.join(folder, name)):  # noqa: PTH114, PTH118 - as above
                     self._problem(str(Path(folder, name)), "is a link to a folder: not followed")
             for file in (Path(folder, name) for name in sorted(names, key=_order)):
                 if os.path.isfile(file):  # noqa: PTH113 - as above
                     yield file
-                elif not file.is_symlink():
+                elif not os.path.islink(file):  # noqa: PTH114 - as above
                     self._problem(str(file), "is not a file: not read")
                 else:
                     self._problem(str(file), "is a link that leads nowhere: not read")
@@ -168,14 +174,14 @@ class Sources:
             if kind is None:
                 self._problem(path, reason)
                 return
-            if first := self._is_seen(path, size):
+            if first := self._is_seen(path, size, start):
                 self._problem(path, f"is the same as {first}: not read again")
                 return
             yield Source(path, kind, peer, cast("IO[bytes]", peeked), size)
         except UNREADABLE as error:
             self._failed(path, error)
 
-    def _is_seen(self, path: str, size: int | None) -> str:
+    def _is_seen(self, path: str, size: int | None, start: bytes) -> str:
         """Return the file that this one is a copy of, or nothing.
 
         Names of diagnostic logging have host and time. People keep the archive beside the folder it was unpacked to.
@@ -185,7 +191,7 @@ class Sources:
             return ""
         if name.count(":") in (1, 3):  # ARCHIVE:MEMBER without a folder
             name = name.partition(":")[2]
-        first = self._seen.setdefault((name, size), path)
+        first = self._seen.setdefault((name, size, zlib.crc32(start)), path)
         return first if first != path else ""
 
     def _tar(self, path: str, peeked: Peeked, peer: str, budget: Budget, depth: int) -> Iterator[Source]:
