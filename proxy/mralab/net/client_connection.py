@@ -18,9 +18,17 @@ from .deadlines import Deadlines
 from .exchange import Exchange, reject
 from .server_connection import MOST_CHUNKS
 from .services import Services
-from .steps import Steps
+from .steps import Interrupted, Steps
 
 _BODY_BUFFER: Final = 65536  # bytes of a body held until its server is connected
+
+
+class _BodyUnreadable(Interrupted):
+    """The rest of the request's body cannot be read."""
+
+    def __init__(self, error: Malformed) -> None:
+        super().__init__(error.reason)
+        self.error = error
 
 
 class ClientConnection(asyncio.Protocol):
@@ -28,7 +36,6 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = (
         "_body_end",
-        "_body_error",
         "_body_moved",
         "_body_sink",
         "_buffer",
@@ -65,7 +72,6 @@ class ClientConnection(asyncio.Protocol):
         self._checked = 0
         self._body_sink: Callable[[bytes], None] | None = None
         self._body_end: Callable[[Fields], None] | None = None
-        self._body_error: Malformed | None = None
         self._body_moved = 0
         self._steps: Steps | None = None
         self._waiting: Deadlines[Limited] | None = None
@@ -94,7 +100,7 @@ class ClientConnection(asyncio.Protocol):
         self._stop_waiting()
         self._services.limits.unread.end(self)
         if self._steps is not None:
-            self._steps.interrupt(asyncio.CancelledError())
+            self._steps.interrupt(Interrupted())
 
     def eof_received(self) -> bool:
         """Keep a half-closed connection open if its request is complete: the client still gets its response."""
@@ -160,8 +166,12 @@ class ClientConnection(asyncio.Protocol):
         started = loop.time()
         try:
             keep = await exchange.run()
-        except asyncio.CancelledError:
-            self._interrupted(exchange)
+        except _BodyUnreadable as interruption:
+            self._end_unreadable(exchange, interruption.error)
+            return
+        except (Interrupted, asyncio.CancelledError):  # the client is gone, or the loop ends
+            if not exchange.responded:
+                exchange.abandon()
             return
         except Exception as error:
             context = {"message": "mralab: a request failed in the proxy itself", "exception": error}
@@ -178,15 +188,15 @@ class ClientConnection(asyncio.Protocol):
             stats.served(exchange.status, exchange.outcome, loop.time() - started)
         self._served(keep)
 
-    def _interrupted(self, exchange: Exchange) -> None:
-        """End an exchange whose client is gone, or whose request body cannot be read."""
-        if self._body_error is None or self._transport is None:
+    def _end_unreadable(self, exchange: Exchange, error: Malformed) -> None:
+        """End an exchange whose request body cannot be read."""
+        if self._transport is None:
             if not exchange.responded:
                 exchange.abandon()
         elif exchange.responded:
             self.truncate()
         else:
-            exchange.reject(self._body_error)
+            exchange.reject(error)
             self._linger()
 
     def _served(self, keep: bool) -> None:
@@ -250,9 +260,8 @@ class ClientConnection(asyncio.Protocol):
 
     def _spoil_body(self, error: Malformed) -> None:
         """Interrupt the exchange because the rest of the body cannot be read; ``error`` decides its answer."""
-        self._body_error = error
         if self._steps is not None:
-            self._steps.interrupt(asyncio.CancelledError())
+            self._steps.interrupt(_BodyUnreadable(error))
 
     # -- writing
 

@@ -28,6 +28,10 @@ def waitable(source: Source) -> Generator[Source, None, None]:
     yield source
 
 
+class Interrupted(BaseException):
+    """Raised where a coroutine waits, because its work is not wanted any more. ``except Exception`` lets it through."""
+
+
 class Steps:
     """Run one coroutine. ``resume`` starts it."""
 

@@ -26,6 +26,10 @@ HOP_BY_HOP: Final = frozenset(
         b"x-id",
     )
 )
+_DROP: Final[dict[bytes, bytes | None]] = dict.fromkeys(HOP_BY_HOP)
+"""Field name -> its value in the forwarded head; None drops the field. A field that is not in the table is kept."""
+_ONCE: Final = frozenset((b"x-forwarded-for", b"via"))
+"""Fields whose values are joined into the first of them."""
 _RESPONSE_OURS: Final = HOP_BY_HOP | {b"content-length", b"server", b"age"}
 # Framing, routing and credentials must not be in a trailer (RFC 9110 section 6.5.1).
 _NOT_IN_TRAILERS: Final = HOP_BY_HOP | {
@@ -135,11 +139,51 @@ def request_head(
     client's fields keep their order; Host, X-Forwarded-For and Via are rewritten in place. Fields that the client did
     not send are appended: TrackingID, Client-ip, X-Forwarded-For, Connection, Via and Transfer-Encoding, in this order.
     """
+    ours = _request_fields_of_ours(head, client_ip, hop)
+    if keep_alive:
+        del ours[b"connection"]
+    if not framing.chunked:
+        del ours[b"transfer-encoding"]
+    table = {
+        **_DROP,
+        b"host": host,
+        b"content-length": b"%d" % (framing.length or 0),
+        b"x-forwarded-for": ours[b"x-forwarded-for"][1],
+        b"via": ours[b"via"][1],
+    }
+    if hops := max_forwards(head):
+        table[b"max-forwards"] = b"%d" % (hops - 1)
     dropped = _named_in_connection(head.fields)
-    hops = max_forwards(head)
+    fields: Fields = []
+    has_host = False
+    for name, received in head.fields:
+        key = name.lower()
+        value = table.get(key, received)
+        if key == b"accept-encoding":
+            value = _accept_encoding(received) or None
+        elif key == b"host":
+            has_host = True
+        if value is None or (dropped and key in dropped):
+            continue
+        if b"_" in key and key.replace(b"_", b"-") in _NOT_BY_ANOTHER_NAME:
+            continue
+        if key in _ONCE:
+            table[key] = None
+        if key in ours:  # in its place, or the client's own TrackingID and Client-ip
+            del ours[key]
+        fields.append((name, value))
+    if not has_host:
+        fields.insert(0, (b"Host", host))
+    fields += ours.values()
+    unset = (at for at, (name, value) in enumerate(fields) if not value and name.lower() == b"trackingid")
+    return fields, next(unset, -1)
+
+
+def _request_fields_of_ours(head: RequestHead, client_ip: bytes, hop: Hop) -> dict[bytes, tuple[bytes, bytes]]:
+    """Return the fields that the proxy adds unless the client sent them, by name, in their order."""
     forwarded = [value for name, value in head.fields if name.lower() == b"x-forwarded-for"]
     via = [value for name, value in head.fields if name.lower() == b"via"]
-    ours: dict[bytes, tuple[bytes, bytes]] = {
+    return {
         b"trackingid": (b"TrackingID", b""),
         b"client-ip": (b"Client-ip", client_ip),
         b"x-forwarded-for": (b"X-Forwarded-For", b", ".join((*forwarded, client_ip))),
@@ -147,40 +191,6 @@ def request_head(
         b"via": (b"Via", b", ".join((*via, hop.via(head.minor)))),
         b"transfer-encoding": (b"Transfer-Encoding", b"chunked"),
     }
-    if keep_alive:
-        del ours[b"connection"]
-    if not framing.chunked:
-        del ours[b"transfer-encoding"]
-    fields: Fields = []
-    has_host = False
-    for name, value in head.fields:
-        key = name.lower()
-        if key in HOP_BY_HOP or (dropped and key in dropped):
-            continue
-        if b"_" in key and key.replace(b"_", b"-") in _NOT_BY_ANOTHER_NAME:
-            continue
-        if key in (b"x-forwarded-for", b"via"):
-            if key in ours:
-                fields.append((name, ours.pop(key)[1]))
-            continue
-        if key == b"host":
-            has_host, value = True, host  # noqa: PLW2901 - the server's, in the place of the client's
-        elif key == b"content-length":
-            value = b"%d" % (framing.length or 0)  # noqa: PLW2901 - written anew, like all framing
-        elif key == b"accept-encoding":
-            value = _accept_encoding(value)  # noqa: PLW2901
-            if not value:
-                continue
-        elif key == b"max-forwards" and hops:
-            value = b"%d" % (hops - 1)  # noqa: PLW2901 - one hop fewer
-        else:
-            ours.pop(key, None)  # the client's own TrackingID, Client-ip
-        fields.append((name, value))
-    if not has_host:
-        fields.insert(0, (b"Host", host))
-    fields += ours.values()
-    unset = (at for at, (name, value) in enumerate(fields) if not value and name.lower() == b"trackingid")
-    return fields, next(unset, -1)
 
 
 def client_framing(framing: Framing, minor: int) -> Framing:
