@@ -73,7 +73,7 @@ def codes(finding: Finding) -> list[str]:
     return [remedy.code for remedy in finding.remedies]
 
 
-# --- issuers
+# -- issuers
 
 
 def test_a_leaf_sent_alone_has_the_error_of_the_log_and_a_more_precise_cause() -> None:
@@ -177,7 +177,7 @@ def test_the_certificate_is_named_by_port_and_key() -> None:
     assert "reuse the tomcat certificate" in callmanager
 
 
-# --- the certificate itself
+# -- the certificate itself
 
 
 def test_dates_are_part_of_the_cause() -> None:
@@ -274,7 +274,7 @@ def test_the_nearest_name(asked: str, names: list[str], nearest: str | None) -> 
     assert nearest_name(asked, CertificateNames(tuple(names))) == nearest
 
 
-# --- several faults, expiry, and what cannot be read
+# -- several faults, expiry, and what cannot be read
 
 
 def test_several_faults_of_one_certificate_are_in_order_and_do_not_contradict() -> None:
@@ -389,7 +389,7 @@ def test_names_of_a_certificate_are_safe_on_a_terminal_and_in_templates() -> Non
                 assert "{nothing}" in finding.cause
 
 
-# --- handshakes that failed
+# -- handshakes that failed
 
 
 def test_an_alert_after_a_certificate_request_is_a_refused_client_certificate() -> None:
@@ -425,7 +425,7 @@ def test_a_server_that_closes_the_connection_after_its_certificate_has_failed() 
     assert "the server closed it" in result.findings[0].cause
 
 
-# --- certificates with one subject: the cause depends on the trust store
+# -- certificates with one subject: the cause depends on the trust store
 
 
 def issued_again(serial: int, key: Any) -> x509.AuthorityKeyIdentifier:

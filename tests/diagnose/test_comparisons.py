@@ -28,7 +28,7 @@ def _addresses(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(ADDRESSES, name, IP)
 
 
-# --- before and after
+# -- before and after
 
 
 def test_a_name_fault_on_another_peer_proves_nothing_about_the_chain_on_the_first(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_request_that_audit_mode_let_through_is_no_repair(tmp_path: Path) -> N
     assert (finding.category, finding.history) == ("potential-problem", ())
 
 
-# --- one server, several names
+# -- one server, several names
 
 
 def test_answers_to_a_name_do_not_end_the_fault_of_the_address(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_the_case_of_a_name_makes_no_other_server(tmp_path: Path) -> None:
     assert "answered after the last failure" in answered.history[0]
 
 
-# --- peers
+# -- peers
 
 
 def test_the_trusted_ca_list_is_not_blamed_for_a_name(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_verification_off_in_the_dump_does_not_contradict_the_log(tmp_path: Path
     assert "the log refused certificates until 2026-01-29 15:20:01 UTC" in check.text
 
 
-# --- what a filter hides
+# -- what a filter hides
 
 
 def test_a_filter_hides_findings_and_changes_no_conclusion(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def _ipv6_finding() -> Findings:
     return find([sent, line])
 
 
-# --- what was looked at
+# -- what was looked at
 
 
 def test_plain_http_has_no_certificate(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def archive(peer: str, log: Log, *trusted: Minted, xconf: str = "") -> bytes:
     return gzip.compress(buffer.getvalue())
 
 
-# --- evidence
+# -- evidence
 
 
 def test_evidence_names_file_and_line_of_the_newest_lines(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_since_until_server_and_code_filter(tmp_path: Path) -> None:
     assert report(tmp_path, log, wanted=Wanted(servers=(f"{HOST}:6972",))).findings == ()
 
 
-# --- what follows
+# -- what follows
 
 
 def test_what_may_fail_next_is_what_no_line_has_judged(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_what_may_fail_next_is_what_no_line_has_judged(tmp_path: Path) -> None:
     assert [remedy.code for remedy in untrusted.remedies][-1] == "verify-origin-off"
 
 
-# --- logins
+# -- logins
 
 
 def test_a_refused_login_beside_a_refused_certificate_is_not_called_a_wrong_password(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_a_refused_login_beside_a_refused_certificate_is_not_called_a_wrong_pass
     assert f"No line blames a certificate of {HOST}." in only(report(tmp_path, log)).cause
 
 
-# --- before and after
+# -- before and after
 
 
 def test_a_name_fault_after_a_chain_fault_proves_the_chain_repaired(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_a_server_that_answered_afterwards(tmp_path: Path) -> None:
     assert "answered before, first at 2026-01-29 15:20:01 UTC" in before.history[0]
 
 
-# --- peers
+# -- peers
 
 
 def test_a_fault_on_every_peer_is_one_finding(tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_the_host_in_the_lines_tells_peers_of_one_file_apart(tmp_path: Path) -> 
     assert "Only on exp-c2" in finding.history[0]
 
 
-# --- ports and nodes
+# -- ports and nodes
 
 
 def test_8443_works_and_6972_does_not(tmp_path: Path) -> None:
@@ -293,7 +293,7 @@ def test_redundancy_is_lost_where_a_node_of_the_same_service_fails(tmp_path: Pat
     assert [one.code for one in report(tmp_path, other_service).findings] == ["self-signed"]
 
 
-# --- what is missing
+# -- what is missing
 
 
 def test_nothing_wrong_says_what_was_seen(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def only(events: Iterable[Event]) -> Finding:
     return finding
 
 
-# --- golden logs
+# -- golden logs
 
 
 def test_the_article_s_6972_is_a_self_signed_certificate() -> None:
@@ -132,7 +132,7 @@ def test_an_empty_log_has_no_findings() -> None:
     assert find(["", "rubbish", "traffic_server[1]: "]) == ()
 
 
-# --- rules
+# -- rules
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_an_audited_fault_does_not_explain_a_timeout() -> None:
     assert [finding.code for finding in find(log(events))] == ["self-signed", "timeout"]
 
 
-# --- joining
+# -- joining
 
 
 def test_a_retry_is_counted_and_the_latest_evidence_kept() -> None:

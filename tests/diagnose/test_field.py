@@ -63,7 +63,7 @@ def test_the_older_form_without_tracking_ids() -> None:
     assert (finding.code, finding.server, finding.port) == ("verify-failed", CUCM, 8443)
 
 
-# --- unread lines
+# -- unread lines
 
 
 def lines_of(*events: Event) -> list[str]:
@@ -95,7 +95,7 @@ def test_no_line_is_reported_absent_if_some_lines_are_unread() -> None:
     assert "1 line of traffic_server could not be read" in partly.cause
 
 
-# --- answers without a dial
+# -- answers without a dial
 
 
 def received(txn: int = 1, path: str = "", method: str = "GET", scheme: str = "http", src: str = "127.0.0.1") -> Event:
@@ -186,7 +186,7 @@ def test_remedies_for_an_address_of_the_proxy_itself() -> None:
     assert "[hosts]" in remedy.text
 
 
-# --- the log of an Expressway-E
+# -- the log of an Expressway-E
 
 
 def forwarded(txn: int = 1) -> Event:

@@ -168,7 +168,7 @@ def own_texts() -> set[str]:
     return {ffi.string(lib.X509_verify_cert_error_string(number)).decode() for number in range(1, 200)}
 
 
-# --- verify errors
+# -- verify errors
 
 
 @pytest.mark.parametrize(("text", "code"), TEXTS.items())
@@ -211,7 +211,7 @@ def test_field_case_of_two_x509_texts() -> None:
     assert all(remedy.code != "trust-certificate" for finding in findings for remedy in finding.remedies)
 
 
-# --- handshake errors
+# -- handshake errors
 
 
 @pytest.mark.parametrize("number", ALERTS)
@@ -303,7 +303,7 @@ def test_each_reason_to_refuse_a_client_certificate_has_its_own_cause() -> None:
     assert causes_by_alert[116][2][0].code == "check-own-certificate"
 
 
-# --- several faults at one place
+# -- several faults at one place
 
 REPRESENTATIVES: Final = tuple(
     [fault(text, depth, action=action) for text in TEXTS for depth in (0, 1) for action in ("Terminate", "Continue")]
@@ -428,7 +428,7 @@ def test_a_refused_connection_blames_no_certificate_unless_another_line_does() -
     assert "blames a certificate" not in explained(refused, "expired")[1]
 
 
-# --- ports
+# -- ports
 
 
 @pytest.mark.parametrize(

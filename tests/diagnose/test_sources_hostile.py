@@ -25,7 +25,7 @@ def _headers() -> list[int]:
         return [member.offset for member in opened.getmembers()]
 
 
-# --- damaged
+# -- damaged
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_an_old_tar_without_a_magic_number_is_an_archive(tmp_path: Path) -> None
     assert (found, sources.problems) == ([("log", "exp-c1", LINE.decode())], [])
 
 
-# --- made to do harm
+# -- made to do harm
 
 
 def _raw(name: str, kind: bytes, size: int, data: bytes = b"") -> bytes:
@@ -115,7 +115,7 @@ def test_the_holes_of_a_sparse_member_count(tmp_path: Path) -> None:
     assert "expands to more than" in sources.problems[0].reason
 
 
-# --- copied by other systems
+# -- copied by other systems
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_rotated_logs_are_read_in_order_of_time(tmp_path: Path) -> None:
     assert [text[text.index("[") + 1] for _, _, text in found] == list("01234")
 
 
-# --- what a file is
+# -- what a file is
 
 
 def test_a_log_in_which_a_setting_was_pasted_is_a_log(tmp_path: Path) -> None:

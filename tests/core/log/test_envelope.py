@@ -308,7 +308,7 @@ def test_an_array_of_texts_is_a_line_for_each() -> None:
     assert [*read([json.dumps([f"{STAMP} vcsc sshd[1]: {HEAD}{WARNING}"])])] == []
 
 
-# --- Traffic Server's own ways to say it
+# -- Traffic Server's own ways to say it
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ def test_source_locations_tags_and_levels(thread: str, payload: str, level: str)
     assert record.level == level
 
 
-# --- lines broken by copying
+# -- lines broken by copying
 
 
 def wrap_at(line: str, width: int) -> list[str]:

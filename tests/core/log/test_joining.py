@@ -145,7 +145,7 @@ def test_a_joined_record_has_the_number_of_its_first_line() -> None:
     assert [record.line for record in read(text)] == begins
 
 
-# --- grep
+# -- grep
 
 
 def numbered(text: list[str], form: str, start: int = 12) -> list[str]:

@@ -73,7 +73,7 @@ def event_of(line: str) -> LogEvent | None:
     return one(line).event
 
 
-# --- golden lines
+# -- golden lines
 
 
 def test_the_article_s_refused_transaction_is_read_event_by_event() -> None:
@@ -161,7 +161,7 @@ def test_a_response_body_of_another_log_is_not_ours() -> None:
     assert list(read(golden("get-edge-config-response.txt"))) == []
 
 
-# --- writing
+# -- writing
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_what_a_reader_of_the_log_needs_is_not_concealed(name: str) -> None:
     assert not is_secret(name)
 
 
-# --- escaping
+# -- escaping
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_escaping_takes_no_call_for_each_character(kind: str) -> None:
     assert calls < 50
 
 
-# --- round trip and injection
+# -- round trip and injection
 
 texts = st.one_of(
     st.text(st.characters(max_codepoint=0xFF)),
@@ -428,7 +428,7 @@ def test_a_hostname_cannot_either() -> None:
     assert (record.hostname, record.event) == ("a b[1]: \n", UNTRUSTED[0])
 
 
-# --- damage
+# -- damage
 
 WARNING = (
     "[ET_NET 12] WARNING: Core server certificate verification failed for (cucm.steven.lab). Action=Terminate "

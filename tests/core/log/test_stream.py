@@ -73,7 +73,7 @@ def diagnosed(records: Iterable[Record]) -> Findings:
     return diagnosis.findings()
 
 
-# --- the same records
+# -- the same records
 
 
 @pytest.mark.parametrize("path", LOGS, ids=lambda path: path.name)
@@ -206,7 +206,7 @@ def test_most_of_a_log_of_successes_gives_no_record() -> None:
     assert everything == {"192.0.2.1"}
 
 
-# --- what is quiet says nothing
+# -- what is quiet says nothing
 
 LINES = [line for path in LOGS for line in path.read_bytes().splitlines(keepends=True)]
 WRITTEN = log(40, 5, debug=True).splitlines(keepends=True)
@@ -276,7 +276,7 @@ def test_a_client_cannot_end_another_s_transaction() -> None:
     assert Quiet([HEAD]).end(data, 0) < data.index(header)
 
 
-# --- whatever else is in a file
+# -- whatever else is in a file
 
 UNTRUSTED = (TESTS / "golden" / "article-6972-untrusted.log").read_bytes()
 EVENTS = [record.event for record in slowly(UNTRUSTED)]

@@ -54,7 +54,7 @@ def straighten(line: str) -> str:
     return _MOJIBAKE.sub(lambda found: _TWICE_TURNED[found[1] or found[2]], line).translate(_TYPOGRAPHY)
 
 
-# --- colours and pages
+# -- colours and pages
 
 _COLOUR = re.compile(r"(?:\x1b|\^\[)(?:\[[0-9;?]{0,16}[A-Za-z]|\]8;[^\x07\x1b]{0,1000}(?:\x07|\x1b\\))")
 _MARKUP = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
@@ -82,7 +82,7 @@ def _has_entities(line: str) -> bool:
     return _RAW_FIELD.search(line) is None
 
 
-# --- several records in one line
+# -- several records in one line
 
 _HEAD = re.compile(
     r"(?:\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
@@ -147,7 +147,7 @@ def _without_separator(piece: str) -> str:
     return piece.rstrip()
 
 
-# --- payloads
+# -- payloads
 
 _BLANK_RUNS = re.compile(r"[ \t]{2,}|\t")
 _OTHER_QUOTES = re.compile(r"=(''?|``?)([^'`]{0,4096})\1(?=[\s:]|\Z)")

@@ -217,7 +217,7 @@ def _json_string(text: str) -> str:
         return inner.replace('\\"', '"')
 
 
-# --- JSON
+# -- JSON
 
 _MESSAGES: Final = ("MESSAGE", "message", "msg", "_raw", "log", "line", "text", "body", "original")
 _NAMES: Final = ("SYSLOG_IDENTIFIER", "_COMM", "programname", "program", "process", "appname", "app", "ident", "tag")

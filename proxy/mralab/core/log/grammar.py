@@ -86,7 +86,7 @@ _MOST_KEPT: Final = 4096
 _LONGEST_KEPT: Final = 512
 _OTHER_PATTERNS: Final = {"int": r"(-?\d{1,18})", "utc": r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3})"}
 
-# --- stamps
+# -- stamps
 
 _UTC = re.compile(r"\s*(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:[,.](\d{1,9}))?", re.ASCII)
 
@@ -124,7 +124,7 @@ def _moment(text: str, milliseconds: str) -> float | None:
     return None if second is None else (second * 1000 + int(milliseconds)) / 1000
 
 
-# --- what the table's rows become
+# -- what the table's rows become
 
 _KEY = re.compile(r'([\w-]+)="(?:\{(\w+)(?::(\w+))?\}|([^"]*))"')
 _AT_MSG = ' Msg="'
