@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from mralab.core.log.events import RequestReceived, RequestSent, ResponseReceived, ResponseSent, VerifyFailed
+from mralab.core.log.events import (
+    NameMismatch,
+    RequestReceived,
+    RequestSent,
+    ResponseReceived,
+    ResponseSent,
+    VerifyFailed,
+)
 from mralab.core.mra.target import Target, encode
 from mralab.diagnose.conclusions import Wanted
 from mralab.diagnose.diagnosis import find
@@ -216,3 +223,34 @@ def test_the_newest_lines_are_the_newest_by_time(tmp_path: Path) -> None:
     (tmp_path / "x.txt.1").write_bytes(Log().untrusted().text)
     finding = only(diagnosed([tmp_path]))
     assert [line.file for line in finding.evidence] == [f"{tmp_path}/x.txt"] * 2
+
+
+# --- several addresses, several ports
+
+
+def test_an_answer_from_another_address_of_the_name_is_no_repair(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Log().untrusted()
+    monkeypatch.setitem(ADDRESSES, HOST, "192.0.2.99")
+    finding = only(report(tmp_path, log.request()))
+    assert finding.category == "issue-found"
+    assert "answered at 192.0.2.99, not at 192.0.2.11" in finding.history[0]
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_faults_of_two_ports_at_the_same_time_are_not_certain(order: tuple[int, int], tmp_path: Path) -> None:
+    log = Log()
+    for txn, (port, path) in enumerate(((8443, UDS), (6972, FILE)), 1):
+        url = f"http://vcs_control.example.test:8443/{encode(Target('example.test', 'https', HOST, port))}{path}"
+        log._add(
+            RequestReceived(0, txn, "", "127.0.0.1", 40000 + txn, f"GET {url} HTTP/1.1"),
+            RequestSent(0, txn, "", IP, port, f"GET {path} HTTP/1.1"),
+        )
+    log._add(VerifyFailed(0, 0, HOST, "Terminate", "self signed certificate", HOST, IP, 0))
+    log._add(NameMismatch(0, 0, HOST, "Terminate", HOST, IP))
+    for txn in order:
+        log._add(ResponseSent(0, txn, "127.0.0.1", 40000 + txn, "HTTP/1.1 502 connect failed"))
+    result = report(tmp_path, log)
+    assert sorted((one.port or 0, one.confidence) for one in result.findings) == [(6972, "likely"), (8443, "likely")]
+    assert all("most probable" in one.confidence_reason for one in result.findings)

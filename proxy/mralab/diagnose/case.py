@@ -34,6 +34,7 @@ _MOST_CONNECTIONS: Final = 100_000
 _STAMP: Final = re.compile(
     rb"(?m)^(?:<\d{1,3}>(?:1 )?)?(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:[.,]\d{1,6})?)(Z|[+-]\d\d:?\d\d)"
 )
+_AHEAD: Final = 86_400  # seconds: a stamp in local time may be this much ahead of UTC
 _SEARCHED: Final = 1 << 16
 
 
@@ -124,7 +125,8 @@ class Case:
                 return None
 
     def _log(self, sources: Sources, source: Source, progress: Progress) -> int | None:
-        reader = LogReader(datetime.now(UTC).year, skip_successes=True)
+        now = datetime.now(UTC)
+        reader = LogReader(now.year, latest=now.timestamp() + _AHEAD, skip_successes=True)
         name = source.peer
         start = end = b""
         peers: dict[str, PeerCase] = {}

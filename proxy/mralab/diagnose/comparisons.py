@@ -84,13 +84,19 @@ def _proves(answers: Answers, finding: Finding) -> bool:
     )
 
 
+def _is_elsewhere(answers: Answers, finding: Finding) -> bool:
+    """Return whether the answers came from another address of the same name."""
+    return bool(answers.ip and finding.ip) and answers.ip != finding.ip
+
+
 def _note_answers(case: Case, entry: Entry) -> None:
     """Say that the server answered before or after, on the peers that the entry concerns."""
     finding = entry.finding
     if finding.code not in _ENDED_BY_ANSWERS or finding.action == "Continue" or not entry.last:
         return
     answers = {name: case.peers[name].diagnosis.answers() for name in entry.peers}
-    proofs = {name: [one for one in each if _proves(one, finding)] for name, each in answers.items()}
+    about = {name: [one for one in each if _proves(one, finding)] for name, each in answers.items()}
+    proofs = {name: [one for one in each if not _is_elsewhere(one, finding)] for name, each in about.items()}
     after = {
         name: max(one.last for one in each)
         for name, each in proofs.items()
@@ -110,6 +116,12 @@ def _note_answers(case: Case, entry: Entry) -> None:
         )
     elif before := [one.first for each in proofs.values() for one in each if one.first < entry.first]:
         entry.history.append(f"The server answered before, first at {time_text(min(before))}.")
+    if elsewhere := [one for each in about.values() for one in each if _is_elsewhere(one, finding)]:
+        addresses = names_text(dict.fromkeys(one.ip for one in elsewhere))
+        entry.history.append(
+            f"Requests for the same name were answered at {addresses}, not at {escape(finding.ip)}: the name has "
+            "several addresses, and the servers there may present different certificates."
+        )
     if finding.code == NAME_CODE:
         _note_other_names(entry, [one for each in answers.values() for one in each])
 

@@ -30,13 +30,16 @@ from .occurrence import LogLine
 from .outlook import how_to_check, what_may_fail_next
 from .sources import Problem
 
-_MISSING: Final = frozenset(("verify-failed", "answered-by-expressway-c"))
+_MISSING: Final = frozenset(("verify-failed", "answered-by-expressway-c", "request-not-in-log", "answer-not-in-log"))
 """Codes of findings whose reason stands in lines or logs that were not given."""
 
 _CONFIDENCE: Final[dict[str, tuple[report.Confidence, str]]] = {
     "transaction": ("certain", "the line, or its transaction, names server and port"),
-    "only-port": ("certain", "lines of TLS have no port; only requests to this one had no answer at that time"),
-    "latest-port": ("likely", "lines of TLS have no port; this is the one that was used last at that address"),
+    "only-port": (
+        "certain",
+        "lines of TLS have no port; all requests to other ports of that address had been answered",
+    ),
+    "latest-port": ("likely", "lines of TLS have no port; by the order of the lines this is the most probable one"),
     "unknown-port": ("uncertain", "lines of TLS have no port, and the log has no request to that address"),
 }
 """How the tie of a log line to server and port is worded."""
@@ -133,7 +136,7 @@ def _merge(case: Case) -> list[Entry]:
     """Return one entry for each code, server and port that a log shows, whatever the number of peers."""
     entries: dict[tuple[str, str, int | None], Entry] = {}
     for peer in case.peers.values():
-        for finding in peer.diagnosis.findings():
+        for finding in (*peer.diagnosis.findings(), *peer.diagnosis.orphans()):
             entry = entries.setdefault((finding.code, finding.server.lower(), finding.port), Entry(finding))
             entry.peers[peer.name] = finding
             if finding.last >= entry.finding.last:

@@ -9,8 +9,8 @@ present another certificate. ``Diagnosis`` therefore ties TLS lines to requests:
    port, the TLS line is about that port. If there are none, because the log starts in the middle, it is about the port
    that was used last.
 2. If requests to several ports are unanswered, the port stays undecided until one of them ends. A request that fails
-   without a response from the server takes as many undecided occurrences as it had attempts. Once a single port is
-   left, it gets the rest.
+   without a response from the server takes as many undecided occurrences as it had attempts: the most probable order.
+   Once a single port is left, it gets the rest; that is certain if all other requests were answered.
 3. A WARNING with Action=Continue (audit mode) does not stop its request, so no later line decides its port: the most
    recent port is used.
 4. The ERROR "certificate verify failed" reports the same fault as the WARNING before it from the same thread about the
@@ -23,6 +23,8 @@ present another certificate. ``Diagnosis`` therefore ties TLS lines to requests:
    "Sending Response" line to the same client is the same response.
 8. In the log of an Expressway-E no server is verified. Its failed responses are about the connection to Expressway-C,
    or come from Expressway-C.
+9. A failed response may be the only line of its request, because the log starts in the middle or was filtered. It is
+   explained by a TLS line of its process since the last such response; otherwise it is one of ``orphans``.
 
 Events of a running proxy carry the transaction in TLS events too, so steps 1 and 2 are skipped. Transaction numbers are
 unique within a process only, so all state is kept by process (host name and process ID). ``rules`` gives the meaning of
@@ -54,9 +56,9 @@ from ..core.log.events import (
     VerifyFailed,
 )
 from ..core.log.reader import Record, read
-from .findings import Findings, Unread
+from .findings import Finding, Findings, Unread
 from .grouping import FindingGroups
-from .occurrence import Occurrence
+from .occurrence import Occurrence, Tie
 from .request_line import RequestLine, authority, is_absolute_form, is_loopback, parse_request_line, service_of
 from .tlscode import parse
 
@@ -70,6 +72,8 @@ _MOST_SERVERS: Final = 10_000
 _MOST_EXAMPLES: Final = 3
 _EMPTY_LINE: Final = RequestLine()
 _FAILURES: Final = ("403", "404", "429", "50")
+_UNEXPLAINED: Final = ("50", "403 ", "404 ", "429 ")
+"""Responses whose reason should be known; CUCM's own have no reason phrase (Cisco 218018, its log)."""
 _SAME_FAULT: Final = ("unable to get local issuer certificate", "unable to verify the first certificate")
 """In audit mode OpenSSL reports both for a leaf whose issuer is missing. X14.2 logs only the first."""
 
@@ -107,12 +111,14 @@ class _OpenRequest:
 class _AddressTraffic:
     """Requests to one address: unanswered ones by port, the latest port, and occurrences whose port is undecided.
 
+    ``is_guessed``: the port of an occurrence that was undecided at the same time was the most probable one.
     ``last_occurrence`` has, by port, the number of the latest record that reported a TLS fault there.
     """
 
     unanswered: Counter[int] = field(default_factory=Counter)
     latest_port: int | None = None
     undecided: list[Occurrence] = field(default_factory=list)
+    is_guessed: bool = False
     last_occurrence: dict[int | None, int] = field(default_factory=dict)
 
     @property
@@ -150,6 +156,7 @@ class Diagnosis:
     def __init__(self) -> None:
         self._number = 0
         self._groups = FindingGroups()
+        self._orphans = FindingGroups()
         self._requests: dict[tuple[_Process, int], _OpenRequest] = {}
         self._traffic: defaultdict[tuple[str, int, str], _AddressTraffic] = defaultdict(_AddressTraffic)
         self._addresses: dict[tuple[_Process, str], str] = {}
@@ -161,7 +168,8 @@ class Diagnosis:
         self._unread_lines = 0
         self._unread_examples: list[str] = []
         self._latest_response: dict[_Process, tuple[str, int]] = {}
-        self._answers: dict[tuple[_Process, str, int], Answers] = {}
+        self._answers: dict[tuple[_Process, str, str, int], Answers] = {}
+        self._has_unclaimed_fault: dict[_Process, bool] = {}
         self._services: dict[tuple[str, int | None], str] = {}
 
     @property
@@ -212,7 +220,7 @@ class Diagnosis:
 
     def answers(self) -> list[Answers]:
         """Return the servers and ports that answered requests of an Expressway-C, in order of the first answer."""
-        return [known for (process, _, _), known in self._answers.items() if process not in self._edge_processes]
+        return [known for (process, *_), known in self._answers.items() if process not in self._edge_processes]
 
     def services(self) -> dict[tuple[str, int | None], str]:
         """Return what clients request of each server (in lower case) and port: ``UDS``, ``TFTP``; empty if unknown."""
@@ -230,21 +238,33 @@ class Diagnosis:
                 groups.add(occurrence)
         return Findings(groups.findings(self._unread_lines), self.unread)
 
+    def orphans(self) -> list[Finding]:
+        """Return findings of failed responses that are the only line of their request (step 9)."""
+        return self._orphans.findings(self._unread_lines)
+
     # Requests on their way to the server
 
     def _request_received(self, process: _Process, event: RequestReceived, text: str) -> None:
         self._drop_request(process, event.txn)
-        if len(self._requests) >= _MOST_REQUESTS:
-            self._drop_request(*next(iter(self._requests)))
         line = parse_request_line(event.start_line)
         if line.server and len(self._services) < _MOST_SERVERS:
             self._services.setdefault((line.server.lower(), line.port), service_of(line.url))
         if line.over_https and not is_loopback(event.src_ip):
             self._edge_processes.add(process)
-        self._requests[process, event.txn] = _OpenRequest(line, line.server, text)
+        request = self._request(process, event.txn)
+        request.line, request.server, request.received_text = line, line.server, text
+
+    def _request(self, process: _Process, txn: int) -> _OpenRequest:
+        """Return an open request, a new one if no line of it was read."""
+        request = self._requests.get((process, txn))
+        if request is None:
+            if len(self._requests) >= _MOST_REQUESTS:
+                self._drop_request(*next(iter(self._requests)))
+            request = self._requests[process, txn] = _OpenRequest()
+        return request
 
     def _request_sent(self, process: _Process, event: RequestSent, text: str) -> None:
-        request = self._requests.setdefault((process, event.txn), _OpenRequest())
+        request = self._request(process, event.txn)
         if is_absolute_form(event.start_line):
             self._edge_processes.add(process)
         traffic = self._traffic[*process, event.dst_ip]
@@ -301,6 +321,7 @@ class Diagnosis:
 
     def _tie_to_port(self, process: _Process, occurrence: Occurrence, txn: int) -> None:
         """Set the port of a TLS fault and count it, or keep it undecided (steps 1 to 3)."""
+        self._has_unclaimed_fault[process] = True
         traffic = self._traffic[*process, occurrence.ip]
         request = self._requests.get((process, txn)) if txn else None
         if request is not None and request.sent is not None:
@@ -315,6 +336,7 @@ class Diagnosis:
         if occurrence.action == "Continue":
             self._groups.add(occurrence)  # the request is answered like any other: no later line decides the port
         elif only_port is None and traffic.unanswered:
+            traffic.is_guessed = traffic.is_guessed and bool(traffic.undecided)
             traffic.undecided.append(occurrence)
             if len(traffic.undecided) > _MOST_UNDECIDED:
                 oldest = traffic.undecided.pop(0)
@@ -322,25 +344,26 @@ class Diagnosis:
         else:
             self._decide(traffic, occurrence, occurrence.port)
 
-    def _decide(self, traffic: _AddressTraffic, occurrence: Occurrence, port: int | None) -> None:
+    def _decide(
+        self, traffic: _AddressTraffic, occurrence: Occurrence, port: int | None, tie: Tie | None = None
+    ) -> None:
         """Set the port of a TLS fault and count it."""
-        if occurrence.port != port:
-            occurrence.port, occurrence.tie = port, "only-port"
+        occurrence.port, occurrence.tie = port, tie or occurrence.tie
         traffic.last_occurrence[port] = max(occurrence.number, traffic.last_occurrence.get(port, 0))
         self._groups.add(occurrence)
 
     # Responses and refusals
 
     def _response_received(self, process: _Process, event: ResponseReceived) -> None:
-        request = self._requests.get((process, event.txn))
-        if request is not None and not request.answered:
+        request = self._request(process, event.txn)
+        if not request.answered:
             request.answered = True
             self._remove_unanswered(process, request)
             if request.sent is not None:
                 self._note_answer(process, request, request.sent, event.at)
 
     def _note_answer(self, process: _Process, request: _OpenRequest, sent: RequestSent, at: float) -> None:
-        key = process, request.server.lower(), sent.dst_port
+        key = process, request.server.lower(), sent.dst_ip, sent.dst_port
         known = self._answers.get(key)
         if known is not None:
             self._answers[key] = known._replace(first=min(at, known.first), last=max(at, known.last))
@@ -350,11 +373,14 @@ class Diagnosis:
 
     def _response_sent(self, process: _Process, event: ResponseSent, text: str) -> None:
         request = self._requests.pop((process, event.txn), None)
+        is_repeated = self._latest_response.get(process) == (event.dst_ip, event.dst_port)
         self._latest_response[process] = event.dst_ip, event.dst_port
-        error = event.start_line.partition(" ")[2]
+        error = event.start_line.partition(" ")[2].rstrip()
         if error.partition(" ")[2].startswith("Next Hop"):
             self._edge_processes.add(process)
         if request is None:
+            if not is_repeated:  # published logs have responses twice
+                self._unknown_answered(process, error, event, text)
             return
         occurrence = Occurrence("answer", request.server, "", error, event.at, self._number, (text,))
         occurrence.port, occurrence.method, occurrence.url = request.line.port, request.line.method, request.line.url
@@ -368,6 +394,15 @@ class Diagnosis:
         else:
             self._failed_before_sending(process, request, occurrence)
 
+    def _unknown_answered(self, process: _Process, error: str, event: ResponseSent, text: str) -> None:
+        """Count a failed response of which no other line was read, unless lines of TLS precede it (step 9)."""
+        is_explained = self._has_unclaimed_fault.pop(process, False) or self._claim_denial(process)
+        if is_explained or not error.startswith(_UNEXPLAINED):
+            return
+        is_edge = process in self._edge_processes
+        error = error if is_edge else f"without request {error}"
+        self._orphans.add(Occurrence("edge" if is_edge else "answer", "", "", error, event.at, self._number, (text,)))
+
     def _failed_after_sending(
         self, process: _Process, request: _OpenRequest, sent: RequestSent, occurrence: Occurrence
     ) -> None:
@@ -376,7 +411,9 @@ class Diagnosis:
         occurrence.evidence = (request.sent_text, *occurrence.evidence)
         explained = self._is_explained(self._traffic[*process, sent.dst_ip], request, sent.dst_port)
         self._remove_unanswered(process, request)
-        if not explained:
+        if explained:
+            self._has_unclaimed_fault.pop(process, None)
+        else:
             self._groups.add(occurrence)
 
     def _failed_before_sending(self, process: _Process, request: _OpenRequest, occurrence: Occurrence) -> None:
@@ -407,12 +444,13 @@ class Diagnosis:
         own = [each for each in traffic.undecided if each.server in (request.server, each.ip)]
         for occurrence in own[: request.attempts]:
             traffic.undecided.remove(occurrence)
-            self._decide(traffic, occurrence, port)
+            traffic.is_guessed = True
+            self._decide(traffic, occurrence, port, "latest-port")
         return traffic.last_occurrence.get(port, -1) > request.first_attempt
 
     def _request_denied(self, process: _Process, event: RequestDenied, text: str) -> None:
         if event.txn:
-            self._requests.setdefault((process, event.txn), _OpenRequest()).denied = True
+            self._request(process, event.txn).denied = True
         else:
             if len(self._denials) >= _MOST_REQUESTS:
                 self._denials.clear()
@@ -438,6 +476,14 @@ class Diagnosis:
                 self._denials[key] -= 1
                 return True
         return False
+
+    def _claim_denial(self, process: _Process) -> bool:
+        """Return whether there is a denial of the process without its response; it counts for one response only."""
+        key = next((key for key, count in self._denials.items() if count and key[0] == process), None)
+        if key is None:
+            return False
+        self._denials[key] -= 1
+        return True
 
     # Other modules
 
@@ -477,7 +523,7 @@ class Diagnosis:
         traffic.unanswered -= Counter([request.sent.dst_port])
         if (port := traffic.only_port) is not None:
             for occurrence in traffic.undecided:
-                self._decide(traffic, occurrence, port)
+                self._decide(traffic, occurrence, port, "latest-port" if traffic.is_guessed else "only-port")
             traffic.undecided.clear()
 
 

@@ -349,6 +349,12 @@ REMEDIES: Final[dict[str, Remedy]] = {
         "Collect the log from a time that includes the WARNING line before the failure: it names the fault.",
         "Expressway-C: Maintenance > Diagnostics > Diagnostic logging",
     ),
+    "whole-log": Remedy(
+        "read-log",
+        "Read the whole log with this command, from before the login until it has failed: unfiltered, with the files "
+        "that were rotated.",
+        "Expressway-C: Maintenance > Diagnostics > Diagnostic logging",
+    ),
     "verify-origin-off": Remedy(
         "verify-origin-off",
         f"For the short term only, on each Expressway-C node: {_OFF}",

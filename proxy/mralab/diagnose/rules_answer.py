@@ -19,7 +19,7 @@ def _is_dialled(occurrence: Occurrence) -> bool:
 
 
 _NOTHING_SENT = (
-    say("Nothing was sent to a server.", "log-read"),
+    say("No line shows that anything was sent to a server.", "log-read"),
     say("No line that was read shows that a server was dialled; {unread} of traffic_server could not be read."),
 )
 
@@ -73,6 +73,15 @@ ANSWER_RULES: Final[tuple[FindingRule, ...]] = (
         ("check-dns",),
         MRA_GUIDE,
     ),
+    FindingRule(
+        "request-not-in-log",
+        "answer",
+        "^without request ",
+        "A client was answered {reason}, and this line is all that the log has of the request: neither its server nor "
+        "the reason is known. The log starts in the middle, or was filtered.",
+        ("whole-log",),
+        MRA_GUIDE,
+    ),
     _not_sent(
         "not-allowed",
         "^403",
@@ -96,6 +105,13 @@ ANSWER_RULES: Final[tuple[FindingRule, ...]] = (
         "fix-request",
     ),
     _not_sent("not-dialled", "^50[0-9]", _BY_EXPRESSWAY, "check-load read-log"),
+    _sent(
+        "answer-not-in-log",
+        "^(403|404|429|503|500)",
+        "{place} was dialled, and the client was answered {error}. The log has no Receive Response for it, so whether "
+        "the server said that or Expressway-C did is not known.",
+        "whole-log check-server",
+    ),
     _sent(
         "timeout",
         "^504|^502 (.*timed out|internal error - server connection terminated)",

@@ -44,10 +44,17 @@ LOGIN_RULES: Final[tuple[FindingRule, ...]] = (
     ),
     _login(
         "login-rejected",
-        "^(4|5)",
+        "^4",
         "{place} answered {error} to Expressway-C's login service ({url}): the server was reached, and it did "
         "not give what a login needs.",
         "check-server check-password",
+    ),
+    _login(
+        "login-rejected",
+        "^5",
+        "{place} answered {error} to Expressway-C's login service ({url}): the server was reached, and a service on it "
+        "failed. The line says nothing about the password.",
+        "check-server",
     ),
     _login(
         "login-not-completed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -72,6 +73,7 @@ _QUOTED = re.compile(r"(?:>[ \t]?)+")
 _DIAGNOSTICS: Final = ("[", "{", "WARNING", "ERROR", "DIAG")
 _LEFT_OVER: Final = frozenset("\"'`,;|)}]> \t")
 _MOST_CUT: Final = 12
+_QUARTER: Final = 900  # seconds: zones differ by quarters of an hour
 
 
 def read(lines: Iterable[str], year: int = 1970) -> Iterator[Record]:
@@ -99,9 +101,12 @@ class LineReader:
     The state between lines is a record that may get its headers yet, the twin that brings them, and a broken line.
     """
 
-    def __init__(self, year: int = 1970) -> None:
-        """``year`` is used for stamps that have none."""
+    def __init__(self, year: int = 1970, latest: float = math.inf) -> None:
+        """``year`` is used for stamps that have none, and the year before if they would be after ``latest``."""
         self._year = year
+        self._latest = latest
+        self._shift = 0.0
+        """Seconds between stamps without year or zone, read as UTC, and UTCTime in the same lines."""
         self._at = 0.0
         self._pending: Record | None = None
         self._twin: Twin | None = None
@@ -300,17 +305,22 @@ class LineReader:
         if head := _HEAD.match(line):
             stamp, fraction, zone, old, host, process = head.groups()
             hostname, pid = unescape(host or ""), int(process or 0)
-            at = seconds_of(stamp.replace("T", " "), fraction, zone) if stamp else self._of_the_year(old, None)
+            stamped = seconds_of(stamp.replace("T", " "), fraction, zone) if stamp else self._of_the_year(old, None)
         else:
-            head = cast("re.Match[str]", _DIAGS.match(line))
-            at = self._of_the_year(head[1], head[2])
-        self._at = at = self._at if at is None else at
+            head, zone = cast("re.Match[str]", _DIAGS.match(line)), None
+            stamped = self._of_the_year(head[1], head[2])
+        at = self._at if stamped is None else stamped if zone else stamped + self._shift
+        self._at = at
         payload = unlink(line[head.end() :].rstrip(" \t"))
         event, level, without_message, whole = _event(payload, at)
         for other in mended(payload) if event is None else ():
             if (again := _event(other, at))[0] is not None:
                 payload, (event, level, without_message, whole) = other, again
                 break
+        if event is not None and stamped is not None and not zone:
+            # UTCTime has the year and the zone that the stamp lacks: lines of TLS have a stamp only.
+            self._shift = _QUARTER * round((event.at - stamped) / _QUARTER)
+            self._at = at = stamped + self._shift
         if event is None and may_be_neighbour(payload) and (read := read_fields(payload, at, "traffic_server")):
             return Record(read[0], hostname, pid, at, number, text, level, payload), None, False
         twin = Twin(cast("RequestSent", event), self._wrapping) if without_message else None
@@ -321,7 +331,10 @@ class LineReader:
             return None
         month = MONTHS.index(stamp[:3]) + 1
         day = stamp[4:6].replace(" ", "0")
-        return seconds_of(f"{self._year:04d}-{month:02d}-{day} {stamp[7:15]}", fraction)
+        at = seconds_of(f"{self._year:04d}-{month:02d}-{day} {stamp[7:15]}", fraction)
+        if at is not None and at > self._latest:
+            at = seconds_of(f"{self._year - 1:04d}-{month:02d}-{day} {stamp[7:15]}", fraction)
+        return at
 
 
 def _event(payload: str, at: float) -> tuple[Event | None, str, bool, bool]:

@@ -15,6 +15,7 @@ records keep their order. These are always read, because a fault may be tied to 
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -93,10 +94,19 @@ class LogReader:
     """
 
     def __init__(
-        self, year: int = 1970, *, skip_successes: bool = False, block: int = BLOCK, context: int = CONTEXT
+        self,
+        year: int = 1970,
+        *,
+        latest: float = math.inf,
+        skip_successes: bool = False,
+        block: int = BLOCK,
+        context: int = CONTEXT,
     ) -> None:
-        """``year`` is used for stamps without one; ``skip_successes`` skips transactions that succeeded."""
-        self._reader = LineReader(year)
+        """``year`` is used for stamps without one, and the year before if they would be after ``latest``.
+
+        ``skip_successes`` skips transactions that succeeded.
+        """
+        self._reader = LineReader(year, latest)
         self._skip_successes = skip_successes
         self._block, self._context = block, context
         self._decoder = Decoder()

@@ -1,0 +1,128 @@
+"""Logs of which a part is missing: filtered lines, stamps without year or zone, requests that never end."""
+
+from __future__ import annotations
+
+import re
+import tracemalloc
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from mralab.core.log.events import RequestSent, ResponseReceived
+from mralab.core.log.reader import Record
+from mralab.diagnose.diagnosis import Diagnosis
+
+from .test_conclusions import HOST, START, Log, diagnosed, found, only
+
+LINES = Log().untrusted().text.decode().splitlines()
+
+
+def without(*words: str, lines: list[str] = LINES) -> list[str]:
+    return [line for line in lines if not any(word in line for word in words)]
+
+
+# --- filtered
+
+
+@pytest.mark.parametrize("status", ["502 connect failed", "504 Connection Timed Out", "503 ", "429 Too Many Requests"])
+def test_a_failed_response_alone_says_what_is_missing(status: str, tmp_path: Path) -> None:
+    lines = [line.replace("502 connect failed", status) for line in LINES if "Sending Response" in line]
+    (tmp_path / "a.log").write_text("\n".join(lines))
+    result = diagnosed([tmp_path])
+    assert found(result) == [("request-not-in-log", "", None, "missing-information")]
+    assert "neither its server nor the reason is known" in result.findings[0].cause
+
+
+def codes(folder: Path, lines: list[str]) -> list[tuple[str, int]]:
+    (folder / "a.log").write_text("\n".join(lines))
+    return [(one.code, one.count) for one in diagnosed([folder]).findings]
+
+
+def test_a_response_behind_the_lines_of_its_fault_is_explained(tmp_path: Path) -> None:
+    lines = without("Receive Request", "Sending Request")
+    assert codes(tmp_path, [*lines, *lines]) == [("self-signed", 2)]
+
+
+def test_a_response_that_is_printed_twice_counts_once(tmp_path: Path) -> None:
+    lines = without("ET_NET")
+    assert codes(tmp_path, [*lines, lines[-1]]) == [("unreachable", 1)]
+
+
+@pytest.mark.parametrize("status", ["404", "401 Unauthorized", "200 "])
+def test_other_responses_without_a_request_are_no_findings(status: str, tmp_path: Path) -> None:
+    assert codes(tmp_path, [LINES[-1].replace("502 connect failed", status)]) == []
+
+
+@pytest.mark.parametrize("status", ["403 Forbidden", "503 Service Unavailable", "500 Internal Server Error"])
+def test_an_answer_without_its_line_is_blamed_on_nobody(status: str, tmp_path: Path) -> None:
+    lines = [line.replace("502 connect failed", status) for line in without("ET_NET")]
+    (tmp_path / "a.log").write_text("\n".join(lines))
+    result = diagnosed([tmp_path])
+    assert found(result) == [("answer-not-in-log", HOST, 8443, "missing-information")]
+
+
+def test_a_server_s_own_failure_is_no_finding_though_its_request_is_missing(tmp_path: Path) -> None:
+    log = Log().request().text.decode().replace("HTTP/1.1 200 ", "HTTP/1.1 503 ")
+    assert codes(tmp_path, without("Receive Request", "Sending Request", lines=log.splitlines())) == []
+
+
+def test_requests_that_never_end_take_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mralab.diagnose.diagnosis._MOST_REQUESTS", 100)
+    diagnosis = Diagnosis()
+    tracemalloc.start()
+    try:
+        for txn in range(20_000):
+            if txn == 1000:
+                before = tracemalloc.get_traced_memory()[0]
+            for event in (
+                RequestSent(1e9, txn, "", "192.0.2.1", 8443, "GET / HTTP/1.1"),
+                ResponseReceived(1e9, txn + 1, "192.0.2.1", 8443, "HTTP/1.1 200 "),
+            ):
+                diagnosis.add(Record(event, "exp-c", 1, 1e9, txn, "x" * 500, "INFO"))
+        assert tracemalloc.get_traced_memory()[0] - before < 500_000
+    finally:
+        tracemalloc.stop()
+
+
+# --- stamps
+
+
+@pytest.mark.parametrize("hours", [-8, -5, 0, 5.5, 9])
+@pytest.mark.parametrize("form", ["%b %d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"])
+def test_stamps_without_a_zone_are_local_time(hours: float, form: str, tmp_path: Path) -> None:
+    """UTCTime shows how far they are from UTC; lines of TLS have no UTCTime."""
+    text = Log().request().untrusted().text.decode()
+    text = re.sub(
+        r"(?m)^2026-\S+",
+        lambda match: (datetime.fromisoformat(match[0]) + timedelta(hours=hours)).strftime(form),
+        text,
+    )
+    (tmp_path / "a.log").write_text(text)
+    finding = only(diagnosed([tmp_path]))
+    assert finding.last == datetime.fromtimestamp(START + 2, UTC)
+    assert (finding.category, finding.port) == ("issue-found", 8443)
+    assert "answered before" in finding.history[0]
+
+
+def test_stamps_without_a_year_get_that_of_the_lines_before(tmp_path: Path) -> None:
+    text = Log(at=datetime(2021, 12, 31, 23, 59, 57, tzinfo=UTC).timestamp())
+    for _ in range(4):
+        text.untrusted()
+    lines = re.sub(
+        r"(?m)^20\S+", lambda match: datetime.fromisoformat(match[0]).strftime("%b %d %H:%M:%S"), text.text.decode()
+    )
+    (tmp_path / "a.log").write_text(lines)
+    finding = only(diagnosed([tmp_path]))
+    assert finding.first == datetime(2021, 12, 31, 23, 59, 58, tzinfo=UTC)
+    assert finding.last == datetime(2022, 1, 1, 0, 0, 1, tzinfo=UTC)
+
+
+def test_a_stamp_without_a_year_is_not_in_the_future(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    later = now + timedelta(days=40)
+    warning = next(line for line in LINES if "WARNING" in line)
+    (tmp_path / "a.log").write_text(re.sub(r"^\S+", later.strftime("%b %d %H:%M:%S"), warning))
+    last = only(diagnosed([tmp_path])).last
+    assert last is not None
+    assert last < now
