@@ -54,6 +54,8 @@ async def test_a_scenario_is_recognized_from_its_log_and_from_its_capture(name: 
     logged = {(finding.code, finding.port): finding.count for finding in from_log.findings}
     assert {finding.count for finding in exact} <= set(logged.values())  # what log and capture show is counted once
     assert all(finding.confidence == "certain" for finding in exact)
+    subjects = [check.subject for check in both.checks if check.category == "no-issue"]
+    assert len(subjects) == len(set(subjects))
     assert {line.file for finding in exact for line in finding.evidence} == {
         str(tmp_path / "traffic_server.log"),
         str(tmp_path / "capture.pcapng"),

@@ -101,7 +101,8 @@ def conclude(case: Case, wanted: Wanted | None = None, config: Config | None = N
     ordered = sorted([*merged, *extra], key=lambda entry: (_ORDER[entry.category], entry.first))
     chosen = [entry for entry in ordered if _is_wanted(entry, wanted)]
     findings = tuple(_reported(entry, merged) for entry in chosen)
-    seen = [*checks, *good(case, merged)]
+    accepted = {check.subject for check in checks if check.category == "no-issue"}  # which says more than an answer
+    seen = [*checks, *(check for check in good(case, merged) if check.subject not in accepted)]
     all_checks = (*missing(case), *not_applicable(case), *(check for check in seen if _includes_check(wanted, check)))
     return report.Report(
         summary=_summary(findings, case, len(ordered) - len(chosen)),
