@@ -444,3 +444,38 @@ def test_nesting_has_a_limit() -> None:
     for _ in range(300):
         deep = f'{{"a": [{deep}]}}'
     assert [*read([deep])] == []
+
+
+# -- Markdown, as the article's translations are published
+
+
+def published(lines: list[str]) -> list[str]:
+    """A log as a Markdown converter leaves it: escapes, bold type, blank lines, broken lines."""
+    escaped = [re.sub(r"([_*<>#])", r"\\\1", line) for line in lines]
+    bold = [line.replace("502 connect failed", "**502 connect failed**") for line in escaped]
+    unquoted = [line.replace('TrackingID="" Src-ip', 'TrackingID=" Src-ip') for line in bold]
+    broken = [part for line in unquoted for part in line.replace(":SSL routines", ":SSL\n\nroutines").split("\n")]
+    return [text for line in broken for text in (line, "")]
+
+
+@pytest.mark.parametrize("name", ["article-6972-untrusted.log", "article-8443-name-mismatch-debug.log"])
+def test_a_log_that_went_through_markdown_gives_the_same_findings(name: str) -> None:
+    lines = (GOLDEN / name).read_text("latin-1").splitlines()
+    expected = [(each.code, each.server, each.ip, each.port, each.count) for each in find(lines)]
+    assert [(each.code, each.server, each.ip, each.port, each.count) for each in find(published(lines))] == expected
+    joined = [" ".join(lines)] if name.startswith("article-6972") else lines
+    assert [each.code for each in find(published(joined))] == [code for code, *_ in expected]
+
+
+def test_backslashes_of_a_client_are_not_taken_for_markdown() -> None:
+    line = HEAD + 'UTCTime="2022-07-11 16:55:26,016" Module="network.http.trafficserver" Level="INFO": '
+    line += 'Detail="Receive Request" Txn-id="1" TrackingID="" Src-ip="127.0.0.1" Src-port="1" Last-via-addr="" '
+    (record,) = read([line + 'Msg="GET /a\\\\_traffic\\\\_server**b** HTTP/1.1"'])
+    assert isinstance(record.event, RequestReceived)
+    assert record.event.start_line == "GET /a\\_traffic\\_server**b** HTTP/1.1"
+
+
+def test_each_record_of_a_line_is_its_own_evidence() -> None:
+    lines = (GOLDEN / "article-6972-untrusted.log").read_text("latin-1").splitlines()
+    (finding,) = find([" ".join(lines)])
+    assert [text.partition("] ")[2].partition(":")[0] for text in finding.evidence] == ["WARNING", "ERROR"]

@@ -45,8 +45,31 @@ _TWICE_TURNED: Final = {
 _MOJIBAKE = re.compile("\xe2\x80([\x98\x99\x9c\x9d\x8b\xaf])|(\xef\xbb\xbf|\xc2[\xa0\xab\xbb])")
 
 
+# What a Markdown converter escapes. Only names that Expressway itself writes show that a line went through one.
+_MARKDOWN_SIGNS: Final = ("traffic\\_server", "[ET\\_", "\\[ET\\_", "tls\\_process\\_", "ssl3\\_")
+_MARKDOWN_ESCAPE = re.compile(r"\\(?:([_*\[\]<>#~`.+-])|.)", re.DOTALL)
+_BOLD = re.compile(r"\*\*([^*\"]{1,200})\*\*")
+
+
+def is_clean(text: str) -> bool:
+    """Return whether ``straighten`` would leave a line as it is."""
+    return text.isascii() and "\0" not in text and "\\_" not in text
+
+
+def _without_markdown(line: str) -> str:
+    """Return a line without the escapes and the bold type that a Markdown converter put into it."""
+    if "\\_" not in line or not any(sign in line for sign in _MARKDOWN_SIGNS):
+        return line
+    line = _MARKDOWN_ESCAPE.sub(lambda found: found[1] or found[0], line)
+    return _BOLD.sub(r"\1", line)
+
+
 def straighten(line: str) -> str:
-    """Return the line in the characters that Expressway wrote: no typography, nothing invisible, no NULs of UTF-16."""
+    """Return the line in the characters that Expressway wrote.
+
+    Without typography, Markdown's escapes, invisible characters, and NULs of UTF-16.
+    """
+    line = _without_markdown(line)
     if "\0" in line:
         line = line.removeprefix("\xff\xfe").removeprefix("\xfe\xff").replace("\0", "")
     if line.isascii():

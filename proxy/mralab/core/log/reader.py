@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from ..tls.tlserror import is_whole, without_tail
-from .cleaning import MONTH, MONTHS, mended, records, straighten, unlink
+from .cleaning import MONTH, MONTHS, is_clean, mended, records, straighten, unlink
 from .envelope import may_matter, plain
 from .escape import unescape
 from .events import Event, HandshakeFailed, LogEvent, ProvisioningAnswered, RequestSent
@@ -135,7 +135,7 @@ class LineReader:
     def concerns(self, raw: str) -> bool:
         """Return whether a line would be part of a record if no other line came before it."""
         text = raw.rstrip("\r\n")
-        line = text if text.isascii() and "\0" not in text else straighten(text)
+        line = text if is_clean(text) else straighten(text)
         if line[:1] == "[" or may_be_neighbour(line) or _CUT_HEAD.fullmatch(line) is not None:
             return True
         return may_matter(line) and (_HEAD.match(line) is not None or bool(plain(line)))
@@ -143,7 +143,7 @@ class LineReader:
     def line(self, raw: str, number: int) -> Iterator[Record]:
         """Read the next line, the ``number``-th of the log."""
         text = raw.rstrip("\r\n")
-        line = text if text.isascii() and "\0" not in text else straighten(text)
+        line = text if is_clean(text) else straighten(text)
         if self._twin is not None and self._broken is None and self._is_header(line):
             if self._twin.ends_with(line):
                 yield from self._flush()
@@ -190,7 +190,8 @@ class LineReader:
             elif self._broken is not None and each.bare and not (each.begins and self._broken.has_begun):
                 yield from self._follow(line, text, number, stray=False)
             else:
-                yield from self._take(each.line, text, number)
+                is_one_of_several = len(found) > 1 and line.lstrip()[:1] not in ("{", "[")
+                yield from self._take(each.line, each.line if is_one_of_several else text, number)
 
     def _with_head(self, line: str, number: int) -> tuple[str, int]:
         """Return the line joined to the head that the line before ended in, and the number of the first of the two."""
