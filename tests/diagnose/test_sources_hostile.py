@@ -211,3 +211,29 @@ def test_a_log_in_which_a_setting_was_pasted_is_a_log(tmp_path: Path) -> None:
     (tmp_path / "case.txt").write_bytes(b'*c xConfiguration EdgeConfigServer VerifyOriginServer: "On"\n' + LINE + PEM)
     found, _ = walked(tmp_path)
     assert [kind for kind, _, _ in found] == ["log"]
+
+
+def zipped(*members: tuple[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as opened:
+        for name, data in members:
+            opened.writestr(name, data)
+    return buffer.getvalue()
+
+
+def test_a_zip_in_an_archive_or_a_pipe_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "outer.zip").write_bytes(zipped(("inner.zip", zipped(("a.log", LINE))), ("b.log", LINE)))
+    (tmp_path / "outer.tar").write_bytes(archive(("inner.zip", zipped(("c.log", LINE)))))
+    found, sources = walked(tmp_path)
+    assert (len(found), sources.problems) == (3, [])
+    monkeypatch.setattr("mralab.diagnose.sources._MOST_ZIP", 100)
+    found, sources = walked(tmp_path / "outer.tar")
+    assert found == []
+    assert sources.problems[0].reason == "a ZIP archive of more than 0 MiB that is not a file: unpack it first"
+
+
+def test_a_rotated_log_in_an_archive_in_a_zip_is_read(tmp_path: Path) -> None:
+    peer = gzip.compress(archive((f"{LOG}.1.gz", gzip.compress(LINE)), ("messages", LINE)))
+    (tmp_path / "all.zip").write_bytes(zipped((f"{FOLDER}.tar.gz", peer)))
+    found, sources = walked(tmp_path)
+    assert (found, sources.problems) == ([("log", "exp-c1", LINE.decode())] * 2, [])

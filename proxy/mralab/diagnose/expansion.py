@@ -23,7 +23,7 @@ class Limits(NamedTuple):
     total: int = 1 << 37
     ratio: int = 250
     free: int = 1 << 28
-    nested: int = 3
+    nested: int = 6  # .tar.gz is two: a rotated .gz in the .tar.gz of a peer in a .zip is the fourth
 
 
 class ExpansionError(Exception):
@@ -120,6 +120,13 @@ class Peeked(io.RawIOBase):
             data = self._stream.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
+
+    def beginning(self, most: int) -> bytes:
+        """Return the next bytes, ``most`` at most."""
+        data = bytearray()
+        while len(data) < most and (piece := self.read(min(most - len(data), 1 << 20))):
+            data += piece
+        return bytes(data)
 
 
 class TarMember(tar.TarInfo):

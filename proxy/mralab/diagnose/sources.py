@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import os
 import re
@@ -166,7 +167,7 @@ class Sources:
                 elif _is_tar(start):
                     yield from self._tar(path, peeked, peer, budget, depth)
                 else:
-                    yield from self._zip(path, stream, peer, budget, depth)
+                    yield from self._zip(path, stream, peeked, peer, budget, depth)
                 return
             if start.startswith(_METADATA):
                 return
@@ -213,10 +214,17 @@ class Sources:
                     content = cast("IO[bytes]", Counted(cast("Expanding", content), budget))
                 yield from self._content(shown, content, peer_of(member.name) or peer, member.size, budget, depth + 1)
 
-    def _zip(self, path: str, stream: IO[bytes], peer: str, budget: Budget, depth: int) -> Iterator[Source]:
-        if not stream.seekable():
-            self._problem(path, "a ZIP archive can be read from a file only, not from a stream: unpack it first")
-            return
+    def _zip(
+        self, path: str, stream: IO[bytes], peeked: Peeked, peer: str, budget: Budget, depth: int
+    ) -> Iterator[Source]:
+        if depth or not stream.seekable():  # in another archive, or from a pipe; its table of contents is at its end
+            data = peeked.beginning(_MOST_ZIP + 1)
+            if len(data) > _MOST_ZIP:
+                self._problem(
+                    path, f"a ZIP archive of more than {_MOST_ZIP >> 20} MiB that is not a file: unpack it first"
+                )
+                return
+            stream = io.BytesIO(data)
         with zipfile.ZipFile(stream) as archive:
             for member in archive.infolist():
                 shown = f"{path}:{member.filename}"
@@ -272,6 +280,7 @@ _CAPTURES: Final = frozenset(
     bytes.fromhex(magic) for magic in ("a1b2c3d4", "d4c3b2a1", "a1b23c4d", "4d3cb2a1", "0a0d0d0a")
 )
 _KEYSTORES: Final = frozenset((b"\xfe\xed\xfe\xed", b"\xce\xce\xce\xce"))  # JKS, JCEKS: refused with a hint
+_MOST_ZIP: Final = 64 << 20
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _OTHERS: Final = (
     (b"\x28\xb5\x2f\xfd", "is compressed with Zstandard: expand it first (zstd -d)"),
