@@ -12,10 +12,12 @@ import pytest
 from mralab.core.log.events import RequestSent, ResponseReceived
 from mralab.core.log.reader import Record
 from mralab.diagnose.diagnosis import Diagnosis
+from mralab.show.diagnosis import diagnosis_text
 
-from .test_conclusions import HOST, START, Log, diagnosed, found, only
+from .test_conclusions import HOST, START, Log, archive, diagnosed, found, only
 
 LINES = Log().untrusted().text.decode().splitlines()
+RESPONSE = next(line for line in LINES if "Sending Response" in line)
 
 
 def without(*words: str, lines: list[str] = LINES) -> list[str]:
@@ -31,7 +33,7 @@ def test_a_failed_response_alone_says_what_is_missing(status: str, tmp_path: Pat
     (tmp_path / "a.log").write_text("\n".join(lines))
     result = diagnosed([tmp_path])
     assert found(result) == [("request-not-in-log", "", None, "missing-information")]
-    assert "neither its server nor the reason is known" in result.findings[0].cause
+    assert "it shows neither the server nor what happened before" in result.findings[0].cause
 
 
 def codes(folder: Path, lines: list[str]) -> list[tuple[str, int]]:
@@ -46,12 +48,12 @@ def test_a_response_behind_the_lines_of_its_fault_is_explained(tmp_path: Path) -
 
 def test_a_response_that_is_printed_twice_counts_once(tmp_path: Path) -> None:
     lines = without("ET_NET")
-    assert codes(tmp_path, [*lines, lines[-1]]) == [("unreachable", 1)]
+    assert codes(tmp_path, [*lines, RESPONSE]) == [("unreachable", 1)]
 
 
 @pytest.mark.parametrize("status", ["404", "401 Unauthorized", "200 "])
 def test_other_responses_without_a_request_are_no_findings(status: str, tmp_path: Path) -> None:
-    assert codes(tmp_path, [LINES[-1].replace("502 connect failed", status)]) == []
+    assert codes(tmp_path, [RESPONSE.replace("502 connect failed", status)]) == []
 
 
 @pytest.mark.parametrize("status", ["403 Forbidden", "503 Service Unavailable", "500 Internal Server Error"])
@@ -126,3 +128,37 @@ def test_a_stamp_without_a_year_is_not_in_the_future(tmp_path: Path) -> None:
     last = only(diagnosed([tmp_path])).last
     assert last is not None
     assert last < now
+
+
+# --- what is shown
+
+
+def test_a_finding_without_a_server_is_not_certain(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text(RESPONSE)
+    finding = only(diagnosed([tmp_path]))
+    assert (finding.error, finding.confidence, finding.confidence_reason) == (
+        "502 connect failed", "uncertain", "the lines name no server",
+    )  # fmt: skip
+    assert "A client was answered 502 connect failed, and" in finding.cause
+
+
+def test_texts_without_end_are_cut_where_people_read_them(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text("\n".join(LINES).replace("self signed certificate", "x" * 300_000))
+    result = diagnosed([tmp_path])
+    assert len(only(result).cause) < 2000
+    assert len(diagnosis_text(result, 100).plain) < 20_000
+
+
+def test_many_problems_are_counted(tmp_path: Path) -> None:
+    for number in range(25):
+        (tmp_path / f"{number}.png").write_bytes(b"\x89PNG....")
+    text = diagnosis_text(diagnosed([tmp_path]), 100).plain
+    assert text.count("is a picture") == 20
+    assert "- and 5 more; --json lists all" in text
+
+
+def test_a_peer_s_name_has_no_case(tmp_path: Path) -> None:
+    (tmp_path / "a.tar.gz").write_bytes(archive("EXP-C1", Log("EXP-C1").untrusted()))
+    (tmp_path / "b.log").write_bytes(Log("exp-c1").untrusted().text)
+    finding = only(diagnosed([tmp_path]))
+    assert (finding.peers, finding.count) == (("EXP-C1",), 2)

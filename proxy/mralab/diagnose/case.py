@@ -90,6 +90,8 @@ class Case:
     files: list[ReadFile] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
+    _spellings: dict[str, str] = field(default_factory=dict)
+    """The first spelling of each peer's name: host names have no case."""
 
     def read(self, sources: Sources, progress: Progress | None = None) -> None:
         """Read every source. What cannot be read becomes a problem."""
@@ -102,7 +104,11 @@ class Case:
 
     def peer(self, name: str) -> PeerCase:
         """Return a peer, a new one for a new name. The last one takes all further names, so that memory is bounded."""
-        if name not in self.peers and len(self.peers) >= _MOST_PEERS:
+        name = self._spellings.setdefault(name.lower(), name) if len(self.peers) < _MOST_PEERS else name
+        known = self.peers.get(self._spellings.get(name.lower(), name))
+        if known is not None:
+            return known
+        if len(self.peers) >= _MOST_PEERS:
             return next(reversed(self.peers.values()))
         return self.peers.setdefault(name, PeerCase(name))
 

@@ -199,6 +199,8 @@ def _reported(entry: Entry, all_entries: Sequence[Entry]) -> report.Finding:
     confidence, reason = _CONFIDENCE[entry.finding.tie]
     if captured is not None and not entry.is_logged:
         confidence, reason = captured.confidence, captured.confidence_reason or "the capture shows it"
+    if not finding.server and entry.finding.tie == "transaction":
+        confidence, reason = "uncertain", "the lines name no server"
     next_faults = what_may_fail_next(finding, known, chain_is_known=bool(captured and captured.chain))
     remedies = [report.Remedy(code=one.code, text=one.text, where=one.where) for one in finding.remedies]
     return report.Finding(

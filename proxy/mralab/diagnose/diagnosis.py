@@ -400,7 +400,6 @@ class Diagnosis:
         if is_explained or not error.startswith(_UNEXPLAINED):
             return
         is_edge = process in self._edge_processes
-        error = error if is_edge else f"without request {error}"
         self._orphans.add(Occurrence("edge" if is_edge else "answer", "", "", error, event.at, self._number, (text,)))
 
     def _failed_after_sending(

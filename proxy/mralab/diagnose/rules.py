@@ -35,6 +35,7 @@ CODES: Final = tuple(dict.fromkeys(rule.code for rule in RULES))
 """All codes that a finding can have."""
 
 _OFF: Final = "verify-origin-off"
+_MOST_SHOWN: Final = 500  # characters: no error text or URL of a real login is longer
 _WITH_UNREAD_LINES: Final[frozenset[Claim]] = frozenset({"log-read"})
 _IN_AUDIT_MODE: Final[frozenset[Claim]] = frozenset({"chain-good"})
 """Claims that a WARNING with Action=Continue does not support: audit mode may have tolerated faults of the chain."""
@@ -169,8 +170,8 @@ def _facts(occurrence: Occurrence) -> dict[str, str]:
         "which": which,
         "which_small": which[0].lower() + which[1:],
         "depth": str(occurrence.depth),
-        "error": escape(occurrence.error) or "no reason given",
-        "reason": escape(_reason(occurrence)) or "no reason given",
+        "error": _shown(occurrence.error) or "no reason given",
+        "reason": _shown(_reason(occurrence)) or "no reason given",
         "function": escape(parse(occurrence.error).function),
         "unread": "1 line" if occurrence.unread == 1 else f"{occurrence.unread} lines",
         "dial": escape(occurrence.dial) or "its address",
@@ -178,9 +179,14 @@ def _facts(occurrence: Occurrence) -> dict[str, str]:
         "because": escape(occurrence.because),
         "clock": "Expressway-C's clock",
         "method": escape(occurrence.method),
-        "url": escape(occurrence.url),
+        "url": _shown(occurrence.url),
         "user": escape(occurrence.user) or "(not named)",
     }
+
+
+def _shown(text: str) -> str:
+    """Return a text of the log as a sentence has it: safe on a terminal, and not longer than people read."""
+    return escape(text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}...")
 
 
 def certificate_on_port(port: int | None, key: str = "") -> str:

@@ -66,20 +66,21 @@ _NOT_DIALLED: Final = "{method} {url} was refused before anything was dialled"
 
 ANSWER_RULES: Final[tuple[FindingRule, ...]] = (
     FindingRule(
+        "request-not-in-log",
+        "answer",
+        "",
+        "A client was answered {error}, and this line is all that the log has of the request: it shows neither the "
+        "server nor what happened before. The log starts in the middle, or was filtered.",
+        ("whole-log",),
+        MRA_GUIDE,
+        when=lambda occurrence: not occurrence.server and not occurrence.url,
+    ),
+    FindingRule(
         "dns",
         "answer",
         "^50[02] Cannot find server",
         "The name {server} could not be resolved, so nothing was dialled.",
         ("check-dns",),
-        MRA_GUIDE,
-    ),
-    FindingRule(
-        "request-not-in-log",
-        "answer",
-        "^without request ",
-        "A client was answered {reason}, and this line is all that the log has of the request: neither its server nor "
-        "the reason is known. The log starts in the middle, or was filtered.",
-        ("whole-log",),
         MRA_GUIDE,
     ),
     _not_sent(

@@ -25,6 +25,8 @@ _STYLES: Final[dict[Category, str]] = {
 }
 _MARGIN: Final = 10  # columns for the words "cause", "evidence", ...
 _NARROWEST: Final = 40
+_MOST_PROBLEMS: Final = 20
+_MOST_OF_LINE: Final = 4000  # characters; a request line is at most some hundreds
 
 
 def diagnosis_text(report: Report, width: int) -> Text:
@@ -46,8 +48,10 @@ def diagnosis_text(report: Report, width: int) -> Text:
             text.append(f"  {_evidence(example)}\n")
     if report.problems:
         text.append("\nNot read\n", style="yellow")
-        for problem in report.problems:
+        for problem in report.problems[:_MOST_PROBLEMS]:
             text.append(f"- {visible(problem.path)}: {visible(problem.reason)}\n")
+        if (more := len(report.problems) - _MOST_PROBLEMS) > 0:
+            text.append(f"- and {more} more; --json lists all\n")
     return text
 
 
@@ -116,7 +120,9 @@ def _certificate(certificate: Certificate) -> list[str]:
 
 def _evidence(line: Evidence) -> str:
     place = f"{line.file}:{line.line}: " if line.file and line.line else f"{line.file}: " if line.file else ""
-    return f"{visible(place)}{visible(line.text)}"
+    more = len(line.text) - _MOST_OF_LINE
+    rest = f" ... and {more} characters more" if more > 0 else ""
+    return f"{visible(place)}{visible(line.text[:_MOST_OF_LINE])}{rest}"
 
 
 def _count(number: int, noun: str) -> str:
