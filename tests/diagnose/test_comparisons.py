@@ -254,3 +254,24 @@ def test_faults_of_two_ports_at_the_same_time_are_not_certain(order: tuple[int, 
     result = report(tmp_path, log)
     assert sorted((one.port or 0, one.confidence) for one in result.findings) == [(6972, "likely"), (8443, "likely")]
     assert all("most probable" in one.confidence_reason for one in result.findings)
+
+
+def test_a_repaired_fault_is_not_to_be_fixed_first(tmp_path: Path) -> None:
+    log = Log().untrusted().pause().misnamed().pause().request()
+    result = report(tmp_path, log)
+    assert [(one.code, one.category) for one in result.findings] == [
+        ("name-not-in-certificate", "potential-problem"),
+        ("self-signed", "no-issue"),
+    ]
+    assert "fix" not in result.findings[0].cause
+    assert "Its chain of CAs was accepted." in result.findings[0].cause
+    assert "fix" not in result.findings[1].cause
+    assert len(result.findings[1].history) == 1
+    again = report(tmp_path, Log().untrusted().misnamed().untrusted())
+    assert "fix self-signed before this" in again.findings[1].cause
+
+
+def test_a_node_by_name_and_address_loses_redundancy_once(tmp_path: Path) -> None:
+    log = Log().misnamed(IP).misnamed().request(host="cucm2.example.test")
+    codes = [one.code for one in report(tmp_path, log).findings]
+    assert codes == ["name-not-in-certificate", "name-not-in-certificate", "redundancy-lost"]

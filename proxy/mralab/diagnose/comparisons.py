@@ -92,7 +92,12 @@ def _is_elsewhere(answers: Answers, finding: Finding) -> bool:
 def _note_answers(case: Case, entry: Entry) -> None:
     """Say that the server answered before or after, on the peers that the entry concerns."""
     finding = entry.finding
-    if finding.code not in _ENDED_BY_ANSWERS or finding.action == "Continue" or not entry.last:
+    if (
+        finding.code not in _ENDED_BY_ANSWERS
+        or finding.action == "Continue"
+        or not entry.last
+        or entry.category == "no-issue"
+    ):
         return
     answers = {name: case.peers[name].diagnosis.answers() for name in entry.peers}
     about = {name: [one for one in each if _proves(one, finding)] for name, each in answers.items()}
@@ -189,12 +194,13 @@ def _prefers_rsa(peer: PeerCase) -> bool:
     return bool(ciphers) and all(value.startswith(RSA_FIRST) for _, value in ciphers)
 
 
-def _missing_certificates(case: Case, entry: Entry, others: Iterable[str]) -> Iterator[str]:
+def _missing_certificates(case: Case, entry: Entry, others: Sequence[str]) -> Iterator[str]:
     """Name the certificates that the trust stores of the good peers have and that of a failing one lacks."""
     stores = [case.peers[name].trust_store for name in others]
     good = [store for store in stores if store is not None]
     if not good or entry.finding.code not in CHAIN_CODES:
         return
+    have = "has" if len(others) == 1 else "have"
     shared = set(good[0]).intersection(*good[1:])
     for name in entry.peers:
         store = case.peers[name].trust_store
@@ -203,7 +209,7 @@ def _missing_certificates(case: Case, entry: Entry, others: Iterable[str]) -> It
         lacking = [certificate_of(one) for one in good[0] if one in shared and one not in store]
         listed = ", ".join(f"{escape(one.subject)} ({one.fingerprint})" for one in lacking if one)
         if listed:
-            yield f"The trusted CA list of {escape(name)} lacks what {names_text(others)} has: {listed}."
+            yield f"The trusted CA list of {escape(name)} lacks what {names_text(others)} {have}: {listed}."
 
 
 def suspected_ecdsa(case: Case, merged: Sequence[Entry]) -> Iterator[Entry]:
@@ -263,7 +269,7 @@ def lost_redundancy(case: Case, merged: Sequence[Entry]) -> Iterator[Entry]:
     for entry in merged:
         service = services.get(entry.key)
         finding = entry.finding
-        failing = entry.category == "issue-found" and entry.key not in reported
+        failing = entry.category == "issue-found" and not {entry.key, (finding.ip, finding.port)} & reported
         if service is None or not failing or finding.code in _NOT_OF_A_NODE:
             continue
         if any(one.is_at(finding.server, finding.ip, finding.port) for one in answered):
@@ -277,14 +283,17 @@ def lost_redundancy(case: Case, merged: Sequence[Entry]) -> Iterator[Entry]:
         )
         if not others:
             continue
-        reported.add(entry.key)
+        reported |= {entry.key, (finding.ip or entry.key[0], finding.port)}
         yield Entry(
             derived(
                 "redundancy-lost",
                 entry.finding,
                 f"{place(entry.finding)} fails for {service} ({entry.finding.code}), while {names_text(others)} "
-                f"{'answers' if len(others) == 1 else 'answer'}: logins can succeed through those, and nothing is left "
-                "if they fail as well.",
+                + (
+                    "answers: logins can succeed through it, and nothing is left if it fails as well."
+                    if len(others) == 1
+                    else "answer: logins can succeed through those, and nothing is left if they fail as well."
+                ),
                 (),
                 MRA_GUIDE,
             ),

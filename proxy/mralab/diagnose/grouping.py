@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from .findings import Finding
 from .occurrence import FindingRule, Occurrence
+from .outlook import CHAIN_CODES, NAME_CODE
 from .rules import explain, rule_for
 
 
@@ -67,8 +68,22 @@ class FindingGroups:
 
     def findings(self, unread: int) -> list[Finding]:
         """Return the findings in order of first occurrence. ``unread`` is the number of lines that were not parsed."""
-        codes: defaultdict[tuple[str, int | None], list[str]] = defaultdict(list)
-        for code, server, port in self._groups:
-            codes[server, port].append(code)
-        ordered = sorted(self._groups.values(), key=lambda group: group.first_number)
-        return [group.finding(codes[group.latest.server.lower(), group.latest.port], unread) for group in ordered]
+        by_place: defaultdict[tuple[str, int | None], list[_Group]] = defaultdict(list)
+        for (_, server, port), group in self._groups.items():
+            by_place[server, port].append(group)
+        return [
+            group.finding([other.rule.code for other in others if not _is_over(group, other)], unread)
+            for group in sorted(self._groups.values(), key=lambda group: group.first_number)
+            for others in (by_place[group.latest.server.lower(), group.latest.port],)
+        ]
+
+
+def _is_over(one: _Group, other: _Group) -> bool:
+    """Return whether one fault was repaired before the other appeared: neither says anything of the other then.
+
+    X14.2 checks the name only once the chain is good.
+    """
+    for chain, name in ((one, other), (other, one)):
+        if chain.rule.code in CHAIN_CODES and name.rule.code == NAME_CODE and "Continue" not in name.latest.action:
+            return 0 < chain.last < name.first
+    return False
