@@ -133,3 +133,19 @@ def test_standard_input_that_is_closed_is_named() -> None:
 
 def test_an_empty_path_is_no_folder() -> None:
     assert mralab("diagnose", "").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("until", "found"),
+    [
+        ("2022-07-11", True),
+        ("2022-07-10", False),
+        ("2022-07-11 18:55+02:00", True),
+        ("2022-07-11T18:54+02:00", False),
+        ("2022-07-11T18:55:26+02:00", True),
+        ("2022-07-11T18:55:26,015+02:00", False),
+        ("2022-07-11T16:55:26.016Z", True),
+    ],
+)
+def test_until_includes_what_it_names(until: str, found: bool) -> None:  # the fault is at 18:55:26.016+02:00
+    assert bool(document(UNTRUSTED, "--since", "2022-07-10", "--until", until).findings) == found

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -24,15 +25,32 @@ _FOUND = frozenset(("issue-found", "potential-problem", "missing-information"))
 
 
 def _moment(_: click.Context, option: click.Parameter, text: str | None) -> datetime | None:
-    """Read an option's time: ISO 8601; without a zone it is that of this machine."""
+    """Read an option's time: ISO 8601; without a zone it is that of this machine.
+
+    ``--until`` includes the day, minute or second that it names.
+    """
     if text is None:
         return None
     try:
-        return datetime.fromisoformat(text.strip().replace(",", ".")).astimezone(UTC)
+        moment = datetime.fromisoformat(text.strip().replace(",", "."))
+        if option.name == "until":
+            moment += _named_by(text.strip()) - timedelta(microseconds=1)
+        return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         raise click.BadParameter(
             f"{text!r} is no time: write 2026-01-29T14:01:16+01:00, 2026-01-29 14:01 or 2026-01-29", param=option
         ) from None
+
+
+def _named_by(text: str) -> timedelta:
+    """Return how long the time lasts that a text names: a day, a minute, a second, or a moment."""
+    _, _, clock = text.replace("T", " ").partition(" ")
+    clock = re.split("[Z+-]", clock, maxsplit=1)[0].strip()
+    if not clock:
+        return timedelta(days=1)
+    if "." in clock or "," in clock:
+        return timedelta(microseconds=1)
+    return timedelta(minutes=1) if len(clock.replace(":", "")) <= len("HHMM") else timedelta(seconds=1)
 
 
 @main.command()
@@ -42,7 +60,9 @@ def _moment(_: click.Context, option: click.Parameter, text: str | None) -> date
 )
 @click.option("--code", "codes", multiple=True, help="Only findings with this code, such as self-signed.")
 @click.option("--since", metavar="TIME", callback=_moment, help="Leave out lines before this time.")
-@click.option("--until", metavar="TIME", callback=_moment, help="Leave out lines after this time.")
+@click.option(
+    "--until", metavar="TIME", callback=_moment, help="Leave out lines after this time (a date: after that day)."
+)
 @click.option("--trust", type=FILE_OR_FOLDER, help="Expressway-C's trusted CAs, for captures: PEM or folder.")
 @json_option
 def diagnose(
