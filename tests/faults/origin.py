@@ -116,6 +116,12 @@ async def serving(
     try:
         yield origin
     finally:
+        # asyncio leaks a connection that it has accepted but not yet connected when its server closes (see
+        # mocks/listener.py). So stop accepting first.
+        for listening in server.sockets:
+            asyncio.get_running_loop().remove_reader(listening.fileno())
+        for _ in range(2):
+            await asyncio.sleep(0)
         server.close()
         for task in tasks:
             task.cancel()

@@ -10,7 +10,7 @@ import uvloop
 from aiohttp import web
 
 from mralab.errors import ListenError
-from mralab.mocks.listener import TlsListener, server_context
+from mralab.mocks.listener import Listener, TlsListener, server_context
 from mralab.mocks.pki import Pki, mint
 
 RSA_FIRST = "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES256-GCM-SHA384"
@@ -211,6 +211,27 @@ def test_closing_ends_idle_busy_and_unfinished_connections(run: Run, pki: Pki) -
                 await writer.wait_closed()
             except OSError:  # reset by the listener
                 continue
+
+    run(test)
+
+
+@pytest.mark.parametrize("turns", range(6))
+@pytest.mark.parametrize("http", [True, False])
+def test_closing_ends_a_connection_that_is_being_accepted(run: Run, http: bool, turns: int) -> None:
+    def answered(client: socket.socket) -> bytes:
+        with client:
+            client.settimeout(5)
+            try:
+                return client.recv(1)
+            except ConnectionResetError:
+                return b""
+
+    async def test() -> None:
+        async with TlsListener(application(), None) if http else Listener(asyncio.Protocol, None) as listener:
+            client = socket.create_connection(("127.0.0.1", listener.port))
+            for _ in range(turns):  # of the loop: it accepts a connection in several
+                await asyncio.sleep(0)
+        assert await asyncio.to_thread(answered, client) == b""
 
     run(test)
 

@@ -69,9 +69,11 @@ class Connection(asyncio.Protocol):
         self.settled: asyncio.Future[None] = loop.create_future()
         """Done once HTTP can start, or once the connection is closed."""
         self._started = False
+        self._aborted = False
 
     def abort(self) -> asyncio.Future[None]:
         """Close the connection at once and return a future, which is done when it is closed."""
+        self._aborted = True
         if self._raw is not None:
             self._raw.abort()
         return self._closed
@@ -80,7 +82,10 @@ class Connection(asyncio.Protocol):
         """Start TLS, or HTTP if there is no TLS."""
         self._raw = cast("asyncio.Transport", transport)
         self._connections.add(self)
-        self._open(self._raw)
+        if self._aborted:
+            self._raw.abort()
+        else:
+            self._open(self._raw)
 
     def _open(self, raw: asyncio.Transport) -> None:
         self.start_application(raw)

@@ -78,6 +78,13 @@ class Listener:
         server, self._server = self._server, None
         if server is None:
             return
+        # asyncio leaks a connection that it has accepted but not yet connected when its server closes (a transport that
+        # nothing closes). So stop accepting first; it connects accepted ones in two turns of its loop.
+        loop = asyncio.get_running_loop()
+        for listening in server.sockets:
+            loop.remove_reader(listening.fileno())
+        for _ in range(2):
+            await asyncio.sleep(0)
         server.close()
         await self._close_gracefully()
         remaining = [connection.abort() for connection in tuple(self._connections)]
@@ -146,6 +153,8 @@ class Listener:
         else:
             connection = TlsConnection(self._connections, self._make_protocol(), self.context)
         self._seen.append(connection.seen)
+        if self._server is None:  # accepted while the listener closes
+            connection.abort()
         return connection
 
 
