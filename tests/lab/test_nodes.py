@@ -52,7 +52,7 @@ async def test_the_proxy_reaches_it_and_judges_its_certificate(pki: Pki) -> None
 async def test_its_health_is_checked_and_its_faults_are_lifted(pki: Pki) -> None:
     async with Lab(pki=pki) as lab:
         probes = {name: probe for (name, _), probe in lab.probes().items()}
-        assert list(probes) == ["cucm 8443", "cucm 6970", "cucm 6971", "cucm 6972", "imp 8443", "edge"]
+        assert list(probes) == ["cucm 8443", "cucm 443", "cucm 6970", "cucm 6971", "cucm 6972", "imp 8443", "edge"]
         for probe in probes.values():
             await probe()
         lab.nodes["imp"].inject(Stall())

@@ -216,7 +216,7 @@ async def test_what_a_lab_cannot_do_is_named_with_the_reason(lab: Lab, code: str
     assert str(result) == f"{code} for made-up at {HOST}:8443: not applied: {NOT_APPLICABLE[code]}"
 
 
-@pytest.mark.parametrize(("server", "port"), [("other.steven.lab", 8443), (HOST, 443), (HOST, None)])
+@pytest.mark.parametrize(("server", "port"), [("other.steven.lab", 8443), (HOST, 444), (HOST, None)])
 @pytest.mark.parametrize("code", sorted(ACTIONS.keys() - {"verify-origin-off"}))
 async def test_a_server_that_is_not_the_labs_is_named(lab: Lab, code: str, server: str, port: int | None) -> None:
     (result,) = remedies.apply(lab, [replace(_finding(code), server=server, port=port)])

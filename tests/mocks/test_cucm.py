@@ -129,12 +129,13 @@ async def test_no_other_file_is_there(cucm: Cucm, session: aiohttp.ClientSession
         assert response.status == 404
 
 
-def handshake(port: int, ciphers: str = "") -> str:
-    """What openssl s_client says of a TLS 1.2 handshake."""
+def handshake(port: int, ciphers: str = "", sigalgs: str = "") -> str:
+    """What openssl s_client says of a TLS 1.2 handshake, or of a TLS 1.3 handshake with ``sigalgs``."""
     import subprocess
 
-    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_2"]
+    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_3" if sigalgs else "-tls1_2"]
     command += ["-cipher", ciphers] if ciphers else []
+    command += ["-sigalgs", sigalgs] if sigalgs else []
     return subprocess.run(command, capture_output=True, text=True, input="", timeout=10, check=False).stdout
 
 
@@ -144,10 +145,39 @@ def asking_first(kind: str) -> str:
     return ":".join(f"ECDHE-{each}-AES256-GCM-SHA384" for each in (kind, other))
 
 
+RSA_FIRST = "rsa_pss_rsae_sha256:ecdsa_secp384r1_sha384"
+ECDSA_FIRST = "ecdsa_secp384r1_sha384:rsa_pss_rsae_sha256"
+
+
+@pytest.mark.parametrize(
+    ("https_ciphers", "port", "sigalgs", "name"),
+    [
+        ("all", 8443, RSA_FIRST, "tomcat"),
+        ("all", 8443, ECDSA_FIRST, "tomcat-ECDSA"),
+        ("rsa", 8443, ECDSA_FIRST, "tomcat"),
+        ("rsa", 6971, ECDSA_FIRST, "CallManager-ECDSA"),
+        ("rsa", 6971, RSA_FIRST, "CallManager"),
+        ("rsa", 6972, ECDSA_FIRST, "tomcat-ECDSA"),
+    ],
+)
+async def test_in_tls_1_3_the_clients_signature_algorithms_choose(
+    cucm: Cucm, https_ciphers: str, port: int, sigalgs: str, name: str
+) -> None:
+    cucm.https_ciphers = https_ciphers
+    refused = await asyncio.to_thread(handshake, cucm.ports[port], sigalgs=sigalgs)
+    assert "no peer certificate available" in refused
+    cucm.tls = ("1.2", "1.3")
+    assert cucm.tls == ("1.2", "1.3")
+    said = await asyncio.to_thread(handshake, cucm.ports[port], sigalgs=sigalgs)
+    assert cucm.certificate(name).pem.strip() in said
+
+
 @pytest.mark.parametrize(
     ("https_ciphers", "port", "kind", "name"),
     [
         ("RSA Ciphers Only", 8443, "RSA", "tomcat"),
+        ("All Supported EC and RSA Ciphers", 443, "ECDSA", "tomcat-ECDSA"),
+        ("RSA Ciphers Only", 443, "RSA", "tomcat"),
         ("RSA Ciphers Only", 8443, "ECDSA", "tomcat"),
         ("All Supported EC and RSA Ciphers", 8443, "RSA", "tomcat"),
         ("All Supported EC and RSA Ciphers", 8443, "ECDSA", "tomcat-ECDSA"),
@@ -211,10 +241,10 @@ async def test_the_service_profiles_url_names_a_port_that_is_there(cucm: Cucm, s
     assert (profile.scheme, profile.port in cucm.ports) == ("http", True)
 
 
-@pytest.mark.parametrize("port", [443, 6970])
+@pytest.mark.parametrize("port", [80, 6970])
 async def test_a_port_without_tls_has_no_certificate(cucm: Cucm, port: int) -> None:
     for call in (cucm.presented, cucm.serve):
-        with pytest.raises(MralabError, match=f"has no TLS port {port}; it has 6971, 6972, 8443"):
+        with pytest.raises(MralabError, match=f"has no TLS port {port}; it has 443, 6971, 6972, 8443"):
             call(port)
 
 
@@ -232,4 +262,4 @@ async def test_a_certificate_can_be_reissued(cucm: Cucm) -> None:
 
 async def test_labs_run_side_by_side(pki: Pki) -> None:
     async with Cucm(pki, {}) as one, Cucm(pki, {}) as other:
-        assert len({*one.ports.values(), *other.ports.values()}) == 8
+        assert len({*one.ports.values(), *other.ports.values()}) == 10

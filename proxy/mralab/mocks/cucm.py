@@ -1,4 +1,4 @@
-"""Mock CUCM: a node with UDS (8443) and TFTP (6970, 6971 and 6972)."""
+"""Mock CUCM: a node with UDS, AXL and OAuth (8443 and 443) and TFTP (6970, 6971 and 6972)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 from ..core.nearest import did_you_mean
 from ..errors import InputError
 from . import tftp, uds
+from .application import TOMCAT_PORTS, tomcat
+from .cluster import Cluster
 from .node import Node
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .listener import TlsListener
-    from .pki import Pki
+    from .node_certificates import Certificates
 
 HttpsCiphers = Literal["RSA Ciphers Only", "All Supported EC and RSA Ciphers"]
 """Values of the enterprise parameter "HTTPS Ciphers"; the first is CUCM's default."""
@@ -31,12 +33,15 @@ class Cucm(Node):
     """One CUCM node; use it in an ``async with`` statement.
 
     These can be set at any time: ``advertise`` (``"fqdn"`` or ``"ip"``), the entry of System > Server that clients are
-    sent to; ``peers``, the other entries of System > Server; ``users`` (name -> password); ``https_ciphers``.
+    sent to; ``peers``, the other entries of System > Server; ``users`` (name -> password); ``https_ciphers``; ``tls``.
 
-    8443 presents tomcat, and tomcat-ECDSA as well with ``https_ciphers = "All Supported EC and RSA Ciphers"``. 6972
-    presents tomcat or tomcat-ECDSA and 6971 CallManager or CallManager-ECDSA, with any ``https_ciphers`` (CUCM before
-    15SU2); both send a CertificateRequest. If a port has two certificates, the client's cipher order decides. 6970 is
-    plain HTTP.
+    ``cluster`` is the database of the cluster that the node joins, and then its users count. Its first CUCM is the
+    publisher. By default the node is alone in a cluster with ``users``.
+
+    8443 and 443 present tomcat, and tomcat-ECDSA as well with ``https_ciphers = "All Supported EC and RSA Ciphers"``.
+    6972 presents tomcat or tomcat-ECDSA and 6971 CallManager or CallManager-ECDSA, with any ``https_ciphers`` (CUCM
+    before 15SU2); both send a CertificateRequest. If a port has two certificates, the client's cipher order decides, in
+    TLS 1.3 its signature algorithms. 6970 is plain HTTP.
 
     Raises:
         InputError: ``https_ciphers`` is not a value of that parameter.
@@ -44,22 +49,35 @@ class Cucm(Node):
 
     def __init__(
         self,
-        pki: Pki,
+        pki: Certificates,
         users: Mapping[str, str],
         *,
+        cluster: Cluster | None = None,
         fqdn: str = "cucm.steven.lab",
         ip: str = "10.48.36.215",
         advertise: Literal["fqdn", "ip"] = "fqdn",
         peers: Sequence[str] = (),
         host: str = "127.0.0.1",
         https_ciphers: str = RSA_ONLY,
+        tls: Sequence[str] = ("1.2",),
     ) -> None:
         self.advertise = advertise
         self.peers: Sequence[str] = tuple(peers)
-        self.users = users
+        self.cluster = cluster or Cluster(users)
+        self.cluster.join(self, "CUCM Voice/Video")
         self._https_ciphers = parse_https_ciphers(https_ciphers)
-        https = (replace(service, certificates=self._uds_certificates()) for service in uds.SERVICES)
-        super().__init__(pki, (*https, *tftp.SERVICES), authorities=pki.authorities, fqdn=fqdn, ip=ip, host=host)
+        https = (replace(service, certificates=self._uds_certificates()) for service in tomcat(uds.routes))
+        authorities = pki.authorities
+        super().__init__(pki, (*https, *tftp.SERVICES), authorities=authorities, fqdn=fqdn, ip=ip, host=host, tls=tls)
+
+    @property
+    def users(self) -> Mapping[str, str]:
+        """The cluster's end users: name -> password."""
+        return self.cluster.users
+
+    @users.setter
+    def users(self, users: Mapping[str, str]) -> None:
+        self.cluster.users = users
 
     @property
     def address(self) -> str:
@@ -88,7 +106,7 @@ class Cucm(Node):
 
     @property
     def https_ciphers(self) -> HttpsCiphers:
-        """Enterprise parameter "HTTPS Ciphers"; setting it changes the certificates of 8443.
+        """Enterprise parameter "HTTPS Ciphers"; setting it changes the certificates of 8443 and 443.
 
         Accepts CUCM's values in any case, and ``"rsa"`` and ``"all"`` for short. Raises ``InputError`` for others.
         """
@@ -97,7 +115,8 @@ class Cucm(Node):
     @https_ciphers.setter
     def https_ciphers(self, value: str) -> None:
         self._https_ciphers = parse_https_ciphers(value)
-        self.serve(uds.PORT, *self._uds_certificates())
+        for port in TOMCAT_PORTS:
+            self.serve(port, *self._uds_certificates())
 
     def _uds_certificates(self) -> tuple[str, ...]:
         return ("tomcat",) if self._https_ciphers == RSA_ONLY else ("tomcat", "tomcat-ECDSA")

@@ -20,7 +20,7 @@ from yarl import URL
 
 from ..core.hostport import host_port
 from ..core.http.rewrite import HOP_BY_HOP
-from .basic_auth import authenticated
+from .authorization import authenticated
 from .listener import TlsListener, VerbatimResponse
 from .xmlbody import document, element
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Self, TypeVar
 
 from ..core.hostport import host_port
 from ..errors import MralabError
@@ -16,12 +16,13 @@ from .context import server_context
 from .listener import TlsListener
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from aiohttp import web
     from cryptography import x509
 
+    from ..core.mra.allowlist import Kind
     from .faults.armed import Armed
     from .faults.registry import Fault
     from .pki import Certified
@@ -52,8 +53,12 @@ class Node:
     ``certificates`` maps purposes, as CUCM's certificate list names them (``tomcat``, ``CallManager-ECDSA``), to
     certificates. ``authorities`` are the names of the CAs among them that a service with ``ask_client`` accepts for
     clients; without any, it accepts its own certificates. ``fqdn`` and ``ip`` are the node's name and address in the
-    lab's network. If a service has two certificates, the client's cipher order decides.
+    lab's network. If a service has two certificates, the client's cipher order decides, or in TLS 1.3 its order of
+    signature algorithms. ``tls`` are the versions offered, ``"1.2"`` and ``"1.3"``.
     """
+
+    kind: ClassVar[Kind] = "cucm"
+    """Kind of node that Expressway discovers: it decides which automatic rules of the allow list the node gets."""
 
     def __init__(
         self,
@@ -64,12 +69,14 @@ class Node:
         fqdn: str,
         ip: str,
         host: str = "127.0.0.1",
+        tls: Sequence[str] = ("1.2",),
     ) -> None:
         self.fqdn = fqdn
         self.ip = ip
         self.host = host
         self._certificates = certificates
         self._authorities = tuple(authorities)
+        self._tls = tuple(tls)
         self._installed: dict[str, Certified] = {}
         self._trusted_clients: tuple[x509.Certificate, ...] = ()
         self._services = {service.port: service for service in services}
@@ -152,6 +159,16 @@ class Node:
         self._served_purposes[self._tls_port(port)] = names
         self._apply_certificates()
 
+    @property
+    def tls(self) -> tuple[str, ...]:
+        """TLS versions offered, ``"1.2"`` and ``"1.3"``; setting them applies to new connections."""
+        return self._tls
+
+    @tls.setter
+    def tls(self, versions: Sequence[str]) -> None:
+        self._tls = tuple(versions)
+        self._apply_certificates()
+
     def trust_clients(self, *certificates: x509.Certificate) -> None:
         """Add client certificates or their CAs to those that the node accepts, from the next connection.
 
@@ -195,4 +212,6 @@ class Node:
             certificates = [self.certificate(purpose) for purpose in purposes]
             accepted = [each.cert for each in authorities or certificates]
             asked_for = (*accepted, *self._trusted_clients) if service.ask_client else ()
-            self._listeners[port].context = server_context(*certificates, ask_client=asked_for, ciphers=service.ciphers)
+            self._listeners[port].context = server_context(
+                *certificates, tls=self._tls, ask_client=asked_for, ciphers=service.ciphers
+            )

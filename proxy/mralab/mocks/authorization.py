@@ -1,4 +1,4 @@
-"""Basic authorization (RFC 7617) of the requests to a mock."""
+"""Authorization of the requests to a mock: Basic (RFC 7617) and Bearer (RFC 6750)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aiohttp import web
+
+    from .tokens import Tokens
 
 
 def authenticated(request: web.Request, users: Mapping[str, str]) -> str | None:
@@ -25,7 +27,16 @@ def authenticated(request: web.Request, users: Mapping[str, str]) -> str | None:
         name, colon, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         return None
+    return name if colon and is_password(users, name, password) else None
+
+
+def is_password(users: Mapping[str, str], name: str, password: str) -> bool:
+    """Return whether ``users`` has this name with this password."""
     expected = users.get(name)
-    if not colon or expected is None or not hmac.compare_digest(expected.encode(), password.encode()):
-        return None
-    return name
+    return expected is not None and hmac.compare_digest(expected.encode(), password.encode())
+
+
+def bearer(request: web.Request, tokens: Tokens) -> str | None:
+    """Return the user of the request's Bearer token (RFC 6750) if it is one of ``tokens``, else None."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return tokens.user(token.strip()) if scheme.lower() == "bearer" else None
