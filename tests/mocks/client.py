@@ -6,7 +6,7 @@ import base64
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from typing import IO, NamedTuple
 from xml.etree.ElementTree import Element
 
 import aiohttp
@@ -45,7 +45,7 @@ class Client(NamedTuple):
         method: str = "GET",
         *,
         user: tuple[str, str] | None = None,
-        body: bytes | str | None = None,
+        body: bytes | str | IO[bytes] | None = None,
         headers: dict[str, str] | None = None,
     ) -> Answer:
         headers = dict(headers or {})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from ..core.nearest import did_you_mean
 from ..errors import InputError
-from . import tftp, uds
+from . import axl, tftp, uds
 from .application import TOMCAT_PORTS, tomcat
 from .cluster import Cluster
 from .node import Node
@@ -66,7 +66,7 @@ class Cucm(Node):
         self.cluster = cluster or Cluster(users)
         self.cluster.join(self, "CUCM Voice/Video")
         self._https_ciphers = parse_https_ciphers(https_ciphers)
-        https = (replace(service, certificates=self._uds_certificates()) for service in tomcat(uds.routes))
+        https = (replace(service, certificates=self._uds_certificates()) for service in tomcat(uds.routes, axl.routes))
         authorities = pki.authorities
         super().__init__(pki, (*https, *tftp.SERVICES), authorities=authorities, fqdn=fqdn, ip=ip, host=host, tls=tls)
 
