@@ -16,8 +16,8 @@ from mralab.core.release import Preference
 from mralab.lab import demo
 from mralab.lab.lab import Lab
 from mralab.lab.scenario import Scenario, shipped_scenarios
-from mralab.mocks.cucm import HttpsCiphers
 from mralab.mocks.pki import Pki, mint
+from mralab.mocks.tomcat import HttpsCiphers
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

@@ -15,7 +15,7 @@ from ..core.nearest import did_you_mean
 from ..core.release import Preference
 from ..data import data_path
 from ..errors import ConfigError, InputError
-from ..mocks.cucm import EC_AND_RSA, RSA_ONLY, HttpsCiphers, parse_https_ciphers
+from ..mocks.tomcat import EC_AND_RSA, RSA_ONLY, HttpsCiphers, parse_https_ciphers
 
 
 def _https_ciphers(value: object) -> object:

@@ -8,7 +8,7 @@ from typing import Literal
 from ..config import load
 from ..control.local import LocalControl
 from ..control.serve import LoadApi, admin_socket, administered, announce, stop_event, warn
-from ..mocks.cucm import parse_https_ciphers
+from ..mocks.tomcat import parse_https_ciphers
 from ..net.acceptor import raise_descriptor_limit
 from .lab import Lab
 from .scenario import Scenario

@@ -5,11 +5,10 @@ Like the Tomcat behind real UDS, they answer without a reason phrase: ``HTTP/1.1
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from .node import Service
 from .xmlbody import document
 
 if TYPE_CHECKING:
@@ -18,14 +17,7 @@ if TYPE_CHECKING:
 
 MAX_BODY: Final = 1 << 20
 """Bytes of a request's body; a longer one is answered 413."""
-TOMCAT_PORTS: Final = (8443, 443)
-"""Ports of Tomcat on CUCM, IM and Presence and Unity Connection (Cisco, Expressway IP Port Usage X15.0)."""
-TOMCAT_CERTIFICATES: Final = ("tomcat", "tomcat-ECDSA")
-"""Certificates of Tomcat if "HTTPS Ciphers" allows EC; without it the first (CUCM Security Guide)."""
-
 _ANY_PATH: Final = "/{path:.*}"
-
-NodeT = TypeVar("NodeT")
 
 
 def application(*services: Iterable[web.RouteDef]) -> web.Application:
@@ -42,15 +34,6 @@ def application(*services: Iterable[web.RouteDef]) -> web.Application:
     if _ANY_PATH not in allowed:
         app.router.add_route("*", _ANY_PATH, _not_found)
     return app
-
-
-def tomcat(*services: Callable[[NodeT], Iterable[web.RouteDef]]) -> tuple[Service[NodeT], ...]:
-    """Return Tomcat's ports with the routes of ``services``, which are functions of the node."""
-
-    def make(node: NodeT) -> web.Application:
-        return application(*(routes(node) for routes in services))
-
-    return tuple(Service(port, "https", make, TOMCAT_CERTIFICATES) for port in TOMCAT_PORTS)
 
 
 def xml(root: Element, *, status: int = 200, content_type: str = "application/xml") -> web.Response:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
-from ..core.nearest import did_you_mean
-from ..errors import InputError
 from . import axl, tftp, uds
-from .application import TOMCAT_PORTS, tomcat
 from .cluster import Cluster
-from .node import Node
+from .tomcat import RSA_ONLY, TomcatNode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,18 +14,8 @@ if TYPE_CHECKING:
     from .listener import TlsListener
     from .node_certificates import Certificates
 
-HttpsCiphers = Literal["RSA Ciphers Only", "All Supported EC and RSA Ciphers"]
-"""Values of the enterprise parameter "HTTPS Ciphers"; the first is CUCM's default."""
-RSA_ONLY, EC_AND_RSA = get_args(HttpsCiphers)
-_HTTPS_CIPHERS: Final[dict[str, HttpsCiphers]] = {
-    RSA_ONLY.lower(): "RSA Ciphers Only",
-    EC_AND_RSA.lower(): "All Supported EC and RSA Ciphers",
-    "rsa": "RSA Ciphers Only",
-    "all": "All Supported EC and RSA Ciphers",
-}
 
-
-class Cucm(Node):
+class Cucm(TomcatNode):
     """One CUCM node; use it in an ``async with`` statement.
 
     These can be set at any time: ``advertise`` (``"fqdn"`` or ``"ip"``), the entry of System > Server that clients are
@@ -64,11 +50,9 @@ class Cucm(Node):
         self.advertise = advertise
         self.peers: Sequence[str] = tuple(peers)
         self.cluster = cluster or Cluster(users)
+        routes = (uds.routes, axl.routes)
+        super().__init__(pki, routes, tftp.SERVICES, fqdn=fqdn, ip=ip, host=host, https_ciphers=https_ciphers, tls=tls)
         self.cluster.join(self, "CUCM Voice/Video")
-        self._https_ciphers = parse_https_ciphers(https_ciphers)
-        https = (replace(service, certificates=self._uds_certificates()) for service in tomcat(uds.routes, axl.routes))
-        authorities = pki.authorities
-        super().__init__(pki, (*https, *tftp.SERVICES), authorities=authorities, fqdn=fqdn, ip=ip, host=host, tls=tls)
 
     @property
     def users(self) -> Mapping[str, str]:
@@ -103,29 +87,3 @@ class Cucm(Node):
     def tftp_port(self) -> int:
         """Port that plays 6972."""
         return self.tftp.port
-
-    @property
-    def https_ciphers(self) -> HttpsCiphers:
-        """Enterprise parameter "HTTPS Ciphers"; setting it changes the certificates of 8443 and 443.
-
-        Accepts CUCM's values in any case, and ``"rsa"`` and ``"all"`` for short. Raises ``InputError`` for others.
-        """
-        return self._https_ciphers
-
-    @https_ciphers.setter
-    def https_ciphers(self, value: str) -> None:
-        self._https_ciphers = parse_https_ciphers(value)
-        for port in TOMCAT_PORTS:
-            self.serve(port, *self._uds_certificates())
-
-    def _uds_certificates(self) -> tuple[str, ...]:
-        return ("tomcat",) if self._https_ciphers == RSA_ONLY else ("tomcat", "tomcat-ECDSA")
-
-
-def parse_https_ciphers(value: str) -> HttpsCiphers:
-    """Return the value of "HTTPS Ciphers" for ``value``. Raises ``InputError`` if there is none."""
-    known = _HTTPS_CIPHERS.get(value.strip().lower())
-    if known is None:
-        near = did_you_mean(value, get_args(HttpsCiphers))
-        raise InputError([f"HTTPS Ciphers: {value!r} is neither {RSA_ONLY!r} nor {EC_AND_RSA!r}{near}"])
-    return known
