@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from .tokens import Tokens
+
+CUCM_REALM: Final = "Cisco Web Services Realm"
+"""Realm of CUCM's web services (Cisco's UDS documentation)."""
 
 
 def authenticated(request: web.Request, users: Mapping[str, str]) -> str | None:

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from . import soap
 from .application import challenge
-from .authorization import authenticated
+from .authorization import CUCM_REALM, authenticated
 from .axl_objects import OPERATIONS, AxlError
 from .cluster import STANDARD_AXL, Cluster
 from .xmlbody import element
@@ -22,7 +22,6 @@ from .xmlbody import element
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-REALM: Final = "Cisco Web Services Realm"
 VERSIONS: Final = ("11.5", "12.0", "12.5", "14.0")
 """Versions that a CUCM 14 accepts: its own and those of some releases before it."""
 _NAMESPACE: Final = "http://www.cisco.com/AXL/API/"
@@ -80,7 +79,7 @@ class _Axl:
         cluster = self._node.cluster
         user = authenticated(request, cluster.everyone)
         if user is None:
-            return challenge(REALM)
+            return challenge(CUCM_REALM)
         if not cluster.has_role(user, STANDARD_AXL):
             fault = AxlError(f'User {user} is not authorized: it needs the role "{STANDARD_AXL}"')
             return _fault(operation, fault, status=403)

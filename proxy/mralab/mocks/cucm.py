@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from . import axl, tftp, uds
+from . import axl, oauth, tftp, uds
 from .cluster import Cluster
 from .tomcat import RSA_ONLY, TomcatNode
 
@@ -50,7 +50,7 @@ class Cucm(TomcatNode):
         self.advertise = advertise
         self.peers: Sequence[str] = tuple(peers)
         self.cluster = cluster or Cluster(users)
-        routes = (uds.routes, axl.routes)
+        routes = (uds.routes, axl.routes, oauth.routes)
         super().__init__(pki, routes, tftp.SERVICES, fqdn=fqdn, ip=ip, host=host, https_ciphers=https_ciphers, tls=tls)
         self.cluster.join(self, "CUCM Voice/Video")
 

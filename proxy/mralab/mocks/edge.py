@@ -1,7 +1,11 @@
-"""The edge in front of Expressway-C's traffic server: get_edge_config, and the relay to the proxy.
+"""The edge in front of Expressway-C's traffic server: get_edge_config, sign-on, and the relay to the proxy.
 
-On a real Expressway, Expressway-C's edge config server answers ``/DOMAIN/get_edge_config``. All other requests
-reach its traffic server as ``http://vcs_control.DOMAIN:8443/TOKEN/PATH``. One plain listener plays both.
+On a real Expressway, Expressway-C's edge config server answers ``/DOMAIN/get_edge_config``, ``get_edge_sso`` and
+``authorize``. All other requests reach its traffic server as ``http://vcs_control.DOMAIN:8443/TOKEN/PATH``. One plain
+listener plays both.
+
+Emulated, not observed: the answer of ``get_edge_sso`` (no single sign-on, OAuth with local passwords) and what
+``authorize`` answers (see ``oauth``).
 """
 
 from __future__ import annotations
@@ -20,8 +24,10 @@ from yarl import URL
 
 from ..core.hostport import host_port
 from ..core.http.rewrite import HOP_BY_HOP
-from .authorization import authenticated
+from .authorization import authenticated, bearer
 from .listener import TlsListener, VerbatimResponse
+from .oauth import implicit_grant
+from .tokens import Tokens
 from .xmlbody import document, element
 
 if TYPE_CHECKING:
@@ -29,12 +35,14 @@ if TYPE_CHECKING:
     from types import TracebackType
     from xml.etree.ElementTree import Element
 
-_CONFIG_PATH: Final = re.compile(r"/(?P<token>[A-Za-z0-9+_=-]+)/get_edge_config/?")
+_EDGE_PATH: Final = re.compile(r"/(?P<token>[A-Za-z0-9+_=-]+)/(?P<resource>get_edge_config|get_edge_sso|authorize)/?")
 _DOMAIN: Final = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 _SERVICES: Final = ("_cisco-phone-tftp", "_cuplogin", "_cisco-uds")
 _NOT_RELAYED: Final = frozenset(name.decode() for name in HOP_BY_HOP) | {"trailer"}
 """RFC 9110 7.6.1; this relay has no trailers. Host is replaced; this listener has already answered Expect."""
 _CHUNK: Final = 65536
+_HEADERS: Final = {"Server": "CE_C ECS", "Age": "0"}
+"""Header of the edge configuration server's answers (Cisco 211304)."""
 
 
 class Server(Protocol):
@@ -55,6 +63,7 @@ class Edge:
     ``proxy`` returns the proxy's host and port; it is called for each request. ``control_host`` is the host of the
     requests sent to the proxy (default: ``vcs_control.DOMAIN:8443``). The answer has two addresses of CUCM:
     ``_cisco-uds`` has the one in DNS (its FQDN), the user's UDS and TFTP server have the one in System > Server.
+    ``tokens`` are the OAuth tokens that CUCM accepts.
     """
 
     def __init__(
@@ -63,6 +72,7 @@ class Edge:
         *,
         cucm: Server,
         users: Mapping[str, str],
+        tokens: Tokens | None = None,
         domain: str = "steven.lab",
         control_host: str = "",
         host: str = "127.0.0.1",
@@ -72,6 +82,7 @@ class Edge:
         self._proxy = proxy
         self._cucm = cucm
         self._users = users
+        self._tokens = Tokens() if tokens is None else tokens
         self._session: aiohttp.ClientSession | None = None
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._answer)
@@ -111,26 +122,37 @@ class Edge:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         path = _origin_form(request.raw_path)
-        match = _CONFIG_PATH.fullmatch(path.partition("?")[0])
+        match = _EDGE_PATH.fullmatch(path.partition("?")[0])
         domain = _domain(match["token"]) if match else None
-        if domain is not None and request.method in ("GET", "HEAD"):
-            return self._edge_config(request, domain)
-        return await self._relay(request, path)
-
-    # -- get_edge_config
-
-    def _edge_config(self, request: web.Request, domain: str) -> web.Response:
+        if match is None or domain is None or request.method not in ("GET", "HEAD"):
+            return await self._relay(request, path)
         if domain.lower() != self.domain.lower():
             refusal = web.Response(status=403, headers={"Server": "CE_E"})
             refusal.force_close()
             return refusal
-        headers = {"Server": "CE_C ECS", "Age": "0"}
-        if authenticated(request, self._users) is None:
-            headers["WWW-Authenticate"] = 'Basic realm="Cisco-Edge"'
-            return web.Response(status=401, headers=headers)
+        match match["resource"]:
+            case "get_edge_config":
+                return self._edge_config(request)
+            case "get_edge_sso":
+                return _xml(_sign_on())
+            case _:
+                return self._authorize(request)
+
+    # -- sign-on
+
+    def _authorize(self, request: web.Request) -> web.Response:
+        if request.query.get("realm") != "local":
+            return web.Response(status=404, headers=_HEADERS)  # there is no identity provider
+        user = authenticated(request, self._users)
+        return _unauthorized() if user is None else implicit_grant(request, user, self._tokens)
+
+    # -- get_edge_config
+
+    def _edge_config(self, request: web.Request) -> web.Response:
+        if authenticated(request, self._users) is None and bearer(request, self._tokens) is None:
+            return _unauthorized()
         services = request.query.getall("service_name", list(_SERVICES))
-        body = document(self._configuration(services))
-        return web.Response(body=body, content_type="text/xml", charset="UTF-8", headers=headers)
+        return _xml(self._configuration(services))
 
     def _configuration(self, services: Iterable[str]) -> Element:
         cucm, edge = self._cucm, f"expe.{self.domain}"
@@ -188,6 +210,26 @@ class Edge:
             return web.Response(status=504, reason="Connection Timed Out", headers={"Server": "CE_E"})
         except aiohttp.ClientError:
             return web.Response(status=502, reason="Next Hop Connection Failed", headers={"Server": "CE_E"})
+
+
+def _xml(root: Element) -> web.Response:
+    return web.Response(body=document(root), content_type="text/xml", charset="UTF-8", headers=_HEADERS)
+
+
+def _unauthorized() -> web.Response:
+    return web.Response(status=401, headers={**_HEADERS, "WWW-Authenticate": 'Basic realm="Cisco-Edge"'})
+
+
+def _sign_on() -> Element:
+    return element(
+        "SSOResult",
+        element(
+            "Response",
+            element("SingleSignOn", element("Status", enabled="false")),
+            element("OAuth", element("Status", enabled="true"), element("Realm", "local")),
+        ),
+        version="1.0",
+    )
 
 
 async def _relay_response(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from . import tftp
 from .application import challenge, empty, xml
-from .authorization import authenticated, bearer
+from .authorization import CUCM_REALM, authenticated, bearer
 from .cluster import RELEASE, Cluster, key
 from .xmlbody import element
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from xml.etree.ElementTree import Element
 
-REALM: Final = "Cisco Web Services Realm"
 PORT: Final = 8443
 DIRECTORY_LIMIT: Final = 64
 """Users in a page of the directory search without ``max``. Emulated, not observed."""
@@ -106,7 +105,7 @@ class _Uds:
     async def users(self, request: web.Request) -> web.Response:
         """Search the directory: each parameter is the beginning of a field, in any case, and all must match."""
         if self._caller(request) is None:
-            return challenge(REALM)
+            return challenge(CUCM_REALM)
         page = _page(request, DIRECTORY_LIMIT)
         if page is None:
             return empty(400)
@@ -217,7 +216,7 @@ class _Uds:
         """Return 401 without a user's password, 403 for another user's data, else None."""
         caller = self._caller(request)
         if caller is None:
-            return challenge(REALM)
+            return challenge(CUCM_REALM)
         return None if caller == request.match_info["user"] else empty(403)
 
 
