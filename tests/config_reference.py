@@ -24,13 +24,13 @@ that file.
 | reload | from the next request after a reload (SIGHUP) |
 | start | at the next start; a reload names the changed keys on standard error |
 
-`mralab lab -c FILE` applies every key, unless its description says otherwise. It refuses a `[hosts]` entry for its own
-CUCM.
+`mralab lab -c FILE` applies every key, unless its description says otherwise. It refuses a `[hosts]` entry for one of
+its own nodes.
 """
 
 
 _HOST_KEYS: Final = tuple(declared_keys(HostEntry, "hosts"))
-_HOST_EXAMPLE: Final = {host.name: host.key.example for host in _HOST_KEYS if host.name != "port"}
+_HOST_EXAMPLE: Final = {host.name: host.key.example for host in _HOST_KEYS if host.name not in ("port", "node")}
 
 
 def document() -> str:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ..core.mra.allowlist import Kind
 from ..core.release import ATTEMPTS, BEFORE, DEFAULT, Preference, Release, VerifyMode, cipher_string, find_release
 from ..core.tls.hostname import is_address
 from ..core.tls.verdict import Wording
@@ -222,6 +223,15 @@ class HostEntry(_Table):
         Port | None,
         Key("Port connected to for every port that `ports` does not list. Default: the requested one.", "reload", 8443),
     ] = None
+    node: Annotated[
+        Kind,
+        Key(
+            "Kind of node, which decides what automatic rules the host gets: Unified CM, IM and Presence or Unity"
+            " Connection.",
+            "reload",
+            "imp",
+        ),
+    ] = "cucm"
 
     def dialled(self, asked: int) -> int:
         """Return the port to connect to for the requested port ``asked``."""

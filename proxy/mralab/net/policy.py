@@ -55,7 +55,8 @@ class Policy:
             identity,
         )
         self.wording = config.verify.openssl
-        automatic = [rule for host in config.hosts for rule in automatic_rules(host)] if config.allow.automatic else []
+        nodes = config.hosts.items() if config.allow.automatic else ()
+        automatic = [rule for host, entry in nodes for rule in automatic_rules(host, entry.node)]
         all_rules = [*rules, *automatic]
         self.allow = OpenAllowList(all_rules, config.hosts) if config.allow.everything else AllowList(all_rules)
         self.hosts: Mapping[str, HostEntry] = config.hosts
