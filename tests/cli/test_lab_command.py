@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from mralab.lab.nodes import NODES
 from tests.serving import control
 
 
@@ -45,8 +46,9 @@ def test_a_lab_is_controlled_by_its_admin_port(tmp_path: Path) -> None:
         status, health = control(start["admin"], "GET", "/api/health")
         assert (status, health["status"]) == (200, "ok")
         checks = {check["name"]: check["address"] for check in health["checks"]}
-        cucm = {f"cucm {port}" for port in (6970, 6971, 6972, 8443)}
-        assert set(checks) == {*cucm, "proxy", "edge", "log", "worker 0"}
+        cucm = {f"{name} {port}" for name in ("cucm", "cucm-sub") for port in (443, 6970, 6971, 6972, 8443)}
+        others = {f"{name} {port}" for name in ("imp", "unity") for port in (443, 8443)}
+        assert set(checks) == {*cucm, *others, "proxy", "edge", "log", "worker 0"}
         assert (checks["proxy"], checks["edge"]) == (start["listening"], start["edge"])
 
         assert not login(start["edge"])
@@ -160,7 +162,9 @@ def test_what_the_control_api_shows_of_a_file_is_in_force(tmp_path: Path) -> Non
             "ca.pem",
             "ecdsa",
         )
-        assert set(shown["hosts"]) == {"cucm.steven.lab", "10.48.36.215", "other.example.test"}
+        own = {host for node in NODES.values() for host in (node.fqdn, node.ip)}
+        assert set(shown["hosts"]) == {*own, "other.example.test"}
+        assert shown["hosts"]["imp.steven.lab"]["node"] == "imp"
         _, store = control(start["admin"], "GET", "/api/trust")
         assert len(store["certificates"]) == 2
         assert login(start["edge"])

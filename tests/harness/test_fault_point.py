@@ -282,5 +282,5 @@ async def test_a_ca_signed_certificate_of_our_cucm_expires(lab: Lab) -> None:
 
 
 async def test_a_port_that_cucm_does_not_have(pki: Pki) -> None:
-    with pytest.raises(MralabError, match="has no TLS port 443; it has 6971, 6972, 8443"):
-        Cucm(pki, USERS).inject(fault.Stall(), port=443)
+    with pytest.raises(MralabError, match="has no TLS port 444; it has 443, 6971, 6972, 8443"):
+        Cucm(pki, USERS).inject(fault.Stall(), port=444)

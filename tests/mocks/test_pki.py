@@ -10,6 +10,7 @@ from cryptography.x509.oid import NameOID
 from OpenSSL import crypto
 
 from mralab.errors import ConfigError
+from mralab.mocks.node_certificates import NodeCertificates
 from mralab.mocks.pki import Certified, Pki, mint, read_recipes
 
 NOW = dt.datetime(2022, 7, 11, 16, 55, tzinfo=dt.UTC)
@@ -52,10 +53,37 @@ def test_the_articles_certificates(pki: Pki, name: str, subject: str, issuer: st
     assert made.kind == kind
 
 
-def test_cucm_certificates_name_the_server_in_a_san(pki: Pki) -> None:
-    for name in ("tomcat", "CallManager", "tomcat-ECDSA", "CallManager-ECDSA"):
-        sans = pki[name].cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        assert sans.get_values_for_type(x509.DNSName) == ["cucm.steven.lab"]
+PUBLISHER, SUBSCRIBER = "cucm.steven.lab", "cucm-sub.steven.lab"
+
+
+@pytest.mark.parametrize(
+    ("name", "sans"),
+    [
+        ("tomcat", [PUBLISHER, SUBSCRIBER]),
+        ("CallManager", [PUBLISHER, SUBSCRIBER]),
+        ("tomcat-ECDSA", [PUBLISHER]),
+        ("CallManager-ECDSA", [PUBLISHER]),
+        ("cucm-sub-tomcat-ECDSA", [SUBSCRIBER]),
+        ("cucm-sub-CallManager-ECDSA", [SUBSCRIBER]),
+        ("imp-tomcat", ["imp.steven.lab"]),
+        ("imp-tomcat-ECDSA", ["imp.steven.lab"]),
+        ("unity-tomcat", ["unity.steven.lab"]),
+        ("unity-tomcat-ECDSA", ["unity.steven.lab"]),
+    ],
+)
+def test_certificates_name_their_servers_in_sans(pki: Pki, name: str, sans: list[str]) -> None:
+    extension = pki[name].cert.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    assert extension.value.get_values_for_type(x509.DNSName) == sans
+
+
+def test_a_node_has_its_own_certificates_and_the_multi_server_ones(pki: Pki) -> None:
+    subscriber = NodeCertificates(pki, "cucm-sub")
+    assert subscriber["tomcat"] is pki["tomcat"]
+    assert subscriber["tomcat-ECDSA"] is pki["cucm-sub-tomcat-ECDSA"]
+    assert subscriber.authorities == pki.authorities == ("steven-DC-CA",)
+    assert (list(subscriber), len(subscriber)) == (list(pki), len(pki))
+    with pytest.raises(KeyError):
+        subscriber["cup"]
 
 
 def test_subjects_keep_the_order_of_the_recipe(pki: Pki) -> None:
@@ -122,7 +150,7 @@ def test_written_keys_are_their_owners_alone(pki: Pki, tmp_path: Path) -> None:
     assert (tmp_path / "tomcat.pem").read_text() == pki["tomcat"].chain_pem
     assert (tmp_path / "tomcat.key").read_text() == pki["tomcat"].key_pem
     assert {stat.S_IMODE(key.stat().st_mode) for key in tmp_path.glob("*.key")} == {0o600}
-    assert len(list(tmp_path.iterdir())) == 10
+    assert len(list(tmp_path.iterdir())) == 2 * len(pki)
 
 
 def test_everything_wrong_is_told_at_once() -> None:

@@ -27,6 +27,7 @@ from ..errors import ConfigError
 from ..harness.proxy import Proxy, verify_table
 from ..harness.sync_facade import Completed, LoopOrThread, ThreadedContext, await_in
 from ..harness.trust_input import Trusted
+from ..mocks.cluster import Cluster
 from ..mocks.cucm import Cucm
 from ..mocks.edge import Edge
 from ..mocks.node import Node
@@ -217,7 +218,7 @@ class Lab(RunningLab, LoopOrThread):
                 folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mralab-"))
             self._log = Path(folder) / "traffic_server.log"
             stack.callback(setattr, self, "_log", None)
-        plan = LabPlan(self._pki, self._users, self._scenario)
+        plan = LabPlan(self._pki, Cluster(self._users, domain=DOMAIN), self._scenario)
         nodes = {name: await stack.enter_async_context(row.make(plan)) for name, row in NODES.items()}
         cucm = nodes["cucm"]
         assert isinstance(cucm, Cucm)  # noqa: S101 - for the type checker
@@ -227,6 +228,7 @@ class Lab(RunningLab, LoopOrThread):
             self._proxy_address,
             cucm=cucm,
             users=self._users,
+            tokens=plan.cluster.tokens,
             domain=DOMAIN,
             control_host=proxy.config.proxy.control_host,
         )
@@ -246,7 +248,7 @@ class Lab(RunningLab, LoopOrThread):
         """Return a proxy in front of the nodes. ``log`` None: the log file of the configuration."""
         tables: dict[str, Any] = {"hosts": {}}
         for node in nodes.values():
-            location = {"dial": node.host, "ports": node.ports}
+            location = {"dial": node.host, "ports": node.ports, "node": node.kind}
             tables["hosts"] |= {node.fqdn: {"ip": node.ip, **location}, node.ip: location}
         if release is not None:
             tables["release"] = release

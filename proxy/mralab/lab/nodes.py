@@ -6,13 +6,17 @@ address to it, checks that its ports answer, and lifts its faults on reset.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from ..mocks.cluster import Cluster
 from ..mocks.cucm import Cucm
+from ..mocks.imp import Imp
 from ..mocks.node import Node
+from ..mocks.node_certificates import NodeCertificates
 from ..mocks.pki import Pki
+from ..mocks.unity import Unity
 from .scenario import Scenario
 
 DOMAIN: Final = "steven.lab"
@@ -26,8 +30,8 @@ class LabPlan:
 
     pki: Pki
     """The lab's certificates by recipe name."""
-    users: Mapping[str, str]
-    """User name -> password."""
+    cluster: Cluster
+    """The database of the CUCM cluster, with the lab's users."""
     scenario: Scenario
 
 
@@ -40,12 +44,53 @@ class NodeRow:
     make: Callable[[LabPlan], Node]
 
 
-def _cucm(plan: LabPlan) -> Cucm:
+def _publisher(plan: LabPlan) -> Cucm:
     scenario = plan.scenario
     return Cucm(
-        plan.pki, plan.users, fqdn=FQDN, ip=IP, advertise=scenario.advertise, https_ciphers=scenario.https_ciphers
+        plan.pki,
+        plan.cluster.users,
+        cluster=plan.cluster,
+        fqdn=FQDN,
+        ip=IP,
+        advertise=scenario.advertise,
+        https_ciphers=scenario.https_ciphers,
     )
 
 
-NODES: Final[dict[str, NodeRow]] = {"cucm": NodeRow(FQDN, IP, _cucm)}
-"""The nodes by name. The name is part of each health check's name: ``cucm 8443``."""
+def _subscriber(plan: LabPlan) -> Cucm:
+    return Cucm(
+        NodeCertificates(plan.pki, "cucm-sub"),
+        plan.cluster.users,
+        cluster=plan.cluster,
+        fqdn=f"cucm-sub.{DOMAIN}",
+        ip="10.48.36.216",
+        https_ciphers=plan.scenario.https_ciphers,
+    )
+
+
+def _imp(plan: LabPlan) -> Imp:
+    return Imp(
+        NodeCertificates(plan.pki, "imp"),
+        plan.cluster,
+        fqdn=f"imp.{DOMAIN}",
+        ip="10.48.36.217",
+        https_ciphers=plan.scenario.https_ciphers,
+    )
+
+
+def _unity(plan: LabPlan) -> Unity:
+    certificates = NodeCertificates(plan.pki, "unity")
+    return Unity(certificates, plan.cluster.users, fqdn=f"unity.{DOMAIN}", ip="10.48.36.218")
+
+
+NODES: Final[dict[str, NodeRow]] = {
+    "cucm": NodeRow(FQDN, IP, _publisher),
+    "cucm-sub": NodeRow(f"cucm-sub.{DOMAIN}", "10.48.36.216", _subscriber),
+    "imp": NodeRow(f"imp.{DOMAIN}", "10.48.36.217", _imp),
+    "unity": NodeRow(f"unity.{DOMAIN}", "10.48.36.218", _unity),
+}
+"""The nodes by name, in the order in which they start: the publisher first.
+
+The name is part of each health check's name: ``cucm 8443``. The article has the publisher only; the names and
+addresses of the others are ours.
+"""
