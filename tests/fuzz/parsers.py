@@ -44,6 +44,7 @@ from mralab.diagnose import (
     xconf,
 )
 from mralab.errors import MralabError
+from mralab.mocks import soap
 from mralab.tls import trust_store as trust
 from mralab.tls import verification as tls
 from mralab.web import guard, strictjson
@@ -299,6 +300,15 @@ def _axl(raw: bytes) -> None:
     for status in (200, 500):
         with contextlib.suppress(axl.AxlError):
             axl.node_names(raw, status, "cucm:8443", "user")
+
+
+_ENVELOPE: Final = b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>'
+_END_OF_ENVELOPE: Final = b"</e:Body></e:Envelope>"
+
+
+def _soap(data: bytes) -> None:
+    with contextlib.suppress(soap.BadEnvelopeError):
+        soap.child(soap.read_call(data).operation, "b")
 
 
 PARSERS: Final[dict[str, Parser]] = {
@@ -602,6 +612,12 @@ PARSERS: Final[dict[str, Parser]] = {
         (*_WORDS, *_LINES, b"[", b"{", b'{"a":', b'"a",', b"1,", b"1e9,", b"\\u0041", b'\\"', b"1"),
         ((b"", b""), (b"[", b"]"), (b'{"a": [', b"]}"), (b'{"a": "', b'"}'), (b'{"', b'": 1}')),
     ),
+    "SOAP envelope": Parser(
+        "mocks.soap.read_call",
+        _soap,
+        (*_WORDS, b"<a>", b"</a>", b"<a/>", b"<!DOCTYPE a>", b"<!--", b"<![CDATA[", b"&amp;", b' xmlns:b="c"'),
+        ((b"", b""), (_ENVELOPE, _END_OF_ENVELOPE), (_ENVELOPE + b"<a>", b"</a>" + _END_OF_ENVELOPE)),
+    ),
     "cipher string": Parser(
         "tls.verification.check_ciphers",
         _text(lambda text: tls.check_ciphers(config.from_mapping({"upstream": {"ciphers": text}}).upstream.ciphers)),
@@ -678,6 +694,7 @@ MODULES: Final = (
     logclean,
     logenvelope,
     release,
+    soap,
     strictjson,
     tlscode,
     sources,
