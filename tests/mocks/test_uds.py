@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import AsyncIterator
 
 import pytest
+import requests
 from defusedxml.ElementTree import fromstring
 
 from mralab.mocks.cluster import Cluster, Device, Person
@@ -161,3 +162,16 @@ async def test_curl_walks_from_the_user_to_the_files(cucm: Cucm) -> None:
     for port, scheme in ((6970, "http"), (6971, "https"), (6972, "https")):
         file = fromstring(await get(f"{scheme}://{cucm.fqdn}:{port}/{name}.cnf.xml"))
         assert at(file, "deviceName").text == name
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+async def test_requests_walks_from_the_servers_to_the_devices(cucm: Cucm) -> None:
+    def walk() -> tuple[list[int], list[str | None]]:
+        with requests.Session() as session:
+            session.verify, session.trust_env, session.auth = False, False, EMUSK
+            paths = ("version", "servers", "users?name=j", "user/emusk", "user/emusk/devices?max=2", "user/jdoe")
+            answers = [session.get(f"{cucm.urls[8443]}cucm-uds/{path}", timeout=10) for path in paths]
+        devices = fromstring(answers[4].content).iter("name")
+        return [each.status_code for each in answers], [each.text for each in devices]
+
+    assert await asyncio.to_thread(walk) == ([200, 200, 200, 200, 200, 403], ["SEP000000000000", "SEP000000000001"])
