@@ -1,9 +1,10 @@
-"""Clients of the mocks that accept any certificate, and XML as they read it."""
+"""Clients of the mocks that accept any certificate: HTTP, XML as they read it, and openssl's handshakes."""
 
 from __future__ import annotations
 
 import base64
 import ssl
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import IO, NamedTuple
@@ -62,3 +63,17 @@ async def client(node: Node, port: int = 8443) -> AsyncIterator[Client]:
     anything.check_hostname, anything.verify_mode = False, ssl.CERT_NONE
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=anything)) as session:
         yield Client(session, node.urls[port].rstrip("/"))
+
+
+def handshake(port: int, ciphers: str = "", sigalgs: str = "") -> str:
+    """What openssl s_client says of a TLS 1.2 handshake, or of a TLS 1.3 handshake with ``sigalgs``."""
+    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_3" if sigalgs else "-tls1_2"]
+    command += ["-cipher", ciphers] if ciphers else []
+    command += ["-sigalgs", sigalgs] if sigalgs else []
+    return subprocess.run(command, capture_output=True, text=True, input="", timeout=10, check=False).stdout
+
+
+def asking_first(kind: str) -> str:
+    """The cipher string of a client that takes both kinds and asks for this one first."""
+    other = "ECDSA" if kind == "RSA" else "RSA"
+    return ":".join(f"ECDHE-{each}-AES256-GCM-SHA384" for each in (kind, other))

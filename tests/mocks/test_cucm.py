@@ -12,6 +12,7 @@ from mralab.errors import InputError, MralabError
 from mralab.mocks.cucm import Cucm
 from mralab.mocks.pki import Pki, mint, read_recipes
 
+from .client import asking_first, handshake
 from .relay import at, basic
 
 EMUSK = basic("emusk")
@@ -127,22 +128,6 @@ async def test_no_other_file_is_there(cucm: Cucm, session: aiohttp.ClientSession
         assert response.status == 404
     async with session.get(uds(cucm, path)) as response:
         assert response.status == 404
-
-
-def handshake(port: int, ciphers: str = "", sigalgs: str = "") -> str:
-    """What openssl s_client says of a TLS 1.2 handshake, or of a TLS 1.3 handshake with ``sigalgs``."""
-    import subprocess
-
-    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_3" if sigalgs else "-tls1_2"]
-    command += ["-cipher", ciphers] if ciphers else []
-    command += ["-sigalgs", sigalgs] if sigalgs else []
-    return subprocess.run(command, capture_output=True, text=True, input="", timeout=10, check=False).stdout
-
-
-def asking_first(kind: str) -> str:
-    """The cipher string of a client that takes both kinds and asks for this one first."""
-    other = "ECDSA" if kind == "RSA" else "RSA"
-    return ":".join(f"ECDHE-{each}-AES256-GCM-SHA384" for each in (kind, other))
 
 
 RSA_FIRST = "rsa_pss_rsae_sha256:ecdsa_secp384r1_sha384"

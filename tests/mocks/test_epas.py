@@ -14,9 +14,10 @@ import zeep
 from mralab.mocks.cluster import Cluster, Person
 from mralab.mocks.cucm import Cucm
 from mralab.mocks.imp import Imp
+from mralab.mocks.node_certificates import NodeCertificates
 from mralab.mocks.pki import Pki
 
-from .client import Answer, Client, client
+from .client import Answer, Client, asking_first, client, handshake
 
 WSDL = Path(__file__).with_name("wsdl") / "epas.wsdl"
 USERS = {"emusk": "secret", "jdoe": "x"}
@@ -29,7 +30,7 @@ async def imp(pki: Pki) -> AsyncIterator[Imp]:
     async with (
         Cucm(pki, {}, cluster=cluster),
         Cucm(pki, {}, cluster=cluster, fqdn="cucm-sub.steven.lab", ip="10.48.36.216"),
-        Imp(pki, cluster) as running,
+        Imp(NodeCertificates(pki, "imp"), cluster) as running,
     ):
         yield running
 
@@ -156,8 +157,15 @@ async def test_soap_1_1_is_answered_in_kind_and_nonsense_is_a_fault(epas: Client
     assert await failure(await epas.send("/EPASSoap/service/v80", "POST", body="<!DOCTYPE a><a/>")) == "invalid-request"
 
 
-async def test_certificates_and_axl(imp: Imp, epas: Client) -> None:
-    assert imp.presented_purpose(8443) == "tomcat"
+@pytest.mark.parametrize("port", [8443, 443])
+async def test_it_has_its_own_certificates(imp: Imp, pki: Pki, port: int) -> None:
+    for https_ciphers, name in (("rsa", "imp-tomcat"), ("all", "imp-tomcat-ECDSA")):
+        imp.https_ciphers = https_ciphers
+        said = await asyncio.to_thread(handshake, imp.ports[port], asking_first("ECDSA"))
+        assert pki[name].pem.strip() in said
+
+
+async def test_it_has_axl_as_well(epas: Client) -> None:
     body = (
         '<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>'
         '<a:listProcessNode xmlns:a="http://www.cisco.com/AXL/API/14.0"><searchCriteria>'

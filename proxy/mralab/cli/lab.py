@@ -49,8 +49,8 @@ def lab(
 
     Prints one JSON line with the addresses of proxy, control API and edge, and the log's path.
 
-    Every key of -c FILE applies. The lab adds its CUCM to [hosts], and to the trust store the CA that signed CUCM's RSA
-    certificates; store = "" trusts nothing. Refused: proxy.workers above 1, and the lab's own CUCM in [hosts].
+    Every key of -c FILE applies. The lab adds its servers to [hosts], and to the trust store the CA that signed their
+    RSA certificates; store = "" trusts nothing. Refused: proxy.workers above 1, and the lab's own servers in [hosts].
 
     \b
     Example:

@@ -154,7 +154,7 @@ class Lab(RunningLab, LoopOrThread):
     are tables of the configuration, as for ``Config.changed``.
 
     ``config`` is the proxy's configuration. The lab adds the hosts of its nodes, and to the trust store the CA that
-    signed CUCM's RSA certificates; an explicitly empty ``trust.store`` trusts nothing, as everywhere. ``log_file`` is
+    signed their RSA certificates; an explicitly empty ``trust.store`` trusts nothing, as everywhere. ``log_file`` is
     the log file. Default: ``log.file`` if the configuration sets it, else a temporary file, which is removed at the end
     unless ``keep_log``.
 

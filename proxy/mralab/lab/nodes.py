@@ -64,6 +64,7 @@ def _subscriber(plan: LabPlan) -> Cucm:
         cluster=plan.cluster,
         fqdn=f"cucm-sub.{DOMAIN}",
         ip="10.48.36.216",
+        advertise=plan.scenario.advertise,
         https_ciphers=plan.scenario.https_ciphers,
     )
 
