@@ -53,7 +53,7 @@ class Leaf(Protocol):
         """PEM of the certificate, then of its issuers."""
 
 
-_KEY_USAGES: Final = (
+KEY_USAGES: Final = (
     "digital_signature",
     "content_commitment",
     "key_encipherment",
@@ -123,7 +123,7 @@ def reissued(certificate: Certified, issuer: Certified, names: Sequence[x509.Gen
     else:
         key = rsa.generate_private_key(65537, 2048)
     now = dt.datetime.now(dt.UTC)
-    usages = dict.fromkeys(_KEY_USAGES, False) | {"digital_signature": True}
+    usages = dict.fromkeys(KEY_USAGES, False) | {"digital_signature": True}
     usages["key_encipherment" if certificate.kind == "rsa" else "key_agreement"] = True
     builder = (
         x509.CertificateBuilder(
