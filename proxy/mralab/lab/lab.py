@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+
 from ..config import KEYS, Config, load
 from ..core.release import VerifyMode
 from ..data import data_path
@@ -34,8 +36,9 @@ from ..mocks.node import Node
 from ..mocks.pki import Pki, mint
 from ..mocks.probe import answers
 from ..net.settings import load_settings
+from .like import Like
 from .login import Login, login
-from .nodes import DOMAIN, NODES, LabPlan
+from .nodes import DOMAIN, NODES, LabPlan, NodeRow
 from .scenario import Scenario, scenario_named
 
 PASSWORD = "cisco123"  # noqa: S105 - the lab's public password
@@ -151,7 +154,8 @@ class Lab(RunningLab, LoopOrThread):
 
     ``scenario`` is a ``Scenario`` or the name of one (default: the article's lab). ``release`` defaults to the
     configuration's. ``verify`` is ``"on"``, ``"off"`` or ``"audit"``; the default depends on the release. ``changes``
-    are tables of the configuration, as for ``Config.changed``.
+    are tables of the configuration, as for ``Config.changed``. ``like`` are look-alikes of a customer's certificates:
+    their servers replace the lab's nodes, and what is trusted of them replaces the lab's CA.
 
     ``config`` is the proxy's configuration. The lab adds the hosts of its nodes, and to the trust store the CA that
     signed their RSA certificates; an explicitly empty ``trust.store`` trusts nothing, as everywhere. ``log_file`` is
@@ -168,6 +172,7 @@ class Lab(RunningLab, LoopOrThread):
         release: str | None = None,
         *,
         scenario: Scenario | str | None = None,
+        like: Like | None = None,
         log_file: Path | None = None,
         config: Config | None = None,
         pki: Pki | None = None,
@@ -177,9 +182,11 @@ class Lab(RunningLab, LoopOrThread):
         **changes: Any,
     ) -> None:
         self._scenario = scenario_named(scenario) if isinstance(scenario, str) else scenario or _ARTICLE
+        self._like = like
+        self._rows = NODES if like is None else like.rows()
         self._changes = {**changes, **verify_table(verify)}
         start = config or load(data_path("config/lab.toml"))
-        self._base, self._initial = _configured(start, release, self._scenario, self._changes)
+        self._base, self._initial = _configured(start, release, self._scenario, self._changes, self._rows)
         self._log = log_file
         self._keep_log = keep_log
         self._users = users or {"emusk": PASSWORD}
@@ -219,7 +226,7 @@ class Lab(RunningLab, LoopOrThread):
             self._log = Path(folder) / "traffic_server.log"
             stack.callback(setattr, self, "_log", None)
         plan = LabPlan(self._pki, Cluster(self._users, domain=DOMAIN), self._scenario)
-        nodes = {name: await stack.enter_async_context(row.make(plan)) for name, row in NODES.items()}
+        nodes = {name: await stack.enter_async_context(row.make(plan)) for name, row in self._rows.items()}
         cucm = nodes["cucm"]
         assert isinstance(cucm, Cucm)  # noqa: S101 - for the type checker
         proxy = self._new_proxy(nodes, None, self._log)
@@ -248,16 +255,23 @@ class Lab(RunningLab, LoopOrThread):
         """Return a proxy in front of the nodes. ``log`` None: the log file of the configuration."""
         tables: dict[str, Any] = {"hosts": {}}
         for node in nodes.values():
-            location = {"dial": node.host, "ports": node.ports, "node": node.kind}
-            tables["hosts"] |= {node.fqdn: {"ip": node.ip, **location}, node.ip: location}
+            ports = {**tables["hosts"].get(node.fqdn, {}).get("ports", {}), **node.ports}
+            location = {"dial": node.host, "ports": ports, "node": node.kind}
+            tables["hosts"] |= {node.ip: location, node.fqdn: {"ip": node.ip, **location}}
         if release is not None:
             tables["release"] = release
         config = self._base.changed(**tables).changed(**self._changes)
         if log is not None:
             config = config.changed(log={"file": str(log.absolute())})
+        return Proxy(config, trust=self._trusted(config))
+
+    def _trusted(self, config: Config) -> list[x509.Certificate]:
+        """Return what is trusted beside the configuration's store."""
+        trusted = [] if self._like is None else list(self._like.trusted)
         nothing_trusted = config.is_set("trust", "store") and not config.trust.store
-        own = [] if nothing_trusted else [self._pki[name].cert for name in self._scenario.trust]
-        return Proxy(config, trust=own)
+        if not nothing_trusted and (self._like is None or not self._like.has_cucm):
+            trusted += [self._pki[name].cert for name in self._scenario.trust]
+        return trusted
 
     async def _stop_proxy(self) -> None:
         await self.proxy.__aexit__(None, None, None)
@@ -287,13 +301,17 @@ _ARTICLE = Scenario(name="article", title="the article's lab", expect={})
 
 
 def _configured(
-    config: Config, release: str | None, scenario: Scenario, changes: Mapping[str, Any]
+    config: Config,
+    release: str | None,
+    scenario: Scenario,
+    changes: Mapping[str, Any],
+    rows: Mapping[str, NodeRow],
 ) -> tuple[Config, Config]:
     """Return the configuration with the arguments applied, without ``changes`` and with them.
 
     Raises ``ConfigError`` with every problem in it and in the files that it names, and with all that a lab cannot do.
     """
-    owners = {host: name for name, row in NODES.items() for host in (row.fqdn, row.ip)}
+    owners = {host: name for name, row in rows.items() for host in (row.fqdn, row.ip)}
     refused = [f"hosts.{host!r}: is the lab's own {owners[host].upper()}" for host in config.hosts if host in owners]
     problems: list[str] = []
     base = initial = config

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from .pki import Certified
 
+_WEAK: Final = ("EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK")
+"""OpenSSL's reasons to refuse a certificate of its own at the security level of Python's contexts, 2."""
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
@@ -46,7 +48,7 @@ class TlsOffer:
             with tempfile.NamedTemporaryFile("w", encoding="ascii", suffix=".pem") as file:
                 file.write(each.key_pem + each.chain_pem)
                 file.flush()
-                context.load_cert_chain(file.name)
+                self._load(context, file.name)
         context.offer = self
         if trusted := b"".join(each.public_bytes(Encoding.DER) for each in self.ask_client):
             context.load_verify_locations(cadata=trusted)
@@ -54,6 +56,16 @@ class TlsOffer:
             # Without this flag OpenSSL accepts no certificate as trusted in itself unless it is a root.
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         return context
+
+    def _load(self, context: ssl.SSLContext, file: str) -> None:
+        try:
+            context.load_cert_chain(file)
+        except ssl.SSLError as error:
+            if error.reason not in _WEAK:
+                raise
+            # Old servers present such certificates. Whether they are good enough is for the client to decide.
+            context.set_ciphers(f"{self.ciphers or 'DEFAULT'}:@SECLEVEL=0")
+            context.load_cert_chain(file)
 
 
 class ServerContext(ssl.SSLContext):

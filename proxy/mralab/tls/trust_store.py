@@ -305,14 +305,21 @@ def _checked(load: Callable[[], list[x509.Certificate]]) -> list[x509.Certificat
 def load_store(path: Path) -> TrustStore:
     """Load a file, or a folder's certificate files in the order of their names.
 
-    These are ``*.pem``, ``*.crt``, ``*.cer``, ``*.der``, ``*.p7b`` and ``*.p7c``, in upper or lower case. An empty
-    folder is a store without certificates. Raises ``TrustStoreError`` with every problem in the files.
+    An empty folder is a store without certificates. Raises ``TrustStoreError`` with every problem in the files.
+    """
+    return TrustStore(chain.from_iterable(load_certificates(certificate_files(path))))
+
+
+def certificate_files(path: Path) -> list[Path]:
+    """Return a file, or a folder's certificate files in the order of their names.
+
+    These are ``*.pem``, ``*.crt``, ``*.cer``, ``*.der``, ``*.p7b`` and ``*.p7c``, in upper or lower case. Raises
+    ``TrustStoreError`` if the folder cannot be read.
     """
     try:
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES) if path.is_dir() else [path]
+        return sorted(file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES) if path.is_dir() else [path]
     except OSError as error:
         raise TrustStoreError([f"{path}: cannot be read: {error.strerror}"]) from error
-    return TrustStore(chain.from_iterable(load_certificates(files)))
 
 
 def load_certificates(files: Iterable[Path]) -> list[list[x509.Certificate]]:

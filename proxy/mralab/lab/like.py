@@ -1,0 +1,301 @@
+"""A customer's certificates as the servers of a lab: look-alikes with new keys, at the same names and ports.
+
+Files are named as ``mralab preflight --save`` names them: ``HOST_PORT.pem``, ``HOST_PORT_rsa.pem`` and
+``HOST_PORT_ecdsa.pem`` have the chain that a server presents, its own certificate first. Without any such file the
+certificates belong to one CUCM, by the names of its certificate list: ``tomcat.pem``, ``CallManager-ECDSA.pem``; a
+single server certificate of another name is presented on every port. All other files have certificates that complete
+the chains' shape, such as CAs. Nothing in them is trusted unless it is in the trust store as well.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from aiohttp import web
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from ..core.hostport import host_port
+from ..core.mra.target import BadHost, canonical_host
+from ..errors import InputError, TrustStoreError
+from ..mocks.cucm import Cucm
+from ..mocks.lookalike import Lookalikes, mint_lookalikes, title
+from ..mocks.node import Node, Service
+from ..mocks.pki import Certified
+from ..tls.trust_store import certificate_files, load_certificates, load_store
+from .nodes import FQDN, IP, NODES, LabPlan, NodeRow
+
+_ADDRESS: Final = re.compile(r"(?P<host>[A-Za-z0-9._-]+?)_(?P<port>[0-9]{1,5})(?:_(?:rsa|ecdsa|ec))?")
+_HASHED: Final = re.compile(r"(?P<host>.+)_(?P<digits>[0-9a-f]{8})")
+"""A host whose name is not safe in a file name, as ``diagnose.saving`` writes it: with the start of its SHA-256."""
+_UPLOAD: Final = "upload_"
+"""Prefix of the files of ``preflight --save`` with a certificate to add to the trust store."""
+_CUCM_PORTS: Final = (8443, 6972, 6971)
+_ROLE: Final = re.compile(r"(?P<service>tomcat|callmanager)(?:-ecdsa)?", re.IGNORECASE)
+_PORTS: Final = {"tomcat": (8443, 6972), "callmanager": (6971,)}
+"""Service in CUCM's certificate list -> the ports that present its certificates (``mocks.tftp``)."""
+
+Chain = tuple[x509.Certificate, ...]
+
+
+class _File(NamedTuple):
+    path: Path
+    chain: Chain
+
+
+@dataclass(frozen=True, slots=True)
+class LikeServer:
+    """One server: its name or address, and what each of its ports presents (at most one RSA and one EC)."""
+
+    host: str
+    presented: Mapping[int, tuple[Certified, ...]]
+
+    @property
+    def is_cucm(self) -> bool:
+        """Whether it has a port of CUCM, so that UDS and TFTP are behind it."""
+        return any(port in _CUCM_PORTS for port in self.presented)
+
+
+@dataclass(frozen=True, slots=True)
+class Like:
+    """The servers of a lab made from a customer's certificates, and its trust store."""
+
+    servers: tuple[LikeServer, ...]
+    """The first one is the CUCM that clients are sent to."""
+    trusted: tuple[x509.Certificate, ...]
+    """Look-alikes of the trusted certificates."""
+    stand_ins: tuple[x509.Certificate, ...]
+    """CAs that were not given, but have signed some of the certificates. They are not trusted."""
+    notes: tuple[str, ...]
+    """What could not be copied, and what was assumed: a sentence each."""
+
+    @property
+    def has_cucm(self) -> bool:
+        """Whether a server is a CUCM; if not, the lab has its own beside them."""
+        return any(server.is_cucm for server in self.servers)
+
+    def rows(self) -> dict[str, NodeRow]:
+        """Return the lab's table of nodes: ``cucm`` is the one that clients are sent to."""
+        rows = {} if self.has_cucm else dict(NODES)
+        used = {server.host for server in self.servers}
+        addresses = (str(ipaddress.IPv4Address(IP) + number) for number in range(len(rows), 1 << 16))
+        free = (address for address in addresses if address not in used)
+        cucms = tuple(server.host for server in self.servers if server.is_cucm)
+        for server in self.servers:
+            ip = server.host if _is_address(server.host) else next(free)
+            name = server.host if "cucm" in rows else "cucm"
+            if server.is_cucm:
+                rows[name] = NodeRow(server.host, ip, _CucmMaker(server, ip, cucms))
+            if not server.presented.keys() <= set(_CUCM_PORTS):
+                rows[f"{name} (other ports)" if server.is_cucm else name] = NodeRow(
+                    server.host, ip, _OtherMaker(server, ip)
+                )
+        return rows
+
+
+@dataclass(frozen=True, slots=True)
+class _CucmMaker:
+    """Makes the CUCM of a server, with UDS and TFTP behind its certificates."""
+
+    server: LikeServer
+    ip: str
+    cucms: tuple[str, ...]
+
+    def __call__(self, plan: LabPlan) -> Cucm:
+        server = self.server
+        peers = [host for host in self.cucms if host != server.host]
+        node = Cucm(plan.pki, plan.users, fqdn=server.host, ip=self.ip, advertise=plan.scenario.advertise, peers=peers)
+        for port, certified in server.presented.items():
+            if port in _CUCM_PORTS:
+                names = [f"{port}-{each.kind}" for each in certified]
+                for name, each in zip(names, certified, strict=True):
+                    node.install(name, each)
+                node.serve(port, *names)
+        return node
+
+
+@dataclass(frozen=True, slots=True)
+class _OtherMaker:
+    """Makes the ports of a server that are not CUCM's: they answer every request with 404."""
+
+    server: LikeServer
+    ip: str
+
+    def __call__(self, _plan: LabPlan) -> Node:
+        certificates: dict[str, Certified] = {}
+        services: list[Service[Node]] = []
+        for port, certified in self.server.presented.items():
+            if port not in _CUCM_PORTS:
+                names = {f"{port}-{each.kind}": each for each in certified}
+                certificates |= names
+                services.append(Service(port, "https", _nothing, tuple(names)))
+        return Node(certificates, services, fqdn=self.server.host, ip=self.ip)
+
+
+def _nothing(_node: Node) -> web.Application:
+    return web.Application()
+
+
+def read_like(folder: Path, trusted: Path | None = None) -> Like:
+    """Read the certificates in ``folder`` and mint their look-alikes.
+
+    ``trusted`` is the file or folder of the certificates that are trusted, by default ``trust`` in ``folder`` if there
+    is one. Raises ``InputError`` with every problem in the files.
+    """
+    if not folder.is_dir():
+        raise InputError([f"{folder}: is not a folder"], "--like takes a folder of PEM files: HOST_PORT.pem")
+    store = trusted or (folder / "trust" if (folder / "trust").exists() else None)
+    problems: list[str] = []
+    files: list[_File] = []
+    in_store: Chain = ()
+    try:
+        paths = certificate_files(folder)
+        files = [_File(path, tuple(found)) for path, found in zip(paths, load_certificates(paths), strict=True)]
+    except TrustStoreError as error:
+        problems += error.problems
+    try:
+        in_store = load_store(store).certificates if store is not None else ()
+    except TrustStoreError as error:
+        problems += error.problems
+    if problems:
+        raise InputError(problems)
+    notes = [] if in_store else ["No trusted certificate was given (--like-trust, or DIR/trust), so none is trusted."]
+    assigned = _by_address(files, notes) or _by_role(folder, files, in_store, notes)
+    chains = [chain for ports in assigned.values() for chains in ports.values() for chain in chains]
+    copies = mint_lookalikes(chains, [*(each for file in files for each in file.chain), *in_store])
+    servers = tuple(_server(host, ports, copies, notes) for host, ports in assigned.items())
+    return Like(servers, copies.trusted(in_store), copies.stand_ins, (*copies.differences, *notes))
+
+
+# -- which server and port presents which chain
+
+_Assigned = dict[str, dict[int, list[Chain]]]
+"""Host -> port -> the chains that it presents."""
+
+
+def _by_address(files: Iterable[_File], notes: list[str]) -> _Assigned:
+    """Return the chains of the files whose names have host and port."""
+    assigned: _Assigned = {}
+    for file in files:
+        address = address_of(file.path.stem)
+        if address is not None:
+            host, port = address
+            assigned.setdefault(host, {}).setdefault(port, []).append(file.chain)
+    ordered = dict(sorted(assigned.items(), key=lambda item: _rank(item[1])))
+    for host, ports in ordered.items():
+        _fill(host, ports, notes)
+    return ordered
+
+
+def _rank(ports: Mapping[int, object]) -> int:
+    """Return the order of a server: TFTP ports are CUCM's alone, 8443 is also that of IM&P and Unity Connection."""
+    return 0 if {6971, 6972} & ports.keys() else 1 if 8443 in ports else 2
+
+
+def address_of(stem: str) -> tuple[str, int] | None:
+    """Return host and port in a file's name (without suffix), as ``preflight --save`` writes it; None without them."""
+    match = _ADDRESS.fullmatch(stem)
+    if match is None or not 0 < (port := int(match["port"])) < 1 << 16 or stem.startswith(_UPLOAD):
+        return None
+    host = match["host"]
+    if hashed := _HASHED.fullmatch(host):
+        candidates = (hashed["host"], hashed["host"].replace("-", ":"), hashed["host"].replace("-", "::", 1))
+        digits = hashed["digits"]
+        host = next((each for each in candidates if sha256(each.encode()).hexdigest()[:8] == digits), host)
+    try:
+        return canonical_host(f"[{host}]" if ":" in host else host).strip("[]"), port
+    except BadHost:
+        return None
+
+
+def _by_role(folder: Path, files: Sequence[_File], trusted: Chain, notes: list[str]) -> _Assigned:
+    """Return the chains of one CUCM, by the names of its certificate list or because there is only one."""
+    ports: dict[int, list[Chain]] = {}
+    for file in files:
+        if role := _ROLE.fullmatch(file.path.stem):
+            for port in _PORTS[role["service"].lower()]:
+                ports.setdefault(port, []).append(file.chain)
+    issuers = {each.issuer for file in files for each in file.chain if each.issuer != each.subject}
+    servers = [file for file in files if file.chain[0].subject not in issuers and _may_serve(file, trusted)]
+    if not ports and len(servers) == 1:
+        ports = {port: [servers[0].chain] for port in _CUCM_PORTS}
+    if not ports:
+        found = ", ".join(file.path.name for file in servers) or "none"
+        raise InputError(
+            [f"{folder}: no file name says which server presents it; server certificates: {found}"],
+            "name them HOST_PORT.pem, such as cucm.example.com_8443.pem, as mralab preflight --save does",
+        )
+    named = _name_in(next(ports[port] for port in _CUCM_PORTS if port in ports)[0][0])
+    host = named or FQDN
+    origin = "the name in its certificate" if named else "the lab's own name"
+    notes.append(f"No file name has a server: the lab's CUCM is {host}, {origin}.")
+    _fill(host, ports, notes)
+    return {host: ports}
+
+
+def _may_serve(file: _File, trusted: Chain) -> bool:
+    """Return whether the first certificate may be a server's: it is no CA, or it is self-signed and not trusted."""
+    leaf = file.chain[0]
+    if file.path.stem.startswith(_UPLOAD):
+        return False
+    try:
+        if not leaf.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
+            return True
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return True
+    return leaf.issuer == leaf.subject and leaf not in trusted
+
+
+def _name_in(leaf: x509.Certificate) -> str:
+    """Return the first host name in a certificate that is not a wildcard; empty if there is none."""
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        candidates = names.get_values_for_type(x509.DNSName)
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        candidates = []
+    candidates += [str(each.value) for each in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    for each in candidates:
+        try:
+            return canonical_host(each)
+        except BadHost:
+            continue
+    return ""
+
+
+def _fill(host: str, ports: dict[int, list[Chain]], notes: list[str]) -> None:
+    """Give each port of a CUCM certificates, so that a login goes on: those of another port, 8443 before others."""
+    known = next((port for port in _CUCM_PORTS if port in ports), None)
+    for port in _CUCM_PORTS:
+        if known is not None and port not in ports:
+            ports[port] = ports[known]
+            notes.append(f"No file is for {host_port(host, port)}: it presents what {known} does.")
+
+
+def _server(host: str, ports: Mapping[int, Sequence[Chain]], copies: Lookalikes, notes: list[str]) -> LikeServer:
+    presented: dict[int, tuple[Certified, ...]] = {}
+    for port, chains in ports.items():
+        kinds: dict[str, Certified] = {}
+        for chain in chains:
+            copy = copies.presented(chain)
+            first = kinds.setdefault(copy.kind, copy)
+            if first.cert != copy.cert:
+                notes.append(
+                    f"{host_port(host, port)} can present one {copy.kind.upper()} certificate only: "
+                    f"{title(first.cert)}, not {title(copy.cert)}."
+                )
+        presented[port] = tuple(kinds[kind] for kind in sorted(kinds, reverse=True))  # RSA first
+    return LikeServer(host, presented)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

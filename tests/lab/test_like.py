@@ -1,0 +1,214 @@
+"""A lab of look-alikes fails as the customer's servers do: the log has the same lines."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import shutil
+import ssl
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from mralab.errors import InputError
+from mralab.harness.proxy import Proxy
+from mralab.lab.lab import Lab
+from mralab.lab.like import address_of, read_like
+from mralab.mocks.pki import Pki
+from mralab.tls.trust_store import parse_pem
+
+from ..net.conftest import Server
+from ..openssl_sets import GOOD, HOST, RSA_2048, SETS, Made, Openssl, needs_openssl
+
+IP = "10.48.36.215"
+_WARNING = re.compile(r"(?:WARNING|ERROR): .*")
+
+
+def pem(*made: Made) -> str:
+    return "".join(each.pem.read_text() for each in made)
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list[Made], list[Made]]]:
+    return {
+        name: build(Openssl(tmp_path_factory.mktemp(f"set{number}")))
+        for number, (name, build) in enumerate(SETS.items())
+    }
+
+
+def original_lines(chain: list[Made], trusted: list[Made], folder: Path) -> list[str]:
+    """Return the lines that the originals give, with their own keys."""
+    (folder / "chain.pem").write_text(pem(*chain))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    context.load_cert_chain(folder / "chain.pem", chain[0].key)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    store = [certificate for each in trusted for certificate in parse_pem(each.pem.read_bytes(), "")]
+    for server in Server(context).run():
+        hosts = {HOST: {"ip": IP, "dial": "127.0.0.1", "ports": {8443: server.port}}}
+        with Proxy(hosts=hosts, trust=store) as proxy:
+            status(proxy, HOST, 8443)
+            return lines(proxy.log)
+    raise AssertionError
+
+
+def status(proxy: Proxy, host: str, port: int) -> int:
+    connection = http.client.HTTPConnection(proxy.host, proxy.port, timeout=10)
+    connection.request("GET", proxy.url(f"https://{host}:{port}/cucm-uds/version").removeprefix(proxy.base_url))
+    code = connection.getresponse().status
+    connection.close()
+    return code
+
+
+def lines(log: tuple[str, ...]) -> list[str]:
+    return [found[0] for line in log if (found := _WARNING.search(line))]
+
+
+@needs_openssl
+@pytest.mark.parametrize("name", SETS)
+async def test_a_login_fails_with_the_line_of_the_originals(
+    name: str, sets: dict[str, tuple[list[Made], list[Made]]], tmp_path: Path, pki: Pki
+) -> None:
+    chain, trusted = sets[name]
+    expected = original_lines(chain, trusted, tmp_path)
+    customer = tmp_path / "customer"
+    (customer / "trust").mkdir(parents=True)
+    (customer / f"{HOST}_8443.pem").write_text(pem(*chain))
+    for number, each in enumerate(trusted):
+        shutil.copy(each.pem, customer / "trust" / f"{number}.pem")
+    async with Lab(like=read_like(customer), pki=pki) as lab:
+        login = await lab.login()
+        found = lines(lab.log)
+    assert bool(expected) == (name not in GOOD) == (not login.ok)
+    assert found[: len(expected)] == expected  # of the first request
+    assert set(found) == set(expected)
+
+
+@needs_openssl
+async def test_a_missing_issuer_can_be_tried_out(
+    sets: dict[str, tuple[list[Made], list[Made]]], tmp_path: Path, pki: Pki
+) -> None:
+    chain, _ = sets["missing intermediate"]
+    (tmp_path / f"{HOST}_8443.pem").write_text(pem(*chain))
+    like = read_like(tmp_path)
+    async with Lab(like=like, pki=pki) as lab:
+        assert len(lab.proxy.trusted) == 0
+        assert not (await lab.login()).ok
+        assert lab.refused(HOST, because="issuer-missing")
+        lab.trust(*like.stand_ins)
+        assert (await lab.login()).ok
+
+
+@needs_openssl
+def test_several_servers_and_ports(tmp_path: Path, pki: Pki) -> None:
+    openssl = Openssl(tmp_path / "made")
+    root = openssl.certificate("/CN=Example Root")
+    rsa = openssl.leaf(root, key=RSA_2048)
+    ec = openssl.leaf(root)
+    others = openssl.leaf(root, "DNS:cuc.example.test, IP:192.0.2.7", "cuc.example.test")
+    customer = tmp_path / "customer"
+    (customer / "trust").mkdir(parents=True)
+    shutil.copy(root.pem, customer / "trust")
+    files = {
+        f"{HOST}_8443_rsa": rsa,
+        f"{HOST}_8443_ecdsa": ec,
+        f"{HOST}_6972_ecdsa": ec,
+        f"{HOST}_7443": rsa,
+        "192.0.2.7_8443": others,
+        "cuc.example.test_7080": others,
+        "upload_Example_Root_ABCDEF01": root,
+    }
+    for name, made in files.items():
+        (customer / f"{name}.pem").write_text(pem(made))
+    like = read_like(customer)
+    assert like.notes == (
+        f"No file is for {HOST}:6971: it presents what 8443 does.",
+        "No file is for 192.0.2.7:6972: it presents what 8443 does.",
+        "No file is for 192.0.2.7:6971: it presents what 8443 does.",
+    )
+    with Lab(like=like, pki=pki, allow={"everything": True}) as lab:
+        assert list(lab.nodes) == ["cucm", "cucm (other ports)", "192.0.2.7", "cuc.example.test"]
+        assert lab.login().ok
+        seen = lab.cucm.uds.seen[-1].certificate
+        assert seen == "ec"
+        for host, port, expected in (
+            (HOST, 7443, 404),
+            ("192.0.2.7", 8443, 200),
+            ("cuc.example.test", 7080, 404),
+            ("10.48.36.216", 7080, 502),  # its name in DNS, but not in the certificate
+        ):
+            assert status(lab.proxy, host, port) == expected, (host, port)
+
+
+@needs_openssl
+def test_servers_without_a_cucm_are_beside_the_labs_own(tmp_path: Path, pki: Pki) -> None:
+    made = Openssl(tmp_path / "made").leaf(None)
+    (tmp_path / f"{HOST}_443.cer").write_text(pem(made))
+    with Lab("X14.0.7", like=read_like(tmp_path), pki=pki, allow={"everything": True}) as lab:
+        assert lab.login().ok
+        assert status(lab.proxy, HOST, 443) == 404
+        assert lab.cucm.fqdn == "cucm.steven.lab"
+        assert len(lab.proxy.trusted) == 1
+
+
+@needs_openssl
+def test_names_of_cucms_certificate_list(tmp_path: Path, pki: Pki) -> None:
+    openssl = Openssl(tmp_path / "made")
+    (tmp_path / "tomcat.pem").write_text(pem(openssl.leaf(None, f"DNS:*.example.test, DNS:{HOST}")))
+    (tmp_path / "CallManager-ECDSA.pem").write_text(pem(openssl.leaf(None, "DNS:other.test", "other.test")))
+    like = read_like(tmp_path, tmp_path / "tomcat.pem")
+    assert like.notes == (f"No file name has a server: the lab's CUCM is {HOST}, the name in its certificate.",)
+    with Lab(like=like, pki=pki) as lab:
+        assert lab.login().ok
+        assert status(lab.proxy, HOST, 6971) == 502
+
+
+@needs_openssl
+def test_a_single_certificate_is_on_every_port(tmp_path: Path, pki: Pki) -> None:
+    openssl = Openssl(tmp_path / "made")
+    root = openssl.certificate("/CN=Example Root")
+    (tmp_path / "root.crt").write_text(pem(root))
+    (tmp_path / "server.pem").write_text(pem(openssl.leaf(root)))
+    with Lab(like=read_like(tmp_path, tmp_path / "root.crt"), pki=pki) as lab:
+        assert lab.login().ok
+
+
+@pytest.mark.parametrize(
+    ("stem", "address"),
+    [
+        ("cucm.example.com_8443", ("cucm.example.com", 8443)),
+        ("CUCM.example.com_8443_rsa", ("cucm.example.com", 8443)),
+        ("cucm.example.com_6972_ecdsa", ("cucm.example.com", 6972)),
+        ("192.0.2.7_8443", ("192.0.2.7", 8443)),
+        (f"2001-db8--7_{sha256(b'2001:db8::7').hexdigest()[:8]}_8443_rsa", ("2001:db8::7", 8443)),
+        (f"my_host_{sha256(b'my_host').hexdigest()[:8]}_443", ("my_host", 443)),
+        ("upload_CN_443", None),
+        ("cucm.example.com_0", None),
+        ("cucm.example.com_70000", None),
+        ("a..b_443", None),
+        ("tomcat", None),
+    ],
+)
+def test_host_and_port_in_a_file_name(stem: str, address: tuple[str, int] | None) -> None:
+    assert address_of(stem) == address
+
+
+@needs_openssl
+def test_files_that_cannot_be_placed_are_reported(tmp_path: Path) -> None:
+    openssl = Openssl(tmp_path / "made")
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.pem").write_text(pem(openssl.leaf(None)))
+    with pytest.raises(InputError) as caught:
+        read_like(tmp_path)
+    assert caught.value.problems[0].endswith("server certificates: a.pem, b.pem")
+    assert "HOST_PORT.pem" in caught.value.hint
+
+
+def test_every_problem_in_the_files_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "cucm_8443.pem").write_text("nothing")
+    with pytest.raises(InputError) as caught:
+        read_like(tmp_path, tmp_path / "none.pem")
+    assert [Path(problem.split(": ")[0]).name for problem in caught.value.problems] == ["cucm_8443.pem", "none.pem"]
+    with pytest.raises(InputError, match="is not a folder"):
+        read_like(tmp_path / "none")
