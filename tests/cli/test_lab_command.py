@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from queue import Queue
 
 import pytest
 import trustme
@@ -214,3 +219,120 @@ def test_what_is_hardly_meant_is_said_at_the_start(tmp_path: Path) -> None:
     trust, rule = err.splitlines()
     assert trust.startswith('mralab: warning: trust.store: "" trusts no certificate, so every https server is refused')
     assert rule.startswith("mralab: warning: allow.rules: https://a:443/ allows PATCH, unknown to Expressway")
+
+
+@contextmanager
+def on_a_terminal(*arguments: str, cwd: Path) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[str], str]]]:
+    """Run a lab on a terminal; yield it and a function that reads its output as far as a text."""
+    terminal, other_end = pty.openpty()
+    command = [sys.executable, "-m", "mralab", "lab", *arguments]
+    environment = {**os.environ, "TMPDIR": str(cwd)}
+    with subprocess.Popen(command, stdout=other_end, stderr=subprocess.PIPE, cwd=cwd, env=environment) as process:
+        os.close(other_end)
+        pieces: Queue[str] = Queue()
+        thread = threading.Thread(target=_read_all, args=(terminal, pieces))
+        thread.start()
+        try:
+            yield process, lambda wanted: _read_until(pieces, wanted)
+        finally:
+            process.kill()
+            thread.join()
+            os.close(terminal)
+
+
+def _read_all(terminal: int, pieces: Queue[str]) -> None:
+    """Take a terminal's output as it comes: its buffer is small, and a full one holds up the lab's end."""
+    with contextlib.suppress(OSError):  # EIO: the other end is closed
+        while piece := os.read(terminal, 65536):
+            pieces.put(piece.decode().replace("\r\n", "\n"))
+
+
+def _read_until(pieces: Queue[str], wanted: str) -> str:
+    text = ""
+    while wanted not in text:
+        text += pieces.get(timeout=20)
+    return text
+
+
+def test_a_terminal_shows_where_things_are_and_commands_to_paste_and_then_the_log(tmp_path: Path) -> None:
+    with on_a_terminal("--listen", "127.0.0.1:0", cwd=tmp_path) as (process, read):
+        text = read("The log:\n")
+        commands = [line.split()[1:] for line in text.splitlines() if line.startswith("  mralab ")]
+        assert [command[0] for command in commands] == [
+            "login", "preflight", "findings", "trust", "trust", "xconfiguration",
+        ]  # fmt: skip
+        assert "cucm.steven.lab (10.48.36.215): 8443 on 127.0.0.1:" in text
+        results = []
+        for command in commands:
+            line = " ".join((sys.executable, "-m", "mralab", *command))  # with *, which the shell expands
+            results.append(subprocess.run(["sh", "-c", line], capture_output=True, timeout=60, check=False).returncode)
+        assert results == [1, 1, 1, 0, 0, 0]
+        assert "Core server certificate verification failed for (cucm.steven.lab)" in read("depth=0")
+        assert subprocess.run(
+            [sys.executable, "-m", "mralab", *commands[0]], capture_output=True, timeout=60, check=False
+        ).returncode == 0  # fmt: skip
+        process.send_signal(signal.SIGINT)
+        assert process.wait(15) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    assert [file.name for file in tmp_path.glob("*/*")] == ["traffic_server.log"]
+
+
+def test_listen_admin_and_scenario(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('title = "mine"\nadvertise = "ip"\ntrust = []\n[expect]\n')
+    ports = [free_port(), free_port()]
+    places = [f"127.0.0.1:{port}" for port in ports]
+    options = ("--listen", places[0], "--admin", places[1])
+    with lab(*options, "--scenario", "./mine.toml", cwd=tmp_path) as process:
+        start = start_of(process)
+        assert (start["listening"], start["admin"]) == tuple(places)
+        assert not login(start["edge"])
+        _, answer = control(start["admin"], "GET", "/api/findings")
+        assert {(each["server"], each["code"]) for each in answer["findings"]} >= {("10.48.36.215", "unknown-ca")}
+        ended(process)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--scenario", "fqnd"], "'fqnd' is not a scenario; did you mean 'fqdn'?"),
+        (["--scenario", "./none.toml"], "none.toml: cannot be read"),
+        (["--listen", "nonsense"], "proxy.listen"),
+        (["--admin", "192.0.2.1:1"], "proxy.admin"),
+        (["--like-trust", "x"], "--like-trust: needs --like DIR"),
+        (["--like", ".", "--scenario", "fqdn", "--https-ciphers", "all"], "--like and --scenario: both decide"),
+        (["--like", ".", "--scenario", "fqdn", "--https-ciphers", "all"], "--https-ciphers: with --like"),
+        (["--like", "none"], "none: is not a folder"),
+        (["--like", "."], "server certificates: none"),
+    ],
+)
+def test_options_that_cannot_be_applied_are_refused(options: list[str], problem: str, tmp_path: Path) -> None:
+    with lab(*options, cwd=tmp_path) as process:
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (2, "")
+    assert problem in err
+
+
+def test_a_lab_of_lookalikes_says_what_it_could_not_copy(tmp_path: Path) -> None:
+    ca = trustme.CA()
+    server = ca.issue_cert("cucm.example.test", common_name="cucm.example.test")
+    for port in (8443, 6971, 6972):
+        server.cert_chain_pems[0].write_to_path(str(tmp_path / f"cucm.example.test_{port}_ecdsa.pem"))
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "trusted.crt"))
+    with lab("--like", ".", "--like-trust", "trusted.crt", cwd=tmp_path) as process:
+        start = start_of(process)
+        assert not login(start["edge"])
+        _, answer = control(start["admin"], "GET", "/api/findings")
+        assert {(each["server"], each["code"]) for each in answer["findings"]} == {
+            ("cucm.example.test", "issuer-missing")
+        }
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    (note,) = err.splitlines()
+    assert note.startswith("mralab: cucm.example.test: its issuer ")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import re
 import shutil
 import ssl
+import sys
+from asyncio.subprocess import DEVNULL
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from mralab.errors import InputError
 from mralab.harness.proxy import Proxy
 from mralab.lab.lab import Lab
 from mralab.lab.like import address_of, read_like
+from mralab.lab.welcome import Welcome
 from mralab.mocks.pki import Pki
 from mralab.tls.trust_store import parse_pem
 
@@ -172,6 +176,21 @@ def test_a_single_certificate_is_on_every_port(tmp_path: Path, pki: Pki) -> None
     (tmp_path / "server.pem").write_text(pem(openssl.leaf(root)))
     with Lab(like=read_like(tmp_path, tmp_path / "root.crt"), pki=pki) as lab:
         assert lab.login().ok
+
+
+async def test_what_preflight_saves_of_a_lab_fails_as_the_lab_does(tmp_path: Path, pki: Pki) -> None:
+    async with Lab(pki=pki) as lab:
+        await lab.login()
+        expected = lines(lab.log)
+        text = Welcome("a lab", lab, "emusk", "cisco123", "", "-", tmp_path).text()
+        (command,) = (line.split()[1:] for line in text.splitlines() if line.strip().startswith("mralab preflight "))
+        preflight = await asyncio.create_subprocess_exec(sys.executable, "-m", "mralab", *command, stdout=DEVNULL)
+        assert await preflight.wait() == 1
+    like = read_like(tmp_path / "saved", tmp_path / "trust.pem")
+    assert like.notes == ()
+    async with Lab(like=like, pki=pki) as lab:
+        await lab.login()
+        assert lines(lab.log) == expected
 
 
 @pytest.mark.parametrize(

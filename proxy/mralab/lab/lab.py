@@ -38,7 +38,7 @@ from ..mocks.probe import answers
 from ..net.settings import load_settings
 from .like import Like
 from .login import Login, login
-from .nodes import DOMAIN, NODES, LabPlan, NodeRow
+from .nodes import DOMAIN, NODES, LabPlan
 from .scenario import Scenario, scenario_named
 
 PASSWORD = "cisco123"  # noqa: S105 - the lab's public password
@@ -186,7 +186,12 @@ class Lab(RunningLab, LoopOrThread):
         self._rows = NODES if like is None else like.rows()
         self._changes = {**changes, **verify_table(verify)}
         start = config or load(data_path("config/lab.toml"))
-        self._base, self._initial = _configured(start, release, self._scenario, self._changes, self._rows)
+        own = {
+            host: f"the lab's own {name.upper()}" if like is None else "a server of the look-alikes"
+            for name, row in self._rows.items()
+            for host in (row.fqdn, row.ip)
+        }
+        self._base, self._initial = _configured(start, release, self._scenario, self._changes, own)
         self._log = log_file
         self._keep_log = keep_log
         self._users = users or {"emusk": PASSWORD}
@@ -305,14 +310,14 @@ def _configured(
     release: str | None,
     scenario: Scenario,
     changes: Mapping[str, Any],
-    rows: Mapping[str, NodeRow],
+    own: Mapping[str, str],
 ) -> tuple[Config, Config]:
     """Return the configuration with the arguments applied, without ``changes`` and with them.
 
-    Raises ``ConfigError`` with every problem in it and in the files that it names, and with all that a lab cannot do.
+    ``own`` are the hosts of the lab's nodes, each with what it is. Raises ``ConfigError`` with every problem in the
+    configuration and in the files that it names, and with all that a lab cannot do.
     """
-    owners = {host: name for name, row in rows.items() for host in (row.fqdn, row.ip)}
-    refused = [f"hosts.{host!r}: is the lab's own {owners[host].upper()}" for host in config.hosts if host in owners]
+    refused = [f"hosts.{host!r}: is {own[host]}" for host in config.hosts if host in own]
     problems: list[str] = []
     base = initial = config
     tables: dict[str, Any] = {}

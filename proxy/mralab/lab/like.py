@@ -111,12 +111,12 @@ class _CucmMaker:
         server = self.server
         peers = [host for host in self.cucms if host != server.host]
         node = Cucm(plan.pki, plan.users, fqdn=server.host, ip=self.ip, advertise=plan.scenario.advertise, peers=peers)
-        for port, certified in server.presented.items():
-            if port in _CUCM_PORTS:
-                names = [f"{port}-{each.kind}" for each in certified]
-                for name, each in zip(names, certified, strict=True):
-                    node.install(name, each)
-                node.serve(port, *names)
+        for port in node.tls_ports:  # one that no file is for presents what 8443 does, as Tomcat's ports do
+            certified = server.presented.get(port, server.presented[_CUCM_PORTS[0]])
+            names = [f"{port}-{each.kind}" for each in certified]
+            for name, each in zip(names, certified, strict=True):
+                node.install(name, each)
+            node.serve(port, *names)
         return node
 
 

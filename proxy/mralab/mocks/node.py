@@ -117,6 +117,11 @@ class Node:
         return {port: listener.port for port, listener in self._listeners.items()}
 
     @property
+    def tls_ports(self) -> tuple[int, ...]:
+        """The ports, as clients request them, that have TLS."""
+        return tuple(self._served_purposes)
+
+    @property
     def urls(self) -> dict[int, str]:
         """Port that clients request -> URL of the service on this machine: ``https://127.0.0.1:41021/``."""
         return {
