@@ -57,7 +57,8 @@ def test_a_lookalike_has_the_faults_of_its_original(name: str, sets: Sets) -> No
 def test_everything_but_the_keys_is_the_same(name: str, sets: Sets) -> None:
     chain, trusted = sets[name]
     copies = mint_lookalikes([chain], trusted)
-    for original, copy in copies.certificates.items():
+    for original in chain:
+        copy = copies.certificates[original]
         assert copy.subject.public_bytes() == original.subject.public_bytes()
         assert copy.issuer.public_bytes() == original.issuer.public_bytes()
         assert copy.not_valid_before_utc == original.not_valid_before_utc
@@ -137,3 +138,23 @@ def test_timestamps_of_certificate_transparency_are_reported(tmp_path_factory: p
         f"{HOST}: its signed certificate timestamps (SCT) are copied, but not valid for the copy.",
         f"{HOST}: it demands a stapled OCSP response, which no mock sends.",
     )
+
+
+def test_a_stand_in_is_the_issuer_that_name_and_serial_number_refer_to(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    openssl = Openssl(tmp_path_factory.mktemp("serial"))
+    root = openssl.certificate("/CN=Example Root", extensions="basicConstraints = critical, CA:TRUE\n")
+    extensions = f"authorityKeyIdentifier = issuer:always\nsubjectAltName = DNS:{HOST}\n"
+    chain = loaded([openssl.leaf(root, extensions=extensions)])
+    copies = mint_lookalikes([chain])
+    assert faults(copied(chain, copies), list(copies.stand_ins)) == []
+
+
+def test_a_certificate_that_no_chain_leads_to_is_kept(sets: Sets) -> None:
+    chain, trusted = sets["expired"]
+    (other,) = sets["wildcard"][1]
+    copies = mint_lookalikes([chain], [*trusted, other])
+    assert copies.trusted([other]) != (other,)  # it has the same name as the chain's root
+    copies = mint_lookalikes([sets["EC, self-signed"][0]], [other])
+    assert copies.trusted([other]) == (other,)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha1, shake_256
 from typing import Final
 
@@ -73,16 +73,41 @@ class Lookalikes:
 
 def mint_lookalikes(
     chains: Sequence[Sequence[x509.Certificate]],
-    others: Iterable[x509.Certificate] = (),
+    others: Sequence[x509.Certificate] = (),
     now: dt.datetime | None = None,
 ) -> Lookalikes:
     """Return look-alikes of the chains that servers present, server's certificate first, and of other certificates.
 
-    ``now`` is the time when the stand-ins for issuers that were not given must be valid.
+    A certificate that no chain can lead to is its own look-alike: a trust store may have a hundred, and a large RSA key
+    takes seconds. ``now`` is the time when the stand-ins for issuers that were not given must be valid.
     """
-    originals = tuple(dict.fromkeys([*(each for chain in chains for each in chain), *others]))
+    presented = tuple(dict.fromkeys(each for chain in chains for each in chain))
+    originals = _referred_to(presented, tuple(dict.fromkeys(others)))
     servers = {chain[0] for chain in chains if chain}
-    return _Copier(originals, servers, now or dt.datetime.now(dt.UTC)).copy()
+    copies = _Copier(originals, servers, now or dt.datetime.now(dt.UTC)).copy()
+    return replace(copies, certificates={**{each: each for each in others}, **copies.certificates})
+
+
+def _referred_to(
+    presented: Sequence[x509.Certificate], others: Sequence[x509.Certificate]
+) -> tuple[x509.Certificate, ...]:
+    """Return ``presented`` and those of ``others`` that may be above one of them: OpenSSL looks for issuers by name."""
+    found = dict.fromkeys(presented)
+    by_subject = _by_subject(others)
+    waiting = list(presented)
+    while waiting:
+        for issuer in by_subject.pop(_comparable(waiting.pop().issuer), ()):
+            if issuer not in found:
+                found[issuer] = None
+                waiting.append(issuer)
+    return tuple(found)
+
+
+def _by_subject(certificates: Iterable[x509.Certificate]) -> dict[str, list[x509.Certificate]]:
+    found: dict[str, list[x509.Certificate]] = {}
+    for each in certificates:
+        found.setdefault(_comparable(each.subject), []).append(each)
+    return found
 
 
 class _Copier:
@@ -98,9 +123,7 @@ class _Copier:
             new = first(_encoded(self._keys[_public_key(each)]), SEQUENCE)
             self._identifiers.setdefault(_key_identifier(_public_key(each)), _key_identifier(new))
         self._stand_ins: dict[tuple[str, bytes], tuple[AnyKey, x509.Certificate]] = {}
-        self._by_subject: dict[str, list[x509.Certificate]] = {}
-        for each in originals:
-            self._by_subject.setdefault(_comparable(each.subject), []).append(each)
+        self._by_subject = _by_subject(originals)
 
     def copy(self) -> Lookalikes:
         copies: dict[x509.Certificate, Certified] = {}
@@ -172,7 +195,7 @@ class _Copier:
             .subject_name(original.issuer)
             .issuer_name(original.issuer)
             .public_key(public)
-            .serial_number(x509.random_serial_number())
+            .serial_number(_authority_serial(original) or x509.random_serial_number())
             .not_valid_before(min(original.not_valid_before_utc, self._now - dt.timedelta(days=1)))
             .not_valid_after(max(original.not_valid_after_utc, self._now + _STAND_IN_VALID))
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
@@ -279,11 +302,24 @@ def _subject_key_id(certificate: x509.Certificate) -> bytes:
 
 def _authority_key_id(certificate: x509.Certificate) -> bytes:
     """Return the key identifier of the issuer in the certificate; empty if it has none that can be read."""
+    found = _authority(certificate)
+    return (found.key_identifier if found is not None else None) or b""
+
+
+def _authority_serial(certificate: x509.Certificate) -> int:
+    """Return the serial number of the issuer in a copy; 0 if the original has none that can be read."""
+    found = _authority(certificate)
+    number = found.authority_cert_serial_number if found is not None else None
+    if not number or number < 0:
+        return 0
+    return int.from_bytes(_replacement_serial(number.to_bytes(number.bit_length() // 8 + 1)))
+
+
+def _authority(certificate: x509.Certificate) -> x509.AuthorityKeyIdentifier | None:
     try:
-        found = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+        return certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
     except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
-        return b""
-    return found or b""
+        return None
 
 
 def _joined(fields: Iterable[tuple[int, bytes]]) -> bytes:
