@@ -167,6 +167,11 @@ def _small_and_sha1(openssl: Openssl) -> Parts:
     return [openssl.leaf(issuing, key=RSA_1024, options=("-md", "sha1")), issuing], [root]
 
 
+def _md5(openssl: Openssl) -> Parts:
+    root = openssl.certificate("/O=Example/CN=Example Root", key=RSA_2048)
+    return [openssl.leaf(root, options=("-md", "md5")), root], [root]
+
+
 def _no_server(openssl: Openssl) -> Parts:
     root = openssl.certificate("/O=Example/CN=Example Root", strings="nombstr")
     extensions = f"extendedKeyUsage = clientAuth\nsubjectAltName = DNS:{HOST}\n"
@@ -200,6 +205,7 @@ SETS: Final[dict[str, Callable[[Openssl], Parts]]] = {
     "CA re-issued, without key identifiers": _reissued_without_identifiers,
     "cross-signed": _cross_signed,
     "RSA 1024 and SHA-1": _small_and_sha1,
+    "MD5": _md5,
     "no server certificate": _no_server,
     "expired CA": _expired_ca,
     "RSA-PSS": _pss,

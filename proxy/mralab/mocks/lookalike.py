@@ -182,7 +182,8 @@ class _Copier:
         if named not in self._stand_ins:
             key = key_of_signer(original)
             self._stand_ins[named] = key, self._stand_in_certificate(original, key, key_id)
-        self._note(original, f"its issuer {_shown(original.issuer)} was not given, so a stand-in has signed the copy")
+        missing = "was given with another key only" if named[0] in self._by_subject else "was not given"
+        self._note(original, f"its issuer {_shown(original.issuer)} {missing}, so a stand-in has signed the copy")
         return self._stand_ins[named][0]
 
     def _stand_in_certificate(self, original: x509.Certificate, key: AnyKey, key_id: bytes) -> x509.Certificate:

@@ -34,6 +34,10 @@ _ED25519: Final = bytes.fromhex("06032b6570")
 _ED448: Final = bytes.fromhex("06032b6571")
 
 
+_MD5_WITH_RSA: Final = x509.SignatureAlgorithmOID.RSA_WITH_MD5
+"""Old CAs signed with it. ``cryptography`` knows its digest, but not its padding."""
+
+
 class NewKey(NamedTuple):
     """A new key. ``difference`` says how its kind differs from the original's; empty if it does not."""
 
@@ -175,6 +179,8 @@ def _kind(public: object) -> str:
 
 
 def _parameters(certificate: x509.Certificate) -> padding.PKCS1v15 | padding.PSS | ec.ECDSA | None:
+    if certificate.signature_algorithm_oid == _MD5_WITH_RSA:
+        return padding.PKCS1v15()
     try:
         return certificate.signature_algorithm_parameters
     except (UnsupportedAlgorithm, ValueError):
