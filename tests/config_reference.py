@@ -25,7 +25,8 @@ that file.
 | start | at the next start; a reload names the changed keys on standard error |
 
 `mralab lab -c FILE` applies every key, unless its description says otherwise. It refuses a `[hosts]` entry for one of
-its own nodes, or for a server of `--like`. `--listen`, `--admin`, `--log` and `--release` take precedence over their keys.
+its own nodes, or for a server of `--like`. `--listen`, `--admin`, `--log` and `--release` take precedence over their
+keys.
 """
 
 

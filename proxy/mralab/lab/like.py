@@ -110,7 +110,9 @@ class _CucmMaker:
     def __call__(self, plan: LabPlan) -> Cucm:
         server = self.server
         peers = [host for host in self.cucms if host != server.host]
-        node = Cucm(plan.pki, plan.users, fqdn=server.host, ip=self.ip, advertise=plan.scenario.advertise, peers=peers)
+        node = Cucm(
+            plan.pki, plan.cluster.users, fqdn=server.host, ip=self.ip, advertise=plan.scenario.advertise, peers=peers
+        )
         for port in node.tls_ports:  # one that no file is for presents what 8443 does, as Tomcat's ports do
             certified = server.presented.get(port, server.presented[_CUCM_PORTS[0]])
             names = [f"{port}-{each.kind}" for each in certified]
