@@ -32,6 +32,12 @@ REQUEST = x509.CertificateSigningRequestBuilder().subject_name(NAME).sign(KEY, h
 LIST = x509.CertificateRevocationListBuilder().issuer_name(NAME).last_update(NOW).next_update(NOW)
 REVOKED = LIST.sign(KEY, hashes.SHA256())
 PLAIN = forms.NoEncryption()
+ISSUED = x509.CertificateBuilder(NAME, NAME, KEY.public_key(), 1, NOW, NOW + datetime.timedelta(1))
+BIT_STRING_NAME = (
+    ISSUED.sign(KEY, hashes.SHA256())
+    .public_bytes(Encoding.DER)
+    .replace(b"\x55\x04\x03\x0c\x01t", b"\x55\x04\x03\x03\x01\0")
+)
 LOCKED = forms.BestAvailableEncryption(b"secret")
 PFX = pkcs12.serialize_key_and_certificates(b"n", KEY, None, CERTIFICATES, LOCKED)
 
@@ -101,6 +107,7 @@ def test_usual_forms_are_taken(data: bytes) -> None:
         (KEY.public_key().public_bytes(Encoding.DER, forms.PublicFormat.SubjectPublicKeyInfo), "public key"),
         (bytes.fromhex("feedfeed00000002"), "keystore"),
         (DER[:-1], "cut short"),
+        (BIT_STRING_NAME, "cannot be read"),
         (DER + DER, "bytes after it"),
         (PEM + b"-----BEGIN CERTIFICATE-----\n", f"file:{LINES + 1}: '-----BEGIN CERTIFICATE-----' without"),
         (PEM[: len(PEM) // 2] + PEM, "file:1: '-----BEGIN CERTIFICATE-----' without"),

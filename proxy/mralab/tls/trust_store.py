@@ -294,7 +294,8 @@ def _checked(load: Callable[[], list[x509.Certificate]]) -> list[x509.Certificat
             certificates = load()
             for each in certificates:
                 _ = (each.subject, each.issuer, each.not_valid_before_utc, each.not_valid_after_utc)  # each may raise
-    except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm) as error:
+    # TypeError: a name that is not text, such as a BIT STRING
+    except (ValueError, TypeError, x509.InvalidVersion, UnsupportedAlgorithm) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"a certificate that cannot be read: {reason}") from None
     if not certificates:
