@@ -130,6 +130,24 @@ def test_a_servers_key_that_mocks_cannot_present_is_reported(tmp_path_factory: p
     assert faults(copied(chain, copies), []) == faults(chain, [])
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        ("-algorithm", "RSA-PSS", "-pkeyopt", "rsa_keygen_bits:2048"),
+        ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-pkeyopt", "ec_param_enc:explicit"),
+    ],
+)
+def test_a_public_key_of_another_encoding_is_reported(
+    key: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    chain = loaded([Openssl(tmp_path_factory.mktemp("encoding")).leaf(None, key=key)])
+    copies = mint_lookalikes([chain])
+    assert copies.differences == (
+        f"{HOST}: the copy's public key is encoded as a named curve or as rsaEncryption, unlike its own.",
+    )
+    assert faults(copied(chain, copies), []) == faults(chain, [])
+
+
 def test_timestamps_of_certificate_transparency_are_reported(tmp_path_factory: pytest.TempPathFactory) -> None:
     openssl = Openssl(tmp_path_factory.mktemp("sct"))
     extensions = f"subjectAltName = DNS:{HOST}\n1.3.6.1.4.1.11129.2.4.2 = DER:0402ABCD\ntlsfeature = status_request\n"

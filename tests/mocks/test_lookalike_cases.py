@@ -25,7 +25,7 @@ def loaded(minted: Sequence[Minted]) -> list[x509.Certificate]:
     certificates = []
     for each in minted:
         try:
-            certificates += parse_pem(each.pem, each.certificate.subject.rfc4514_string())
+            certificates += parse_pem(each.pem, "the case")
         except TrustStoreError:
             continue
     return certificates

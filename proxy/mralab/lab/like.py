@@ -288,8 +288,8 @@ def _server(host: str, ports: Mapping[int, Sequence[Chain]], copies: Lookalikes,
             first = kinds.setdefault(copy.kind, copy)
             if first.cert != copy.cert:
                 notes.append(
-                    f"{host_port(host, port)} can present one {copy.kind.upper()} certificate only: "
-                    f"{title(first.cert)}, not {title(copy.cert)}."
+                    f"{host_port(host, port)} has several {copy.kind.upper()} certificates in its files: it presents "
+                    f"{title(first.cert)} until {first.cert.not_valid_after_utc:%Y-%m-%d} only, the first."
                 )
         presented[port] = tuple(kinds[kind] for kind in sorted(kinds, reverse=True))  # RSA first
     return LikeServer(host, presented)

@@ -10,6 +10,7 @@ certificate that one of the others has signed is signed by that one's new key; a
 from __future__ import annotations
 
 import datetime as dt
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -20,11 +21,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import NameOID
 
 from ..core.log.escape import visible
 from ..core.tls.der import SEQUENCE, NotDer, first, values
-from .lookalike_keys import AnyKey, NewKey, has_signed, key_of_signer, new_key, signer
+from .lookalike_keys import AnyKey, has_signed, key_of_signer, new_key, signer
 from .pki import Certified
 from .recipes import KEY_USAGES
 
@@ -150,13 +152,14 @@ class _Copier:
             made = list(pool.map(lambda each: new_key(each, for_server=each in servers), owners.values()))
         keys: dict[bytes, AnyKey] = {}
         for (public, owner), new in zip(owners.items(), made, strict=True):
-            keys[public] = self._noted(owner, new).key
+            keys[public] = new.key
+            if new.difference:
+                self._note(owner, f"the copy {new.difference}")
+            elif next(values(public)) != next(values(first(_encoded(new.key), SEQUENCE))):
+                self._note(
+                    owner, "the copy's public key is encoded as a named curve or as rsaEncryption, unlike its own"
+                )
         return keys
-
-    def _noted(self, original: x509.Certificate, new: NewKey) -> NewKey:
-        if new.difference:
-            self._note(original, f"the copy {new.difference}")
-        return new
 
     def _note(self, original: x509.Certificate, text: str) -> None:
         self._differences[f"{title(original)}: {text}."] = None
@@ -223,7 +226,11 @@ class _Copier:
                 fields[at] = tag, _der(SEQUENCE, b"".join(extensions))
         signed = _der(SEQUENCE, _joined(fields))
         signature = _der(_BIT_STRING, b"\0" + signing.sign(signed))
-        return x509.load_der_x509_certificate(_der(SEQUENCE, signed + _der(SEQUENCE, signing.algorithm) + signature))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CryptographyDeprecationWarning)  # the original is as odd
+            return x509.load_der_x509_certificate(
+                _der(SEQUENCE, signed + _der(SEQUENCE, signing.algorithm) + signature)
+            )
 
     def _extension(self, original: x509.Certificate, content: bytes) -> bytes:
         """Return the copy of an extension: OBJECT IDENTIFIER, critical (optional), OCTET STRING."""
