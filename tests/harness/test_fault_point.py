@@ -87,6 +87,8 @@ NAMED_OTHERWISE = "cucm2.steven.lab"
         (fault.DropIntermediates(), "issuer-missing"),
         (fault.Expire(), "expired"),
         (fault.WrongVersion("1.3"), "tls-mismatch"),
+        (fault.WrongVersion("1.1"), "tls-mismatch"),
+        (fault.WrongVersion("1.0"), "tls-mismatch"),
         (fault.SendAlert("handshake_failure"), "tls-mismatch"),
         (fault.SendAlert("unknown_ca"), "rejected-by-server"),
         (fault.SendAlert(48), "rejected-by-server"),
@@ -233,7 +235,7 @@ def test_a_mock_in_plain_text_behind_and_one_that_is_not_there(ca: trustme.CA) -
     ("wrong", "times", "message"),
     [
         (fault.SendAlert("handshake_failur"), None, "did you mean 'handshake_failure'"),
-        (fault.WrongVersion("1.0"), None, "'1.0' is neither"),
+        (fault.WrongVersion("0.9"), None, "'0.9' is not one of 1.0, 1.1, 1.2, 1.3"),
         (fault.Answer(100), None, "not a final HTTP status"),
         (fault.Slow(size=0), None, "not a pace"),
         (fault.Stall(), 0, "times = 0"),

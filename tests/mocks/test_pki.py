@@ -222,3 +222,20 @@ def test_authorities_are_the_recipes_that_issue_others() -> None:
         "own": {"subject": ["CN=own"], "ca": True},
     }
     assert mint(recipes).authorities == ("root", "below")
+
+
+def test_further_recipes_stand_beside_what_is_minted_already(pki: Pki) -> None:
+    extended = pki.extended({"other": {"subject": ["CN=other"], "issuer": "steven-DC-CA"}})
+    assert extended["other"].chain == (pki["steven-DC-CA"].cert,)
+    assert extended["tomcat-ECDSA"] is pki["tomcat-ECDSA"]
+    assert set(extended) == {*pki, "other"}
+    again = extended.extended({"below": {"subject": ["CN=below"], "issuer": "other"}})
+    assert again["below"].chain[0] == extended["other"].cert
+
+
+def test_further_recipes_are_checked(pki: Pki) -> None:
+    with pytest.raises(ConfigError) as caught:
+        pki.extended({"other": {"subject": ["CN=other"], "issuer": "tomcta"}}, "mine.toml")
+    assert caught.value.problems[0].startswith("mine.toml: [other] issuer: 'tomcta' is not one of ")
+    with pytest.raises(ConfigError, match=r"recipes: \[tomcat\] is there already"):
+        pki.extended({"tomcat": {"subject": ["CN=other"]}})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import tempfile
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +19,15 @@ if TYPE_CHECKING:
 
 _WEAK: Final = ("EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK")
 """OpenSSL's reasons to refuse a certificate of its own at the security level of Python's contexts, 2."""
-_VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+VERSIONS: Final = {
+    "1.0": ssl.TLSVersion.TLSv1,
+    "1.1": ssl.TLSVersion.TLSv1_1,
+    "1.2": ssl.TLSVersion.TLSv1_2,
+    "1.3": ssl.TLSVersion.TLSv1_3,
+}
+"""TLS versions by the names that offers and faults have for them."""
+_OLD: Final = ("1.0", "1.1")
+_OLD_CIPHERS: Final = "DEFAULT:@SECLEVEL=0"  # OpenSSL 3 signs with SHA-1, as TLS 1.0 and 1.1 do, at level 0 only
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +37,7 @@ class TlsOffer:
     certified: tuple[Certified, ...]
     """Certificates to present: at most one RSA and one EC."""
     tls: tuple[str, ...] = ("1.2",)
-    """TLS versions: ``"1.2"``, ``"1.3"``."""
+    """TLS versions: ``"1.0"`` to ``"1.3"``."""
     ask_client: tuple[x509.Certificate, ...] = ()
     """CAs of the CertificateRequest, and client certificates that are trusted themselves; empty: no request."""
     ciphers: str = ""
@@ -37,12 +46,14 @@ class TlsOffer:
     def context(self) -> ServerContext:
         """Return a new TLS context with this offer."""
         context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
-        versions = [_VERSIONS[version] for version in self.tls]
-        context.minimum_version, context.maximum_version = min(versions), max(versions)
+        versions = [VERSIONS[version] for version in self.tls]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Python's own, for versions before 1.2
+            context.minimum_version, context.maximum_version = min(versions), max(versions)
         # The client's cipher order decides which certificate is presented; Python's default is the server's order.
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
-        if self.ciphers:
-            context.set_ciphers(self.ciphers)
+        if ciphers := self.ciphers or (_OLD_CIPHERS if min(self.tls) in _OLD else ""):
+            context.set_ciphers(ciphers)
         for each in self.certified:
             # load_cert_chain reads files only. This one is readable by its owner only (0600) and removed at once.
             with tempfile.NamedTemporaryFile("w", encoding="ascii", suffix=".pem") as file:
@@ -87,7 +98,7 @@ def server_context(
 ) -> ServerContext:
     """Return a server's TLS context that presents one of ``certified``: at most one RSA and one EC.
 
-    ``tls`` are the versions offered, ``"1.2"`` and ``"1.3"``. With ``ask_client`` the server sends a
+    ``tls`` are the versions offered, ``"1.0"`` to ``"1.3"``. With ``ask_client`` the server sends a
     CertificateRequest. A client certificate is optional, but must be one of these or be issued by one of them.
     """
     return TlsOffer(certified, tuple(tls), tuple(ask_client), ciphers).context()

@@ -128,8 +128,9 @@ class _Recipe:
 class Pki(Mapping[str, Certified]):
     """Certificates by recipe name; each is minted on first access and then kept."""
 
-    def __init__(self, recipes: Mapping[str, _Recipe], now: dt.datetime, *, fresh: bool) -> None:
+    def __init__(self, recipes: Mapping[str, _Recipe], now: dt.datetime, *, fresh: bool, tables: Recipes) -> None:
         self._recipes = recipes
+        self._tables = tables
         self._now = now
         self._minted: dict[str, Certified] = {}
         self._lock = threading.RLock()
@@ -156,6 +157,17 @@ class Pki(Mapping[str, Certified]):
         issuers = {recipe.issuer for name, recipe in self._recipes.items() if recipe.issuer != name}
         return tuple(name for name in self._recipes if name in issuers)
 
+    def extended(self, recipes: Recipes, source: str = "recipes") -> Pki:
+        """Return these certificates and those of further recipes, which these may issue.
+
+        What both have is the same: nothing is minted twice. Raises ``ConfigError`` with every problem in ``recipes``,
+        and for the name of a recipe that is there already.
+        """
+        if taken := [name for name in recipes if name in self._tables]:
+            raise ConfigError([f"{source}: [{name}] is there already" for name in taken])
+        tables = {**self._tables, **recipes}
+        return _Extended(self, _check(tables, source), self._now, fresh=self._fresh, tables=tables)
+
     def write(self, directory: Path) -> None:
         """Write NAME.pem (with its chain) and NAME.key (readable by its owner only) for every recipe."""
         directory.mkdir(parents=True, exist_ok=True)
@@ -176,6 +188,17 @@ class Pki(Mapping[str, Certified]):
             return Certified(recipe.name, _sign(recipe, key, recipe.subject, key, self._now), key, issuer_key=key)
         cert = _sign(recipe, key, issuer.cert.subject, issuer.key, self._now)
         return Certified(recipe.name, cert, key, (issuer.cert, *issuer.chain), issuer.key)
+
+
+class _Extended(Pki):
+    """Certificates of further recipes; the others are those of ``base``."""
+
+    def __init__(self, base: Pki, recipes: Mapping[str, _Recipe], now: dt.datetime, *, fresh: bool, tables: Recipes):
+        super().__init__(recipes, now, fresh=fresh, tables=tables)
+        self._base = base
+
+    def __getitem__(self, name: str) -> Certified:
+        return self._base[name] if name in self._base else super().__getitem__(name)
 
 
 def read_recipes(file: Path | None = None) -> dict[str, dict[str, Any]]:
@@ -211,8 +234,8 @@ def mint(
     Raises:
         ConfigError: lists every problem in the recipes.
     """
-    checked = _check(read_recipes() if recipes is None else recipes, source)
-    return Pki(checked, now or dt.datetime.now(dt.UTC), fresh=fresh)
+    tables = read_recipes() if recipes is None else recipes
+    return Pki(_check(tables, source), now or dt.datetime.now(dt.UTC), fresh=fresh, tables=tables)
 
 
 _rsa_lock = threading.Lock()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ...errors import MralabError
+from ..context import VERSIONS
 from .registry import Fault
 
 if TYPE_CHECKING:
@@ -14,12 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WrongVersion(Fault):
-    """Speak only this TLS version, ``"1.2"`` or ``"1.3"``. Other clients get OpenSSL's protocol_version alert."""
+    """Speak only this TLS version, ``"1.0"`` to ``"1.3"``.
+
+    A server that speaks older versions only answers a newer client with its own version, which that client may refuse.
+    Older clients get OpenSSL's protocol_version alert.
+    """
 
     only: str = "1.3"
 
     def change_offer(self, offer: TlsOffer) -> TlsOffer:
         """Return the offer with this version only."""
-        if self.only not in ("1.2", "1.3"):
-            raise MralabError(f"WrongVersion: {self.only!r} is neither '1.2' nor '1.3'")
+        if self.only not in VERSIONS:
+            raise MralabError(f"WrongVersion: {self.only!r} is not one of {', '.join(VERSIONS)}")
         return replace(offer, tls=(self.only,))
