@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         "mralab(release=..., scenario=..., verify=...): how mra_proxy and mra_lab start: the release (X14.2), "
-        "the scenario of mra_lab (fqdn, ip, ecdsa-first), the verify mode (on, off, audit)",
+        "the scenario of mra_lab (mralab scenarios lists them), the verify mode (on, off, audit)",
     )
 
 

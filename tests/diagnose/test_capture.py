@@ -27,8 +27,8 @@ from mralab.core.capture.reading import NotACapture
 from mralab.diagnose.capture import CapturedConnection, CaptureNotes, End, read_capture
 from mralab.diagnose.capture_findings import CaptureFindings, findings_of
 from mralab.harness.proxy import Proxy
+from mralab.lab.demo import ARTICLE
 from mralab.lab.lab import Lab
-from mralab.lab.scenario import shipped_scenarios
 from mralab.mocks.pki import Pki
 from mralab.mocks.pki import mint as mint_pki
 from mralab.tls.trust_store import TrustStore
@@ -389,8 +389,8 @@ def pki() -> Pki:
     return mint_pki()
 
 
-@pytest.mark.parametrize("name", [scenario.name for scenario in shipped_scenarios()])
-async def test_every_scenario_is_found_in_its_own_capture(name: str, pki: Pki, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ARTICLE)
+async def test_every_scenario_of_the_article_is_found_in_its_own_capture(name: str, pki: Pki, tmp_path: Path) -> None:
     """What the log says of a server, the capture says as well, and it has the certificate."""
     file = tmp_path / "own.pcapng"
     async with Lab("X14.2", scenario=name, pki=pki, capture={"pcapng": str(file)}) as lab:

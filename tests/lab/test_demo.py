@@ -15,7 +15,8 @@ from mralab.cli import main
 from mralab.core.release import Preference
 from mralab.lab import demo
 from mralab.lab.lab import Lab
-from mralab.lab.scenario import Scenario, shipped_scenarios
+from mralab.lab.scenario import Scenario, scenario_named
+from mralab.lab.scenario_model import Expected
 from mralab.mocks.pki import Pki, mint
 from mralab.mocks.tomcat import HttpsCiphers
 
@@ -28,7 +29,7 @@ def pki() -> Pki:
 
 
 def _scenario(name: str) -> Scenario:
-    return next(scenario for scenario in shipped_scenarios() if scenario.name == name)
+    return scenario_named(name)
 
 
 async def test_every_expectation_of_the_article_holds(tmp_path: Path) -> None:
@@ -50,7 +51,10 @@ async def test_every_expectation_of_the_article_holds(tmp_path: Path) -> None:
 
 async def test_an_expectation_that_does_not_hold_is_told(tmp_path: Path, pki: Pki) -> None:
     wrong = _scenario("fqdn").model_copy(
-        update={"expect": {"cucm.steven.lab:8443": "self-signed"}, "remedy": "no-such-remedy"}
+        update={
+            "expect": Expected.model_validate({"cucm.steven.lab:8443": "self-signed"}),
+            "remedy": "no-such-remedy",
+        }
     )
     outcome = await demo.run_scenario(wrong, tmp_path, pki)
     assert outcome.differences == [

@@ -15,7 +15,8 @@ from mralab.diagnose.findings import Finding
 from mralab.diagnose.remedies import REMEDIES, Remedy
 from mralab.lab import demo, remedies
 from mralab.lab.remedies import ACTIONS, NOT_APPLICABLE
-from mralab.lab.scenario import shipped_scenarios
+from mralab.lab.scenario import scenario_named
+from mralab.lab.scenario_model import Expected
 from mralab.mocks.pki import Pki, mint, read_recipes
 from mralab.mocks.recipes import expired, reissued
 
@@ -231,8 +232,8 @@ async def test_a_port_without_tls_has_no_certificate_to_change(lab: Lab, code: s
 
 
 async def test_the_demo_names_a_remedy_that_the_lab_cannot_apply(tmp_path: Path, pki: Pki) -> None:
-    (scenario,) = (each for each in shipped_scenarios() if each.name == "ip")
-    wrong = scenario.model_copy(update={"advertise": "fqdn", "trust": (), "remedy": "reissue", "expect": {}})
+    changed = {"advertise": "fqdn", "trust": (), "remedy": "reissue", "expect": Expected()}
+    wrong = scenario_named("ip").model_copy(update=changed)
     outcome = await demo.run_scenario(wrong, tmp_path, pki)
     assert outcome.applied == ()
     assert [text for text in outcome.differences if text.startswith("reissue for ")] == [

@@ -12,6 +12,8 @@ from . import lab as lab
 from . import log as log
 from . import login as login
 from . import preflight as preflight
+from . import run as run
+from . import scenarios as scenarios
 from . import schema as schema
 from . import serve as serve
 from . import transactions as transactions

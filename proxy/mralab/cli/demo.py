@@ -15,7 +15,7 @@ from .group import FOLDER, json_option
 from .root import main
 
 if TYPE_CHECKING:
-    from ..lab.demo import ScenarioResult
+    from ..lab.run import ScenarioResult
 
 
 @main.command()

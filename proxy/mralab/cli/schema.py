@@ -15,6 +15,8 @@ from .root import main
 DOCUMENTS: Final = {
     "diagnose": "diagnose.report:Report",
     "preflight": "diagnose.preflight_report:PreflightReport",
+    "run": "lab.run_report:RunReport",
+    "scenarios": "lab.run_report:ScenarioList",
 }
 """The pydantic model of each document, as module (below ``mralab``) and class."""
 

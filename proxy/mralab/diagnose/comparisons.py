@@ -20,6 +20,9 @@ from .findings import Finding
 from .occurrence import CISCO_218018, MRA_GUIDE
 from .outlook import CHAIN_CODES, ISSUER_CODES, NAME_CODE, VERIFICATION_CODES
 
+COMPARED_CODES: Final = ("ecdsa-suspected", "redundancy-lost")
+"""Codes of findings that only a comparison gives; ``rules.CODES`` has the others."""
+
 _ECDSA_CODES: Final = frozenset(("self-signed", "unknown-ca", "issuer-missing", "partial-chain"))
 _ENDED_BY_ANSWERS: Final = VERIFICATION_CODES | {"rejected-by-server", "unreachable", "timeout", "dns"}
 _INDEPENDENT_OF_PEER: Final = frozenset(

@@ -12,7 +12,7 @@ import base64
 import contextlib
 import functools
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,22 +36,27 @@ from ..mocks.node import Node
 from ..mocks.pki import Pki, mint
 from ..mocks.probe import answers
 from ..net.settings import load_settings
+from . import staging
 from .like import Like
-from .login import Login, login
+from .login import Login, login, request_all
 from .nodes import DOMAIN, NODES, LabPlan
 from .scenario import Scenario, scenario_named
+from .scenario_checks import with_recipes
+from .scenario_model import Expected
 
 PASSWORD = "cisco123"  # noqa: S105 - the lab's public password
 
 
 @dataclass(slots=True)
 class _Parts:
-    """The parts of a running lab."""
+    """The parts of a running lab. ``peers`` are all Expressway-C peers of the cluster by host name."""
 
     loop: asyncio.AbstractEventLoop
     nodes: Mapping[str, Node]
     cucm: Cucm
-    proxy: Proxy
+    home: staging.HomeServer
+    unplugged: staging.Unplugged
+    peers: dict[str, Proxy]
     edge: Edge
 
 
@@ -75,8 +80,13 @@ class RunningLab:
 
     @property
     def proxy(self) -> Proxy:
-        """The proxy."""
-        return self._running.proxy
+        """The proxy; of a cluster, the first peer."""
+        return next(iter(self._running.peers.values()))
+
+    @property
+    def peers(self) -> Mapping[str, Proxy]:
+        """Every Expressway-C peer of the cluster by its host name; one, unless the scenario has more."""
+        return self._running.peers
 
     @property
     def via(self) -> str:
@@ -95,8 +105,8 @@ class RunningLab:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Findings from the events since the latest login began, or since ``clear``."""
-        return self.proxy.findings
+        """Findings of every peer from the events since the latest login began, or since ``clear``."""
+        return tuple(finding for peer in self.peers.values() for finding in peer.findings)
 
     @property
     def transactions(self) -> tuple[Transaction, ...]:
@@ -127,21 +137,43 @@ class RunningLab:
         for node in self.nodes.values():
             node.lift_faults()
 
+    def is_unplugged(self, node: Node, port: int) -> bool:
+        """Return whether a port of a node refuses connections, because the scenario has it down."""
+        return self._running.unplugged.has(self._name_of(node), port)
+
+    def plug_in(self, node: Node, port: int) -> Completed:
+        """Let a port of a node that the scenario has down accept connections."""
+        unplugged = self._running.unplugged
+        unplugged.plug_in(self._name_of(node), port)
+        return self.change(hosts=staging.hosts(self.nodes, unplugged))
+
+    def _name_of(self, node: Node) -> str:
+        return next(name for name, each in self.nodes.items() if each is node)
+
     def clear(self) -> Completed:
         """Clear the log, the requests and the findings."""
-        return self.proxy.clear()
+        return self._on_every_peer(lambda peer: peer.clear())
 
     def trust(self, *things: Trusted) -> Completed:
-        """Add to the trust store, as Maintenance > Security > Trusted CA certificate does."""
-        return self.proxy.trust(*things)
+        """Add to the trust store of every peer, as Maintenance > Security > Trusted CA certificate does."""
+        return self._on_every_peer(lambda peer: peer.trust(*things))
 
     def distrust(self, *things: Trusted) -> Completed:
-        """Remove from the trust store."""
-        return self.proxy.distrust(*things)
+        """Remove from the trust store of every peer."""
+        return self._on_every_peer(lambda peer: peer.distrust(*things))
 
     def verify_origin_server(self, value: str) -> Completed:
-        """``xConfiguration EdgeConfigServer VerifyOriginServer: On`` or ``Off``."""
-        return self.proxy.verify_origin_server(value)
+        """``xConfiguration EdgeConfigServer VerifyOriginServer: On`` or ``Off``, on every peer."""
+        return self._on_every_peer(lambda peer: peer.verify_origin_server(value))
+
+    def change(self, **tables: Any) -> Completed:
+        """Change keys of the configuration of every peer. Raises ``ConfigError``."""
+        return self._on_every_peer(lambda peer: peer.change(**tables))
+
+    def _on_every_peer(self, action: Callable[[Proxy], object]) -> Completed:
+        for peer in self.peers.values():
+            action(peer)
+        return Completed()
 
     @property
     def _running(self) -> _Parts:
@@ -195,7 +227,9 @@ class Lab(RunningLab, LoopOrThread):
         self._log = log_file
         self._keep_log = keep_log
         self._users = users or {"emusk": PASSWORD}
-        self._pki = pki or mint()
+        self._pki = with_recipes(pki or mint(), self._scenario)
+        self._files: dict[str, Any] = {}
+        self._turn = 0
         self._stack = contextlib.AsyncExitStack()
 
     def __enter__(self) -> SyncLab:
@@ -205,10 +239,31 @@ class Lab(RunningLab, LoopOrThread):
     async def login(self, user: str = "emusk", password: str = PASSWORD) -> Login:
         """Log in as Jabber does. Clears the log first, so findings are those of this login."""
         self.clear()
-        return await await_in(self._running.loop, login(user, self.via, password=password, domain=DOMAIN))
+        return await self._login(user, password)
+
+    async def logins(self, user: str = "emusk", password: str = PASSWORD) -> tuple[Login, ...]:
+        """Clear the log, log in as often as the scenario says, and request what it requests besides.
+
+        The first login goes through the first peer and to the publisher, each further one to the next peer and node.
+        """
+        self.clear()
+        self._turn = 0
+        results = tuple([await self._login(user, password) for _ in range(self._scenario.logins)])
+        await await_in(self._running.loop, request_all(map(self.proxy.url, self._scenario.requests)))
+        return results
+
+    async def _login(self, user: str, password: str) -> Login:
+        self._running.home.choose(self._turn)
+        try:
+            return await await_in(self._running.loop, login(user, self.via, password=password, domain=DOMAIN))
+        finally:
+            self._turn += 1
 
     async def upgrade(self, release: str, log: Path | None = None) -> None:
-        """Install another release: the proxy is replaced and keeps its trust store; the nodes keep running."""
+        """Install another release: each peer is replaced and keeps its trust store; the nodes keep running.
+
+        ``log`` is the log file of the first peer; those of the others have the peer's name behind it.
+        """
         await await_in(self._running.loop, self._upgrade(release, log))
 
     async def _start(self) -> None:
@@ -230,63 +285,81 @@ class Lab(RunningLab, LoopOrThread):
                 folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mralab-"))
             self._log = Path(folder) / "traffic_server.log"
             stack.callback(setattr, self, "_log", None)
+        if staging.needs_files(self._scenario):
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mralab-"))
+            self._files = staging.write_files(self._scenario, self._pki, Path(folder))
         plan = LabPlan(self._pki, Cluster(self._users, domain=DOMAIN), self._scenario)
-        nodes = {name: await stack.enter_async_context(row.make(plan)) for name, row in self._rows.items()}
+        made = {name: row.make(plan) for name, row in self._rows.items()}
+        staging.install_certificates(made, self._scenario, self._pki)
+        nodes = {name: await stack.enter_async_context(node) for name, node in made.items()}
+        staging.inject_faults(nodes, self._scenario, self._pki)
         cucm = nodes["cucm"]
         assert isinstance(cucm, Cucm)  # noqa: S101 - for the type checker
-        proxy = self._new_proxy(nodes, None, self._log)
-        stack.push_async_callback(self._stop_proxy)
+        home = staging.HomeServer([nodes[name] for name in self._scenario.home])
+        unplugged = stack.enter_context(staging.Unplugged(self._scenario, nodes))
+        peers = self._new_peers(staging.hosts(nodes, unplugged), None, self._log)
+        stack.push_async_callback(self._stop_peers)
         edge = Edge(
             self._proxy_address,
-            cucm=cucm,
+            cucm=home,
             users=self._users,
             tokens=plan.cluster.tokens,
             domain=DOMAIN,
-            control_host=proxy.config.proxy.control_host,
+            control_host=next(iter(peers.values())).config.proxy.control_host,
         )
-        self._parts = _Parts(asyncio.get_running_loop(), nodes, cucm, proxy, edge)
-        await proxy.__aenter__()
+        self._parts = _Parts(asyncio.get_running_loop(), nodes, cucm, home, unplugged, peers, edge)
+        for peer in peers.values():
+            await peer.__aenter__()
         await stack.enter_async_context(edge)
 
     async def _upgrade(self, release: str, log: Path | None) -> None:
         parts = self._running
-        store = parts.proxy.trusted
-        await self._stop_proxy()
-        parts.proxy = self._new_proxy(parts.nodes, release, log or self._log)
-        parts.proxy.server.apply(parts.proxy.config, store)
-        await parts.proxy.__aenter__()
+        stores = {name: peer.trusted for name, peer in parts.peers.items()}
+        await self._stop_peers()
+        parts.peers = self._new_peers(staging.hosts(parts.nodes, parts.unplugged), release, log or self._log)
+        for name, peer in parts.peers.items():
+            peer.server.apply(peer.config, stores[name])
+            await peer.__aenter__()
 
-    def _new_proxy(self, nodes: Mapping[str, Node], release: str | None, log: Path | None) -> Proxy:
-        """Return a proxy in front of the nodes. ``log`` None: the log file of the configuration."""
-        tables: dict[str, Any] = {"hosts": {}}
-        for node in nodes.values():
-            ports = {**tables["hosts"].get(node.fqdn, {}).get("ports", {}), **node.ports}
-            location = {"dial": node.host, "ports": ports, "node": node.kind}
-            tables["hosts"] |= {node.ip: location, node.fqdn: {"ip": node.ip, **location}}
+    def _new_peers(self, hosts: dict[str, Any], release: str | None, log: Path | None) -> dict[str, Proxy]:
+        """Return a proxy in front of the nodes for each peer. ``log`` None: the log file of the configuration."""
+        tables: dict[str, Any] = {"hosts": hosts}
         if release is not None:
             tables["release"] = release
-        config = self._base.changed(**tables).changed(**self._changes)
+        config = self._base.changed(**tables).changed(**self._files).changed(**self._changes)
+        peers = {config.log.hostname: self._new_proxy(config, self._scenario.trust, log)}
+        for name, table in self._scenario.peers.items():
+            own = config.changed(proxy={"listen": "127.0.0.1:0"}, log={"hostname": name})
+            file = log or own.path(own.log.file)
+            peers[name] = self._new_proxy(own, table.trust, file.with_name(f"{file.stem}-{name}{file.suffix}"))
+        return peers
+
+    def _new_proxy(self, config: Config, trusted: Iterable[str], log: Path | None) -> Proxy:
         if log is not None:
             config = config.changed(log={"file": str(log.absolute())})
-        return Proxy(config, trust=self._trusted(config))
+        return Proxy(config, trust=self._trusted(config, trusted))
 
-    def _trusted(self, config: Config) -> list[x509.Certificate]:
+    def _trusted(self, config: Config, names: Iterable[str]) -> list[x509.Certificate]:
         """Return what is trusted beside the configuration's store."""
         trusted = [] if self._like is None else list(self._like.trusted)
         nothing_trusted = config.is_set("trust", "store") and not config.trust.store
         if not nothing_trusted and (self._like is None or not self._like.has_cucm):
-            trusted += [self._pki[name].cert for name in self._scenario.trust]
+            trusted += [self._pki[name].cert for name in names]
         return trusted
 
-    async def _stop_proxy(self) -> None:
-        await self.proxy.__aexit__(None, None, None)
+    async def _stop_peers(self) -> None:
+        for peer in self.peers.values():
+            await peer.__aexit__(None, None, None)
 
     def _proxy_address(self) -> tuple[str, int]:
-        return self.proxy.host, self.proxy.port
+        """Return the address of the peer through which the login in progress goes."""
+        peers = tuple(self.peers.values())
+        peer = peers[self._turn % len(peers)]
+        return peer.host, peer.port
 
 
 class SyncLab(RunningLab):
-    """A lab in its own thread, as ``with Lab(...)`` returns it: ``login`` and ``upgrade`` wait."""
+    """A lab in its own thread, as ``with Lab(...)`` returns it: ``login``, ``logins`` and ``upgrade`` wait."""
 
     def __init__(self, lab: Lab, context: ThreadedContext) -> None:
         self._lab = lab
@@ -297,12 +370,16 @@ class SyncLab(RunningLab):
         """Log in as Jabber does. Clears the log first, so findings are those of this login."""
         return self._context.thread.call(self._lab.login(user, password))
 
+    def logins(self, user: str = "emusk", password: str = PASSWORD) -> tuple[Login, ...]:
+        """Clear the log, log in as often as the scenario says, and request what it requests besides."""
+        return self._context.thread.call(self._lab.logins(user, password))
+
     def upgrade(self, release: str, log: Path | None = None) -> None:
         """Install another release: the proxy is replaced and keeps its trust store; the nodes keep running."""
         self._context.thread.call(self._lab.upgrade(release, log))
 
 
-_ARTICLE = Scenario(name="article", title="the article's lab", expect={})
+_ARTICLE = Scenario(name="article", title="the article's lab", expect=Expected())
 
 
 def _configured(
@@ -320,11 +397,9 @@ def _configured(
     refused = [f"hosts.{host!r}: is {own[host]}" for host in config.hosts if host in own]
     problems: list[str] = []
     base = initial = config
-    tables: dict[str, Any] = {}
+    tables = staging.configuration_tables(scenario)
     if release is not None:
         tables["release"] = release
-    if scenario.prefer is not None:
-        tables["upstream"] = {"prefer": scenario.prefer}
     try:
         base = config.changed(**tables)
         initial = base.changed(**changes)

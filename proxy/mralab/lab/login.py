@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import os
 import ssl
 import time
@@ -26,8 +27,10 @@ from yarl import URL
 from ..core.hostport import bracketed
 from ..core.mra.target import BadHost, Target, canonical_host, encode
 from ..errors import InputError
+from .scenario_model import Seen
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from xml.etree.ElementTree import Element
 
 UDS_PORT: Final = 8443
@@ -69,6 +72,14 @@ class Login:
     steps: tuple[Step, ...]
 
     @property
+    def seen(self) -> Seen:
+        """What the user sees."""
+        if self.ok:
+            return "signed in"
+        signed_in = all(step.ok for step in self.steps if not step.server.endswith(f":{TFTP_PORT}"))
+        return "configuration missing" if signed_in else "cannot sign in"
+
+    @property
     def ok(self) -> bool:
         """Whether every step succeeded."""
         return all(step.ok for step in self.steps)
@@ -92,6 +103,15 @@ async def login(user: str, via: str, *, password: str, domain: str = "steven.lab
         timeout=timeout, headers=headers, trust_env=False, cookie_jar=aiohttp.CookieJar(unsafe=True)
     ) as session:
         return await _Sequence(session, base, user, domain, server).run()
+
+
+async def request_all(urls: Iterable[str]) -> None:
+    """Request each URL of a proxy once. What becomes of it is in the proxy's log."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT), trust_env=False) as session:
+        for url in urls:
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                async with session.get(URL(url, encoded=True), allow_redirects=False) as response:
+                    await response.read()
 
 
 class _Sequence:

@@ -17,7 +17,7 @@ from ..mocks.node import Node
 from ..mocks.node_certificates import NodeCertificates
 from ..mocks.pki import Pki
 from ..mocks.unity import Unity
-from .scenario import Scenario
+from .scenario_model import Scenario
 
 DOMAIN: Final = "steven.lab"
 FQDN: Final = f"cucm.{DOMAIN}"
@@ -42,6 +42,8 @@ class NodeRow:
     fqdn: str
     ip: str
     make: Callable[[LabPlan], Node]
+    is_cucm: bool = False
+    """Whether it has UDS and TFTP for clients."""
 
 
 def _publisher(plan: LabPlan) -> Cucm:
@@ -85,8 +87,8 @@ def _unity(plan: LabPlan) -> Unity:
 
 
 NODES: Final[dict[str, NodeRow]] = {
-    "cucm": NodeRow(FQDN, IP, _publisher),
-    "cucm-sub": NodeRow(f"cucm-sub.{DOMAIN}", "10.48.36.216", _subscriber),
+    "cucm": NodeRow(FQDN, IP, _publisher, is_cucm=True),
+    "cucm-sub": NodeRow(f"cucm-sub.{DOMAIN}", "10.48.36.216", _subscriber, is_cucm=True),
     "imp": NodeRow(f"imp.{DOMAIN}", "10.48.36.217", _imp),
     "unity": NodeRow(f"unity.{DOMAIN}", "10.48.36.218", _unity),
 }

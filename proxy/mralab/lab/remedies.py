@@ -42,10 +42,15 @@ class RemedyResult:
     reason: str = ""
     """Why it was not applied; empty if it was."""
 
+    @property
+    def place(self) -> str:
+        """Server and port of the finding."""
+        return _place(self.finding)
+
     def __str__(self) -> str:
         code = self.remedy.code if self.remedy else "no remedy"
         outcome = f"not applied: {self.reason}" if self.reason else "applied"
-        return f"{code} for {self.finding.code} at {_place(self.finding)}: {outcome}"
+        return f"{code} for {self.finding.code} at {self.place}: {outcome}"
 
 
 def choose(finding: Finding, code: str) -> Remedy | None:
@@ -135,7 +140,8 @@ def _reissue(lab: RunningLab, finding: Finding) -> None:
     if _is_changed_by_faults(node, port):
         node.lift_faults(port)
         return
-    trusted = lab.proxy.trusted.certificates
+    now = dt.datetime.now(dt.UTC)
+    trusted = [each for each in lab.proxy.trusted.certificates if each.not_valid_after_utc > now]
     issuer = next((each for each in _authorities(lab) if each.cert in trusted), None)
     if issuer is None:
         raise NotApplicableError("no CA of the lab is in the trust store")
@@ -165,7 +171,7 @@ def _prefer_rsa(lab: RunningLab, finding: Finding) -> None:
     _node(lab, finding)
     if lab.proxy.config.preference == "rsa":
         raise NotApplicableError("RSA certificates are preferred already")
-    lab.proxy.change(upstream={"prefer": "rsa"})
+    lab.change(upstream={"prefer": "rsa"})
 
 
 def _allow_rule(lab: RunningLab, finding: Finding) -> None:
@@ -173,12 +179,15 @@ def _allow_rule(lab: RunningLab, finding: Finding) -> None:
     _node(lab, finding)
     if lab.proxy.config.allow.automatic:
         raise NotApplicableError("the automatic rules are in force already and do not allow it")
-    lab.proxy.change(allow={"automatic": True})
+    lab.change(allow={"automatic": True})
 
 
 def _repair_server(lab: RunningLab, finding: Finding) -> None:
-    """Lift the faults of the server's port."""
+    """Lift the faults of the server's port, and start the server if it is down."""
     node, port = _node(lab, finding)
+    if lab.is_unplugged(node, port):
+        lab.plug_in(node, port)
+        return
     if not node.faults(port):
         raise NotApplicableError(f"no fault is injected at {_place(finding)}")
     node.lift_faults(port)

@@ -24,7 +24,8 @@ from ..net.acceptor import raise_descriptor_limit
 from ..net.sink import LogSink
 from .lab import PASSWORD, Lab, RunningLab
 from .like import Like, read_like
-from .scenario import Scenario, load_scenario, scenario_named
+from .scenario import Scenario, find_scenarios
+from .scenario_model import Expected
 from .welcome import Welcome
 
 
@@ -104,11 +105,9 @@ def _check(options: LabOptions) -> None:
 def _scenario(options: LabOptions) -> Scenario:
     given = options.scenario
     if given is None:
-        scenario = Scenario(name="lab", title="the article's lab", expect={})
-    elif given.endswith(".toml") or os.sep in given:
-        scenario = load_scenario(Path(given))
+        scenario = Scenario(name="lab", title="the article's lab", expect=Expected())
     else:
-        scenario = scenario_named(given)
+        (scenario,) = find_scenarios([given])
     changes: dict[str, Any] = {}
     if options.advertise is not None:
         changes["advertise"] = options.advertise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -18,8 +18,9 @@ from ..diagnose.details import days
 if TYPE_CHECKING:
     from ..diagnose.findings import Remedy
     from ..diagnose.preflight import ServerCheck
-    from ..lab.demo import ScenarioResult
     from ..lab.login import Login
+    from ..lab.run import ScenarioResult, StageResult
+    from ..lab.scenario import Scenario
 
 
 class _Console(Console):
@@ -68,7 +69,7 @@ def _remedy(remedy: Remedy) -> str:
     return f"{remedy.text} ({remedy.where})" if remedy.where else remedy.text
 
 
-def _login_cell(login: Login) -> Text:
+def _login_cell(login: StageResult) -> Text:
     if login.ok:
         return Text("login works", style="green")
     text = Text("login fails", style="bold red")
@@ -91,6 +92,41 @@ def login_table(login: Login) -> Table:
         style = "green" if step.ok else "red"
         table.add_row(step.name, f"{step.method} {step.url}", step.server, Text(status, style=style), step.meaning)
     return table
+
+
+def scenario_table(scenarios: Iterable[Scenario]) -> Table:
+    """Return a row for each scenario: name, title, and the codes expected with X14.2."""
+    table = Table()
+    for title in ("Name", "Scenario", f"{DEFAULT} is expected to find"):
+        table.add_column(title, overflow="fold", no_wrap=title == "Name")
+    for scenario in scenarios:
+        table.add_row(scenario.name, scenario.title, _codes(scenario.expect.servers, "\n") or "nothing")
+    return table
+
+
+_NAME_WIDTH = 33  # columns; a longer name shifts the rest of its line
+
+
+def run_line(result: ScenarioResult) -> Text:
+    """Return one line for a scenario's run, and one more for each difference."""
+    text = Text("FAILED", style="bold red") if result.differences else Text("OK    ", style="green")
+    stages = [f"{BEFORE} {_stage(result.before)}", f"{DEFAULT} {_stage(result.after)}"]
+    if result.fixed is not None:
+        codes = dict.fromkeys(remedy.code for remedy in result.applied)
+        stages.append(f"{', '.join(codes) or 'nothing applied'}: {_stage(result.fixed)}")
+    text.append(f" {result.scenario.name:{_NAME_WIDTH}} {' | '.join(stages)}", style="not bold default")
+    for difference in result.differences:
+        text.append(f"\n       {escape(difference)}", style="not bold default")
+    return text
+
+
+def _stage(stage: StageResult) -> str:
+    seen = ", ".join(dict.fromkeys(stage.seen))
+    return f"{seen} ({codes})" if (codes := _codes(stage.servers, "; ")) else seen
+
+
+def _codes(servers: Mapping[str, Iterable[str]], between: str) -> str:
+    return between.join(f"{', '.join(codes)} at {server}" for server, codes in servers.items())
 
 
 _STATES = {

@@ -1,0 +1,30 @@
+"""``mralab scenarios``: the failures that ``mralab run`` knows by name."""
+
+from __future__ import annotations
+
+import click
+
+from .group import json_option
+from .root import main
+
+
+@main.command()
+@json_option
+def scenarios(as_json: bool) -> None:
+    """List the failures that run knows by name.
+
+    Prints name, title, and what X14.2 is expected to find. docs/scenarios.md describes the files of your own.
+
+    \b
+    Example:
+      mralab scenarios
+    """
+    from ..lab.run_report import scenario_list
+    from ..lab.scenario import shipped_scenarios
+    from ..show import terminal
+
+    found = shipped_scenarios()
+    if as_json:
+        click.echo(scenario_list(found).model_dump_json(indent=2, by_alias=True))
+    else:
+        terminal.console().print(terminal.scenario_table(found))
