@@ -299,7 +299,7 @@ _ESCAPES: Final = (
 def _axl(raw: bytes) -> None:
     for status in (200, 500):
         with contextlib.suppress(axl.AxlError):
-            axl.node_names(raw, status, "cucm:8443", "user")
+            axl.node_names(axl.result(raw, status, "cucm:8443", "user"), "cucm:8443")
 
 
 _ENVELOPE: Final = b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>'
@@ -548,7 +548,7 @@ PARSERS: Final[dict[str, Parser]] = {
         (*_WORDS, *_LINES, b"a:1\n", b"#", b"[::1]:1\n", b":", b"\n"),
     ),
     "AXL response": Parser(
-        "diagnose.axl.node_names",
+        "diagnose.axl.result diagnose.axl.node_names diagnose.axl.hosts_with_role",
         _axl,
         (*_WORDS, *_LINES, b"<a>", b"<processNode><name>a</name></processNode>", b"&amp;", b"<a", b' a="b"'),
         (
@@ -658,6 +658,7 @@ NOT_PARSERS: Final = {
     "core.release.cipher_string": "joins texts",
     "core.release.signature_algorithms": "looks a word up",
     "diagnose.axl.request": "writes",
+    "diagnose.axl.list_nodes_operation": "writes",
     "web.guard.is_json": "one comparison",
     "diagnose.xconf.setting_line": "writes",
     "diagnose.request_line.service_of": "covered with the request line",

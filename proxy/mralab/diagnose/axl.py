@@ -1,4 +1,4 @@
-"""AXL: the request for a cluster's nodes and what CUCM's responses mean, without network.
+"""AXL: requests, the one for a cluster's nodes among them, and what CUCM's responses mean, without network.
 
 CUCM's Administrative XML interface is SOAP over HTTPS on the publisher: ``POST /axl/`` with the header
 ``SOAPAction: "CUCM:DB ver=VERSION OPERATION"`` and Basic authentication of a user with the role "Standard AXL API
@@ -10,8 +10,9 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 from xml.etree.ElementTree import Element, ParseError
+from xml.sax.saxutils import escape as escape_xml
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
@@ -26,7 +27,10 @@ VERSIONS: Final = ("12.5", "14.0", "15.0", "11.5", "10.5")
 LARGEST_RESPONSE: Final = 4 << 20
 """Bytes; a cluster has at most a few dozen nodes."""
 
-_ROLE: Final = "CUCM Voice/Video"
+CALL_PROCESSING: Final = "CUCM Voice/Video"
+"""Role of the nodes that clients register with."""
+PRESENCE: Final = "CUCM IM and Presence"
+
 _NOT_A_NODE: Final = (
     "EnterpriseWideData"  # the row for settings of the whole cluster (CUCM: run sql select from processnode)
 )
@@ -34,11 +38,12 @@ _MOST_NODES: Final = 1000
 _LONGEST_TEXT: Final = 200
 _SUPPORTED: Final = re.compile(r"supported axl versions?\s{0,9}:?\s{0,9}\[?([0-9., ]{1,200})", re.IGNORECASE)
 _VERSION: Final = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3})?")
+_DUPLICATE: Final = "-239"  # axlcode of the database's "duplicate value in a UNIQUE INDEX column"
 _WRONG_VERSION: Final = 599  # CUCM's own status, with "Incorrect axl version. Supported axl versions: [..]"
 
 
 class AxlError(MralabError):
-    """AXL gives no list of nodes. The message never contains the password."""
+    """An AXL request failed. The message never contains the password."""
 
 
 class WrongVersionError(AxlError):
@@ -49,22 +54,41 @@ class WrongVersionError(AxlError):
         self.supported = supported
 
 
-def request(host: str, user: str, password: str, version: str) -> bytes:
-    """Return the HTTP request for the nodes. ``host`` is the value of the Host field."""
+class DuplicateError(AxlError):
+    """The object that a request would add is there already."""
+
+
+class Operation(NamedTuple):
+    """One AXL operation: its name, and its content as XML."""
+
+    name: str
+    content: str
+
+
+def list_nodes_operation(role: str = CALL_PROCESSING) -> Operation:
+    """Return the operation that lists the nodes with a role."""
+    return Operation(
+        "listProcessNode",
+        f"<searchCriteria><name>%</name><processNodeRole>{escape_xml(role)}</processNodeRole></searchCriteria>"
+        "<returnedTags><name/><processNodeRole/></returnedTags>",
+    )
+
+
+def request(host: str, user: str, password: str, version: str, operation: Operation) -> bytes:
+    """Return the HTTP request of an operation. ``host`` is the value of the Host field."""
+    name, content = operation
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>'
         '<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" '
-        f'xmlns:ns="http://www.cisco.com/AXL/API/{version}"><soapenv:Body><ns:listProcessNode>'
-        f"<searchCriteria><name>%</name><processNodeRole>{_ROLE}</processNodeRole></searchCriteria>"
-        "<returnedTags><name/><processNodeRole/></returnedTags>"
-        "</ns:listProcessNode></soapenv:Body></soapenv:Envelope>"
+        f'xmlns:ns="http://www.cisco.com/AXL/API/{version}"><soapenv:Body><ns:{name}>'
+        f"{content}</ns:{name}></soapenv:Body></soapenv:Envelope>"
     ).encode()
     credentials = base64.b64encode(f"{user}:{password}".encode()).decode()
     head = (
         "POST /axl/ HTTP/1.1",
         f"Host: {host}",
         f"Authorization: Basic {credentials}",
-        f'SOAPAction: "CUCM:DB ver={version} listProcessNode"',
+        f'SOAPAction: "CUCM:DB ver={version} {name}"',
         "Content-Type: text/xml; charset=utf-8",
         f"Content-Length: {len(body)}",
         "Accept: text/xml",
@@ -73,8 +97,8 @@ def request(host: str, user: str, password: str, version: str) -> bytes:
     return "\r\n".join((*head, "", "")).encode("latin-1") + body
 
 
-def node_names(body: bytes, status: int, place: str, user: str) -> tuple[str, ...]:
-    """Return the names of the nodes in a response, as hosts. Raises ``AxlError`` that says why there are none.
+def result(body: bytes, status: int, place: str, user: str) -> Element:
+    """Return the XML of a response. Raises ``AxlError`` that says why the operation failed.
 
     ``place`` (server and port) and ``user`` are for the message.
     """
@@ -98,10 +122,19 @@ def node_names(body: bytes, status: int, place: str, user: str) -> tuple[str, ..
         reason = "is not XML" if isinstance(error, ParseError) else "has XML that is not accepted"
         raise AxlError(f"AXL at {place}: the response (status {status}) {reason}", _PUBLISHER_HINT) from None
     if (fault := next(_named(root, "Fault"), None)) is not None:
-        raise AxlError(f"AXL at {place}: CUCM reports a fault (status {status}): {_fault_text(fault)}")
+        message = f"AXL at {place}: CUCM reports a fault (status {status}): {_fault_text(fault)}"
+        raise DuplicateError(message) if _is_duplicate(fault) else AxlError(message)
     if status != 200:
         raise AxlError(f"AXL at {place}: unexpected status {status}", _PUBLISHER_HINT)
-    return _hosts(root, place)
+    return root
+
+
+def node_names(response: Element, place: str, role: str = CALL_PROCESSING) -> tuple[str, ...]:
+    """Return the names of the nodes with a role in a response, as hosts. Raises ``AxlError`` if there are none."""
+    hosts = hosts_with_role(response, place, role)
+    if not hosts:
+        raise AxlError(f"AXL at {place}: the response has no node with the role {role}", _PUBLISHER_HINT)
+    return hosts
 
 
 _USER_HINT: Final = "check the user and $MRALAB_AXL_PASSWORD in CUCM: User Management > Application User"
@@ -116,13 +149,17 @@ def _supported(text: str) -> tuple[str, ...]:
     return tuple(version if "." in version else f"{version}.0" for version in versions)
 
 
-def _hosts(root: Element, place: str) -> tuple[str, ...]:
+def hosts_with_role(response: Element, place: str, role: str) -> tuple[str, ...]:
+    """Return the names of the nodes with a role in a response, as hosts; none if there are none.
+
+    Raises ``AxlError`` for a name that cannot be dialled.
+    """
     hosts: dict[str, None] = {}
     wrong: list[str] = []
-    for node in _named(root, "processNode"):
+    for node in _named(response, "processNode"):
         fields = {_local(child): (child.text or "").strip() for child in node}
         name = fields.get("name", "")
-        if name == _NOT_A_NODE or fields.get("processNodeRole", _ROLE) != _ROLE:
+        if name == _NOT_A_NODE or fields.get("processNodeRole", role) != role:
             continue
         try:
             hosts[canonical_host(f"[{name}]" if ":" in name else name)] = None
@@ -132,9 +169,11 @@ def _hosts(root: Element, place: str) -> tuple[str, ...]:
             raise AxlError(f"AXL at {place}: the response has more than {_MOST_NODES} nodes", _PUBLISHER_HINT)
     if wrong:
         raise AxlError(f"AXL at {place}: a node has a name that cannot be dialled: {wrong[0]}", "see System > Server")
-    if not hosts:
-        raise AxlError(f"AXL at {place}: the response has no node with the role {_ROLE}", _PUBLISHER_HINT)
     return tuple(hosts)
+
+
+def _is_duplicate(fault: Element) -> bool:
+    return any(_local(element) == "axlcode" and (element.text or "").strip() == _DUPLICATE for element in fault.iter())
 
 
 def _fault_text(fault: Element) -> str:

@@ -1,7 +1,8 @@
-"""Ask a CUCM's AXL for the nodes of its cluster. The password goes only to a server whose certificate is verified.
+"""Ask a CUCM's AXL, for one for the nodes of its cluster, over HTTPS.
 
-Verified means as preflight does: by the trust store, as X14.2 would; or by a fingerprint that the user gives. Until
-then nothing but the handshake is sent.
+The password goes only to a server whose certificate is verified: by the trust store, as X14.2 would, or by a
+fingerprint that the user gives. Until then nothing but the handshake is sent. A caller can turn that off, as
+Expressway's "TLS verify mode: Off" does in a lab.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import contextlib
 import os
 from typing import NamedTuple
+from xml.etree.ElementTree import Element
 
 from ..config import Config
 from ..core.http.framing import Malformed, body_reader, parse_response, response_framing
@@ -21,7 +23,17 @@ from ..tls.certificate import summarize
 from ..tls.openssl import TlsError
 from ..tls.trust_store import TrustStore
 from ..tls.verification import TlsClient, TlsContext, TlsSettings
-from .axl import LARGEST_RESPONSE, VERSIONS, AxlError, WrongVersionError, node_names, request
+from .axl import (
+    LARGEST_RESPONSE,
+    VERSIONS,
+    AxlError,
+    Operation,
+    WrongVersionError,
+    list_nodes_operation,
+    node_names,
+    request,
+    result,
+)
 from .handshake import Address
 
 _LARGEST_HEAD = 1 << 16
@@ -29,11 +41,15 @@ _END_OF_HEAD = b"\r\n\r\n"
 
 
 class Login(NamedTuple):
-    """The AXL user. ``fingerprint`` (SHA-256, printed form) replaces the trust store; empty if none was given."""
+    """The AXL user. ``fingerprint`` (SHA-256, printed form) replaces the trust store; empty if none was given.
+
+    ``verify`` False accepts any certificate.
+    """
 
     user: str
     password: str
     fingerprint: str = ""
+    verify: bool = True
 
     def __repr__(self) -> str:
         return f"Login(user={self.user!r})"
@@ -48,16 +64,26 @@ class Peer(NamedTuple):
 
 
 async def list_nodes(peer: Peer, login: Login, config: Config, store: TrustStore, *, seconds: float) -> tuple[str, ...]:
-    """Return the hosts of the cluster's call-processing nodes. Raises ``AxlError``.
+    """Return the hosts of the cluster's call-processing nodes. Raises ``AxlError``. ``seconds`` is as in ``call``."""
+    response = await call(peer, login, list_nodes_operation(), config, store, seconds=seconds)
+    return node_names(response, str(peer.address))
+
+
+async def call(
+    peer: Peer, login: Login, operation: Operation, config: Config, store: TrustStore, *, seconds: float
+) -> Element:
+    """Return the response to an operation. Raises ``AxlError``.
 
     ``seconds`` is the time limit of one request. Each AXL version that is tried takes a connection of its own.
     """
+    place = str(peer.address)
     untried, tried = list(VERSIONS), list[str]()
     while True:
         tried.append(untried.pop(0))
         try:
-            status, body = await _post(peer, login, tried[-1], config, store, seconds)
-            return node_names(body, status, str(peer.address), login.user)
+            message = request(place, login.user, login.password, tried[-1], operation)
+            status, body = await exchange(peer, login, message, config, store, seconds=seconds)
+            return result(body, status, place, login.user)
         except WrongVersionError as error:
             if error.supported:
                 untried = [version for version in reversed(error.supported) if version not in tried]
@@ -65,10 +91,13 @@ async def list_nodes(peer: Peer, login: Login, config: Config, store: TrustStore
                 raise
 
 
-async def _post(
-    peer: Peer, login: Login, version: str, config: Config, store: TrustStore, seconds: float
+async def exchange(
+    peer: Peer, login: Login, message: bytes, config: Config, store: TrustStore, *, seconds: float
 ) -> tuple[int, bytes]:
-    """Return status and body of one request."""
+    """Send one HTTP request on a connection of its own. Return status and body of the response.
+
+    Raises ``AxlError``, before ``message`` is sent if the server's certificate is not verified.
+    """
     place = str(peer.address)
     tls = _context(config, store).connect(peer.address.host)
     try:
@@ -76,10 +105,10 @@ async def _post(
             reader, writer = await asyncio.open_connection(peer.dial, peer.port)
             try:
                 early = await _handshake(reader, writer, tls, place)
-                _check_certificate(tls, login, place, config)
-                message = request(place, login.user, login.password, version)
+                if login.verify:
+                    _check_certificate(tls, login, place, config)
                 writer.write(tls.send(message))
-                return await _response(reader, tls, early, place)
+                return await _response(reader, tls, early, place, message)
             finally:
                 writer.close()
                 with contextlib.suppress(OSError):
@@ -149,7 +178,9 @@ def _fault_text(fault: CertificateFault, name: str, config: Config) -> str:
     return error_text(fault.number, config.verify.openssl)
 
 
-async def _response(reader: asyncio.StreamReader, tls: TlsClient, early: bytes, place: str) -> tuple[int, bytes]:
+async def _response(
+    reader: asyncio.StreamReader, tls: TlsClient, early: bytes, place: str, message: bytes
+) -> tuple[int, bytes]:
     """Return status and body of the response, and skip interim ones. Raises ``AxlError`` if it is not HTTP."""
     stream = _Plaintext(reader, tls, early)
     try:
@@ -157,7 +188,7 @@ async def _response(reader: asyncio.StreamReader, tls: TlsClient, early: bytes, 
             head = parse_response(await stream.head())
             if head.status >= 200:
                 break
-        body = body_reader(response_framing(head, b"POST"))
+        body = body_reader(response_framing(head, message.partition(b" ")[0]))
         received = bytearray()
         while not body.done:
             data = await stream.some()
