@@ -14,7 +14,6 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..core.mra.allowlist import Kind
 from ..core.release import ATTEMPTS, BEFORE, DEFAULT, Preference, Release, VerifyMode, cipher_string, find_release
 from ..core.tls.hostname import is_address
 from ..core.tls.verdict import Wording
@@ -224,10 +223,10 @@ class HostEntry(_Table):
         Key("Port connected to for every port that `ports` does not list. Default: the requested one.", "reload", 8443),
     ] = None
     node: Annotated[
-        Kind,
+        Literal["cucm", "imp", "unity", "none"],
         Key(
             "Kind of node, which decides what automatic rules the host gets: Unified CM, IM and Presence or Unity"
-            " Connection.",
+            " Connection. `none`: no rules, as if Expressway had not discovered it.",
             "reload",
             "imp",
         ),

@@ -56,7 +56,9 @@ class Policy:
         )
         self.wording = config.verify.openssl
         nodes = config.hosts.items() if config.allow.automatic else ()
-        automatic = [rule for host, entry in nodes for rule in automatic_rules(host, entry.node)]
+        automatic = [
+            rule for host, entry in nodes if entry.node != "none" for rule in automatic_rules(host, entry.node)
+        ]
         all_rules = [*rules, *automatic]
         self.allow = OpenAllowList(all_rules, config.hosts) if config.allow.everything else AllowList(all_rules)
         self.hosts: Mapping[str, HostEntry] = config.hosts
