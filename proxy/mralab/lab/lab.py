@@ -20,6 +20,7 @@ from typing import Any
 from cryptography import x509
 
 from ..config import KEYS, Config, load
+from ..core.mra.allowlist import Kind
 from ..core.release import VerifyMode
 from ..data import data_path
 from ..diagnose.assertions import AssertionResult
@@ -37,14 +38,17 @@ from ..mocks.pki import Pki, mint
 from ..mocks.probe import answers
 from ..net.settings import load_settings
 from . import staging
+from .discovery import Discoverer, Discovery
 from .like import Like
 from .login import Login, login, request_all
-from .nodes import DOMAIN, NODES, LabPlan
+from .nodes import DOMAIN, FQDN, NODES, LabPlan
 from .scenario import Scenario, scenario_named
 from .scenario_checks import with_recipes
 from .scenario_model import Expected
 
 PASSWORD = "cisco123"  # noqa: S105 - the lab's public password
+ADMINISTRATOR = "administrator"
+"""The application user for AXL; its password is ``PASSWORD``."""
 
 
 @dataclass(slots=True)
@@ -58,6 +62,7 @@ class _Parts:
     unplugged: staging.Unplugged
     peers: dict[str, Proxy]
     edge: Edge
+    discoverer: Discoverer
 
 
 class RunningLab:
@@ -92,6 +97,15 @@ class RunningLab:
     def via(self) -> str:
         """URL for clients: get_edge_config and, behind it, the proxy."""
         return f"http://127.0.0.1:{self._running.edge.port}"
+
+    @property
+    def discovered(self) -> tuple[Discovery, ...]:
+        """State of each publisher since its latest ``discover`` or ``refresh``.
+
+        Until the first ``discover`` it is empty, and the lab acts as if Expressway-C had discovered every node, before
+        the upgrade, under its name and its address.
+        """
+        return self._running.discoverer.discovered
 
     @property
     def journal(self) -> Journal:
@@ -259,6 +273,30 @@ class Lab(RunningLab, LoopOrThread):
         finally:
             self._turn += 1
 
+    async def discover(
+        self,
+        address: str = FQDN,
+        *,
+        kind: Kind = "cucm",
+        user: str = ADMINISTRATOR,
+        password: str = PASSWORD,
+        tls_verify: str = "On",
+    ) -> Discovery:
+        """Discover the nodes of the publisher at ``address``, as the page Unified CM servers does, and of other kinds.
+
+        ``tls_verify`` is TLS verify mode, ``On`` or ``Off``. If the publisher answers, its nodes alone have automatic
+        rules of this kind. An error is in the result. Raises ``InputError`` for arguments that cannot be used.
+        """
+        discoverer = self._running.discoverer
+        return await await_in(
+            self._running.loop,
+            discoverer.discover(address, kind=kind, user=user, password=password, tls_verify=tls_verify),
+        )
+
+    async def refresh(self) -> tuple[Discovery, ...]:
+        """Repeat every discovery, as "Refresh servers" does. Return the new states."""
+        return await await_in(self._running.loop, self._running.discoverer.refresh())
+
     async def upgrade(self, release: str, log: Path | None = None) -> None:
         """Install another release: each peer is replaced and keeps its trust store; the nodes keep running.
 
@@ -307,7 +345,8 @@ class Lab(RunningLab, LoopOrThread):
             domain=DOMAIN,
             control_host=next(iter(peers.values())).config.proxy.control_host,
         )
-        self._parts = _Parts(asyncio.get_running_loop(), nodes, cucm, home, unplugged, peers, edge)
+        discoverer = Discoverer(lambda: tuple(self._running.peers.values()), DOMAIN)
+        self._parts = _Parts(asyncio.get_running_loop(), nodes, cucm, home, unplugged, peers, edge, discoverer)
         for peer in peers.values():
             await peer.__aenter__()
         await stack.enter_async_context(edge)
@@ -320,6 +359,7 @@ class Lab(RunningLab, LoopOrThread):
         for name, peer in parts.peers.items():
             peer.server.apply(peer.config, stores[name])
             await peer.__aenter__()
+        parts.discoverer.apply_rules()
 
     def _new_peers(self, hosts: dict[str, Any], release: str | None, log: Path | None) -> dict[str, Proxy]:
         """Return a proxy in front of the nodes for each peer. ``log`` None: the log file of the configuration."""
@@ -373,6 +413,24 @@ class SyncLab(RunningLab):
     def logins(self, user: str = "emusk", password: str = PASSWORD) -> tuple[Login, ...]:
         """Clear the log, log in as often as the scenario says, and request what it requests besides."""
         return self._context.thread.call(self._lab.logins(user, password))
+
+    def discover(
+        self,
+        address: str = FQDN,
+        *,
+        kind: Kind = "cucm",
+        user: str = ADMINISTRATOR,
+        password: str = PASSWORD,
+        tls_verify: str = "On",
+    ) -> Discovery:
+        """Discover the nodes of the publisher at ``address``, as ``Lab.discover``."""
+        return self._context.thread.call(
+            self._lab.discover(address, kind=kind, user=user, password=password, tls_verify=tls_verify)
+        )
+
+    def refresh(self) -> tuple[Discovery, ...]:
+        """Repeat every discovery, as "Refresh servers" does. Return the new states."""
+        return self._context.thread.call(self._lab.refresh())
 
     def upgrade(self, release: str, log: Path | None = None) -> None:
         """Install another release: the proxy is replaced and keeps its trust store; the nodes keep running."""

@@ -177,6 +177,10 @@ def _prefer_rsa(lab: RunningLab, finding: Finding) -> None:
 def _allow_rule(lab: RunningLab, finding: Finding) -> None:
     """Refresh the servers: switch on the automatic rules for the lab's nodes."""
     _node(lab, finding)
+    if lab.proxy.config.hosts[finding.server].node == "none":
+        raise NotApplicableError(
+            f"{finding.server} was not among the servers discovered: refresh() learns it if it is advertised now"
+        )
     if lab.proxy.config.allow.automatic:
         raise NotApplicableError("the automatic rules are in force already and do not allow it")
     lab.change(allow={"automatic": True})
