@@ -119,6 +119,7 @@ def test_several_servers_and_ports(tmp_path: Path, pki: Pki) -> None:
         f"{HOST}_8443_ecdsa": ec,
         f"{HOST}_6972_ecdsa": ec,
         f"{HOST}_7443": rsa,
+        f"{HOST}_443": rsa,
         "192.0.2.7_8443": others,
         "cuc.example.test_7080": others,
         "upload_Example_Root_ABCDEF01": root,
@@ -138,6 +139,7 @@ def test_several_servers_and_ports(tmp_path: Path, pki: Pki) -> None:
         assert seen == "ec"
         for host, port, expected in (
             (HOST, 7443, 404),
+            (HOST, 443, 200),  # Tomcat's, as 8443
             ("192.0.2.7", 8443, 200),
             ("cuc.example.test", 7080, 404),
             ("10.48.36.216", 7080, 502),  # its name in DNS, but not in the certificate

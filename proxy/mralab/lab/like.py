@@ -24,6 +24,7 @@ from cryptography.x509.oid import NameOID
 from ..core.hostport import host_port
 from ..core.mra.target import BadHost, canonical_host
 from ..errors import InputError, TrustStoreError
+from ..mocks import tomcat
 from ..mocks.cucm import Cucm
 from ..mocks.lookalike import Lookalikes, mint_lookalikes, title
 from ..mocks.node import Node, Service
@@ -61,6 +62,12 @@ class LikeServer:
         """Whether it has a port of CUCM, so that UDS and TFTP are behind it."""
         return any(port in _CUCM_PORTS for port in self.presented)
 
+    @property
+    def other_ports(self) -> tuple[int, ...]:
+        """The ports that are not CUCM's."""
+        cucm = (*_CUCM_PORTS, *tomcat.PORTS) if self.is_cucm else ()
+        return tuple(port for port in self.presented if port not in cucm)
+
 
 @dataclass(frozen=True, slots=True)
 class Like:
@@ -86,16 +93,14 @@ class Like:
         used = {server.host for server in self.servers}
         addresses = (str(ipaddress.IPv4Address(IP) + number) for number in range(len(rows), 1 << 16))
         free = (address for address in addresses if address not in used)
-        cucms = tuple(server.host for server in self.servers if server.is_cucm)
         for server in self.servers:
             ip = server.host if _is_address(server.host) else next(free)
             name = server.host if "cucm" in rows else "cucm"
             if server.is_cucm:
-                rows[name] = NodeRow(server.host, ip, _CucmMaker(server, ip, cucms))
-            if not server.presented.keys() <= set(_CUCM_PORTS):
-                rows[f"{name} (other ports)" if server.is_cucm else name] = NodeRow(
-                    server.host, ip, _OtherMaker(server, ip)
-                )
+                rows[name] = NodeRow(server.host, ip, _CucmMaker(server, ip))
+            if server.other_ports:
+                other_name = f"{name} (other ports)" if server.is_cucm else name
+                rows[other_name] = NodeRow(server.host, ip, _OtherMaker(server, ip))
         return rows
 
 
@@ -105,16 +110,19 @@ class _CucmMaker:
 
     server: LikeServer
     ip: str
-    cucms: tuple[str, ...]
 
     def __call__(self, plan: LabPlan) -> Cucm:
-        server = self.server
-        peers = [host for host in self.cucms if host != server.host]
+        presented = self.server.presented
         node = Cucm(
-            plan.pki, plan.cluster.users, fqdn=server.host, ip=self.ip, advertise=plan.scenario.advertise, peers=peers
+            plan.pki,
+            plan.cluster.users,
+            cluster=plan.cluster,
+            fqdn=self.server.host,
+            ip=self.ip,
+            advertise=plan.scenario.advertise,
         )
         for port in node.tls_ports:  # one that no file is for presents what 8443 does, as Tomcat's ports do
-            certified = server.presented.get(port, server.presented[_CUCM_PORTS[0]])
+            certified = presented.get(port, presented[_CUCM_PORTS[0]])
             names = [f"{port}-{each.kind}" for each in certified]
             for name, each in zip(names, certified, strict=True):
                 node.install(name, each)
@@ -132,11 +140,10 @@ class _OtherMaker:
     def __call__(self, _plan: LabPlan) -> Node:
         certificates: dict[str, Certified] = {}
         services: list[Service[Node]] = []
-        for port, certified in self.server.presented.items():
-            if port not in _CUCM_PORTS:
-                names = {f"{port}-{each.kind}": each for each in certified}
-                certificates |= names
-                services.append(Service(port, "https", _nothing, tuple(names)))
+        for port in self.server.other_ports:
+            names = {f"{port}-{each.kind}": each for each in self.server.presented[port]}
+            certificates |= names
+            services.append(Service(port, "https", _nothing, tuple(names)))
         return Node(certificates, services, fqdn=self.server.host, ip=self.ip)
 
 
@@ -189,7 +196,7 @@ def _by_address(files: Iterable[_File], notes: list[str]) -> _Assigned:
         if address is not None:
             host, port = address
             assigned.setdefault(host, {}).setdefault(port, []).append(file.chain)
-    ordered = dict(sorted(assigned.items(), key=lambda item: _rank(item[1])))
+    ordered = dict(sorted(assigned.items(), key=lambda item: (_rank(item[1]), item[0].split("."))))
     for host, ports in ordered.items():
         _fill(host, ports, notes)
     return ordered
