@@ -82,6 +82,13 @@ def test_filters_that_cannot_be_right_are_all_named() -> None:
     assert "is no time: write 2026-01-29T14:01:16+01:00" in mralab("diagnose", str(GOOD), "--since", "Tuesday").stderr
 
 
+def test_a_server_that_no_file_shows_is_a_wrong_filter() -> None:
+    ended = mralab("diagnose", str(UNTRUSTED), "--server", "cucm.steven.lba", "--server", "cucm.steven.lab:6972")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("--server cucm.steven.lba: no file shows it; did you mean 'cucm.steven.lab'?")
+    assert mralab("diagnose", str(UNTRUSTED), "--server", "cucm.steven.lab:6972").returncode == 1
+
+
 def test_what_cannot_be_read_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
     (tmp_path / "broken.tar.gz").write_bytes(gzip.compress(UNTRUSTED.read_bytes() * 99)[:400])
     (tmp_path / "rubbish").write_bytes(bytes(range(256)) * 8)

@@ -88,7 +88,7 @@ def diagnose(
     """
     from ..core.nearest import did_you_mean
     from ..diagnose.case import Case
-    from ..diagnose.conclusions import Wanted, conclude
+    from ..diagnose.conclusions import Wanted, conclude, unknown_servers
     from ..diagnose.rules import CODES
     from ..diagnose.sources import Sources
     from ..show import diagnosis, terminal
@@ -103,6 +103,11 @@ def diagnose(
     sources = Sources(paths, sys.stdin.buffer if sys.stdin is not None else None)
     with _progress() as progress:
         case.read(sources, progress)
+    if unknown := unknown_servers(case, servers):
+        raise InputError(
+            f"--server {server}: no file shows it{f'; did you mean {near!r}?' if near else ''}"
+            for server, near in unknown.items()
+        )
     report = conclude(case, Wanted(servers, codes))
     if as_json:
         click.echo(report.model_dump_json(by_alias=True, indent=2))
@@ -110,7 +115,6 @@ def diagnose(
         screen = terminal.console()
         screen.print(diagnosis.diagnosis_text(report, screen.width), soft_wrap=True)
     if not case.files:
-        click.echo("nothing could be read", err=True)
         sys.exit(2)
     sys.exit(1 if any(finding.category in _FOUND for finding in report.findings) else 0)
 

@@ -38,8 +38,8 @@ def login(
 ) -> None:
     """Log in through a running edge or proxy.
 
-    Shows each step of the MRA login sequence. With --admin a failed login ends with cause and remedies, as the proxy
-    found them since the login began. Exit 1: the login fails.
+    Shows each step of the MRA login sequence. With --admin a failed login ends with cause and remedies of
+    what the proxy found during it; counts are those since the journal was cleared. Exit 1: the login fails.
 
     The edge is the 'edge' of the line that lab prints: it answers get_edge_config and passes the rest to the proxy. A
     proxy alone (serve) does not answer get_edge_config; the login then begins with --server.

@@ -19,9 +19,7 @@ class Query(StrEnum):
     FINDINGS = "findings"  # -> all findings, with losses
     STATS = "stats"  # -> the counters
     WATCH = "watch"  # whether to publish log lines as they are written
-    RECORD = (
-        "record"  # the capture's path if a diagnostic log begins, else None -> lines and losses of the one that ends
-    )
+    RECORD = "record"  # the file for packets of a new diagnostic log, None to end -> lines and losses so far
     RESET = "reset"  # clear the journal and end the diagnostic log
     CLEAR = "clear"  # clear the journal
     REOPEN = "reopen"  # open the log file again

@@ -17,6 +17,7 @@ from typing import Final
 from ..config import Config
 from ..core.hostport import bracketed, host_port
 from ..core.log.escape import escape
+from ..core.nearest import nearest
 from . import report
 from .capture import CapturedConnection
 from .capture_findings import CaptureCheck, CaptureFinding, findings_of
@@ -70,6 +71,22 @@ class Wanted:
         if port:
             names |= {host_port(name, port) for name in names}
         return not self.servers or any(_canonical_place(server) in names for server in self.servers)
+
+
+def unknown_servers(case: Case, servers: Iterable[str]) -> dict[str, str]:
+    """Return the servers that no file shows, each with the nearest that one does (empty if none is near).
+
+    Empty if the files show no server at all.
+    """
+    places: set[tuple[str, str, int | None]] = set()
+    for peer in case.peers.values():
+        places |= {(answers.server, answers.ip, answers.port) for answers in peer.diagnosis.answers()}
+        places |= {(server, "", port) for server, port in peer.diagnosis.services()}
+        places |= {(finding.server, finding.ip, finding.port) for finding in peer.diagnosis.findings()}
+        places |= {(connection.sni, connection.server.ip, connection.server.port) for _, connection in peer.connections}
+    names = sorted({name for server, ip, _ in places for name in (server, ip) if name})
+    unknown = [each for each in servers if not any(Wanted((each,)).includes_place(*place) for place in places)]
+    return {each: nearest(each.partition(":")[0], names) for each in unknown} if names else {}
 
 
 def _canonical_place(text: str) -> str:

@@ -31,6 +31,7 @@ ISSUER_CODES: Final = frozenset(
 )
 """Codes of faults that depend on the trusted CA list."""
 
+# Codes that are checked in the same way.
 _CONNECTION_CODES: Final = frozenset(("unreachable", "timeout", "dns", "not-tls", "tls-mismatch"))
 _ALLOW_CODES: Final = frozenset(("not-allowed", "not-found", "bad-token"))
 _LOGIN_CODES: Final = frozenset(("login-rejected", "login-not-completed"))
@@ -41,6 +42,11 @@ _ASKS_FOR_CERTIFICATE: Final = frozenset((6971, 6972))
 def how_to_check(finding: Finding) -> str:
     """Return how a person sees that the remedy worked."""
     place = _place(finding)
+    if finding.code == NAME_CODE:
+        return (
+            f"Log in again: no WARNING names {place}, and if its name was changed, the Sending Request lines go to the "
+            "new one and are followed by a Receive Response."
+        )
     if finding.code in VERIFICATION_CODES or finding.code == "no-certificate":
         ask = f", or ask beforehand: mralab preflight {place} --trust FOLDER" if finding.port else ""
         return (

@@ -18,7 +18,10 @@ class Remedy:
 _TRUSTED_CA = "Expressway-C: Maintenance > Security > Trusted CA certificate"
 _CUCM_CERTIFICATES = "CUCM: Cisco Unified OS Administration > Security > Certificate Management"
 _SERVERS = "Expressway-C: Configuration > Unified Communications"
-_OFF = "xConfiguration EdgeConfigServer VerifyOriginServer: Off"
+_OFF = (
+    "xConfiguration EdgeConfigServer VerifyOriginServer: Off (a command of X14.2; the command reference of X15.0 does "
+    "not list it)"
+)
 
 # ``rules.explain`` fills in the placeholders (``{..}``).
 REMEDIES: Final[dict[str, Remedy]] = {
