@@ -40,7 +40,7 @@ def routes(node: OauthNode) -> list[web.RouteDef]:
 
 
 def implicit_grant(request: web.Request, user: str, tokens: Tokens) -> web.Response:
-    """Return the redirection with a new access token of ``user``, or 400 with RFC 6749's code of what is wrong."""
+    """Return the redirection with a new access token of ``user``, or 400 with the error code of RFC 6749."""
     if not request.query.get("client_id"):
         return _error("invalid_request")
     if request.query.get("response_type") != "token":

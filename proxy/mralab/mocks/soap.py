@@ -15,7 +15,7 @@ from .xmlbody import element
 
 
 class BadEnvelopeError(Exception):
-    """The body of a request is no SOAP envelope with one operation; the message says what is wrong."""
+    """The body of a request is no SOAP envelope with one operation; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
