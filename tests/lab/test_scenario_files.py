@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from mralab.errors import ConfigError, MralabError
-from mralab.lab.lab import Lab
+from mralab.lab.lab import PASSWORD, Lab
+from mralab.lab.login import login
 from mralab.lab.run import ScenarioResult, run_all, run_scenario
 from mralab.lab.scenario import find_scenarios, load_scenario, shipped_scenarios
 from mralab.lab.scenario_model import TABLES, Scenario
@@ -258,6 +259,8 @@ async def test_a_lab_runs_a_scenario_by_its_name_with_its_peers_and_nodes(pki: P
         await lab.trust(pki["steven-DC-CA"])
         assert [login.ok for login in await lab.logins()] == [True, True]
         assert lab.findings == ()
+    with Lab(scenario="peer-without-ca", pki=pki, log={"file": "-"}) as with_one_log:
+        assert [peer.config.log.file for peer in with_one_log.peers.values()] == ["-", "-"]
     with Lab(scenario="subscriber-down", pki=pki) as sync_lab:
         assert list(sync_lab.nodes) == ["cucm", "cucm-sub", "imp", "unity"]
         assert [login.ok for login in sync_lab.logins()] == [True, False]
@@ -289,3 +292,9 @@ async def test_an_output_that_is_closed_ends_the_run(tmp_path: Path, pki: Pki) -
 
     with pytest.raises(BrokenPipeError, match="healthy"):
         await run_all(find_scenarios(["healthy", "expired"]), tmp_path, pki, jobs=1, done=done)
+
+
+async def test_each_client_of_a_running_lab_gets_the_next_peer(pki: Pki) -> None:
+    async with Lab(scenario="peer-without-ca", pki=pki) as lab:
+        clients = [await login("emusk", lab.via, password=PASSWORD) for _ in range(4)]
+        assert [client.ok for client in clients] == [True, False, True, False]

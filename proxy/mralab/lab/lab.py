@@ -243,7 +243,7 @@ class Lab(RunningLab, LoopOrThread):
         self._users = users or {"emusk": PASSWORD}
         self._pki = with_recipes(pki or mint(), self._scenario)
         self._files: dict[str, Any] = {}
-        self._turn = 0
+        self._turn = -1
         self._stack = contextlib.AsyncExitStack()
 
     def __enter__(self) -> SyncLab:
@@ -261,17 +261,18 @@ class Lab(RunningLab, LoopOrThread):
         The first login goes through the first peer and to the publisher, each further one to the next peer and node.
         """
         self.clear()
-        self._turn = 0
+        self._turn = -1
         results = tuple([await self._login(user, password) for _ in range(self._scenario.logins)])
         await await_in(self._running.loop, request_all(map(self.proxy.url, self._scenario.requests)))
         return results
 
     async def _login(self, user: str, password: str) -> Login:
+        return await await_in(self._running.loop, login(user, self.via, password=password, domain=DOMAIN))
+
+    def _begin_login(self) -> None:
+        """Choose peer and node for the client that has just got its edge configuration."""
+        self._turn += 1
         self._running.home.choose(self._turn)
-        try:
-            return await await_in(self._running.loop, login(user, self.via, password=password, domain=DOMAIN))
-        finally:
-            self._turn += 1
 
     async def discover(
         self,
@@ -343,6 +344,7 @@ class Lab(RunningLab, LoopOrThread):
             users=self._users,
             tokens=plan.cluster.tokens,
             domain=DOMAIN,
+            on_login=self._begin_login,
             control_host=next(iter(peers.values())).config.proxy.control_host,
         )
         discoverer = Discoverer(lambda: tuple(self._running.peers.values()), DOMAIN)
@@ -367,17 +369,14 @@ class Lab(RunningLab, LoopOrThread):
         if release is not None:
             tables["release"] = release
         config = self._base.changed(**tables).changed(**self._files).changed(**self._changes)
-        peers = {config.log.hostname: self._new_proxy(config, self._scenario.trust, log)}
-        for name, table in self._scenario.peers.items():
-            own = config.changed(proxy={"listen": "127.0.0.1:0"}, log={"hostname": name})
-            file = log or own.path(own.log.file)
-            peers[name] = self._new_proxy(own, table.trust, file.with_name(f"{file.stem}-{name}{file.suffix}"))
-        return peers
-
-    def _new_proxy(self, config: Config, trusted: Iterable[str], log: Path | None) -> Proxy:
         if log is not None:
             config = config.changed(log={"file": str(log.absolute())})
-        return Proxy(config, trust=self._trusted(config, trusted))
+        peers = {config.log.hostname: Proxy(config, trust=self._trusted(config, self._scenario.trust))}
+        for name, table in self._scenario.peers.items():
+            own_log = {"hostname": name, "file": _log_of_peer(name, config.log.file)}
+            own = config.changed(proxy={"listen": "127.0.0.1:0"}, log=own_log)
+            peers[name] = Proxy(own, trust=self._trusted(own, table.trust))
+        return peers
 
     def _trusted(self, config: Config, names: Iterable[str]) -> list[x509.Certificate]:
         """Return what is trusted beside the configuration's store."""
@@ -394,7 +393,7 @@ class Lab(RunningLab, LoopOrThread):
     def _proxy_address(self) -> tuple[str, int]:
         """Return the address of the peer through which the login in progress goes."""
         peers = tuple(self.peers.values())
-        peer = peers[self._turn % len(peers)]
+        peer = peers[max(self._turn, 0) % len(peers)]
         return peer.host, peer.port
 
 
@@ -435,6 +434,12 @@ class SyncLab(RunningLab):
     def upgrade(self, release: str, log: Path | None = None) -> None:
         """Install another release: the proxy is replaced and keeps its trust store; the nodes keep running."""
         self._context.thread.call(self._lab.upgrade(release, log))
+
+
+def _log_of_peer(name: str, log: str) -> str:
+    """Return the log file of a further peer, beside ``log`` of the first; standard output, ``-``, is for all."""
+    path = Path(log)
+    return log if log == "-" else str(path.with_name(f"{path.stem}-{name}{path.suffix}"))
 
 
 _ARTICLE = Scenario(name="article", title="the article's lab", expect=Expected())

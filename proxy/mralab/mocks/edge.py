@@ -63,7 +63,7 @@ class Edge:
     ``proxy`` returns the proxy's host and port; it is called for each request. ``control_host`` is the host of the
     requests sent to the proxy (default: ``vcs_control.DOMAIN:8443``). The answer has two addresses of CUCM:
     ``_cisco-uds`` has the one in DNS (its FQDN), the user's UDS and TFTP server have the one in System > Server.
-    ``tokens`` are the OAuth tokens that CUCM accepts.
+    ``tokens`` are the OAuth tokens that CUCM accepts. ``on_login`` is called before each answer of get_edge_config.
     """
 
     def __init__(
@@ -75,12 +75,14 @@ class Edge:
         tokens: Tokens | None = None,
         domain: str = "steven.lab",
         control_host: str = "",
+        on_login: Callable[[], object] = lambda: None,
         host: str = "127.0.0.1",
     ) -> None:
         self.domain = domain
         self._control_host = control_host or f"vcs_control.{domain}:8443"
         self._proxy = proxy
         self._cucm = cucm
+        self._on_login = on_login
         self._users = users
         self._tokens = Tokens() if tokens is None else tokens
         self._session: aiohttp.ClientSession | None = None
@@ -151,6 +153,7 @@ class Edge:
     def _edge_config(self, request: web.Request) -> web.Response:
         if authenticated(request, self._users) is None and bearer(request, self._tokens) is None:
             return _unauthorized()
+        self._on_login()
         services = request.query.getall("service_name", list(_SERVICES))
         return _xml(self._configuration(services))
 
