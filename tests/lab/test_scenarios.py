@@ -11,6 +11,7 @@ from mralab.core.release import BEFORE, DEFAULT
 from mralab.diagnose.case import Case
 from mralab.diagnose.conclusions import conclude
 from mralab.diagnose.sources import Sources
+from mralab.lab.lab import Lab
 from mralab.lab.run import ScenarioResult, run_all
 from mralab.lab.scenario import shipped_scenarios
 from mralab.mocks.pki import mint
@@ -101,3 +102,21 @@ def test_the_diagnosis_says_that_redundancy_is_lost(name: str, results: dict[str
     causes = [one.cause for one in report.findings if one.code == "redundancy-lost"]
     assert causes
     assert all("while cucm.steven.lab answers" in cause for cause in causes)
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("verify-mode-on-yet-failing", "unknown-ca"), ("fqdn", "self-signed"), ("subscriber-only", "self-signed")],
+)
+async def test_discovery_with_tls_verify_mode_on_is_green_where_logins_fail(name: str, code: str) -> None:
+    async with Lab(scenario=name) as lab:
+        assert (await lab.discover(tls_verify="On")).ok
+        assert not all(login.ok for login in await lab.logins())
+        assert [finding.code for finding in lab.findings] == [code]
+
+
+async def test_discovery_with_tls_verify_mode_on_fails_where_the_publisher_is_at_fault() -> None:
+    async with Lab(scenario="self-signed-tomcat") as lab:
+        assert not (await lab.discover(tls_verify="On")).ok
+        assert (await lab.discover(tls_verify="Off")).ok
+        assert not (await lab.login()).ok  # Off does not switch off the traffic server's verification
