@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from email.utils import formatdate, parsedate_to_datetime
+from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from .error_pages import SERVER
@@ -26,10 +27,37 @@ HOP_BY_HOP: Final = frozenset(
         b"x-id",
     )
 )
-_DROP: Final[dict[bytes, bytes | None]] = dict.fromkeys(HOP_BY_HOP)
-"""Field name -> its value in the forwarded head; None drops the field. A field that is not in the table is kept."""
-_ONCE: Final = frozenset((b"x-forwarded-for", b"via"))
-"""Fields whose values are joined into the first of them."""
+
+
+class _Rule(Enum):
+    """What becomes of a request's field."""
+
+    DROP = auto()
+    JOIN = auto()
+    """Its values and ours are joined into the first of its fields."""
+    KEEP_CLIENTS = auto()
+    """The client's own replaces ours."""
+    HOST = auto()
+    LENGTH = auto()
+    """Written anew, like all framing."""
+    HOPS = auto()
+    """One hop fewer."""
+    CODING = auto()
+
+
+_DROP, _JOIN, _KEEP_CLIENTS, _HOST, _LENGTH, _HOPS, _CODING = _Rule  # an enumeration's attributes are slow to read
+_REQUEST_RULES: Final = {
+    **dict.fromkeys(HOP_BY_HOP, _DROP),
+    b"x-forwarded-for": _JOIN,
+    b"via": _JOIN,
+    b"trackingid": _KEEP_CLIENTS,
+    b"client-ip": _KEEP_CLIENTS,
+    b"host": _HOST,
+    b"content-length": _LENGTH,
+    b"max-forwards": _HOPS,
+    b"accept-encoding": _CODING,
+}
+"""The rule for each field of a request that is not simply kept, by name in lower case."""
 _RESPONSE_OURS: Final = HOP_BY_HOP | {b"content-length", b"server", b"age"}
 # Framing, routing and credentials must not be in a trailer (RFC 9110 section 6.5.1).
 _NOT_IN_TRAILERS: Final = HOP_BY_HOP | {
@@ -144,34 +172,33 @@ def request_head(
         del ours[b"connection"]
     if not framing.chunked:
         del ours[b"transfer-encoding"]
-    table = {
-        **_DROP,
-        b"host": host,
-        b"content-length": b"%d" % (framing.length or 0),
-        b"x-forwarded-for": ours[b"x-forwarded-for"][1],
-        b"via": ours[b"via"][1],
-    }
-    if hops := max_forwards(head):
-        table[b"max-forwards"] = b"%d" % (hops - 1)
+    hops = max_forwards(head)
     dropped = _named_in_connection(head.fields)
     fields: Fields = []
     has_host = False
-    for name, received in head.fields:
+    for name, value in head.fields:
         key = name.lower()
-        value = table.get(key, received)
-        if key == b"accept-encoding":
-            value = _accept_encoding(received) or None
-        elif key == b"host":
+        rule = _REQUEST_RULES.get(key)
+        if rule is _DROP or (dropped and key in dropped):
+            continue
+        if rule is None:
+            if b"_" not in key or key.replace(b"_", b"-") not in _NOT_BY_ANOTHER_NAME:
+                fields.append((name, value))
+        elif rule is _JOIN:
+            if key in ours:
+                fields.append((name, ours.pop(key)[1]))
+        elif rule is _KEEP_CLIENTS:
+            ours.pop(key, None)
+            fields.append((name, value))
+        elif rule is _HOST:
             has_host = True
-        if value is None or (dropped and key in dropped):
-            continue
-        if b"_" in key and key.replace(b"_", b"-") in _NOT_BY_ANOTHER_NAME:
-            continue
-        if key in _ONCE:
-            table[key] = None
-        if key in ours:  # in its place, or the client's own TrackingID and Client-ip
-            del ours[key]
-        fields.append((name, value))
+            fields.append((name, host))
+        elif rule is _LENGTH:
+            fields.append((name, b"%d" % (framing.length or 0)))
+        elif rule is _HOPS:
+            fields.append((name, b"%d" % (hops - 1) if hops else value))
+        elif coding := _accept_encoding(value):
+            fields.append((name, coding))
     if not has_host:
         fields.insert(0, (b"Host", host))
     fields += ours.values()
