@@ -31,15 +31,24 @@ _CLOCKS: Final = 0.1  # seconds: stamps of a log are rounded to milliseconds, an
 )
 @click.option("--domain", default="steven.lab", show_default=True, help="The users' domain.")
 @click.option("--server", default=None, help="CUCM's name if nothing answers get_edge_config [default: cucm.DOMAIN].")
+@click.option("--unity", multiple=True, metavar="HOST", help="Unity Connection server of the user's service profile.")
 @admin_option
 @json_option
 def login(
-    user: str, via: str, password: str, domain: str, server: str | None, admin: str | None, as_json: bool
+    user: str,
+    via: str,
+    password: str,
+    domain: str,
+    server: str | None,
+    unity: tuple[str, ...],
+    admin: str | None,
+    as_json: bool,
 ) -> None:
     """Log in through a running edge or proxy.
 
-    Shows each step of the MRA login sequence. With --admin a failed login ends with cause and remedies of
-    what the proxy found during it; counts are those since the journal was cleared. Exit 1: the login fails.
+    Shows each step of the MRA login sequence, what the user would see, and which servers answered. With --admin a
+    failed login ends with cause and remedies of what the proxy found during it; counts are those since the journal was
+    cleared. Exit 1: the login fails.
 
     The edge is the 'edge' of the line that lab prints: it answers get_edge_config and passes the rest to the proxy. A
     proxy alone (serve) does not answer get_edge_config; the login then begins with --server.
@@ -55,17 +64,19 @@ def login(
 
     remote = connect(admin) if admin else None
     began = time.time()
-    result = run(lambda: log_in(user, via, password=password, domain=domain, server=server))
+    result = run(lambda: log_in(user, via, password=password, domain=domain, server=server, unity=unity))
     found = []
     if remote is not None and not result.ok:
         answer = remote.request("GET", "/api/findings")
         found = [finding for finding in answer["findings"] if finding["last"] >= began - _CLOCKS]
     if as_json:
         steps = [{name: getattr(step, name) for name in _FIELDS} for step in result.steps]
-        click.echo(json.dumps({"ok": result.ok, "steps": steps, "findings": found}, indent=2))
+        outcome = {"ok": result.ok, "seen": result.seen, "screen": result.screen, "nodes": result.nodes}
+        click.echo(json.dumps({**outcome, "steps": steps, "findings": found}, indent=2))
     else:
         click.echo("Login works." if result.ok else "Login fails.")
         terminal.console().print(terminal.login_table(result))
+        terminal.console().print(terminal.login_outcome(result), soft_wrap=True)
         for row in finding_rows(found):
             click.echo(row)
     sys.exit(0 if result.ok else 1)

@@ -183,6 +183,19 @@ def find_release(text: str) -> Release:
     raise ValueError(f"is not a known release: {', '.join(_known())}{_near_release(text, number)}")
 
 
+LOGIN_FAILOVER_SINCE: Final = "X14.2"
+"""First release that leaves known-bad UDS nodes out of get_edge_config (X14.2 release notes)."""
+
+
+def has_login_failover(release: str) -> bool:
+    """Return whether Expressway of this release asks another UDS node when one does not answer.
+
+    Raises ``ValueError`` for an unknown release.
+    """
+    names = tuple(RELEASES)
+    return names.index(find_release(release).name) >= names.index(LOGIN_FAILOVER_SINCE)
+
+
 def _number(match: re.Match[str]) -> Number:
     major, minor, maintenance = match.groups("0")
     return int(major), int(minor), int(maintenance)

@@ -39,6 +39,7 @@ from ..mocks.probe import answers
 from ..net.settings import load_settings
 from . import staging
 from .discovery import Discoverer, Discovery
+from .home_servers import home_servers
 from .like import Like
 from .login import Login, login, request_all
 from .nodes import DOMAIN, FQDN, NODES, LabPlan
@@ -267,7 +268,9 @@ class Lab(RunningLab, LoopOrThread):
         return results
 
     async def _login(self, user: str, password: str) -> Login:
-        return await await_in(self._running.loop, login(user, self.via, password=password, domain=DOMAIN))
+        unity = [node.address for node in self.nodes.values() if node.kind == "unity"]
+        done = login(user, self.via, password=password, domain=DOMAIN, unity=unity)
+        return await await_in(self._running.loop, done)
 
     def _begin_login(self) -> None:
         """Choose peer and node for the client that has just got its edge configuration."""
@@ -341,6 +344,7 @@ class Lab(RunningLab, LoopOrThread):
         edge = Edge(
             self._proxy_address,
             cucm=home,
+            servers=lambda: home_servers(home.nodes, lambda: self.proxy.config),
             users=self._users,
             tokens=plan.cluster.tokens,
             domain=DOMAIN,

@@ -1,7 +1,11 @@
-"""The login of a Jabber client over MRA, as far as UDS and TFTP go, step by step through a running proxy.
+"""The login of a Jabber client over MRA, step by step through a running proxy.
 
-The order is Jabber's: get_edge_config, then UDS on 8443 (servers, user, devices), then the files on 6972. If a step
+The order is Jabber's: get_edge_config, then UDS on 8443 (home cluster, servers, user, devices), then the files on 6972
+(CUCM 10 and older: 6970, plain HTTP), then IM and Presence and Unity Connection where the user has them. If a step
 fails, only the steps that need its response are skipped, so one login shows the state of every server and port.
+
+A client uses a single UDS server. Over MRA it goes on to the next server for IM and Presence and for SIP registration,
+and for nothing else (Cisco, MRA Deployment Guide X15.0).
 """
 
 from __future__ import annotations
@@ -10,14 +14,17 @@ import asyncio
 import base64
 import contextlib
 import os
+import socket
 import ssl
 import time
 import unicodedata
 import uuid
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 from xml.etree.ElementTree import ParseError
+from xml.sax.saxutils import escape
 
 import aiohttp
 from defusedxml import DefusedXmlException
@@ -27,82 +34,53 @@ from yarl import URL
 from ..core.hostport import bracketed
 from ..core.mra.target import BadHost, Target, canonical_host, encode
 from ..errors import InputError
-from .scenario_model import Seen
+from . import login_wording as wording
+from .login_result import EDGE, PRESENCE, TFTP, UDS, VOICEMAIL, Login, Seen, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from xml.etree.ElementTree import Element
 
-UDS_PORT: Final = 8443
+__all__ = ["Login", "Seen", "Step", "login", "request_all"]
+
 TFTP_PORT: Final = 6972
+PLAIN_TFTP_PORT: Final = 6970
+FIRST_HTTPS_TFTP: Final = 11
+"""CUCM's first release from which Jabber loads its files over HTTPS (Cisco's Jabber documentation)."""
+TOMCAT_PORT: Final = 8443
 TIMEOUT: Final = 40.0
 """Seconds for one request: longer than a proxy waits for a server by default."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One request of a login and its outcome."""
-
-    name: str
-    method: str
-    url: str
-    """URL on the server: ``https://cucm.steven.lab:8443/cucm-uds/version``."""
-    server: str
-    """Host and port of ``url``: ``cucm.steven.lab:8443``."""
-    status: int | None = None
-    """Status of the response; None without a response."""
-    reason: str = ""
-    seconds: float = 0.0
-    ok: bool = False
-    meaning: str = ""
-    """The consequence for the user, in one sentence."""
-    request_url: str = ""
-    """URL requested from ``via``; empty if the step was skipped."""
-    tracking_id: str = ""
-    """TrackingID of the request, which is in the proxy's log lines."""
-    skipped: bool = False
-    """Whether no request was sent, because an earlier step failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """A whole login."""
-
-    user: str
-    steps: tuple[Step, ...]
-
-    @property
-    def seen(self) -> Seen:
-        """What the user sees."""
-        if self.ok:
-            return "signed in"
-        signed_in = all(step.ok for step in self.steps if not step.server.endswith(f":{TFTP_PORT}"))
-        return "configuration missing" if signed_in else "cannot sign in"
-
-    @property
-    def ok(self) -> bool:
-        """Whether every step succeeded."""
-        return all(step.ok for step in self.steps)
-
-
-async def login(user: str, via: str, *, password: str, domain: str = "steven.lab", server: str | None = None) -> Login:
+async def login(
+    user: str,
+    via: str,
+    *,
+    password: str,
+    domain: str = "steven.lab",
+    server: str | None = None,
+    unity: Sequence[str] = (),
+) -> Login:
     """Log in as ``user``.
 
     ``via`` is the URL of a proxy, or of an edge in front of it that serves get_edge_config. ``server`` is the CUCM to
-    start with if ``via`` serves no get_edge_config (default: ``cucm.DOMAIN``). Network errors are steps that fail.
+    start with if ``via`` serves no get_edge_config (default: ``cucm.DOMAIN``). ``unity`` are the Unity Connection
+    servers of the user's service profile, whose format is not public; the login uses the first. Network errors are
+    steps that fail.
 
     Raises:
-        InputError: ``via`` is not an http or https URL, ``domain`` or ``server`` is not a host name, or ``user`` and
-            ``password`` cannot be sent in Basic authorization.
+        InputError: ``via`` is not an http or https URL, ``domain``, ``server`` or one of ``unity`` is not a host name,
+            or ``user`` and ``password`` cannot be sent in Basic authorization.
     """
-    base, domain, server = _usable(user, password, via, domain, server or f"cucm.{domain}")
+    base, domain, server = _usable(user, password, via, domain, server or f"cucm.{domain}", unity)
     timeout = aiohttp.ClientTimeout(total=TIMEOUT)
     credentials = base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
     headers = {"User-Agent": "mralab", "Accept": "*/*", "Authorization": f"Basic {credentials}"}
     async with aiohttp.ClientSession(
         timeout=timeout, headers=headers, trust_env=False, cookie_jar=aiohttp.CookieJar(unsafe=True)
     ) as session:
-        return await _Sequence(session, base, user, domain, server).run()
+        sequence = _Sequence(session, base, user, password, domain, server)
+        return await sequence.run([_host(each) for each in unity])
 
 
 async def request_all(urls: Iterable[str]) -> None:
@@ -117,40 +95,76 @@ async def request_all(urls: Iterable[str]) -> None:
 class _Sequence:
     """One login in progress: the client's current server, and its steps so far."""
 
-    def __init__(self, session: aiohttp.ClientSession, base: str, user: str, domain: str, server: str) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, base: str, user: str, password: str, domain: str, server: str
+    ) -> None:
         self._session = session
         self._base = base
         self._user = user
+        self._password = password
         self._domain = domain
         self._server = server
         self._device = f"CSF{user}"
+        self._tftp = ("https", TFTP_PORT)
+        self._presence: list[str] = []
         self._steps: list[Step] = []
 
-    async def run(self) -> Login:
+    async def run(self, unity: Sequence[str]) -> Login:
         ready = await self._edge_config()
-        await self._uds(ready)
+        signed_in = await self._uds(ready)
         for file in (f"{self._device}.cnf.xml", "SPDefault.cnf.xml", "jabber-config.xml"):
-            await self._request(file, TFTP_PORT, f"/{quote(file, safe='')}", ready)
+            await self._request(file, self._server, f"/{quote(file, safe='')}", ready, service=TFTP)
+        await self._presence_login(signed_in)
+        for server in unity[:1]:
+            path = "/vmrest/mailbox/folders/inbox/messages"
+            await self._request(wording.VOICEMAIL_INBOX, server, path, signed_in, service=VOICEMAIL)
         return Login(self._user, tuple(self._steps))
 
-    async def _uds(self, ready: bool) -> None:
-        await self._request("version", UDS_PORT, "/cucm-uds/version", ready)
+    async def _uds(self, ready: bool) -> bool:
+        """Request UDS's resources. Return whether the user is signed in."""
+        version = await self._uds_request("version", "/cucm-uds/version", ready)
+        if version is not None and _major(version.findtext("version", "")) < FIRST_HTTPS_TFTP:
+            self._tftp = ("http", PLAIN_TFTP_PORT)
         name = quote(self._user, safe="")
-        cluster = await self._request("clusterUser", UDS_PORT, f"/cucm-uds/clusterUser?username={name}", ready)
+        cluster = await self._uds_request("clusterUser", f"/cucm-uds/clusterUser?username={name}", ready)
         # Without a response the login goes on: get_edge_config has already named a server.
         known = ready if cluster is None else self._is_known(cluster)
-        servers = await self._request("servers", UDS_PORT, "/cucm-uds/servers", known)
+        servers = await self._uds_request("servers", "/cucm-uds/servers", known)
         if servers is not None:
             self._follow([_text(each) for each in servers.iter("server")])
         path = f"/cucm-uds/user/{name}"
-        await self._request("user", UDS_PORT, path, known)
-        signed_in = known and self._steps[-1].status != 401
-        devices = await self._request("devices", UDS_PORT, f"{path}/devices", signed_in)
-        all_devices = await self._request("devices?max=100", UDS_PORT, f"{path}/devices?max=100", signed_in)
+        user = await self._uds_request("user", path, known)
+        if user is not None:
+            self._read_presence(user)
+        may_go_on = known and self._steps[-1].status != 401
+        devices = await self._uds_request("devices", f"{path}/devices", may_go_on)
+        all_devices = await self._uds_request("devices?max=100", f"{path}/devices?max=100", may_go_on)
         for body in (devices, all_devices):
             if body is not None:
                 names = (_text(each) for each in body.iter("name"))
                 self._device = next((name for name in names if name.startswith("CSF")), self._device)
+        return user is not None
+
+    def _read_presence(self, user: Element) -> None:
+        """Note the IM and Presence nodes of a user who is enabled for them."""
+        home = user.find("homeCluster")
+        if home is not None and home.get("enableImAndPresence") == "true":
+            self._presence = [host for each in user.iterfind("imAndPresence/server") if (host := _host(_text(each)))]
+
+    async def _presence_login(self, signed_in: bool) -> None:
+        """Log in to the first IM and Presence node that accepts it: clients go on to the next one here."""
+        name, path = wording.PRESENCE_LOGIN, "/EPASSoap/service/v80"
+        for number, server in enumerate(self._presence, start=1):
+            message = epas_login(self._user, self._password)
+            body = await self._request(name, server, path, signed_in, service=PRESENCE, message=message)
+            if body is not None and not any(_local(each) == "session-key" for each in body.iter()):
+                step = self._steps[-1]
+                meaning = wording.failure(step, f"{step.server} gave no session key")
+                self._steps[-1] = replace(step, ok=False, meaning=meaning)
+            if self._steps[-1].ok or self._steps[-1].skipped:
+                return
+            if number < len(self._presence):
+                self._steps[-1] = replace(self._steps[-1], replaced=True)
 
     # -- responses
 
@@ -159,7 +173,7 @@ class _Sequence:
         path = "get_edge_config?service_name=_cisco-uds&service_name=_cuplogin"
         token = base64.b64encode(self._domain.encode("ascii")).decode("ascii").rstrip("=")
         url = f"{self._base}/{token}/{path}"
-        step = Step("get_edge_config", "GET", url, urlsplit(self._base).netloc)
+        step = Step("get_edge_config", "GET", url, urlsplit(self._base).netloc, EDGE)
         step, body = await self._get(step, url)
         if step.status in (400, 404):
             meaning = (
@@ -170,14 +184,15 @@ class _Sequence:
             return True
         root = self._finish(step, body)
         if root is not None:
-            self._follow([_text(each) for each in root.iterfind("edgeConfig/userUdsServer/server/address")])
+            addresses = map(_text, root.iterfind("edgeConfig/userUdsServer/server/address"))
+            self._server = next(filter(None, map(_host, addresses)), self._server)
         return root is not None
 
     def _is_known(self, cluster: Element) -> bool:
         result = cluster.find("result")
         if result is None or result.get("found") != "true":
             meaning = f"CUCM does not know {self._user}: there is no home cluster to sign in to."
-            self._steps[-1] = replace(self._steps[-1], ok=False, meaning=meaning)
+            self._steps[-1] = replace(self._steps[-1], ok=False, meaning=meaning, screen=wording.NO_SERVICES)
             return False
         self._follow([_text(each) for each in cluster.iter("homeCluster")])
         return True
@@ -190,24 +205,32 @@ class _Sequence:
 
     # -- requests
 
-    async def _request(self, name: str, port: int, path: str, possible: bool) -> Element | None:
-        """Add one step. Return the XML of its response; None if it failed or was skipped."""
-        target = Target(self._domain, "https", self._server, port)
-        step = Step(name, "GET", target.url_for(path), target.authority)
+    async def _uds_request(self, name: str, path: str, possible: bool) -> Element | None:
+        return await self._request(name, self._server, path, possible, service=UDS)
+
+    async def _request(
+        self, name: str, server: str, path: str, possible: bool, *, service: str, message: bytes = b""
+    ) -> Element | None:
+        """Add one step: POST of ``message``, or GET. Return the response's XML; None if it failed or was skipped."""
+        scheme, port = self._tftp if service == TFTP else ("https", TOMCAT_PORT)
+        target = Target(self._domain, scheme, server, port)
+        step = Step(name, "POST" if message else "GET", target.url_for(path), target.authority, service)
         if not possible:
             self._steps.append(replace(step, skipped=True, meaning="Not requested: an earlier step failed."))
             return None
-        step, body = await self._get(step, f"{self._base}/{encode(target)}{path}")
+        step, body = await self._get(step, f"{self._base}/{encode(target)}{path}", message)
         return self._finish(step, body)
 
-    async def _get(self, step: Step, url: str) -> tuple[Step, bytes]:
+    async def _get(self, step: Step, url: str, message: bytes = b"") -> tuple[Step, bytes]:
+        """Send the request of a step. Return the step with the response's status, and the body."""
         tracking_id = str(uuid.uuid4())
+        headers = {"TrackingID": tracking_id, **(_SOAP_HEADERS if message else {})}
         step = replace(step, request_url=url, tracking_id=tracking_id)
         start = time.perf_counter()
         status, body = None, b""
         try:
-            async with self._session.get(
-                URL(url, encoded=True), headers={"TrackingID": tracking_id}, allow_redirects=False
+            async with self._session.request(
+                step.method, URL(url, encoded=True), headers=headers, data=message or None, allow_redirects=False
             ) as response:
                 body = await response.read()
                 status, reason = response.status, response.reason or ""
@@ -215,6 +238,7 @@ class _Sequence:
             reason = "timed out"
         except aiohttp.ClientConnectorError as error:
             reason = _reason(error.os_error)
+            step = replace(step, screen=wording.screen(step, unknown_host=isinstance(error.os_error, socket.gaierror)))
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError, ValueError) as error:
             reason = str(error) or type(error).__name__
         return replace(step, status=status, reason=reason, seconds=time.perf_counter() - start), body
@@ -230,77 +254,49 @@ class _Sequence:
             else:
                 cause = ""
         else:
-            cause = self._cause(step)
-        meaning = f"{_sentence(cause)}, so {_effect(step.name)}." if cause else _success(step.name)
-        self._steps.append(replace(step, ok=root is not None, meaning=meaning))
+            cause = wording.cause(step, base=self._base, domain=self._domain, limit=TIMEOUT)
+            if step.service == PRESENCE and (text := _soap_fault(body)):
+                cause = f"{step.server} refused the login: {text}"
+        meaning = wording.failure(step, cause) if cause else wording.success(step.name)
+        screen = step.screen if root is not None else step.screen or wording.screen(step)
+        self._steps.append(replace(step, ok=root is not None, meaning=meaning, screen=screen))
         return root
 
-    def _cause(self, step: Step) -> str:
-        at_edge = step.name == "get_edge_config"
-        match step.status:
-            case None if step.reason == "timed out":
-                return f"{self._base} did not answer within {TIMEOUT:.0f} seconds"
-            case None:
-                return f"{self._base} cannot be reached ({step.reason})"
-            case 401:
-                server = "the edge configuration server" if at_edge else "CUCM"
-                return f"{server} did not accept the user name and password"
-            case 403 if at_edge:
-                return f"the domain {self._domain} is not enabled for MRA"
-            case 403:
-                return f"Expressway-C does not allow this URL (its allow list), or {step.server} forbids it"
-            case 404 | 400:
-                return f"the resource is not there on {step.server}, or the request was not understood"
-            case 429:
-                return "the user signed in too often in a short time"
-            case 502:
-                return (
-                    f"Expressway-C could not connect to {step.server}, or did not accept its certificate"
-                    if not at_edge
-                    else "the edge could not reach Expressway-C"
-                )
-            case 504:
-                return f"{step.server} did not answer in time"
-            case other:
-                return f"{step.server} answered {other} {step.reason}".rstrip()
 
-
-_EFFECTS: Final = {
-    "get_edge_config": "Jabber finds no services and cannot sign in",
-    "version": "Jabber does not know the capabilities of this CUCM",
-    "clusterUser": "Jabber cannot find the user's home cluster and cannot sign in",
-    "servers": "Jabber knows no other server to use if this one fails",
-    "user": "the user's settings cannot be loaded and Jabber cannot sign in",
-    "devices": "Jabber cannot see which phones the user has",
-    "devices?max=100": "Jabber cannot see which phones the user has",
-    "SPDefault.cnf.xml": "the service profile cannot be loaded: voicemail and directory are missing",
-    "jabber-config.xml": "Jabber runs without the administrator's settings",
-}
-_SUCCESSES: Final = {
-    "get_edge_config": "Jabber knows where its services are.",
-    "version": "Jabber knows the capabilities of this CUCM.",
-    "clusterUser": "The user's home cluster is found.",
-    "servers": "Jabber knows the servers of the cluster.",
-    "user": "The user is signed in, the settings are loaded.",
-    "devices": "Jabber knows the user's phones.",
-    "devices?max=100": "Jabber knows the user's phones.",
-    "SPDefault.cnf.xml": "The service profile is loaded.",
-    "jabber-config.xml": "The administrator's settings are loaded.",
+_SOAP_HEADERS: Final = {
+    "Content-Type": "application/soap+xml; charset=utf-8",
+    "SOAPAction": "urn:cisco:epas:soap/EpasSoapServiceInterface/login",
 }
 
 
-def _sentence(cause: str) -> str:
-    """Return the cause with a capital letter, unless it starts with a URL or a server's name."""
-    first, _, _ = cause.partition(" ")
-    return cause if "." in first or ":" in first else cause[0].upper() + cause[1:]
+def epas_login(user: str, password: str) -> bytes:
+    """Return the SOAP 1.2 message that logs in to an IM and Presence node (Cisco 221845)."""
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        '<env:Envelope xmlns:env="http://www.w3.org/2003/05/soap-envelope" xmlns:ns1="urn:cisco:epas:soap"><env:Body>'
+        '<ns1:login client-version="14.0" client-type="CUPC" force="true">'
+        f"<ns1:username>{escape(user)}</ns1:username><ns1:password>{escape(password)}</ns1:password>"
+        "</ns1:login></env:Body></env:Envelope>"
+    ).encode()
 
 
-def _effect(name: str) -> str:
-    return _EFFECTS.get(name, "the phone configuration cannot be loaded: Jabber shows no phone services")
+def _soap_fault(body: bytes) -> str:
+    """Return the reason of a SOAP fault; empty if the body has none."""
+    try:
+        root = fromstring(body)
+    except (ParseError, DefusedXmlException, ValueError):
+        return ""
+    return next((_text(each)[:200] for each in root.iter() if _local(each) in ("Text", "faultstring")), "")
 
 
-def _success(name: str) -> str:
-    return _SUCCESSES.get(name, "The phone configuration is loaded.")
+def _local(element: Element) -> str:
+    return str(element.tag).rpartition("}")[2]
+
+
+def _major(version: str) -> int:
+    """Return the major number of CUCM's release; a text without one counts as new."""
+    number = version.partition(".")[0]
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 4 else FIRST_HTTPS_TFTP
 
 
 def _reason(error: OSError) -> str:
@@ -324,7 +320,7 @@ def _host(text: str) -> str:
         return ""
 
 
-def _usable(user: str, password: str, via: str, domain: str, server: str) -> tuple[str, str, str]:
+def _usable(user: str, password: str, via: str, domain: str, server: str, unity: Sequence[str]) -> tuple[str, str, str]:
     """Return ``via`` as a URL (``127.0.0.1:8443`` becomes ``http://127.0.0.1:8443``), the domain and the server.
 
     Raises ``InputError`` with every problem in the arguments.
@@ -350,7 +346,7 @@ def _usable(user: str, password: str, via: str, domain: str, server: str) -> tup
         problems.append(f"--via {via}: not an http or https URL such as http://127.0.0.1:8443")
     problems += [
         f"{option} {text}: not a host name"
-        for option, text in (("--domain", domain), ("--server", server))
+        for option, text in (("--domain", domain), ("--server", server), *(("--unity", each) for each in unity))
         if not _host(text)
     ]
     if problems:

@@ -13,9 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from ..core.release import Preference
 from ..errors import InputError
 from ..mocks.tomcat import EC_AND_RSA, RSA_ONLY, HttpsCiphers, parse_https_ciphers
-
-Seen = Literal["signed in", "configuration missing", "cannot sign in"]
-"""What the user sees of a login."""
+from .login_result import Seen
 
 
 def _https_ciphers(value: object) -> object:

@@ -72,6 +72,11 @@ class HomeServer:
         self._node = self._nodes[turn % len(self._nodes)]
 
     @property
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes, the chosen one first."""
+        return (self._node, *(node for node in self._nodes if node is not self._node))
+
+    @property
     def fqdn(self) -> str:
         """The node's name in DNS."""
         return self._node.fqdn

@@ -31,7 +31,7 @@ from .tokens import Tokens
 from .xmlbody import document, element
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from types import TracebackType
     from xml.etree.ElementTree import Element
 
@@ -64,6 +64,7 @@ class Edge:
     requests sent to the proxy (default: ``vcs_control.DOMAIN:8443``). The answer has two addresses of CUCM:
     ``_cisco-uds`` has the one in DNS (its FQDN), the user's UDS and TFTP server have the one in System > Server.
     ``tokens`` are the OAuth tokens that CUCM accepts. ``on_login`` is called before each answer of get_edge_config.
+    ``servers`` returns the nodes of the home cluster to name, the user's first; by default ``cucm`` alone.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Edge:
         proxy: Callable[[], tuple[str, int]],
         *,
         cucm: Server,
+        servers: Callable[[], Awaitable[Sequence[Server]]] | None = None,
         users: Mapping[str, str],
         tokens: Tokens | None = None,
         domain: str = "steven.lab",
@@ -83,6 +85,7 @@ class Edge:
         self._proxy = proxy
         self._cucm = cucm
         self._on_login = on_login
+        self._servers = servers
         self._users = users
         self._tokens = Tokens() if tokens is None else tokens
         self._session: aiohttp.ClientSession | None = None
@@ -134,7 +137,7 @@ class Edge:
             return refusal
         match match["resource"]:
             case "get_edge_config":
-                return self._edge_config(request)
+                return await self._edge_config(request)
             case "get_edge_sso":
                 return _xml(_sign_on())
             case _:
@@ -150,19 +153,21 @@ class Edge:
 
     # -- get_edge_config
 
-    def _edge_config(self, request: web.Request) -> web.Response:
+    async def _edge_config(self, request: web.Request) -> web.Response:
         if authenticated(request, self._users) is None and bearer(request, self._tokens) is None:
             return _unauthorized()
         self._on_login()
         services = request.query.getall("service_name", list(_SERVICES))
-        return _xml(self._configuration(services))
+        servers = (self._cucm,) if self._servers is None else await self._servers()
+        return _xml(self._configuration(services, servers))
 
-    def _configuration(self, services: Iterable[str]) -> Element:
-        cucm, edge = self._cucm, f"expe.{self.domain}"
-        tftp = element("service", element("name", "tftpServer"), element("address", cucm.address))
+    def _configuration(self, services: Iterable[str], servers: Sequence[Server]) -> Element:
+        edge = f"expe.{self.domain}"
+        addresses = (element("address", server.address) for server in servers)
+        tftp = element("service", element("name", "tftpServer"), *addresses)
         return element(
             "getEdgeConfigResponse",
-            element("serviceConfig", *(self._service(name) for name in services), tftp),
+            element("serviceConfig", *(self._service(name, servers) for name in services), tftp),
             element(
                 "edgeConfig",
                 element("sipEdgeServer", _tls_server(edge, 5061)),
@@ -170,22 +175,25 @@ class Edge:
                 element("xmppEdgeServer", _tls_server(edge, 5222)),
                 element("httpEdgeServer", _tls_server(edge, 8443)),
                 element("turnEdgeServer"),
-                element("userUdsServer", _tls_server(cucm.address, 8443)),
+                element("userUdsServer", *(_tls_server(server.address, 8443) for server in servers)),
             ),
             version="1.0",
         )
 
-    def _service(self, name: str) -> Element:
+    def _service(self, name: str, servers: Iterable[Server]) -> Element:
         if name != "_cisco-uds":  # the lab's DNS has no other service
             return element("service", element("name", name), element("error", "NameError"))
-        server = element(
-            "server",
-            element("priority", "1"),
-            element("weight", "1"),
-            element("port", "8443"),
-            element("address", self._cucm.fqdn),
+        records = (
+            element(
+                "server",
+                element("priority", str(priority)),
+                element("weight", "1"),
+                element("port", "8443"),
+                element("address", server.fqdn),
+            )
+            for priority, server in enumerate(servers, start=1)
         )
-        return element("service", element("name", name), server)
+        return element("service", element("name", name), *records)
 
     # -- relay to the proxy
 

@@ -89,9 +89,19 @@ def login_table(login: Login) -> Table:
         table.add_column(title, overflow="fold", no_wrap=title == "Step")
     for step in login.steps:
         status = f"{step.status} {step.reason}".strip() if step.status is not None else "-"
-        style = "green" if step.ok else "red"
+        style = "green" if step.ok else "yellow" if step.replaced else "red"
         table.add_row(step.name, f"{step.method} {step.url}", step.server, Text(status, style=style), step.meaning)
     return table
+
+
+def login_outcome(login: Login) -> Text:
+    """Return what the user would see, the text on the screen where one is public, and the nodes that answered."""
+    seen = f"{login.seen[0].upper()}{login.seen[1:]}."
+    text = Text(f"{seen}\n", style="green" if login.seen == "signed in" else "bold red")
+    if login.screen:
+        text.append(f'Jabber shows: "{login.screen}" (Cisco 221845, on-premises)\n', style="not bold default")
+    nodes = "; ".join(f"{service}: {', '.join(servers)}" for service, servers in login.nodes.items())
+    return text.append(f"Through {nodes or 'no server'}.", style="not bold default")
 
 
 def scenario_table(scenarios: Iterable[Scenario]) -> Table:
