@@ -656,6 +656,7 @@ NOT_PARSERS: Final = {
     "core.mra.allowlist_lines.listed": "writes",
     "core.mra.allowlist_lines.shown": "writes",
     "core.release.cipher_string": "joins texts",
+    "core.release.has_login_failover": "looks a release up",
     "core.release.signature_algorithms": "looks a word up",
     "diagnose.axl.request": "writes",
     "diagnose.axl.list_nodes_operation": "writes",

@@ -96,7 +96,7 @@ def test_the_diagnosis_names_the_peer_that_lacks_the_ca(results: dict[str, Scena
     assert any("Only on vcsc2: vcsc reached the same server" in text for text in finding.history)
 
 
-@pytest.mark.parametrize("name", ["multi-server-without-subscriber", "subscriber-only", "subscriber-down"])
+@pytest.mark.parametrize("name", ["multi-server-without-subscriber", "subscriber-only"])
 def test_the_diagnosis_says_that_redundancy_is_lost(name: str, results: dict[str, ScenarioResult]) -> None:
     report = results[name].report
     causes = [one.cause for one in report.findings if one.code == "redundancy-lost"]

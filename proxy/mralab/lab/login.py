@@ -107,6 +107,8 @@ class _Sequence:
         self._device = f"CSF{user}"
         self._tftp = ("https", TFTP_PORT)
         self._presence: list[str] = []
+        # Expressway has found the home cluster before it names userUdsServer, the one UDS server that a client uses.
+        self._is_home_known = False
         self._steps: list[Step] = []
 
     async def run(self, unity: Sequence[str]) -> Login:
@@ -185,7 +187,8 @@ class _Sequence:
         root = self._finish(step, body)
         if root is not None:
             addresses = map(_text, root.iterfind("edgeConfig/userUdsServer/server/address"))
-            self._server = next(filter(None, map(_host, addresses)), self._server)
+            if named := next(filter(None, map(_host, addresses)), ""):
+                self._server, self._is_home_known = named, True
         return root is not None
 
     def _is_known(self, cluster: Element) -> bool:
@@ -194,7 +197,8 @@ class _Sequence:
             meaning = f"CUCM does not know {self._user}: there is no home cluster to sign in to."
             self._steps[-1] = replace(self._steps[-1], ok=False, meaning=meaning, screen=wording.NO_SERVICES)
             return False
-        self._follow([_text(each) for each in cluster.iter("homeCluster")])
+        if not self._is_home_known:
+            self._follow([_text(each) for each in cluster.iter("homeCluster")])
         return True
 
     def _follow(self, advertised: list[str]) -> None:

@@ -27,9 +27,10 @@ from ..tls.trust_store import TrustStore
 from . import remedies
 from .lab import Lab
 from .login import Login, Step
+from .login_result import Seen
 from .remedies import RemedyResult
 from .scenario import Scenario
-from .scenario_model import Seen, Stage
+from .scenario_model import Stage
 
 DEFAULT_JOBS: Final = 4
 """Labs at the same time: while one waits for a server, others use the processor."""

@@ -11,9 +11,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..core.release import BEFORE, DEFAULT
+from .login_result import Seen
 from .run import ScenarioResult, StageResult
 from .scenario import Scenario
-from .scenario_model import Seen
 
 
 class _Model(BaseModel):

@@ -44,7 +44,8 @@ class Stage(_Table):
     login: Annotated[
         Annotated[tuple[Seen, ...], BeforeValidator(_listed)] | None,
         Field(
-            description="What the user sees: `signed in`, `configuration missing` (no files from TFTP) or `cannot sign "
+            description="What the user sees: `signed in`, `signed in without voicemail`, `signed in without presence`, "
+            "`signed in without presence and voicemail`, `configuration missing` (no files from TFTP) or `cannot sign "
             "in`. A list has one for each login. Default: signed in if no server is listed, otherwise any failure.",
             examples=["cannot sign in", ["signed in", "cannot sign in"]],
         ),
