@@ -186,3 +186,16 @@ def test_in_a_thread(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
     with Lab(pki=pki) as lab:
         assert lab.discover(publisher.FQDN).ok
         assert lab.refresh() == lab.discovered
+
+
+async def test_the_labs_own_servers(pki: Pki) -> None:
+    async with Lab(scenario="healthy", pki=pki) as lab:
+        found = await lab.discover()
+        presence = await lab.discover("imp.steven.lab", kind="imp")
+        voicemail = await lab.discover("unity.steven.lab", kind="unity", user="emusk")
+        assert [node.address for node in found.nodes] == [CUCM, "cucm-sub.steven.lab"]
+        assert [node.address for node in presence.nodes] == ["imp.steven.lab"]
+        assert [node.address for node in voicemail.nodes] == ["unity.steven.lab"]
+        assert found.note == ""
+        assert await lab.refresh() == (found, presence, voicemail)
+        assert (await lab.login()).ok
