@@ -279,7 +279,7 @@ def wait_for_end(pid: int) -> None:
             os.kill(pid, 0)
         except ProcessLookupError:
             return
-        time.sleep(0.01)
+        time.sleep(0.01)  # the end of a process that is no child of ours cannot be waited for
     pytest.fail(f"{pid} lives on")
 
 
@@ -308,7 +308,7 @@ def test_sigterm_refuses_new_connections_and_finishes_current_requests(tmp_path:
             except ConnectionRefusedError:
                 refused = True
                 break
-            time.sleep(0.01)
+            time.sleep(0.01)  # the port closes in another process: nothing tells but the port itself
         assert refused
         assert running.process.poll() is None
         go.set()

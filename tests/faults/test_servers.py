@@ -227,7 +227,7 @@ async def test_an_answer_before_the_request_s_body_is_there(
         await until(lambda: origin.open == 0, 5, "the servers' connections closed")
         assert it.complaints() == ""
     assert set(statuses) <= {0, 413, 502}
-    assert 413 in statuses  # how many is the kernel's: its RST may overtake the answer
+    assert statuses.count(413) > count / 2
     figure(
         "server reset or cut mid-body",
         f"an answer while the request's body still comes ({scheme}): the answer, or a cut",

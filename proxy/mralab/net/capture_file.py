@@ -57,7 +57,7 @@ def open_capture(path: Path, key: str, header: bytes) -> CaptureFile:
     except OSError as error:
         os.close(fd)
         raise MralabError(f"{key}: {path}: cannot be written: {error.strerror}") from error
-    except BaseException:
+    except BaseException:  # a refusal, or Ctrl-C: the descriptor must not stay open
         os.close(fd)
         raise
     return CaptureFile(path, key, fd)
