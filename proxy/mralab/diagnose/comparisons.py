@@ -12,10 +12,10 @@ from typing import Final
 from ..core.hostport import host_port
 from ..core.log.escape import escape
 from ..core.release import RSA_FIRST
+from .answered_servers import Answers
 from .case import Case, PeerCase
 from .case_entry import Entry, derived, names_text, place, time_text
 from .certificate_text import certificate_of, parsed_certificate
-from .diagnosis import Answers
 from .findings import Finding
 from .occurrence import CISCO_218018, MRA_GUIDE
 from .outlook import CHAIN_CODES, ISSUER_CODES, NAME_CODE, VERIFICATION_CODES

@@ -37,7 +37,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Final, NamedTuple, cast
+from typing import Final, cast
 
 from ..core.log.events import (
     ClientGone,
@@ -56,15 +56,15 @@ from ..core.log.events import (
     VerifyFailed,
 )
 from ..core.log.reader import Record, read
+from .answered_servers import AnsweredServers, Answers, Process
+from .denials import Denials
 from .findings import Finding, Findings, Unread
 from .grouping import FindingGroups
 from .occurrence import Occurrence, Tie
+from .occurrence_of import of_denial, of_login, of_warning
 from .request_line import RequestLine, authority, is_absolute_form, is_loopback, parse_request_line, service_of
 from .tlscode import parse
 
-__all__ = ["Answers", "Diagnosis", "find"]
-
-_Process = tuple[str, int]
 # Bounds for logs that never show how a request ended.
 _MOST_REQUESTS: Final = 100_000
 _MOST_UNDECIDED: Final = 1_000
@@ -127,29 +127,6 @@ class _AddressTraffic:
         return next(iter(self.unanswered)) if len(self.unanswered) == 1 else None
 
 
-class Answers(NamedTuple):
-    """A server and port that answered requests, so that TLS with it succeeded. Times are seconds since the epoch.
-
-    ``last`` is the latest answer among the records that were added; a reader may have left out later ones that were
-    like it. ``is_plain``: over HTTP without TLS.
-    """
-
-    server: str
-    ip: str
-    port: int
-    first: float
-    last: float
-    is_plain: bool = False
-
-    def is_at(self, server: str, ip: str, port: int | None) -> bool:
-        """Return whether a server at this port, under this name or address, is the one that answered."""
-        return self.port == port and (self.is_named(server) or self.ip == ip != "")
-
-    def is_named(self, server: str) -> bool:
-        """Return whether the requests were for this name or address."""
-        return self.server.lower() == server.lower()
-
-
 class Diagnosis:
     """Findings of a log that is still growing: ``add`` its records, call ``findings`` at any time."""
 
@@ -157,19 +134,19 @@ class Diagnosis:
         self._number = 0
         self._groups = FindingGroups()
         self._orphans = FindingGroups()
-        self._requests: dict[tuple[_Process, int], _OpenRequest] = {}
+        self._requests: dict[tuple[Process, int], _OpenRequest] = {}
         self._traffic: defaultdict[tuple[str, int, str], _AddressTraffic] = defaultdict(_AddressTraffic)
-        self._addresses: dict[tuple[_Process, str], str] = {}
-        self._latest_sent: dict[_Process, _OpenRequest] = {}
-        self._warnings: dict[tuple[_Process, str], dict[int, Occurrence]] = {}
-        self._denials: Counter[tuple[_Process, str, str]] = Counter()
-        self._edge_processes: set[_Process] = set()
-        self._latest_process: _Process = ("", 0)
+        self._addresses: dict[tuple[Process, str], str] = {}
+        self._latest_sent: dict[Process, _OpenRequest] = {}
+        self._warnings: dict[tuple[Process, str], dict[int, Occurrence]] = {}
+        self._denials = Denials()
+        self._edge_processes: set[Process] = set()
+        self._latest_process: Process = ("", 0)
         self._unread_lines = 0
         self._unread_examples: list[str] = []
-        self._latest_response: dict[_Process, tuple[str, int]] = {}
-        self._answers: dict[tuple[_Process, str, str, int], Answers] = {}
-        self._has_unclaimed_fault: dict[_Process, bool] = {}
+        self._latest_response: dict[Process, tuple[str, int]] = {}
+        self._answers = AnsweredServers()
+        self._has_unclaimed_fault: dict[Process, bool] = {}
         self._services: dict[tuple[str, int | None], str] = {}
 
     @property
@@ -214,13 +191,13 @@ class Diagnosis:
             case ClientGone() as event:
                 self._drop_request(process, event.txn)
             case ProvisioningAnswered() | ProvisioningFailed() | UserNotAuthenticated() as event:
-                self._login_failed(event, record.text)
+                self._groups.add(of_login(event, self._number, record.text))
             case HttpErrorSent() as event:
                 self._http_error_sent(process, event, record.text)
 
     def answers(self) -> list[Answers]:
         """Return the servers and ports that answered requests of an Expressway-C, in order of the first answer."""
-        return [known for (process, *_), known in self._answers.items() if process not in self._edge_processes]
+        return self._answers.without(self._edge_processes)
 
     def services(self) -> dict[tuple[str, int | None], str]:
         """Return what clients request of each server (in lower case) and port: ``UDS``, ``TFTP``; empty if unknown."""
@@ -244,7 +221,7 @@ class Diagnosis:
 
     # Requests on their way to the server
 
-    def _request_received(self, process: _Process, event: RequestReceived, text: str) -> None:
+    def _request_received(self, process: Process, event: RequestReceived, text: str) -> None:
         self._drop_request(process, event.txn)
         line = parse_request_line(event.start_line)
         if line.server and len(self._services) < _MOST_SERVERS:
@@ -254,7 +231,7 @@ class Diagnosis:
         request = self._request(process, event.txn)
         request.line, request.server, request.received_text = line, line.server, text
 
-    def _request(self, process: _Process, txn: int) -> _OpenRequest:
+    def _request(self, process: Process, txn: int) -> _OpenRequest:
         """Return an open request, a new one if no line of it was read."""
         request = self._requests.get((process, txn))
         if request is None:
@@ -263,7 +240,7 @@ class Diagnosis:
             request = self._requests[process, txn] = _OpenRequest()
         return request
 
-    def _request_sent(self, process: _Process, event: RequestSent, text: str) -> None:
+    def _request_sent(self, process: Process, event: RequestSent, text: str) -> None:
         request = self._request(process, event.txn)
         if is_absolute_form(event.start_line):
             self._edge_processes.add(process)
@@ -280,26 +257,15 @@ class Diagnosis:
 
     # TLS lines
 
-    def _verification_warning(self, process: _Process, event: VerifyFailed | NameMismatch, text: str) -> None:
-        is_chain = isinstance(event, VerifyFailed)
-        occurrence = Occurrence(
-            kind="chain" if is_chain else "name",
-            server=event.name or event.server or event.ip,
-            ip=event.ip,
-            error=event.error if isinstance(event, VerifyFailed) else "not in certificate",
-            at=event.at,
-            number=self._number,
-            evidence=(text,),
-            depth=event.depth if isinstance(event, VerifyFailed) else 0,
-            action=event.action,
-        )
+    def _verification_warning(self, process: Process, event: VerifyFailed | NameMismatch, text: str) -> None:
+        occurrence = of_warning(event, self._number, text)
         of_name = self._warnings.setdefault((process, event.name), {})
         previous = of_name.pop(event.thread, None)
         of_name[event.thread] = occurrence  # the latest comes last
         if previous is None or not _is_same_fault(previous, occurrence):
             self._tie_to_port(process, occurrence, event.txn)
 
-    def _handshake_error(self, process: _Process, event: HandshakeFailed, text: str) -> None:
+    def _handshake_error(self, process: Process, event: HandshakeFailed, text: str) -> None:
         if parse(event.error).reason == "certificate verify failed":
             warning = self._take_warning(process, event.name, event.thread)
             if warning is not None:
@@ -312,14 +278,14 @@ class Diagnosis:
         occurrence = Occurrence("handshake", event.name or ip, ip, event.error, event.at, self._number, (text,))
         self._tie_to_port(process, occurrence, event.txn)
 
-    def _take_warning(self, process: _Process, name: str, thread: int) -> Occurrence | None:
+    def _take_warning(self, process: Process, name: str, thread: int) -> Occurrence | None:
         """Return the latest WARNING about a name from the same thread, else from any: a line may have lost it."""
         of_name = self._warnings.get((process, name), {})
         if thread in of_name:
             return of_name.pop(thread)
         return of_name.popitem()[1] if of_name else None
 
-    def _tie_to_port(self, process: _Process, occurrence: Occurrence, txn: int) -> None:
+    def _tie_to_port(self, process: Process, occurrence: Occurrence, txn: int) -> None:
         """Set the port of a TLS fault and count it, or keep it undecided (steps 1 to 3)."""
         self._has_unclaimed_fault[process] = True
         traffic = self._traffic[*process, occurrence.ip]
@@ -354,24 +320,16 @@ class Diagnosis:
 
     # Responses and refusals
 
-    def _response_received(self, process: _Process, event: ResponseReceived) -> None:
+    def _response_received(self, process: Process, event: ResponseReceived) -> None:
         request = self._request(process, event.txn)
         if not request.answered:
             request.answered = True
             self._remove_unanswered(process, request)
             if request.sent is not None:
-                self._note_answer(process, request, request.sent, event.at)
+                sent = request.sent
+                self._answers.add(process, request.server, sent.dst_ip, sent.dst_port, event.at, request.line)
 
-    def _note_answer(self, process: _Process, request: _OpenRequest, sent: RequestSent, at: float) -> None:
-        key = process, request.server.lower(), sent.dst_ip, sent.dst_port
-        known = self._answers.get(key)
-        if known is not None:
-            self._answers[key] = known._replace(first=min(at, known.first), last=max(at, known.last))
-        elif len(self._answers) < _MOST_SERVERS:
-            is_plain = request.line.url.startswith("http://") and bool(request.line.server)
-            self._answers[key] = Answers(request.server, sent.dst_ip, sent.dst_port, at, at, is_plain)
-
-    def _response_sent(self, process: _Process, event: ResponseSent, text: str) -> None:
+    def _response_sent(self, process: Process, event: ResponseSent, text: str) -> None:
         request = self._requests.pop((process, event.txn), None)
         is_repeated = self._latest_response.get(process) == (event.dst_ip, event.dst_port)
         self._latest_response[process] = event.dst_ip, event.dst_port
@@ -394,16 +352,16 @@ class Diagnosis:
         else:
             self._failed_before_sending(process, request, occurrence)
 
-    def _unknown_answered(self, process: _Process, error: str, event: ResponseSent, text: str) -> None:
+    def _unknown_answered(self, process: Process, error: str, event: ResponseSent, text: str) -> None:
         """Count a failed response of which no other line was read, unless lines of TLS precede it (step 9)."""
-        is_explained = self._has_unclaimed_fault.pop(process, False) or self._claim_denial(process)
+        is_explained = self._has_unclaimed_fault.pop(process, False) or self._denials.take_any(process)
         if is_explained or not error.startswith(_UNEXPLAINED):
             return
         is_edge = process in self._edge_processes
         self._orphans.add(Occurrence("edge" if is_edge else "answer", "", "", error, event.at, self._number, (text,)))
 
     def _failed_after_sending(
-        self, process: _Process, request: _OpenRequest, sent: RequestSent, occurrence: Occurrence
+        self, process: Process, request: _OpenRequest, sent: RequestSent, occurrence: Occurrence
     ) -> None:
         """Count the response as a failure of its own unless a TLS line explains it (step 5)."""
         occurrence.ip, occurrence.port, occurrence.dial = sent.dst_ip, sent.dst_port, sent.dial
@@ -415,7 +373,7 @@ class Diagnosis:
         else:
             self._groups.add(occurrence)
 
-    def _failed_before_sending(self, process: _Process, request: _OpenRequest, occurrence: Occurrence) -> None:
+    def _failed_before_sending(self, process: Process, request: _OpenRequest, occurrence: Occurrence) -> None:
         """Count the response as a refusal by the proxy unless its denial was counted (step 6)."""
         if self._was_denied(process, request) or request.line.is_for_edge:
             return  # such as get_edge_config, which Expressway-E answers, not this proxy
@@ -426,7 +384,7 @@ class Diagnosis:
                 occurrence.server, occurrence.port = "", None
         self._groups.add(occurrence)
 
-    def _edge_response_sent(self, process: _Process, request: _OpenRequest, occurrence: Occurrence) -> None:
+    def _edge_response_sent(self, process: Process, request: _OpenRequest, occurrence: Occurrence) -> None:
         """Count a failed response in the log of an Expressway-E (step 8)."""
         self._remove_unanswered(process, request)
         if not occurrence.error.startswith(_FAILURES):
@@ -447,61 +405,26 @@ class Diagnosis:
             self._decide(traffic, occurrence, port, "latest-port")
         return traffic.last_occurrence.get(port, -1) > request.first_attempt
 
-    def _request_denied(self, process: _Process, event: RequestDenied, text: str) -> None:
+    def _request_denied(self, process: Process, event: RequestDenied, text: str) -> None:
         if event.txn:
             self._request(process, event.txn).denied = True
         else:
-            if len(self._denials) >= _MOST_REQUESTS:
-                self._denials.clear()
-            self._denials[process, event.method, event.url] += 1
-        bad_token = event.detail == "Invalid token"
-        if bad_token and parse_request_line(f"{event.method} {event.url} ").is_for_edge:
-            return
-        server, port = ("", None) if bad_token else authority(event.url)
-        occurrence = Occurrence(
-            "refusal", server, "", f"{event.detail}: {event.reason}", event.at, self._number, (text,), port
-        )
-        occurrence.method, occurrence.url = event.method, event.url
-        occurrence.nearest, occurrence.unlisted = event.nearest, event.unlisted
-        self._groups.add(occurrence)
+            self._denials.add(process, event.method, event.url)
+        occurrence = of_denial(event, self._number, text)
+        if occurrence is not None:
+            self._groups.add(occurrence)
 
-    def _was_denied(self, process: _Process, request: _OpenRequest) -> bool:
+    def _was_denied(self, process: Process, request: _OpenRequest) -> bool:
         """Return whether a denial was logged for this request. Each denial counts for one request only."""
         if request.denied:
             return True
         line = request.line
-        for key in ((process, line.method, line.url), (process, line.method, line.requested_url)):
-            if self._denials[key]:
-                self._denials[key] -= 1
-                return True
-        return False
-
-    def _claim_denial(self, process: _Process) -> bool:
-        """Return whether there is a denial of the process without its response; it counts for one response only."""
-        key = next((key for key, count in self._denials.items() if count and key[0] == process), None)
-        if key is None:
-            return False
-        self._denials[key] -= 1
-        return True
+        urls = (line.url, line.requested_url)
+        return any(self._denials.take(process, line.method, url) for url in urls)
 
     # Other modules
 
-    def _login_failed(self, event: ProvisioningAnswered | ProvisioningFailed | UserNotAuthenticated, text: str) -> None:
-        server, port, url, user = "", None, "", ""
-        match event:
-            case ProvisioningAnswered():
-                url, error = event.url, event.start_line.partition(" ")[2]
-                server, port = authority(event.url)
-            case ProvisioningFailed():
-                user, server, port = event.username, event.server, event.port
-                error = f"Failed to authenticate: {event.reason or 'no reason given'}"
-            case UserNotAuthenticated():
-                user, error = event.username, f"Login refused: {event.code or 'no code given'}"
-        occurrence = Occurrence("login", server, "", error, event.at, self._number, (text,), port)
-        occurrence.url, occurrence.user = url, user
-        self._groups.add(occurrence)
-
-    def _http_error_sent(self, process: _Process, event: HttpErrorSent, text: str) -> None:
+    def _http_error_sent(self, process: Process, event: HttpErrorSent, text: str) -> None:
         """Count an error response of an Expressway, unless its "Sending Response" line was counted."""
         if self._latest_response.get(process) != (event.dst_ip, event.dst_port):
             error = f"sent {event.status or ''} {event.reason}".strip()
@@ -509,12 +432,12 @@ class Diagnosis:
 
     # The end of a request
 
-    def _drop_request(self, process: _Process, txn: int) -> None:
+    def _drop_request(self, process: Process, txn: int) -> None:
         request = self._requests.pop((process, txn), None)
         if request is not None and not request.answered:
             self._remove_unanswered(process, request)
 
-    def _remove_unanswered(self, process: _Process, request: _OpenRequest) -> None:
+    def _remove_unanswered(self, process: Process, request: _OpenRequest) -> None:
         """Remove a request from its address's unanswered ones. Decide the port of the rest if only one is left."""
         if request.sent is None:
             return
