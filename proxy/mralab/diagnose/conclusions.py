@@ -111,7 +111,7 @@ def conclude(case: Case, wanted: Wanted | None = None, config: Config | None = N
     wanted = wanted or Wanted()
     captures = _captures(case, config or Config())
     merged = _merge(case)
-    checks = list(_with_captures(merged, captures))
+    checks = _add_captures(merged, captures)
     compare_times(case, merged)
     compare_peers(case, merged)
     extra = [*suspected_ecdsa(case, merged), *lost_redundancy(case, merged)]
@@ -180,15 +180,16 @@ def _captures(case: Case, config: Config) -> list[tuple[PeerCase, str, CaptureFi
     return found
 
 
-def _with_captures(
+def _add_captures(
     merged: list[Entry], captures: Iterable[tuple[PeerCase, str, CaptureFinding | CaptureCheck]]
-) -> Iterator[report.Check]:
-    """Add what captures show to ``merged``; yield their checks, but not of servers that the log judges."""
+) -> list[report.Check]:
+    """Add what captures show to ``merged``; return their checks, but not of servers that the log judges."""
+    checks: list[report.Check] = []
     logged = {host_port(entry.finding.server, entry.key[1]) for entry in merged if entry.key[1]}
     for peer, path, captured in captures:
         if isinstance(captured, CaptureCheck):
             if captured.subject not in logged:
-                yield report.Check(category=captured.category, subject=captured.subject, text=captured.text)
+                checks.append(report.Check(category=captured.category, subject=captured.subject, text=captured.text))
             continue
         entry = next((entry for entry in merged if _is_same(entry.finding, captured.finding)), None)
         if entry is None:
@@ -197,6 +198,7 @@ def _with_captures(
         if not entry.is_logged:
             entry.peers.setdefault(peer.name, captured.finding)
         entry.captured, entry.captured_in = captured, path
+    return checks
 
 
 def _is_same(logged: Finding, captured: Finding) -> bool:
