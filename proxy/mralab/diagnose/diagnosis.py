@@ -34,7 +34,7 @@ each line, and ``grouping`` counts occurrences of the same cause.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final, cast
@@ -130,10 +130,11 @@ class _AddressTraffic:
 class Diagnosis:
     """Findings of a log that is still growing: ``add`` its records, call ``findings`` at any time."""
 
-    def __init__(self) -> None:
+    def __init__(self, listener: Callable[[str, Occurrence], object] | None = None) -> None:
+        """``listener`` is called with each occurrence once its port is decided, and the code of its finding."""
         self._number = 0
-        self._groups = FindingGroups()
-        self._orphans = FindingGroups()
+        self._groups = FindingGroups(listener)
+        self._orphans = FindingGroups(listener)
         self._requests: dict[tuple[Process, int], _OpenRequest] = {}
         self._traffic: defaultdict[tuple[str, int, str], _AddressTraffic] = defaultdict(_AddressTraffic)
         self._addresses: dict[tuple[Process, str], str] = {}
@@ -210,10 +211,14 @@ class Diagnosis:
     def findings(self) -> Findings:
         """Return one finding for each code, server and port, in order of first occurrence."""
         groups = self._groups.copy()
-        for traffic in self._traffic.values():
-            for occurrence in traffic.undecided:
-                groups.add(occurrence)
+        for occurrence in self.undecided():
+            groups.add(occurrence)
         return Findings(groups.findings(self._unread_lines), self.unread)
+
+    def undecided(self) -> Iterator[Occurrence]:
+        """Yield the occurrences whose port is not decided yet, with the most probable one."""
+        for traffic in self._traffic.values():
+            yield from traffic.undecided
 
     def orphans(self) -> list[Finding]:
         """Return findings of failed responses that are the only line of their request (step 9)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from .findings import Finding
@@ -45,14 +46,18 @@ class _Group:
 class FindingGroups:
     """Occurrences, grouped by code, server and port."""
 
-    def __init__(self) -> None:
+    def __init__(self, listener: Callable[[str, Occurrence], object] | None = None) -> None:
+        """``listener`` is called with each occurrence that is counted and the code of its finding."""
         self._groups: dict[tuple[str, str, int | None], _Group] = {}
+        self._listener = listener
 
     def add(self, occurrence: Occurrence) -> None:
         """Add an occurrence. It is ignored if no rule fits."""
         rule = rule_for(occurrence)
         if rule is None:
             return
+        if self._listener is not None:
+            self._listener(rule.code, occurrence)
         key = (rule.code, occurrence.server.lower(), occurrence.port)
         if key in self._groups:
             self._groups[key].add(rule, occurrence)
@@ -61,7 +66,7 @@ class FindingGroups:
             self._groups[key] = _Group(rule, occurrence, 1, at, at, number)
 
     def copy(self) -> FindingGroups:
-        """Return a copy that can grow independently."""
+        """Return a copy that can grow independently. Its occurrences go to no listener."""
         copied = FindingGroups()
         copied._groups = {key: replace(group) for key, group in self._groups.items()}
         return copied

@@ -1,0 +1,102 @@
+"""The ladder of a login as data: who talks to whom, in order, and which step failed.
+
+One model for the terminal, ``--json``, the page and the report. ``version`` changes when a field is renamed, removed or
+changes its meaning; new fields do not change it. Texts are those of the log line or event; they
+are not escaped.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, Protocol
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+
+from ..core.outcome import Outcome
+from .report import Evidence
+
+Role = Literal[
+    "Client", "Expressway-C", "Expressway-E", "CUCM", "TFTP", "IM and Presence", "Unity Connection", "Server"
+]
+"""What a participant is, as far as requests show it: ``Server`` if no request names its service."""
+
+StepKind = Literal["request", "connect", "handshake", "refused", "answer", "failed"]
+"""``request``: the client's. ``connect``: one or more attempts to send it to a server. ``handshake``: the server's
+certificate has a fault, and the connection continues (audit mode). ``refused``: Expressway-C refuses a certificate or
+a request. ``answer``: a response, the server's or Expressway-C's own. ``failed``: a handshake or login failed.
+"""
+
+CLIENT: Final = "client"
+EXPRESSWAY: Final = "expressway"
+"""The ``id`` of the first two participants; servers are ``server-1``, ``server-2``."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, json_schema_serialization_defaults_required=True
+    )
+
+
+class Participant(_Model):
+    """A lifeline."""
+
+    id: str = Field(description="client, expressway, server-1, server-2, ...")
+    role: Role
+    name: str = Field(
+        description="Host name, or address if no request has a name. Empty if unknown, or if there are several clients."
+    )
+    addresses: tuple[str, ...] = Field(description="Addresses of the host, as far as they are known.")
+
+
+class LadderStep(_Model):
+    """One arrow."""
+
+    number: int = Field(description="From 1, in the order of the log.")
+    at: float = Field(description="Seconds since the epoch; 0 if the line has no time.")
+    source: str = Field(
+        validation_alias=AliasChoices("source", "from"),
+        serialization_alias="from",
+        description="Id of the participant that sends.",
+    )
+    to: str = Field(description="Id of the participant that receives.")
+    kind: StepKind
+    text: str = Field(description="Request line, status line or error, as in the log; at most 1000 characters.")
+    label: str = Field(description="The same in short: method and decoded URL, status and reason, or error.")
+    server: str = Field(description="Name or address that the request is for, empty if unknown.")
+    port: int | None
+    status: int | None = Field(description="Status of an answer.")
+    outcome: Outcome = Field(description="What became of the whole request.")
+    ok: bool | None = Field(description="False for a step that failed; null while it is not known.")
+    times: int = Field(description="Attempts that this step stands for.")
+    transaction: int = Field(description="Txn-id; 0 if the line has none and no request can be tied to it.")
+    process: int = Field(description="Process ID: transaction numbers are unique within a process only. 0 if unknown.")
+    certain: bool = Field(description="False if the log allows another request for a line without a Txn-id.")
+    code: str = Field(description="Code of the finding that explains this step, empty without one.")
+    finding: int | None = Field(description="Index of that finding in the list that came with the ladder.")
+    lines: tuple[Evidence, ...] = Field(description="The log lines of this step, the first 20.")
+
+
+class Ladder(_Model):
+    """The steps of the requests that one Expressway handled."""
+
+    schema_: Literal["mralab/ladder"] = Field(default="mralab/ladder", alias="schema")
+    version: Literal[1] = 1
+    participants: tuple[Participant, ...] = Field(description="Client, Expressway, then the servers.")
+    steps: tuple[LadderStep, ...]
+    transactions: int = Field(description="Number of requests, those left out included.")
+    omitted: int = Field(description="Number of requests that were left out, because the ladder is bounded.")
+
+
+class Cause(Protocol):
+    """What a ladder needs of a finding: a ``findings.Finding`` or a ``report.Finding``."""
+
+    @property
+    def code(self) -> str:
+        """Code of the cause."""
+
+    @property
+    def server(self) -> str:
+        """Name or address that clients request."""
+
+    @property
+    def port(self) -> int | None:
+        """Port, None if unknown."""
