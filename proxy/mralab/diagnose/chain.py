@@ -204,6 +204,27 @@ def digest(certificate: x509.Certificate) -> str:
     return algorithm.name if algorithm is not None else ""
 
 
+_SIGNATURES: Final = (
+    ("1.2.840.113549.1.1.10", "RSA-PSS"),
+    ("1.2.840.113549.1.1.", "RSA"),
+    ("1.2.840.10045.4.", "ECDSA"),
+    ("1.2.840.10040.4.", "DSA"),
+    ("2.16.840.1.101.3.4.3.", "DSA"),
+    ("1.3.101.112", "Ed25519"),
+    ("1.3.101.113", "Ed448"),
+)
+"""Beginnings of OIDs of signature algorithms (RFC 8017, RFC 5758, RFC 8410)."""
+
+
+def signature(certificate: x509.Certificate) -> str:
+    """Return digest and algorithm of the signature: ``SHA256 with RSA``, ``Ed25519``; the OID if it is unknown."""
+    oid = certificate.signature_algorithm_oid.dotted_string
+    algorithm = next((name for beginning, name in _SIGNATURES if oid.startswith(beginning)), "")
+    if not algorithm:
+        return oid
+    return " with ".join(filter(None, (digest(certificate).upper(), algorithm)))
+
+
 def der(certificate: x509.Certificate) -> bytes:
     """Return the certificate in DER."""
     return certificate.public_bytes(Encoding.DER)

@@ -72,7 +72,9 @@ class Certificate(_Model):
     subject: str = Field(description="RFC 4514.")
     issuer: str = Field(description="RFC 4514.")
     names: tuple[str, ...] = Field(description="Subject alternative names.")
+    cn: str = Field(description="The subject's first CN, empty if it has none.")
     key: str = Field(description="Kind and size, such as RSA 2048.")
+    signature: str = Field(description="Digest and algorithm, such as SHA256 with RSA; the OID of an unknown one.")
     not_before: datetime
     not_after: datetime
     fingerprint: str = Field(description="SHA-256, with colons.")
