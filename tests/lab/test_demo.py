@@ -70,7 +70,9 @@ async def test_an_expectation_that_does_not_hold_is_told(tmp_path: Path, pki: Pk
 def test_the_command_prints_the_table_and_the_same_as_json(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["demo", "--out", str(tmp_path), "--json"])
     assert result.exit_code == 0, result.output
-    scenarios = json.loads(result.stdout)
+    document = json.loads(result.stdout)
+    assert (document["schema"], document["version"], document["ok"]) == ("mralab/demo", 1, True)
+    scenarios = document["scenarios"]
     assert [(each["before"], each["after"], each["fixed"]) for each in scenarios] == [(True, False, True)] * 3
     assert scenarios[1]["findings"][0]["code"] == "name-not-in-certificate"
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
 from ..errors import InputError
+from .document import print_document
 from .group import FILE, json_option
 from .root import main
 
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..core.mra.allowlist import Allowed, AllowList, Denied, Kind, Rule, RuleTest
-
-_SCHEMA = "mralab/allowlist-check"
-_VERSION = 1
+    from .allowlist_report import AllowListReport, TestReport
 
 
 class _TestResult(NamedTuple):
@@ -31,7 +29,7 @@ class _TestResult(NamedTuple):
     """Number of the rule that allows the request, counted from 1; 0 for a denied request."""
 
     @property
-    def got(self) -> str:
+    def got(self) -> Literal["allow", "block"]:
         """The decision in the words of a tests file: ``allow`` or ``block``."""
         return "allow" if self.row else "block"
 
@@ -99,7 +97,7 @@ def check(
         f"{rule.url} allows {', '.join(names)}, unknown to Expressway" for rule, names in unknown_methods(rules)
     ]
     if as_json:
-        click.echo(json.dumps(_document(len(rules), len(automatic), results, warnings), indent=2))
+        print_document(_document(len(rules), len(automatic), results, warnings))
     else:
         _print(rules_file, tests_file, len(rules), len(automatic), results, warnings)
     sys.exit(0 if all(result.ok for result in results) else 1)
@@ -180,47 +178,49 @@ def _count(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
-def _document(rules: int, automatic: int, results: list[_TestResult], warnings: list[str]) -> dict[str, Any]:
+def _document(rules: int, automatic: int, results: list[_TestResult], warnings: list[str]) -> AllowListReport:
+    from .allowlist_report import AllowListReport
+
     failed = sum(not result.ok for result in results)
-    return {
-        "schema": _SCHEMA,
-        "version": _VERSION,
-        "ok": not failed,
-        "rules": rules,
-        "automatic_rules": automatic,
-        "passed": len(results) - failed,
-        "failed": failed,
-        "warnings": warnings,
-        "tests": [_test_document(result) for result in results],
-    }
+    return AllowListReport(
+        ok=not failed,
+        rules=rules,
+        automatic_rules=automatic,
+        passed=len(results) - failed,
+        failed=failed,
+        warnings=tuple(warnings),
+        tests=tuple(_test_report(result) for result in results),
+    )
 
 
-def _test_document(result: _TestResult) -> dict[str, Any]:
+def _test_report(result: _TestResult) -> TestReport:
     from ..core.mra.allowlist import Allowed
+    from .allowlist_report import MissReport, RuleReport, TestReport
 
     test, decision = result.test, result.decision
-    document: dict[str, Any] = {
-        "line": test.line,
-        "method": test.method,
-        "url": test.url,
-        "deployment": test.deployment,
-        "description": test.description,
-        "expected": test.expected,
-        "got": result.got,
-        "ok": result.ok,
-        "rule": None,
-        "miss": None,
-    }
+    rule: RuleReport | None = None
+    miss: MissReport | None = None
     if isinstance(decision, Allowed):
-        rule = decision.rule
-        document["rule"] = {
-            "number": result.row,
-            "url": rule.url,
-            "match": rule.match,
-            "methods": sorted(rule.allowed_methods),
-            "type": rule.type,
-            "description": rule.description,
-        }
+        given = decision.rule
+        rule = RuleReport(
+            number=result.row,
+            url=given.url,
+            match=given.match,
+            methods=tuple(sorted(given.allowed_methods)),
+            type=given.type,
+            description=given.description,
+        )
     else:
-        document["miss"] = {"kind": decision.kind, "text": decision.nearest}
-    return document
+        miss = MissReport(kind=decision.kind, text=decision.nearest)
+    return TestReport(
+        line=test.line,
+        method=test.method,
+        url=test.url,
+        deployment=test.deployment,
+        description=test.description,
+        expected=test.expected,
+        got=result.got,
+        ok=result.ok,
+        rule=rule,
+        miss=miss,
+    )

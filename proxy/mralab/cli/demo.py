@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import MralabError
+from .document import print_document
 from .event_loop import run_with_status
 from .group import FOLDER, json_option
 from .root import main
-
-if TYPE_CHECKING:
-    from ..lab.run import ScenarioResult
 
 
 @main.command()
@@ -39,6 +35,7 @@ def demo(out: Path, as_json: bool) -> None:
       mralab demo --out /tmp/article
     """
     from ..lab import demo as demonstration
+    from ..lab.run_report import demo_report
     from ..show import terminal
 
     try:
@@ -49,7 +46,7 @@ def demo(out: Path, as_json: bool) -> None:
     results = run_with_status("putting the lab together", lambda show: demonstration.run(out, show))
     differences = [f"{result.scenario.name}: {text}" for result in results for text in result.differences]
     if as_json:
-        click.echo(json.dumps([_document(result) for result in results], indent=2))
+        print_document(demo_report(results))
     else:
         terminal.console().print(terminal.demo_table(results))
         click.echo("Logs, before and after: " + ", ".join(str(log) for result in results for log in result.logs))
@@ -58,19 +55,3 @@ def demo(out: Path, as_json: bool) -> None:
     if differences:
         click.echo("Not as expected:\n" + "\n".join(f"  {text}" for text in differences), err=True)
         sys.exit(1)
-
-
-def _document(result: ScenarioResult) -> dict[str, Any]:
-    from ..diagnose.finding_json import finding_json
-
-    return {
-        "scenario": result.scenario.name,
-        "title": result.scenario.title,
-        "before": result.before.ok,
-        "after": result.after.ok,
-        "findings": [finding_json(finding) for finding in result.findings],
-        "applied": [remedy.code for remedy in result.applied],
-        "fixed": bool(result.fixed and result.fixed.ok),
-        "logs": [str(log) for log in result.logs],
-        "differences": result.differences,
-    }

@@ -14,6 +14,7 @@ import click
 
 from ..core.log.escape import escape
 from ..errors import InputError
+from .document import print_document
 from .group import FILE_OR_FOLDER, json_option
 from .root import main
 
@@ -110,7 +111,7 @@ def diagnose(
         )
     report = conclude(case, Wanted(servers, codes))
     if as_json:
-        click.echo(report.model_dump_json(by_alias=True, indent=2))
+        print_document(report)
     else:
         screen = terminal.console()
         screen.print(diagnosis.diagnosis_text(report, screen.width), soft_wrap=True)

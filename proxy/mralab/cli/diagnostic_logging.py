@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import tempfile
 from pathlib import Path
 from typing import Self
@@ -12,6 +11,7 @@ import click
 
 from ..errors import MralabError
 from .control_api import admin_option, connect
+from .document import print_answer_document
 from .group import FILE, json_option
 from .root import main
 
@@ -41,7 +41,10 @@ def diagnostic_logging_start(admin: str | None, as_json: bool) -> None:
       mralab diagnostic-logging start --admin 127.0.0.1:41235
     """
     answer = connect(admin).request("POST", "/api/diagnostic-logging/start")
-    click.echo(json.dumps(answer) if as_json else f"started {answer['started']}")
+    if as_json:
+        print_answer_document("diagnostic-logging-start", answer)
+    else:
+        click.echo(f"started {answer['started']}")
 
 
 @diagnostic_logging.command("stop")
@@ -59,7 +62,10 @@ def diagnostic_logging_stop(out: Path | None, admin: str | None, as_json: bool) 
     with _Destination(out) as destination:  # checked before the log stops: an archive that cannot be saved is lost
         archive = remote.request("POST", "/api/diagnostic-logging/stop")
         file = destination.save(archive.name, archive.data)
-    click.echo(json.dumps({"archive": str(file), "bytes": len(archive.data)}) if as_json else str(file))
+    if as_json:
+        print_answer_document("diagnostic-logging-stop", {"archive": str(file), "bytes": len(archive.data)})
+    else:
+        click.echo(str(file))
 
 
 class _Destination:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from ..core.log.escape import escape
+from .document import print_answer_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -23,9 +23,9 @@ most_option = click.option(
 def print_answer(
     answer: dict[str, Any], name: str, as_json: bool, rows: Callable[[dict[str, Any]], Iterable[str]]
 ) -> None:
-    """Print an answer, and on standard error what is missing of it."""
+    """Print an answer, as text or as the document ``name``, and on standard error what is missing of it."""
     if as_json:
-        click.echo(json.dumps({"schema": f"mralab/{name}", "version": 1, **answer}, indent=2))
+        print_answer_document(name, answer)
     else:
         for row in rows(answer):
             click.echo(row)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from .control_api import admin_option, connect
+from .document import answers, print_document
 from .event_loop import run
 from .group import json_option
 from .journal import finding_rows
 from .root import main
 
-_FIELDS: Final = ("name", "method", "url", "server", "status", "reason", "ok", "meaning")
+if TYPE_CHECKING:
+    from ..control.login_report import LoginReport
+    from ..lab.login import Login
+
 _CLOCKS: Final = 0.1  # seconds: stamps of a log are rounded to milliseconds, and workers have clocks of their own
 
 
@@ -70,9 +73,7 @@ def login(
         answer = remote.request("GET", "/api/findings")
         found = [finding for finding in answer["findings"] if finding["last"] >= began - _CLOCKS]
     if as_json:
-        steps = [{name: getattr(step, name) for name in _FIELDS} for step in result.steps]
-        outcome = {"ok": result.ok, "seen": result.seen, "screen": result.screen, "nodes": result.nodes}
-        click.echo(json.dumps({**outcome, "steps": steps, "findings": found}, indent=2))
+        print_document(_document(result, found))
     else:
         click.echo("Login works." if result.ok else "Login fails.")
         terminal.console().print(terminal.login_table(result))
@@ -80,3 +81,10 @@ def login(
         for row in finding_rows(found):
             click.echo(row)
     sys.exit(0 if result.ok else 1)
+
+
+def _document(result: Login, found: list[dict[str, Any]]) -> LoginReport:
+    from ..lab.login_result import login_report
+
+    with answers():  # the findings are the proxy's
+        return login_report(result, found)

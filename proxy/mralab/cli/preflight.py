@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import InputError, MralabError
+from .document import print_document
 from .event_loop import run_with_status
 from .group import FILE_OR_FOLDER, FOLDER, config_option, json_option
 from .preflight_addresses import AxlOptions, given_addresses
@@ -160,8 +161,7 @@ def preflight(
     if folder is not None:
         checks, unwritten = saving.save(checks, folder)
     if as_json:
-        document = report(checks, len(store.certificates))
-        click.echo(document.model_dump_json(by_alias=True, indent=2))
+        print_document(report(checks, len(store.certificates)))
     else:
         click.echo("\n".join(preflights.summary(checks)))
         if not store.certificates:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import MralabError
+from .document import print_document
 from .event_loop import run as run_in_loop
 from .group import FOLDER, json_option
 from .root import main
@@ -61,7 +62,7 @@ def run(names: tuple[str, ...], every: bool, jobs: int, out: Path | None, as_jso
         )
         seconds = time.monotonic() - start
     if as_json:
-        click.echo(run_report(results, seconds, kept=out is not None).model_dump_json(indent=2, by_alias=True))
+        print_document(run_report(results, seconds, kept=out is not None))
     else:
         click.echo(summary(results, seconds))
     if any(result.differences for result in results):

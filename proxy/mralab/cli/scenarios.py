@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import click
-
+from .document import print_document
 from .group import json_option
 from .root import main
 
@@ -25,6 +24,6 @@ def scenarios(as_json: bool) -> None:
 
     found = shipped_scenarios()
     if as_json:
-        click.echo(scenario_list(found).model_dump_json(indent=2, by_alias=True))
+        print_document(scenario_list(found))
     else:
         terminal.console().print(terminal.scenario_table(found))

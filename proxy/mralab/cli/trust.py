@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 
 from ..errors import InputError
 from .control_api import admin_option, connect
+from .document import print_answer_document
 from .group import FILE, json_option
 from .root import main
 
@@ -114,7 +114,7 @@ def _pem(certificate: Any) -> str:
 
 def _show_store(answer: Any, done: str, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(answer, indent=2))
+        print_answer_document("trust", answer)
         return
     certificates = answer["certificates"]
     count = f"{len(certificates)} in the trust store"

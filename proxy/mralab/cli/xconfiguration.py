@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from .control_api import admin_option, connect
+from .document import print_answer_document
 from .group import json_option
 from .root import main
 
@@ -34,4 +33,7 @@ def xconfiguration(words: tuple[str, ...], admin: str | None, as_json: bool) -> 
     else:
         answer = remote.request("PATCH", "/api/config", {"verify": {"origin": value.lower()}})
     mode = answer["verify"]["origin"]
-    click.echo(json.dumps({"verify": {"origin": mode}}) if as_json else read_back(mode))
+    if as_json:
+        print_answer_document("xconfiguration", {"verify": {"origin": mode}})
+    else:
+        click.echo(read_back(mode))

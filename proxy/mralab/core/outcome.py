@@ -1,8 +1,19 @@
-"""Outcomes of requests: one vocabulary for metrics, the transactions API and the journal."""
+"""Outcomes of requests and logins: one vocabulary for metrics, the transactions API, the journal and reports."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
+
+Seen = Literal[
+    "signed in",
+    "signed in without voicemail",
+    "signed in without presence",
+    "signed in without presence and voicemail",
+    "configuration missing",
+    "cannot sign in",
+]
+"""What the user would see of a login. Emulated, not observed: which failures keep Jabber from signing in over MRA."""
 
 
 class Outcome(StrEnum):

@@ -8,20 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from . import preflight_summary
-from .occurrence import Tie
+from .document import DocumentModel
+from .finding_report import Finding
 from .server_check import ServerCheck, State
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=True, json_schema_serialization_defaults_required=True
-    )
-
-
-class Certificate(_Model):
+class Certificate(DocumentModel):
     """The server's certificate."""
 
     subject: str = Field(description="RFC 4514.")
@@ -35,7 +30,7 @@ class Certificate(_Model):
     days_left: int | None = Field(description="Whole days until it expires, negative after that; null if unknown.")
 
 
-class ChainMember(_Model):
+class ChainMember(DocumentModel):
     """A certificate of the chain."""
 
     subject: str = Field(description="RFC 4514.")
@@ -49,39 +44,7 @@ class ChainMember(_Model):
     trusted: bool = Field(description="It is in the trust store.")
 
 
-class Remedy(_Model):
-    """Something to do, and where."""
-
-    code: str = Field(description="Stable name of the remedy.")
-    text: str
-    where: str = Field(description="Menu path or command, on Expressway, CUCM or elsewhere.")
-
-
-class Finding(_Model):
-    """A cause for which X14.2 would refuse the server, or for which there is no connection."""
-
-    code: str = Field(description="Stable name of the cause.")
-    server: str = Field(description="Name or address that clients request.")
-    ip: str = Field(description="Address of the server, empty if unknown.")
-    port: int | None = Field(description="Null for a certificate file without a port in --name.")
-    error: str = Field(description="Text of the log line.")
-    depth: int | None = Field(description="Depth of the certificate in its chain; null if no certificate is at fault.")
-    action: str = Field(description="Terminate, or empty if no certificate is at fault.")
-    count: int
-    first: float = Field(description="Seconds since the epoch.")
-    last: float = Field(description="Seconds since the epoch.")
-    evidence: tuple[str, ...] = Field(description="The log lines that X14.2 would write.")
-    cause: str
-    remedies: tuple[Remedy, ...] = Field(description="The best first; a temporary one last.")
-    reference: str = Field(description="The document that the cause is based on, or empty.")
-    dial: str = Field(description="Empty: the check has it.")
-    nearest: str = Field(description="Empty: preflight has no allow list.")
-    tie: Tie = Field(
-        description="How server and port are known: transaction, because this is the check of that server."
-    )
-
-
-class MissingCa(_Model):
+class MissingCa(DocumentModel):
     """The CA without which the chain does not end at a trusted root."""
 
     subject: str = Field(description="RFC 4514.")
@@ -89,7 +52,7 @@ class MissingCa(_Model):
     root_trusted: bool | None = Field(description="Whether its root is in the trust store; null if unknown.")
 
 
-class Expiry(_Model):
+class Expiry(DocumentModel):
     """A certificate of the chain that expires within 30 days."""
 
     subject: str = Field(description="RFC 4514.")
@@ -98,7 +61,7 @@ class Expiry(_Model):
     days: int = Field(description="Whole days left.")
 
 
-class Check(_Model):
+class Check(DocumentModel):
     """The result of one handshake, of two with the same result, or of a certificate file."""
 
     host: str
@@ -124,7 +87,7 @@ class Check(_Model):
     lines: tuple[str, ...] = Field(description="The log lines that X14.2 would write if it reported every fault.")
 
 
-class Counts(_Model):
+class Counts(DocumentModel):
     """Numbers of servers, each counted once, by the worst result of its handshakes."""
 
     servers: int
@@ -134,7 +97,7 @@ class Counts(_Model):
     not_checked: int = Field(description="No handshake: DNS, refused, timeout.")
 
 
-class PreflightReport(_Model):
+class PreflightReport(DocumentModel):
     """The answer of ``mralab preflight``."""
 
     schema_: Literal["mralab/preflight"] = Field(default="mralab/preflight", alias="schema")

@@ -9,7 +9,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field
+
+from .document import DocumentModel
 
 Category = Literal["issue-found", "potential-problem", "no-issue", "not-applicable", "missing-information"]
 """The categories of the article's log analyser (Cisco 218018)."""
@@ -27,30 +29,7 @@ TITLES: Final[dict[Category, str]] = {
 """Each category as a title, in the order in which a person reads them."""
 
 
-def _without_surrogates(text: str) -> str:
-    try:
-        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=True, json_schema_serialization_defaults_required=True
-    )
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _is_json(cls, value: object) -> object:
-        """Write bytes of a path that are not UTF-8, which Python keeps as lone surrogates, as \\xFF: JSON has none."""
-        if isinstance(value, str):
-            return _without_surrogates(value)
-        if isinstance(value, tuple):
-            return tuple(_without_surrogates(one) if isinstance(one, str) else one for one in value)
-        return value
-
-
-class Evidence(_Model):
+class Evidence(DocumentModel):
     """A line that supports a finding, as it stands in the file."""
 
     file: str = Field(description="Path of the file; a member of an archive is ARCHIVE:MEMBER.")
@@ -58,7 +37,7 @@ class Evidence(_Model):
     text: str
 
 
-class Remedy(_Model):
+class Remedy(DocumentModel):
     """Something to do, and where."""
 
     code: str = Field(description="Stable name of the remedy.")
@@ -66,7 +45,7 @@ class Remedy(_Model):
     where: str = Field(description="Menu path or command, on Expressway, CUCM or a client.")
 
 
-class Certificate(_Model):
+class Certificate(DocumentModel):
     """A certificate in words."""
 
     subject: str = Field(description="RFC 4514.")
@@ -82,7 +61,7 @@ class Certificate(_Model):
     authority_key_identifier: str = Field(description="With colons, empty if the certificate has none.")
 
 
-class Finding(_Model):
+class Finding(DocumentModel):
     """One cause at one server and port."""
 
     code: str = Field(description="Stable name of the cause.")
@@ -112,7 +91,7 @@ class Finding(_Model):
     reference: str = Field(description="The document that the cause is based on.")
 
 
-class Check(_Model):
+class Check(DocumentModel):
     """Something that was looked at without finding a fault, or could not be looked at."""
 
     category: Literal["no-issue", "not-applicable", "missing-information"]
@@ -120,7 +99,7 @@ class Check(_Model):
     text: str
 
 
-class Peer(_Model):
+class Peer(DocumentModel):
     """An Expressway, as far as its files show it."""
 
     name: str
@@ -134,7 +113,7 @@ class Peer(_Model):
     certificate: Certificate | None = Field(description="The peer's own, from server_*.pem.")
 
 
-class Input(_Model):
+class Input(DocumentModel):
     """A file that was read."""
 
     path: str
@@ -143,21 +122,21 @@ class Input(_Model):
     lines: int | None = Field(description="Lines of a log, connections of a capture, certificates of a file.")
 
 
-class Problem(_Model):
+class Problem(DocumentModel):
     """A file, or a part of one, that was not read."""
 
     path: str
     reason: str
 
 
-class Unread(_Model):
+class Unread(DocumentModel):
     """Lines of processes that matter, which could not be parsed."""
 
     lines: int
     examples: tuple[Evidence, ...] = Field(description="The first three.")
 
 
-class Report(_Model):
+class Report(DocumentModel):
     """The answer of ``mralab diagnose``."""
 
     schema_: Literal["mralab/diagnose"] = Field(default="mralab/diagnose", alias="schema")

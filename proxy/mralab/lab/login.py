@@ -35,13 +35,13 @@ from ..core.hostport import bracketed
 from ..core.mra.target import BadHost, Target, canonical_host, encode
 from ..errors import InputError
 from . import login_wording as wording
-from .login_result import EDGE, PRESENCE, TFTP, UDS, VOICEMAIL, Login, Seen, Step
+from .login_result import EDGE, PRESENCE, TFTP, UDS, VOICEMAIL, Login, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from xml.etree.ElementTree import Element
 
-__all__ = ["Login", "Seen", "Step", "login", "request_all"]
+__all__ = ["Login", "Step", "login", "request_all"]
 
 TFTP_PORT: Final = 6972
 PLAIN_TFTP_PORT: Final = 6970

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
-Seen = Literal[
-    "signed in",
-    "signed in without voicemail",
-    "signed in without presence",
-    "signed in without presence and voicemail",
-    "configuration missing",
-    "cannot sign in",
-]
-"""What the user would see. Emulated, not observed: which failures keep Jabber from signing in over MRA."""
+from ..control.login_report import LoginReport, StepReport
+from ..core.outcome import Seen
 
 EDGE: Final = "get_edge_config"
 UDS: Final = "UDS"
@@ -97,3 +91,18 @@ class Login:
     @property
     def _failed(self) -> tuple[Step, ...]:
         return tuple(step for step in self.steps if not (step.ok or step.replaced))
+
+
+def login_report(login: Login, findings: Iterable[Mapping[str, Any]] = ()) -> LoginReport:
+    """Return the document of a login. ``findings`` are those of the proxy during it, as ``finding_json`` has them."""
+    return LoginReport.model_validate(
+        {
+            "user": login.user,
+            "ok": login.ok,
+            "seen": login.seen,
+            "screen": login.screen,
+            "nodes": login.nodes,
+            "steps": tuple(StepReport(**asdict(step)) for step in login.steps),
+            "findings": tuple(findings),
+        }
+    )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..core.hostport import host_port
+from ..core.outcome import Seen
 from ..core.release import BEFORE
 from ..core.release import DEFAULT as AFTER
 from ..diagnose.case import Case
@@ -27,7 +28,6 @@ from ..tls.trust_store import TrustStore
 from . import remedies
 from .lab import Lab
 from .login import Login, Step
-from .login_result import Seen
 from .remedies import RemedyResult
 from .scenario import Scenario
 from .scenario_model import Stage

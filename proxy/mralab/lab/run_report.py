@@ -1,4 +1,4 @@
-"""The JSON documents of ``mralab run --json`` and ``mralab scenarios --json``.
+"""The JSON documents of ``mralab run --json``, ``mralab demo --json`` and ``mralab scenarios --json``.
 
 ``version`` changes when a field is renamed, removed or changes its meaning; new fields do not change it.
 """
@@ -8,21 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from ..core.outcome import Seen
 from ..core.release import BEFORE, DEFAULT
-from .login_result import Seen
+from ..diagnose.document import DocumentModel
+from ..diagnose.finding_json import finding_json
+from ..diagnose.finding_report import Finding
 from .run import ScenarioResult, StageResult
 from .scenario import Scenario
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=True, json_schema_serialization_defaults_required=True
-    )
-
-
-class StageRun(_Model):
+class StageRun(DocumentModel):
     """What the logins of one stage showed."""
 
     release: str
@@ -30,7 +27,7 @@ class StageRun(_Model):
     servers: dict[str, tuple[str, ...]] = Field(description="SERVER:PORT -> codes of its findings.")
 
 
-class RemedyRun(_Model):
+class RemedyRun(DocumentModel):
     """A remedy for one finding."""
 
     code: str = Field(description="Code of the remedy, empty if the finding does not offer the one that was chosen.")
@@ -39,7 +36,7 @@ class RemedyRun(_Model):
     not_applied: str = Field(description="Why the lab could not apply it; empty if it did.")
 
 
-class ScenarioRun(_Model):
+class ScenarioRun(DocumentModel):
     """One scenario's run."""
 
     name: str
@@ -56,7 +53,7 @@ class ScenarioRun(_Model):
     logs: tuple[str, ...] = Field(description="Files that were kept (--out).")
 
 
-class RunReport(_Model):
+class RunReport(DocumentModel):
     """The answer of ``mralab run``."""
 
     schema_: Literal["mralab/run"] = Field(default="mralab/run", alias="schema")
@@ -67,7 +64,30 @@ class RunReport(_Model):
     scenarios: tuple[ScenarioRun, ...]
 
 
-class ScenarioEntry(_Model):
+class DemoScenario(DocumentModel):
+    """One scenario of the article."""
+
+    scenario: str = Field(description="Its name.")
+    title: str
+    before: bool = Field(description="Whether the login works before the upgrade.")
+    after: bool = Field(description="Whether it works with X14.2.")
+    findings: tuple[Finding, ...]
+    applied: tuple[str, ...] = Field(description="Codes of the remedies that were applied.")
+    fixed: bool = Field(description="Whether the login works after them.")
+    logs: tuple[str, ...] = Field(description="The log files, before and after.")
+    differences: tuple[str, ...] = Field(description="A sentence for each expectation that was not met.")
+
+
+class DemoReport(DocumentModel):
+    """The answer of ``mralab demo``."""
+
+    schema_: Literal["mralab/demo"] = Field(default="mralab/demo", alias="schema")
+    version: Literal[1] = 1
+    ok: bool = Field(description="Whether every result is as in the article.")
+    scenarios: tuple[DemoScenario, ...]
+
+
+class ScenarioEntry(DocumentModel):
     """One scenario in the list."""
 
     name: str
@@ -77,7 +97,7 @@ class ScenarioEntry(_Model):
     log_shows: str = Field(description="What the log cannot tell about this defect, empty if it names it.")
 
 
-class ScenarioList(_Model):
+class ScenarioList(DocumentModel):
     """The answer of ``mralab scenarios``."""
 
     schema_: Literal["mralab/scenarios"] = Field(default="mralab/scenarios", alias="schema")
@@ -94,6 +114,12 @@ def run_report(results: Iterable[ScenarioResult], seconds: float, *, kept: bool)
         seconds=round(seconds, 1),
         scenarios=tuple(_scenario_run(result, kept) for result in results),
     )
+
+
+def demo_report(results: Iterable[ScenarioResult]) -> DemoReport:
+    """Return the document of a demo."""
+    scenarios = tuple(map(_demo_scenario, results))
+    return DemoReport(ok=not any(one.differences for one in scenarios), scenarios=scenarios)
 
 
 def scenario_list(scenarios: Iterable[Scenario]) -> ScenarioList:
@@ -118,6 +144,20 @@ def summary(results: tuple[ScenarioResult, ...], seconds: float) -> str:
     count = "1 scenario" if len(results) == 1 else f"{len(results)} scenarios"
     outcome = f"not as expected: {', '.join(failed)}" if failed else "every expectation met"
     return f"{count} in {seconds:.1f} s: {outcome}."
+
+
+def _demo_scenario(result: ScenarioResult) -> DemoScenario:
+    return DemoScenario(
+        scenario=result.scenario.name,
+        title=result.scenario.title,
+        before=result.before.ok,
+        after=result.after.ok,
+        findings=tuple(Finding.model_validate(finding_json(finding)) for finding in result.findings),
+        applied=tuple(remedy.code for remedy in result.applied),
+        fixed=bool(result.fixed and result.fixed.ok),
+        logs=tuple(map(str, result.logs)),
+        differences=tuple(result.differences),
+    )
 
 
 def _scenario_run(result: ScenarioResult, kept: bool) -> ScenarioRun:

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from ..core.outcome import Seen
 from ..core.release import Preference
 from ..errors import InputError
 from ..mocks.tomcat import EC_AND_RSA, RSA_ONLY, HttpsCiphers, parse_https_ciphers
-from .login_result import Seen
 
 
 def _https_ciphers(value: object) -> object:
