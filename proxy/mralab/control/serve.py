@@ -59,6 +59,21 @@ def serve(file: Path, load_api: LoadApi) -> int:
     return _serve_with_workers(file, settings, sock, admin, load_api)
 
 
+def check(file: Path) -> str:
+    """Read a configuration file with the files that it names, as ``serve`` does. Return what it holds, in one line.
+
+    Warnings go to standard error. Nothing listens, and no file is written. Raises ``MralabError`` with every problem.
+    """
+    settings = load_settings(load(file))
+    config = settings.config
+    raise_descriptor_limit(config.limits.connections)  # a warning compares with it
+    warn(settings)
+    return (
+        f"{file}: valid. {config.release}, verify.origin {config.verify_mode};"
+        f" trusted certificates: {len(settings.store)}, rules: {len(settings.rules)}, hosts: {len(config.hosts)}"
+    )
+
+
 def admin_socket(config: Config) -> socket.socket | None:
     """Return the socket for the control API, or None if there is none. Raises ``ListenError``.
 
