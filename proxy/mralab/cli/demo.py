@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from ..errors import MralabError
 from .document import print_document
-from .event_loop import run_with_status
+from .event_loop import run_with_progress
 from .group import FOLDER, json_option
 from .root import main
 
@@ -36,22 +38,32 @@ def demo(out: Path, as_json: bool) -> None:
     """
     from ..lab import demo as demonstration
     from ..lab.run_report import demo_report
-    from ..show import terminal
+    from ..show import screen, sheet, terminal
 
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = "not a folder" if out.exists() else f"cannot be created: {error.strerror}"
         raise MralabError(f"--out {out}: {reason}", "choose another folder") from error
-    results = run_with_status("putting the lab together", lambda show: demonstration.run(out, show))
+    results = run_with_progress("minting certificates", lambda show: demonstration.run(out, _numbered(show)))
     differences = [f"{result.scenario.name}: {text}" for result in results for text in result.differences]
     if as_json:
         print_document(demo_report(results))
     else:
-        terminal.console().print(terminal.demo_table(results))
-        click.echo("Logs, before and after: " + ", ".join(str(log) for result in results for log in result.logs))
+        sheet.show(terminal.demo_sheet(results), screen.console())
+        click.echo("\nLogs, before and after:")
+        for log in (log for result in results for log in result.logs):
+            click.echo(f"  {log}")
         if not differences:
             click.echo("Every result is as in the article.")
     if differences:
         click.echo("Not as expected:\n" + "\n".join(f"  {text}" for text in differences), err=True)
         sys.exit(1)
+
+
+def _numbered(show: Callable[[str], object]) -> Callable[[str], object]:
+    """Return a function that shows the title of a scenario with its number."""
+    from ..lab.demo import ARTICLE
+
+    numbers = itertools.count(1)
+    return lambda title: show(f"scenario {next(numbers)} of {len(ARTICLE)}: {title}")

@@ -92,7 +92,7 @@ def diagnose(
     from ..diagnose.conclusions import Wanted, conclude, unknown_servers
     from ..diagnose.rules import CODES
     from ..diagnose.sources import Sources
-    from ..show import diagnosis, terminal
+    from ..show import diagnosis, screen
     from ..tls.trust_store import load_store
 
     wrong = [f"--code {code}: there is no such code{did_you_mean(code, CODES)}" for code in codes if code not in CODES]
@@ -113,8 +113,8 @@ def diagnose(
     if as_json:
         print_document(report)
     else:
-        screen = terminal.console()
-        screen.print(diagnosis.diagnosis_text(report, screen.width), soft_wrap=True)
+        console = screen.console()
+        console.print(diagnosis.diagnosis_text(report, console.width), soft_wrap=True)
     if not case.files:
         sys.exit(2)
     sys.exit(1 if any(finding.category in _FOUND for finding in report.findings) else 0)
@@ -125,14 +125,15 @@ def _progress() -> Iterator[Progress | None]:
     """Show a bar for each file on standard error, if that is a terminal."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-    from ..show import terminal
+    from ..show import screen
+    from ..show.progress import has_progress
 
-    console = terminal.console(stderr=True)
-    if not console.is_terminal:
+    if not has_progress(sys.stderr):
         yield None
         return
+    console = screen.console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=console, transient=True) as bars:
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as bars:
         task = bars.add_task("")
         shown = ""
 

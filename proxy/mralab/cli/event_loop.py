@@ -1,4 +1,4 @@
-"""Run a command's coroutine, with a status line on a terminal."""
+"""Run a command's coroutine, with its progress on a terminal."""
 
 from __future__ import annotations
 
@@ -21,15 +21,9 @@ def run(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return runner.run(make())
 
 
-def run_with_status(text: str, make: Callable[[Callable[[str], object]], Coroutine[Any, Any, T]]) -> T:
-    """Run the coroutine that ``make`` returns. Calling ``make``'s argument changes the status line, ``text`` at first.
+def run_with_progress(text: str, make: Callable[[Callable[[str], object]], Coroutine[Any, Any, T]]) -> T:
+    """Run the coroutine that ``make`` returns, and show progress: ``text``, until ``make``'s argument is called."""
+    from ..show.progress import progress
 
-    The line is on standard error, and only if that is a terminal.
-    """
-    from ..show import terminal
-
-    console = terminal.console(stderr=True)
-    if not console.is_terminal:
-        return run(lambda: make(lambda _: None))
-    with console.status(text) as status:
-        return run(lambda: make(status.update))
+    with progress(text) as line:
+        return run(lambda: make(line.show))

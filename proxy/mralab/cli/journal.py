@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ..core.log.escape import escape
+from ..core.log.escape import escape, visible
 from .document import print_answer_document
 
 if TYPE_CHECKING:
@@ -36,13 +37,19 @@ def print_answer(
 
 
 def finding_rows(found: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """Yield the rows of findings as the control API has them: each with its remedies."""
+    """Yield the rows of findings as the control API has them, each with its remedies, for the width of the terminal."""
+    from ..show.paragraphs import wrapped
+    from ..show.screen import columns
+
+    width = columns(sys.stdout)
     for number, finding in enumerate(found, 1):
         times = "once" if finding["count"] == 1 else f"{finding['count']} times"
         dialled = f", dialled at {escape(finding['dial'])}" if finding["dial"] else ""
-        yield f"{number}. {finding['code']}: {finding['cause']} ({times}, last {clock(finding['last'])}{dialled})"
+        cause = f"{finding['cause']} ({times}, last {clock(finding['last'])}{dialled})"
+        yield from wrapped(visible(f"{number}. {finding['code']}: {cause}"), width, "   ")
         for remedy in finding["remedies"]:
-            yield f"   - {remedy['text']}{f' ({where})' if (where := remedy['where']) else ''}"
+            text = f"- {remedy['text']}{f' ({where})' if (where := remedy['where']) else ''}"
+            yield from (f"   {row}" for row in wrapped(visible(text), width - 3))
 
 
 def clock(at: float) -> str:

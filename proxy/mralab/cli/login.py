@@ -10,7 +10,7 @@ import click
 
 from .control_api import admin_option, connect
 from .document import answers, print_document
-from .event_loop import run
+from .event_loop import run_with_progress
 from .group import json_option
 from .journal import finding_rows
 from .root import main
@@ -63,11 +63,14 @@ def login(
       mralab login emusk --via http://127.0.0.1:41236 --admin 127.0.0.1:41235
     """
     from ..lab.login import login as log_in
-    from ..show import terminal
+    from ..show import screen, sheet, terminal
 
     remote = connect(admin) if admin else None
     began = time.time()
-    result = run(lambda: log_in(user, via, password=password, domain=domain, server=server, unity=unity))
+    result = run_with_progress(
+        f"logging in as {user} through {via}",
+        lambda _: log_in(user, via, password=password, domain=domain, server=server, unity=unity),
+    )
     found = []
     if remote is not None and not result.ok:
         answer = remote.request("GET", "/api/findings")
@@ -76,8 +79,9 @@ def login(
         print_document(_document(result, found))
     else:
         click.echo("Login works." if result.ok else "Login fails.")
-        terminal.console().print(terminal.login_table(result))
-        terminal.console().print(terminal.login_outcome(result), soft_wrap=True)
+        console = screen.console()
+        sheet.show(terminal.login_sheet(result), console)
+        console.print(terminal.login_outcome(result), soft_wrap=True)
         for row in finding_rows(found):
             click.echo(row)
     sys.exit(0 if result.ok else 1)

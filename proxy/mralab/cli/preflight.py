@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,14 +12,14 @@ import click
 
 from ..errors import InputError, MralabError
 from .document import print_document
-from .event_loop import run_with_status
+from .event_loop import run_with_progress
 from .group import FILE_OR_FOLDER, FOLDER, config_option, json_option
 from .preflight_addresses import AxlOptions, given_addresses
 from .root import main
 
 if TYPE_CHECKING:
     from ..config import Config
-    from ..diagnose.preflight import ServerCheck
+    from ..diagnose.preflight import Address, ServerCheck
     from ..tls.trust_store import TrustStore
 
 
@@ -125,7 +127,7 @@ def preflight(
     from ..diagnose import saving
     from ..diagnose.preflight_report import report
     from ..net.settings import load_settings
-    from ..show import terminal
+    from ..show import screen, terminal
     from ..tls.trust_store import load_store
 
     config = load(file) if file is not None else from_mapping({"trust": {"store": ""}, "allow": {"rules": ""}})
@@ -146,7 +148,7 @@ def preflight(
     if folder is not None:
         saving.create_folder(folder)
     if addresses:
-        checks += run_with_status(
+        checks += run_with_progress(
             "connecting",
             lambda show: preflights.check(
                 addresses,
@@ -154,7 +156,7 @@ def preflight(
                 store,
                 seconds=timeout,
                 identity=identity,
-                on_start=lambda address: show(f"connecting to {address}"),
+                on_start=_numbered(show, len(addresses)),
             ),
         )
     unwritten: tuple[str, ...] = ()
@@ -166,12 +168,18 @@ def preflight(
         click.echo("\n".join(preflights.summary(checks)))
         if not store.certificates:
             click.echo("The trust store is empty, so every certificate is refused: pass the trusted CAs with --trust.")
-        screen = terminal.console()
-        screen.print(terminal.preflight_report(checks, screen.width), soft_wrap=True)
+        console = screen.console()
+        console.print(terminal.preflight_report(checks, console.width), soft_wrap=True)
     if unwritten:
         raise InputError(unwritten, "save to an empty folder, or remove what is not needed there")
     states = {check.state for check in checks}
     sys.exit(1 if states & {"refused", "failed"} else 3 if "not-asked" in states else 0)
+
+
+def _numbered(show: Callable[[str], object], number: int) -> Callable[[Address], object]:
+    """Return a function that shows the address whose check begins, with its number."""
+    numbers = itertools.count(1)
+    return lambda address: show(f"connecting to {address} ({next(numbers)} of {number})")
 
 
 def _check_files(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import click
 
 from ..errors import InputError, MralabError
-from .event_loop import run_with_status
+from .event_loop import run_with_progress
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -110,7 +110,7 @@ class AxlOptions(NamedTuple):
         from ..diagnose.preflight import nodes_by_axl
 
         login = Login(self.user, _password(self.user), self.fingerprint)
-        return run_with_status(
+        return run_with_progress(
             f"connecting to AXL at {self.server}",
             lambda _: nodes_by_axl(self.server, login, config, store, seconds=seconds),
         )

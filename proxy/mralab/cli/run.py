@@ -19,6 +19,7 @@ from .root import main
 
 if TYPE_CHECKING:
     from ..lab.run import ScenarioResult
+    from ..show.progress import Progress
 
 
 @main.command()
@@ -48,6 +49,7 @@ def run(names: tuple[str, ...], every: bool, jobs: int, out: Path | None, as_jso
     from ..lab.run_report import run_report, summary
     from ..lab.scenario import find_scenarios, shipped_scenarios
     from ..mocks.pki import mint
+    from ..show.progress import progress
 
     if every == bool(names):
         raise MralabError(
@@ -56,10 +58,9 @@ def run(names: tuple[str, ...], every: bool, jobs: int, out: Path | None, as_jso
         )
     chosen = shipped_scenarios() if every else find_scenarios(names)
     start = time.monotonic()
-    with _folder(out) as folder:
-        results = run_in_loop(
-            lambda: run_all(chosen, Path(folder), mint(), jobs=jobs, done=(lambda _: None) if as_json else _print)
-        )
+    with _folder(out) as folder, progress(f"running {len(chosen)} scenarios") as line:
+        done = _Done(len(chosen), line, print_results=not as_json)
+        results = run_in_loop(lambda: run_all(chosen, Path(folder), mint(), jobs=jobs, done=done))
         seconds = time.monotonic() - start
     if as_json:
         print_document(run_report(results, seconds, kept=out is not None))
@@ -80,7 +81,21 @@ def _folder(out: Path | None) -> tempfile.TemporaryDirectory[str] | nullcontext[
     return nullcontext(str(out))
 
 
-def _print(result: ScenarioResult) -> None:
-    from ..show import terminal
+class _Done:
+    """Print each result of a run, and show how many of all scenarios are done."""
 
-    terminal.console().print(terminal.run_line(result), soft_wrap=True)
+    def __init__(self, number: int, line: Progress, *, print_results: bool) -> None:
+        self._number = number
+        self._line = line
+        self._print_results = print_results
+        self._count = 0
+
+    def __call__(self, result: ScenarioResult) -> None:
+        from ..show import screen, terminal
+
+        self._count += 1
+        with self._line.hidden():
+            if self._print_results:
+                console = screen.console()
+                console.print(terminal.run_line(result, console.width), soft_wrap=True)
+        self._line.show(f"{self._count} of {self._number} scenarios done")

@@ -20,10 +20,10 @@ def scenarios(as_json: bool) -> None:
     """
     from ..lab.run_report import scenario_list
     from ..lab.scenario import shipped_scenarios
-    from ..show import terminal
+    from ..show import screen, sheet, terminal
 
     found = shipped_scenarios()
     if as_json:
         print_document(scenario_list(found))
     else:
-        terminal.console().print(terminal.scenario_table(found))
+        sheet.show(terminal.scenario_sheet(found), screen.console())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,10 +29,22 @@ def transactions(admin: str | None, most: int, as_json: bool) -> None:
 
 
 def _transaction_rows(answer: dict[str, Any]) -> Iterator[str]:
+    """Yield a line for each request, or a block on a narrow terminal."""
+    from ..show.paragraphs import wrapped
+    from ..show.screen import TABLE_WIDTH, columns
+
+    width = columns(sys.stdout)
     if not answer["transactions"]:
         yield "No request so far."
     for one in answer["transactions"]:
         status = f"{one['status']} {one['reason']}".strip() if one["status"] else "no response yet"
         because = "; ".join(part for part in (one["error"], one["denied"], one["because"], one["nearest"]) if part)
-        row = f"{clock(one['started'])}  {one['verdict']}  {one['method']} {one['url']}  {status}"
-        yield visible(f"{row}  ({because})" if because else row)
+        beginning = f"{clock(one['started'])}  {one['verdict']}"
+        request = f"{one['method']} {one['url']}"
+        if width >= TABLE_WIDTH:
+            row = f"{beginning}  {request}  {status}"
+            yield visible(f"{row}  ({because})" if because else row)
+        else:
+            yield visible(f"{beginning}  {status}")
+            for part in (request, because):
+                yield from (f"  {row}" for row in wrapped(visible(part), width - 2, "  ") if row)

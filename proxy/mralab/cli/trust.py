@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from ..core.log.escape import visible
 from ..errors import InputError
 from .control_api import admin_option, connect
 from .document import print_answer_document
@@ -120,4 +121,4 @@ def _show_store(answer: Any, done: str, as_json: bool) -> None:
     count = f"{len(certificates)} in the trust store"
     click.echo(f"{done}; {count}" if done else count)
     for each in certificates:
-        click.echo(f"{each['fingerprint']}  {each['subject']}  until {each['not_after'][:10]}")
+        click.echo(visible(f"{each['fingerprint']}  {each['subject']}  until {each['not_after'][:10]}"))

@@ -6,7 +6,6 @@ escaped by ``diagnose``, and is escaped here where it is shown as it stands.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable
 from typing import Final
 
@@ -15,6 +14,7 @@ from rich.text import Text
 from ..core.hostport import host_port
 from ..core.log.escape import escape, visible
 from ..diagnose.report import TITLES, Category, Certificate, Evidence, Finding, Report
+from .paragraphs import wrapped
 
 _STYLES: Final[dict[Category, str]] = {
     "issue-found": "bold red",
@@ -24,7 +24,6 @@ _STYLES: Final[dict[Category, str]] = {
     "no-issue": "green",
 }
 _MARGIN: Final = 10  # columns for the words "cause", "evidence", ...
-_NARROWEST: Final = 40
 _MOST_PROBLEMS: Final = 20
 _MOST_OF_LINE: Final = 4000  # characters; a request line is at most some hundreds
 
@@ -41,7 +40,7 @@ def diagnosis_text(report: Report, width: int) -> Text:
         if lines:
             text.append(f"\n{TITLES[category]}\n", style=_STYLES[category])
             for line in lines:
-                text.append("".join(f"{row}\n" for row in _wrapped(f"- {line}", width, "  ")))
+                text.append("".join(f"{row}\n" for row in wrapped(f"- {line}", width, "  ")))
     if report.unread.lines:
         text.append(f"\nNot understood: {_count(report.unread.lines, 'line')}; the first:\n", style="yellow")
         for example in report.unread.examples:
@@ -61,7 +60,7 @@ def _finding(number: int, finding: Finding, width: int) -> Text:
     text.append(TITLES[finding.category], style=_STYLES[finding.category])
     text.append(f": {finding.code}{_where(finding)}\n")
     for title, paragraphs in _blocks(finding):
-        rows = [row for paragraph in paragraphs for row in _wrapped(paragraph, width - _MARGIN)]
+        rows = [row for paragraph in paragraphs for row in wrapped(paragraph, width - _MARGIN)]
         for at, row in enumerate(rows):
             text.append(f"   {'' if at else title:<{_MARGIN - 3}}{row}\n")
     if finding.evidence:
@@ -127,12 +126,3 @@ def _evidence(line: Evidence) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"1 {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _wrapped(text: str, width: int, hang: str = "") -> list[str]:
-    """Break a paragraph between words; the further lines of a list entry are indented."""
-    indent = "  " if text.startswith("- ") else hang
-    rows = textwrap.wrap(
-        text, max(width, _NARROWEST), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )
-    return rows or [""]

@@ -12,7 +12,8 @@ from pathlib import Path
 from rich.console import Console
 
 from ..lab.demo import run
-from .terminal import demo_table
+from .sheet import show
+from .terminal import demo_sheet
 
 
 def draw() -> str:
@@ -20,7 +21,7 @@ def draw() -> str:
     with tempfile.TemporaryDirectory() as folder:
         results = asyncio.run(run(Path(folder)))
     console = Console(record=True, width=150, file=io.StringIO(), highlight=False)
-    console.print(demo_table(results))
+    show(demo_sheet(results), console)
     svg = console.export_svg(title="mralab demo", unique_id="mralab")
     return re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-import textwrap
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from ..core.log.escape import escape
+from ..core.log.escape import escape, visible
 from ..core.release import BEFORE, DEFAULT
 from ..diagnose.details import days
+from .paragraphs import Line, titled, wrapped
+from .screen import TABLE_WIDTH
+from .sheet import Cell, Column, Sheet, cell
 
 if TYPE_CHECKING:
     from ..diagnose.findings import Remedy
@@ -23,75 +22,62 @@ if TYPE_CHECKING:
     from ..lab.scenario import Scenario
 
 
-class _Console(Console):
-    """A console that does not handle broken pipes: rich would exit with 1, which means findings."""
-
-    def on_broken_pipe(self) -> None:
-        """Raise the ``BrokenPipeError`` that is being handled; ``cli.exit_codes`` handles it."""
-        raise  # noqa: PLE0704 - rich calls this in its except clause
-
-
-def console(*, stderr: bool = False) -> Console:
-    """Return a console. It uses colour only on a terminal, never with NO_COLOR, and 140 columns without a terminal."""
-    stream = sys.stderr if stderr else sys.stdout
-    return _Console(file=stream, width=None if stream.isatty() else 140, highlight=False, emoji=False, markup=False)
-
-
-def demo_table(results: Iterable[ScenarioResult]) -> Table:
+def demo_sheet(results: Iterable[ScenarioResult]) -> Sheet:
     """Return a row for each scenario: logins before and after the upgrade, causes, remedies, login after the fix."""
-    table = Table(show_lines=True)
-    for title, ratio in (
-        ("Scenario", 3),
-        (BEFORE, 2),
-        (DEFAULT, 4),
-        ("Why", 8),
-        ("Fix", 8),
-        ("After the fix", 2),
-    ):
-        table.add_column(title, ratio=ratio, overflow="fold")
-    for result in results:
-        table.add_row(
-            result.scenario.title,
+    fields = (BEFORE, DEFAULT, "Why", "Fix", "After the fix")
+    rows = (
+        (
+            cell(result.scenario.title, style="bold"),
             _login_cell(result.before),
             _login_cell(result.after),
             _paragraphs(finding.cause for finding in result.findings),
             _paragraphs(_remedy(remedy) for remedy in result.applied),
-            _login_cell(result.fixed) if result.fixed else Text("not tried"),
+            _login_cell(result.fixed) if result.fixed else cell("not tried"),
         )
-    return table
+        for result in results
+    )
+    return Sheet((Column("Scenario", "heading"), *map(Column, fields)), tuple(rows), has_rules=True)
 
 
-def _paragraphs(texts: Iterable[str]) -> Text:
-    return Text("\n\n".join(dict.fromkeys(texts)))
+def _paragraphs(texts: Iterable[str]) -> Cell:
+    """Return each text once, with an empty line between two."""
+    lines = [line for text in dict.fromkeys(texts) for line in (Line(""), *cell(text))]
+    return tuple(lines[1:])
 
 
 def _remedy(remedy: Remedy) -> str:
     return f"{remedy.text} ({remedy.where})" if remedy.where else remedy.text
 
 
-def _login_cell(login: StageResult) -> Text:
+def _login_cell(login: StageResult) -> Cell:
     if login.ok:
-        return Text("login works", style="green")
-    text = Text("login fails", style="bold red")
+        return cell("login works", style="green")
     statuses: dict[str, str] = {}
     for step in login.steps:
         if not step.ok and step.status is not None:
             statuses.setdefault(step.server, f"{step.status} {step.reason}")
-    for server, status in statuses.items():
-        text.append(f"\n{server}\n {status}", style="not bold red")
-    return text
+    failed = (f"{server}: {status}" for server, status in statuses.items())
+    return (*cell("login fails", style="bold red"), *cell(*failed, style="red"))
 
 
-def login_table(login: Login) -> Table:
+def login_sheet(login: Login) -> Sheet:
     """Return a row for each step of a login: request, server, status, and what that means for the user."""
-    table = Table()
-    for title in ("Step", "Request", "Server", "Status", "Meaning"):
-        table.add_column(title, overflow="fold", no_wrap=title == "Step")
+    columns = (
+        Column("Step", "heading"),
+        Column("Request"),
+        Column("Server", "table"),  # a list has it in the request's URL
+        Column("Status", "heading"),
+        Column("Meaning"),
+    )
+    rows = []
     for step in login.steps:
         status = f"{step.status} {step.reason}".strip() if step.status is not None else "-"
         style = "green" if step.ok else "yellow" if step.replaced else "red"
-        table.add_row(step.name, f"{step.method} {step.url}", step.server, Text(status, style=style), step.meaning)
-    return table
+        request = f"{step.method} {step.url}"
+        rows.append(
+            (cell(step.name), cell(request), cell(step.server), cell(status, style=style), cell(step.meaning)),
+        )
+    return Sheet(columns, tuple(rows))
 
 
 def login_outcome(login: Login) -> Text:
@@ -99,44 +85,54 @@ def login_outcome(login: Login) -> Text:
     seen = f"{login.seen[0].upper()}{login.seen[1:]}."
     text = Text(f"{seen}\n", style="green" if login.seen == "signed in" else "bold red")
     if login.screen:
-        text.append(f'Jabber shows: "{login.screen}" (Cisco 221845, on-premises)\n', style="not bold default")
+        text.append(f'Jabber shows: "{visible(login.screen)}" (Cisco 221845, on-premises)\n', style="not bold default")
     nodes = "; ".join(f"{service}: {', '.join(servers)}" for service, servers in login.nodes.items())
-    return text.append(f"Through {nodes or 'no server'}.", style="not bold default")
+    return text.append(f"Through {visible(nodes) or 'no server'}.", style="not bold default")
 
 
-def scenario_table(scenarios: Iterable[Scenario]) -> Table:
+def scenario_sheet(scenarios: Iterable[Scenario]) -> Sheet:
     """Return a row for each scenario: name, title, and the codes expected with X14.2."""
-    table = Table()
-    for title in ("Name", "Scenario", f"{DEFAULT} is expected to find"):
-        table.add_column(title, overflow="fold", no_wrap=title == "Name")
-    for scenario in scenarios:
-        table.add_row(scenario.name, scenario.title, _codes(scenario.expect.servers, "\n") or "nothing")
-    return table
+    columns = (Column("Name", "heading"), Column("Scenario"), Column(f"{DEFAULT} is expected to find"))
+    rows = (
+        (cell(each.name), cell(each.title), cell(*(_codes(each.expect.servers) or ["nothing"]))) for each in scenarios
+    )
+    return Sheet(columns, tuple(rows))
 
 
-_NAME_WIDTH = 33  # columns; a longer name shifts the rest of its line
+_NAME_WIDTH: Final = 33  # columns; a longer name shifts the rest of its line
 
 
-def run_line(result: ScenarioResult) -> Text:
-    """Return one line for a scenario's run, and one more for each difference."""
+def run_line(result: ScenarioResult, width: int) -> Text:
+    """Return the result of a scenario's run in one line, or in a block if ``width`` is small, then each difference."""
     text = Text("FAILED", style="bold red") if result.differences else Text("OK    ", style="green")
-    stages = [f"{BEFORE} {_stage(result.before)}", f"{DEFAULT} {_stage(result.after)}"]
+    stages = [(BEFORE, _stage(result.before)), (DEFAULT, _stage(result.after))]
     if result.fixed is not None:
         codes = dict.fromkeys(remedy.code for remedy in result.applied)
-        stages.append(f"{', '.join(codes) or 'nothing applied'}: {_stage(result.fixed)}")
-    text.append(f" {result.scenario.name:{_NAME_WIDTH}} {' | '.join(stages)}", style="not bold default")
+        stages.append((f"{', '.join(codes) or 'nothing applied'}:", _stage(result.fixed)))
+    if width >= TABLE_WIDTH:
+        name = f"{visible(result.scenario.name):{_NAME_WIDTH}}"
+        line = " | ".join(f"{stage} {visible(shown)}" for stage, shown in stages)
+        text.append(f" {name} {line}", style="not bold default")
+        for difference in result.differences:
+            text.append(f"\n       {escape(difference)}", style="not bold default")
+        return text
+    text.append(f" {visible(result.scenario.name)}", style="not bold default")
+    for stage, shown in stages:
+        for row in wrapped(f"{stage} {visible(shown)}", width - 9, "  "):
+            text.append(f"\n       {row}", style="not bold default")
     for difference in result.differences:
-        text.append(f"\n       {escape(difference)}", style="not bold default")
+        for row in wrapped(f"- {escape(difference)}", width - 9):
+            text.append(f"\n       {row}", style="not bold default")
     return text
 
 
 def _stage(stage: StageResult) -> str:
     seen = ", ".join(dict.fromkeys(stage.seen))
-    return f"{seen} ({codes})" if (codes := _codes(stage.servers, "; ")) else seen
+    return f"{seen} ({'; '.join(codes)})" if (codes := _codes(stage.servers)) else seen
 
 
-def _codes(servers: Mapping[str, Iterable[str]], between: str) -> str:
-    return between.join(f"{', '.join(codes)} at {server}" for server, codes in servers.items())
+def _codes(servers: Mapping[str, Iterable[str]]) -> list[str]:
+    return [f"{', '.join(codes)} at {server}" for server, codes in servers.items()]
 
 
 _STATES = {
@@ -158,7 +154,7 @@ def preflight_report(checks: Iterable[ServerCheck], width: int) -> Text:
     for check in checks:
         word, style = _STATES[check.state]
         preferred = " or ".join(prefer.upper() for prefer in check.prefer)
-        report.append(f"\n{check.title}{f', {preferred} first' if preferred else ''}: ")
+        report.append(f"\n{visible(check.title)}{f', {preferred} first' if preferred else ''}: ")
         report.append(f"{word}\n", style=style)
         fixes = dict.fromkeys(_remedy(remedy) for finding in check.findings for remedy in finding.remedies)
         blocks = [("shows", _certificate(check))]
@@ -166,18 +162,10 @@ def preflight_report(checks: Iterable[ServerCheck], width: int) -> Text:
         blocks += [("note", [note]) for note in check.notes]
         blocks += [("fix", [f"- {fix}" for fix in fixes])]
         for title, paragraphs in blocks:
-            lines = [line for paragraph in paragraphs for line in _wrap(paragraph, width - _MARGIN)]
-            for number, line in enumerate(lines):
-                report.append(f"  {'' if number else title:<{_MARGIN - 2}}{line}\n")
+            lines = [Line(paragraph) for paragraph in paragraphs]
+            for row in titled(title, lines, width, indent=2, margin=_MARGIN):
+                report.append_text(row).append("\n")
     return report
-
-
-def _wrap(text: str, width: int) -> list[str]:
-    """Break a paragraph between words; a list entry's further lines are indented."""
-    hang = "  " if text.startswith("- ") else ""
-    return textwrap.wrap(
-        text, max(width, 30), subsequent_indent=hang, break_long_words=False, break_on_hyphens=False
-    ) or [""]
 
 
 def _certificate(check: ServerCheck) -> list[str]:

@@ -1,0 +1,158 @@
+"""The demo's output at several widths, piped and on a terminal.
+
+``python -m tests.show.demo_output`` writes the golden files.
+
+Nothing in it varies from run to run: it names no port that is chosen at start, no time and no fingerprint. The one
+change is that a terminal's line ends (CR LF) become LF. Colours stay in the files; ``cat`` shows them.
+
+The scenarios run once, and the command prints their results at each width; ``process`` runs the whole command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, NamedTuple, Self
+from unittest.mock import patch
+
+import mralab
+from mralab.cli import main
+from mralab.cli.exit_codes import exit_code
+from mralab.lab import demo
+from mralab.lab.run import ScenarioResult
+
+GOLDEN: Final = Path(__file__).parents[1] / "golden" / "demo"
+WIDTHS: Final = (60, 80, 120, 200)
+_ODD: Final = ("COLUMNS", "LINES", "NO_COLOR", "COLORTERM", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+
+
+class Shown(NamedTuple):
+    """Exit code, standard output and standard error of one run."""
+
+    code: int
+    out: str
+    err: str
+
+
+def process(arguments: Sequence[str], folder: Path, width: int, *, terminal: bool, **environment: str) -> Shown:
+    """Run ``mralab`` as a process in ``folder``: in pipes with COLUMNS, or on terminals of this width."""
+    with _Outputs(width, terminal=terminal) as outputs:
+        with subprocess.Popen(
+            [sys.executable, "-m", "mralab", *arguments],
+            cwd=folder,
+            env={**_environment(width, terminal=terminal), **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=outputs.out,
+            stderr=outputs.err,
+        ) as command:
+            code = command.wait(60)
+        return outputs.shown(code)
+
+
+def call(arguments: Sequence[str], width: int, *, terminal: bool) -> Shown:
+    """Run ``mralab`` in this process."""
+    with (
+        _Outputs(width, terminal=terminal) as outputs,
+        patch.dict(os.environ, _environment(width, terminal=terminal), clear=True),
+    ):
+        with (
+            os.fdopen(os.dup(outputs.out), "w") as out,
+            os.fdopen(os.dup(outputs.err), "w") as err,
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            code = exit_code(lambda: main.main(list(arguments), standalone_mode=False))
+        return outputs.shown(code)
+
+
+def _environment(width: int, *, terminal: bool) -> dict[str, str]:
+    plain = {name: value for name, value in os.environ.items() if name not in _ODD}
+    path = str(Path(mralab.__file__).parents[1])
+    return {**plain, "TERM": "xterm-256color", "PYTHONPATH": path} | ({} if terminal else {"COLUMNS": str(width)})
+
+
+class _Outputs:
+    """The ends of two pipes or terminals to write to, ``out`` and ``err``; what is written is read meanwhile."""
+
+    def __init__(self, width: int, *, terminal: bool) -> None:
+        (read_out, self.out), (read_err, self.err) = (_terminal(width) if terminal else os.pipe() for _ in range(2))
+        self._pool = ThreadPoolExecutor(2)
+        self._texts = [self._pool.submit(_text, end) for end in (read_out, read_err)]
+        self._open = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+        self._pool.shutdown()
+
+    def shown(self, code: int) -> Shown:
+        """Return what was written."""
+        self._close()
+        return Shown(code, *(text.result() for text in self._texts))
+
+    def _close(self) -> None:
+        if self._open:
+            self._open = False
+            os.close(self.out)
+            os.close(self.err)
+
+
+def _terminal(width: int) -> tuple[int, int]:
+    ends = pty.openpty()
+    fcntl.ioctl(ends[1], termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+    return ends
+
+
+def _text(descriptor: int) -> str:
+    return b"".join(_chunks(descriptor)).decode().replace("\r\n", "\n")
+
+
+def _chunks(descriptor: int) -> Iterator[bytes]:
+    try:
+        while chunk := os.read(descriptor, 65536):
+            yield chunk
+    except OSError as error:
+        if error.errno != errno.EIO:  # Linux: no process has the terminal open any more
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def demos() -> dict[str, Shown]:
+    """Show one demo at every width, in pipes and on terminals; return the name of its golden file -> what is shown."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        out = Path("demo-out")
+        out.mkdir()
+        results = asyncio.run(demo.run(out))
+
+        async def run(_: Path, progress: Callable[[str], object]) -> tuple[ScenarioResult, ...]:
+            for result in results:
+                progress(result.scenario.title)
+            return results
+
+        with patch.object(demo, "run", run):
+            return {
+                f"{width}-{kind}.txt": call(["demo"], width, terminal=kind == "terminal")
+                for width in WIDTHS
+                for kind in ("piped", "terminal")
+            }
+
+
+if __name__ == "__main__":
+    GOLDEN.mkdir(exist_ok=True)
+    for name, shown in demos().items():
+        (GOLDEN / name).write_text(shown.out, "utf-8")

@@ -1,0 +1,54 @@
+"""The demo at 60, 80, 120 and 200 columns, piped and on a terminal, against golden files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+
+from .demo_output import GOLDEN, WIDTHS, Shown, demos, process
+
+NAMES = [f"{width}-{kind}.txt" for width in WIDTHS for kind in ("piped", "terminal")]
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
+
+
+@pytest.fixture(scope="module")
+def shown() -> dict[str, Shown]:
+    return demos()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_the_golden_file(shown: dict[str, Shown], name: str) -> None:
+    assert shown[name].code == 0
+    assert shown[name].out == (GOLDEN / name).read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_row_is_wider_and_no_name_is_broken(shown: dict[str, Shown], name: str) -> None:
+    plain = _COLOUR.sub("", shown[name].out)
+    assert max(map(cell_len, plain.splitlines())) <= int(name.partition("-")[0])
+    for word in ("cucm.steven.lab:6972", "10.48.36.215:8443", "demo-out/ecdsa-first-X14.0.7.log", "VerifyOriginServer"):
+        assert word in plain
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_colour_and_progress_are_for_terminals(shown: dict[str, Shown], name: str) -> None:
+    on_terminal = name.endswith("-terminal.txt")
+    assert ("\x1b" in shown[name].out) == on_terminal
+    assert ("CUCM advertised by IP" in shown[name].err) == on_terminal
+    assert bool(shown[name].err) == on_terminal
+
+
+@pytest.mark.parametrize("name", ["60-terminal.txt", "80-piped.txt"])
+def test_a_process_shows_the_same(name: str, tmp_path: Path) -> None:
+    width = int(name.partition("-")[0])
+    ended = process(["demo"], tmp_path, width, terminal=name.endswith("-terminal.txt"))
+    assert (ended.code, ended.out) == (0, (GOLDEN / name).read_text("utf-8"))
+
+
+def test_no_color_leaves_the_progress(tmp_path: Path) -> None:
+    ended = process(["demo"], tmp_path, 80, terminal=True, NO_COLOR="1")
+    assert re.search(r"\x1b\[[\d;]*3\dm", ended.out + ended.err) is None
+    assert "CUCM advertised by IP" in ended.err
