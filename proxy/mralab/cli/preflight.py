@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..core.release import DEFAULT
 from ..errors import InputError, MralabError
 from .document import print_document
 from .event_loop import run_with_progress
@@ -109,7 +110,8 @@ def preflight(
     Servers are checked live, certificate files without a connection. Each live server gets two handshakes: one prefers
     ECDSA, one prefers RSA. X14.2 prefers ECDSA, unless its cipher string begins with ECDHE-RSA-AES256-GCM-SHA384. No
     request is sent, except one to AXL for its list of nodes. Its password is sent only if --trust or --axl-fingerprint
-    verifies the AXL server's certificate.
+    verifies the AXL server's certificate. With -c FILE, its release is
+    in place of X14.2, unless that verifies no server.
 
     Exit 0: X14.2 would accept all servers. Exit 1: it would refuse one, or TLS fails; the reason is printed. Exit 3: it
     would refuse none, but a server could not be checked.
@@ -131,6 +133,9 @@ def preflight(
     from ..tls.trust_store import load_store
 
     config = load(file) if file is not None else from_mapping({"trust": {"store": ""}, "allow": {"rules": ""}})
+    if config.release_facts.verify == "off":
+        click.echo(f"{config.release} verifies no server: checking as {DEFAULT} would", err=True)
+        config = config.changed(release=DEFAULT)
     settings = load_settings(config, store=load_store(trusted) if trusted is not None else None)
     store, identity = settings.store, settings.identity
     checks = _check_files(certificates, names, config, store)

@@ -35,7 +35,7 @@ _CLIENT_CERTIFICATE: Final = FindingRule(
     "handshake",
     "",
     cause="{place} requires a client certificate: it requested one, received none, and ended the handshake ({reason}). "
-    "Expressway-C presents its own certificate in that case; whether X14.2 succeeds depends on whether the server "
+    "Expressway-C presents its own certificate in that case; whether it succeeds depends on whether the server "
     "accepts that one.",
     remedies=("trust-us", "check-own-certificate"),
     reference=CISCO_225746,
@@ -72,7 +72,9 @@ def _no_handshake_rule(code: str, cause: str, *remedies: str) -> FindingRule:
 _NO_HANDSHAKE: Final = {
     rule.code: rule
     for rule in (
-        _no_handshake_rule("dns", "The name {server} could not be resolved here, so nothing was dialled.", "check-dns"),
+        _no_handshake_rule(
+            "dns", "The name {server} could not be resolved here, so nothing was dialled.", "check-dns", "add-host"
+        ),
         _no_handshake_rule("timeout", "{place}{dialled} did not answer: {reason}.", "check-network", "check-server"),
         _no_handshake_rule(
             "unreachable",
@@ -119,6 +121,7 @@ def assess(
         certificate_presented=handshake.certificate_presented,
         source=handshake.source,
         sent=handshake.sent,
+        release=config.release,
         missing=next((ca for ca in missing if ca is not None), None),
         certificates_to_trust=certificates_to_trust(findings, presented),
     )

@@ -103,6 +103,9 @@ class PreflightReport(DocumentModel):
     schema_: Literal["mralab/preflight"] = Field(default="mralab/preflight", alias="schema")
     version: Literal[1] = 1
     summary: str = Field(description="The answer in one line.")
+    release: str = Field(
+        description="The release as which servers were checked: the configuration's, X14.2 if that verifies none."
+    )
     counts: Counts
     trust_store: int = Field(description="Number of certificates in the trust store.")
     servers: tuple[Check, ...]
@@ -111,8 +114,10 @@ class PreflightReport(DocumentModel):
 def report(checks: Sequence[ServerCheck], trust_store: int) -> PreflightReport:
     """Return the document for ``checks``. ``trust_store`` is the number of trusted certificates."""
     counts = preflight_summary.count(checks)
+    release = preflight_summary.release_of(checks)
     return PreflightReport(
-        summary=preflight_summary.headline(counts),
+        summary=preflight_summary.headline(counts, release),
+        release=release,
         counts=Counts(**counts._asdict()),
         trust_store=trust_store,
         servers=tuple(Check.model_validate(check.as_json()) for check in checks),

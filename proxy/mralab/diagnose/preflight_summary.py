@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from ..core.release import DEFAULT
 from .server_check import ServerCheck
 
 _STATE_TEXTS: Final = {
@@ -37,13 +38,14 @@ def count(checks: Iterable[ServerCheck]) -> Counts:
     return Counts(len(states), len(states) - refused - failed - unchecked, refused, failed, unchecked)
 
 
-def headline(counts: Counts) -> str:
+def headline(counts: Counts, release: str = DEFAULT) -> str:
     """Return the answer in one line."""
     total, unchecked = counts.servers, counts.not_checked
-    parts = [f"X14.2 would refuse {counts.refused} of {total}"] if counts.refused else []
+    parts = [f"{release} would refuse {counts.refused} of {total}"] if counts.refused else []
     parts += [f"TLS fails with {counts.failed} of {total}"] if counts.failed else []
     if not parts:
-        parts = ["X14.2 would accept everything" if not unchecked else "X14.2 would refuse nothing that was checked"]
+        does = "refuse nothing that was checked" if unchecked else "accept everything"
+        parts = [f"{release} would {does}"]
     parts += [f"{unchecked} of {total} could not be checked"] if unchecked else []
     return f"{'; '.join(parts)}."
 
@@ -55,9 +57,14 @@ def _by_server(checks: Iterable[ServerCheck]) -> dict[str, list[ServerCheck]]:
     return by_server
 
 
+def release_of(checks: Sequence[ServerCheck]) -> str:
+    """Return the release as which servers were checked."""
+    return checks[0].release if checks else DEFAULT
+
+
 def summary(checks: Sequence[ServerCheck]) -> list[str]:
     """Return a line with the result, a line for each server not accepted with both preferences, and the expiries."""
-    lines = [headline(count(checks))]
+    lines = [headline(count(checks), release_of(checks))]
     for title, results in _by_server(checks).items():
         if any(not result.ok for result in results):
             lines.append(f"{title}: {'; '.join(_describe(result) for result in results)}")

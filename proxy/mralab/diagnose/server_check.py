@@ -8,7 +8,7 @@ from typing import Any, Literal
 from cryptography import x509
 
 from ..core.log.escape import escape
-from ..core.release import Preference
+from ..core.release import DEFAULT, Preference
 from ..core.tls.verdict import CertificateSummary
 from .chain_notes import Expiry
 from .finding_json import finding_json
@@ -40,7 +40,7 @@ class ChainMember:
 
 @dataclass(frozen=True, slots=True)
 class ServerCheck:
-    """The certificate that a server presented to a client with preference ``prefer``, and what X14.2 would do.
+    """The certificate that a server presented to a client with preference ``prefer``, and what ``release`` would do.
 
     ``prefer`` has both preferences if both gave the same result, and is empty for a certificate that was read from a
     file, which ``source`` names. ``sent`` has the certificates in DER, leaf first. ``missing`` is
@@ -73,6 +73,7 @@ class ServerCheck:
     certificates_to_trust: tuple[x509.Certificate, ...] = ()
     saved: str = ""
     uploads: tuple[str, ...] = ()
+    release: str = DEFAULT
 
     @property
     def ok(self) -> bool:

@@ -136,8 +136,8 @@ def _codes(servers: Mapping[str, Iterable[str]]) -> list[str]:
 
 
 _STATES = {
-    "accepted": ("X14.2 accepts", "green"),
-    "refused": ("X14.2 refuses", "bold red"),
+    "accepted": ("{release} accepts", "green"),
+    "refused": ("{release} refuses", "bold red"),
     "failed": ("TLS fails", "bold red"),
     "not-asked": ("not checked", "yellow"),
 }
@@ -145,7 +145,7 @@ _MARGIN = 9  # columns for the words "shows", "why", "note", "fix"
 
 
 def preflight_report(checks: Iterable[ServerCheck], width: int) -> Text:
-    """Return a block for each server and preference: what X14.2 would do, the certificate, the causes, the remedies.
+    """Return a block for each server and preference: state, certificate, causes, remedies.
 
     Lines break between words at ``width``. Names are never broken, so that they can be searched for and copied: print
     the report with ``soft_wrap``.
@@ -155,7 +155,7 @@ def preflight_report(checks: Iterable[ServerCheck], width: int) -> Text:
         word, style = _STATES[check.state]
         preferred = " or ".join(prefer.upper() for prefer in check.prefer)
         report.append(f"\n{visible(check.title)}{f', {preferred} first' if preferred else ''}: ")
-        report.append(f"{word}\n", style=style)
+        report.append(f"{word.format(release=check.release)}\n", style=style)
         fixes = dict.fromkeys(_remedy(remedy) for finding in check.findings for remedy in finding.remedies)
         blocks = [("shows", _certificate(check))]
         blocks += [("why", [f"{finding.code}: {finding.cause}"]) for finding in check.findings]
