@@ -98,6 +98,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_read(tmp_path: Path) -> No
     assert f"- {tmp_path}/broken.tar.gz: is cut short" in shown.stdout
     assert f"- {tmp_path}/rubbish: is no text" in shown.stdout
     assert f"- {tmp_path}/missing: cannot be read: No such file or directory" in shown.stdout
+    assert shown.stdout.splitlines()[1:3] == ["", "Not read"]  # right after the summary
 
 
 def test_nothing_readable_ends_with_2(tmp_path: Path) -> None:
@@ -156,3 +157,34 @@ def test_an_empty_path_is_no_folder() -> None:
 )
 def test_until_includes_what_it_names(until: str, found: bool) -> None:  # the fault is at 18:55:26.016+02:00
     assert bool(document(UNTRUSTED, "--since", "2022-07-10", "--until", until).findings) == found
+
+
+def without_utctime(log: str, stamp: str) -> str:
+    """Return the lines of TLS, which have no UTCTime, with this stamp."""
+    return "".join(f"{stamp} {line.partition(' ')[2]}\n" for line in log.splitlines() if "[ET_NET" in line)
+
+
+def test_stamps_without_year_and_zone_are_named_once(tmp_path: Path) -> None:
+    lines = UNTRUSTED.read_text()
+    for name in ("one.log", "two.log"):
+        (tmp_path / name).write_text(without_utctime(lines, "Jan 29 14:01:16"))
+    text = " ".join(mralab("diagnose", str(tmp_path)).stdout.split())
+    assert text.count("neither year nor zone") == 1
+    assert (
+        f"- {tmp_path}/one.log and 1 other log: the stamps have neither year nor zone: times are " in text
+    )
+    (tmp_path / "one.log").write_text(without_utctime(lines, "2026-01-29T14:01:16"))
+    shown = " ".join(mralab("diagnose", str(tmp_path / "one.log")).stdout.split())
+    assert "one.log: the stamps have no zone: times are shown as if they were UTC" in shown
+
+
+def test_a_zone_in_stamps_or_utctime_in_lines_is_enough(tmp_path: Path) -> None:
+    lines = UNTRUSTED.read_text().splitlines()
+    (tmp_path / "log").write_text("".join(f"Jul 11 18:55:26 {line.partition(' ')[2]}\n" for line in lines))
+    for known in (UNTRUSTED, FIELD / "06-grep.log", tmp_path / "log"):
+        assert not [one for one in document(known).checks if "zone" in one.text]
+
+
+def test_findings_without_information_are_counted_as_findings(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("".join(UNTRUSTED.read_text().splitlines(keepends=True)[4:5]))
+    assert mralab("diagnose", str(tmp_path / "log")).stdout.startswith("1 finding with missing information in 1 line.")

@@ -472,3 +472,12 @@ def test_alerts_that_do_not_blame_the_received_data(number: int, said: str) -> N
     cause = explained(fault(text, kind="handshake"))[1]
     assert said in cause
     assert "could not use" not in cause
+
+
+def test_the_depth_is_named_where_a_ca_is_at_fault_and_nothing_of_cas_where_it_is_not() -> None:
+    for error in ("invalid non-CA certificate", "invalid or inconsistent certificate extension"):
+        of_leaf, of_ca = (explained(fault(error, depth))[2] for depth in (0, 1))
+        assert of_leaf[0].text.startswith("Reissue the tomcat certificate")
+        assert "depth" not in of_leaf[0].text
+        assert " CA" not in of_leaf[0].text
+        assert "or have the CA at depth 1 reissued, without that fault." in of_ca[0].text

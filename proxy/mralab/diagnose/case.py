@@ -90,6 +90,8 @@ class Case:
     files: list[ReadFile] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
+    without_zone: dict[str, bool] = field(default_factory=dict)
+    """The logs whose stamps have no zone and no UTCTime shows it -> whether they lack the year, too."""
     _spellings: dict[str, str] = field(default_factory=dict)
     """The first spelling of each peer's name: host names have no case."""
 
@@ -150,6 +152,8 @@ class Case:
                 progress(source, len(chunk))
         counts = reader.counts
         self.counts += counts
+        if reader.lacks_zone:
+            self.without_zone[source.path] = reader.lacks_year
         if not peers:
             peers[source.peer] = self.peer(source.peer)
         first, last = _times(start), _times(end)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ..core.hostport import host_port
 from ..core.log.escape import escape
@@ -37,6 +37,8 @@ def missing(case: Case) -> Iterator[Check]:
                 text=f"{count_text(peer.lines, 'line')} and none of traffic_server: this is another log, or one of "
                 "another time; the diagnostic log of Expressway-C has them",
             )
+    if case.without_zone:
+        yield _assumed_times(case.without_zone)
     if case.counts.cut:
         yield Check(
             category="missing-information",
@@ -49,6 +51,17 @@ def missing(case: Case) -> Iterator[Check]:
             subject="lines",
             text=f"{count_text(case.counts.binary, 'line')} of binary data, not read",
         )
+
+
+def _assumed_times(logs: Mapping[str, bool]) -> Check:
+    """Return what was assumed of the stamps of logs, which lack the zone, and perhaps the year."""
+    first, more = next(iter(logs)), len(logs) - 1
+    where = f" and {count_text(more, 'other log')}" if more else ""
+    if any(logs.values()):
+        text = "the stamps have neither year nor zone: times are shown in the latest possible year, as if they were UTC"
+    else:
+        text = "the stamps have no zone: times are shown as if they were UTC"
+    return Check(category="missing-information", subject=f"{first}{where}", text=text)
 
 
 def not_applicable(case: Case) -> Iterator[Check]:

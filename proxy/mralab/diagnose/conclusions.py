@@ -269,7 +269,9 @@ def _summary(findings: Sequence[report.Finding], case: Case, hidden: int) -> str
     parts = [
         count_text(number["issue-found"], "issue") + " found" if number["issue-found"] else "",
         count_text(number["potential-problem"], "potential problem") if number["potential-problem"] else "",
-        f"{number['missing-information']} with missing information" if number["missing-information"] else "",
+        count_text(number["missing-information"], "finding") + " with missing information"
+        if number["missing-information"]
+        else "",
     ]
     lines = f" in {count_text(case.counts.lines, 'line')}" if case.counts.lines else ""
     if not findings and hidden:

@@ -122,7 +122,7 @@ REMEDIES: Final[dict[str, Remedy]] = {
     ),
     "reissue-clean": Remedy(
         "reissue",
-        "Reissue the {certificate} of {server}, or have the CA at the depth shown reissued, without that fault.",
+        "{reissue} without that fault.",
         _CUCM_CERTIFICATES,
     ),
     "strengthen-ca": Remedy(
@@ -151,7 +151,7 @@ REMEDIES: Final[dict[str, Remedy]] = {
     ),
     "replace-ca": Remedy(
         "reissue",
-        "Have the CA at the depth shown reissued as a proper CA (basic constraints CA:TRUE, a path length that leaves "
+        "Have {ca_at_fault} reissued as a proper CA (basic constraints CA:TRUE, a path length that leaves "
         "room for the CAs below it, key usage certificate signing), or have the {certificate} of {server} signed by "
         "another CA.",
         _CUCM_CERTIFICATES,
@@ -179,8 +179,8 @@ REMEDIES: Final[dict[str, Remedy]] = {
     ),
     "mend-crl": Remedy(
         "fix-revocation",
-        "Bring the revocation data that Expressway-C has up to date (CRL or OCSP of the CA at the depth shown), or "
-        "stop requiring it.",
+        "Bring the revocation data that Expressway-C has up to date (CRL or OCSP of the CA that issued "
+        "{which_small} of {server}), or stop requiring it.",
         "Expressway-C: Maintenance > Security > CRL management",
     ),
     "restart": Remedy(

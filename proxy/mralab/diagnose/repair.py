@@ -76,12 +76,12 @@ def order_of_repair(
         others = _joined((*before, *after))
         return [
             f"Other handshakes with this server and port ended with {others}, with another certificate or at another "
-            f"time: {first}. X14.2 ends each handshake at its first fault, which may hide others."
+            f"time: {first}. Expressway-C ends each handshake at its first fault, which may hide others."
         ]
     if before:
-        return [f"Fix {_joined(before)} first: X14.2 stops at the first fault and reports this one only after that."]
+        return [f"Fix {_joined(before)} first: Expressway-C stops at the first fault and reports this one after that."]
     following = ", then ".join(f"{code} ({NEXT[code]})" for code in after)
-    sentences = [f"Fix this first: X14.2 stops at the first fault; after this one it will log {following}."]
+    sentences = [f"Fix this first: Expressway-C stops at the first fault; after this one it will log {following}."]
     if _BY_ONE_CERTIFICATE.issuperset(order):
         sentences.append(
             "One new certificate can fix them all: signed by a CA that Expressway-C trusts, in date, for server "

@@ -161,11 +161,17 @@ _REUSE: Final = (
 def _facts(occurrence: Occurrence) -> dict[str, str]:
     """Return the values of placeholders in causes and remedies."""
     server = escape(occurrence.server) or "the server"
+    certificate = certificate_on_port(occurrence.port)
+    reissue = f"Reissue the {certificate} of {server}"
+    if occurrence.depth:
+        reissue += f", or have the CA at depth {occurrence.depth} reissued,"
     which = "The certificate" if not occurrence.depth else f"A CA certificate (depth {occurrence.depth})"
     return {
         "server": server,
         "place": host_port(server, occurrence.port) if occurrence.port else server,
-        "certificate": certificate_on_port(occurrence.port),
+        "certificate": certificate,
+        "reissue": reissue,
+        "ca_at_fault": f"the CA at depth {occurrence.depth}" if occurrence.depth else "the CA at fault",
         "reuse": _REUSE if occurrence.port in _MAY_BE_TOMCAT else "",
         "which": which,
         "which_small": which[0].lower() + which[1:],

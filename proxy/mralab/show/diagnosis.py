@@ -32,6 +32,12 @@ def diagnosis_text(report: Report, width: int) -> Text:
     """Return the report as text for ``width`` columns; print it with ``soft_wrap``."""
     text = Text()
     text.append(f"{report.summary}\n")
+    if report.problems:
+        text.append("\nNot read\n", style="yellow")
+        for problem in report.problems[:_MOST_PROBLEMS]:
+            text.append(f"- {visible(problem.path)}: {visible(problem.reason)}\n")
+        if (more := len(report.problems) - _MOST_PROBLEMS) > 0:
+            text.append(f"- and {more} more; --json lists all\n")
     for number, finding in enumerate(report.findings, 1):
         text.append_text(_finding(number, finding, width))
     checks = [(check.category, f"{escape(check.subject)}: {check.text}") for check in report.checks]
@@ -45,12 +51,6 @@ def diagnosis_text(report: Report, width: int) -> Text:
         text.append(f"\nNot understood: {_count(report.unread.lines, 'line')}; the first:\n", style="yellow")
         for example in report.unread.examples:
             text.append(f"  {_evidence(example)}\n")
-    if report.problems:
-        text.append("\nNot read\n", style="yellow")
-        for problem in report.problems[:_MOST_PROBLEMS]:
-            text.append(f"- {visible(problem.path)}: {visible(problem.reason)}\n")
-        if (more := len(report.problems) - _MOST_PROBLEMS) > 0:
-            text.append(f"- and {more} more; --json lists all\n")
     return text
 
 

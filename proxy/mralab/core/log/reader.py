@@ -55,6 +55,7 @@ _HEAD = re.compile(
 )
 _STAMP = re.compile(rf"(?:<\d{{1,3}}>)?(?:\d{{4}}-\d\d-\d\d[T ]\d\d:|{MONTH} [ \d]\d \d\d:)", re.ASCII)
 _DIAGS = re.compile(rf"\[({MONTH} [ \d]\d \d\d:\d\d:\d\d)\.(\d{{3}})\] ?", re.ASCII)
+_ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _NAME: Final = "traffic_server"
 # A broken line that ends after its stamp or host name, or inside the process name. The next line continues it.
 _CUT_HEAD = re.compile(
@@ -107,6 +108,9 @@ class LineReader:
         self._latest = latest
         self._shift = 0.0
         """Seconds between stamps without year or zone, read as UTC, and UTCTime in the same lines."""
+        self.lacks_year = self.lacks_zone = False
+        """Whether stamps lacked it, and no UTCTime has shown it: then it is the year of the constructor, or UTC."""
+        self._knows_shift = False
         self._at = 0.0
         self._pending: Record | None = None
         self._twin: Twin | None = None
@@ -310,6 +314,10 @@ class LineReader:
         else:
             head, zone = cast("re.Match[str]", _DIAGS.match(line)), None
             stamped = self._of_the_year(head[1], head[2])
+        if stamped is not None and not zone and not self._knows_shift:
+            self._knows_shift = "UTCTime" in line
+            self.lacks_zone = not self._knows_shift
+            self.lacks_year = self.lacks_zone and _ISO_DATE.search(head[0]) is None
         at = self._at if stamped is None else stamped if zone else stamped + self._shift
         self._at = at
         payload = unlink(line[head.end() :].rstrip(" \t"))

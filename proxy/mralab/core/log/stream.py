@@ -129,6 +129,16 @@ class LogReader:
         """The counts of the lines so far."""
         return Counts(self._lines, self._cut, self._binary, self._left_out)
 
+    @property
+    def lacks_year(self) -> bool:
+        """Whether the year of stamps was assumed."""
+        return self._reader.lacks_year
+
+    @property
+    def lacks_zone(self) -> bool:
+        """Whether the zone of stamps was assumed to be UTC."""
+        return self._reader.lacks_zone
+
     def feed(self, chunk: bytes) -> list[Record]:
         """Return the records that the next bytes of the log complete."""
         records: list[Record] = []
