@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import settings
+
+# pytest-xdist sets it in its processes: commands that tests run would print for a narrow terminal.
+os.environ.pop("COLUMNS", None)
 
 # No deadline: how long an example takes depends on the machine's other work, and a test must not fail because of it.
 settings.register_profile("mralab", deadline=None)

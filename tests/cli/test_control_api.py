@@ -15,6 +15,7 @@ from .command import mralab
         ("", "no running proxy given: pass --admin HOST:PORT or set MRALAB_ADMIN"),
         ("127.0.0.1:1", "no control API at 127.0.0.1:1: Connection refused"),
         ("cucm", "admin: 'cucm' is not 'host:port'"),
+        ("http://127.0.0.1:1/", "admin: 'http://127.0.0.1:1/' is a URL, not HOST:PORT\n  hint: write 127.0.0.1:1"),
     ],
 )
 def test_the_error_without_a_control_api_says_why(admin: str, message: str) -> None:

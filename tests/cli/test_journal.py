@@ -56,3 +56,10 @@ def test_no_proxy_given(command: str) -> None:
     ended = mralab(command)
     assert ended.returncode == 2
     assert "--admin" in ended.stderr
+
+
+@pytest.mark.parametrize("number", ["abc", "0", "1.5", "-3", "100001", ""])
+def test_a_wrong_number_is_answered_with_the_possible_ones(number: str) -> None:
+    ended = mralab("log", "-n", number, admin="127.0.0.1:1")
+    assert ended.returncode == 2
+    assert f"Invalid value for '-n' / '--most': {number!r} is not a whole number from 1 to 100000" in ended.stderr

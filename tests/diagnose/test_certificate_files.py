@@ -11,6 +11,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
+from mralab.diagnose.certificate_files import parse_names
+from mralab.errors import InputError
 from tests.cli.command import mralab
 
 from .minted import Minted, mint, server_context, serving
@@ -215,3 +217,13 @@ def test_a_name_may_be_an_ipv6_address(tmp_path: Path, name: str) -> None:
     (tmp_path / "leaf.pem").write_text(LEAF.pem)
     (check,) = checks("--certificate", str(tmp_path / "leaf.pem"), "--name", name, exit_code=1)
     assert check["host"] == "2001:db8::1"
+
+
+def test_a_url_in_place_of_a_name_is_answered_with_the_name() -> None:
+    with pytest.raises(InputError) as caught:
+        parse_names(["https://cucm.steven.lab:8443/cucm-uds", "https://", "ldaps://cucm"])
+    assert caught.value.problems == (
+        "'https://cucm.steven.lab:8443/cucm-uds' is not a name or NAME:PORT: it is a URL; write cucm.steven.lab:8443",
+        "'https://' is not a name or NAME:PORT: it is a URL; write HOST",
+        "'ldaps://cucm' is not a name or NAME:PORT: it is a URL; write cucm",
+    )

@@ -335,3 +335,35 @@ def test_the_command_exits_3_for_an_unreachable_server(closed_port: int) -> None
     assert result.stdout.startswith("X14.2 would refuse nothing that was checked; 1 of 1 could not be checked.\n")
     assert "The trust store is empty" in result.stdout
     assert "not checked" in result.stdout
+
+
+def test_a_url_in_place_of_a_server_is_answered_with_the_server() -> None:
+    with pytest.raises(InputError) as caught:
+        parse_addresses(["https://cucm.steven.lab/x", "https://u:p@[::1]:8443"])
+    assert caught.value.problems == (
+        "'https://cucm.steven.lab/x' is not HOST:PORT: it is a URL; write cucm.steven.lab:PORT",
+        "'https://u:p@[::1]:8443' is not HOST:PORT: it is a URL; write [::1]:8443",
+    )
+
+
+@pytest.mark.parametrize(
+    ("release", "checked_as"),
+    [("X15.5", "X15.5"), ("X14.0.8", "X14.0.8"), ("X14.2", "X14.2"), ("X14.0.7", "X14.2")],
+)
+def test_servers_are_checked_as_the_configuration_s_release(
+    release: str, checked_as: str, tmp_path: Path, closed_port: int
+) -> None:
+    (tmp_path / "mralab.toml").write_text(f'release = "{release}"\ntrust.store = ""\nallow.rules = ""\n')
+    arguments = (f"127.0.0.1:{closed_port}", "-c", str(tmp_path / "mralab.toml"))
+    shown = run(*arguments)
+    assert shown.stdout.startswith(f"{checked_as} would refuse nothing that was checked; 1 of 1 could not be checked.")
+    note = "" if release == checked_as else f"{release} verifies no server: checking as X14.2 would\n"
+    assert shown.stderr == note
+    document = json.loads(run(*arguments, "--json").stdout)
+    assert (document["release"], document["version"]) == (checked_as, 1)
+    assert document["summary"].startswith(checked_as)
+
+
+async def test_the_advice_for_an_unknown_name_has_dns_and_hosts() -> None:
+    (answer,) = await check([Address("no-such-name.invalid", 8443)], from_mapping({}), TrustStore(), seconds=0.3)
+    assert [remedy.code for remedy in answer.findings[0].remedies] == ["check-dns", "add-host"]

@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 import pytest
 
 from mralab.lab.login_result import Login, Step
-from mralab.show.sheet import show
 from mralab.show.screen import console
+from mralab.show.sheet import show
 from mralab.show.terminal import login_outcome, login_sheet
 
 from .demo_output import process

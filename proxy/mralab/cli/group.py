@@ -19,6 +19,18 @@ FILE: Final = click.Path(dir_okay=False, path_type=Path)
 FOLDER: Final = click.Path(file_okay=False, path_type=Path)
 FILE_OR_FOLDER: Final = click.Path(path_type=Path)
 
+
+class WholeNumber(click.IntRange):
+    """A whole number in a range. Its error says which numbers are possible, whatever was given."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number. Raises ``click.BadParameter``."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is not a whole number from {self.min} to {self.max}", param, ctx)
+
+
 _SYNONYMS: Final = {
     "explain": "diagnose", "analyze": "diagnose", "analyse": "diagnose", "parse": "diagnose", "read": "diagnose",
     "check": "preflight", "verify": "preflight", "probe": "preflight", "scan": "preflight", "start": "serve",

@@ -10,6 +10,7 @@ import click
 
 from ..core.log.escape import escape, visible
 from .document import print_answer_document
+from .group import WholeNumber
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _MOST: Final = 100_000
 
 most_option = click.option(
-    "-n", "--most", type=click.IntRange(1, _MOST), default=20, show_default=True, help="How many of the latest to show."
+    "-n", "--most", type=WholeNumber(1, _MOST), default=20, show_default=True, help="How many of the latest to show."
 )
 
 

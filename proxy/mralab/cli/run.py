@@ -14,7 +14,7 @@ import click
 from ..errors import MralabError
 from .document import print_document
 from .event_loop import run as run_in_loop
-from .group import FOLDER, json_option
+from .group import FOLDER, WholeNumber, json_option
 from .root import main
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.argument("names", nargs=-1, metavar="NAME|FILE...")
 @click.option("--all", "every", is_flag=True, help="Run every scenario that comes with mralab.")
 @click.option(
-    "--jobs", default=4, show_default=True, type=click.IntRange(1, 64), metavar="N", help="Labs at the same time."
+    "--jobs", default=4, show_default=True, type=WholeNumber(1, 64), metavar="N", help="Labs at the same time."
 )
 @click.option(
     "--out", type=FOLDER, help="Folder for the logs, before and after [default: they are removed at the end]."

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}://(?:[^/?#@]*@)?([^/?#@]*)")
+
 
 def bracketed(host: str) -> str:
     """Return a host as URLs write it: a bare IPv6 address in brackets, anything else unchanged."""
@@ -11,3 +16,9 @@ def bracketed(host: str) -> str:
 def host_port(host: str, port: int) -> str:
     """Return ``HOST:PORT``."""
     return f"{bracketed(host)}:{port}"
+
+
+def authority_of_url(text: str) -> str | None:
+    """Return the ``HOST[:PORT]`` of a URL, perhaps empty; None if the text is no URL."""
+    url = _URL.match(text)
+    return url[1] if url is not None else None

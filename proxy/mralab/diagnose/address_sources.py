@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from ..core.hostport import authority_of_url
 from ..core.log.events import RequestDenied, RequestReceived
 from ..core.log.reader import Record
 from ..core.log.stream import LogReader
@@ -17,12 +19,15 @@ from .request_line import authority, parse_request_line
 from .sources import Sources
 
 _LARGEST_LIST: Final = 1 << 20  # bytes
+_PORT: Final = re.compile(r":[0-9]+\Z")
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 _FORM: Final = "one HOST:PORT in a line, such as cucm.steven.lab:8443 or [2001:db8::1]:8443; # begins a comment"
 
 
 def parse_address(text: str) -> Address:
     """Parse ``HOST:PORT``, IPv6 in brackets. Raises ``ValueError`` with the reason."""
+    if (authority := authority_of_url(text)) is not None:
+        raise ValueError(f"it is a URL; write {authority or 'HOST'}{'' if _PORT.search(authority) else ':PORT'}")
     host, colon, port = text.rpartition(":")
     if not colon:
         raise ValueError("no port")

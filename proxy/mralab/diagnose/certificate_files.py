@@ -14,6 +14,7 @@ from typing import NamedTuple
 from cryptography import x509
 
 from ..config import Config
+from ..core.hostport import authority_of_url
 from ..core.mra.target import canonical_host, canonical_port
 from ..core.tls.hostname import is_address, names_of
 from ..errors import InputError
@@ -63,6 +64,8 @@ def parse_names(texts: Iterable[str]) -> tuple[Address | ServerName, ...]:
 
 
 def _parse_name(text: str) -> Address | ServerName:
+    if (authority := authority_of_url(text)) is not None:
+        raise ValueError(f"it is a URL; write {authority or 'HOST'}")
     host, colon, port = text.rpartition(":")
     if text.count(":") > 1 and not text.startswith("["):  # without a port, IPv6 needs no brackets
         return ServerName(canonical_host(f"[{text}]"))

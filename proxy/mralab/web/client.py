@@ -8,6 +8,7 @@ import re
 from typing import Any, Final, NamedTuple
 
 from ..config import split_address
+from ..core.hostport import authority_of_url
 from ..errors import InputError, MralabError
 
 _TIMEOUT: Final = 30.0
@@ -29,6 +30,8 @@ class Admin:
     """A client of the control API at ``HOST:PORT``. Raises ``MralabError`` if that is not an address."""
 
     def __init__(self, address: str) -> None:
+        if (authority := authority_of_url(address)) is not None:
+            raise MralabError(f"admin: {address!r} is a URL, not HOST:PORT", f"write {authority or 'HOST:PORT'}")
         try:
             self._host, self._port = split_address(address)
         except ValueError as error:
