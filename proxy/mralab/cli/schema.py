@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 DOCUMENTS: Final = {
     "allowlist-check": "cli.allowlist_report:AllowListReport",
-    "demo": "lab.run_report:DemoReport",
+    "demo": "control.run_report:DemoReport",
     "diagnose": "diagnose.report:Report",
     "diagnostic-logging-start": "web.documents:DiagnosticLoggingStart",
     "diagnostic-logging-stop": "web.documents:DiagnosticLoggingStop",
@@ -25,8 +25,8 @@ DOCUMENTS: Final = {
     "log": "web.documents:LogDocument",
     "login": "control.login_report:LoginReport",
     "preflight": "diagnose.preflight_report:PreflightReport",
-    "run": "lab.run_report:RunReport",
-    "scenarios": "lab.run_report:ScenarioList",
+    "run": "control.run_report:RunReport",
+    "scenarios": "control.run_report:ScenarioList",
     "transactions": "web.documents:TransactionsDocument",
     "trust": "web.documents:TrustDocument",
     "xconfiguration": "web.documents:XConfigurationDocument",

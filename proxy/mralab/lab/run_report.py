@@ -1,108 +1,24 @@
-"""The JSON documents of ``mralab run --json``, ``mralab demo --json`` and ``mralab scenarios --json``.
-
-``version`` changes when a field is renamed, removed or changes its meaning; new fields do not change it.
-"""
+"""The documents of runs, of the demo and of the list of scenarios (``control.run_report``), made from results."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
-from pydantic import Field
-
-from ..core.outcome import Seen
+from ..control.run_report import (
+    DemoReport,
+    DemoScenario,
+    RemedyRun,
+    RunReport,
+    ScenarioEntry,
+    ScenarioList,
+    ScenarioRun,
+    StageRun,
+)
 from ..core.release import BEFORE, DEFAULT
-from ..diagnose.document import DocumentModel
 from ..diagnose.finding_json import finding_json
 from ..diagnose.finding_report import Finding
 from .run import ScenarioResult, StageResult
 from .scenario import Scenario
-
-
-class StageRun(DocumentModel):
-    """What the logins of one stage showed."""
-
-    release: str
-    login: tuple[Seen, ...] = Field(description="What the user sees, for each login.")
-    servers: dict[str, tuple[str, ...]] = Field(description="SERVER:PORT -> codes of its findings.")
-
-
-class RemedyRun(DocumentModel):
-    """A remedy for one finding."""
-
-    code: str = Field(description="Code of the remedy, empty if the finding does not offer the one that was chosen.")
-    finding: str = Field(description="Code of the finding.")
-    server: str = Field(description="SERVER:PORT of the finding.")
-    not_applied: str = Field(description="Why the lab could not apply it; empty if it did.")
-
-
-class ScenarioRun(DocumentModel):
-    """One scenario's run."""
-
-    name: str
-    title: str
-    ok: bool = Field(description="Whether every expectation was met.")
-    differences: tuple[str, ...] = Field(description="A sentence for each expectation that was not met.")
-    before: StageRun
-    after: StageRun
-    logged: dict[str, tuple[str, ...]] = Field(description="What the log of `after` alone shows, as in `servers`.")
-    diagnosis: tuple[str, ...] = Field(description="Codes of all findings of the diagnosis of that log.")
-    log_shows: str = Field(description="What the log cannot tell about this defect, empty if it names it.")
-    remedies: tuple[RemedyRun, ...]
-    fixed: StageRun | None = Field(description="After the remedies; null if there was nothing to repair.")
-    logs: tuple[str, ...] = Field(description="Files that were kept (--out).")
-
-
-class RunReport(DocumentModel):
-    """The answer of ``mralab run``."""
-
-    schema_: Literal["mralab/run"] = Field(default="mralab/run", alias="schema")
-    version: Literal[1] = 1
-    summary: str = Field(description="The answer in one line.")
-    ok: bool
-    seconds: float
-    scenarios: tuple[ScenarioRun, ...]
-
-
-class DemoScenario(DocumentModel):
-    """One scenario of the article."""
-
-    scenario: str = Field(description="Its name.")
-    title: str
-    before: bool = Field(description="Whether the login works before the upgrade.")
-    after: bool = Field(description="Whether it works with X14.2.")
-    findings: tuple[Finding, ...]
-    applied: tuple[str, ...] = Field(description="Codes of the remedies that were applied.")
-    fixed: bool = Field(description="Whether the login works after them.")
-    logs: tuple[str, ...] = Field(description="The log files, before and after.")
-    differences: tuple[str, ...] = Field(description="A sentence for each expectation that was not met.")
-
-
-class DemoReport(DocumentModel):
-    """The answer of ``mralab demo``."""
-
-    schema_: Literal["mralab/demo"] = Field(default="mralab/demo", alias="schema")
-    version: Literal[1] = 1
-    ok: bool = Field(description="Whether every result is as in the article.")
-    scenarios: tuple[DemoScenario, ...]
-
-
-class ScenarioEntry(DocumentModel):
-    """One scenario in the list."""
-
-    name: str
-    title: str
-    login: tuple[Seen, ...] | None = Field(description="What the user is expected to see; null: any failure.")
-    servers: dict[str, tuple[str, ...]] = Field(description="SERVER:PORT -> codes expected with X14.2.")
-    log_shows: str = Field(description="What the log cannot tell about this defect, empty if it names it.")
-
-
-class ScenarioList(DocumentModel):
-    """The answer of ``mralab scenarios``."""
-
-    schema_: Literal["mralab/scenarios"] = Field(default="mralab/scenarios", alias="schema")
-    version: Literal[1] = 1
-    scenarios: tuple[ScenarioEntry, ...]
 
 
 def run_report(results: Iterable[ScenarioResult], seconds: float, *, kept: bool) -> RunReport:
