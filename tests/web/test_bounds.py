@@ -12,7 +12,7 @@ import pytest
 
 import mralab.control.control
 import mralab.net.policy
-import mralab.web.api
+import mralab.web.api_proxy
 from mralab.errors import MOST_PROBLEMS
 
 from .conftest import Administered
@@ -35,7 +35,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[bool]]:
 
         monkeypatch.setattr(module, name, called)
 
-    record(mralab.web.api, "parse_pem")
+    record(mralab.web.api_proxy, "parse_pem")
     record(mralab.control.control, "load")
     record(mralab.net.policy, "TlsContext")
     record(mralab.net.policy, "AllowList")

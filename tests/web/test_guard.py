@@ -12,7 +12,7 @@ import pytest
 from multidict import CIMultiDict
 
 from mralab.net.endpoints import CONTROL, ListeningAddress
-from mralab.web.guard import AmbiguousError, ForbiddenError, MediaTypeError, Received, check, is_json
+from mralab.web.guard import AmbiguousError, ForbiddenError, MediaTypeError, Received, check, check_body, is_json
 from tests.net.conftest import Server, connections, proxying, serving  # fixtures
 from tests.net.running_proxy import RunningProxy
 
@@ -223,19 +223,22 @@ def test_a_sender_on_another_machine_is_refused_whatever_its_host_field(peer: st
     ],
 )
 def test_codes(fields: dict[str, str], kind: Any, code: str) -> None:
+    request = received(**fields)
     if kind is None:
-        check(received(**fields))
+        check(request)
+        check_body(request)
         return
     with pytest.raises(kind) as caught:
-        check(received(**fields))
+        check(request)
+        check_body(request)
     assert caught.value.code == code
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "PROPFIND", "TRACE"])
 def test_every_method_that_changes_something_needs_json(method: str) -> None:
     with pytest.raises(MediaTypeError):
-        check(received(method, Content_Length="3", Content_Type="text/xml"))
-    check(received(method, Content_Length="3", Content_Type="application/json"))
+        check_body(received(method, Content_Length="3", Content_Type="text/xml"))
+    check_body(received(method, Content_Length="3", Content_Type="application/json"))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -33,6 +33,9 @@ from .queries import Query
 from .recording import RunningRecording
 from .report import report
 from .workers import Replies
+
+if TYPE_CHECKING:
+    from .lab_interface import LabInterface
 
 _PROBE_LIMIT: Final = 2.0
 
@@ -87,6 +90,8 @@ class Control(ABC):
         self.probes: dict[tuple[str, str], Callable[[], Awaitable[None]]] = {}
         self.on_reset: list[Callable[[], None]] = []
         """Called by ``reset``, to reset other things such as a lab's faults."""
+        self.lab: LabInterface | None = None
+        """The lab around the proxy; None: the proxy runs alone."""
         self.stream = Stream(self._watch)
         self._at_start = started
         self._baseline = started  # what ``reset`` restores: the settings of the start or of the last reload

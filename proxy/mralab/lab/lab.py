@@ -251,9 +251,10 @@ class Lab(RunningLab, LoopOrThread):
         """Start the lab in a new thread."""
         return SyncLab(self, self._start_in_thread("mralab-lab"))
 
-    async def login(self, user: str = "emusk", password: str = PASSWORD) -> Login:
-        """Log in as Jabber does. Clears the log first, so findings are those of this login."""
-        self.clear()
+    async def login(self, user: str = "emusk", password: str = PASSWORD, *, clear: bool = True) -> Login:
+        """Log in as Jabber does. With ``clear``, clear the log first, so that findings are those of this login."""
+        if clear:
+            self.clear()
         return await self._login(user, password)
 
     async def logins(self, user: str = "emusk", password: str = PASSWORD) -> tuple[Login, ...]:
@@ -409,9 +410,9 @@ class SyncLab(RunningLab):
         self._parts = lab._parts
         self._context = context
 
-    def login(self, user: str = "emusk", password: str = PASSWORD) -> Login:
-        """Log in as Jabber does. Clears the log first, so findings are those of this login."""
-        return self._context.thread.call(self._lab.login(user, password))
+    def login(self, user: str = "emusk", password: str = PASSWORD, *, clear: bool = True) -> Login:
+        """Log in as Jabber does. With ``clear``, clear the log first, so that findings are those of this login."""
+        return self._context.thread.call(self._lab.login(user, password, clear=clear))
 
     def logins(self, user: str = "emusk", password: str = PASSWORD) -> tuple[Login, ...]:
         """Clear the log, log in as often as the scenario says, and request what it requests besides."""

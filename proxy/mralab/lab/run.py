@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from ..core.hostport import host_port
 from ..core.outcome import Seen
@@ -139,19 +139,28 @@ async def run_all(
     return tuple(results)
 
 
-async def run_scenario(scenario: Scenario, out: Path, pki: Pki, *, capture: bool = False) -> ScenarioResult:
+async def run_scenario(
+    scenario: Scenario,
+    out: Path,
+    pki: Pki,
+    *,
+    capture: bool = False,
+    stage: Callable[[Literal["before", "after", "fixed"]], object] = lambda _: None,
+) -> ScenarioResult:
     """Log in before the upgrade, after it, and after the remedies, with the same servers throughout.
 
     Replaces the logs of an earlier run in ``out``, which must exist. ``capture`` keeps the packets of the logins with
-    X14.2. Raises ``MralabError`` if that fails.
+    X14.2. ``stage`` is called when each stage begins. Raises ``MralabError`` if that fails.
     """
     logs = tuple(out / f"{scenario.name}-{release}.log" for release in (BEFORE, AFTER))
     for file in logs:
         for name in (file.stem, *(f"{file.stem}-{peer}" for peer in scenario.peers)):
             _remove(out / f"{name}.log")
             _remove(out / f"{name}.pcapng")
+    stage("before")
     async with Lab(BEFORE, scenario=scenario, log_file=logs[0], pki=pki) as lab:
         before = StageResult(await lab.logins(), lab.findings)
+        stage("after")
         await lab.upgrade(AFTER, logs[1])
         captures = _start_captures(lab, out) if capture else {}
         after = StageResult(await lab.logins(), lab.findings)
@@ -170,6 +179,7 @@ async def run_scenario(scenario: Scenario, out: Path, pki: Pki, *, capture: bool
             trusted=tuple(peer.trusted for peer in lab.peers.values()),
         )
         if result.findings:
+            stage("fixed")
             result.remedies = remedies.apply(lab, result.findings, scenario.remedy)
             result.fixed = StageResult(await lab.logins(), lab.findings)
     result.differences = _differences(result)

@@ -23,6 +23,7 @@ from ..mocks.tomcat import parse_https_ciphers
 from ..net.acceptor import raise_descriptor_limit
 from ..net.sink import LogSink
 from .lab import PASSWORD, Lab, RunningLab
+from .lab_control import LabControl
 from .like import Like, read_like
 from .scenario import Scenario, find_scenarios
 from .scenario_model import Expected
@@ -72,7 +73,7 @@ async def run(options: LabOptions, load_api: LoadApi) -> int:
         control = LocalControl(lambda: running.proxy.server, lambda: running.journal)
         control.probes = running.probes()
         control.on_reset.append(running.lift_faults)
-        async with administered(control, admin, load_api):
+        async with LabControl(running, control), administered(control, admin, load_api):
             proxy = running.proxy
             name = proxy.config.log.file
             log_name = name if name == "-" else str(proxy.config.path(name))

@@ -101,7 +101,10 @@ class MediaTypeError(RefusedError):
 
 
 def check(request: Received) -> None:
-    """Raise ``RefusedError`` unless the request is addressed to loopback, not from another origin, and unambiguous."""
+    """Raise ``RefusedError`` unless the request is addressed to loopback, not from another origin, and unambiguous.
+
+    ``check_body`` is separate: a method that a path does not have is answered 405, whatever its body.
+    """
     _check_sender(request)
     _check_ambiguity(request)
     host = request.headers.get("Host") or ""
@@ -111,7 +114,6 @@ def check(request: Received) -> None:
         )
     _check_target(request, host)
     _check_origin(request, host)
-    _check_body(request)
 
 
 def is_loopback(host: str) -> bool:
@@ -209,8 +211,8 @@ def _is_same_origin(origin: str, host: str) -> bool:
     return scheme == "http" and bool(separator) and authority.lower() == host.lower()
 
 
-def _check_body(request: Received) -> None:
-    """Refuse bodies other than JSON on every route: any page can send a form without permission."""
+def check_body(request: Received) -> None:
+    """Raise ``RefusedError`` for a body other than JSON: any page can send a form without permission."""
     size, coding = request.headers.get("Content-Length") or "", request.headers.get("Transfer-Encoding")
     if coding is not None and coding.strip().lower() != "chunked":
         raise AmbiguousError("ambiguous", f"Transfer-Encoding {coding!r} is not chunked", "send Content-Length")

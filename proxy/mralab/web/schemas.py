@@ -31,7 +31,9 @@ Text = Annotated[str, Field(json_schema_extra={"pattern": r"^[^\u0000-\u0008\u00
 """Text without the control characters that ``strictjson`` refuses."""
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """Base class of request bodies: no unknown keys, no conversion of types."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
@@ -44,11 +46,11 @@ def change_model(model: type[BaseModel], live: Mapping[str, Collection[DeclaredK
         table = field.annotation
         if isinstance(table, type) and issubclass(table, BaseModel):
             if len(keys) < len(table.model_fields):
-                table = create_model(f"{table.__name__}Change", __base__=_Body, **_fields(keys))
+                table = create_model(f"{table.__name__}Change", __base__=Body, **_fields(keys))
             fields[name] = (table, table())
         else:
             fields |= _fields(keys)
-    return create_model("ConfigChange", __base__=_Body, __doc__=description, **fields)
+    return create_model("ConfigChange", __base__=Body, __doc__=description, **fields)
 
 
 def _fields(keys: Iterable[DeclaredKey]) -> dict[str, Any]:
@@ -59,13 +61,13 @@ def _fields(keys: Iterable[DeclaredKey]) -> dict[str, Any]:
 ConfigChange: Final = change_model(Config, live_tables())
 
 
-class TrustBody(_Body):
+class TrustBody(Body):
     """One or more certificates to trust, in PEM."""
 
     pem: Text = Field(description="Certificates in PEM, one after the other")
 
 
-class DistrustBody(_Body):
+class DistrustBody(Body):
     """Certificates to remove from the trust store, by fingerprint or in PEM."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
@@ -76,11 +78,13 @@ class DistrustBody(_Body):
     pem: Text = Field(default="", description="Certificates in PEM, one after the other")
 
 
-class _Answer(BaseModel):
+class Answer(BaseModel):
+    """Base class of answers and of the records in them."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class Problem(_Answer):
+class Problem(Answer):
     """An error: ``problems`` lists every problem found, ``hint`` says what to do next."""
 
     code: str
@@ -89,13 +93,13 @@ class Problem(_Answer):
     hint: str
 
 
-class ErrorAnswer(_Answer):
+class ErrorAnswer(Answer):
     """The answer for any status but 200."""
 
     error: Problem
 
 
-class CheckAnswer(_Answer):
+class CheckAnswer(Answer):
     """One health check. ``error`` is empty if it passed; ``note`` has details."""
 
     name: str
@@ -105,7 +109,7 @@ class CheckAnswer(_Answer):
     note: str
 
 
-class HealthAnswer(_Answer):
+class HealthAnswer(Answer):
     """``failing`` (status 503) if a check failed."""
 
     status: Literal["ok", "failing"]
@@ -114,7 +118,7 @@ class HealthAnswer(_Answer):
     checks: list[CheckAnswer]
 
 
-class ConfigAnswer(_Answer):
+class ConfigAnswer(Answer):
     """The configuration in force. Keys that the file leaves to the release have the release's values."""
 
     release: str
@@ -129,7 +133,7 @@ class ConfigAnswer(_Answer):
     capture: CaptureTable
 
 
-class CertificateAnswer(_Answer):
+class CertificateAnswer(Answer):
     """One certificate. Names are in RFC 4514 format, ``serial`` is hexadecimal, dates are in UTC."""
 
     subject: str
@@ -140,7 +144,7 @@ class CertificateAnswer(_Answer):
     fingerprint: str = Field(description="SHA-256")
 
 
-class TrustAnswer(_Answer):
+class TrustAnswer(Answer):
     """The trust store, and how many certificates the request added or removed."""
 
     certificates: list[CertificateAnswer]
@@ -148,7 +152,7 @@ class TrustAnswer(_Answer):
     removed: int = 0
 
 
-class TransactionAnswer(_Answer):
+class TransactionAnswer(Answer):
     """One request and its outcome.
 
     Times are in seconds, ``started`` since the epoch; ``status`` is 0 before the response.
@@ -183,7 +187,7 @@ class TransactionAnswer(_Answer):
     verdict: Annotated[Outcome, Field(strict=False)]
 
 
-class LossAnswer(_Answer):
+class LossAnswer(Answer):
     """Records that are missing from the answer, because a worker ended or memory is limited."""
 
     worker: int
@@ -195,7 +199,7 @@ class LossAnswer(_Answer):
     what: str = Field(description="The same as a sentence")
 
 
-class TransactionsAnswer(_Answer):
+class TransactionsAnswer(Answer):
     """The latest requests, oldest first. ``total`` is how many are kept.
 
     ``silent`` are workers that did not answer, ``lost`` is what is missing since the start or the last reset.
@@ -207,7 +211,7 @@ class TransactionsAnswer(_Answer):
     lost: list[LossAnswer]
 
 
-class RemedyAnswer(_Answer):
+class RemedyAnswer(Answer):
     """One thing to do: ``text`` says what, ``where`` in which menu of which product."""
 
     code: str
@@ -215,7 +219,7 @@ class RemedyAnswer(_Answer):
     where: str
 
 
-class FindingAnswer(_Answer):
+class FindingAnswer(Answer):
     """One cause at one server and port, with its evidence and remedies."""
 
     # Not ``diagnose.findings.Finding`` itself, so that the API changes only on purpose; a test compares the fields.
@@ -239,7 +243,7 @@ class FindingAnswer(_Answer):
     tie: Literal["transaction", "only-port", "latest-port", "unknown-port"]
 
 
-class FindingsAnswer(_Answer):
+class FindingsAnswer(Answer):
     """The problems found in the log, in the order in which they first occurred.
 
     There may be more if workers are ``silent`` or records ``lost``.
@@ -250,7 +254,7 @@ class FindingsAnswer(_Answer):
     lost: list[LossAnswer]
 
 
-class LogAnswer(_Answer):
+class LogAnswer(Answer):
     """The latest lines of the traffic_server log, oldest first. ``total`` is how many are kept."""
 
     lines: list[str]
@@ -259,13 +263,13 @@ class LogAnswer(_Answer):
     lost: list[LossAnswer]
 
 
-class ClearedAnswer(_Answer):
+class ClearedAnswer(Answer):
     """The time at which the journal was cleared, in UTC."""
 
     cleared: str
 
 
-class StartAnswer(_Answer):
+class StartAnswer(Answer):
     """The start of the diagnostic log, in UTC."""
 
     started: str

@@ -1,0 +1,38 @@
+"""What the control API needs of a lab. ``control`` and ``web`` do not import ``lab``: a lab passes this in."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ..errors import MralabError
+from .login_report import LoginReport
+from .run_report import ScenarioList
+from .runs import BusyError, Run, Runs
+
+
+class NoLabError(MralabError):
+    """The proxy runs without a lab, so there is nothing to log in to."""
+
+
+__all__ = ["BusyError", "LabInterface", "NoLabError"]
+
+
+class LabInterface(Protocol):
+    """A running lab, as the control API operates it. Call its methods in the lab's event loop."""
+
+    @property
+    def runs(self) -> Runs:
+        """Runs of scenarios, each in a lab of its own."""
+
+    async def login(self, user: str, password: str | None, *, clear: bool) -> LoginReport:
+        """Log in; with ``clear``, clear the journal first.
+
+        ``password`` None is the lab's. Raises ``BusyError`` while another login is in progress, ``InputError`` for a
+        user or password that cannot be sent.
+        """
+
+    def scenarios(self) -> ScenarioList:
+        """Return the scenarios that ``begin_run`` accepts."""
+
+    def begin_run(self, scenario: str) -> Run:
+        """Begin a run in the background. Raises ``ConfigError`` for an unknown name, ``BusyError`` while one runs."""

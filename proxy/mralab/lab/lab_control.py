@@ -1,0 +1,81 @@
+"""A running lab as the control API operates it: logins, and runs of scenarios in labs of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..control.lab_interface import BusyError
+from ..control.runs import Runs
+from ..diagnose.finding_json import finding_json
+from ..mocks.pki import mint
+from .lab import PASSWORD
+from .login_result import login_report
+from .run import run_scenario
+from .run_report import run_report, scenario_list
+from .scenario import scenario_named, shipped_scenarios
+
+if TYPE_CHECKING:
+    from ..control.control import Control
+    from ..control.login_report import LoginReport
+    from ..control.run_report import RunReport, ScenarioList
+    from ..control.runs import Progress, Run
+    from .lab import Lab
+
+
+class LabControl:
+    """Implements ``control.lab_interface.LabInterface`` for a running ``lab``. ``control`` operates its proxy.
+
+    Use it in an ``async with`` statement, which ends a run that is still in progress.
+    """
+
+    def __init__(self, lab: Lab, control: Control) -> None:
+        self._lab = lab
+        self._control = control
+        self._logging_in = False
+        self.runs = Runs(_run, self._changed)
+
+    async def __aenter__(self) -> LabControl:
+        self._control.lab = self
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.runs.close()
+
+    async def login(self, user: str, password: str | None, *, clear: bool) -> LoginReport:
+        """Log in; with ``clear``, clear the journal first. Raises ``BusyError`` and ``InputError``."""
+        if self._logging_in:
+            raise BusyError("a login is in progress, and one runs at a time", "repeat the request when it has ended")
+        self._logging_in = True
+        try:
+            if clear:
+                await self._control.clear_journal()
+            began = time.time()
+            login = await self._lab.login(user, PASSWORD if password is None else password, clear=clear)
+            found = () if login.ok else await asyncio.to_thread(lambda: self._lab.findings)
+            return login_report(login, [finding_json(each) for each in found if each.last >= began])
+        finally:
+            self._logging_in = False
+
+    def scenarios(self) -> ScenarioList:
+        """Return the scenarios that come with mralab."""
+        return scenario_list(shipped_scenarios())
+
+    def begin_run(self, scenario: str) -> Run:
+        """Begin a run in the background. Raises ``ConfigError`` for an unknown name, ``BusyError`` while one runs."""
+        return self.runs.begin(scenario_named(scenario).name)
+
+    def _changed(self, run: Run) -> None:
+        data = {"id": run.id, "scenario": run.scenario, "state": run.state, "stage": run.stage}
+        self._control.stream.publish("run", data)
+
+
+async def _run(name: str, stage: Progress) -> RunReport:
+    """Run a shipped scenario in a lab of its own; its logs are removed at the end."""
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="mralab-") as folder:
+        result = await run_scenario(scenario_named(name), Path(folder), mint(), stage=stage)
+        return run_report([result], time.monotonic() - start, kept=False)

@@ -1,0 +1,24 @@
+"""Answers of the control API: JSON of a pydantic model, and errors."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from ..errors import InputError, MralabError
+from .schemas import ErrorAnswer, Problem
+
+
+def answer(model: BaseModel, status: int = 200) -> web.Response:
+    """Return the response with a model as its body."""
+    body = model.model_dump_json(by_alias=True).encode()
+    return web.Response(status=status, body=body, content_type="application/json")
+
+
+def problem(status: int, code: str, error: MralabError, headers: dict[str, str] | None = None) -> web.Response:
+    """Return the response for an error: its message, every problem in it, and what to do next."""
+    problems = list(error.listed) if isinstance(error, InputError) else [error.message]
+    value = ErrorAnswer(error=Problem(code=code, message=error.message, problems=problems, hint=error.hint))
+    response = answer(value, status)
+    response.headers.update(headers or {})
+    return response

@@ -1,0 +1,63 @@
+"""Operations of the control API on a lab: one method for each, with its name in ``operations.OPERATIONS``."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from ..control.lab_interface import LabInterface, NoLabError
+from ..errors import InputError
+from .answers import answer
+from .requests import BadRequestError, body_of
+from .schemas_lab import LoginBody, RunAnswer, RunBody, RunsAnswer
+
+if TYPE_CHECKING:
+    from ..control.control import Control
+    from ..control.runs import Run
+
+
+class LabApi:
+    """Logins and runs of scenarios. A proxy without a lab answers 409."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+
+    @property
+    def _lab(self) -> LabInterface:
+        if self._control.lab is None:
+            raise NoLabError(
+                "this proxy runs without a lab: it has no servers, users and scenarios of its own",
+                "start mralab lab, which has them, and use its 'admin'; to log in through this proxy: mralab login",
+            )
+        return self._control.lab
+
+    async def login(self, request: web.Request) -> web.Response:
+        """Log in as Jabber does."""
+        lab, body = self._lab, await body_of(request, LoginBody)
+        try:
+            return answer(await lab.login(body.user, body.password, clear=body.clear))
+        except InputError as error:  # a user or password that Basic authorization cannot carry
+            raise BadRequestError(error.problems, error.hint) from None
+
+    async def scenarios(self, _: web.Request) -> web.Response:
+        """List the scenarios."""
+        return answer(self._lab.scenarios())
+
+    async def runs(self, _: web.Request) -> web.Response:
+        """List the runs that are kept."""
+        return answer(RunsAnswer(runs=[_run_answer(run) for run in self._lab.runs.kept]))
+
+    async def begin_run(self, request: web.Request) -> web.Response:
+        """Begin a run."""
+        lab, body = self._lab, await body_of(request, RunBody)
+        return answer(_run_answer(lab.begin_run(body.scenario)), 202)
+
+    async def run(self, _: web.Request, *, run: int) -> web.Response:
+        """Return one run."""
+        return answer(_run_answer(self._lab.runs.get(run)))
+
+
+def _run_answer(run: Run) -> RunAnswer:
+    return RunAnswer(**{field.name: getattr(run, field.name) for field in dataclasses.fields(run)})

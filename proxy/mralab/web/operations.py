@@ -1,0 +1,103 @@
+"""The routes of the control API: one ``Operation`` each, for the router, for checks of parameters, and for OpenAPI."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, NamedTuple
+
+from pydantic import BaseModel
+
+from . import schemas, schemas_lab
+
+MOST: Final = 100_000
+DEFAULT_MOST: Final = 1000
+LARGEST_NUMBER: Final = 2**53 - 1
+"""Largest integer that every JSON parser represents (RFC 8259 section 6)."""
+
+
+class Parameter(NamedTuple):
+    """A parameter in the query or in the path."""
+
+    name: str
+    kind: Literal["integer", "number", "text"]
+    description: str
+    example: Any
+    place: Literal["query", "path"] = "query"
+    bounds: tuple[int, int] = (0, LARGEST_NUMBER)
+    """Smallest and largest number."""
+    longest: int = 300
+    """Characters of a text."""
+    default: Any = None
+    required: bool = False
+
+
+class Operation(NamedTuple):
+    """One method of one path. ``body`` and ``answer`` are types of ``schemas`` and ``schemas_lab``."""
+
+    method: str
+    path: str
+    name: str
+    """Name of the method that serves it, and its operationId."""
+    summary: str
+    answer: type[BaseModel] | str
+    """A type, or the media type of an answer that is not JSON."""
+    body: type[BaseModel] | None = None
+    errors: tuple[int, ...] = ()
+    """Statuses besides those that every operation has: 400, 403, and 413 and 415 unless it is a GET."""
+    parameters: tuple[Parameter, ...] = ()
+    status: int = 200
+    """Status of the answer."""
+
+
+_MOST: Final = Parameter(
+    "most", "integer", "How many of the latest to return", 100, bounds=(1, MOST), default=DEFAULT_MOST
+)
+_RUN: Final = Parameter(
+    "run",
+    "integer",
+    "The run's id, as POST /api/runs answered",
+    1,
+    place="path",
+    bounds=(1, LARGEST_NUMBER),
+    required=True,
+)
+_CHANGES: Final = (409, 504)
+
+OPERATIONS: Final = (
+    Operation("GET", "/api/health", "health", "Check that the proxy listens and that its processes and mocks answer",
+              schemas.HealthAnswer, errors=(503,)),
+    Operation("GET", "/api/config", "config", "The configuration in force", schemas.ConfigAnswer),
+    Operation("PATCH", "/api/config", "change_config", "Change keys from the next request on",
+              schemas.ConfigAnswer, schemas.ConfigChange, _CHANGES),
+    Operation("GET", "/api/trust", "trust", "The trust store", schemas.TrustAnswer),
+    Operation("POST", "/api/trust", "add_trust", "Trust certificates from the next request on",
+              schemas.TrustAnswer, schemas.TrustBody, _CHANGES),
+    Operation("DELETE", "/api/trust", "remove_trust", "Distrust certificates from the next request on",
+              schemas.TrustAnswer, schemas.DistrustBody, _CHANGES),
+    Operation("GET", "/api/transactions", "transactions", "The latest requests and their outcomes",
+              schemas.TransactionsAnswer, parameters=(_MOST,)),
+    Operation("GET", "/api/findings", "findings", "The problems found in the log, their causes and remedies",
+              schemas.FindingsAnswer),
+    Operation("GET", "/api/log", "log", "The traffic_server log", schemas.LogAnswer, parameters=(_MOST,)),
+    Operation("GET", "/api/events", "events", "Log lines and changes as they happen (server-sent events)",
+              "text/event-stream", errors=(503,)),
+    Operation("POST", "/api/diagnostic-logging/start", "start_diagnostic_logging",
+              "Start a new diagnostic log", schemas.StartAnswer, errors=(504,)),
+    Operation("POST", "/api/diagnostic-logging/stop", "stop_diagnostic_logging",
+              "Stop the diagnostic log and return its archive", "application/gzip", errors=(409,)),
+    Operation("POST", "/api/journal/clear", "clear_journal",
+              "Discard the requests, log lines and findings so far", schemas.ClearedAnswer, errors=(504,)),
+    Operation("POST", "/api/reset", "reset", "Restore the file's configuration; clear the journal and the faults",
+              schemas.ConfigAnswer, errors=(504,)),
+    Operation("POST", "/api/login", "login", "Log in to the lab as Jabber does, and say what the user sees",
+              schemas_lab.LoginReport, schemas_lab.LoginBody, (409, 504)),
+    Operation("GET", "/api/scenarios", "scenarios", "The scenarios that can be run", schemas_lab.ScenarioList,
+              errors=(409,)),
+    Operation("GET", "/api/runs", "runs", "The latest runs of scenarios, oldest first", schemas_lab.RunsAnswer,
+              errors=(409,)),
+    Operation("POST", "/api/runs", "begin_run", "Run a scenario in a lab of its own, in the background",
+              schemas_lab.RunAnswer, schemas_lab.RunBody, (409,), status=202),
+    Operation("GET", "/api/runs/{run}", "run", "The state of a run and, once it is done, its result",
+              schemas_lab.RunAnswer, errors=(404, 409), parameters=(_RUN,)),
+    Operation("GET", "/api/openapi.json", "openapi", "This description", "application/json"),
+    Operation("GET", "/metrics", "metrics", "Counters and histograms for Prometheus", "text/plain"),
+)  # fmt: skip

@@ -1,0 +1,102 @@
+"""Read requests of the control API: JSON bodies and parameters. All problems of a request are reported at once."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from ..core.nearest import did_you_mean
+from ..errors import InputError
+from .guard import is_json
+from .operations import Operation, Parameter
+from .schemas import problems_of
+from .strictjson import StrictJsonError, loads
+
+_LONG_TEXTS: Final = ("pem",)  # keys whose text may be longer than ``strictjson`` allows
+_MOST_DIGITS: Final = 32
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class BadRequestError(InputError):
+    """The request cannot be parsed, or does not match the OpenAPI description."""
+
+
+async def json_of(request: web.Request) -> dict[str, Any]:
+    """Return the body, a JSON object. Its Content-Type has been checked by ``guard``."""
+    if not is_json(request.headers.get("Content-Type", "")):
+        raise web.HTTPUnsupportedMediaType
+    try:
+        value = loads(await bytes_of(request), _LONG_TEXTS)
+    except StrictJsonError as error:
+        raise BadRequestError([f"the body is not JSON: {problem}" for problem in error.problems]) from error
+    if not isinstance(value, dict):
+        raise BadRequestError(["the body is not a JSON object"])
+    return value
+
+
+async def bytes_of(request: web.Request) -> bytes:
+    """Return the body as it was sent. Raises ``BadRequestError`` if its framing is damaged."""
+    try:
+        return await request.read()
+    except web.RequestPayloadError:
+        raise BadRequestError(["the body is damaged: its chunks do not follow RFC 9112 section 7.1"]) from None
+
+
+async def body_of(request: web.Request, model: type[Model]) -> Model:
+    """Return the body, validated. Raises ``BadRequestError`` with every problem in it."""
+    try:
+        return model.model_validate(await json_of(request))
+    except ValidationError as error:
+        raise BadRequestError(problems_of(error, model)) from None
+
+
+async def parameters_of(request: web.Request, operation: Operation) -> dict[str, Any]:
+    """Return the values of an operation's parameters by name, and refuse a body where it takes none.
+
+    Raises ``BadRequestError`` with every unknown or wrong parameter, and every key of such a body.
+    """
+    values, problems = _read_parameters(request, operation)
+    if operation.body is None and request.body_exists and await bytes_of(request):
+        problems += [f"{name}: unknown key; {operation.path} takes no body" for name in await json_of(request)]
+    if problems:
+        raise BadRequestError(problems)
+    return values
+
+
+def _read_parameters(request: web.Request, operation: Operation) -> tuple[dict[str, Any], list[str]]:
+    known = [parameter.name for parameter in operation.parameters if parameter.place == "query"]
+    unknown = [name for name in dict.fromkeys(request.query) if name not in known]
+    problems = [f"{name}: unknown parameter{did_you_mean(name, known)}" for name in unknown]
+    values: dict[str, Any] = {}
+    for parameter in operation.parameters:
+        if parameter.place == "path":
+            given = [request.match_info[parameter.name]]
+        else:
+            given = request.query.getall(parameter.name, [])
+        if not given and not parameter.required:
+            values[parameter.name] = parameter.default
+        elif not given:
+            problems.append(f"{parameter.name}: is missing")
+        else:
+            try:
+                values[parameter.name] = _value(parameter, given)
+            except ValueError as error:
+                problems.append(f"{parameter.name}: {error} (is {', '.join(given)!r})")
+    return values, problems
+
+
+def _value(parameter: Parameter, given: list[str]) -> Any:
+    """Return a parameter's value. Raises ``ValueError`` with what it must be."""
+    (text, *more) = given
+    if parameter.kind == "text":
+        if more or not text or len(text) > parameter.longest or not text.isprintable():
+            raise ValueError(f"must be one text of 1 to {parameter.longest} characters")
+        return text
+    low, high = parameter.bounds
+    digits = text if parameter.kind == "integer" else text.replace(".", "", 1)
+    is_number = not more and digits.isascii() and digits.isdigit() and len(digits) <= _MOST_DIGITS
+    if not is_number or not low <= float(text) <= high:
+        raise ValueError(f"must be one number from {low} to {high}")
+    return int(text) if parameter.kind == "integer" else float(text)

@@ -1,0 +1,53 @@
+"""Types of the control API's requests and answers that need a lab: logins, scenarios and their runs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from ..control.login_report import LoginReport
+from ..control.run_report import RunReport, ScenarioList
+from .schemas import Answer, Body, Text
+
+__all__ = ["LoginBody", "LoginReport", "RunAnswer", "RunBody", "RunReport", "RunsAnswer", "ScenarioList"]
+
+
+class LoginBody(Body):
+    """Who logs in. The lab's user is ``emusk``."""
+
+    user: Text = Field(min_length=1, max_length=256, examples=["emusk"])
+    password: Text | None = Field(default=None, max_length=256, description="Default: the lab's public password")
+    clear: bool = Field(default=True, description="Clear the journal first, so that its records are this login's")
+
+
+class RunBody(Body):
+    """The scenario to run."""
+
+    scenario: Text = Field(
+        min_length=1, max_length=256, description="A name of GET /api/scenarios", examples=["self-signed-tomcat"]
+    )
+
+
+class RunAnswer(Answer):
+    """One run. It logs in with the release before, with X14.2, and after the remedies.
+
+    ``failed`` means that the run could not be completed. A run that is ``done`` may have a result that differs from
+    what the scenario expects: ``report.ok``.
+    """
+
+    id: int
+    scenario: str
+    state: Literal["running", "done", "failed"]
+    stage: Literal["", "before", "after", "fixed"] = Field(description="The latest stage that has begun")
+    started: float = Field(description="Seconds since the epoch")
+    ended: float | None = Field(description="Seconds since the epoch; null until it ends")
+    report: RunReport | None = Field(description="The result, as `mralab run --json`; null until it is done")
+    error: str = Field(description="Why it failed, else empty")
+    hint: str
+
+
+class RunsAnswer(Answer):
+    """The latest runs, oldest first."""
+
+    runs: list[RunAnswer]
