@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,9 +10,13 @@ from aiohttp import ClientSession
 
 from mralab.errors import InputError
 from mralab.lab import remedies
-from mralab.lab.discovery import FQDN_NEEDED, NOT_PRESENCE, NOT_RESOLVABLE, RESOLVABLE
+from mralab.lab.discovery import FQDN_NEEDED, NOT_PRESENCE, UNKNOWN_ADDRESS
+from mralab.lab.discovery_result import NOT_RESOLVABLE, RESOLVABLE
 from mralab.lab.lab import Lab
 from mralab.lab.nodes import NODES, NodeRow
+from mralab.lab.scenario import scenario_named
+from mralab.lab.serve import control_of
+from mralab.mocks.faults.not_tls import NotTls
 from mralab.mocks.pki import Pki
 
 from . import publisher
@@ -199,3 +204,63 @@ async def test_the_labs_own_servers(pki: Pki) -> None:
         assert found.note == ""
         assert await lab.refresh() == (found, presence, voicemail)
         assert (await lab.login()).ok
+
+
+async def test_the_state_of_each_node_as_json(lab: Lab) -> None:
+    asked(lab).processnodes = {publisher.FQDN: VOICE, CUCM: VOICE, "sub.steven.lab": VOICE}
+    found = await lab.discover(publisher.FQDN)
+    record = json.loads(json.dumps([each.record() for each in lab.discovered]))
+    assert record == [
+        {
+            "address": publisher.FQDN,
+            "kind": "cucm",
+            "tls_verify": "On",
+            "error": "",
+            "note": "",
+            "ok": True,
+            "nodes": [
+                node(publisher.FQDN, is_publisher=True, is_verified=True),
+                node(CUCM),
+                node("sub.steven.lab", status=NOT_RESOLVABLE, error=UNKNOWN_ADDRESS, ok=False),
+            ],
+        }
+    ]
+    off = await lab.discover(publisher.FQDN, tls_verify="Off")
+    assert (off.record()["tls_verify"], off.nodes[0].is_verified) == ("Off", False)
+    asked(lab).processnodes = {}
+    (after,) = await lab.refresh()
+    assert after.nodes[0].error == after.error == "the response has no node with the role CUCM Voice/Video"
+    assert after.nodes[1:] == found.nodes[1:]
+
+
+def node(address: str, **fields: object) -> dict[str, object]:
+    """The record of a node without errors, but for ``fields``."""
+    usual = {"status": RESOLVABLE, "error": "", "is_publisher": False, "is_verified": False, "ok": True}
+    return {"address": address, "kind": "cucm", **usual, **fields}
+
+
+async def test_a_reset_keeps_the_discovered_nodes_and_their_rules(lab: Lab) -> None:
+    found = await lab.discover(publisher.FQDN)
+    lab.proxy.change(release="X14.0.7", allow={"everything": True})
+    lab.proxy.reset()
+    assert lab.proxy.release == "X14.2"
+    assert lab.discovered == (found,)
+    assert await status(lab, f"https://{CUCM}:6972/jabber-config.xml") == 502  # allowed, and no longer trusted
+    assert await status(lab, f"https://{IP}:6972/jabber-config.xml") == 403
+
+
+async def test_a_reset_by_the_control_api_keeps_them_too(lab: Lab) -> None:
+    await lab.discover(publisher.FQDN)
+    asked(lab).inject(NotTls())
+    await control_of(lab).reset()
+    assert asked(lab).faults(8443) == ()
+    assert await status(lab, f"https://{IP}:6972/jabber-config.xml") == 403
+
+
+async def test_the_rules_survive_a_port_that_is_plugged_in(pki: Pki) -> None:
+    scenario = scenario_named("healthy").model_copy(update={"down": ("cucm-sub:6972",)})
+    async with Lab(scenario=scenario, pki=pki) as lab:
+        assert (await lab.discover()).ok
+        lab.plug_in(lab.nodes["cucm-sub"], 6972)
+        assert await status(lab, f"https://{CUCM}:6972/jabber-config.xml") == 200
+        assert await status(lab, f"https://{IP}:6972/jabber-config.xml") == 403

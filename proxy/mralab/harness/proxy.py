@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
@@ -92,6 +92,8 @@ class Proxy(LoopOrThread):
         if config is not None and trusted:
             self._server.trust(trusted)
         self._initial = (initial, self._server.store)
+        self.on_reset: list[Callable[[], object]] = []
+        """Called by ``reset`` after the configuration is restored: what a lab adds to it, such as discovered nodes."""
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def _start(self) -> None:
@@ -241,6 +243,8 @@ class Proxy(LoopOrThread):
         config, store = self._initial
         call_in(self._loop, self._server.drop_clients)
         call_in(self._loop, lambda: self._server.apply(config, store))
+        for restore in self.on_reset:
+            restore()
         return self.clear()
 
     def __repr__(self) -> str:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, get_args
 from xml.sax.saxutils import escape as escape_xml
 
 from cryptography import x509
@@ -39,60 +39,18 @@ from ..diagnose.axl_client import Login, Peer, call, exchange
 from ..diagnose.handshake import Address
 from ..errors import InputError
 from ..harness.proxy import Proxy
+from .discovery_result import NOT_RESOLVABLE, RESOLVABLE, DiscoveredNode, Discovery, TlsVerify
 
-TlsVerify = Literal["On", "Off"]
+__all__ = ["DiscoveredNode", "Discoverer", "Discovery"]
 
 FQDN_NEEDED: Final = "You must enter an FQDN when TLS verify mode is On."
 """Cisco, MRA Deployment Guide."""
 NOT_PRESENCE: Final = "Failed: Address is not a IM and Presence Server"
 """Cisco CSCul05131, with its spelling."""
-RESOLVABLE: Final = "Address resolvable"
-"""Status of a zone since X14.0.2 (release notes)."""
-NOT_RESOLVABLE: Final = "Address not resolvable"
+UNKNOWN_ADDRESS: Final = "no server of the lab has this name or address, so requests to it are denied"
 _PORT: Final = 8443
 _SECONDS: Final = 45.0
 """A refresh takes up to 45 seconds (MRA Deployment Guide)."""
-
-
-@dataclass(frozen=True, slots=True)
-class DiscoveredNode:
-    """A node that Expressway-C learnt from a publisher. Its certificate was not checked."""
-
-    address: str
-    """Name or address as the publisher lists it, which is what clients are sent to."""
-    kind: Kind
-    status: str
-    """``Address resolvable`` or not. It says nothing about the node's certificate."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether the lab has a server of this address. Without one the node gets no rules."""
-        return self.status == RESOLVABLE
-
-
-@dataclass(frozen=True, slots=True)
-class Discovery:
-    """The state of one publisher since its latest discovery or refresh."""
-
-    address: str
-    """Address that was typed in; the only one verified."""
-    kind: Kind
-    tls_verify: TlsVerify
-    nodes: tuple[DiscoveredNode, ...] = ()
-    error: str = ""
-    """Why the latest discovery failed; ``nodes`` are then those known before."""
-    note: str = ""
-    """What else went wrong: Expressway-C's names could not be written to CUCM."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether the page is green: the publisher answered. Logins may fail all the same."""
-        return not self.error
-
-    def __str__(self) -> str:
-        nodes = ", ".join(f"{node.address} ({node.status})" for node in self.nodes) or "no nodes"
-        outcome = f"failed: {self.error}" if self.error else nodes
-        return f"{self.address}, TLS verify mode {self.tls_verify}: {outcome}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +116,12 @@ class Discoverer:
     def _keep(self, publisher: _Publisher, discovery: Discovery) -> None:
         key = (publisher.kind, publisher.host)
         if not discovery.ok and key in self._known:
-            discovery = replace(discovery, nodes=self._known[key][1].nodes)
+            # Emulated, not observed: the nodes stay, and the one that was asked carries the error.
+            known = self._known[key][1].nodes
+            nodes = (
+                replace(node, error=discovery.error, is_verified=False) if node.is_publisher else node for node in known
+            )
+            discovery = replace(discovery, nodes=tuple(nodes))
         self._known[key] = (publisher, discovery)
         self.apply_rules()
 
@@ -179,10 +142,8 @@ class Discoverer:
             return replace(discovery, error=_without_prefix(error, peer))
         if kind == "imp" and not any(_is_same_server(hosts, host, address) for address in addresses):
             return replace(discovery, error=NOT_PRESENCE)
-        nodes = (
-            DiscoveredNode(address, kind, RESOLVABLE if address in hosts else NOT_RESOLVABLE) for address in addresses
-        )
-        return replace(discovery, nodes=tuple(nodes), note=note)
+        nodes = tuple(_node(hosts, publisher, address) for address in addresses)
+        return replace(discovery, nodes=nodes, note=note)
 
     async def _call_processing_nodes(self, peer: Peer, login: Login) -> tuple[str, ...]:
         response = await self._call(peer, login, list_nodes_operation())
@@ -264,6 +225,15 @@ def _publisher(address: str, kind: str, user: str, password: str, tls_verify: st
         raise InputError(problems)
     known: Kind = next(each for each in get_args(Kind) if each == kind)
     return _Publisher(known, host, Login(user, password, verify=tls_verify.lower() == "on"))
+
+
+def _node(hosts: Mapping[str, HostEntry], publisher: _Publisher, address: str) -> DiscoveredNode:
+    """Return a node that ``publisher`` listed under ``address``."""
+    if address not in hosts:
+        return DiscoveredNode(address, publisher.kind, NOT_RESOLVABLE, UNKNOWN_ADDRESS)
+    is_publisher = _is_same_server(hosts, publisher.host, address)
+    is_verified = is_publisher and publisher.login.verify
+    return DiscoveredNode(address, publisher.kind, RESOLVABLE, "", is_publisher, is_verified)
 
 
 def _is_fqdn(host: str) -> bool:

@@ -160,7 +160,16 @@ class RunningLab:
         """Let a port of a node that the scenario has down accept connections."""
         unplugged = self._running.unplugged
         unplugged.plug_in(self._name_of(node), port)
-        return self.change(hosts=staging.hosts(self.nodes, unplugged))
+        self.change(hosts=staging.hosts(self.nodes, unplugged))
+        self.restore_rules()  # the entries of [hosts] name the kind that each node is, discovered or not
+        return Completed()
+
+    def restore_rules(self) -> None:
+        """Put the automatic rules of the discovered nodes into force again, after ``[hosts]`` was set anew.
+
+        ``lab.proxy.reset()`` and ``POST /api/reset`` call it: discovered servers stay until they are refreshed.
+        """
+        self._running.discoverer.apply_rules()
 
     def _name_of(self, node: Node) -> str:
         return next(name for name, each in self.nodes.items() if each is node)
@@ -381,6 +390,8 @@ class Lab(RunningLab, LoopOrThread):
             own_log = {"hostname": name, "file": _log_of_peer(name, config.log.file)}
             own = config.changed(proxy={"listen": "127.0.0.1:0"}, log=own_log)
             peers[name] = Proxy(own, trust=self._trusted(own, table.trust))
+        for peer in peers.values():
+            peer.on_reset.append(self.restore_rules)
         return peers
 
     def _trusted(self, config: Config, names: Iterable[str]) -> list[x509.Certificate]:

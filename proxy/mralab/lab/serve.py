@@ -70,9 +70,7 @@ async def run(options: LabOptions, load_api: LoadApi) -> int:
         if config is not None:  # without a file the settings are a scenario's, and meant
             warn(running.proxy.server.settings)
         admin = admin_socket(running.proxy.config)
-        control = LocalControl(lambda: running.proxy.server, lambda: running.journal)
-        control.probes = running.probes()
-        control.on_reset.append(running.lift_faults)
+        control = control_of(running)
         async with LabControl(running, control), administered(control, admin, load_api):
             proxy = running.proxy
             name = proxy.config.log.file
@@ -88,6 +86,14 @@ async def run(options: LabOptions, load_api: LoadApi) -> int:
                 announce((proxy.host, proxy.port), admin, **start)
                 await stop.wait()
     return 0
+
+
+def control_of(running: RunningLab) -> LocalControl:
+    """Return the control of a lab. A reset also lifts faults, and keeps the rules of the discovered nodes."""
+    control = LocalControl(lambda: running.proxy.server, lambda: running.journal)
+    control.probes = running.probes()
+    control.on_reset += (running.lift_faults, running.restore_rules)
+    return control
 
 
 def _check(options: LabOptions) -> None:
