@@ -23,6 +23,7 @@ import pytest
 if TYPE_CHECKING:
     import trustme
 
+    from .diagnose.findings import Finding, Remedy
     from .harness.proxy import Proxy
     from .lab.lab import Lab, SyncLab
     from .mocks.pki import Pki
@@ -62,6 +63,7 @@ def _mra_server() -> Iterator[Proxy]:
     from .harness.proxy import Proxy
 
     with Proxy() as proxy:
+        proxy.name_in_tests = "mra_proxy"
         yield proxy
 
 
@@ -160,6 +162,13 @@ def _log_and_findings(proxy: Proxy) -> Iterator[tuple[str, str]]:
     first = [f"({left_out} earlier lines are left out)"] if left_out > 0 else []
     yield f"Expressway-C {proxy.release}: traffic_server log", "\n".join([*first, *lines[-_MOST_LINES:]])
     findings = [
-        f"{summary(each)}\n  {each.remedies[0].text}" if each.remedies else summary(each) for each in proxy.findings
+        "\n  ".join([summary(each), *(remedy.text for remedy in _first_remedies(each))]) for each in proxy.findings
     ]
     yield f"Expressway-C {proxy.release}: findings", "\n".join(findings) or "none: no request was refused"
+
+
+def _first_remedies(finding: Finding) -> tuple[Remedy, ...]:
+    """Return the first remedy for an Expressway, after the one for the test if there is one."""
+    from .harness.advice import CODE
+
+    return finding.remedies[: 2 if finding.remedies and finding.remedies[0].code == CODE else 1]

@@ -170,9 +170,7 @@ def test_stamps_without_year_and_zone_are_named_once(tmp_path: Path) -> None:
         (tmp_path / name).write_text(without_utctime(lines, "Jan 29 14:01:16"))
     text = " ".join(mralab("diagnose", str(tmp_path)).stdout.split())
     assert text.count("neither year nor zone") == 1
-    assert (
-        f"- {tmp_path}/one.log and 1 other log: the stamps have neither year nor zone: times are " in text
-    )
+    assert f"- {tmp_path}/one.log and 1 other log: the stamps have neither year nor zone: times are " in text
     (tmp_path / "one.log").write_text(without_utctime(lines, "2026-01-29T14:01:16"))
     shown = " ".join(mralab("diagnose", str(tmp_path / "one.log")).stdout.split())
     assert "one.log: the stamps have no zone: times are shown as if they were UTC" in shown

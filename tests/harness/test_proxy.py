@@ -19,6 +19,7 @@ from cryptography import x509
 
 from mralab import Lab, Proxy
 from mralab.config import HostEntry, from_mapping
+from mralab.core.hostport import host_port
 from mralab.core.mra.allowlist import automatic_rules
 from mralab.core.mra.target import Target, encode
 from mralab.diagnose.assertions import UnknownCodeError
@@ -236,7 +237,8 @@ def test_a_failing_assertion_says_what_did_happen(misnamed: tuple[str, int], ca:
                 f"Requested: {HOST}:8443, {HOST} (name-not-in-certificate)"
             ),
             proxy.allowed(HOST): (
-                f"{HOST} was not allowed: GET {URL} got 502 connect failed (name-not-in-certificate (8443))"
+                f"{HOST} was not allowed: GET {URL} got 502 connect failed, dialled at "
+                f"{host_port(*misnamed)} (name-not-in-certificate (8443))"
             ),
         }
         for judged, text in wrong.items():

@@ -80,6 +80,8 @@ def test_a_failed_assertion_shows_what_happened(pytester: pytest.Pytester) -> No
             "E * assert cucm.lab was refused, but because of not-allowed (8443), not self-signed",
             "*findings*",
             "not-allowed: No rule of the HTTP allow list lets GET https://cucm.lab:8443/x through*",
+            '  In this test: mra_proxy.add_host("cucm.lab", (address, port)), with the address of your mock.',
+            "  Add cucm.lab to [[]hosts[]] of the proxy's configuration.",
             "E * assert not cucm.lab was refused: not-allowed (8443)",
             "E * 'selfsigned' is not a finding code; did you mean 'self-signed'?",
             "E * assert cucm.lab was not allowed: no request came in",

@@ -41,10 +41,11 @@ def _transaction_rows(answer: dict[str, Any]) -> Iterator[str]:
         because = "; ".join(part for part in (one["error"], one["denied"], one["because"], one["nearest"]) if part)
         beginning = f"{clock(one['started'])}  {one['verdict']}"
         request = f"{one['method']} {one['url']}"
+        dialled = f"dialled at {one['dial']}" if one["dial"] else ""
         if width >= TABLE_WIDTH:
-            row = f"{beginning}  {request}  {status}"
+            row = "  ".join(part for part in (beginning, request, status, dialled) if part)
             yield visible(f"{row}  ({because})" if because else row)
         else:
             yield visible(f"{beginning}  {status}")
-            for part in (request, because):
+            for part in (request, dialled, because):
                 yield from (f"  {row}" for row in wrapped(visible(part), width - 2, "  ") if row)

@@ -82,7 +82,10 @@ def allowed(
         return AssertionResult(False, f"{place} was not allowed: {_explanation(server, port, findings, transactions)}")
     found = [each for each in findings if _is_at(each, server, port)]
     codes = f" ({_codes(found)})" if found else ""
-    return AssertionResult(False, f"{place} was not allowed: {_describe(failed[-1])}{codes}")
+    text = _describe(failed[-1])
+    dial = failed[-1].dial
+    dialled = f", dialled at {dial}" if dial and dial not in text else ""
+    return AssertionResult(False, f"{place} was not allowed: {text}{dialled}{codes}")
 
 
 def _explanation(

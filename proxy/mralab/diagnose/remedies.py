@@ -279,7 +279,7 @@ REMEDIES: Final[dict[str, Remedy]] = {
     ),
     "add-host": Remedy(
         "add-host",
-        "Add {server} to [hosts] of the proxy's configuration; in a test: mra_proxy.add_host('{server}', ...).",
+        "Add {server} to [hosts] of the proxy's configuration.",
         "mralab: configuration, [hosts]",
     ),
     "check-domain": Remedy(

@@ -26,6 +26,7 @@ from ..diagnose.journal import Journal, Transaction
 from ..errors import ConfigError, InputError
 from ..net.traffic_server import TrafficServer
 from ..tls.trust_store import TrustStore
+from .advice import advised
 from .sync_facade import Completed, LoopOrThread, call_in
 from .trust_input import Trusted, certificates
 
@@ -64,6 +65,9 @@ class Proxy(LoopOrThread):
         TrustStoreError: lists every problem in ``trust``.
         ListenError (on entering): listening on the address fails.
     """
+
+    name_in_tests: str = "proxy"
+    """The proxy's name in remedies such as ``proxy.trust(ca)``; empty: findings have the remedies of an Expressway."""
 
     def __init__(
         self,
@@ -154,8 +158,9 @@ class Proxy(LoopOrThread):
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Findings from the events since ``clear``."""
-        return find(call_in(self._loop, lambda: tuple(self._journal.records())))
+        """Findings from the events since ``clear``. What to change in the test is their first remedy."""
+        found = find(call_in(self._loop, lambda: tuple(self._journal.records())))
+        return tuple(advised(finding, self.name_in_tests) for finding in found) if self.name_in_tests else found
 
     @property
     def transactions(self) -> tuple[Transaction, ...]:

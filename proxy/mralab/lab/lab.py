@@ -392,6 +392,7 @@ class Lab(RunningLab, LoopOrThread):
             peers[name] = Proxy(own, trust=self._trusted(own, table.trust))
         for peer in peers.values():
             peer.on_reset.append(self.restore_rules)
+            peer.name_in_tests = ""  # the lab applies the remedies of an Expressway
         return peers
 
     def _trusted(self, config: Config, names: Iterable[str]) -> list[x509.Certificate]:
