@@ -30,6 +30,7 @@ from .api_proxy import ProxyApi
 from .guard import Received, RefusedError, check, check_body
 from .openapi import describe
 from .operations import OPERATIONS, Operation
+from .page_files import add_page
 from .requests import BadRequestError, parameters_of
 
 _MAX_BODY: Final = 1 << 20
@@ -74,6 +75,7 @@ def _application(control: Control) -> web.Application:
     for operation in OPERATIONS:
         handler = next(getattr(part, operation.name) for part in parts if hasattr(part, operation.name))
         app.router.add_route(operation.method, operation.path, _checked(operation, handler))
+    add_page(app)
     return app
 
 

@@ -1,0 +1,81 @@
+// A presented chain: a card for each certificate, with the requested name beside those that it has.
+
+import { el } from "./dom.js";
+
+/** Codes of findings that end when the right certificate is in the trust store. */
+export const IS_CURED_BY_TRUST = new Set(["self-signed", "unknown-ca", "issuer-missing", "partial-chain"]);
+
+/** Return the certificate to trust: the root if it was presented, else the highest one; null if that is no remedy. */
+export function chosenToTrust(finding) {
+  const presented = presentedBy(finding).filter((each) => each.pem);
+  if (!IS_CURED_BY_TRUST.has(finding.code) || presented.length === 0) return null;
+  return presented.find((each) => each.self_signed) ?? presented.at(-1);
+}
+
+/** Return the certificates that a finding's server presented, its own first. */
+export function presentedBy(finding) {
+  return finding.presented?.certificates ?? finding.presented ?? [];
+}
+
+/** Return the cards of the chain that a finding's server presented; ``marked`` is the one to trust, or null. */
+export function chainCards(finding, marked) {
+  return el(
+    "ol", { class: "chain" },
+    presentedBy(finding).map((certificate, depth) => card(certificate, depth, finding, certificate === marked)),
+  );
+}
+
+function card(certificate, depth, finding, isMarked) {
+  const isSelfSigned = certificate.self_signed;
+  const isAtFault = depth === finding.depth;
+  return el(
+    "li", { class: isAtFault ? "certificate at-fault" : "certificate" },
+    el(
+      "p", { class: "certificate-head" },
+      el("b", {}, depth === 0 ? "Server certificate" : isSelfSigned ? "Root CA" : "Intermediate CA"),
+      isAtFault ? el("span", { class: "tag bad" }, `✕ ${finding.error}`) : null,
+      isMarked ? el("span", { class: "tag" }, "to trust") : null,
+    ),
+    el(
+      "dl", {},
+      row("Subject", certificate.subject),
+      row("Issuer", isSelfSigned ? "itself (self-signed)" : certificate.issuer),
+      depth === 0 ? names(certificate, finding) : null,
+      dates(certificate),
+      row("Key", [certificate.key, certificate.signature].filter(Boolean).join(", ")),
+      row("SHA-256", fingerprint(certificate.fingerprint), "mono"),
+    ),
+  );
+}
+
+const row = (term, value, style = "") => [el("dt", {}, term), el("dd", { class: style }, value)];
+
+/** The requested name, and whether it is one of the certificate's. */
+function names(certificate, finding) {
+  const isMatched = certificate.matched === true;
+  return [
+    el("dt", {}, "Requested"),
+    el("dd", { class: isMatched ? "match yes" : "match no" }, finding.server,
+      el("span", { class: "match-word" }, isMatched ? " ✓ in the certificate" : " ✕ not in the certificate")),
+    el("dt", {}, "Names"),
+    el("dd", {}, certificate.names.length
+      ? el("ul", { class: "names" }, certificate.names.slice(0, 20).map((name) => el("li", {}, name)),
+        certificate.names.length > 20 ? el("li", {}, `… ${certificate.names.length - 20} more`) : null)
+      : "none"),
+  ];
+}
+
+function dates(certificate) {
+  const [begin, end] = [certificate.not_before, certificate.not_after];
+  const wrong = certificate.validity === "in date" ? "" : `✕ ${certificate.validity}`;
+  return [
+    el("dt", {}, "Valid"),
+    el("dd", {}, `${begin.slice(0, 10)} to ${end.slice(0, 10)}`, wrong ? el("span", { class: "tag bad" }, wrong) : null),
+  ];
+}
+
+/** A fingerprint in groups that may wrap. */
+function fingerprint(text) {
+  const pairs = text.replaceAll(":", "").match(/.{1,8}/g) ?? [];
+  return pairs.map((each) => el("span", { class: "group" }, each.match(/../g).join(":")));
+}

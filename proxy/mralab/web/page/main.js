@@ -1,0 +1,290 @@
+// The page: events of the proxy drive it, and the ladder is read again when something happened.
+
+import { get, post } from "./api.js";
+import { connectAppearance } from "./appearance.js";
+import { CompareView } from "./compare.js";
+import { DetailsView } from "./details.js";
+import { byId, setText } from "./dom.js";
+import { exchangesOf, notShown, snapshot } from "./exchanges.js";
+import { LabPanel } from "./lab.js";
+import { LadderView, NOBODY } from "./ladder.js";
+import { LogView, MOST_LINES } from "./log.js";
+import { connectRecording } from "./recording.js";
+import { ReplayView } from "./replay.js";
+import { follow } from "./stream.js";
+import { Switches } from "./switches.js";
+import { TrustPanel } from "./trust.js";
+import { drawVerdict } from "./verdict.js";
+
+const SOONEST = 120; // milliseconds between two readings of the ladder, longer if a reading takes long
+const QUIET = 1500; // milliseconds without an event after which a login that was not begun here counts as over
+
+const page = {
+  config: null,
+  note: "", // release and verification under which the drawn requests were made
+  refusing: false,
+  login: null, // the latest login's report, if it was begun here
+  running: null, // the user whose login is in progress
+  ladder: null,
+  findings: [],
+  exchanges: [],
+  selected: null, // key of the selected exchange
+  isChosen: false, // by a person; else the page selects what failed
+  trusted: new Set(),
+  view: "live",
+};
+
+const live = new LadderView(byId("view-live"), { select: (exchange) => choose(exchange.key), point: highlight });
+const details = new DetailsView(byId("details-body"), {
+  trust: (certificate) => trust.add(certificate.pem, certificate.subject),
+  pointLine: (text) => log.show(text),
+});
+const log = new LogView(byId("log"), { select: (key) => choose(key), point: highlight });
+const compare = new CompareView(byId("view-compare"), showOf);
+const replay = new ReplayView(byId("view-replay"), (exchange, run) => page.view === "replay" && showOf(exchange, run));
+const trust = new TrustPanel({ report, changed: trustChanged });
+const switches = new Switches({ report, changed: configChanged });
+const lab = new LabPanel({ report, login: runLogin, both: runBoth });
+
+// -- selection
+
+function choose(key) {
+  page.isChosen = true;
+  select(key);
+}
+
+function select(key) {
+  page.selected = key;
+  live.mark(key);
+  log.mark(key);
+  drawDetails();
+}
+
+function highlight(key) {
+  live.highlight(key);
+  log.highlight(key);
+}
+
+function findingOf(exchange, findings) {
+  const step = exchange?.cause;
+  if (!step) return null;
+  return findings.find((finding) => finding.code === step.code && finding.port === step.port
+    && finding.server.toLowerCase() === step.server.toLowerCase())
+    ?? findings[step.finding] ?? null;
+}
+
+function drawDetails() {
+  const exchange = page.exchanges.find((each) => each.key === page.selected) ?? null;
+  details.draw(exchange, findingOf(exchange, page.findings), page.ladder?.participants ?? NOBODY, page.trusted);
+}
+
+/** Show an exchange of a kept run, which may no longer be in the journal. */
+function showOf(exchange, run) {
+  if (exchange) details.draw(exchange, findingOf(exchange, run.findings), run.participants, page.trusted);
+}
+
+// -- the ladder
+
+let timer = 0;
+let quiet = 0;
+let reading = null;
+let isStale = false;
+
+function changed() {
+  isStale = true;
+  timer ||= setTimeout(refresh, SOONEST);
+  clearTimeout(quiet);
+  quiet = setTimeout(() => page.running === null && settle(), QUIET);
+}
+
+/** Read ladder and findings again. Calls while a reading is in progress wait for one more reading. */
+async function refresh() {
+  if (reading !== null) {
+    await reading;
+    return isStale ? refresh() : undefined;
+  }
+  isStale = false;
+  const began = performance.now();
+  reading = read();
+  await reading;
+  reading = null;
+  timer = isStale ? setTimeout(refresh, Math.max(SOONEST, 3 * (performance.now() - began))) : 0;
+  return undefined;
+}
+
+async function read() {
+  try {
+    page.ladder = await get("/api/ladder");
+    page.exchanges = exchangesOf(page.ladder);
+    page.findings = page.exchanges.some((exchange) => exchange.cause) ? (await get("/api/findings")).findings : [];
+  } catch (error) {
+    if (error.status !== 0) report(error); // the stream says that the connection is lost
+    return;
+  }
+  drawLadder();
+}
+
+function drawLadder() {
+  const participants = page.exchanges.length ? page.ladder.participants : NOBODY;
+  live.draw(participants, page.exchanges, {
+    note: page.note,
+    refusing: page.refusing,
+    omitted: page.ladder ? notShown(page.ladder, page.exchanges) : 0,
+  });
+  log.tie(page.exchanges);
+  if (!page.isChosen || !page.exchanges.some((exchange) => exchange.key === page.selected)) {
+    const failed = page.exchanges.find((exchange) => exchange.state === "bad");
+    select((failed ?? page.exchanges.findLast((each) => each.state !== "pending"))?.key ?? null);
+  } else {
+    drawDetails();
+  }
+  drawVerdict(page);
+}
+
+/** Keep the requests so far as the last login under the release in force. */
+function settle() {
+  if (page.exchanges.length === 0 || page.config === null) return;
+  const run = snapshot(page.config.release, page.login, page.ladder, page.findings);
+  compare.keep(run);
+  if (page.view !== "replay") replay.load(run);
+}
+
+// -- logins
+
+async function runLogin(user) {
+  if (page.running !== null) return false;
+  Object.assign(page, { running: user, login: null, isChosen: false });
+  lab.busy(true);
+  drawVerdict(page);
+  try {
+    page.login = await post("/api/login", { user });
+    report(null);
+  } catch (error) {
+    report(error);
+  }
+  await refresh();
+  page.running = null;
+  lab.busy(false);
+  drawVerdict(page);
+  settle();
+  return page.login !== null;
+}
+
+async function runBoth(user) {
+  if (page.running !== null) return;
+  for (const release of ["X14.0.7", "X14.2"]) {
+    if (!(await switches.setRelease(release)) || !(await runLogin(user))) return;
+  }
+  show("compare");
+}
+
+// -- what changes
+
+function configChanged(config) {
+  page.config = config;
+  if (page.exchanges.length === 0) noteRelease();
+  drawVerdict(page);
+}
+
+function noteRelease() {
+  const mode = { on: "verifies", off: "does not verify", audit: "logs faults only" }[page.config.verify.origin];
+  page.note = `${page.config.release}: ${mode}`;
+  page.refusing = page.config.verify.origin === "on";
+  live.draw(page.exchanges.length ? page.ladder.participants : NOBODY, page.exchanges, page);
+}
+
+function trustChanged(fingerprints) {
+  page.trusted = fingerprints;
+  drawDetails();
+}
+
+function report(error) {
+  const place = byId("problem");
+  place.hidden = error === null;
+  setText(place, error === null ? "" : (error.text ?? String(error)));
+}
+
+const handlers = {
+  log({ line }) {
+    log.add(line);
+    if (page.config) noteReleaseOnce();
+    changed();
+  },
+  missed({ count }) {
+    log.add(`… ${count} ${count === 1 ? "event was" : "events were"} too fast for this page and left out …`);
+    changed();
+  },
+  config: () => switches.load(),
+  trust: () => trust.load(),
+  cleared: () => emptied(),
+  reset: () => Promise.all([emptied(), switches.load(), trust.load()]),
+  lab: async () => switches.showLab(await lab.load()),
+  run: (run) => lab.runChanged(run),
+};
+
+let notedFor = "";
+
+/** The requests that follow are made under the settings in force now. */
+function noteReleaseOnce() {
+  const { release, verify } = page.config;
+  if (notedFor === `${release} ${verify.origin}`) return;
+  notedFor = `${release} ${verify.origin}`;
+  noteRelease();
+}
+
+function emptied() {
+  log.clear();
+  Object.assign(page, { isChosen: false, selected: null, login: page.running === null ? null : page.login });
+  notedFor = "";
+  isStale = true;
+  return refresh();
+}
+
+async function load() {
+  await Promise.all([
+    switches.load(),
+    trust.load(),
+    lab.load().then((found) => switches.showLab(found)),
+    get(`/api/log?most=${MOST_LINES}`).then(({ lines }) => log.replace(lines)),
+  ]);
+  await refresh();
+  if (page.exchanges.length) settle();
+}
+
+// -- the frame
+
+const STATES = { connecting: "connecting", live: "live", lost: "connection lost, reconnecting", back: "connection back" };
+
+function streamState(name) {
+  const place = byId("stream-state");
+  place.dataset.state = name;
+  setText(place, STATES[name]);
+  if (name === "live" || name === "back") load().catch((error) => error.status !== 0 && report(error));
+  if (name === "lost") lab.busy(false);
+}
+
+function show(view) {
+  page.view = view;
+  for (const button of document.querySelectorAll("[data-view]")) {
+    button.setAttribute("aria-pressed", String(button.dataset.view === view));
+  }
+  for (const name of ["live", "compare", "replay"]) byId(`view-${name}`).hidden = name !== view;
+  document.body.dataset.view = view;
+  if (view === "live") drawDetails();
+  if (view === "replay") replay.go(0);
+}
+
+for (const button of document.querySelectorAll("[data-view]")) {
+  button.addEventListener("click", () => show(button.dataset.view));
+}
+byId("clear").addEventListener("click", () => post("/api/journal/clear").then(() => report(null), report));
+document.addEventListener("keydown", (event) => {
+  const isTyping = event.target.closest("input, select, textarea, summary, .log, [role=group]");
+  const isPressed = event.key === " " && event.target.closest("button");
+  if (page.view === "replay" && !isTyping && !isPressed && replay.key(event)) event.preventDefault();
+});
+
+connectAppearance();
+connectRecording(report);
+drawLadder();
+follow((kind, data) => handlers[kind]?.(data), streamState);
