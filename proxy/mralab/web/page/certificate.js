@@ -3,10 +3,10 @@
 import { el } from "./dom.js";
 
 /** Codes of findings that end when the right certificate is in the trust store. */
-export const IS_CURED_BY_TRUST = new Set(["self-signed", "unknown-ca", "issuer-missing", "partial-chain"]);
+const IS_CURED_BY_TRUST = new Set(["self-signed", "unknown-ca", "issuer-missing", "partial-chain"]);
 
-/** Return the certificate to trust: the root if it was presented, else the highest one; null if that is no remedy. */
-export function chosenToTrust(finding) {
+/** The certificate to trust: the root if it was presented, else the highest one; null if that is no remedy. */
+function chosenToTrust(finding) {
   const presented = presentedBy(finding).filter((each) => each.pem);
   if (!IS_CURED_BY_TRUST.has(finding.code) || presented.length === 0) return null;
   return presented.find((each) => each.self_signed) ?? presented.at(-1);
@@ -17,15 +17,20 @@ export function presentedBy(finding) {
   return finding.presented?.certificates ?? finding.presented ?? [];
 }
 
-/** Return the cards of the chain that a finding's server presented; ``marked`` is the one to trust, or null. */
-export function chainCards(finding, marked) {
-  return el(
-    "ol", { class: "chain" },
-    presentedBy(finding).map((certificate, depth) => card(certificate, depth, finding, certificate === marked)),
-  );
+/** Return the cards of the chain that a finding's server presented. ``trust(certificate)`` trusts one. */
+export function chainCards(finding, trusted, trust) {
+  const chosen = chosenToTrust(finding);
+  return el("ol", { class: "chain" }, presentedBy(finding).map((certificate, depth) =>
+    card(certificate, depth, finding, certificate === chosen ? trustButton(certificate, trusted, trust) : null)));
 }
 
-function card(certificate, depth, finding, isMarked) {
+function trustButton(certificate, trusted, trust) {
+  if (trusted.has(certificate.fingerprint)) return el("p", { class: "trusted-now" }, "✓ Trusted now. Run the login again.");
+  return el("button", { type: "button", class: "primary", id: "trust-this", on: { click: () => trust(certificate) } },
+    "Trust this one");
+}
+
+function card(certificate, depth, finding, button) {
   const isSelfSigned = certificate.self_signed;
   const isAtFault = depth === finding.depth;
   return el(
@@ -34,7 +39,6 @@ function card(certificate, depth, finding, isMarked) {
       "p", { class: "certificate-head" },
       el("b", {}, depth === 0 ? "Server certificate" : isSelfSigned ? "Root CA" : "Intermediate CA"),
       isAtFault ? el("span", { class: "tag bad" }, `✕ ${finding.error}`) : null,
-      isMarked ? el("span", { class: "tag" }, "to trust") : null,
     ),
     el(
       "dl", {},
@@ -45,6 +49,7 @@ function card(certificate, depth, finding, isMarked) {
       row("Key", [certificate.key, certificate.signature].filter(Boolean).join(", ")),
       row("SHA-256", fingerprint(certificate.fingerprint), "mono"),
     ),
+    button,
   );
 }
 

@@ -12,6 +12,7 @@ export class CompareView {
     this._select = select;
     this._runs = new Map();
     this._chosen = [null, null];
+    this._isChosen = false; // by a person; else the oldest and the newest release
     this.draw();
   }
 
@@ -21,9 +22,8 @@ export class CompareView {
     this._runs.set(run.release, run);
     if (this._runs.size > MOST_KEPT) this._runs.delete(this._runs.keys().next().value);
     const names = [...this._runs.keys()].sort(byRelease);
-    if (!this._runs.has(this._chosen[0])) this._chosen[0] = names[0];
-    if (!this._runs.has(this._chosen[1]) || this._chosen[1] === this._chosen[0]) {
-      this._chosen[1] = names.findLast((name) => name !== this._chosen[0]) ?? null;
+    if (!this._isChosen || this._chosen.some((name) => !this._runs.has(name))) {
+      this._chosen = [names[0], names.length > 1 ? names.at(-1) : null];
     }
     this.draw();
   }
@@ -59,6 +59,7 @@ export class CompareView {
 
   _choose(place, name) {
     this._chosen[place] = name;
+    this._isChosen = true;
     this.draw();
     this._place.querySelectorAll("select")[place]?.focus();
   }

@@ -1,6 +1,6 @@
 // The selected request: what happened step by step, the certificate that was presented, cause and remedies.
 
-import { chainCards, chosenToTrust, presentedBy } from "./certificate.js";
+import { chainCards, presentedBy } from "./certificate.js";
 import { clock, el, fill } from "./dom.js";
 import { became } from "./exchanges.js";
 
@@ -26,7 +26,7 @@ export class DetailsView {
     fill(
       this._place,
       this._headline(exchange, finding),
-      finding ? this._cause(exchange, finding, trusted) : null,
+      finding ? this._cause(finding, trusted) : null,
       this._steps(exchange, participants),
     );
     if (focused) this._place.querySelector("button, summary, [tabindex]")?.focus();
@@ -43,26 +43,20 @@ export class DetailsView {
     ];
   }
 
-  _cause(exchange, finding, trusted) {
+  _cause(finding, trusted) {
     const presented = presentedBy(finding);
-    const chosen = chosenToTrust(finding);
-    const isTrusted = chosen !== null && trusted.has(chosen.fingerprint);
     return el(
       "div", { class: "cause" },
       el("p", { class: "cause-text" }, finding.cause),
-      chosen === null ? null : isTrusted
-        ? el("p", { class: "trusted-now" }, "✓ Trusted now. Run the login again.")
-        : el("button", { type: "button", class: "primary", id: "trust-this", on: { click: () => this._trust(chosen) } },
-          "Trust this one"),
+      presented.length
+        ? [el("h3", {}, presented.length === 1 ? "Certificate presented" : `Chain presented (${presented.length})`),
+          chainCards(finding, trusted, this._trust)]
+        : null,
       el("h3", {}, "Remedies"),
       el(
         "ol", { class: "remedies" },
         finding.remedies.map((remedy) => el("li", {}, remedy.text, el("small", {}, remedy.where))),
       ),
-      presented.length
-        ? [el("h3", {}, presented.length === 1 ? "Certificate presented" : `Chain presented (${presented.length})`),
-          chainCards(finding, chosen)]
-        : null,
     );
   }
 

@@ -61,12 +61,19 @@ export class LogView {
     this._filter();
   }
 
-  /** Mark the lines of the selected exchange. */
-  mark(key) {
+  /** Mark the lines of the selected exchange; ``scroll`` to the first of them. */
+  mark(key, scroll) {
     this._selected = key;
     for (const item of this._list.children) item.classList.toggle("selected", item.dataset.key === key && key !== null);
     this._filter();
-    this._scrollTo(this._list.querySelector(".selected"));
+    if (scroll) this.showSelected();
+  }
+
+  /** Scroll to the lines of the selected exchange, to those about a fault if there are any. */
+  showSelected() {
+    this._flush();
+    const item = this._list.querySelector(".selected:not([data-level=INFO])") ?? this._list.querySelector(".selected");
+    this._scrollTo(item);
   }
 
   /** Highlight the lines of the exchange under the pointer. */
@@ -76,6 +83,7 @@ export class LogView {
 
   /** Scroll to a line, by its text. */
   show(text) {
+    this._flush();
     const item = [...this._list.children].find((each) => each.line === text);
     this._scrollTo(item);
     if (!item) return;
@@ -85,12 +93,13 @@ export class LogView {
 
   _scrollTo(item) {
     if (!item) return;
-    this._follow.checked = false;
-    this._list.scrollTop = item.offsetTop - this._list.offsetTop - this._list.clientHeight / 3;
+    this._list.scrollTop = item.offsetTop - this._list.clientHeight / 3;
   }
 
   _flush() {
+    cancelAnimationFrame(this._frame);
     this._frame = 0;
+    if (this._waiting.length === 0) return;
     const items = this._waiting.map((line) => this._item(line));
     this._waiting = [];
     this._list.append(...items);

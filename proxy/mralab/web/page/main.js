@@ -50,13 +50,13 @@ const lab = new LabPanel({ report, login: runLogin, both: runBoth });
 
 function choose(key) {
   page.isChosen = true;
-  select(key);
+  select(key, true);
 }
 
-function select(key) {
+function select(key, scroll = false) {
   page.selected = key;
   live.mark(key);
-  log.mark(key);
+  log.mark(key, scroll);
   drawDetails();
 }
 
@@ -146,6 +146,7 @@ function settle() {
   if (page.exchanges.length === 0 || page.config === null) return;
   const run = snapshot(page.config.release, page.login, page.ladder, page.findings);
   compare.keep(run);
+  if (run.exchanges.some((exchange) => exchange.state === "bad")) log.showSelected();
   if (page.view !== "replay") replay.load(run);
 }
 
