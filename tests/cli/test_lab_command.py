@@ -51,8 +51,9 @@ def test_a_lab_is_controlled_by_its_admin_port(tmp_path: Path) -> None:
         status, health = control(start["admin"], "GET", "/api/health")
         assert (status, health["status"]) == (200, "ok")
         checks = {check["name"]: check["address"] for check in health["checks"]}
-        cucm = {f"{name} {port}" for name in ("cucm", "cucm-sub") for port in (443, 6970, 6971, 6972, 8443)}
+        cucm = {f"{name} {port}" for name in ("cucm", "cucm-sub") for port in (443, 6970, 6971, 6972, 8443, 9443, 9444)}
         others = {f"{name} {port}" for name in ("imp", "unity") for port in (443, 8443)}
+        others |= {"unity 7080", "unity 7443"}
         assert set(checks) == {*cucm, *others, "proxy", "edge", "log", "worker 0"}
         assert (checks["proxy"], checks["edge"]) == (start["listening"], start["edge"])
 

@@ -52,9 +52,10 @@ async def test_the_proxy_reaches_it_and_judges_its_certificate(pki: Pki) -> None
 async def test_its_health_is_checked_and_its_faults_are_lifted(pki: Pki) -> None:
     async with Lab(pki=pki) as lab:
         probes = {name: probe for (name, _), probe in lab.probes().items()}
-        cucm = ("8443", "443", "6970", "6971", "6972")
-        tomcat = ("8443", "443")
-        ports = {"cucm": cucm, "cucm-sub": cucm, "imp": tomcat, "unity": tomcat, "cms": ("8443",)}
+        cucm = ("8443", "443", "6970", "6971", "6972", "9443", "9444")
+        imp = ("8443", "443")
+        unity = (*imp, "7080", "7443")
+        ports = {"cucm": cucm, "cucm-sub": cucm, "imp": imp, "unity": unity, "cms": ("8443",)}
         assert list(probes) == [*(f"{name} {port}" for name, each in ports.items() for port in each), "edge"]
         for probe in probes.values():
             await probe()
@@ -79,6 +80,11 @@ def test_its_hosts_are_the_labs_own() -> None:
         ("http://cucm.steven.lab:6970/SPDefault.cnf.xml", 200),
         ("https://unity.steven.lab:8443/vmrest/version", 200),
         ("https://unity.steven.lab:8443/cucm-uds/version", 403),
+        ("https://unity.steven.lab:7443/anything", 404),
+        ("http://unity.steven.lab:7080/anything", 404),
+        ("https://10.48.36.218:7443/anything", 502),
+        ("https://cucm.steven.lab:9444/anything", 502),
+        ("https://cucm.steven.lab:9443/anything", 403),
         ("https://imp.steven.lab:8443/EPASSoap/service/v80", 405),
         ("https://imp.steven.lab:8443/cucm-uds/version", 403),
         ("https://10.48.36.217:8443/EPASSoap/service/v80", 502),

@@ -247,4 +247,4 @@ async def test_a_certificate_can_be_reissued(cucm: Cucm) -> None:
 
 async def test_labs_run_side_by_side(pki: Pki) -> None:
     async with Cucm(pki, {}) as one, Cucm(pki, {}) as other:
-        assert len({*one.ports.values(), *other.ports.values()}) == 10
+        assert len({*one.ports.values(), *other.ports.values()}) == 14

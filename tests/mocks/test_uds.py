@@ -134,11 +134,22 @@ async def test_a_token_stands_for_its_user(uds: Client, cluster: Cluster) -> Non
     assert (await uds.send("/cucm-uds/user/jdoe", headers=headers)).status == 401
 
 
+async def test_credentials_are_accepted_from_their_user_and_do_not_change(uds: Client, cluster: Cluster) -> None:
+    body = "<credentials><password>new</password></credentials>"
+    path = "/cucm-uds/user/emusk/credentials"
+    answer = await uds.send(path, "PUT", user=EMUSK, body=body)
+    assert (answer.status, answer.reason, answer.body) == (204, "", b"")
+    assert cluster.users == USERS
+    assert (await uds.send(path, "PUT", body=body)).status == 401
+    assert (await uds.send(path, "PUT", user=("jdoe", "x"), body=body)).status == 403
+    assert (await uds.send(path, user=EMUSK)).status == 405
+
+
 async def test_other_methods_and_paths_are_refused_without_a_reason_phrase(uds: Client) -> None:
     answer = await uds.send("/cucm-uds/servers", "DELETE")
     assert (answer.status, answer.reason, answer.headers["Allow"]) == (405, "", "GET, HEAD")
     assert (await uds.send("/cucm-uds/servers", "HEAD")).status == 200
-    for path in ("/", "/cucm-uds", "/cucm-uds/private/users", "/cucm-uds/user/emusk/credentials", "/ccmadmin/"):
+    for path in ("/", "/cucm-uds", "/cucm-uds/private/users", "/cucm-uds/user/emusk/speedDials", "/ccmadmin/"):
         answer = await uds.send(path)
         assert (answer.status, answer.reason, answer.body) == (404, "", b"")
 

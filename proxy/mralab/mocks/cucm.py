@@ -1,10 +1,10 @@
-"""Mock CUCM: a node with UDS, AXL and OAuth (8443 and 443) and TFTP (6970, 6971 and 6972)."""
+"""Mock CUCM: UDS, AXL and OAuth (8443 and 443), TFTP (6970, 6971, 6972), and 9443 and 9444 (``unpublished``)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from . import axl, oauth, tftp, uds
+from . import axl, oauth, tftp, uds, unpublished
 from .cluster import Cluster
 from .tomcat import RSA_ONLY, TomcatNode
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .listener import TlsListener
+    from .node import Service
     from .node_certificates import Certificates
 
 
@@ -26,8 +27,8 @@ class Cucm(TomcatNode):
 
     8443 and 443 present tomcat, and tomcat-ECDSA as well with ``https_ciphers = "All Supported EC and RSA Ciphers"``.
     6972 presents tomcat or tomcat-ECDSA and 6971 CallManager or CallManager-ECDSA, with any ``https_ciphers`` (CUCM
-    before 15SU2); both send a CertificateRequest. If a port has two certificates, the client's cipher order decides, in
-    TLS 1.3 its signature algorithms. 6970 is plain HTTP.
+    before 15SU2); both send a CertificateRequest. 9443 and 9444 present what 6972 does, without one. If a port has two
+    certificates, the client's cipher order decides, in TLS 1.3 its signature algorithms. 6970 is plain HTTP.
 
     Raises:
         InputError: ``https_ciphers`` is not a value of that parameter.
@@ -51,7 +52,8 @@ class Cucm(TomcatNode):
         self.peers: Sequence[str] = tuple(peers)
         self.cluster = cluster or Cluster(users)
         routes = (uds.routes, axl.routes, oauth.routes)
-        super().__init__(pki, routes, tftp.SERVICES, fqdn=fqdn, ip=ip, host=host, https_ciphers=https_ciphers, tls=tls)
+        services: tuple[Service[Cucm], ...] = (*tftp.SERVICES, *unpublished.CUCM_SERVICES)
+        super().__init__(pki, routes, services, fqdn=fqdn, ip=ip, host=host, https_ciphers=https_ciphers, tls=tls)
         self.cluster.join(self, "CUCM Voice/Video")
 
     @property

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 HTTP_PORT: Final = 6970
 CALLMANAGER_PORT: Final = 6971
 TOMCAT_PORT: Final = 6972
-_HAPROXY_CIPHERS: Final = (
+HAPROXY_CIPHERS: Final = (
     "aRSA:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES256-SHA384:"
     "ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES128-SHA:!eNULL"
 )
-"""Ciphers of HAProxy on 6971 and 6972: all of RSA, these of ECDSA (CUCM Security Guide, "Cipher Management")."""
+"""Ciphers of HAProxy: all of RSA, these of ECDSA (CUCM Security Guide, "Cipher Management")."""
 _DEVICE_FILE: Final = re.compile(r"/(?P<device>[^/]+)\.cnf\.xml")
 JABBER_PROFILE: Final = f"/JAB_{key('serviceProfile', 'SPDefault')}.cnf.xml"
 """Path of the Jabber profile: ``JAB_`` and the ID of the service profile (CUCM 12.5 and later)."""
@@ -57,7 +57,7 @@ def _application(node: TftpNode) -> web.Application:
 
 
 def _https(port: int, *certificates: str) -> Service[TftpNode]:
-    return Service(port, "https", _application, certificates, ciphers=_HAPROXY_CIPHERS, ask_client=True)
+    return Service(port, "https", _application, certificates, ciphers=HAPROXY_CIPHERS, ask_client=True)
 
 
 SERVICES: Final = (

@@ -5,7 +5,7 @@ CUCM, IM and Presence and Unity Connection all have one. The parameter: Cisco, P
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, Self, TypeVar, get_args
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self, TypeVar, get_args
 
 from ..core.nearest import did_you_mean
 from ..errors import InputError
@@ -44,6 +44,9 @@ class TomcatNode(Node):
         InputError: ``https_ciphers`` is not a value of that parameter.
     """
 
+    tomcat_ports: ClassVar[tuple[int, ...]] = PORTS
+    """TLS ports whose certificates "HTTPS Ciphers" governs."""
+
     def __init__(
         self,
         certificates: Certificates,
@@ -74,7 +77,7 @@ class TomcatNode(Node):
     @https_ciphers.setter
     def https_ciphers(self, value: str) -> None:
         self._https_ciphers = parse_https_ciphers(value)
-        for port in PORTS:
+        for port in self.tomcat_ports:
             self.serve(port, *self._tomcat_certificates())
 
     def _tomcat_certificates(self) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Mock of CUCM's UDS, as Jabber uses it: ``/cucm-uds/`` on 8443 and 443.
 
 Element names, parameters of clusterUser and realm: Cisco's UDS documentation. Emulated, not observed: the counts and
-the parameters of the directory search, ``start`` for devices, 405 for other methods, OAuth tokens for passwords.
+the parameters of the directory search, ``start`` for devices, 405 for other methods, OAuth tokens for passwords. The
+body of PUT credentials is not public here, so it is not read, and the password stays.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class UdsNode(Protocol):
 
 
 def routes(node: UdsNode) -> list[web.RouteDef]:
-    """Return the routes of version, clusterUser, servers, the directory search, user and devices."""
+    """Return the routes of version, clusterUser, servers, the directory search, user, credentials and devices."""
     uds = _Uds(node)
     return [
         web.get("/cucm-uds/version", uds.version),
@@ -49,6 +50,7 @@ def routes(node: UdsNode) -> list[web.RouteDef]:
         web.get("/cucm-uds/servers", uds.servers),
         web.get("/cucm-uds/users", uds.users),
         web.get("/cucm-uds/user/{user}", uds.user),
+        web.put("/cucm-uds/user/{user}/credentials", uds.credentials),
         web.get("/cucm-uds/user/{user}/devices", uds.devices),
     ]
 
@@ -172,6 +174,10 @@ class _Uds:
         if presence:
             body.append(element("imAndPresence", *(element("server", each.name) for each in presence)))
         return xml(body)
+
+    async def credentials(self, request: web.Request) -> web.Response:
+        """Answer what Cisco documents for a change: 204."""
+        return self._refusal(request) or empty(204)
 
     async def devices(self, request: web.Request) -> web.Response:
         if refusal := self._refusal(request):

@@ -1,11 +1,11 @@
-"""Mock Unity Connection: vmrest on 8443 and 443. Message waiting (7080, 7443) has no public form, and is not there."""
+"""Mock Unity Connection: vmrest on 8443 and 443, and the ports of message waiting (``unpublished``)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from . import vmrest
-from .tomcat import RSA_ONLY, TomcatNode
+from . import unpublished, vmrest
+from .tomcat import PORTS, RSA_ONLY, TomcatNode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +25,7 @@ class Unity(TomcatNode):
     """
 
     kind: ClassVar[Kind] = "unity"
+    tomcat_ports: ClassVar[tuple[int, ...]] = (*PORTS, unpublished.MESSAGE_WAITING_PORT)
 
     def __init__(
         self,
@@ -40,4 +41,6 @@ class Unity(TomcatNode):
     ) -> None:
         self.users = users
         self.inboxes = inboxes or {}
-        super().__init__(pki, (vmrest.routes,), fqdn=fqdn, ip=ip, host=host, https_ciphers=https_ciphers, tls=tls)
+        services = unpublished.UNITY_SERVICES
+        super().__init__(pki, (vmrest.routes,), services, fqdn=fqdn, ip=ip, host=host, tls=tls)
+        self.https_ciphers = https_ciphers  # of 7443 too

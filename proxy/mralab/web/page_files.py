@@ -1,6 +1,6 @@
 """The live page: its files, which are package data in ``page/``, and the headers that keep it to itself.
 
-The page loads nothing from elsewhere and runs no inline code, so that text from a server or a log can never become code.
+The page loads nothing from elsewhere and runs no inline code: text from a server or a log can never become code.
 """
 
 from __future__ import annotations
