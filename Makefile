@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 SHELL := /bin/bash
+# The tests start mralab some 200 times. Without bytecode files, every start would compile all its modules.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test soak fuzz bench bench-quick profile check picture clean
 
