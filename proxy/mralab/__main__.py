@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from .collection import rarely
+
 
 def main() -> None:
     """Run the command line. Ctrl-C during the imports also ends it with exit code 130."""
+    rarely()
     try:
         from .cli import main as command
 

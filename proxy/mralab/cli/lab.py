@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ..collection import as_usual
 from ..core.release import NEWEST, OLDEST
 from .control_api import load_api
 from .event_loop import run
@@ -78,4 +79,5 @@ def lab(**options: Any) -> None:
     from ..lab.serve import LabOptions
     from ..lab.serve import run as run_lab
 
+    as_usual()
     sys.exit(run(lambda: run_lab(LabOptions(**options), load_api)))

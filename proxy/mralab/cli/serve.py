@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ..collection import as_usual
 from .control_api import load_api
 from .group import config_option
 from .root import main
@@ -36,5 +37,5 @@ def serve(file: Path, only_check: bool) -> None:
     if only_check:
         click.echo(check(file))
         return
-
+    as_usual()
     sys.exit(serve_file(file, load_api))
