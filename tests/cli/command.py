@@ -6,8 +6,9 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TextIO
 
 from click.testing import CliRunner
 
@@ -15,23 +16,37 @@ from mralab.cli import main
 
 
 def mralab(
-    *arguments: str, admin: str = "", cwd: Path | None = None, environment: Mapping[str, str] | None = None
+    *arguments: str,
+    admin: str = "",
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    output: TextIO | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in this process, with streams of its own.
+    """Run a command in this process, with streams of its own; ``output`` replaces its standard output.
 
     Exit codes and output are those of a process, which would use more CPU time for its imports than for the command.
     """
     variables = {"MRALAB_ADMIN": admin, **(environment or {})}
-    with contextlib.chdir(cwd or Path.cwd()), CliRunner().isolation(env=variables) as (stdout, stderr, _):
-        try:
-            main(list(arguments), prog_name="mralab")
-        except SystemExit as end:
-            code = end.code
-        sys.stdout.flush()
+    with (
+        contextlib.chdir(cwd or Path.cwd()),
+        CliRunner().isolation(env=variables) as (stdout, stderr, _),
+        contextlib.redirect_stdout(output or sys.stdout),
+    ):
+        code = _code(arguments)
+        if output is None:
+            sys.stdout.flush()
         sys.stderr.flush()
-        assert isinstance(code, int)
-        output = [stream.getvalue().decode() for stream in (stdout, stderr)]
-    return subprocess.CompletedProcess(arguments, code, *output)
+        texts = [stream.getvalue().decode() for stream in (stdout, stderr)]
+    return subprocess.CompletedProcess(arguments, code, *texts)
+
+
+def _code(arguments: Iterable[str]) -> int:
+    try:
+        main(list(arguments), prog_name="mralab")
+    except SystemExit as end:
+        assert isinstance(end.code, int)
+        return end.code
+    raise AssertionError("a command ends with SystemExit")
 
 
 def mralab_process(*arguments: str, admin: str = "", cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -12,11 +13,18 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import pytest
+from click.testing import CliRunner
+
+from mralab.cli import main
+
+from .command import mralab, mralab_process
 
 MRALAB = [sys.executable, "-m", "mralab"]
 FULL = "the output cannot be written: No space left on device\n"
+CLOSED = "standard output is closed: there is nowhere to report to\n"
 
 SERVE = """
 proxy.listen = "127.0.0.1:0"
@@ -40,6 +48,15 @@ PRINTING = [
     "serve -c {folder}/serve.toml",
 ]
 """Commands that print at once and need no server."""
+PROCESSES = [
+    "--help",
+    "login emusk --via 127.0.0.1:1 --json",
+    "lab --log {folder}/lab.log",
+    "serve -c {folder}/serve.toml",
+]
+"""Those that also run as a process, whose interpreter flushes its streams at its end: a kind of each."""
+HERE = [command for command in PRINTING if not command.startswith(("lab", "serve"))]
+"""Those that end by themselves, and leave nothing in a process that runs them."""
 
 
 @pytest.fixture
@@ -63,30 +80,61 @@ def redirected(redirections: str, command: str, folder: Path) -> subprocess.Comp
     )
 
 
-@pytest.mark.parametrize("command", PRINTING)
-def test_a_closed_pipe_is_141_without_a_message(command: str, folder: Path) -> None:
+@contextmanager
+def without_a_reader() -> Iterator[TextIO]:
+    """Yield the writing end of a pipe whose reading end is closed."""
     reading, writing = os.pipe()
     os.close(reading)
-    try:
+    with open(writing, "w") as output:  # noqa: PTH123 - a descriptor
+        yield output
+
+
+@pytest.mark.parametrize("command", PROCESSES)
+def test_a_process_with_a_closed_pipe_ends_with_141_without_a_message(command: str, folder: Path) -> None:
+    with without_a_reader() as output:
         result = subprocess.run(
-            words(command, folder), stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+            words(command, folder), stdout=output, stderr=subprocess.PIPE, text=True, timeout=60, check=False
         )
-    finally:
-        os.close(writing)
+    assert (result.returncode, result.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("command", HERE)
+def test_a_closed_pipe_is_141_without_a_message(command: str, folder: Path) -> None:
+    with without_a_reader() as output:
+        result = mralab(*command.format(folder=folder).split(), output=output)
     assert (result.returncode, result.stderr) == (141, "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-@pytest.mark.parametrize("command", PRINTING)
-def test_unwritable_output_is_an_error(command: str, folder: Path) -> None:
+@pytest.mark.parametrize("command", PROCESSES)
+def test_unwritable_output_of_a_process_is_an_error(command: str, folder: Path) -> None:
     result = redirected(">/dev/full", command, folder)
     assert (result.returncode, result.stderr) == (2, FULL)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("command", HERE)
+def test_unwritable_output_is_an_error(command: str, folder: Path) -> None:
+    with open("/dev/full", "w") as output:  # noqa: PTH123 - a device
+        result = mralab(*command.format(folder=folder).split(), output=output)
+    assert (result.returncode, result.stderr) == (2, FULL)
+
+
+@pytest.mark.parametrize("command", PROCESSES)
+def test_closed_standard_output_of_a_process_is_an_error(command: str, folder: Path) -> None:
+    result = redirected(">&-", command, folder)
+    assert (result.returncode, result.stderr) == (2, CLOSED)
+
+
 @pytest.mark.parametrize("command", PRINTING)
 def test_closed_standard_output_is_an_error(command: str, folder: Path) -> None:
-    result = redirected(">&-", command, folder)
-    assert (result.returncode, result.stderr) == (2, "standard output is closed: there is nowhere to report to\n")
+    with (
+        CliRunner().isolation() as (_, stderr, _),
+        contextlib.redirect_stdout(None),  # as it is in a process without one
+        pytest.raises(SystemExit) as end,
+    ):
+        main(command.format(folder=folder).split())
+    assert (end.value.code, stderr.getvalue().decode()) == (2, CLOSED)
 
 
 @pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-"])
@@ -202,10 +250,17 @@ def test_the_error_for_an_unusable_path_names_it(command: str, problem: str, fol
     (folder / "taken/fqdn-X14.2.log").mkdir(parents=True)
     (folder / "latin.toml").write_bytes(b"\xff")
     (folder / "log.toml").write_text('proxy = { listen = "127.0.0.1:0" }\nlog = { file = "taken" }\n')
-    result = subprocess.run(words(command, folder), capture_output=True, text=True, timeout=60, check=False)
+    run = mralab_process if command.startswith("serve") else mralab  # its sockets are closed at the process's end
+    result = run(*command.format(folder=folder).split())
     assert (result.returncode, result.stdout) == (2, "")
     assert problem in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_an_argument_of_a_process_that_is_not_utf_8_is_an_error() -> None:
+    result = mralab_process("login", "\udcff", "--via", "127.0.0.1:1")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("USER: has a control character, or is not UTF-8 text")
 
 
 def test_ctrl_c_while_modules_are_imported_is_130(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ import trustme
 from mralab.lab.nodes import NODES
 from tests.serving import control
 
+from .command import mralab
+
 
 @contextmanager
 def running(folder: Path) -> Iterator[subprocess.Popen[str]]:
@@ -37,9 +39,7 @@ def running(folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def login(via: str) -> bool:
-    command = [sys.executable, "-m", "mralab", "login", "emusk", "--via", f"http://{via}", "--json"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    return bool(json.loads(result.stdout)["ok"])
+    return bool(json.loads(mralab("login", "emusk", "--via", f"http://{via}", "--json").stdout)["ok"])
 
 
 def test_a_lab_is_controlled_by_its_admin_port(tmp_path: Path) -> None:
@@ -192,11 +192,10 @@ def test_what_a_lab_cannot_do_is_said_all_at_once(tmp_path: Path) -> None:
         hosts."CUCM.steven.lab" = { dial = "127.0.0.1" }
         """
     )
-    with lab("-c", "lab.toml", cwd=tmp_path) as process:
-        out, err = process.communicate(timeout=30)
-    assert (process.returncode, out) == (2, "")
+    result = mralab("lab", "-c", "lab.toml", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
     for problem in ("hosts.'cucm.steven.lab': ", "proxy.workers: ", "none.pem"):
-        assert problem in err
+        assert problem in result.stderr
 
 
 def test_a_proxy_that_is_asked_for_get_edge_config_has_no_finding_of_it(tmp_path: Path) -> None:
@@ -308,10 +307,9 @@ def test_listen_admin_and_scenario(tmp_path: Path) -> None:
     ],
 )
 def test_options_that_cannot_be_applied_are_refused(options: list[str], problem: str, tmp_path: Path) -> None:
-    with lab(*options, cwd=tmp_path) as process:
-        out, err = process.communicate(timeout=30)
-    assert (process.returncode, out) == (2, "")
-    assert problem in err
+    result = mralab("lab", *options, cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert problem in result.stderr
 
 
 def test_a_lab_of_lookalikes_says_what_it_could_not_copy(tmp_path: Path) -> None:
