@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
-from aiohttp import web
+import base64
 
-from mralab.lab.lab import Lab
+import pytest
+from aiohttp import ClientSession, encode_basic_auth, web
+
+from mralab.lab.lab import PASSWORD, Lab
 from mralab.lab.login import login
 from mralab.lab.scenario import scenario_named
+from mralab.mocks.faults.answer import Answer
+from mralab.mocks.faults.not_tls import NotTls
+from mralab.mocks.faults.registry import Fault
+from mralab.mocks.faults.stall import Stall
 from mralab.mocks.listener import TlsListener
 from mralab.mocks.pki import Pki
 
@@ -107,6 +113,46 @@ async def test_a_publisher_that_is_down_is_left_out_since_x14_2(pki: Pki, releas
         (done,) = await lab.logins()
     assert done.seen == seen
     assert done.nodes.get("UDS", ()) == ((server,) if server else ())
+
+
+@pytest.mark.parametrize("fault", [Stall(30), NotTls(), Answer(503)], ids=lambda each: type(each).__name__)
+async def test_a_publisher_that_does_not_answer_expressway_is_left_out(pki: Pki, fault: Fault) -> None:
+    scenario = HEALTHY.model_copy(update={"home": ("cucm", "cucm-sub"), "trust": ALL})
+    async with Lab("X14.2", scenario=scenario, pki=pki) as lab:
+        lab.cucm.inject(fault, port=8443)
+        done = await lab.login()
+    assert (done.seen, done.nodes["UDS"]) == ("signed in", ("cucm-sub.steven.lab:8443",))
+
+
+async def test_all_nodes_are_named_if_none_answers(pki: Pki) -> None:
+    changes = {"home": ("cucm", "cucm-sub"), "down": ("cucm", "cucm-sub"), "trust": ALL}
+    async with Lab("X14.2", scenario=HEALTHY.model_copy(update=changes), pki=pki) as lab:
+        done = await lab.login()
+    assert (done.seen, done.steps[0].ok, done.steps[1].server) == ("cannot sign in", True, "cucm.steven.lab:8443")
+
+
+@pytest.mark.parametrize(
+    ("release", "down", "status"),
+    [
+        ("X14.0.7", (), 302),
+        ("X14.0.7", ("cucm",), 502),
+        ("X14.0.7", ("cucm-sub",), 302),
+        ("X14.2", ("cucm",), 302),
+        ("X14.2", ("cucm", "cucm-sub"), 502),
+    ],
+)
+async def test_authorize_goes_on_to_another_node_since_x14_2(
+    pki: Pki, release: str, down: tuple[str, ...], status: int
+) -> None:
+    changes = {"home": ("cucm", "cucm-sub"), "down": down}
+    token = base64.b64encode(b"steven.lab").decode().rstrip("=")
+    query = "response_type=token&realm=local&client_id=x"
+    async with (
+        Lab(release, scenario=HEALTHY.model_copy(update=changes), pki=pki) as lab,
+        ClientSession(headers={"Authorization": encode_basic_auth("emusk", PASSWORD)}) as session,
+        session.get(f"{lab.via}/{token}/authorize?{query}", allow_redirects=False) as response,
+    ):
+        assert response.status == status
 
 
 async def test_a_publisher_with_a_bad_certificate_is_not_left_out(pki: Pki) -> None:

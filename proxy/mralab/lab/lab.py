@@ -39,7 +39,7 @@ from ..mocks.probe import answers
 from ..net.settings import load_settings
 from . import staging
 from .discovery import Discoverer, Discovery
-from .home_servers import home_servers
+from .home_servers import HomeCluster
 from .like import Like
 from .login import Login, login, request_all
 from .nodes import DOMAIN, FQDN, NODES, LabPlan
@@ -354,7 +354,7 @@ class Lab(RunningLab, LoopOrThread):
         edge = Edge(
             self._proxy_address,
             cucm=home,
-            servers=lambda: home_servers(home.nodes, lambda: self.proxy.config),
+            cluster=HomeCluster(lambda: home.nodes, lambda: self.proxy.config),
             users=self._users,
             tokens=plan.cluster.tokens,
             domain=DOMAIN,

@@ -5,7 +5,7 @@ On a real Expressway, Expressway-C's edge config server answers ``/DOMAIN/get_ed
 listener plays both.
 
 Emulated, not observed: the answer of ``get_edge_sso`` (no single sign-on, OAuth with local passwords) and what
-``authorize`` answers (see ``oauth``).
+``authorize`` answers (see ``oauth``; 502 if no node of the home cluster answers Expressway).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .tokens import Tokens
 from .xmlbody import document, element
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
     from xml.etree.ElementTree import Element
 
@@ -57,6 +57,16 @@ class Server(Protocol):
         """Name or address in System > Server."""
 
 
+class HomeCluster(Protocol):
+    """The home cluster, as Expressway's own requests find it."""
+
+    async def servers(self, user: str) -> Sequence[Server]:
+        """Return the nodes to name in get_edge_config, the user's first."""
+
+    async def answers(self, user: str) -> bool:
+        """Return whether a node answers the request behind ``authorize``."""
+
+
 class Edge:
     """get_edge_config in front of a proxy; use it in an ``async with`` statement.
 
@@ -64,7 +74,7 @@ class Edge:
     requests sent to the proxy (default: ``vcs_control.DOMAIN:8443``). The answer has two addresses of CUCM:
     ``_cisco-uds`` has the one in DNS (its FQDN), the user's UDS and TFTP server have the one in System > Server.
     ``tokens`` are the OAuth tokens that CUCM accepts. ``on_login`` is called before each answer of get_edge_config.
-    ``servers`` returns the nodes of the home cluster to name, the user's first; by default ``cucm`` alone.
+    ``cluster`` is the home cluster; by default it is ``cucm`` alone, and answers.
     """
 
     def __init__(
@@ -72,7 +82,7 @@ class Edge:
         proxy: Callable[[], tuple[str, int]],
         *,
         cucm: Server,
-        servers: Callable[[], Awaitable[Sequence[Server]]] | None = None,
+        cluster: HomeCluster | None = None,
         users: Mapping[str, str],
         tokens: Tokens | None = None,
         domain: str = "steven.lab",
@@ -85,7 +95,7 @@ class Edge:
         self._proxy = proxy
         self._cucm = cucm
         self._on_login = on_login
-        self._servers = servers
+        self._cluster = cluster
         self._users = users
         self._tokens = Tokens() if tokens is None else tokens
         self._session: aiohttp.ClientSession | None = None
@@ -141,24 +151,29 @@ class Edge:
             case "get_edge_sso":
                 return _xml(_sign_on())
             case _:
-                return self._authorize(request)
+                return await self._authorize(request)
 
     # -- sign-on
 
-    def _authorize(self, request: web.Request) -> web.Response:
+    async def _authorize(self, request: web.Request) -> web.Response:
         if request.query.get("realm") != "local":
             return web.Response(status=404, headers=_HEADERS)  # there is no identity provider
         user = authenticated(request, self._users)
-        return _unauthorized() if user is None else implicit_grant(request, user, self._tokens)
+        if user is None:
+            return _unauthorized()
+        if self._cluster is not None and not await self._cluster.answers(user):
+            return web.Response(status=502, headers=_HEADERS)
+        return implicit_grant(request, user, self._tokens)
 
     # -- get_edge_config
 
     async def _edge_config(self, request: web.Request) -> web.Response:
-        if authenticated(request, self._users) is None and bearer(request, self._tokens) is None:
+        user = authenticated(request, self._users) or bearer(request, self._tokens)
+        if user is None:
             return _unauthorized()
         self._on_login()
         services = request.query.getall("service_name", list(_SERVICES))
-        servers = (self._cucm,) if self._servers is None else await self._servers()
+        servers = (self._cucm,) if self._cluster is None else await self._cluster.servers(user)
         return _xml(self._configuration(services, servers))
 
     def _configuration(self, services: Iterable[str], servers: Sequence[Server]) -> Element:
