@@ -127,8 +127,10 @@ def test_several_servers_and_ports(tmp_path: Path, pki: Pki) -> None:
     for name, made in files.items():
         (customer / f"{name}.pem").write_text(pem(made))
     like = read_like(customer)
+    unknown = next(note for note in like.notes if note.startswith("192.0.2.7 may be CUCM, IM and Presence or Unity "))
     assert like.notes == (
         f"No file is for {HOST}:6971: it presents what 8443 does.",
+        unknown,
         "No file is for 192.0.2.7:6972: it presents what 8443 does.",
         "No file is for 192.0.2.7:6971: it presents what 8443 does.",
     )
@@ -145,6 +147,52 @@ def test_several_servers_and_ports(tmp_path: Path, pki: Pki) -> None:
             ("10.48.36.216", 7080, 502),  # its name in DNS, but not in the certificate
         ):
             assert status(lab.proxy, host, port) == expected, (host, port)
+
+
+@needs_openssl
+@pytest.mark.parametrize(
+    ("bad", "seen"), [("imp", "signed in without presence"), ("cuc", "signed in without voicemail"), ("", "signed in")]
+)
+def test_servers_of_im_and_presence_and_unity_connection_take_their_part(
+    bad: str, seen: str, tmp_path: Path, pki: Pki
+) -> None:
+    openssl = Openssl(tmp_path / "made")
+    root, unknown = openssl.certificate("/CN=Example Root"), openssl.certificate("/CN=Unknown Root")
+    customer = tmp_path / "customer"
+    (customer / "trust").mkdir(parents=True)
+    shutil.copy(root.pem, customer / "trust")
+    for name, port in (("cucm", 6972), ("imp", 8443), ("imp", 5222), ("cuc", 7443)):
+        host = f"{name}.example.test"
+        made = openssl.leaf(unknown if name == bad else root, f"DNS:{host}", host)
+        (customer / f"{host}_{port}.pem").write_text(pem(made))
+    like = read_like(customer)
+    assert {server.host: server.kind for server in like.servers} == {
+        "cucm.example.test": "cucm",
+        "imp.example.test": "imp",
+        "cuc.example.test": "unity",
+    }
+    with Lab(like=like, pki=pki) as lab:
+        login = lab.login()
+        assert login.seen == seen
+        assert [step.server for step in login.steps[-2:]] == ["imp.example.test:8443", "cuc.example.test:8443"]
+        assert [finding.server for finding in lab.findings] == ([f"{bad}.example.test"] if bad else [])
+        assert status(lab.proxy, "imp.example.test", 8443) == 403  # an IM and Presence node has no rules for UDS
+
+
+@needs_openssl
+def test_a_presence_node_without_a_cucm_is_beside_the_labs_own(tmp_path: Path, pki: Pki) -> None:
+    openssl = Openssl(tmp_path / "made")
+    for name in ("tomcat", "cup-xmpp"):
+        (tmp_path / f"{name}.pem").write_text(pem(openssl.leaf(None, "DNS:p1.example.test", "p1.example.test")))
+    like = read_like(tmp_path)
+    assert (
+        "tomcat is beside certificates of IM and Presence, without CallManager: it is taken for theirs." in like.notes
+    )
+    with Lab(like=like, pki=pki, scenario="healthy") as lab:
+        assert list(lab.nodes) == ["cucm", "cucm-sub", "unity", "p1.example.test"]
+        assert len({node.ip for node in lab.nodes.values()}) == 4
+        assert lab.login().seen == "signed in without presence"
+        assert lab.refused("p1.example.test", because="self-signed", port=8443)
 
 
 @needs_openssl
@@ -189,7 +237,8 @@ async def test_what_preflight_saves_of_a_lab_fails_as_the_lab_does(tmp_path: Pat
         preflight = await asyncio.create_subprocess_exec(sys.executable, "-m", "mralab", *command, stdout=DEVNULL)
         assert await preflight.wait() == 1
     like = read_like(tmp_path / "saved", tmp_path / "trust.pem")
-    assert all(note.startswith("No file is for ") for note in like.notes)  # ports that preflight does not check
+    assumed = [note for note in like.notes if not note.startswith("No file is for ")]  # ports that preflight omits
+    assert assumed == ["imp.steven.lab is taken for IM and Presence, because of its name."]
     async with Lab(like=like, pki=pki) as lab:
         await lab.login()
         assert lines(lab.log) == expected

@@ -133,6 +133,9 @@ def hosts(nodes: Mapping[str, Node], unplugged: Unplugged) -> dict[str, Any]:
     entries: dict[str, Any] = {}
     for name, node in nodes.items():
         location = unplugged.location(name, node)
-        location["ports"] = {**entries.get(node.fqdn, {}).get("ports", {}), **location["ports"]}
+        # Several nodes may play one server (lab --like): the first one is of the server's kind.
+        before = entries.get(node.fqdn, {})
+        location["ports"] = {**before.get("ports", {}), **location["ports"]}
+        location["node"] = before.get("node", node.kind)
         entries |= {node.ip: location, node.fqdn: {"ip": node.ip, **location}}
     return entries
