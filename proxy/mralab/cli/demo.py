@@ -13,7 +13,14 @@ from ..errors import MralabError
 from .document import print_document
 from .event_loop import run_with_progress
 from .group import FOLDER, json_option
+from .html_file import html_file, html_option
 from .root import main
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..lab.run import ScenarioResult
+    from ..show.report_model import ReportPage
 
 
 @main.command()
@@ -24,8 +31,9 @@ from .root import main
     show_default=True,
     help="Folder for the logs. Logs of an earlier demo in it are replaced.",
 )
+@html_option
 @json_option
-def demo(out: Path, as_json: bool) -> None:
+def demo(out: Path, html: Path | None, as_json: bool) -> None:
     """Run the article's login before and after X14.2.
 
     Then apply the remedies and log in again.
@@ -34,18 +42,23 @@ def demo(out: Path, as_json: bool) -> None:
 
     \b
     Example:
-      mralab demo --out /tmp/article
+      mralab demo --out /tmp/article --html article.html
     """
     from ..lab import demo as demonstration
     from ..lab.run_report import demo_report
     from ..show import screen, sheet, terminal
 
+    page = html_file(html)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = "not a folder" if out.exists() else f"cannot be created: {error.strerror}"
         raise MralabError(f"--out {out}: {reason}", "choose another folder") from error
-    results = run_with_progress("minting certificates", lambda show: demonstration.run(out, _numbered(show)))
+    results = run_with_progress(
+        "minting certificates",
+        lambda show: demonstration.run(out, _numbered(show), chains=html is not None),
+    )
+    page.write(lambda: _page(results))
     differences = [f"{result.scenario.name}: {text}" for result in results for text in result.differences]
     if as_json:
         print_document(demo_report(results))
@@ -59,6 +72,12 @@ def demo(out: Path, as_json: bool) -> None:
     if differences:
         click.echo("Not as expected:\n" + "\n".join(f"  {text}" for text in differences), err=True)
         sys.exit(1)
+
+
+def _page(results: Iterable[ScenarioResult]) -> ReportPage:
+    from ..show.report_run import run_page
+
+    return run_page(results, "demo")
 
 
 def _numbered(show: Callable[[str], object]) -> Callable[[str], object]:

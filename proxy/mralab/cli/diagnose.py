@@ -16,11 +16,14 @@ from ..core.log.escape import escape
 from ..errors import InputError
 from .document import print_document
 from .group import FILE_OR_FOLDER, json_option
+from .html_file import html_file, html_option
 from .root import main
 
 if TYPE_CHECKING:
-    from ..diagnose.case import Progress
+    from ..diagnose.case import Case, Progress
+    from ..diagnose.report import Report
     from ..diagnose.sources import Source
+    from ..show.report_model import ReportPage
 
 _FOUND = frozenset(("issue-found", "potential-problem", "missing-information"))
 
@@ -65,6 +68,7 @@ def _named_by(text: str) -> timedelta:
     "--until", metavar="TIME", callback=_moment, help="Leave out lines after this time (a date: after that day)."
 )
 @click.option("--trust", type=FILE_OR_FOLDER, help="Expressway-C's trusted CAs, for captures: PEM or folder.")
+@html_option
 @json_option
 def diagnose(
     paths: tuple[str, ...],
@@ -73,6 +77,7 @@ def diagnose(
     since: datetime | None,
     until: datetime | None,
     trust: Path | None,
+    html: Path | None,
     as_json: bool,
 ) -> None:
     """Explain failed logins from logs, archives or captures.
@@ -85,6 +90,7 @@ def diagnose(
     \b
     Example:
       mralab diagnose diagnostic_log_vcsc_2026-01-29_14_05_00.tar.gz
+      mralab diagnose loggingsnapshot.txt --html report.html
       grep traffic_server messages | mralab diagnose - --server cucm.steven.lab
     """
     from ..core.nearest import did_you_mean
@@ -100,8 +106,9 @@ def diagnose(
         wrong.append(f"--since {since:%Y-%m-%dT%H:%M:%SZ} is after --until {until:%Y-%m-%dT%H:%M:%SZ}")
     if wrong:
         raise InputError(wrong)
-    case = Case(load_store(trust) if trust is not None else None, since, until)
+    case = Case(load_store(trust) if trust is not None else None, since, until, ladders=html is not None)
     sources = Sources(paths, sys.stdin.buffer if sys.stdin is not None else None)
+    page = html_file(html)
     with _progress() as progress:
         case.read(sources, progress)
     if unknown := unknown_servers(case, servers):
@@ -110,6 +117,7 @@ def diagnose(
             for server, near in unknown.items()
         )
     report = conclude(case, Wanted(servers, codes))
+    page.write(lambda: _page(case, report))
     if as_json:
         print_document(report)
     else:
@@ -118,6 +126,13 @@ def diagnose(
     if not case.files:
         sys.exit(2)
     sys.exit(1 if any(finding.category in _FOUND for finding in report.findings) else 0)
+
+
+def _page(case: Case, report: Report) -> ReportPage:
+    from ..show.report_diagnosis import diagnosis_page
+
+    ladders = {peer.name: peer.ladder.ladder(report.findings) for peer in case.peers.values() if peer.ladder}
+    return diagnosis_page(report, ladders)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,14 @@ from ..errors import InputError, MralabError
 from .document import print_document
 from .event_loop import run_with_progress
 from .group import FILE_OR_FOLDER, FOLDER, config_option, json_option
+from .html_file import html_file, html_option
 from .preflight_addresses import AxlOptions, given_addresses
 from .root import main
 
 if TYPE_CHECKING:
     from ..config import Config
     from ..diagnose.preflight import Address, ServerCheck
+    from ..show.report_model import ReportPage
     from ..tls.trust_store import TrustStore
 
 
@@ -89,6 +92,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(0.1, 300),
     help="Time limit of a handshake, in seconds.",
 )
+@html_option
 @json_option
 def preflight(
     servers: tuple[str, ...],
@@ -103,6 +107,7 @@ def preflight(
     names: tuple[str, ...],
     folder: Path | None,
     timeout: float,
+    html: Path | None,
     as_json: bool,
 ) -> None:
     """Show which servers X14.2 would refuse.
@@ -150,6 +155,7 @@ def preflight(
             "no servers given: pass HOST:PORT, --from-file, --from-log, --axl, or a configuration with [hosts]",
             "see --help",
         )
+    page = html_file(html)
     if folder is not None:
         saving.create_folder(folder)
     if addresses:
@@ -167,6 +173,7 @@ def preflight(
     unwritten: tuple[str, ...] = ()
     if folder is not None:
         checks, unwritten = saving.save(checks, folder)
+    page.write(lambda: _page(checks, config, store))
     if as_json:
         print_document(report(checks, len(store.certificates)))
     else:
@@ -185,6 +192,13 @@ def _numbered(show: Callable[[str], object], number: int) -> Callable[[Address],
     """Return a function that shows the address whose check begins, with its number."""
     numbers = itertools.count(1)
     return lambda address: show(f"connecting to {address} ({next(numbers)} of {number})")
+
+
+def _page(checks: tuple[ServerCheck, ...], config: Config, store: TrustStore) -> ReportPage:
+    from ..show.report_preflight import preflight_page
+
+    ip_san = config.verify.ip_san == "accept"
+    return preflight_page(checks, len(store.certificates), datetime.now(UTC), ip_san=ip_san)
 
 
 def _check_files(

@@ -15,11 +15,15 @@ from ..errors import MralabError
 from .document import print_document
 from .event_loop import run as run_in_loop
 from .group import FOLDER, WholeNumber, json_option
+from .html_file import html_file, html_option
 from .root import main
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..lab.run import ScenarioResult
     from ..show.progress import Progress
+    from ..show.report_model import ReportPage
 
 
 @main.command()
@@ -31,8 +35,9 @@ if TYPE_CHECKING:
 @click.option(
     "--out", type=FOLDER, help="Folder for the logs, before and after [default: they are removed at the end]."
 )
+@html_option
 @json_option
-def run(names: tuple[str, ...], every: bool, jobs: int, out: Path | None, as_json: bool) -> None:
+def run(names: tuple[str, ...], every: bool, jobs: int, out: Path | None, html: Path | None, as_json: bool) -> None:
     """Run scenarios and compare each with what is expected.
 
     NAME is one of mralab scenarios, FILE a TOML file of your own (docs/scenarios.md). Each scenario logs in before the
@@ -43,7 +48,7 @@ def run(names: tuple[str, ...], every: bool, jobs: int, out: Path | None, as_jso
     \b
     Example:
       mralab run --all
-      mralab run expired ./mine.toml
+      mralab run expired ./mine.toml --html report.html
     """
     from ..lab.run import run_all
     from ..lab.run_report import run_report, summary
@@ -58,16 +63,26 @@ def run(names: tuple[str, ...], every: bool, jobs: int, out: Path | None, as_jso
         )
     chosen = shipped_scenarios() if every else find_scenarios(names)
     start = time.monotonic()
+    page = html_file(html)
     with _folder(out) as folder, progress(f"running {len(chosen)} scenarios") as line:
         done = _Done(len(chosen), line, print_results=not as_json)
-        results = run_in_loop(lambda: run_all(chosen, Path(folder), mint(), jobs=jobs, done=done))
+        results = run_in_loop(
+            lambda: run_all(chosen, Path(folder), mint(), jobs=jobs, chains=html is not None, done=done)
+        )
         seconds = time.monotonic() - start
+    page.write(lambda: _page(results))
     if as_json:
         print_document(run_report(results, seconds, kept=out is not None))
     else:
         click.echo(summary(results, seconds))
     if any(result.differences for result in results):
         sys.exit(1)
+
+
+def _page(results: Iterable[ScenarioResult]) -> ReportPage:
+    from ..show.report_run import run_page
+
+    return run_page(results, "run")
 
 
 def _folder(out: Path | None) -> tempfile.TemporaryDirectory[str] | nullcontext[str]:

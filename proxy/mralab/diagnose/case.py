@@ -21,6 +21,7 @@ from ..errors import TrustStoreError
 from ..tls.trust_store import TrustStore, parse_pem
 from .capture import CapturedConnection, CaptureNotes, read_capture
 from .diagnosis import Diagnosis
+from .ladder import LadderBuilder
 from .occurrence import LogLine
 from .sources import Kind, Problem, Source, Sources, role_of
 from .xconf import ExpresswaySettings, parse_settings
@@ -45,6 +46,8 @@ class PeerCase:
     name: str
     files: dict[str, None] = field(default_factory=dict)
     diagnosis: Diagnosis = field(default_factory=Diagnosis)
+    ladder: LadderBuilder | None = None
+    """Takes the records in place of ``diagnosis``, which is its own, if the case is to have ladders."""
     lines: int = 0
     outside: int = 0
     """Number of records before ``since`` and after ``until``."""
@@ -54,6 +57,10 @@ class PeerCase:
     trust_store: tuple[x509.Certificate, ...] | None = None
     certificate: x509.Certificate | None = None
     connections: deque[tuple[str, CapturedConnection]] = field(default_factory=lambda: deque(maxlen=_MOST_CONNECTIONS))
+
+    def add(self, record: Record) -> None:
+        """Add a record of its logs."""
+        (self.ladder or self.diagnosis).add(record)
 
     def add_file(self, path: str) -> None:
         """Note a file, once."""
@@ -81,11 +88,13 @@ class Case:
     """The peers of a case, in the order in which they first appear, the files that were read, and what was not read.
 
     ``trust_store`` is that of peers without one of their own. Lines before ``since`` and after ``until`` are left out.
+    ``ladders``: each peer has a ladder of its requests.
     """
 
     trust_store: TrustStore | None = None
     since: datetime | None = None
     until: datetime | None = None
+    ladders: bool = False
     peers: dict[str, PeerCase] = field(default_factory=dict)
     files: list[ReadFile] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -112,7 +121,9 @@ class Case:
             return known
         if len(self.peers) >= _MOST_PEERS:
             return next(reversed(self.peers.values()))
-        return self.peers.setdefault(name, PeerCase(name))
+        builder = LadderBuilder() if self.ladders else None
+        diagnosis = builder.diagnosis if builder is not None else Diagnosis()
+        return self.peers.setdefault(name, PeerCase(name, diagnosis=diagnosis, ladder=builder))
 
     def store_of(self, peer: PeerCase) -> TrustStore | None:
         """Return the trust store of a peer: its own, else the one that was given; None if neither is known."""
@@ -143,7 +154,7 @@ class Case:
                 name = source.peer or record.hostname or name
                 peer = peers.get(name) or peers.setdefault(name, self.peer(name))
                 if self._is_wanted(record.at):
-                    peer.diagnosis.add(_placed(record, source.path))
+                    peer.add(_placed(record, source.path))
                 else:
                     peer.outside += 1
             if chunk is not None:

@@ -363,10 +363,10 @@ class LadderBuilder:
             self._add_line(previous[1], text)  # published logs have responses twice
             return None
         request = request or self._new(process, event.txn)
+        step = self._answer(request, event.at, EXPRESSWAY, CLIENT, event.start_line, text)
         connect = request.step("connect")
         if connect is not None and not request.is_answered:
-            connect.ok = False
-        step = self._answer(request, event.at, EXPRESSWAY, CLIENT, event.start_line, text)
+            connect.ok = step.ok
         self._answered[process] = event.txn, step
         request.outcome = event.outcome or outcome_of(request, step.status or 0)
         return request

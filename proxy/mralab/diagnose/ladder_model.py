@@ -7,6 +7,7 @@ are not escaped.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final, Literal, Protocol
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
@@ -84,6 +85,23 @@ class Ladder(_Model):
     steps: tuple[LadderStep, ...]
     transactions: int = Field(description="Number of requests, those left out included.")
     omitted: int = Field(description="Number of requests that were left out, because the ladder is bounded.")
+
+    def exchanges(self) -> list[tuple[LadderStep, ...]]:
+        """Return the steps of each request, in the order in which the requests begin."""
+        found: dict[tuple[int, int, int], list[LadderStep]] = {}
+        for step in self.steps:
+            alone = 0 if step.transaction else step.number
+            found.setdefault((step.process, step.transaction, alone), []).append(step)
+        return [tuple(steps) for steps in found.values()]
+
+    def of_servers(self, names: Collection[str]) -> Ladder:
+        """Return the ladder of the requests for these servers, which are names or addresses in lower case."""
+        steps = tuple(step for step in self.steps if step.server.lower() in names)
+        ids = {CLIENT, EXPRESSWAY}.union(*({step.source, step.to} for step in steps))
+        kept = self.model_copy(
+            update={"steps": steps, "participants": tuple(one for one in self.participants if one.id in ids)}
+        )
+        return kept.model_copy(update={"transactions": len(kept.exchanges()), "omitted": 0})
 
 
 class Cause(Protocol):

@@ -80,11 +80,13 @@ def outcome_of(request: Request, status: int) -> Outcome:
         return Outcome.TOLERATED if request.outcome is Outcome.TOLERATED else Outcome.PASSED
     if request.outcome not in (Outcome.PENDING, Outcome.TOLERATED):
         return request.outcome
+    if 0 < status < 400:
+        return Outcome.PASSED
     if request.attempts or status >= 500:
         return Outcome.FAILED
     if status in _NOT_ACCEPTED:
         return Outcome.MALFORMED
-    return Outcome.DENIED if status >= 400 else Outcome.PASSED
+    return Outcome.DENIED
 
 
 def reported(

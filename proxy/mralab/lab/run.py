@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -16,10 +17,14 @@ from ..core.hostport import host_port
 from ..core.outcome import Seen
 from ..core.release import BEFORE
 from ..core.release import DEFAULT as AFTER
+from ..diagnose import preflight
 from ..diagnose.case import Case
+from ..diagnose.chain_report import PresentedCertificates, presented
 from ..diagnose.comparisons import COMPARED_CODES
 from ..diagnose.conclusions import conclude
 from ..diagnose.findings import Finding, Remedy
+from ..diagnose.handshake import Address
+from ..diagnose.ladder import Ladder, ladder
 from ..diagnose.report import Report
 from ..diagnose.sources import Sources
 from ..errors import MralabError
@@ -43,6 +48,8 @@ class StageResult:
 
     logins: tuple[Login, ...]
     findings: tuple[Finding, ...]
+    ladders: tuple[Ladder, ...] = ()
+    """One for each peer. ``LadderStep.finding`` is an index of ``findings``."""
 
     @property
     def ok(self) -> bool:
@@ -83,6 +90,9 @@ class ScenarioResult:
     """One for each peer, in the order of ``trusted``."""
     trusted: tuple[TrustStore, ...] = ()
     """The trust store of each peer with X14.2."""
+    presented: dict[tuple[str, int | None], PresentedCertificates] = field(default_factory=dict)
+    """What each server and port with a certificate fault presents; empty unless the run was to show it."""
+    presented_at: datetime | None = None
     differences: list[str] = field(default_factory=list)
     """A sentence for each expectation that did not hold."""
 
@@ -110,18 +120,20 @@ async def run_all(
     *,
     jobs: int = DEFAULT_JOBS,
     capture: bool = False,
+    chains: bool = False,
     done: Callable[[ScenarioResult], object] = lambda _: None,
 ) -> tuple[ScenarioResult, ...]:
     """Run scenarios, ``jobs`` at a time, in this event loop. Logs (and captures) stay in the folder ``out``.
 
-    ``done`` is called with each result, in the order of the scenarios. Raises ``MralabError`` if a lab cannot start.
+    ``capture`` and ``chains`` are as for ``run_scenario``. ``done`` is called with each result, in the order of the
+    scenarios. Raises ``MralabError`` if a lab cannot start.
     """
     free = asyncio.Semaphore(jobs)
 
     async def one(scenario: Scenario) -> ScenarioResult:
         async with free:
             try:
-                return await run_scenario(scenario, out, pki, capture=capture)
+                return await run_scenario(scenario, out, pki, capture=capture, chains=chains)
             except MralabError as error:
                 raise MralabError(f"{scenario.name}: {error.message}", error.hint) from error
 
@@ -145,6 +157,7 @@ async def run_scenario(
     pki: Pki,
     *,
     capture: bool = False,
+    chains: bool = False,
     stage: Callable[[Literal["before", "after", "fixed"]], object] = lambda _: None,
 ) -> ScenarioResult:
     """Log in before the upgrade, after it, and after the remedies, with the same servers throughout.
@@ -159,11 +172,11 @@ async def run_scenario(
             _remove(out / f"{name}.pcapng")
     stage("before")
     async with Lab(BEFORE, scenario=scenario, log_file=logs[0], pki=pki) as lab:
-        before = StageResult(await lab.logins(), lab.findings)
+        before = await _log_in(lab)
         stage("after")
         await lab.upgrade(AFTER, logs[1])
         captures = _start_captures(lab, out) if capture else {}
-        after = StageResult(await lab.logins(), lab.findings)
+        after = await _log_in(lab)
         for peer in lab.peers.values():
             await peer.server.flush_log()
         for name, file in captures.items():
@@ -178,12 +191,36 @@ async def run_scenario(
             captures=tuple(captures.values()),
             trusted=tuple(peer.trusted for peer in lab.peers.values()),
         )
+        if chains:
+            await _look_at_chains(lab, result)
         if result.findings:
             stage("fixed")
             result.remedies = remedies.apply(lab, result.findings, scenario.remedy)
-            result.fixed = StageResult(await lab.logins(), lab.findings)
+            result.fixed = await _log_in(lab)
     result.differences = _differences(result)
     return result
+
+
+async def _log_in(lab: Lab) -> StageResult:
+    logins, findings = await lab.logins(), lab.findings
+    ladders = tuple(ladder(peer.journal.records(), findings) for peer in lab.peers.values())
+    return StageResult(logins, findings, ladders)
+
+
+async def _look_at_chains(lab: Lab, result: ScenarioResult) -> None:
+    """Note what servers with a certificate fault present to a client like the first peer."""
+    peer = lab.proxy
+    # With the cipher string set, preflight makes one handshake, like the peer's own. A remedy trusts what was presented
+    # last, which a handshake with the other preference would change.
+    config = peer.config.changed(upstream={"ciphers": peer.config.cipher_string})
+    places = {
+        Address(one.server, one.port): None for one in result.findings if one.depth is not None and one.port is not None
+    }
+    result.presented_at = datetime.now(UTC)
+    for check in await preflight.check(places, config, peer.trusted):
+        host, port = check.address
+        ip_san = config.verify.ip_san == "accept"
+        result.presented[host, port] = presented(check.sent, host, port, result.presented_at, ip_san=ip_san)
 
 
 def diagnosed(files: Iterable[Path]) -> Report:

@@ -1,0 +1,215 @@
+"""Lay out a ladder as a drawing: lifelines, arrows and labels with their places, for the SVG of the report.
+
+A request takes one row with its arrows to Expressway-C and on to the server, and one with the answers; a fault of TLS
+is written between them. Nothing is decided here: states and texts are those of the steps.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from ..core.outcome import Outcome
+from ..diagnose.ladder_model import CLIENT, EXPRESSWAY, Ladder, LadderStep, Participant
+
+State = Literal["ok", "bad", "warn", "open"]
+"""How a step is drawn: succeeded, failed, tolerated or refused by the server itself, not known."""
+
+MOST_DRAWN: Final = 24
+"""Requests in one drawing."""
+_GAP, _NARROWEST_GAP, _EDGE = 132, 104, 58
+_HEAD: Final = 66
+_TEXT, _TO_ARROW, _TO_FAULT, _TO_ANSWER, _AFTER = 14, 10, 15, 20, 13
+_CHARACTER: Final = 6.4  # width of one at the labels' size
+_LONGEST_NAME: Final = 19
+
+
+@dataclass(frozen=True, slots=True)
+class Lifeline:
+    """A participant, its role in one or two rows and its short name."""
+
+    x: float
+    role: tuple[str, ...]
+    name: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """An arrow from ``x1`` to ``x2``. ``is_cut``: it does not arrive."""
+
+    x1: float
+    x2: float
+    y: float
+    state: State
+    title: str
+    is_cut: bool = False
+
+    @property
+    def direction(self) -> int:
+        """1 to the right, -1 to the left."""
+        return 1 if self.x2 > self.x1 else -1
+
+    @property
+    def end(self) -> float:
+        """Where the line ends."""
+        return self.x2 - 13 * self.direction if self.is_cut else self.x2
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A text; ``title`` has all of it if it was shortened."""
+
+    x: float
+    y: float
+    text: str
+    anchor: Literal["start", "middle", "end"]
+    kind: Literal["request", "place", "fault", "status"]
+    state: State = "ok"
+    title: str = ""
+
+
+@dataclass(slots=True)
+class Drawing:
+    """A ladder with the places of its parts. ``left_out`` is the number of requests that are not drawn."""
+
+    width: float
+    height: float
+    lifelines: tuple[Lifeline, ...]
+    arrows: list[Arrow] = field(default_factory=list)
+    labels: list[Label] = field(default_factory=list)
+    bands: list[tuple[float, float]] = field(default_factory=list)
+    """Top and height of each failed request."""
+    left_out: int = 0
+
+
+def draw(ladder: Ladder, *, most: int = MOST_DRAWN) -> Drawing:
+    """Return the drawing of a ladder. Of more than ``most`` requests, those that succeeded are left out first."""
+    gap = max(_NARROWEST_GAP, _GAP - 7 * max(0, len(ladder.participants) - 3))
+    columns: dict[str, float] = {one.id: _EDGE + at * gap for at, one in enumerate(ladder.participants)}
+    width = 2 * _EDGE + gap * (len(ladder.participants) - 1)
+    lifelines = tuple(_lifeline(one, columns[one.id]) for one in ladder.participants)
+    drawing = Drawing(width, _HEAD, lifelines)
+    requests = ladder.exchanges()
+    chosen = _chosen(requests, most)
+    drawing.left_out = ladder.omitted + len(requests) - len(chosen)
+    names = {one.id: one.name for one in ladder.participants}
+    for steps in chosen:
+        _draw_request(drawing, steps, columns, names)
+    drawing.height += 6
+    return drawing
+
+
+def state_of(step: LadderStep) -> State:
+    """Return how a step is drawn."""
+    if step.ok is None:
+        return "open"
+    if step.kind == "handshake":
+        return "warn"
+    if step.ok:
+        return "ok"
+    return "warn" if step.outcome in (Outcome.PASSED, Outcome.TOLERATED) else "bad"
+
+
+def _chosen(requests: Sequence[tuple[LadderStep, ...]], most: int) -> list[tuple[LadderStep, ...]]:
+    """Return at most ``most`` requests in their order: failed ones first, then the first others."""
+    failed = [at for at, steps in enumerate(requests) if any(state_of(step) == "bad" for step in steps)]
+    others = [at for at in range(len(requests)) if at not in set(failed)]
+    return [requests[at] for at in sorted([*failed, *others][:most])]
+
+
+def _lifeline(participant: Participant, x: float) -> Lifeline:
+    name = participant.name or next(iter(participant.addresses), "")
+    is_address = name.replace(".", "").isdigit() or ":" in name
+    short = name if is_address or participant.id == CLIENT else name.partition(".")[0]
+    role = textwrap.wrap(participant.role, 14) or [""]
+    addresses = ", ".join(participant.addresses)
+    title = f"{participant.role} {name}{f' ({addresses})' if addresses and addresses != name else ''}"
+    return Lifeline(x, tuple(role[:2]), _shortened(short, _LONGEST_NAME), title)
+
+
+def _draw_request(
+    drawing: Drawing, steps: Iterable[LadderStep], columns: dict[str, float], names: dict[str, str]
+) -> None:
+    """Draw one request below what is drawn already."""
+    steps = tuple(steps)
+    top = drawing.height
+    asked = [step for step in steps if step.kind in ("request", "connect")]
+    faults = [step for step in steps if step.kind in ("refused", "handshake", "failed")]
+    answers = [step for step in steps if step.kind == "answer"]
+    if asked:
+        label = _without_server(asked[0].label)
+        room = int((drawing.width - 10) / _CHARACTER)
+        shown = _shortened(label, room)
+        drawing.labels.append(Label(6, top + _TEXT, shown, "start", "request", title=asked[0].label))
+    y = top + _TEXT + _TO_ARROW
+    stopped = {(step.source, step.to) for step in faults if state_of(step) == "bad"}
+    for step in asked:
+        is_cut = (step.source, step.to) in stopped or (step.kind == "connect" and step.ok is False)
+        arrow = Arrow(columns[step.source], columns[step.to], y, state_of(step), step.text, is_cut)
+        drawing.arrows.append(arrow)
+        if step.kind == "connect":
+            drawing.labels.append(_place(step, arrow, names))
+    for step in faults:
+        if not any(one.source == step.source and one.to == step.to for one in asked):
+            arrow = Arrow(columns[step.source], columns[step.to], y, state_of(step), step.text, not step.ok)
+            drawing.arrows.append(arrow)
+        y += _TO_FAULT
+        drawing.labels.append(_fault(step, columns, y, drawing.width))
+    if answers:
+        y += _TO_ANSWER
+        for step in answers:
+            arrow = Arrow(columns[step.source], columns[step.to], y, state_of(step), step.text)
+            drawing.arrows.append(arrow)
+            middle = (columns[step.source] + columns[step.to]) / 2
+            is_own = step.source == EXPRESSWAY
+            text = step.label if is_own else str(step.status or step.label)
+            room = int(abs(arrow.x2 - arrow.x1) / _CHARACTER)
+            drawing.labels.append(
+                Label(middle, y - 4, _shortened(text, room), "middle", "status", state_of(step), step.text)
+            )
+    drawing.height = y + _AFTER
+    if any(state_of(step) == "bad" for step in steps):
+        drawing.bands.append((top + 1, drawing.height - top - 1))
+
+
+def _place(step: LadderStep, arrow: Arrow, names: dict[str, str]) -> Label:
+    """Return the port at the arrow's end, with the name or address that was requested if the lifeline has another."""
+    port = f":{step.port}" if step.port else ""
+    is_named = step.server.lower() == names.get(step.to, "").lower()
+    times = f"{step.times}x " if step.times > 1 else ""
+    text = f"{times}{'' if is_named else step.server}{port}"
+    room = int(abs(arrow.x2 - arrow.x1) / _CHARACTER)
+    title = f"{step.server}{port}"
+    return Label(arrow.end - 9 * arrow.direction, arrow.y - 4, _shortened(text, room), "end", "place", title=title)
+
+
+def _fault(step: LadderStep, columns: dict[str, float], y: float, width: float) -> Label:
+    number = f"{step.finding + 1}: " if step.finding is not None else ""
+    text = f"{number}{step.label}"
+    x = max(columns[step.source], columns[step.to])
+    anchor: Literal["start", "end"] = "end"
+    room = int((x - 8) / _CHARACTER)
+    if x < width / 2:
+        x, anchor = min(columns[step.source], columns[step.to]) + 8, "start"
+        room = int((width - x - 8) / _CHARACTER)
+    return Label(
+        x - (8 if anchor == "end" else 0), y, _shortened(text, room), anchor, "fault", state_of(step), step.text
+    )
+
+
+def _without_server(label: str) -> str:
+    """Return ``METHOD /path`` of ``METHOD https://server:port/path``: arrow and lifeline show the rest."""
+    method, _, url = label.partition(" ")
+    _, scheme, rest = url.partition("://")
+    return f"{method} /{rest.partition('/')[2]}" if scheme else label
+
+
+def _shortened(text: str, room: int) -> str:
+    """Return a text of at most ``room`` characters, without its middle if it is longer: both ends tell most."""
+    if len(text) <= room:
+        return text
+    first = max(1, room // 3)
+    return f"{text[:first]}\u2026{text[len(text) - max(1, room - first - 1) :]}"

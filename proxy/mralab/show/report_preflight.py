@@ -1,0 +1,97 @@
+"""The report of ``mralab preflight``: a section for each server, those that X14.2 would refuse first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from ..core.log.reader import read
+from ..core.release import DEFAULT
+from ..diagnose import preflight_summary
+from ..diagnose.chain_report import presented
+from ..diagnose.ladder import ladder
+from ..diagnose.server_check import ServerCheck, State
+from . import report_model
+from .report_model import Figure, Line, ReportPage, Section, Verdict
+from .report_parts import cause_of_finding, shown_chain
+from .varying import without_varying
+
+_WORDS: Final[dict[State, tuple[str, report_model.State]]] = {
+    "refused": ("refuses", "bad"),
+    "failed": ("TLS fails", "bad"),
+    "not-asked": ("not checked", "warn"),
+    "accepted": ("accepts", "good"),
+}
+"""What X14.2 would do, the worst first."""
+
+
+def preflight_page(checks: Iterable[ServerCheck], trusted: int, now: datetime, *, ip_san: bool = True) -> ReportPage:
+    """Return the report of a check as a page. ``trusted`` is the number of certificates in the trust store.
+
+    ``now`` is the time of the check; it decides which certificates are in date, and is not shown.
+    """
+    order = list(_WORDS)
+    checks = sorted(checks, key=lambda check: order.index(check.state))
+    counts = preflight_summary.count(checks)
+    states = {_WORDS[check.state][1] for check in checks}
+    return ReportPage(
+        kind="preflight",
+        title=f"What {DEFAULT} would do",
+        summary=preflight_summary.headline(counts),
+        state="bad" if "bad" in states else "warn" if "warn" in states else "good",
+        facts=(
+            ("Servers", str(counts.servers)),
+            ("Refused", str(counts.refused)),
+            ("TLS fails", str(counts.failed)),
+            ("Not checked", str(counts.not_checked)),
+            ("Trusted certificates", str(trusted)),
+        ),
+        sections=tuple(
+            _section(f"server-{number}", check, now, ip_san=ip_san) for number, check in enumerate(checks, 1)
+        ),
+        remarks=(("Trust store", ("The trust store is empty, so every certificate is refused.",)),)
+        if not trusted
+        else (),
+        notes=(
+            "No request was sent. The log lines are those that Expressway-C would write; TIME, PID, THREAD and PORT "
+            "stand where its own would.",
+            "Two reports of the same servers are the same, except for numbers of days, which are counted from the "
+            "check.",
+        ),
+    )
+
+
+def _section(anchor: str, check: ServerCheck, now: datetime, *, ip_san: bool) -> Section:
+    text, state = _WORDS[check.state]
+    preferred = " or ".join(prefer.upper() for prefer in check.prefer)
+    verdict = Verdict(DEFAULT, f"{text}{f', {preferred} first' if preferred else ''}", state)
+    chain = shown_chain(presented(check.sent, check.address.host, check.address.port, now, ip_san=ip_san))
+    lines = tuple(without_varying(line) for line in check.lines)
+    return Section(
+        anchor=anchor,
+        title=str(check.address),
+        subtitle=check.source,
+        verdicts=(verdict,),
+        figures=tuple(_figures(check, lines, verdict)),
+        later=(),
+        causes=tuple(
+            cause_of_finding(number, finding, same=without_varying) for number, finding in enumerate(check.findings, 1)
+        ),
+        remarks=check.notes,
+        chain=chain,
+        lines=tuple(Line("", line) for line in lines),
+        headline="; ".join(finding.code for finding in check.findings),
+    )
+
+
+def _figures(check: ServerCheck, lines: tuple[str, ...], verdict: Verdict) -> Iterator[Figure]:
+    """Yield the ladder of the request for which Expressway-C would write these lines; none without a handshake."""
+    if check.state == "not-asked" or check.source:
+        return
+    drawn = ladder(read(check.lines), check.findings)
+    steps = tuple(step.model_copy(update={"lines": ()}) for step in drawn.steps)
+    yield Figure(
+        "The handshake as a request", replace(verdict, label=f"{DEFAULT}:"), drawn.model_copy(update={"steps": steps})
+    )

@@ -1,0 +1,133 @@
+"""The report of ``mralab demo`` and ``mralab run``: a section for each scenario, before and after the upgrade."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final, Literal
+
+from ..core.log.escape import escape
+from ..core.release import BEFORE
+from ..core.release import DEFAULT as AFTER
+from ..diagnose.ladder_model import Ladder
+from ..lab.run import ScenarioResult, StageResult
+from .report_model import Cause, Figure, ReportPage, Section, State, Verdict
+from .report_parts import cause_of_finding, place, shown_chain
+from .varying import NOTE, without_varying
+
+_FIXED: Final = "After the remedy"
+_GOOD: Final = "signed in"
+_PARTLY: Final = "signed in without"
+
+
+def run_page(results: Iterable[ScenarioResult], kind: Literal["demo", "run"]) -> ReportPage:
+    """Return the report of a run as a page."""
+    results = tuple(results)
+    unexpected = [result for result in results if result.differences]
+    return ReportPage(
+        kind=kind,
+        title=_title(results, kind),
+        summary=_summary(results, unexpected),
+        state="bad" if unexpected else "good",
+        facts=tuple(_facts(results)),
+        sections=tuple(_section(result) for result in results),
+        remarks=(),
+        notes=(
+            "Logins of an emulated Jabber through an emulated Expressway-C to mock servers, with real TLS. What the "
+            "user sees is emulated, not observed.",
+            NOTE,
+        ),
+    )
+
+
+def _title(results: tuple[ScenarioResult, ...], kind: str) -> str:
+    if kind == "demo":
+        return f"The article's login, before and after {AFTER}"
+    return results[0].scenario.title if len(results) == 1 else f"{len(results)} scenarios, before and after {AFTER}"
+
+
+def _summary(results: tuple[ScenarioResult, ...], unexpected: list[ScenarioResult]) -> str:
+    broken = [result for result in results if result.before.ok and not result.after.ok]
+    fixed = [result for result in broken if result.fixed is not None and result.fixed.ok]
+    count = "1 scenario" if len(results) == 1 else f"{len(results)} scenarios"
+    parts = [f"Of {count}, {len(broken)} worked with {BEFORE} and failed with {AFTER}"]
+    if broken:
+        parts.append(f"{len(fixed)} of these worked again after the remedy")
+    if unexpected:
+        return f"{'; '.join(parts)}. Not as expected: {', '.join(result.scenario.name for result in unexpected)}."
+    return f"{'; '.join(parts)}. Every result is as expected."
+
+
+def _facts(results: tuple[ScenarioResult, ...]) -> Iterator[tuple[str, str]]:
+    stages = ((BEFORE, [one.before for one in results]), (AFTER, [one.after for one in results]))
+    for label, logins in stages:
+        yield f"Login works with {label}", f"{sum(one.ok for one in logins)} of {len(results)}"
+    fixed = [one.fixed for one in results if one.fixed is not None]
+    if fixed:
+        yield "Login works after the remedy", f"{sum(one.ok for one in fixed)} of {len(fixed)}"
+
+
+def _section(result: ScenarioResult) -> Section:
+    scenario = result.scenario
+    stages = [_verdict(BEFORE, result.before), _verdict(AFTER, result.after)]
+    later: tuple[Figure, ...] = ()
+    if result.fixed is not None:
+        stages.append(_verdict(_FIXED, result.fixed))
+        later = tuple(_figures(_FIXED, result.fixed))
+    return Section(
+        anchor=f"scenario-{scenario.name}",
+        title=scenario.title,
+        subtitle=f"Scenario {scenario.name}",
+        verdicts=tuple(stages),
+        figures=(*_figures(BEFORE, result.before), *_figures(AFTER, result.after)),
+        later=later,
+        causes=tuple(_causes(result)),
+        remarks=tuple(_remarks(result)),
+        headline="; ".join(f"{', '.join(codes)} at {server}" for server, codes in result.after.servers.items()),
+    )
+
+
+def _verdict(label: str, stage: StageResult) -> Verdict:
+    seen = tuple(dict.fromkeys(stage.seen))
+    state: State = "good" if stage.ok else "bad"
+    if not stage.ok and all(text == _GOOD or text.startswith(_PARTLY) for text in seen):
+        state = "warn"
+    return Verdict(label, ", ".join(seen), state)
+
+
+def _figures(label: str, stage: StageResult) -> Iterator[Figure]:
+    verdict = _verdict(label, stage)
+    for ladder in stage.ladders:
+        peer = ladder.participants[1].name
+        of_peer = f" through {peer}" if len(stage.ladders) > 1 else ""
+        yield Figure(f"Login with {label}{of_peer}" if label != _FIXED else f"{label}{of_peer}", verdict, _same(ladder))
+
+
+def _same(ladder: Ladder) -> Ladder:
+    """Return a ladder without what differs between two runs."""
+    steps = tuple(
+        step.model_copy(
+            update={"lines": tuple(line.model_copy(update={"text": without_varying(line.text)}) for line in step.lines)}
+        )
+        for step in ladder.steps
+    )
+    return ladder.model_copy(update={"steps": steps})
+
+
+def _causes(result: ScenarioResult) -> Iterator[Cause]:
+    shown: set[str] = set()
+    for number, finding in enumerate(result.findings, 1):
+        presented = None if place(finding) in shown else result.presented.get((finding.server, finding.port))
+        shown.add(place(finding))
+        chain = shown_chain(presented, run_at=result.presented_at) if presented and result.presented_at else None
+        yield cause_of_finding(number, finding, chain=chain, same=without_varying)
+
+
+def _remarks(result: ScenarioResult) -> Iterator[str]:
+    for difference in result.differences:
+        yield f"Not as expected: {without_varying(escape(difference))}"
+    for each in result.remedies:
+        if each.remedy is not None:
+            done = f"not applied: {each.reason}" if each.reason else "applied"
+            yield f"Remedy {each.remedy.code} for {each.finding.code} at {each.place}: {done}."
+    if result.scenario.expect.log_shows:
+        yield f"What the log alone does not show: {result.scenario.expect.log_shows}."
