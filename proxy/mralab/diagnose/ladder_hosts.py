@@ -10,14 +10,15 @@ from ..core.tls.hostname import is_address
 from .ladder_model import Participant, Role
 
 _MOST_HOSTS: Final = 10_000
-_ROLES: Final[dict[str, Role]] = {
+_BY_SERVICE: Final[dict[str, Role]] = {
     "UDS": "CUCM",
     "TFTP": "TFTP",
     "IM and Presence": "IM and Presence",
     "Unity Connection": "Unity Connection",
 }
 """By service (``request_line.service_of``), the first that fits: a CUCM serves UDS and TFTP."""
-_ORDER: Final[tuple[Role, ...]] = ("Expressway-C", *_ROLES.values(), "Server")
+ROLES: Final[tuple[Role, ...]] = ("Expressway-C", *_BY_SERVICE.values(), "Server")
+"""The roles of servers, in the order of their lifelines."""
 
 
 @dataclass(slots=True)
@@ -27,7 +28,7 @@ class _Host:
     services: set[str] = field(default_factory=set)
 
     def role(self) -> Role:
-        return next((role for service, role in _ROLES.items() if service in self.services), "Server")
+        return next((role for service, role in _BY_SERVICE.items() if service in self.services), "Server")
 
 
 class Hosts:
@@ -68,7 +69,7 @@ class Hosts:
             known.services |= host.services
         lifelines = [*{id(host): host for host in merged.values()}.values()]
         roles = {id(host): all_are or host.role() for host in lifelines}
-        lifelines.sort(key=lambda host: _ORDER.index(roles[id(host)]))
+        lifelines.sort(key=lambda host: ROLES.index(roles[id(host)]))
         ids = {id(host): f"server-{number}" for number, host in enumerate(lifelines, 1)}
         return {
             name: Participant(

@@ -7,7 +7,7 @@ are not escaped.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final, Literal, Protocol
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
@@ -93,6 +93,16 @@ class Ladder(_Model):
             alone = 0 if step.transaction else step.number
             found.setdefault((step.process, step.transaction, alone), []).append(step)
         return [tuple(steps) for steps in found.values()]
+
+    def with_lines(self, change: Callable[[str], str]) -> Ladder:
+        """Return the ladder with every log line as ``change`` returns it."""
+        steps = tuple(
+            step.model_copy(
+                update={"lines": tuple(line.model_copy(update={"text": change(line.text)}) for line in step.lines)}
+            )
+            for step in self.steps
+        )
+        return self.model_copy(update={"steps": steps})
 
     def of_servers(self, names: Collection[str]) -> Ladder:
         """Return the ladder of the requests for these servers, which are names or addresses in lower case."""

@@ -7,11 +7,14 @@ is written between them. Nothing is decided here: states and texts are those of 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from ..core.hostport import bracketed
 from ..core.outcome import Outcome
+from ..core.tls.hostname import is_address
+from ..diagnose.ladder_hosts import ROLES
 from ..diagnose.ladder_model import CLIENT, EXPRESSWAY, Ladder, LadderStep, Participant
 
 State = Literal["ok", "bad", "warn", "open"]
@@ -21,7 +24,7 @@ MOST_DRAWN: Final = 24
 """Requests in one drawing."""
 _GAP, _NARROWEST_GAP, _EDGE = 132, 104, 58
 _HEAD: Final = 66
-_TEXT, _TO_ARROW, _TO_FAULT, _TO_ANSWER, _AFTER = 14, 10, 15, 20, 13
+_TEXT, _TO_ARROW, _TO_FAULT, _TO_ANSWER, _AFTER = 15, 11, 15, 20, 14
 _CHARACTER: Final = 6.4  # width of one at the labels' size
 _LONGEST_NAME: Final = 19
 
@@ -66,7 +69,7 @@ class Label:
     y: float
     text: str
     anchor: Literal["start", "middle", "end"]
-    kind: Literal["request", "place", "fault", "status"]
+    kind: Literal["request", "fault", "status"]
     state: State = "ok"
     title: str = ""
 
@@ -102,6 +105,48 @@ def draw(ladder: Ladder, *, most: int = MOST_DRAWN) -> Drawing:
     return drawing
 
 
+def aligned(ladders: Sequence[Ladder]) -> list[Ladder]:
+    """Return the ladders with the same lifelines in the same order, so that they can be compared side by side.
+
+    A server without a name is the one that has its address.
+    """
+    servers: list[Participant] = []
+    own_ids: list[dict[str, int]] = []
+    for ladder in ladders:
+        places: dict[str, int] = {}
+        for server in ladder.participants[2:]:
+            at = next((at for at, known in enumerate(servers) if _is_same(known, server)), len(servers))
+            if at == len(servers):
+                servers.append(server)
+            elif is_address(servers[at].name) or servers[at].role == "Server":
+                servers[at] = server
+            places[server.id] = at
+        own_ids.append(places)
+    order = sorted(range(len(servers)), key=lambda at: ROLES.index(servers[at].role))
+    ids = {at: f"server-{number}" for number, at in enumerate(order, 1)}
+    lifelines = tuple(servers[at].model_copy(update={"id": ids[at]}) for at in order)
+    return [
+        _renamed(ladder, lifelines, {own: ids[at] for own, at in places.items()})
+        for ladder, places in zip(ladders, own_ids, strict=True)
+    ]
+
+
+def _is_same(one: Participant, other: Participant) -> bool:
+    """Return whether two lifelines are of one host."""
+    names = {one.name.lower(), other.name.lower()}
+    return len(names) == 1 or any(
+        own.name in of.addresses and is_address(own.name) for own, of in ((one, other), (other, one))
+    )
+
+
+def _renamed(ladder: Ladder, servers: tuple[Participant, ...], ids: dict[str, str]) -> Ladder:
+    steps = tuple(
+        step.model_copy(update={"source": ids.get(step.source, step.source), "to": ids.get(step.to, step.to)})
+        for step in ladder.steps
+    )
+    return ladder.model_copy(update={"participants": (*ladder.participants[:2], *servers), "steps": steps})
+
+
 def state_of(step: LadderStep) -> State:
     """Return how a step is drawn."""
     if step.ok is None:
@@ -131,7 +176,7 @@ def _lifeline(participant: Participant, x: float) -> Lifeline:
 
 
 def _draw_request(
-    drawing: Drawing, steps: Iterable[LadderStep], columns: dict[str, float], names: dict[str, str]
+    drawing: Drawing, steps: Iterable[LadderStep], columns: Mapping[str, float], names: Mapping[str, str]
 ) -> None:
     """Draw one request below what is drawn already."""
     steps = tuple(steps)
@@ -140,7 +185,7 @@ def _draw_request(
     faults = [step for step in steps if step.kind in ("refused", "handshake", "failed")]
     answers = [step for step in steps if step.kind == "answer"]
     if asked:
-        label = _without_server(asked[0].label)
+        label = _request(asked, names)
         room = int((drawing.width - 10) / _CHARACTER)
         shown = _shortened(label, room)
         drawing.labels.append(Label(6, top + _TEXT, shown, "start", "request", title=asked[0].label))
@@ -150,8 +195,6 @@ def _draw_request(
         is_cut = (step.source, step.to) in stopped or (step.kind == "connect" and step.ok is False)
         arrow = Arrow(columns[step.source], columns[step.to], y, state_of(step), step.text, is_cut)
         drawing.arrows.append(arrow)
-        if step.kind == "connect":
-            drawing.labels.append(_place(step, arrow, names))
     for step in faults:
         if not any(one.source == step.source and one.to == step.to for one in asked):
             arrow = Arrow(columns[step.source], columns[step.to], y, state_of(step), step.text, not step.ok)
@@ -175,20 +218,9 @@ def _draw_request(
         drawing.bands.append((top + 1, drawing.height - top - 1))
 
 
-def _place(step: LadderStep, arrow: Arrow, names: dict[str, str]) -> Label:
-    """Return the port at the arrow's end, with the name or address that was requested if the lifeline has another."""
-    port = f":{step.port}" if step.port else ""
-    is_named = step.server.lower() == names.get(step.to, "").lower()
-    times = f"{step.times}x " if step.times > 1 else ""
-    text = f"{times}{'' if is_named else step.server}{port}"
-    room = int(abs(arrow.x2 - arrow.x1) / _CHARACTER)
-    title = f"{step.server}{port}"
-    return Label(arrow.end - 9 * arrow.direction, arrow.y - 4, _shortened(text, room), "end", "place", title=title)
-
-
-def _fault(step: LadderStep, columns: dict[str, float], y: float, width: float) -> Label:
+def _fault(step: LadderStep, columns: Mapping[str, float], y: float, width: float) -> Label:
     number = f"{step.finding + 1}: " if step.finding is not None else ""
-    text = f"{number}{step.label}"
+    text = f"{number}{step.label}{f' ({step.times}x)' if step.times > 1 else ''}"
     x = max(columns[step.source], columns[step.to])
     anchor: Literal["start", "end"] = "end"
     room = int((x - 8) / _CHARACTER)
@@ -200,11 +232,16 @@ def _fault(step: LadderStep, columns: dict[str, float], y: float, width: float) 
     )
 
 
-def _without_server(label: str) -> str:
-    """Return ``METHOD /path`` of ``METHOD https://server:port/path``: arrow and lifeline show the rest."""
-    method, _, url = label.partition(" ")
+def _request(steps: Sequence[LadderStep], names: Mapping[str, str]) -> str:
+    """Return ``METHOD :port/path``, with the server as well if its lifeline has another name."""
+    step = steps[0]
+    connect = next((one for one in steps if one.kind == "connect"), None)
+    method, _, url = step.label.partition(" ")
     _, scheme, rest = url.partition("://")
-    return f"{method} /{rest.partition('/')[2]}" if scheme else label
+    if not scheme or connect is None:
+        return step.label
+    is_named = step.server.lower() == names.get(connect.to, "").lower()
+    return f"{method} {rest.removeprefix(bracketed(step.server)) if is_named else rest}"
 
 
 def _shortened(text: str, room: int) -> str:

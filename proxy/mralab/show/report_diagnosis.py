@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from ..diagnose.ladder_model import Ladder
 from ..diagnose.report import TITLES, Finding, Report
 from .ladder_drawing import state_of
-from .report_model import Cause, Figure, ReportPage, Section, State, Verdict, place_of
-from .report_parts import cause_of_report
+from .report_model import Cause, Figure, ReportPage, Section, Verdict, place_of
+from .report_parts import cause_of_report, headline
 
 _MOST_DRAWN: Final = 6
 """Requests in the ladder of one server: a log may have thousands that fail alike."""
@@ -27,7 +28,7 @@ def diagnosis_page(report: Report, ladders: Mapping[str, Ladder]) -> ReportPage:
     is_bad = any(finding.category == "issue-found" for finding in report.findings)
     return ReportPage(
         kind="diagnosis",
-        title="Expressway-C and its servers",
+        title="What the logs of Expressway-C show",
         summary=report.summary,
         state="bad" if is_bad else "good" if not report.findings else "warn",
         facts=tuple(_facts(report)),
@@ -45,23 +46,25 @@ def _section(anchor: str, found: list[tuple[Finding, Cause]], ladders: Mapping[s
     addresses = list(dict.fromkeys(one.ip for one in findings if one.ip and one.ip != one.server))
     names = {name.lower() for one in findings for name in (one.server, *([one.ip] if not one.server else [])) if name}
     figures = tuple(_figures(ladders, names)) if names else ()
-    states = [cause.state for _, cause in found]
-    worst: State = "bad" if "bad" in states else "warn" if "warn" in states else "plain"
-    titles = dict.fromkeys(cause.title for _, cause in found)
     return Section(
         anchor=anchor,
         title=first.server or _NO_SERVER,
         subtitle=", ".join(addresses),
-        verdicts=tuple(
-            Verdict("", f"{sum(cause.title == title for _, cause in found)} x {title.lower()}", worst)
-            for title in titles
-        ),
+        verdicts=tuple(_verdicts(cause for _, cause in found)),
         figures=figures[:_MOST_PEERS],
         later=(),
         causes=tuple(cause for _, cause in found),
         remarks=(f"{len(figures) - _MOST_PEERS} more peers are not drawn.",) if len(figures) > _MOST_PEERS else (),
-        headline="; ".join(f"{one.code}{f' on {one.port}' if one.port else ''}" for one in findings),
+        headline=headline(findings),
     )
+
+
+def _verdicts(causes: Iterable[Cause]) -> Iterator[Verdict]:
+    """Yield the number of findings of each category."""
+    counts = Counter((cause.title.removesuffix(" found").lower(), cause.state) for cause in causes)
+    for (title, state), count in counts.items():
+        plural = "s" if count > 1 and not title.endswith("information") else ""
+        yield Verdict("", f"{count} {title}{plural}", state)
 
 
 def _figures(ladders: Mapping[str, Ladder], names: set[str]) -> Iterator[Figure]:

@@ -56,10 +56,11 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A remedy: what to do, and where. ``is_temporary``: it switches verification off."""
+    """What to do, where, and the command if the text has one. ``is_temporary``: it switches verification off."""
 
     text: str
     where: str
+    command: str
     is_temporary: bool
 
 

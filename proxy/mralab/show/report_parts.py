@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Final, Protocol
@@ -9,9 +10,10 @@ from typing import Final, Protocol
 from ..core.hostport import host_port
 from ..diagnose import findings, report
 from ..diagnose.chain_report import PresentedCertificate, PresentedCertificates
-from .report_model import Action, Cause, Line, ShownCertificate, ShownChain, State, Verdict, place_of
+from .report_model import Action, Cause, Line, ShownCertificate, ShownChain, State, place_of
 
 _OFF: Final = "verify-origin-off"
+_COMMAND: Final = re.compile(r"\bx(?:Configuration|Command)(?: [A-Za-z]\w{0,60}){1,6}(?:: \w{1,60})?", re.ASCII)
 _MOST_NAMES: Final = 50
 _STATES: Final[dict[report.Category, State]] = {
     "issue-found": "bad",
@@ -43,7 +45,15 @@ def unchanged(text: str) -> str:
 
 def actions_of(remedies: Iterable[_Remedy]) -> tuple[Action, ...]:
     """Return the remedies of a finding."""
-    return tuple(Action(one.text, one.where, is_temporary=one.code == _OFF) for one in remedies)
+    return tuple(
+        Action(one.text, one.where, command=_command(one.text), is_temporary=one.code == _OFF) for one in remedies
+    )
+
+
+def _command(text: str) -> str:
+    """Return the Expressway command in a remedy's text; empty without one."""
+    found = _COMMAND.search(text)
+    return found[0] if found is not None else ""
 
 
 def cause_of_report(number: int, finding: report.Finding) -> Cause:
@@ -165,6 +175,17 @@ def _day(moment: datetime, run_at: datetime) -> str:
     return "the run" if not days else f"{count} {'after' if days > 0 else 'before'} the run"
 
 
-def words(verdicts: Iterable[Verdict]) -> str:
-    """Return verdicts as one sentence part."""
-    return ", ".join(f"{one.label}: {one.text}" for one in verdicts)
+def headline(found: Iterable[report.Finding | findings.Finding]) -> str:
+    """Return the codes of findings with their ports: ``self-signed on 8443 and 6972``."""
+    ports: dict[str, dict[int, None]] = {}
+    for finding in found:
+        ports.setdefault(finding.code, {}).update({finding.port: None} if finding.port else {})
+    return "; ".join(
+        f"{code}{f' on {listed(map(str, numbers))}' if numbers else ''}" for code, numbers in ports.items()
+    )
+
+
+def listed(texts: Iterable[str]) -> str:
+    """Return texts as a list in a sentence."""
+    *others, last = texts
+    return f"{', '.join(others)} and {last}" if others else last

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -15,8 +14,8 @@ from ..diagnose.ladder import ladder
 from ..diagnose.server_check import ServerCheck, State
 from . import report_model
 from .report_model import Figure, Line, ReportPage, Section, Verdict
-from .report_parts import cause_of_finding, shown_chain
-from .varying import without_varying
+from .report_parts import cause_of_finding, headline, shown_chain
+from .varying import without_times
 
 _WORDS: Final[dict[State, tuple[str, report_model.State]]] = {
     "refused": ("refuses", "bad"),
@@ -55,8 +54,8 @@ def preflight_page(checks: Iterable[ServerCheck], trusted: int, now: datetime, *
         if not trusted
         else (),
         notes=(
-            "No request was sent. The log lines are those that Expressway-C would write; TIME, PID, THREAD and PORT "
-            "stand where its own would.",
+            "No request was sent. The log lines are those that Expressway-C would write, with TIME and PID in place "
+            "of its own.",
             "Two reports of the same servers are the same, except for numbers of days, which are counted from the "
             "check.",
         ),
@@ -65,33 +64,30 @@ def preflight_page(checks: Iterable[ServerCheck], trusted: int, now: datetime, *
 
 def _section(anchor: str, check: ServerCheck, now: datetime, *, ip_san: bool) -> Section:
     text, state = _WORDS[check.state]
-    preferred = " or ".join(prefer.upper() for prefer in check.prefer)
+    preferred = " or ".join(prefer.upper() for prefer in check.prefer) if check.state != "not-asked" else ""
     verdict = Verdict(DEFAULT, f"{text}{f', {preferred} first' if preferred else ''}", state)
     chain = shown_chain(presented(check.sent, check.address.host, check.address.port, now, ip_san=ip_san))
-    lines = tuple(without_varying(line) for line in check.lines)
+    figures = tuple(_figures(check, verdict))
     return Section(
         anchor=anchor,
         title=str(check.address),
         subtitle=check.source,
         verdicts=(verdict,),
-        figures=tuple(_figures(check, lines, verdict)),
+        figures=figures,
         later=(),
         causes=tuple(
-            cause_of_finding(number, finding, same=without_varying) for number, finding in enumerate(check.findings, 1)
+            cause_of_finding(number, finding, same=without_times) for number, finding in enumerate(check.findings, 1)
         ),
         remarks=check.notes,
         chain=chain,
-        lines=tuple(Line("", line) for line in lines),
-        headline="; ".join(finding.code for finding in check.findings),
+        lines=() if figures else tuple(Line("", without_times(line)) for line in check.lines),
+        headline=headline(check.findings),
     )
 
 
-def _figures(check: ServerCheck, lines: tuple[str, ...], verdict: Verdict) -> Iterator[Figure]:
+def _figures(check: ServerCheck, verdict: Verdict) -> Iterator[Figure]:
     """Yield the ladder of the request for which Expressway-C would write these lines; none without a handshake."""
     if check.state == "not-asked" or check.source:
         return
     drawn = ladder(read(check.lines), check.findings)
-    steps = tuple(step.model_copy(update={"lines": ()}) for step in drawn.steps)
-    yield Figure(
-        "The handshake as a request", replace(verdict, label=f"{DEFAULT}:"), drawn.model_copy(update={"steps": steps})
-    )
+    yield Figure("The handshake as a request", verdict, drawn.with_lines(without_times))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final, Literal
 
 from ..core.log.escape import escape
 from ..core.release import BEFORE
 from ..core.release import DEFAULT as AFTER
-from ..diagnose.ladder_model import Ladder
 from ..lab.run import ScenarioResult, StageResult
+from .ladder_drawing import aligned
 from .report_model import Cause, Figure, ReportPage, Section, State, Verdict
-from .report_parts import cause_of_finding, place, shown_chain
+from .report_parts import cause_of_finding, headline, place, shown_chain
 from .varying import NOTE, without_varying
 
 _FIXED: Final = "After the remedy"
@@ -69,20 +70,23 @@ def _facts(results: tuple[ScenarioResult, ...]) -> Iterator[tuple[str, str]]:
 def _section(result: ScenarioResult) -> Section:
     scenario = result.scenario
     stages = [_verdict(BEFORE, result.before), _verdict(AFTER, result.after)]
-    later: tuple[Figure, ...] = ()
+    figures = [*_figures(BEFORE, result.before), *_figures(AFTER, result.after)]
+    count = len(figures)
     if result.fixed is not None:
         stages.append(_verdict(_FIXED, result.fixed))
-        later = tuple(_figures(_FIXED, result.fixed))
+        figures += _figures(_FIXED, result.fixed)
+    lifelines = aligned([figure.ladder for figure in figures])
+    figures = [replace(figure, ladder=ladder) for figure, ladder in zip(figures, lifelines, strict=True)]
     return Section(
         anchor=f"scenario-{scenario.name}",
         title=scenario.title,
         subtitle=f"Scenario {scenario.name}",
         verdicts=tuple(stages),
-        figures=(*_figures(BEFORE, result.before), *_figures(AFTER, result.after)),
-        later=later,
+        figures=tuple(figures[:count]),
+        later=tuple(figures[count:]),
         causes=tuple(_causes(result)),
         remarks=tuple(_remarks(result)),
-        headline="; ".join(f"{', '.join(codes)} at {server}" for server, codes in result.after.servers.items()),
+        headline=headline(result.findings),
     )
 
 
@@ -99,18 +103,11 @@ def _figures(label: str, stage: StageResult) -> Iterator[Figure]:
     for ladder in stage.ladders:
         peer = ladder.participants[1].name
         of_peer = f" through {peer}" if len(stage.ladders) > 1 else ""
-        yield Figure(f"Login with {label}{of_peer}" if label != _FIXED else f"{label}{of_peer}", verdict, _same(ladder))
-
-
-def _same(ladder: Ladder) -> Ladder:
-    """Return a ladder without what differs between two runs."""
-    steps = tuple(
-        step.model_copy(
-            update={"lines": tuple(line.model_copy(update={"text": without_varying(line.text)}) for line in step.lines)}
+        yield Figure(
+            f"Login with {label}{of_peer}" if label != _FIXED else f"{label}{of_peer}",
+            verdict,
+            ladder.with_lines(without_varying),
         )
-        for step in ladder.steps
-    )
-    return ladder.model_copy(update={"steps": steps})
 
 
 def _causes(result: ScenarioResult) -> Iterator[Cause]:
