@@ -13,7 +13,7 @@ from .ladder_drawing import MOST_DRAWN, Drawing, draw
 
 State = Literal["good", "bad", "warn", "plain"]
 
-_MOST_LISTED: Final = 200
+_MOST_LISTED: Final = 50  # requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,13 @@ class Figure:
 
     @property
     def requests(self) -> list[tuple[LadderStep, ...]]:
-        """The steps of each request, the first 200."""
+        """The steps of each request, the first 50."""
         return self.ladder.exchanges()[:_MOST_LISTED]
+
+    @property
+    def more(self) -> int:
+        """Number of requests beyond those."""
+        return max(0, self.ladder.transactions - _MOST_LISTED)
 
 
 @dataclass(frozen=True, slots=True)
