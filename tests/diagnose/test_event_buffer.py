@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mralab.core.log.events import RequestReceived, RequestRejected, ResponseReceived, ResponseSent
+from mralab.core.log.events import RequestReceived, RequestRejected, ResponseReceived, ResponseSent, VerifyFailed
 from mralab.diagnose.event_buffer import Recent
 from mralab.diagnose.journal import Journal
 
@@ -68,3 +68,25 @@ def test_many_small_fields_are_bounded_by_memory() -> None:
     for number in range(100):
         recent.take(request(number)._replace(headers=(("a", ""),) * 1000))
     assert sum(len(event.headers) for event in recent.events() if isinstance(event, RequestReceived)) < 3000
+
+
+def refused(chain: tuple[bytes, ...]) -> VerifyFailed:
+    return VerifyFailed(0.0, 0, "cucm", "Terminate", "certificate has expired", "cucm", "10.0.0.1", 0, 1, chain)
+
+
+def test_chains_are_bounded_by_size_if_a_server_presents_another_one_each_time() -> None:
+    recent = Recent("vcsc", 1, most_text=1 << 20)
+    for number in range(200):
+        recent.take(request(number))
+        recent.take(refused((number.to_bytes(4) * 5000,)))
+        kept = [event.presented for event in recent.events() if isinstance(event, VerifyFailed)]
+        assert sum(len(chain[0]) for chain in kept) <= (1 << 20) + 20_000
+
+
+def test_the_same_chains_again_and_again_drop_nothing() -> None:
+    recent = Recent("vcsc", 1, most_text=1 << 20)
+    chains = [(bytes([number]) * 20_000,) for number in range(10)]
+    for number in range(1000):
+        recent.take(request(number))
+        recent.take(refused(chains[number % 10]))
+    assert recent.lost == 0

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
+
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from mralab.diagnose.finding_json import finding_json
+from mralab.diagnose.finding_report import Finding as ReportedFinding
 from mralab.diagnose.findings import Finding
 from mralab.diagnose.remedies import Remedy
 from mralab.web.schemas import FindingAnswer, RemedyAnswer
@@ -33,6 +38,20 @@ def test_every_field_of_a_finding_is_in_its_json() -> None:
     assert list(document) == [field.name for field in fields(Finding)]
     assert document["evidence"] == list(FINDING.evidence)
     assert document["remedies"] == [{"code": "renew", "text": "Renew it.", "where": "CUCM"}]
+
+
+def test_presented_certificates_are_in_words_and_in_pem() -> None:
+    ca = trustme.CA()
+    leaf = ca.issue_cert("cucm.example.test")
+    chain = [pem.bytes() for pem in (*leaf.cert_chain_pems, ca.cert_pem)]
+    sent = tuple(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER) for pem in chain)
+    document = json.loads(json.dumps(finding_json(replace(FINDING, presented=sent))))
+    assert [certificate["pem"].encode() for certificate in document["presented"]] == chain
+    server, root = document["presented"]
+    assert (server["matched"], server["names"], server["self_signed"]) == (True, ["cucm.example.test"], False)
+    assert (root["matched"], root["self_signed"], root["validity"]) == (None, True, "not yet valid")
+    for model in (FindingAnswer, ReportedFinding):
+        assert len(model.model_validate(document).presented) == 2
 
 
 def test_the_control_api_describes_the_same_fields() -> None:

@@ -28,7 +28,7 @@ from ..net.stats import merged
 from .event_stream import Stream
 from .health import Check, from_message, worker_checks
 from .losses import Loss, missing_of_recording
-from .merge import merge_findings, merge_lines, merge_transactions
+from .merge import merge_findings, merge_ladders, merge_lines, merge_transactions
 from .queries import Query
 from .recording import RunningRecording
 from .report import report
@@ -253,9 +253,18 @@ class Control(ABC):
         answers = await self._records(Query.LOG, most, lambda logs: merge_lines(logs.values()))
         return answers._replace(items=answers.items[-most:])
 
-    async def findings(self) -> Records:
-        """Return the problems found in the log."""
-        return await self._records(Query.FINDINGS, None, lambda found: merge_findings(found.values()))
+    async def findings(self, since: float | None = None) -> Records:
+        """Return the problems found in the log, or those from a time on."""
+        return await self._records(Query.FINDINGS, since, lambda found: merge_findings(found.values()))
+
+    async def ladder(self, since: float | None, most: int) -> dict[str, Any]:
+        """Return the ladder (``diagnose.ladder``) of the latest ``most`` requests of each process, from a time on.
+
+        A step's ``finding`` is an index of the items of ``findings(since)``.
+        """
+        answers, _ = await self._query(Query.LADDER, {"since": since, "most": most})
+        found = (await self.findings(since)).items
+        return merge_ladders([answer["ladder"] for _, answer in sorted(answers.items())], found)
 
     async def stats(self) -> SummedStats:
         """Return the sum of the processes' counters."""

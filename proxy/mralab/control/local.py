@@ -6,11 +6,12 @@ import asyncio
 import dataclasses
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from ..core.log.events import Event
+from ..core.log.reader import Record
 from ..core.log.writer import LineWriter, has_line
 from ..diagnose.diagnosis import find
 from ..diagnose.event_buffer import Recent
@@ -69,6 +70,7 @@ class LocalControl(Control):
             Query.TRANSACTIONS: self._answer_transactions,
             Query.LOG: self._answer_log,
             Query.FINDINGS: self._answer_findings,
+            Query.LADDER: self._answer_ladder,
             Query.STATS: self._answer_stats,
             Query.WATCH: self._answer_watch,
             Query.RECORD: self._record,
@@ -143,10 +145,23 @@ class LocalControl(Control):
         lines = journal.lines
         return self._with_losses(lines[-most:], len(lines), journal)
 
-    async def _answer_findings(self, _: None) -> dict[str, Any]:
+    async def _answer_findings(self, since: float | None) -> dict[str, Any]:
         journal = await self._full_journal()
-        findings = await self.aside(find, journal.records())
-        return self._with_losses([finding_json(finding) for finding in findings], len(findings), journal)
+        ip_san = self.config.verify.ip_san == "accept"
+        items = await self.aside(
+            lambda records: [finding_json(finding, ip_san=ip_san) for finding in find(records)],
+            _since(journal.records(), since),
+        )
+        return self._with_losses(items, len(items), journal)
+
+    async def _answer_ladder(self, params: dict[str, Any]) -> dict[str, Any]:
+        from ..diagnose.ladder import ladder  # pydantic models, which no other query needs
+
+        journal = await self._full_journal()
+        drawn = await self.aside(
+            lambda records: ladder(records, most=params["most"]), _since(journal.records(), params["since"])
+        )
+        return {**self._identity(), "ladder": drawn.model_dump(mode="json", by_alias=True)}
 
     async def _answer_stats(self, _: None) -> dict[str, Any]:
         return self._report()
@@ -288,6 +303,11 @@ class WorkersControl(Control):
     async def aside(self, function: Callable[[T], R], argument: T) -> R:
         """Run a function in this thread: this process serves no traffic, and it forks, so it has no other threads."""
         return function(argument)
+
+
+def _since(records: Iterable[Record], since: float | None) -> Iterator[Record]:
+    """Yield the records from a time on, or all of them."""
+    return (record for record in records if since is None or record.at >= since)
 
 
 def _transaction_json(transaction: Transaction) -> dict[str, Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 _STAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}")
 _SAME: Final = ("code", "server", "port")
+_NO_LADDER: Final[dict[str, Any]] = {"schema": "mralab/ladder", "version": 1}
 
 
 def merge_lines(logs: Iterable[list[str]]) -> list[str]:
@@ -46,3 +47,45 @@ def merge_findings(answers: Iterable[list[dict[str, Any]]]) -> list[dict[str, An
             "first": min(known["first"], finding["first"]),
         }
     return sorted(merged.values(), key=lambda finding: finding["first"])
+
+
+def merge_ladders(ladders: Sequence[dict[str, Any]], findings: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return one ladder with the steps of all, in the order of time.
+
+    A participant of several ladders is one, with every address. ``findings`` are those of ``merge_findings``.
+    """
+    indexes: dict[tuple[Any, ...], int] = {}
+    for index, finding in enumerate(findings):
+        indexes.setdefault(_place(finding), index)
+    participants: dict[tuple[str, str], dict[str, Any]] = {}
+    steps: list[dict[str, Any]] = []
+    for ladder in ladders:
+        ids: dict[str, str] = {}
+        for one in ladder["participants"]:
+            is_server = one["id"].startswith("server-")
+            key = (one["role"], one["name"] or repr(one["addresses"])) if is_server else (one["id"], "")
+            known = participants.setdefault(key, {**one, "addresses": []})
+            known["addresses"] = list(dict.fromkeys([*known["addresses"], *one["addresses"]]))
+            if is_server:
+                known["id"] = f"server-{[*participants].index(key) - 1}"
+            elif one["id"] == "client":
+                known["name"] = known["addresses"][0] if len(known["addresses"]) == 1 else ""
+            else:
+                known["name"] = known["name"] or one["name"]
+            ids[one["id"]] = known["id"]
+        steps += [{**step, "from": ids[step["from"]], "to": ids[step["to"]]} for step in ladder["steps"]]
+    steps.sort(key=lambda step: step["at"])
+    for number, step in enumerate(steps, 1):
+        step["number"], step["finding"] = number, indexes.get(_place(step)) if step["code"] else None
+    first = ladders[0] if ladders else _NO_LADDER
+    return {
+        **first,
+        "participants": list(participants.values()),
+        "steps": steps,
+        "transactions": sum(ladder["transactions"] for ladder in ladders),
+        "omitted": sum(ladder["omitted"] for ladder in ladders),
+    }
+
+
+def _place(finding: Mapping[str, Any]) -> tuple[Any, ...]:
+    return finding["code"], finding["server"].lower(), finding["port"]

@@ -16,7 +16,8 @@ class Query(StrEnum):
     PUT = "put"  # settings (``Settings.message``) to put into force
     TRANSACTIONS = "transactions"  # how many -> the latest requests, with losses
     LOG = "log"  # how many -> the latest lines, with losses
-    FINDINGS = "findings"  # -> all findings, with losses
+    FINDINGS = "findings"  # seconds since the epoch, or None for all -> the findings since then, with losses
+    LADDER = "ladder"  # the same, and how many requests -> the ladder of the latest, as JSON data
     STATS = "stats"  # -> the counters
     WATCH = "watch"  # whether to publish log lines as they are written
     RECORD = "record"  # the file for packets of a new diagnostic log, None to end -> lines and losses so far

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from ..core.log.events import Event, RequestReceived, RequestRejected, ResponseReceived
+from ..core.log.events import Event, NameMismatch, RequestReceived, RequestRejected, ResponseReceived, VerifyFailed
 from .journal import Journal
 
 _COPIES: Final = 4  # approximate number of events that contain the head of one request or response
 _FIELD: Final = 150  # bytes of a field in addition to its characters: a tuple and two strings
+_MOST_CHAINS: Final = 64
 _BEGINNINGS: Final = frozenset((RequestReceived, RequestRejected, ResponseReceived))
 """Every request has one of these among its few events, invalid requests included."""
 
 
 class Recent:
-    """Keep the latest events: between ``most`` / 2 and ``most``, with at most about ``most_text`` characters of heads.
+    """Keep the latest events: between ``most`` / 2 and ``most``, with at most about ``most_text`` characters of heads
+    and bytes of chains.
 
     ``take`` can be a proxy's listener and takes 0.2 microseconds. ``hostname`` and ``pid`` go into the header of log
     lines.
@@ -28,6 +30,8 @@ class Recent:
         self._most_text = most_text // _COPIES
         self._events: deque[Event] = deque()
         self._text = 0
+        self._chains: dict[tuple[bytes, ...], None] = {}
+        """The latest chains whose size ``_text`` contains: equal ones are one object (``net.chains``)."""
         self.lost = 0
         """Number of events dropped."""
         self.lost_requests = 0
@@ -40,6 +44,8 @@ class Recent:
             self._text += _text(event)
             if self._text > self._most_text or len(self._events) > self._most:
                 self._trim()
+        elif isinstance(event, VerifyFailed | NameMismatch) and event.presented not in self._chains:
+            self._text += self._add_chain(event.presented)
 
     def events(self) -> tuple[Event, ...]:
         """Return the events, oldest first."""
@@ -55,6 +61,7 @@ class Recent:
     def clear(self) -> None:
         """Drop all events and reset the counters."""
         self._events.clear()
+        self._chains.clear()
         self._text = self.lost = self.lost_requests = 0
 
     def _trim(self) -> None:
@@ -63,7 +70,17 @@ class Recent:
         for _ in range(dropped):
             self.lost_requests += type(self._events.popleft()) is RequestReceived
         self.lost += dropped
+        self._chains.clear()
         self._text = sum(_text(event) for event in self._events if type(event) in _BEGINNINGS)
+        chains = {event.presented for event in self._events if isinstance(event, VerifyFailed | NameMismatch)}
+        self._text += sum(map(self._add_chain, chains))
+
+    def _add_chain(self, chain: tuple[bytes, ...]) -> int:
+        """Note a chain and return its size."""
+        if len(self._chains) >= _MOST_CHAINS:
+            del self._chains[next(iter(self._chains))]
+        self._chains[chain] = None
+        return sum(map(len, chain)) // _COPIES
 
 
 def _text(event: Event) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from .chain_report import PresentedCertificate
 from .document import DocumentModel
 from .occurrence import Tie
 
@@ -36,3 +37,6 @@ class Finding(DocumentModel):
     dial: str = Field(description="ADDRESS:PORT of the connection; empty if unknown, and for preflight.")
     nearest: str = Field(description="The nearest miss in the allow list, empty if that is not the cause.")
     tie: Tie = Field(description="How server and port are known; transaction: from the request or handshake itself.")
+    presented: tuple[PresentedCertificate, ...] = Field(
+        default=(), description="What the server sent, its own certificate first. Empty if unknown, and for preflight."
+    )

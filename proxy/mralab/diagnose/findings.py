@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from ..core.log.escape import escape
@@ -27,7 +27,8 @@ class Finding:
     are seconds since the epoch. ``evidence`` has the latest WARNING and ERROR line, or the lines of the request, as
     logged. ``remedies`` are in order of preference. ``dial`` is the ``address:port`` of the actual connection and
     ``nearest`` the nearest miss in the allow list; both are empty for a log, which has no field for them. ``tie`` is
-    how server and port of the latest occurrence were derived.
+    how server and port of the latest occurrence were derived. ``presented`` are the certificates that the server sent
+    then, in DER, its own first; empty for a log.
     """
 
     code: str
@@ -47,6 +48,7 @@ class Finding:
     dial: str = ""
     nearest: str = ""
     tie: Tie = "transaction"
+    presented: tuple[bytes, ...] = field(default=(), repr=False)
 
     @classmethod
     def from_occurrence(
@@ -81,6 +83,7 @@ class Finding:
             dial=occurrence.dial,
             nearest=occurrence.nearest,
             tie=occurrence.tie,
+            presented=occurrence.presented,
         )
 
 

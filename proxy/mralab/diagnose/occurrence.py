@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from .sentence import Sentence, Wordings
@@ -50,7 +50,8 @@ class Occurrence:
     response (``answer``, with status and reason phrase as ``error``), a denied request (``refusal``), a response in the
     log of an Expressway-E (``edge``), or a line of the login service (``login``). ``tie`` is how server and port were
     derived. ``unread`` is the number of lines of the log that could not be parsed.
-    ``nearest``, ``unlisted``, ``dial`` and ``because`` come from a running proxy's events only (``core.log.events``).
+    ``nearest``, ``unlisted``, ``dial``, ``because`` and ``presented`` come from a running proxy's events only
+    (``core.log.events``).
     """
 
     kind: Kind
@@ -72,6 +73,7 @@ class Occurrence:
     unread: int = 0
     tie: Tie = "transaction"
     user: str = ""
+    presented: tuple[bytes, ...] = field(default=(), repr=False)
 
     @property
     def words(self) -> str:

@@ -27,6 +27,7 @@ def of_warning(event: VerifyFailed | NameMismatch, number: int, text: str) -> Oc
         evidence=(text,),
         depth=event.depth if isinstance(event, VerifyFailed) else 0,
         action=event.action,
+        presented=event.presented,
     )
 
 

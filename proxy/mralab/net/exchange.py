@@ -36,6 +36,7 @@ from ..core.tls.verdict import Verdict, error_text
 from ..tls.openssl import TlsError
 from ..tls.verification import TlsClient
 from .capture import Capture
+from .chains import shared_chain
 from .client import Client
 from .endpoints import CONTROL
 from .failures import HandshakeError, ResponseError, ServerError, attempts_left
@@ -299,14 +300,17 @@ class Exchange:
 
     def _emit_faults(self, request: ForwardedRequest, address: ServerAddress, verdict: Verdict) -> None:
         services, host, ip = self._services, request.target.host, address.ip
+        chain = shared_chain(verdict.presented) if verdict.faults else ()
         for fault in verdict.faults:
             now = time.time()
             if fault.number is None:
-                services.emit(NameMismatch(now, services.et_net, host, verdict.action, host, ip, self.txn))
+                services.emit(NameMismatch(now, services.et_net, host, verdict.action, host, ip, self.txn, chain))
             else:
                 text = error_text(fault.number, self._policy.wording)
                 services.emit(
-                    VerifyFailed(now, services.et_net, host, verdict.action, text, host, ip, fault.depth, self.txn)
+                    VerifyFailed(
+                        now, services.et_net, host, verdict.action, text, host, ip, fault.depth, self.txn, chain
+                    )
                 )
 
     def _emit_failed(self, request: ForwardedRequest, error: TlsError) -> None:

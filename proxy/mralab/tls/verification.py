@@ -187,10 +187,11 @@ class TlsClient:
         return self._report(CertificateFault(None, 0))
 
     def _report(self, fault: CertificateFault) -> bool:
-        """Add a fault to the verdict, and with the first one the server's certificate. Return whether to continue."""
+        """Add a fault to the verdict, with the first one the server's certificates. Return whether to continue."""
         verdict = self.verdict
-        if not verdict.leaf:
-            verdict.leaf = self._endpoint.leaf()
+        if not verdict.faults:
+            verdict.presented = tuple(self.presented())
+            verdict.leaf = verdict.leaf or (verdict.presented[0] if verdict.presented else b"")
         return verdict.add(fault)
 
     def _presented_facts(self) -> list[CertificateFacts]:

@@ -16,6 +16,7 @@ from ..config import Config
 from ..control.control import Control, Records
 from ..control.event_stream import MOST_READERS
 from ..core.tls.fingerprint import canonical_fingerprint, fingerprint
+from ..diagnose.ladder_model import Ladder
 from ..errors import MralabError
 from ..tls.trust_store import parse_pem
 from .answers import answer, problem
@@ -99,9 +100,13 @@ class ProxyApi:
         records = await self._control.transactions(most)
         return await self._long_answer(TransactionsAnswer, _values("transactions", records) | {"total": records.total})
 
-    async def findings(self, _: web.Request) -> web.Response:
+    async def findings(self, _: web.Request, *, since: float | None) -> web.Response:
         """Return the findings."""
-        return await self._long_answer(FindingsAnswer, _values("findings", await self._control.findings()))
+        return await self._long_answer(FindingsAnswer, _values("findings", await self._control.findings(since)))
+
+    async def ladder(self, _: web.Request, *, since: float | None, most: int) -> web.Response:
+        """Return the ladder of the latest requests."""
+        return await self._long_answer(Ladder, await self._control.ladder(since, most))
 
     async def log(self, _: web.Request, *, most: int) -> web.Response:
         """Return the latest log lines."""

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import BaseModel
 
+from ..diagnose.ladder_model import Ladder
 from . import schemas, schemas_lab
 
 MOST: Final = 100_000
@@ -51,6 +52,12 @@ class Operation(NamedTuple):
 _MOST: Final = Parameter(
     "most", "integer", "How many of the latest to return", 100, bounds=(1, MOST), default=DEFAULT_MOST
 )
+_SINCE: Final = Parameter(
+    "since", "number", "Only what happened from this time on, in seconds since the epoch", 1700000000.5
+)
+_REQUESTS: Final = Parameter(
+    "most", "integer", "How many of the latest requests to return, of each worker", 50, bounds=(1, 200), default=200
+)
 _RUN: Final = Parameter(
     "run",
     "integer",
@@ -76,7 +83,9 @@ OPERATIONS: Final = (
     Operation("GET", "/api/transactions", "transactions", "The latest requests and their outcomes",
               schemas.TransactionsAnswer, parameters=(_MOST,)),
     Operation("GET", "/api/findings", "findings", "The problems found in the log, their causes and remedies",
-              schemas.FindingsAnswer),
+              schemas.FindingsAnswer, parameters=(_SINCE,)),
+    Operation("GET", "/api/ladder", "ladder", "The latest requests as steps between client, Expressway-C and servers",
+              Ladder, parameters=(_SINCE, _REQUESTS)),
     Operation("GET", "/api/log", "log", "The traffic_server log", schemas.LogAnswer, parameters=(_MOST,)),
     Operation("GET", "/api/events", "events", "Log lines and changes as they happen (server-sent events)",
               "text/event-stream", errors=(503,)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from typing import Any, Final, TypeVar
 
 from aiohttp import web
@@ -15,7 +17,9 @@ from .schemas import problems_of
 from .strictjson import StrictJsonError, loads
 
 _LONG_TEXTS: Final = ("pem",)  # keys whose text may be longer than ``strictjson`` allows
-_MOST_DIGITS: Final = 32
+_LONGEST_NUMBER: Final = 40  # characters
+_CHARACTERS: Final = {"integer": frozenset("0123456789"), "number": frozenset("0123456789.eE+-")}
+"""Characters of a number as JSON writes it (RFC 8259 section 6)."""
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -95,8 +99,10 @@ def _value(parameter: Parameter, given: list[str]) -> Any:
             raise ValueError(f"must be one text of 1 to {parameter.longest} characters")
         return text
     low, high = parameter.bounds
-    digits = text if parameter.kind == "integer" else text.replace(".", "", 1)
-    is_number = not more and digits.isascii() and digits.isdigit() and len(digits) <= _MOST_DIGITS
-    if not is_number or not low <= float(text) <= high:
+    number: float = math.nan
+    if not more and len(text) <= _LONGEST_NUMBER and _CHARACTERS[parameter.kind].issuperset(text):
+        with contextlib.suppress(ValueError):
+            number = int(text) if parameter.kind == "integer" else float(text)
+    if not low <= number <= high:  # nan is neither
         raise ValueError(f"must be one number from {low} to {high}")
-    return int(text) if parameter.kind == "integer" else float(text)
+    return number

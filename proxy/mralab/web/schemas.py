@@ -24,6 +24,7 @@ from ..config import (
 )
 from ..core.nearest import did_you_mean
 from ..core.outcome import Outcome
+from ..diagnose.chain_report import PresentedCertificate
 from ..errors import first_problems
 
 Fingerprint = Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$")]
@@ -241,6 +242,7 @@ class FindingAnswer(Answer):
     dial: str
     nearest: str
     tie: Literal["transaction", "only-port", "latest-port", "unknown-port"]
+    presented: list[PresentedCertificate] = Field(description="What the server sent, its own certificate first")
 
 
 class FindingsAnswer(Answer):

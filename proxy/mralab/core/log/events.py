@@ -5,8 +5,8 @@ a traffic_server log and ``reader`` reads them back; findings, metrics and displ
 as on the wire, never escaped here; ``at`` is seconds since the epoch.
 
 Some fields are not in the line of their event: the transaction's number ``txn`` of events whose lines have no Txn-id,
-and what only the data plane knows (``nearest``, ``unlisted``, ``dial``, ``outcome``, ``because``). An event that was
-read from a log has their defaults.
+and what only the data plane knows (``nearest``, ``unlisted``, ``dial``, ``presented``, ``outcome``, ``because``). An
+event that was read from a log has their defaults.
 """
 
 from __future__ import annotations
@@ -105,6 +105,8 @@ class VerifyFailed(NamedTuple):
     ip: str
     depth: int
     txn: int = 0
+    presented: tuple[bytes, ...] = ()
+    """The certificates that the server sent, in DER, its own first; empty if they are not kept."""
 
 
 class NameMismatch(NamedTuple):
@@ -120,6 +122,8 @@ class NameMismatch(NamedTuple):
     server: str
     ip: str
     txn: int = 0
+    presented: tuple[bytes, ...] = ()
+    """As in ``VerifyFailed``."""
 
 
 class HandshakeFailed(NamedTuple):

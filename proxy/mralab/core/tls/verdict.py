@@ -62,6 +62,8 @@ class Verdict:
     faults: list[CertificateFault] = field(default_factory=list)
     leaf: bytes = b""
     """The server's certificate in DER; empty until it was verified or a fault was found."""
+    presented: tuple[bytes, ...] = ()
+    """Every certificate that the server sent, in DER, its own first; empty until a fault was found."""
     judged: bool = False
     """The verification reached its last step, the host name; ``faults`` is complete."""
 
