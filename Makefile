@@ -1,4 +1,4 @@
-# Needs python3 (3.11 or newer) and make. `make demo` and `make test` install what they need into .venv.
+# Needs python3 (3.11 or newer) and make. Targets install what they need into .venv. `make` alone lists them.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,46 +7,54 @@ DEV_STAMP := $(VENV)/.installed-dev
 SHELL := /bin/bash
 # The tests start mralab some 200 times. Without bytecode files, every start would compile all its modules.
 unexport PYTHONDONTWRITEBYTECODE
+DEV := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"])
 
-.PHONY: demo test soak fuzz bench bench-quick profile check picture clean
+PIP := -m pip --disable-pip-version-check --retries 1
+NOT_INSTALLED := { echo "The packages could not be installed. Without a network, on a machine that has one: make wheelhouse;"; \
+  echo "then copy the folder here and set PIP_NO_INDEX=1 PIP_FIND_LINKS=$(CURDIR)/wheelhouse"; exit 1; } >&2
 
-demo: $(STAMP)
+.PHONY: help demo test test-oldest soak fuzz bench bench-quick profile check picture wheel wheelhouse image clean
+
+help: ## list these targets
+	@awk -F ': .*## ' '/^[a-z-]+: .*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
+
+demo: $(STAMP) ## the article's login before and after X14.2, then each remedy
 	@$(BIN)/mralab demo
 
 # Four processes on two cores: many tests wait for time to pass. tests/conftest.py decides the order.
-test: $(DEV_STAMP)
+test: $(DEV_STAMP) ## the test suite
 	@$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder -q
 
 # Mixed traffic and random faults from both sides, for SECONDS=120; then the books: clients, log and servers must agree.
 # SEED=N does the same again. FULL=1 adds every row of docs/faults.md at its full size (about half an hour).
-soak: $(DEV_STAMP)
+soak: $(DEV_STAMP) ## mixed traffic and faults for two minutes
 	@$(BIN)/python -m tests.soak --seconds $(or $(SECONDS),120) $(if $(SEED),--seed $(SEED))
 ifdef FULL
 	@MRALAB_FAULTS=full $(BIN)/python -m pytest -q tests/faults
 endif
 
-check: $(DEV_STAMP)
-	$(BIN)/ruff check proxy tests examples benchmarks
-	$(BIN)/ruff format --check proxy tests examples benchmarks
+check: $(DEV_STAMP) ## ruff, mypy, import-linter
+	$(BIN)/ruff check proxy tests examples benchmarks hatch_build.py
+	$(BIN)/ruff format --check proxy tests examples benchmarks hatch_build.py
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 # The grammars under libFuzzer (atheris, Linux), then how the time of each parser grows: make fuzz SECONDS=600; each has its
 # share
 SECONDS_OF_FUZZ := $(or $(SECONDS),80)
-fuzz: $(DEV_STAMP)
+fuzz: $(DEV_STAMP) ## random input for each parser
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install -q --disable-pip-version-check atheris
 	@$(BIN)/python -m tests.fuzz.run $(SECONDS_OF_FUZZ)
 
 # Compared with the real Traffic Server, nginx and HAProxy; says which Debian packages it lacks. BENCH adds options.
-bench: $(DEV_STAMP)
+bench: $(DEV_STAMP) ## CPU and memory against nginx, HAProxy and Traffic Server
 	@$(BIN)/python -m benchmarks.compare $(BENCH)
 
-bench-quick: $(DEV_STAMP)
+bench-quick: $(DEV_STAMP) ## the CPU ratios alone
 	@$(BIN)/python -m benchmarks.compare --quick
 
 # Where a request's CPU goes, by part: kernel, OpenSSL, interpreter... (needs linux-perf as well)
-profile: $(DEV_STAMP)
+profile: $(DEV_STAMP) ## where a request's CPU goes
 	@$(BIN)/python -m benchmarks.profile
 
 $(BIN)/python:
@@ -55,17 +63,39 @@ $(BIN)/python:
 
 $(STAMP): pyproject.toml | $(BIN)/python
 	@echo "installing mralab into $(VENV) (once)"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -e .
+	@$(BIN)/python $(PIP) install -q -e . || $(NOT_INSTALLED)
 	@touch $@
 
 $(DEV_STAMP): $(STAMP)
 	@echo "installing the development tools into $(VENV) (once)"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check \
-	  $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"])')
+	@$(BIN)/python $(PIP) install -q $$($(BIN)/python -c '$(DEV)') || $(NOT_INSTALLED)
 	@touch $@
 
-clean:
-	rm -rf $(VENV) demo-out dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+wheel: | $(BIN)/python ## dist/mralab-VERSION-py3-none-any.whl
+	@rm -f dist/mralab-*.whl
+	@$(BIN)/python $(PIP) wheel -q --no-deps --wheel-dir dist . || $(NOT_INSTALLED)
+	@ls dist/mralab-*.whl
 
-picture: $(STAMP)
+# Everything that `make demo` and `make test` install, for a machine without a network and the same Python and platform
+wheelhouse: | $(BIN)/python ## wheelhouse/: every package, for a machine without a network
+	@$(BIN)/python $(PIP) download -q -d wheelhouse . "hatchling>=1.25" editables $$($(BIN)/python -c '$(DEV)') || $(NOT_INSTALLED)
+	@echo "on the other machine: export PIP_NO_INDEX=1 PIP_FIND_LINKS=FOLDER/wheelhouse"
+
+image: wheel ## the container image mralab (needs docker, or DOCKER=podman)
+	@$(or $(DOCKER),docker) build -t mralab .
+
+# With the least versions that pyproject.toml allows; `make test` has the newest.
+OLDEST := .venv-oldest
+test-oldest: | $(BIN)/python ## the tests of TLS and of the commands with the oldest packages allowed
+	@test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
+	@$(BIN)/python -m tests.oldest >$(OLDEST)/constraints.txt
+	@$(OLDEST)/bin/python $(PIP) install -q -c $(OLDEST)/constraints.txt -e . $$($(BIN)/python -m tests.oldest --tools) || $(NOT_INSTALLED)
+	@$(OLDEST)/bin/python -m pytest -q -n 4 --dist loadscope -p no:cacheprovider tests/tls tests/net/test_tls.py \
+	  tests/net/test_verification.py tests/net/test_trust.py tests/net/test_identity.py tests/net/test_unauthenticated.py \
+	  tests/lab/test_demo.py tests/cli/test_schema.py tests/web/test_api.py tests/test_config.py
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) $(OLDEST) wheelhouse demo-out dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+picture: $(STAMP) ## docs/demo.svg anew
 	@$(BIN)/python -m mralab.show.picture docs/demo.svg

@@ -19,6 +19,7 @@ LONG = (
     "test_oracle.py",
     "test_growth.py",
     "test_wheel.py",
+    "test_image.py",
     "test_pytest_plugin.py",
     "test_examples.py",
     "test_soak.py",

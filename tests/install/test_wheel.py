@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
-import sys
-import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("wheel")
-    subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--outdir", str(out), str(ROOT)],
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
-    return next(out.glob("*.whl"))
+from .conftest import ROOT
 
 
 def test_the_wheel_puts_nothing_but_mralab_on_the_import_path(wheel: Path) -> None:
@@ -35,18 +22,6 @@ def test_the_wheel_puts_nothing_but_mralab_on_the_import_path(wheel: Path) -> No
     assert "mralab/_data/config/scenarios/fqdn.toml" in names
     assert "mralab/py.typed" in names
     assert not [name for name in names if name.endswith((".pem", ".key"))]
-
-
-@pytest.fixture(scope="module")
-def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment's commands: the wheel and pytest, nothing else of ours."""
-    folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder)
-    pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python")]
-    subprocess.run(
-        [*pip, "install", "-q", "--no-compile", str(wheel), "pytest"], check=True, capture_output=True, timeout=300
-    )
-    return folder / "bin"
 
 
 def run(environment: Path, *command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -83,3 +58,33 @@ def test_the_readmes_test_in_a_scratch_project_is_green_before_and_red_after(env
         .replace("cucm)", "cucm, mra_ca)", 1)
     )
     assert run(environment, "pytest", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("shell", "text"), [("bash", "complete -o nosort"), ("zsh", "#compdef mralab"), ("fish", "fish")]
+)
+def test_each_shell_gets_its_completion(environment: Path, shell: str, text: str, tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert f"{shell}_source" in readme
+    script = subprocess.run(
+        [environment / "mralab"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "_MRALAB_COMPLETE": f"{shell}_source"},
+        check=True,
+        cwd=tmp_path,
+    )
+    assert text in script.stdout
+    words = {
+        "COMP_WORDS": "mralab pre",
+        "COMP_CWORD": "pre" if shell == "fish" else "1",
+        "_MRALAB_COMPLETE": f"{shell}_complete",
+    }
+    completed = subprocess.run(
+        [environment / "mralab"], capture_output=True, text=True, env={**os.environ, **words}, check=True, cwd=tmp_path
+    )
+    assert "preflight" in completed.stdout
+
+
+def test_readme_names_the_wheel_of_this_version(wheel: Path) -> None:
+    assert f"pip install dist/{wheel.name} " in (ROOT / "README.md").read_text()
