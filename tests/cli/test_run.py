@@ -63,6 +63,7 @@ def test_the_document_of_a_run_follows_its_schema(tmp_path: Path) -> None:
         "release": "X14.2",
         "login": ["signed in", "cannot sign in"],
         "servers": {"cucm.steven.lab:8443": ["unknown-ca"]},
+        "discovery": "",
     }
     assert peer["logged"] == peer["after"]["servers"]
     assert [Path(log).name for log in peer["logs"]] == [

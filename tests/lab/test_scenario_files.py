@@ -248,6 +248,44 @@ async def test_an_expectation_that_does_not_hold_is_a_difference(tmp_path: Path,
     ]
 
 
+@pytest.mark.parametrize(
+    ("mode", "expected", "differences"),
+    [
+        ("On", "failed", []),
+        ("Off", "green", []),
+        (
+            "On",
+            "green",
+            ["X14.0.7: discovery was expected to be green: ", "X14.2: discovery was expected to be green: "],
+        ),
+    ],
+)
+async def test_discovery_is_run_and_compared(
+    tmp_path: Path, pki: Pki, mode: str, expected: str, differences: list[str]
+) -> None:
+    result = await ran(
+        tmp_path,
+        pki,
+        f"""
+        title = "The publisher's certificate is not trusted"
+        tls_verify = "{mode}"
+        trust = ["tomcat-ECDSA"]
+        [expect]
+        discovery = "{expected}"
+        "cucm.steven.lab:8443" = "unknown-ca"
+        [expect.before]
+        discovery = "{expected}"
+        [expect.after]
+        discovery = "green"
+        """,
+    )
+    assert [text[: len(start)] for text, start in zip(result.differences, differences, strict=True)] == differences
+    assert result.fixed is not None
+    assert result.fixed.discovery is not None
+    assert result.fixed.discovery.ok  # the remedy adds the CA that discovery needed, too
+    assert len(result.fixed.discovery.nodes) == 2
+
+
 def test_the_articles_scenarios_come_first() -> None:
     assert [scenario.name for scenario in shipped_scenarios()][:4] == ["fqdn", "ip", "ecdsa-first", "healthy"]
 

@@ -20,6 +20,9 @@ class StageRun(DocumentModel):
     release: str
     login: tuple[Seen, ...] = Field(description="What the user sees, for each login.")
     servers: dict[str, tuple[str, ...]] = Field(description="SERVER:PORT -> codes of its findings.")
+    discovery: str = Field(
+        default="", description="State of discovery before the logins; empty if the scenario has no `tls_verify`."
+    )
 
 
 class RemedyRun(DocumentModel):

@@ -31,6 +31,7 @@ from ..errors import MralabError
 from ..mocks.pki import Pki
 from ..tls.trust_store import TrustStore
 from . import remedies
+from .discovery_result import Discovery
 from .lab import Lab
 from .login import Login, Step
 from .remedies import RemedyResult
@@ -50,6 +51,8 @@ class StageResult:
     findings: tuple[Finding, ...]
     ladders: tuple[Ladder, ...] = ()
     """One for each peer. ``LadderStep.finding`` is an index of ``findings``."""
+    discovery: Discovery | None = None
+    """State of the publisher, discovered or refreshed before the logins; None if the scenario has no ``tls_verify``."""
 
     @property
     def ok(self) -> bool:
@@ -172,11 +175,11 @@ async def run_scenario(
             _remove(out / f"{name}.pcapng")
     stage("before")
     async with Lab(BEFORE, scenario=scenario, log_file=logs[0], pki=pki) as lab:
-        before = await _log_in(lab)
+        before = await _log_in(lab, scenario)
         stage("after")
         await lab.upgrade(AFTER, logs[1])
         captures = _start_captures(lab, out) if capture else {}
-        after = await _log_in(lab)
+        after = await _log_in(lab, scenario)
         for peer in lab.peers.values():
             await peer.server.flush_log()
         for name, file in captures.items():
@@ -196,15 +199,19 @@ async def run_scenario(
         if result.findings:
             stage("fixed")
             result.remedies = remedies.apply(lab, result.findings, scenario.remedy)
-            result.fixed = await _log_in(lab)
+            result.fixed = await _log_in(lab, scenario)
     result.differences = _differences(result)
     return result
 
 
-async def _log_in(lab: Lab) -> StageResult:
+async def _log_in(lab: Lab, scenario: Scenario) -> StageResult:
+    discovery = None
+    if scenario.tls_verify is not None:
+        known = await lab.refresh()
+        discovery = known[0] if known else await lab.discover(tls_verify=scenario.tls_verify)
     logins, findings = await lab.logins(), lab.findings
     ladders = tuple(ladder(peer.journal.records(), findings) for peer in lab.peers.values())
-    return StageResult(logins, findings, ladders)
+    return StageResult(logins, findings, ladders, discovery)
 
 
 async def _look_at_chains(lab: Lab, result: ScenarioResult) -> None:
@@ -285,6 +292,8 @@ def _of_stage(stage: str, expected: Stage, result: StageResult) -> list[str]:
         wanted = expected.login * len(result.seen) if len(expected.login) == 1 else expected.login
         if wanted != result.seen:
             differences.append(f"{where}: expected {_words(wanted)}, the user sees {_words(result.seen)}")
+    if result.discovery is not None and result.discovery.ok != (expected.discovery == "green"):
+        differences.append(f"{stage}: discovery was expected to be {expected.discovery}: {result.discovery}")
     # An unexpected failure is one difference, not two: its servers follow from the steps that failed.
     if expected.servers or not differences:
         differences += _of_servers(stage, expected.servers, result.servers)

@@ -102,4 +102,5 @@ def _scenario_run(result: ScenarioResult, kept: bool) -> ScenarioRun:
 
 
 def _stage_run(stage: StageResult, release: str) -> StageRun:
-    return StageRun(release=release, login=stage.seen, servers=stage.servers)
+    discovery = "" if stage.discovery is None else str(stage.discovery)
+    return StageRun(release=release, login=stage.seen, servers=stage.servers, discovery=discovery)

@@ -59,6 +59,14 @@ class Stage(_Table):
             examples=["self-signed"],
         ),
     ] = Field(default_factory=dict)
+    discovery: Annotated[
+        Literal["green", "failed"],
+        Field(
+            description="Outcome of discovery, if the scenario has `tls_verify`: `green` (the publisher answered) or "
+            "`failed`.",
+            examples=["failed"],
+        ),
+    ] = "green"
 
     @model_validator(mode="before")
     @classmethod
@@ -203,6 +211,14 @@ class Scenario(_Table):
             examples=[["https://cucm.steven.lab:6971/SPDefault.cnf.xml"]],
         ),
     ] = ()
+    tls_verify: Annotated[
+        Literal["On", "Off"] | None,
+        Field(
+            description="TLS verify mode with which Expressway-C discovers the CUCM publisher before the first logins; "
+            "it refreshes the servers before the others. Default: no discovery, and every node has its rules.",
+            examples=["On"],
+        ),
+    ] = None
     rules: Annotated[
         tuple[str, ...] | None,
         Field(

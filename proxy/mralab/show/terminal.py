@@ -128,6 +128,9 @@ def run_line(result: ScenarioResult, width: int) -> Text:
 
 def _stage(stage: StageResult) -> str:
     seen = ", ".join(dict.fromkeys(stage.seen))
+    if (discovery := stage.discovery) is not None:
+        outcome = "green" if discovery.ok else "failed"
+        seen = f"TLS verify mode {discovery.tls_verify}: discovery {outcome}; {seen}"
     return f"{seen} ({'; '.join(codes)})" if (codes := _codes(stage.servers)) else seen
 
 
