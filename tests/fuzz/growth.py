@@ -1,7 +1,8 @@
 """How the time of every parser grows with its input, for hostile input of every kind its grammar has.
 
 ``growth`` measures CPU time for a size and for four times that size: a linear parser takes four times as long, a
-quadratic one sixteen. Ratios need no fast machine, and CPU time of one thread needs no idle one.
+quadratic one sixteen. What even the smallest input takes is subtracted, so that short times are enough. Ratios need no
+fast machine, and CPU time of one thread needs no idle one.
 
 Run by ``make test`` (test_growth.py) with the table's pieces, and by ``make fuzz`` with random ones.
 """
@@ -24,6 +25,9 @@ LARGEST: Final = 1 << 17
 """Bytes of the smaller input. The larger one is half of what a request to the control API may have."""
 ENOUGH: Final = 0.0005
 """Seconds of CPU time that can be measured; input for which ``LARGEST`` takes less is not worth a measurement."""
+SMALL: Final = 1 << 15
+"""Bytes below which ``ENOUGH_FOR_SMALL`` can be measured: the memory for an input costs next to nothing."""
+ENOUGH_FOR_SMALL: Final = 0.0002
 LINEAR: Final = 4.0
 BOUND: Final = 10.0
 """Times the CPU time for four times the size: above linear (4) with what memory adds, below quadratic (16)."""
@@ -46,14 +50,15 @@ def _seconds(parse: Callable[[bytes], object], data: bytes) -> float:
 
 def growth(parse: Callable[[bytes], object], make: Callable[[int], bytes]) -> float:
     """Return how many times as long ``parse`` takes for four times the input; ``LINEAR`` where it is never long."""
+    least = _least(parse, make(0))
     size = 1 << 10
-    while size < LARGEST and _is_below(ENOUGH, parse, make(size)):
+    while size < LARGEST and _is_below(least + (ENOUGH_FOR_SMALL if size < SMALL else ENOUGH), parse, make(size)):
         size *= 2
-    if size >= LARGEST and _is_below(4 * ENOUGH, parse, make(4 * size)):
+    if size >= LARGEST and _is_below(least + 4 * ENOUGH, parse, make(4 * size)):
         return LINEAR
-    ratio = _ratio(parse, make(size), make(4 * size))
+    ratio = _ratio(parse, make(size), make(4 * size), least)
     if ratio > BOUND:  # where the memory for an input stops fitting a cache, one step costs more, but not the next
-        ratio = min(ratio, _ratio(parse, make(4 * size), make(16 * size)))
+        ratio = min(ratio, _ratio(parse, make(4 * size), make(16 * size), least))
     return ratio
 
 
@@ -67,10 +72,11 @@ def _is_below(limit: float, parse: Callable[[bytes], object], data: bytes) -> bo
     return _seconds(parse, data) < limit or _seconds(parse, data) < limit
 
 
-def _ratio(parse: Callable[[bytes], object], small: bytes, large: bytes) -> float:
+def _ratio(parse: Callable[[bytes], object], small: bytes, large: bytes, least: float) -> float:
+    """Return the ratio of two times, both without ``least``, the time of the smallest input."""
     ratio = float("inf")
     for _ in range(6):  # what disturbs the one measurement of the larger input makes the ratio larger, never smaller
-        ratio = min(ratio, _seconds(parse, large) / max(_least(parse, small), ENOUGH / 4))
+        ratio = min(ratio, (_seconds(parse, large) - least) / max(_least(parse, small) - least, ENOUGH_FOR_SMALL / 4))
         if ratio <= BOUND:
             break
     return ratio
