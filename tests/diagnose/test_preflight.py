@@ -9,7 +9,6 @@ import re
 import socket
 import ssl
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from mralab.lab.lab import Lab
 from mralab.show.terminal import preflight_report
 from mralab.tls.identity import load_identity
 from mralab.tls.trust_store import TrustStore
+from tests.cli.command import mralab
 
 from .minted import mint, server_context, serving
 
@@ -294,8 +294,7 @@ def test_all_invalid_addresses_are_reported_together() -> None:
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mralab", "preflight", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return mralab("preflight", *arguments)
 
 
 async def test_the_command_reports_refusals_and_exits_1(tmp_path: Path) -> None:

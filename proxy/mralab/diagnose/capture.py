@@ -15,7 +15,6 @@ from ..core.capture.handshake import FATAL, Seen
 from ..core.capture.packet import Address
 from ..core.capture.reading import NotACapture, is_capture, read_packets
 from ..core.capture.reassembly import Connection, Connections
-from .packets import is_known, segment
 
 __all__ = ["CaptureNotes", "CapturedAlert", "CapturedConnection", "End", "NotACapture", "is_capture", "read_capture"]
 
@@ -130,6 +129,8 @@ def read_capture(file: BinaryIO, notes: CaptureNotes | None = None) -> Iterator[
 
     ``notes`` collects what cannot be read. Raises ``NotACapture`` before the first connection, and ``OSError``.
     """
+    from .packets import is_known, segment  # 200 modules of dpkt, which logs do not need
+
     notes = notes if notes is not None else CaptureNotes()
     connections = Connections()
     for packet in read_packets(file.read, notes.add):
