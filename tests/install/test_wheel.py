@@ -13,6 +13,8 @@ import pytest
 
 from .conftest import ROOT
 
+TEMPLATES = ("report.html.j2", "parts.html.j2", "ladder.svg.j2", "report.css")
+
 
 def test_the_wheel_puts_nothing_but_mralab_on_the_import_path(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
@@ -21,6 +23,7 @@ def test_the_wheel_puts_nothing_but_mralab_on_the_import_path(wheel: Path) -> No
     assert "mralab/_data/certs/pki.toml" in names
     assert "mralab/_data/config/scenarios/fqdn.toml" in names
     assert "mralab/py.typed" in names
+    assert {f"mralab/show/templates/{name}" for name in TEMPLATES} <= set(names)
     assert not [name for name in names if name.endswith((".pem", ".key"))]
 
 

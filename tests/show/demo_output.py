@@ -139,7 +139,8 @@ def demos() -> dict[str, Shown]:
         out.mkdir()
         results = asyncio.run(demo.run(out))
 
-        async def run(_: Path, progress: Callable[[str], object]) -> tuple[ScenarioResult, ...]:
+        async def run(_: Path, progress: Callable[[str], object], *, chains: bool) -> tuple[ScenarioResult, ...]:
+            assert not chains  # without --html
             for result in results:
                 progress(result.scenario.title)
             return results

@@ -1,4 +1,4 @@
-"""The report of ``mralab preflight``: a section for each server, those that X14.2 would refuse first."""
+"""The report of ``mralab preflight``: a section for each server, those that would be refused first."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Final
 
 from ..core.log.reader import read
-from ..core.release import DEFAULT
 from ..diagnose import preflight_summary
 from ..diagnose.chain_report import presented
 from ..diagnose.ladder import ladder
@@ -23,7 +22,7 @@ _WORDS: Final[dict[State, tuple[str, report_model.State]]] = {
     "not-asked": ("not checked", "warn"),
     "accepted": ("accepts", "good"),
 }
-"""What X14.2 would do, the worst first."""
+"""What the release would do, the worst first."""
 
 
 def preflight_page(checks: Iterable[ServerCheck], trusted: int, now: datetime, *, ip_san: bool = True) -> ReportPage:
@@ -33,12 +32,12 @@ def preflight_page(checks: Iterable[ServerCheck], trusted: int, now: datetime, *
     """
     order = list(_WORDS)
     checks = sorted(checks, key=lambda check: order.index(check.state))
-    counts = preflight_summary.count(checks)
+    counts, release = preflight_summary.count(checks), preflight_summary.release_of(checks)
     states = {_WORDS[check.state][1] for check in checks}
     return ReportPage(
         kind="preflight",
-        title=f"What {DEFAULT} would do",
-        summary=preflight_summary.headline(counts),
+        title=f"What {release} would do",
+        summary=preflight_summary.headline(counts, release),
         state="bad" if "bad" in states else "warn" if "warn" in states else "good",
         facts=(
             ("Servers", str(counts.servers)),
@@ -65,7 +64,7 @@ def preflight_page(checks: Iterable[ServerCheck], trusted: int, now: datetime, *
 def _section(anchor: str, check: ServerCheck, now: datetime, *, ip_san: bool) -> Section:
     text, state = _WORDS[check.state]
     preferred = " or ".join(prefer.upper() for prefer in check.prefer) if check.state != "not-asked" else ""
-    verdict = Verdict(DEFAULT, f"{text}{f', {preferred} first' if preferred else ''}", state)
+    verdict = Verdict(check.release, f"{text}{f', {preferred} first' if preferred else ''}", state)
     chain = shown_chain(presented(check.sent, check.address.host, check.address.port, now, ip_san=ip_san))
     figures = tuple(_figures(check, verdict))
     return Section(
