@@ -55,10 +55,7 @@ def demo(out: Path, html: Path | None, as_json: bool) -> None:
     except OSError as error:
         reason = "not a folder" if out.exists() else f"cannot be created: {error.strerror}"
         raise MralabError(f"--out {out}: {reason}", "choose another folder") from error
-    results = run_with_progress(
-        "minting certificates",
-        lambda show: demonstration.run(out, _numbered(show), chains=html is not None),
-    )
+    results = run_with_progress("minting certificates", lambda show: demonstration.run(out, _numbered(show)))
     page.write(lambda: _page(results))
     differences = [f"{result.scenario.name}: {text}" for result in results for text in result.differences]
     if as_json:

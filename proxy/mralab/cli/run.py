@@ -66,9 +66,7 @@ def run(names: tuple[str, ...], every: bool, jobs: int, out: Path | None, html: 
     page = html_file(html)
     with _folder(out) as folder, progress(f"running {len(chosen)} scenarios") as line:
         done = _Done(len(chosen), line, print_results=not as_json)
-        results = run_in_loop(
-            lambda: run_all(chosen, Path(folder), mint(), jobs=jobs, chains=html is not None, done=done)
-        )
+        results = run_in_loop(lambda: run_all(chosen, Path(folder), mint(), jobs=jobs, done=done))
         seconds = time.monotonic() - start
     page.write(lambda: _page(results))
     if as_json:

@@ -16,17 +16,14 @@ ARTICLE: Final = ("fqdn", "ip", "ecdsa-first")
 """The scenarios of the article, in its order."""
 
 
-async def run(
-    out: Path, progress: Callable[[str], object] = lambda _: None, *, chains: bool = False
-) -> tuple[ScenarioResult, ...]:
+async def run(out: Path, progress: Callable[[str], object] = lambda _: None) -> tuple[ScenarioResult, ...]:
     """Run the article's scenarios, and keep the logs of before and after in the folder ``out``, which must exist.
 
-    ``progress`` is called with the title of each scenario as it starts; ``chains`` is as for ``run_scenario``. Raises
-    ``MralabError`` if a lab cannot start.
+    ``progress`` is called with the title of each scenario as it starts. Raises ``MralabError`` if a lab cannot start.
     """
     pki = mint()
     outcomes = []
     for scenario in map(scenario_named, ARTICLE):
         progress(scenario.title)
-        outcomes.append(await run_scenario(scenario, out, pki, chains=chains))
+        outcomes.append(await run_scenario(scenario, out, pki))
     return tuple(outcomes)

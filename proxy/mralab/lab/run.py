@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -17,13 +16,10 @@ from ..core.hostport import host_port
 from ..core.outcome import Seen
 from ..core.release import BEFORE
 from ..core.release import DEFAULT as AFTER
-from ..diagnose import preflight
 from ..diagnose.case import Case
-from ..diagnose.chain_report import PresentedCertificates, presented
 from ..diagnose.comparisons import COMPARED_CODES
 from ..diagnose.conclusions import conclude
 from ..diagnose.findings import Finding, Remedy
-from ..diagnose.handshake import Address
 from ..diagnose.ladder import Ladder, ladder
 from ..diagnose.report import Report
 from ..diagnose.sources import Sources
@@ -93,9 +89,6 @@ class ScenarioResult:
     """One for each peer, in the order of ``trusted``."""
     trusted: tuple[TrustStore, ...] = ()
     """The trust store of each peer with X14.2."""
-    presented: dict[tuple[str, int | None], PresentedCertificates] = field(default_factory=dict)
-    """What each server and port with a certificate fault presents; empty unless the run was to show it."""
-    presented_at: datetime | None = None
     differences: list[str] = field(default_factory=list)
     """A sentence for each expectation that did not hold."""
 
@@ -123,20 +116,18 @@ async def run_all(
     *,
     jobs: int = DEFAULT_JOBS,
     capture: bool = False,
-    chains: bool = False,
     done: Callable[[ScenarioResult], object] = lambda _: None,
 ) -> tuple[ScenarioResult, ...]:
     """Run scenarios, ``jobs`` at a time, in this event loop. Logs (and captures) stay in the folder ``out``.
 
-    ``capture`` and ``chains`` are as for ``run_scenario``. ``done`` is called with each result, in the order of the
-    scenarios. Raises ``MralabError`` if a lab cannot start.
+    ``done`` is called with each result, in the order of the scenarios. Raises ``MralabError`` if a lab cannot start.
     """
     free = asyncio.Semaphore(jobs)
 
     async def one(scenario: Scenario) -> ScenarioResult:
         async with free:
             try:
-                return await run_scenario(scenario, out, pki, capture=capture, chains=chains)
+                return await run_scenario(scenario, out, pki, capture=capture)
             except MralabError as error:
                 raise MralabError(f"{scenario.name}: {error.message}", error.hint) from error
 
@@ -160,7 +151,6 @@ async def run_scenario(
     pki: Pki,
     *,
     capture: bool = False,
-    chains: bool = False,
     stage: Callable[[Literal["before", "after", "fixed"]], object] = lambda _: None,
 ) -> ScenarioResult:
     """Log in before the upgrade, after it, and after the remedies, with the same servers throughout.
@@ -194,8 +184,6 @@ async def run_scenario(
             captures=tuple(captures.values()),
             trusted=tuple(peer.trusted for peer in lab.peers.values()),
         )
-        if chains:
-            await _look_at_chains(lab, result)
         if result.findings:
             stage("fixed")
             result.remedies = remedies.apply(lab, result.findings, scenario.remedy)
@@ -212,22 +200,6 @@ async def _log_in(lab: Lab, scenario: Scenario) -> StageResult:
     logins, findings = await lab.logins(), lab.findings
     ladders = tuple(ladder(peer.journal.records(), findings) for peer in lab.peers.values())
     return StageResult(logins, findings, ladders, discovery)
-
-
-async def _look_at_chains(lab: Lab, result: ScenarioResult) -> None:
-    """Note what servers with a certificate fault present to a client like the first peer."""
-    peer = lab.proxy
-    # With the cipher string set, preflight makes one handshake, like the peer's own. A remedy trusts what was presented
-    # last, which a handshake with the other preference would change.
-    config = peer.config.changed(upstream={"ciphers": peer.config.cipher_string})
-    places = {
-        Address(one.server, one.port): None for one in result.findings if one.depth is not None and one.port is not None
-    }
-    result.presented_at = datetime.now(UTC)
-    for check in await preflight.check(places, config, peer.trusted):
-        host, port = check.address
-        ip_san = config.verify.ip_san == "accept"
-        result.presented[host, port] = presented(check.sent, host, port, result.presented_at, ip_san=ip_san)
 
 
 def diagnosed(files: Iterable[Path]) -> Report:

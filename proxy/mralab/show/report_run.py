@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Final, Literal
 
 from ..core.log.escape import escape
 from ..core.release import BEFORE
 from ..core.release import DEFAULT as AFTER
+from ..diagnose.chain_report import presented
+from ..diagnose.findings import Finding
 from ..lab.run import ScenarioResult, StageResult
 from .ladder_drawing import aligned
-from .report_model import Cause, Figure, ReportPage, Section, State, Verdict
+from .report_model import Cause, Figure, ReportPage, Section, ShownChain, State, Verdict
 from .report_parts import cause_of_finding, headline, place, shown_chain
 from .varying import NOTE, without_varying
 
@@ -112,11 +115,19 @@ def _figures(label: str, stage: StageResult) -> Iterator[Figure]:
 
 def _causes(result: ScenarioResult) -> Iterator[Cause]:
     shown: set[str] = set()
+    counts = result.scenario.expressway.get("verify", {}).get("ip_san") != "ignore"
     for number, finding in enumerate(result.findings, 1):
-        presented = None if place(finding) in shown else result.presented.get((finding.server, finding.port))
-        shown.add(place(finding))
-        chain = shown_chain(presented, run_at=result.presented_at) if presented and result.presented_at else None
+        chain = _chain(finding, ip_san=counts) if place(finding) not in shown else None
+        if chain is not None:
+            shown.add(place(finding))
         yield cause_of_finding(number, finding, chain=chain, same=without_varying)
+
+
+def _chain(finding: Finding, *, ip_san: bool) -> ShownChain | None:
+    """Return the chain that the server presented, with its dates counted from then; None without one."""
+    now = datetime.fromtimestamp(finding.last, UTC)
+    chain = presented(finding.presented, finding.server, finding.port, now, ip_san=ip_san)
+    return shown_chain(chain, run_at=now)
 
 
 def _remarks(result: ScenarioResult) -> Iterator[str]:
