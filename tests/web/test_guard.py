@@ -273,3 +273,21 @@ async def test_a_request_through_a_proxy_of_another_process_is_refused(
     answer = await proxy.get(port, "/api/trust", host="localhost", scheme="http")
     assert answer.startswith(b"HTTP/1.1 403 ")
     assert b"came through a proxy" in answer
+
+
+@pytest.mark.parametrize(
+    ("method", "fields"),
+    [
+        ("GET", {"Sec_Fetch_Site": "none", "Sec_Fetch_Mode": "navigate"}),  # the address was typed
+        ("GET", {"Sec_Fetch_Site": "same-origin", "Referer": f"http://{ME}/"}),
+        ("PATCH", {"Sec_Fetch_Site": "same-origin", "Origin": f"http://{ME}"}),
+    ],
+)
+def test_the_page_itself_may_use_the_api(method: str, fields: dict[str, str]) -> None:
+    check(received(method, "/", **fields))
+
+
+@pytest.mark.parametrize("origin", ["null", "http://127.0.0.1:1", f"https://{ME}", "http://evil.test"])
+def test_a_page_of_another_origin_may_not(origin: str) -> None:
+    with pytest.raises(ForbiddenError):
+        check(received("PATCH", "/api/config", Origin=origin))

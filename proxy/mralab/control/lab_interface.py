@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
+from ..core.mra.allowlist import Kind
 from ..errors import MralabError
+from .lab_report import Advertise, DiscoveryReport, LabReport
 from .login_report import LoginReport
 from .run_report import ScenarioList
 from .runs import BusyError, Run, Runs
@@ -30,6 +32,18 @@ class LabInterface(Protocol):
         ``password`` None is the lab's. Raises ``BusyError`` while another login is in progress, ``InputError`` for a
         user or password that cannot be sent.
         """
+
+    def state(self) -> LabReport:
+        """Return the state of the lab."""
+
+    async def change(self, advertise: Advertise | None, https_ciphers: str | None) -> None:
+        """Change settings of every CUCM; None: unchanged. Raises ``InputError``."""
+
+    async def discover(self, address: str, kind: Kind, tls_verify: Literal["On", "Off"]) -> DiscoveryReport:
+        """Discover the nodes of a publisher. Raises ``InputError`` for an address that cannot be used."""
+
+    async def refresh(self) -> None:
+        """Repeat every discovery ("Refresh servers")."""
 
     def scenarios(self) -> ScenarioList:
         """Return the scenarios that ``begin_run`` accepts."""

@@ -260,6 +260,11 @@ class Lab(RunningLab, LoopOrThread):
         """Start the lab in a new thread."""
         return SyncLab(self, self._start_in_thread("mralab-lab"))
 
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario that it was made with."""
+        return self._scenario
+
     async def login(self, user: str = "emusk", password: str = PASSWORD, *, clear: bool = True) -> Login:
         """Log in as Jabber does. With ``clear``, clear the log first, so that findings are those of this login."""
         if clear:

@@ -6,11 +6,13 @@ import asyncio
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..control.lab_interface import BusyError
+from ..control.lab_report import DiscoveryReport, LabReport, NodeReport
 from ..control.runs import Runs
 from ..diagnose.finding_json import finding_json
+from ..mocks.cucm import Cucm
 from ..mocks.pki import mint
 from .lab import PASSWORD
 from .login_result import login_report
@@ -20,10 +22,16 @@ from .scenario import scenario_named, shipped_scenarios
 
 if TYPE_CHECKING:
     from ..control.control import Control
+    from ..control.lab_report import Advertise
     from ..control.login_report import LoginReport
     from ..control.run_report import RunReport, ScenarioList
     from ..control.runs import Progress, Run
+    from ..core.mra.allowlist import Kind
+    from .discovery_result import TlsVerify
     from .lab import Lab
+
+
+_NODE_FIELDS: Final = ("kind", "fqdn", "ip", "address", "ports")
 
 
 class LabControl:
@@ -59,6 +67,49 @@ class LabControl:
             return login_report(login, [finding_json(each) for each in found if each.last >= began])
         finally:
             self._logging_in = False
+
+    def state(self) -> LabReport:
+        """Return the state of the lab."""
+        lab = self._lab
+        return LabReport(
+            scenario=lab.scenario.name,
+            via=lab.via,
+            users=tuple(lab.cucm.users),
+            advertise=lab.cucm.advertise,
+            https_ciphers=lab.cucm.https_ciphers,
+            nodes=tuple(
+                NodeReport(
+                    name=name, kind=node.kind, fqdn=node.fqdn, ip=node.ip, address=node.address, ports=node.ports
+                )
+                for name, node in lab.nodes.items()
+            ),
+            discovered=tuple(DiscoveryReport(**each.record()) for each in lab.discovered),
+        )
+
+    async def change(self, advertise: Advertise | None, https_ciphers: str | None) -> None:
+        """Change settings of every CUCM; None: unchanged. Raises ``InputError``."""
+        cluster = [node for node in self._lab.nodes.values() if isinstance(node, Cucm)]
+        if https_ciphers is not None:
+            for node in cluster:
+                node.https_ciphers = https_ciphers
+        if advertise is not None:
+            for node in cluster:
+                node.advertise = advertise
+        self._publish()
+
+    async def discover(self, address: str, kind: Kind, tls_verify: TlsVerify) -> DiscoveryReport:
+        """Discover the nodes of a publisher. Raises ``InputError`` for an address that cannot be used."""
+        found = await self._lab.discover(address, kind=kind, tls_verify=tls_verify)
+        self._publish()
+        return DiscoveryReport(**found.record())
+
+    async def refresh(self) -> None:
+        """Repeat every discovery ("Refresh servers")."""
+        await self._lab.refresh()
+        self._publish()
+
+    def _publish(self) -> None:
+        self._control.stream.publish("lab", {})
 
     def scenarios(self) -> ScenarioList:
         """Return the scenarios that come with mralab."""

@@ -11,7 +11,7 @@ from ..control.lab_interface import LabInterface, NoLabError
 from ..errors import InputError
 from .answers import answer
 from .requests import BadRequestError, body_of
-from .schemas_lab import LoginBody, RunAnswer, RunBody, RunsAnswer
+from .schemas_lab import DiscoverBody, LabChange, LoginBody, RunAnswer, RunBody, RunsAnswer
 
 if TYPE_CHECKING:
     from ..control.control import Control
@@ -32,6 +32,32 @@ class LabApi:
                 "start mralab lab, which has them, and use its 'admin'; to log in through this proxy: mralab login",
             )
         return self._control.lab
+
+    async def lab(self, _: web.Request) -> web.Response:
+        """Return the state of the lab."""
+        return answer(self._lab.state())
+
+    async def change_lab(self, request: web.Request) -> web.Response:
+        """Change settings of CUCM."""
+        lab, body = self._lab, await body_of(request, LabChange)
+        if not body.model_fields_set:
+            raise BadRequestError(["advertise, https_ciphers: one of them is required"])
+        await lab.change(body.advertise, body.https_ciphers)
+        return answer(lab.state())
+
+    async def discover(self, request: web.Request) -> web.Response:
+        """Discover the nodes of a publisher."""
+        lab, body = self._lab, await body_of(request, DiscoverBody)
+        try:
+            return answer(await lab.discover(body.address, body.kind, body.tls_verify))
+        except InputError as error:
+            raise BadRequestError(error.problems, error.hint) from None
+
+    async def refresh_lab(self, _: web.Request) -> web.Response:
+        """Repeat every discovery."""
+        lab = self._lab
+        await lab.refresh()
+        return answer(lab.state())
 
     async def login(self, request: web.Request) -> web.Response:
         """Log in as Jabber does."""

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
+from ..control.lab_report import Advertise, DiscoveryReport, LabReport
 from ..control.login_report import LoginReport
 from ..control.run_report import RunReport, ScenarioList
+from ..core.mra.allowlist import Kind
 from .schemas import Answer, Body, Text
 
-__all__ = ["LoginBody", "LoginReport", "RunAnswer", "RunBody", "RunReport", "RunsAnswer", "ScenarioList"]
+__all__ = [
+    "DiscoverBody",
+    "DiscoveryReport",
+    "LabChange",
+    "LabReport",
+    "LoginBody",
+    "LoginReport",
+    "RunAnswer",
+    "RunBody",
+    "RunReport",
+    "RunsAnswer",
+    "ScenarioList",
+]
 
 
 class LoginBody(Body):
@@ -19,6 +33,27 @@ class LoginBody(Body):
     user: Text = Field(min_length=1, max_length=256, examples=["emusk"])
     password: Text | None = Field(default=None, max_length=256, description="Default: the lab's public password")
     clear: bool = Field(default=True, description="Clear the journal first, so that its records are this login's")
+
+
+class LabChange(Body):
+    """Settings of CUCM to change; the others stay as they are."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    advertise: Advertise | None = Field(
+        default=None, description="System > Server: host names or addresses", examples=["ip"]
+    )
+    https_ciphers: Literal["rsa", "all"] | None = Field(
+        default=None, description="Enterprise parameter HTTPS Ciphers: RSA only, or EC and RSA", examples=["all"]
+    )
+
+
+class DiscoverBody(Body):
+    """The publisher to discover, as on the pages Unified CM servers, IM and Presence Service nodes and Unity."""
+
+    address: Text = Field(min_length=1, max_length=256, examples=["cucm.steven.lab"])
+    kind: Kind = "cucm"
+    tls_verify: Literal["On", "Off"] = Field(default="On", description="TLS verify mode")
 
 
 class RunBody(Body):
