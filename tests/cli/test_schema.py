@@ -92,6 +92,8 @@ def refusing(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Iterat
         ("trust list", "trust", 0),
         ("trust add ca.pem", "trust", 0),
         ("trust remove ca.pem", "trust", 0),
+        ("set", "set", 0),
+        ("set prefer rsa", "set", 0),
         ("xconfiguration EdgeConfigServer VerifyOriginServer", "xconfiguration", 0),
         ("xconfiguration EdgeConfigServer VerifyOriginServer: audit", "xconfiguration", 0),
         ("login emusk --via http://127.0.0.1:{port} --server cucm.example.com", "login", 1),

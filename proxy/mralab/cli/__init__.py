@@ -16,6 +16,7 @@ from . import run as run
 from . import scenarios as scenarios
 from . import schema as schema
 from . import serve as serve
+from . import set as set  # noqa: A004 - the module has the name of its command
 from . import transactions as transactions
 from . import trust as trust
 from . import xconfiguration as xconfiguration

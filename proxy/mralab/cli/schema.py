@@ -27,6 +27,7 @@ DOCUMENTS: Final = {
     "preflight": "diagnose.preflight_report:PreflightReport",
     "run": "control.run_report:RunReport",
     "scenarios": "control.run_report:ScenarioList",
+    "set": "web.documents:SetDocument",
     "transactions": "web.documents:TransactionsDocument",
     "trust": "web.documents:TrustDocument",
     "xconfiguration": "web.documents:XConfigurationDocument",
@@ -43,7 +44,7 @@ def schema(name: str) -> None:
     NAME is the document's "schema" without "mralab/":
       allowlist-check, demo, diagnose, diagnostic-logging-start,
       diagnostic-logging-stop, findings, log, login, preflight, run,
-      scenarios, transactions, trust, xconfiguration
+      scenarios, set, transactions, trust, xconfiguration
 
     \b
     Example:

@@ -84,3 +84,30 @@ class DiagnosticLoggingStop(DocumentModel):
     version: Literal[1] = 1
     archive: str = Field(description="File of the archive.")
     bytes: int = Field(description="Size of the archive.")
+
+
+class SwitchState(DocumentModel):
+    """One switch of ``mralab set``."""
+
+    key: str = Field(description="The configuration's key without its table.")
+    path: str = Field(description="The key with its table.")
+    value: str = Field(description="The value in force, as it is typed; - if the order of ciphers decides.")
+    allowed: str = Field(description="The allowed values.")
+    does: str = Field(description="What the switch does.")
+
+
+class SwitchChange(DocumentModel):
+    """A value that has changed, perhaps because the release decides it."""
+
+    key: str
+    before: str
+    after: str
+
+
+class SetDocument(DocumentModel):
+    """The answer of ``mralab set``: what was changed, and every switch."""
+
+    schema_: Literal["mralab/set"] = Field(default="mralab/set", alias="schema")
+    version: Literal[1] = 1
+    changed: tuple[SwitchChange, ...]
+    switches: tuple[SwitchState, ...]
