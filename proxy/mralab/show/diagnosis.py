@@ -75,7 +75,7 @@ def _blocks(finding: Finding) -> Iterable[tuple[str, list[str]]]:
     yield "cause", [finding.cause]
     if finding.chain:
         yield "shown", [row for certificate in finding.chain[:1] for row in _certificate(certificate)]
-    yield "when", [_when(finding)]
+    yield "when", [when(finding)]
     if finding.history:
         yield "notes", list(finding.history)
     yield "fix", [f"- {remedy.text}{f' ({remedy.where})' if remedy.where else ''}" for remedy in finding.remedies]
@@ -102,7 +102,8 @@ def _where(finding: Finding) -> str:
     return parts
 
 
-def _when(finding: Finding) -> str:
+def when(finding: Finding) -> str:
+    """Return how often and when a finding occurred."""
     times = "once" if finding.count == 1 else f"{finding.count} times"
     if finding.last is None or finding.first is None:
         return f"{times}; the lines have no time"

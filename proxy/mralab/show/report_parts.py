@@ -9,7 +9,8 @@ from typing import Final, Protocol
 
 from ..core.hostport import host_port
 from ..diagnose import findings, report
-from ..diagnose.chain_report import PresentedCertificate, PresentedCertificates
+from ..diagnose.chain_report import PresentedCertificate, PresentedCertificates, described
+from .diagnosis import when
 from .report_model import Action, Cause, Line, ShownCertificate, ShownChain, State, place_of
 
 _OFF: Final = "verify-origin-off"
@@ -59,7 +60,7 @@ def _command(text: str) -> str:
 def cause_of_report(number: int, finding: report.Finding) -> Cause:
     """Return a finding of ``mralab diagnose``. Its chain is from a capture, dated by the finding's last occurrence."""
     facts = [
-        ("Seen", (when(finding),)),
+        ("Seen", (f"{when(finding)}.",)),
         ("On", (", ".join(finding.peers),) if finding.peers else ()),
         ("Before and after", finding.history),
         ("Check", (finding.check,) if finding.check else ()),
@@ -108,19 +109,8 @@ def place(finding: report.Finding | findings.Finding) -> str:
     return host_port(finding.server, finding.port) if finding.server and finding.port else finding.server
 
 
-def when(finding: report.Finding) -> str:
-    """Return how often and when a finding occurred."""
-    times = "Once" if finding.count == 1 else f"{finding.count} times"
-    if finding.first is None or finding.last is None:
-        return f"{times}; the lines have no time"
-    first, last = (f"{at:%Y-%m-%d %H:%M:%S}" for at in (finding.first, finding.last))
-    return f"{times}, at {last} UTC" if first == last else f"{times}, from {first} to {last} UTC"
-
-
 def chain_of_report(finding: report.Finding) -> ShownChain | None:
     """Return the chain that a capture shows; None without one."""
-    from ..diagnose.chain_report import described
-
     if not finding.chain:
         return None
     if finding.last is None:
