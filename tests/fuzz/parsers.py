@@ -661,6 +661,7 @@ NOT_PARSERS: Final = {
     "diagnose.axl.request": "writes",
     "diagnose.axl.list_nodes_operation": "writes",
     "web.guard.is_json": "one comparison",
+    "web.guard.is_pem": "one comparison",
     "core.log.cleaning.is_clean": "three searches",
     "diagnose.xconf.setting_line": "writes",
     "diagnose.request_line.service_of": "covered with the request line",

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ..config import Config, live_names, load, split_change
+from ..config import Config, from_mapping, live_names, load, split_change
 from ..core.hostport import host_port
+from ..core.nearest import did_you_mean
 from ..core.tls.fingerprint import fingerprint
 from ..diagnose.archive import Recording, pack
 from ..errors import ConfigError, InputError, MralabError
@@ -49,6 +50,10 @@ class UnusableError(InputError):
 
 class NotRecordingError(MralabError):
     """Diagnostic logging cannot stop because it was not started."""
+
+
+class NotListedError(MralabError):
+    """The configuration has no such host."""
 
 
 class SilentError(MralabError):
@@ -162,6 +167,43 @@ class Control(ABC):
                 raise UnusableError(error.problems) from None
             _require_confirmed(await self._put(settings))
         self.stream.publish("config", {"changed": sorted(tables)})
+
+    def host_named(self, name: str) -> str:
+        """Return the canonical name of a host of the configuration. Raises ``NotListedError``."""
+        hosts = self.config.hosts
+        with contextlib.suppress(ConfigError):
+            (name,) = from_mapping({"hosts": {name: {"dial": "127.0.0.1"}}}).hosts
+        if name not in hosts:
+            raise NotListedError(
+                f"{name}: is not one of the hosts{did_you_mean(name, hosts)}", "GET /api/hosts lists them; PUT adds one"
+            )
+        return name
+
+    async def put_host(self, name: str, entry: Mapping[str, Any]) -> str:
+        """Add a host, or replace one, from the next request on; return its canonical name.
+
+        Raises ``UnusableError`` with every problem in ``name`` and ``entry``.
+        """
+        async with self._lock:
+            current = self.settings
+            try:
+                (host,) = from_mapping({"hosts": {name: entry}}).hosts
+                without = {key: value for key, value in current.config.hosts.items() if key != host}
+                config = current.config.model_copy(update={"hosts": without}).changed(hosts={name: entry})
+            except ConfigError as error:
+                raise UnusableError(problem.removeprefix("configuration: ") for problem in error.problems) from None
+            _require_confirmed(await self._put(current._replace(config=config)))
+        self.stream.publish("config", {"changed": ["hosts"]})
+        return host
+
+    async def remove_host(self, name: str) -> None:
+        """Remove a host from the next request on. Raises ``NotListedError``."""
+        async with self._lock:
+            current, host = self.settings, self.host_named(name)
+            hosts = {key: value for key, value in current.config.hosts.items() if key != host}
+            config = current.config.model_copy(update={"hosts": hosts})
+            _require_confirmed(await self._put(current._replace(config=config)))
+        self.stream.publish("config", {"changed": ["hosts"]})
 
     async def trust(self, certificates: Iterable[x509.Certificate]) -> int:
         """Add certificates to the trust store; return how many are new."""

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiohttp import web
 from pydantic import BaseModel
 
 from ..errors import InputError, MralabError
 from .schemas import ErrorAnswer, Problem
+
+_HINT: Final = "GET /api/openapi.json describes every request"
+_HINTS: Final = {
+    400: "GET /api/openapi.json describes the parameters and the body of every request",
+    409: "nothing was changed: correct it and repeat the whole request",
+    415: "send JSON with Content-Type: application/json",
+}
+"""What to do next where the error itself does not say it, by status."""
 
 
 def answer(model: BaseModel, status: int = 200) -> web.Response:
@@ -18,7 +28,8 @@ def answer(model: BaseModel, status: int = 200) -> web.Response:
 def problem(status: int, code: str, error: MralabError, headers: dict[str, str] | None = None) -> web.Response:
     """Return the response for an error: its message, every problem in it, and what to do next."""
     problems = list(error.listed) if isinstance(error, InputError) else [error.message]
-    value = ErrorAnswer(error=Problem(code=code, message=error.message, problems=problems, hint=error.hint))
+    hint = error.hint or _HINTS.get(status, _HINT)
+    value = ErrorAnswer(error=Problem(code=code, message=error.message, problems=problems, hint=hint))
     response = answer(value, status)
     response.headers.update(headers or {})
     return response

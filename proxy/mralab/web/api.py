@@ -16,7 +16,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from ..control.control import Control, NotRecordingError, SilentError, UnusableError
+from ..control.control import Control, NotListedError, NotRecordingError, SilentError, UnusableError
 from ..control.lab_interface import NoLabError
 from ..control.runs import BusyError, NotKeptError
 from ..core.hostport import host_port
@@ -74,7 +74,11 @@ def _application(control: Control) -> web.Application:
     parts = (ProxyApi(control), LabApi(control), _Description())
     for operation in OPERATIONS:
         handler = next(getattr(part, operation.name) for part in parts if hasattr(part, operation.name))
-        app.router.add_route(operation.method, operation.path, _checked(operation, handler))
+        checked = _checked(operation, handler)
+        if operation.method == "GET":
+            app.router.add_get(operation.path, checked)  # HEAD as well
+        else:
+            app.router.add_route(operation.method, operation.path, checked)
     add_page(app)
     return app
 
@@ -117,7 +121,7 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
         return problem(409, "no-lab", error)
     except BusyError as error:
         return problem(409, "busy", error)
-    except NotKeptError as error:
+    except (NotKeptError, NotListedError) as error:
         return problem(404, "not-found", error)
     except SilentError as error:
         return problem(504, "worker-silent", error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from datetime import UTC, datetime
@@ -20,8 +21,10 @@ from ..diagnose.ladder_model import Ladder
 from ..errors import MralabError
 from ..tls.trust_store import parse_pem
 from .answers import answer, problem
+from .judged import judgement
 from .metrics import CONTENT_TYPE, exposition
-from .requests import BadRequestError, body_of, json_of
+from .operations import MOST
+from .requests import BadRequestError, body_of, json_of, pem_of
 from .schemas import (
     CertificateAnswer,
     CheckAnswer,
@@ -30,6 +33,9 @@ from .schemas import (
     DistrustBody,
     FindingsAnswer,
     HealthAnswer,
+    HostAnswer,
+    HostBody,
+    HostsAnswer,
     LogAnswer,
     StartAnswer,
     TransactionsAnswer,
@@ -38,9 +44,9 @@ from .schemas import (
 )
 
 
-def _certificates(pem: str) -> list[x509.Certificate]:
+def _certificates(pem: bytes) -> list[x509.Certificate]:
     """Return the certificates of a PEM text. Raises ``TrustStoreError`` with every problem in it."""
-    return parse_pem(pem.encode(), "pem")
+    return parse_pem(pem, "pem")
 
 
 class ProxyApi:
@@ -76,24 +82,56 @@ class ProxyApi:
 
     async def add_trust(self, request: web.Request) -> web.Response:
         """Trust certificates."""
-        body = await body_of(request, TrustBody)
-        certificates = await self._control.aside(_certificates, body.pem)
+        pem = await pem_of(request)
+        if pem is None:
+            pem = (await body_of(request, TrustBody)).pem.encode()
+        certificates = await self._control.aside(_certificates, pem)
         return await self._store_answer(added=await self._control.trust(certificates))
 
     async def remove_trust(self, request: web.Request) -> web.Response:
         """Distrust certificates."""
-        body = await body_of(request, DistrustBody)
-        if not body.model_fields_set:
-            raise BadRequestError(["fingerprints, pem: one of them is required"])
-        given = await self._control.aside(_certificates, body.pem) if "pem" in body.model_fields_set else []
-        unwanted = [fingerprint(certificate.public_bytes(Encoding.DER)) for certificate in given]
-        unwanted += [canonical_fingerprint(text) for text in body.fingerprints]
+        pem, unwanted = await pem_of(request), []
+        if pem is None:
+            body = await body_of(request, DistrustBody)
+            if not body.model_fields_set:
+                raise BadRequestError(["fingerprints, pem: one of them is required"])
+            pem = body.pem.encode() if "pem" in body.model_fields_set else None
+            unwanted = [canonical_fingerprint(text) for text in body.fingerprints]
+        given = await self._control.aside(_certificates, pem) if pem is not None else []
+        unwanted += [fingerprint(certificate.public_bytes(Encoding.DER)) for certificate in given]
         return await self._store_answer(removed=await self._control.distrust(unwanted))
 
     async def _store_answer(self, **changed: int) -> web.Response:
         certificates = self._control.settings.store.certificates
         shown = await self._control.aside(lambda store: [_certificate(each) for each in store], certificates)
         return answer(TrustAnswer(certificates=shown, **changed))
+
+    async def hosts(self, _: web.Request) -> web.Response:
+        """Return the hosts."""
+        return answer(HostsAnswer(hosts=self._control.config.hosts))
+
+    async def host(self, _: web.Request, *, name: str) -> web.Response:
+        """Return one host."""
+        name = self._control.host_named(name)
+        return answer(HostAnswer(name=name, host=self._control.config.hosts[name]))
+
+    async def put_host(self, request: web.Request, *, name: str) -> web.Response:
+        """Add or replace a host."""
+        body = await body_of(request, HostBody)
+        name = await self._control.put_host(name, body.model_dump(exclude_unset=True))
+        return answer(HostAnswer(name=name, host=self._control.config.hosts[name]))
+
+    async def remove_host(self, _: web.Request, *, name: str) -> web.Response:
+        """Remove a host."""
+        await self._control.remove_host(name)
+        return answer(HostsAnswer(hosts=self._control.config.hosts))
+
+    async def judged(self, _: web.Request, *, server: str, because: str | None, port: int | None) -> web.Response:
+        """Judge the requests to a server, as a test asserts it."""
+        found, records = await asyncio.gather(self._control.findings(), self._control.transactions(MOST))
+        return await self._control.aside(
+            lambda items: answer(judgement(server, *items, because=because, port=port)), (found.items, records.items)
+        )
 
     async def transactions(self, _: web.Request, *, most: int) -> web.Response:
         """Return the latest requests."""
@@ -119,6 +157,8 @@ class ProxyApi:
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Send events until the client or the proxy ends."""
+        if request.method == "HEAD":
+            return web.Response(content_type="text/event-stream")
         last = request.headers.get("Last-Event-ID", "")
         after = int(last) if last.isascii() and last.isdigit() and len(last) < 16 else None
         if self._control.stream.full:

@@ -21,6 +21,8 @@ from urllib.parse import urlsplit
 from ..errors import MralabError
 
 JSON: Final = "application/json"
+PEM: Final = "application/x-pem-file"
+"""Certificates in PEM, for the routes that take it. As with JSON, a page needs permission (CORS) to send it."""
 _BODILESS_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 _SINGLE_FIELDS: Final = (
     "Host",
@@ -212,7 +214,7 @@ def _is_same_origin(origin: str, host: str) -> bool:
 
 
 def check_body(request: Received) -> None:
-    """Raise ``RefusedError`` for a body other than JSON: any page can send a form without permission."""
+    """Raise ``RefusedError`` for a body other than JSON or PEM: any page can send a form without permission."""
     size, coding = request.headers.get("Content-Length") or "", request.headers.get("Transfer-Encoding")
     if coding is not None and coding.strip().lower() != "chunked":
         raise AmbiguousError("ambiguous", f"Transfer-Encoding {coding!r} is not chunked", "send Content-Length")
@@ -226,7 +228,7 @@ def check_body(request: Received) -> None:
     given = request.headers.get("Content-Type")
     if not has_body and _media_type(given or "") not in _FORM_TYPES:
         return  # some clients send a type without a body, such as aiohttp's application/octet-stream
-    if not is_json(given or ""):
+    if not is_json(given or "") and not is_pem(given or ""):
         raise MediaTypeError(
             "http",
             f"Content-Type {given!r} is not {JSON}" if given is not None else "the body has no Content-Type",
@@ -239,6 +241,11 @@ def is_json(content_type: str) -> bool:
     parameters = (part.lower().partition("=") for part in content_type.split(";")[1:])
     charsets = [value.strip().strip('"') for name, _, value in parameters if name.strip().startswith("charset")]
     return _media_type(content_type) == JSON and all(charset == "utf-8" for charset in charsets)
+
+
+def is_pem(content_type: str) -> bool:
+    """Whether a Content-Type is PEM."""
+    return _media_type(content_type) == PEM
 
 
 def _media_type(content_type: str) -> str:

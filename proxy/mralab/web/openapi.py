@@ -9,7 +9,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from . import schemas
-from .operations import OPERATIONS, Operation, Parameter
+from .guard import PEM
+from .operations import LONGEST_NAME, NAME_CHARACTERS, OPERATIONS, Operation, Parameter
 
 _ERRORS: Final = {
     400: "The request cannot be parsed, or does not match this description; lists every problem",
@@ -54,7 +55,9 @@ def _described(operation: Operation, names: Sequence[str]) -> dict[str, Any]:
     if operation.parameters:
         described["parameters"] = [_parameter(each) for each in operation.parameters]
     if operation.body is not None:
-        content = {"application/json": {"schema": _reference(operation.body)}}
+        content: dict[str, Any] = {"application/json": {"schema": _reference(operation.body)}}
+        if operation.takes_pem:
+            content[PEM] = {"schema": {"type": "string", "description": "Certificates in PEM, one after the other"}}
         described["requestBody"] = {"required": True, "content": content}
     done = "Done" if operation.status == 200 else "Begun"
     responses: dict[str, Any] = {str(operation.status): {"description": done, "content": _content(operation.answer)}}
@@ -68,8 +71,11 @@ def _described(operation: Operation, names: Sequence[str]) -> dict[str, Any]:
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
     low, high = parameter.bounds
-    schema: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": parameter.longest}
-    if parameter.kind != "text":
+    pattern = f"^[{NAME_CHARACTERS}]+$"
+    schema: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": pattern}
+    if parameter.choices:
+        schema = {"enum": list(parameter.choices)}
+    elif parameter.kind != "name":
         schema = {"type": parameter.kind, "minimum": low, "maximum": high}
     if parameter.default is not None:
         schema["default"] = parameter.default

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import string
 from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import BaseModel
 
 from ..diagnose.ladder_model import Ladder
+from ..diagnose.rules import CODES
 from . import schemas, schemas_lab
 
 MOST: Final = 100_000
 DEFAULT_MOST: Final = 1000
+NAME_CHARACTERS: Final = f"{string.ascii_letters}{string.digits}_.:-"
+LONGEST_NAME: Final = 253
 LARGEST_NUMBER: Final = 2**53 - 1
 """Largest integer that every JSON parser represents (RFC 8259 section 6)."""
 
@@ -19,14 +23,15 @@ class Parameter(NamedTuple):
     """A parameter in the query or in the path."""
 
     name: str
-    kind: Literal["integer", "number", "text"]
+    kind: Literal["integer", "number", "name"]
+    """A ``name`` consists of ``NAME_CHARACTERS``: those of host names, addresses and codes."""
     description: str
     example: Any
     place: Literal["query", "path"] = "query"
     bounds: tuple[int, int] = (0, LARGEST_NUMBER)
     """Smallest and largest number."""
-    longest: int = 300
-    """Characters of a text."""
+    choices: tuple[str, ...] = ()
+    """The only values of a name; empty: any name."""
     default: Any = None
     required: bool = False
 
@@ -47,6 +52,8 @@ class Operation(NamedTuple):
     parameters: tuple[Parameter, ...] = ()
     status: int = 200
     """Status of the answer."""
+    takes_pem: bool = False
+    """Whether the body may also be PEM, as ``application/x-pem-file``."""
 
 
 _MOST: Final = Parameter(
@@ -58,6 +65,14 @@ _SINCE: Final = Parameter(
 _REQUESTS: Final = Parameter(
     "most", "integer", "How many of the latest requests to return, of each worker", 50, bounds=(1, 200), default=200
 )
+_HOST: Final = Parameter(
+    "name", "name", "Name or address that clients request", "cucm.steven.lab", place="path", required=True
+)
+_SERVER: Final = Parameter("server", "name", "Name or address that clients request", "cucm.steven.lab", required=True)
+_BECAUSE: Final = Parameter(
+    "because", "name", "Code of the finding that must be the reason", "self-signed", choices=tuple(CODES)
+)
+_PORT: Final = Parameter("port", "integer", "Only requests to this port", 8443, bounds=(1, 65535))
 _RUN: Final = Parameter(
     "run",
     "integer",
@@ -77,15 +92,23 @@ OPERATIONS: Final = (
               schemas.ConfigAnswer, schemas.ConfigChange, _CHANGES),
     Operation("GET", "/api/trust", "trust", "The trust store", schemas.TrustAnswer),
     Operation("POST", "/api/trust", "add_trust", "Trust certificates from the next request on",
-              schemas.TrustAnswer, schemas.TrustBody, _CHANGES),
+              schemas.TrustAnswer, schemas.TrustBody, _CHANGES, takes_pem=True),
     Operation("DELETE", "/api/trust", "remove_trust", "Distrust certificates from the next request on",
-              schemas.TrustAnswer, schemas.DistrustBody, _CHANGES),
+              schemas.TrustAnswer, schemas.DistrustBody, _CHANGES, takes_pem=True),
+    Operation("GET", "/api/hosts", "hosts", "The hosts: where servers really are", schemas.HostsAnswer),
+    Operation("GET", "/api/hosts/{name}", "host", "One host", schemas.HostAnswer, errors=(404,), parameters=(_HOST,)),
+    Operation("PUT", "/api/hosts/{name}", "put_host", "Add or replace a host from the next request on",
+              schemas.HostAnswer, schemas.HostBody, _CHANGES, parameters=(_HOST,)),
+    Operation("DELETE", "/api/hosts/{name}", "remove_host", "Remove a host from the next request on",
+              schemas.HostsAnswer, errors=(404, 504), parameters=(_HOST,)),
     Operation("GET", "/api/transactions", "transactions", "The latest requests and their outcomes",
               schemas.TransactionsAnswer, parameters=(_MOST,)),
     Operation("GET", "/api/findings", "findings", "The problems found in the log, their causes and remedies",
               schemas.FindingsAnswer, parameters=(_SINCE,)),
     Operation("GET", "/api/ladder", "ladder", "The latest requests as steps between client, Expressway-C and servers",
               Ladder, parameters=(_SINCE, _REQUESTS)),
+    Operation("GET", "/api/judged", "judged", "Whether requests to a server were refused, and why",
+              schemas.JudgedAnswer, parameters=(_SERVER, _BECAUSE, _PORT)),
     Operation("GET", "/api/log", "log", "The traffic_server log", schemas.LogAnswer, parameters=(_MOST,)),
     Operation("GET", "/api/events", "events", "Log lines and changes as they happen (server-sent events)",
               "text/event-stream", errors=(503,)),

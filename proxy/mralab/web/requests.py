@@ -11,12 +11,13 @@ from pydantic import BaseModel, ValidationError
 
 from ..core.nearest import did_you_mean
 from ..errors import InputError
-from .guard import is_json
-from .operations import Operation, Parameter
+from .guard import is_json, is_pem
+from .operations import LONGEST_NAME, NAME_CHARACTERS, Operation, Parameter
 from .schemas import problems_of
 from .strictjson import StrictJsonError, loads
 
 _LONG_TEXTS: Final = ("pem",)  # keys whose text may be longer than ``strictjson`` allows
+_NAME_CHARACTERS: Final = frozenset(NAME_CHARACTERS)
 _LONGEST_NUMBER: Final = 40  # characters
 _CHARACTERS: Final = {"integer": frozenset("0123456789"), "number": frozenset("0123456789.eE+-")}
 """Characters of a number as JSON writes it (RFC 8259 section 6)."""
@@ -46,6 +47,11 @@ async def bytes_of(request: web.Request) -> bytes:
         return await request.read()
     except web.RequestPayloadError:
         raise BadRequestError(["the body is damaged: its chunks do not follow RFC 9112 section 7.1"]) from None
+
+
+async def pem_of(request: web.Request) -> bytes | None:
+    """Return a body in PEM, None if it is JSON."""
+    return await bytes_of(request) if is_pem(request.headers.get("Content-Type", "")) else None
 
 
 async def body_of(request: web.Request, model: type[Model]) -> Model:
@@ -94,9 +100,12 @@ def _read_parameters(request: web.Request, operation: Operation) -> tuple[dict[s
 def _value(parameter: Parameter, given: list[str]) -> Any:
     """Return a parameter's value. Raises ``ValueError`` with what it must be."""
     (text, *more) = given
-    if parameter.kind == "text":
-        if more or not text or len(text) > parameter.longest or not text.isprintable():
-            raise ValueError(f"must be one text of 1 to {parameter.longest} characters")
+    if parameter.choices and (more or text not in parameter.choices):
+        near = did_you_mean(text, parameter.choices)
+        raise ValueError(f"must be one of {', '.join(parameter.choices)}{near}")
+    if parameter.kind == "name":
+        if more or not 0 < len(text) <= LONGEST_NAME or not _NAME_CHARACTERS.issuperset(text):
+            raise ValueError(f"must be one name of 1 to {LONGEST_NAME} letters, digits, '.', ':', '_' and '-'")
         return text
     low, high = parameter.bounds
     number: float = math.nan

@@ -28,6 +28,7 @@ from ..diagnose.chain_report import PresentedCertificate
 from ..errors import first_problems
 
 Fingerprint = Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
 Text = Annotated[str, Field(json_schema_extra={"pattern": r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$"})]
 """Text without the control characters that ``strictjson`` refuses."""
 
@@ -132,6 +133,54 @@ class ConfigAnswer(Answer):
     allow: AllowTable
     log: LogTable
     capture: CaptureTable
+
+
+class HostBody(Body):
+    """Where a host is. ``ip``, ``dial`` or ports must be set; ports need an address to connect to."""
+
+    ip: Text = Field(default="", max_length=64, description="IP address shown in the log", examples=["10.48.36.215"])
+    dial: Text = Field(default="", max_length=64, description="IP address that is connected to", examples=["127.0.0.1"])
+    ports: dict[Annotated[str, Field(pattern=r"^[1-9][0-9]{0,4}$")], Port] = Field(
+        default={},
+        max_length=100,
+        description="Requested port -> port that is connected to",
+        examples=[{"8443": 41021}],
+        json_schema_extra={"additionalProperties": False},
+    )
+    port: Port | None = Field(default=None, description="Port connected to for every port that `ports` does not list")
+    node: Literal["cucm", "imp", "unity", "none"] = Field(
+        default="cucm", description="Kind of node, which decides what automatic rules the host gets"
+    )
+
+
+class HostAnswer(Answer):
+    """One host, under its name in canonical form."""
+
+    name: str
+    host: HostEntry
+
+
+class HostsAnswer(Answer):
+    """The hosts in force, by name. Other hosts are resolved by DNS."""
+
+    hosts: dict[str, HostEntry]
+
+
+class Judgement(Answer):
+    """The result of an assertion: whether it holds, and a sentence that says what happened."""
+
+    holds: bool
+    text: str
+
+
+class JudgedAnswer(Answer):
+    """What became of the requests to a server, as ``refused`` and ``allowed`` of the Python API say it."""
+
+    server: str
+    port: int | None
+    because: str | None
+    refused: Judgement
+    allowed: Judgement = Field(description="The server itself answered the latest request on each requested port")
 
 
 class CertificateAnswer(Answer):
