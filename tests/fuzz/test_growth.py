@@ -20,6 +20,7 @@ NO_FOREIGN_INPUT = {
     "core.hostport": "a URL in place of HOST:PORT, from the command line or a list of at most 1 MB",
     "diagnose.address_sources": "the same",
     "web.switches": "the user's own command line",
+    "web.event_client": "our own control API's events",
     "web.client": "our own control API's answers",
     "control.merge": "our own log's lines",
     "tls.verification": "one alert record: a fixed length",

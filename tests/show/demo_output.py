@@ -139,7 +139,7 @@ def demos() -> dict[str, Shown]:
         out.mkdir()
         results = asyncio.run(demo.run(out))
 
-        async def run(_: Path, progress: Callable[[str], object]) -> tuple[ScenarioResult, ...]:
+        async def run(_: Path, progress: Callable[[str], object], **options: object) -> tuple[ScenarioResult, ...]:
             for result in results:
                 progress(result.scenario.title)
             return results

@@ -29,7 +29,7 @@ FINDING = {
 }  # fmt: skip
 TRANSACTION = {
     "started": 0.0, "verdict": "refused", "method": HOSTILE, "url": HOSTILE, "status": 502, "reason": HOSTILE,
-    "error": HOSTILE, "denied": "", "because": HOSTILE, "nearest": "",
+    "error": HOSTILE, "denied": "", "because": HOSTILE, "nearest": "", "dial": HOSTILE,
 }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from . import serve as serve
 from . import set as set  # noqa: A004 - the module has the name of its command
 from . import transactions as transactions
 from . import trust as trust
+from . import watch as watch
 from . import xconfiguration as xconfiguration
 from .root import main
 

@@ -30,6 +30,7 @@ DOCUMENTS: Final = {
     "set": "web.documents:SetDocument",
     "transactions": "web.documents:TransactionsDocument",
     "trust": "web.documents:TrustDocument",
+    "watch": "web.documents:WatchDocument",
     "xconfiguration": "web.documents:XConfigurationDocument",
 }
 """The pydantic model of each document, as module (below ``mralab``) and class."""
@@ -44,7 +45,7 @@ def schema(name: str) -> None:
     NAME is the document's "schema" without "mralab/":
       allowlist-check, demo, diagnose, diagnostic-logging-start,
       diagnostic-logging-stop, findings, log, login, preflight, run,
-      scenarios, set, transactions, trust, xconfiguration
+      scenarios, set, transactions, trust, watch, xconfiguration
 
     \b
     Example:

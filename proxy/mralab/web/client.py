@@ -33,7 +33,7 @@ class Admin:
         if (authority := authority_of_url(address)) is not None:
             raise MralabError(f"admin: {address!r} is a URL, not HOST:PORT", f"write {authority or 'HOST:PORT'}")
         try:
-            self._host, self._port = split_address(address)
+            self.host, self.port = split_address(address)
         except ValueError as error:
             raise MralabError(f"admin: {error}", "pass the 'admin' of the line that serve prints") from None
         self._address = address
@@ -43,7 +43,7 @@ class Admin:
 
         Raises ``RemoteError`` if the proxy refuses it, ``MralabError`` if no control API answers.
         """
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=_TIMEOUT)
         try:
             if body is None:
                 connection.request(method, path)

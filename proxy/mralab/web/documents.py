@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..core.release import VerifyMode
 from ..diagnose.document import DocumentModel
+from ..diagnose.finding_report import Finding
+from ..diagnose.ladder_model import LadderStep, Participant
 from .schemas import FindingsAnswer, LogAnswer, StartAnswer, TransactionsAnswer, TrustAnswer
 
 
@@ -111,3 +113,16 @@ class SetDocument(DocumentModel):
     version: Literal[1] = 1
     changed: tuple[SwitchChange, ...]
     switches: tuple[SwitchState, ...]
+
+
+class WatchDocument(DocumentModel):
+    """One line of ``mralab watch --json``: a step, a finding, or another event with its ``data``."""
+
+    schema_: Literal["mralab/watch"] = Field(default="mralab/watch", alias="schema")
+    version: Literal[1] = 1
+    event: str = Field(description="step, finding, follows, gone, back, or an event of GET /api/events.")
+    step: LadderStep | None = Field(default=None, description="Its number and its from and to hold in this line only.")
+    source: Participant | None = Field(default=None, description="The participant that the step comes from.")
+    to: Participant | None = Field(default=None, description="The participant that the step goes to.")
+    finding: Finding | None = None
+    data: dict[str, Any] = Field(default={}, description="The data of another event; empty for steps and findings.")

@@ -1,0 +1,128 @@
+"""``mralab watch`` shows the steps and findings of a running proxy as they happen."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import jsonschema_rs
+import pytest
+
+from mralab.cli.schema import document_schema
+from mralab.show.watch import Watcher, watch_text
+from tests.net.conftest import HOST, Server
+from tests.serving import Serving, control, get
+
+from .command import mralab
+
+
+@contextmanager
+def watching(running: Serving, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "mralab", "watch", "--admin", running.admin, *arguments]
+    environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def interrupted(process: subprocess.Popen[str]) -> int:
+    process.send_signal(signal.SIGINT)
+    return process.wait(10)
+
+
+def test_each_step_is_one_line_and_a_finding_has_its_remedies(running: Serving, server: Server) -> None:
+    with watching(running) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert f"following the proxy of {running.admin}; Ctrl-C ends" in process.stderr.readline()
+        get(running, server)
+        steps = [process.stdout.readline() for _ in range(4)]
+        finding = [process.stdout.readline() for _ in range(3)]
+        control(running.admin, "PATCH", "/api/config", {"upstream": {"attempts": 3}})
+        changed = next(line for line in process.stdout if not line.startswith("    "))
+        assert interrupted(process) == 130
+        assert process.stderr.read().strip() == ""
+    place = f"{HOST}:{server.port}"
+    assert [step.partition("Z  ")[2] for step in steps] == [
+        f"client -> Expressway-C: GET https://{place}/x\n",
+        f"Expressway-C -> {place}: GET https://{place}/x\n",
+        f"Expressway-C -> {place}: refused: unable to get local issuer certificate\n",
+        "Expressway-C -> client: 502 connect failed\n",
+    ]
+    assert finding[0] == "finding\n"
+    assert finding[1].startswith("    issuer-missing: ")
+    assert finding[2].startswith("    - ")
+    assert changed.endswith("Z  configuration changed: upstream\n")
+    control(running.admin, "POST", "/api/reset")
+
+
+def test_json_has_one_document_in_each_line(running: Serving, server: Server) -> None:
+    validator = jsonschema_rs.validator_for(document_schema("watch"))
+    with watching(running, "--json") as process:
+        assert process.stdout is not None
+        documents = [json.loads(process.stdout.readline())]
+        get(running, server)
+        documents += [json.loads(process.stdout.readline()) for _ in range(5)]
+        assert interrupted(process) == 130
+    for document in documents:
+        validator.validate(document)
+    assert [one["event"] for one in documents] == ["follows", "step", "step", "step", "step", "finding"]
+    refused = documents[3]
+    assert (refused["step"]["kind"], refused["step"]["code"], refused["to"]["name"]) == (
+        "refused", "issuer-missing", HOST,
+    )  # fmt: skip
+    assert any("Action=Terminate" in line["text"] for line in refused["step"]["lines"])
+    assert documents[-1]["finding"]["code"] == "issuer-missing"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"]])
+def test_no_proxy_at_the_start_is_exit_2(arguments: list[str]) -> None:
+    ended = mralab("watch", *arguments, admin="127.0.0.1:1")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "no control API at 127.0.0.1:1: " in ended.stderr
+
+
+def test_hostile_lines_stay_text_and_need_no_order() -> None:
+    evil = "evil\x1b[31m\u202e<script>"
+    lines = [
+        f'2026-01-29T14:01:16.974Z {evil} traffic_server[1]: UTCTime="2026-01-29 14:01:16,974"'
+        f' Module="network.http.trafficserver" Level="INFO": Detail="Receive Request" Txn-id="7" TrackingID="{evil}"'
+        f' Src-ip="127.0.0.1" Src-port="1" Last-via-addr="" Msg="GET http://{evil}/{evil} HTTP/1.1"',
+        "2026-01-29T14:01:16.974Z vcsc traffic_server[1]: [ET_NET 1] WARNING: Core server certificate verification"
+        f" failed for ({evil}). Action=Terminate Error={evil} server={evil}(10.0.0.1) depth=0",
+        evil,
+        "",
+    ]
+    watcher = Watcher()
+    documents = [one for line in lines for one in watcher.take("log", {"worker": 0, "line": line})]
+    documents += [*watcher.pause(), *watcher.take(evil, {evil: evil})]
+    assert len(documents) >= 3
+    for width in (None, 40):
+        shown = "\n".join(watch_text(document, width).plain for document in documents)
+        assert "<script>" in shown
+        assert not set(shown) & set("\x1b\u202e")
+
+
+def test_a_step_is_shown_once_and_again_after_the_proxy_was_gone() -> None:
+    line = (
+        '2026-01-29T14:01:16.974Z vcsc traffic_server[1]: UTCTime="2026-01-29 14:01:16,974"'
+        ' Module="network.http.trafficserver" Level="INFO": Detail="Receive Request" Txn-id="7" TrackingID=""'
+        ' Src-ip="127.0.0.1" Src-port="1" Last-via-addr="" Msg="GET http://a:8443/x HTTP/1.1"'
+    )
+    watcher = Watcher()
+    events = []
+    for _ in range(2):
+        for _ in range(2):
+            events += [one.event for one in watcher.take("log", {"line": line})]
+            events += [one.event for one in watcher.pause()]
+        events += [one.event for one in watcher.take("gone", {"reason": ""})]
+    assert events == ["step", "gone", "step", "gone"]
