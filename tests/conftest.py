@@ -20,6 +20,7 @@ LONG = (
     "test_growth.py",
     "test_wheel.py",
     "test_image.py",
+    "test_documents.py",
     "test_pytest_plugin.py",
     "test_examples.py",
     "test_soak.py",
