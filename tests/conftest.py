@@ -16,16 +16,25 @@ settings.register_profile("mralab", deadline=None)
 settings.load_profile("mralab")
 
 LONG = (
-    "test_oracle.py",
-    "test_growth.py",
-    "test_wheel.py",
-    "test_image.py",
-    "test_documents.py",
-    "test_pytest_plugin.py",
-    "test_examples.py",
-    "test_soak.py",
-    "test_openapi.py",
-    "test_workers.py",
+    "oracle/test_oracle.py",
+    "lab/test_scenarios.py",
+    "install/test_wheel.py",
+    "install/test_image.py",
+    "install/test_documents.py",
+    "log/test_stream.py",
+    "fuzz/test_growth.py",
+    "cli/test_exit_codes.py",
+    "faults/test_servers.py",
+    "faults/test_life.py",
+    "cli/test_lab_command.py",
+    "faults/test_clients.py",
+    "harness/test_proxy.py",
+    "faults/test_log.py",
+    "web/test_openapi.py",
+    "harness/test_pytest_plugin.py",
+    "tests/test_examples.py",
+    "soak/test_soak.py",
+    "control/test_workers.py",
 )
 """Files whose tests take longest. ``--dist loadscope`` gives a file to one process: a long one must not start last."""
 
@@ -33,7 +42,11 @@ LONG = (
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files of ``LONG`` first, in their order."""
-    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+    items.sort(key=lambda item: _place(item.path.as_posix()))
+
+
+def _place(path: str) -> int:
+    return next((place for place, name in enumerate(LONG) if path.endswith(f"/{name}")), len(LONG))
 
 
 def pytest_collection_finish() -> None:

@@ -137,10 +137,14 @@ def test_closed_standard_output_is_an_error(command: str, folder: Path) -> None:
     assert (end.value.code, stderr.getvalue().decode()) == (2, CLOSED)
 
 
-@pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-"])
 @pytest.mark.parametrize(
-    ("command", "code"),
-    [("demo --out {folder}/out --json", 0), ("login emusk --via 127.0.0.1:1 --json", 1)],
+    ("command", "code", "closed"),
+    [
+        ("login emusk --via 127.0.0.1:1 --json", 1, "<&-"),
+        ("login emusk --via 127.0.0.1:1 --json", 1, "2>&-"),
+        ("login emusk --via 127.0.0.1:1 --json", 1, "<&- 2>&-"),
+        ("demo --out {folder}/out --json", 0, "<&- 2>&-"),
+    ],
 )
 def test_closed_standard_input_and_error_do_no_harm(command: str, code: int, closed: str, folder: Path) -> None:
     result = redirected(closed, command, folder)

@@ -51,34 +51,44 @@ def _seconds(parse: Callable[[bytes], object], data: bytes) -> float:
 def growth(parse: Callable[[bytes], object], make: Callable[[int], bytes]) -> float:
     """Return how many times as long ``parse`` takes for four times the input; ``LINEAR`` where it is never long."""
     least = _least(parse, make(0))
-    size = 1 << 10
-    while size < LARGEST and _is_below(least + (ENOUGH_FOR_SMALL if size < SMALL else ENOUGH), parse, make(size)):
+    size, seconds = 1 << 10, 0.0
+    while size < LARGEST:
+        enough = least + (ENOUGH_FOR_SMALL if size < SMALL else ENOUGH)
+        seconds = _least(parse, make(size), enough)
+        if seconds >= enough:
+            break
         size *= 2
-    if size >= LARGEST and _is_below(least + 4 * ENOUGH, parse, make(4 * size)):
-        return LINEAR
-    ratio = _ratio(parse, make(size), make(4 * size), least)
+    else:
+        if _least(parse, make(4 * size), least + 4 * ENOUGH) < least + 4 * ENOUGH:
+            return LINEAR
+        seconds = _least(parse, make(size))
+    ratio = _ratio(parse, make(size), make(4 * size), least, seconds)
     if ratio > BOUND:  # where the memory for an input stops fitting a cache, one step costs more, but not the next
-        ratio = min(ratio, _ratio(parse, make(4 * size), make(16 * size), least))
+        small = make(4 * size)
+        ratio = min(ratio, _ratio(parse, small, make(16 * size), least, _least(parse, small)))
     return ratio
 
 
-def _least(parse: Callable[[bytes], object], data: bytes) -> float:
-    """Return the least of two measurements: whatever else happens can only add to one."""
-    return min(_seconds(parse, data), _seconds(parse, data))
+def _least(parse: Callable[[bytes], object], data: bytes, enough: float = 0.0) -> float:
+    """Return the least of two measurements: whatever else happens can only add to one.
+
+    The second is made only if the first is at least ``enough``.
+    """
+    seconds = _seconds(parse, data)
+    return min(seconds, _seconds(parse, data)) if seconds >= enough else seconds
 
 
-def _is_below(limit: float, parse: Callable[[bytes], object], data: bytes) -> bool:
-    """Return whether the least of two measurements is below a limit; the second is made only if it matters."""
-    return _seconds(parse, data) < limit or _seconds(parse, data) < limit
+def _ratio(parse: Callable[[bytes], object], small: bytes, large: bytes, least: float, seconds: float) -> float:
+    """Return the ratio of two times, both without ``least``, the time of the smallest input.
 
-
-def _ratio(parse: Callable[[bytes], object], small: bytes, large: bytes, least: float) -> float:
-    """Return the ratio of two times, both without ``least``, the time of the smallest input."""
+    ``seconds`` is the first time of the smaller input.
+    """
     ratio = float("inf")
     for _ in range(6):  # what disturbs the one measurement of the larger input makes the ratio larger, never smaller
-        ratio = min(ratio, (_seconds(parse, large) - least) / max(_least(parse, small) - least, ENOUGH_FOR_SMALL / 4))
+        ratio = min(ratio, (_seconds(parse, large) - least) / max(seconds - least, ENOUGH_FOR_SMALL / 4))
         if ratio <= BOUND:
             break
+        seconds = _least(parse, small)
     return ratio
 
 
