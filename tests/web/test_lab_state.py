@@ -13,6 +13,8 @@ from mralab.mocks.pki import mint
 from .conftest import Administered
 from .labs import AdministeredLab, administered
 
+PEM = "application/x-pem-file"
+
 
 @pytest.fixture
 async def lab() -> AsyncIterator[AdministeredLab]:
@@ -67,10 +69,98 @@ async def test_discovery_and_refresh(lab: AdministeredLab) -> None:
     assert (status, refused["error"]["code"]) == (400, "invalid")
 
 
+async def test_a_certificate_of_the_lab_is_trusted_as_the_file_that_it_is(lab: AdministeredLab) -> None:
+    assert not (await lab.ask("POST", "/api/login", {"user": "emusk"}))[1]["ok"]
+    base = f"http://{lab.address}/api"
+    async with lab.session.get(f"{base}/certificates/tomcat-ECDSA") as response:
+        assert (response.status, response.content_type) == (200, "application/x-pem-file")
+        pem = await response.text()
+    assert pem == lab.lab.cucm.certificate("tomcat-ECDSA").pem
+    async with lab.session.post(f"{base}/trust", data=pem, headers={"Content-Type": PEM}) as response:
+        assert (await response.json())["added"] == 1
+    assert (await lab.ask("POST", "/api/login", {"user": "emusk"}))[1]["ok"]
+
+
+async def test_the_certificates_of_the_lab_are_listed(lab: AdministeredLab) -> None:
+    status, answer = await lab.ask("GET", "/api/certificates")
+    assert status == 200
+    found = {(each["node"], each["name"]): each for each in answer["certificates"]}
+    assert 6972 in found["cucm", "tomcat-ECDSA"]["ports"]
+    assert found["cucm", "tomcat"]["fingerprint"] == lab.lab.cucm.certificate("tomcat").fingerprint
+    assert found["", "steven-DC-CA"]["subject"] == found["cucm", "tomcat"]["issuer"]
+    status, answer = await lab.ask("GET", "/api/certificates/tomcatt?node=imp")
+    assert (status, answer["error"]["code"]) == (404, "not-found")
+    assert "did you mean 'tomcat'?" in answer["error"]["message"]
+
+
+async def test_faults_are_injected_and_lifted(lab: AdministeredLab) -> None:
+    await lab.ask("PATCH", "/api/config", {"verify": {"origin": "off"}})
+    body = {"at": "cucm.steven.lab:8443", "fault": "Answer", "parameters": {"status": 503}}
+    status, injected = await lab.ask("POST", "/api/faults", body)
+    assert (status, injected["id"], injected["at"], injected["met"]) == (200, 1, "cucm:8443", 0)
+    assert injected["parameters"] == {"status": 503, "reason": ""}
+    _, login = await lab.ask("POST", "/api/login", {"user": "emusk"})
+    assert 503 in [step["status"] for step in login["steps"]]
+    _, answer = await lab.ask("GET", "/api/faults")
+    (listed,) = answer["faults"]
+    assert (listed["id"], listed["met"] > 0) == (1, True)
+    assert {"Stall", "Expire", "Present"} <= {each["name"] for each in answer["known"]}
+    (days,) = next(each["parameters"] for each in answer["known"] if each["name"] == "Expire")
+    assert (days["name"], days["required"], days["default"]) == ("days", False, 1.0)
+    assert (await lab.ask("DELETE", "/api/faults", {"ids": [7]}))[1]["lifted"] == 0
+    status, lifted = await lab.ask("DELETE", "/api/faults", {"ids": [1]})
+    assert (status, lifted) == (200, {"lifted": 1, "faults": []})
+    assert (await lab.ask("POST", "/api/login", {"user": "emusk"}))[1]["ok"]
+
+
+async def test_a_fault_presents_another_certificate_until_a_reset(lab: AdministeredLab) -> None:
+    body = {"at": "cucm:8443", "fault": "Present", "parameters": {"certificate": "CallManager"}, "times": 2}
+    status, injected = await lab.ask("POST", "/api/faults", body)
+    assert (status, injected["parameters"], injected["times"]) == (200, {"certificate": "CallManager"}, 2)
+    await lab.ask("POST", "/api/faults", {"at": "imp:8443", "fault": "Stall"})
+    assert (await lab.ask("DELETE", "/api/faults", {"at": "imp:8443"}))[1]["lifted"] == 1
+    assert (await lab.ask("DELETE", "/api/faults", {}))[1] == {"lifted": 1, "faults": []}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "problems"),
+    [
+        ({"at": "cucm:8443"}, 400, ["fault: field required"]),
+        (
+            {"at": "cumc:8443", "fault": "Expir"},
+            409,
+            ["fault: 'Expir' is not a fault; did you mean 'Expire'?", "at: 'cumc:8443' is not NODE:PORT of the lab"],
+        ),
+        (
+            {"at": "cucm:8443", "fault": "Slow", "parameters": {"sise": 1, "times": 1}},
+            409,
+            ["parameters.times: ", "sise: is not a parameter of Slow; did you mean 'size'?"],
+        ),
+        ({"at": "cucm:1", "fault": "Stall"}, 409, ["cucm.steven.lab: has no TLS port 1"]),
+        ({"at": "cucm:8443", "fault": "Answer", "parameters": {"status": 99}}, 409, ["Answer: 99 is not"]),
+        ({"at": "cucm:8443", "fault": "Present", "parameters": {"certificate": "x"}}, 409, ["certificate: 'x' is"]),
+        ({"at": "cucm:8443", "fault": "Stall", "times": 0}, 400, ["times: "]),
+    ],
+)
+async def test_an_impossible_fault_is_refused(
+    lab: AdministeredLab, body: Any, status: int, problems: list[str]
+) -> None:
+    answered, answer = await lab.ask("POST", "/api/faults", body)
+    assert answered == status, answer
+    for problem, start in zip(answer["error"]["problems"], problems, strict=True):
+        assert problem.startswith(start)
+    assert (await lab.ask("GET", "/api/faults"))[1]["faults"] == []
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
         ("GET", "/api/lab", None),
+        ("GET", "/api/certificates", None),
+        ("GET", "/api/certificates/tomcat", None),
+        ("GET", "/api/faults", None),
+        ("POST", "/api/faults", {"at": "cucm:8443", "fault": "Stall"}),
+        ("DELETE", "/api/faults", {}),
         ("PATCH", "/api/lab", {"advertise": "ip"}),
         ("POST", "/api/lab/discover", {"address": "cucm.steven.lab"}),
         ("POST", "/api/lab/refresh", None),

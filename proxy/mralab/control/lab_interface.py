@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol
 
 from ..core.mra.allowlist import Kind
 from ..errors import MralabError
-from .lab_report import Advertise, DiscoveryReport, LabReport
+from .lab_report import Advertise, DiscoveryReport, FaultReport, FaultsReport, LabCertificate, LabReport
 from .login_report import LoginReport
 from .run_report import ScenarioList
 from .runs import BusyError, Run, Runs
@@ -44,6 +45,18 @@ class LabInterface(Protocol):
 
     async def refresh(self) -> None:
         """Repeat every discovery ("Refresh servers")."""
+
+    def certificates(self) -> tuple[LabCertificate, ...]:
+        """Return the certificates that the nodes present, and the CAs of the lab. May take a second."""
+
+    def faults(self) -> FaultsReport:
+        """Return the faults in force, and those that can be injected."""
+
+    def inject(self, at: str, fault: str, parameters: Mapping[str, Any], times: int | None) -> FaultReport:
+        """Inject a fault at ``NODE:PORT``. Raises ``InputError`` with every problem."""
+
+    def lift(self, ids: tuple[int, ...] | None, at: str | None) -> int:
+        """Lift the faults with these ids, or those at ``NODE:PORT``, or every one; return how many."""
 
     def scenarios(self) -> ScenarioList:
         """Return the scenarios that ``begin_run`` accepts."""

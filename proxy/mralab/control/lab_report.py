@@ -102,3 +102,10 @@ class FaultKind(DocumentModel):
     name: str
     description: str
     parameters: tuple[FaultParameter, ...]
+
+
+class FaultsReport(DocumentModel):
+    """The faults in force, and those that can be injected."""
+
+    faults: tuple[FaultReport, ...]
+    known: tuple[FaultKind, ...]

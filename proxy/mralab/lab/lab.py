@@ -265,6 +265,11 @@ class Lab(RunningLab, LoopOrThread):
         """The scenario that it was made with."""
         return self._scenario
 
+    @property
+    def pki(self) -> Pki:
+        """The lab's certificates by recipe name."""
+        return self._pki
+
     async def login(self, user: str = "emusk", password: str = PASSWORD, *, clear: bool = True) -> Login:
         """Log in as Jabber does. With ``clear``, clear the log first, so that findings are those of this login."""
         if clear:

@@ -6,27 +6,31 @@ import asyncio
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..control.lab_interface import BusyError
-from ..control.lab_report import DiscoveryReport, LabReport, NodeReport
+from ..control.lab_report import DiscoveryReport, FaultReport, FaultsReport, LabCertificate, LabReport, NodeReport
 from ..control.runs import Runs
 from ..diagnose.finding_json import finding_json
 from ..mocks.cucm import Cucm
 from ..mocks.pki import mint
 from .lab import PASSWORD
+from .lab_faults import LabFaults
 from .login_result import login_report
 from .run import run_scenario
 from .run_report import run_report, scenario_list
 from .scenario import scenario_named, shipped_scenarios
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..control.control import Control
     from ..control.lab_report import Advertise
     from ..control.login_report import LoginReport
     from ..control.run_report import RunReport, ScenarioList
     from ..control.runs import Progress, Run
     from ..core.mra.allowlist import Kind
+    from ..mocks.pki import Certified
     from .discovery_result import TlsVerify
     from .lab import Lab
 
@@ -44,6 +48,7 @@ class LabControl:
         self._lab = lab
         self._control = control
         self._logging_in = False
+        self._faults = LabFaults(lab)
         self.runs = Runs(_run, self._changed)
 
     async def __aenter__(self) -> LabControl:
@@ -111,6 +116,32 @@ class LabControl:
     def _publish(self) -> None:
         self._control.stream.publish("lab", {})
 
+    def certificates(self) -> tuple[LabCertificate, ...]:
+        """Return the certificates that the nodes present, and the CAs of the lab."""
+        lab = self._lab
+        found = [
+            _certificate(name, purpose, node.certificate(purpose), ports)
+            for name, node in lab.nodes.items()
+            for purpose, ports in node.presented_on.items()
+        ]
+        return (*found, *(_certificate("", name, lab.pki[name], ()) for name in lab.pki.authorities))
+
+    def faults(self) -> FaultsReport:
+        """Return the faults in force, and those that can be injected."""
+        return FaultsReport(faults=self._faults.in_force(), known=self._faults.kinds())
+
+    def inject(self, at: str, fault: str, parameters: Mapping[str, Any], times: int | None) -> FaultReport:
+        """Inject a fault at ``NODE:PORT``. Raises ``InputError`` with every problem."""
+        injected = self._faults.inject(at, fault, parameters, times)
+        self._publish()
+        return injected
+
+    def lift(self, ids: tuple[int, ...] | None, at: str | None) -> int:
+        """Lift the faults with these ids, or those at ``NODE:PORT``, or every one; return how many."""
+        count = self._faults.lift(ids, at)
+        self._publish()
+        return count
+
     def scenarios(self) -> ScenarioList:
         """Return the scenarios that come with mralab."""
         return scenario_list(shipped_scenarios())
@@ -122,6 +153,22 @@ class LabControl:
     def _changed(self, run: Run) -> None:
         data = {"id": run.id, "scenario": run.scenario, "state": run.state, "stage": run.stage}
         self._control.stream.publish("run", data)
+
+
+def _certificate(node: str, name: str, certified: Certified, ports: tuple[int, ...]) -> LabCertificate:
+    certificate = certified.cert
+    return LabCertificate(
+        node=node,
+        name=name,
+        ports=ports,
+        subject=certificate.subject.rfc4514_string(),
+        issuer=certificate.issuer.rfc4514_string(),
+        not_before=certificate.not_valid_before_utc.isoformat(),
+        not_after=certificate.not_valid_after_utc.isoformat(),
+        key=certified.kind,
+        fingerprint=certified.fingerprint,
+        pem=certified.pem,
+    )
 
 
 async def _run(name: str, stage: Progress) -> RunReport:

@@ -126,25 +126,29 @@ def _nodes(scenario: Scenario) -> Iterator[str]:
 
 def _faults(scenario: Scenario, recipes: Mapping[str, Any]) -> Iterator[str]:
     for number, entry in enumerate(scenario.faults, 1):
-        key = f"faults[{number}]"
-        kind = REGISTRY.get(entry.fault)
-        if kind is None:
-            yield f"{key}.fault: {entry.fault!r} is not a fault{did_you_mean(entry.fault, REGISTRY)}"
-            continue
-        fields = dataclasses.fields(kind)  # type: ignore[arg-type]  # each is a dataclass
-        known = [field.name for field in fields]
-        required = [each.name for each in fields if each.default is each.default_factory is dataclasses.MISSING]
-        yield from (f"{key}.{name}: is missing" for name in required if name not in entry.arguments)
-        unknown = [name for name in entry.arguments if name not in known]
-        for name in unknown:
-            near = did_you_mean(name, [*known, *FaultTable.model_fields])
-            yield f"{key}.{name}: is not a parameter of {entry.fault}{near}"
-        if kind is Present:
-            recipe = entry.arguments.get("certificate")
-            if recipe is not None and recipe not in recipes:
-                yield f"{key}.certificate: {recipe!r} is not a recipe{did_you_mean(str(recipe), recipes)}"
-        elif not unknown:
-            yield from (f"{key}.{problem}" for problem in _wrong_types(kind, entry.arguments))
+        yield from (f"faults[{number}].{problem}" for problem in problems_of_fault(entry, recipes))
+
+
+def problems_of_fault(entry: FaultTable, recipes: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the problems of a fault's name and parameters. ``recipes`` are the names that ``Present`` may have."""
+    kind = REGISTRY.get(entry.fault)
+    if kind is None:
+        yield f"fault: {entry.fault!r} is not a fault{did_you_mean(entry.fault, REGISTRY)}"
+        return
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]  # each is a dataclass
+    known = [field.name for field in fields]
+    required = [each.name for each in fields if each.default is each.default_factory is dataclasses.MISSING]
+    yield from (f"{name}: is missing" for name in required if name not in entry.arguments)
+    unknown = [name for name in entry.arguments if name not in known]
+    for name in unknown:
+        near = did_you_mean(name, [*known, *FaultTable.model_fields])
+        yield f"{name}: is not a parameter of {entry.fault}{near}"
+    if kind is Present:
+        recipe = entry.arguments.get("certificate")
+        if recipe is not None and recipe not in recipes:
+            yield f"certificate: {recipe!r} is not a recipe{did_you_mean(str(recipe), recipes)}"
+    elif not unknown:
+        yield from _wrong_types(kind, entry.arguments)
 
 
 def _wrong_types(kind: type[Fault], arguments: Mapping[str, Any]) -> Iterator[str]:

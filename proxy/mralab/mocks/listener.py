@@ -116,6 +116,11 @@ class Listener:
         return self._faults.arm(fault, self._offer, times)
 
     @property
+    def armed(self) -> tuple[Armed, ...]:
+        """The faults in force, each with the number of connections that have met it."""
+        return self._faults.armed
+
+    @property
     def faults(self) -> tuple[Fault, ...]:
         """The faults in force, in the order in which they were injected."""
         return self._faults.in_force

@@ -154,6 +154,15 @@ class Node:
         kind = next((each.certificate for each in reversed(seen) if each.certificate), "")
         return next((purpose for purpose in purposes if self.certificate(purpose).kind == kind), purposes[0])
 
+    @property
+    def presented_on(self) -> dict[str, tuple[int, ...]]:
+        """Purpose of each certificate that a TLS port has -> the ports that have it."""
+        found: dict[str, tuple[int, ...]] = {}
+        for port, purposes in self._served_purposes.items():
+            for purpose in purposes:
+                found[purpose] = (*found.get(purpose, ()), port)
+        return found
+
     def install(self, name: str, certified: Certified) -> None:
         """Replace the certificate ``name`` for new connections."""
         self._installed[name] = certified

@@ -7,14 +7,30 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from ..control.control import UnusableError
 from ..control.lab_interface import LabInterface, NoLabError
+from ..control.runs import NotKeptError
+from ..core.nearest import did_you_mean
 from ..errors import InputError
 from .answers import answer
+from .guard import PEM
 from .requests import BadRequestError, body_of
-from .schemas_lab import DiscoverBody, LabChange, LoginBody, RunAnswer, RunBody, RunsAnswer
+from .schemas_lab import (
+    CertificatesAnswer,
+    DiscoverBody,
+    FaultBody,
+    LabChange,
+    LiftBody,
+    LiftedAnswer,
+    LoginBody,
+    RunAnswer,
+    RunBody,
+    RunsAnswer,
+)
 
 if TYPE_CHECKING:
     from ..control.control import Control
+    from ..control.lab_report import LabCertificate
     from ..control.runs import Run
 
 
@@ -59,6 +75,40 @@ class LabApi:
         await lab.refresh()
         return answer(lab.state())
 
+    async def certificates(self, _: web.Request) -> web.Response:
+        """Return the certificates of the lab."""
+        return answer(CertificatesAnswer(certificates=await self._control.aside(_certificates, self._lab)))
+
+    async def certificate(self, _: web.Request, *, name: str, node: str) -> web.Response:
+        """Return one certificate in PEM."""
+        found = await self._control.aside(_certificates, self._lab)
+        one = next((each for each in found if each.name == name and each.node in (node, "")), None)
+        if one is None:
+            names = [each.name for each in found if each.node in (node, "")]
+            raise NotKeptError(
+                f"{name}: the lab's {node} has no such certificate{did_you_mean(name, names)}",
+                "GET /api/certificates lists them; ?node=NAME chooses the node",
+            )
+        return web.Response(text=one.pem, content_type=PEM)
+
+    async def faults(self, _: web.Request) -> web.Response:
+        """Return the faults."""
+        return answer(self._lab.faults())
+
+    async def inject_fault(self, request: web.Request) -> web.Response:
+        """Inject a fault."""
+        lab, body = self._lab, await body_of(request, FaultBody)
+        try:
+            return answer(lab.inject(body.at, body.fault, body.parameters, body.times))
+        except InputError as error:
+            raise UnusableError(error.problems, error.hint) from None
+
+    async def lift_faults(self, request: web.Request) -> web.Response:
+        """Lift faults."""
+        lab, body = self._lab, await body_of(request, LiftBody)
+        lifted = lab.lift(None if body.ids is None else tuple(body.ids), body.at)
+        return answer(LiftedAnswer(lifted=lifted, faults=lab.faults().faults))
+
     async def login(self, request: web.Request) -> web.Response:
         """Log in as Jabber does."""
         lab, body = self._lab, await body_of(request, LoginBody)
@@ -83,6 +133,10 @@ class LabApi:
     async def run(self, _: web.Request, *, run: int) -> web.Response:
         """Return one run."""
         return answer(_run_answer(self._lab.runs.get(run)))
+
+
+def _certificates(lab: LabInterface) -> tuple[LabCertificate, ...]:
+    return lab.certificates()
 
 
 def _run_answer(run: Run) -> RunAnswer:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from ..diagnose.ladder_model import Ladder
 from ..diagnose.rules import CODES
 from . import schemas, schemas_lab
+from .guard import PEM
 
 MOST: Final = 100_000
 DEFAULT_MOST: Final = 1000
@@ -73,6 +74,10 @@ _BECAUSE: Final = Parameter(
     "because", "name", "Code of the finding that must be the reason", "self-signed", choices=tuple(CODES)
 )
 _PORT: Final = Parameter("port", "integer", "Only requests to this port", 8443, bounds=(1, 65535))
+_PURPOSE: Final = Parameter(
+    "name", "name", "Purpose, such as tomcat-ECDSA, or name of a CA", "tomcat-ECDSA", place="path", required=True
+)
+_NODE: Final = Parameter("node", "name", "Node that has it; a CA has none", "cucm", default="cucm")
 _RUN: Final = Parameter(
     "run",
     "integer",
@@ -128,6 +133,16 @@ OPERATIONS: Final = (
               schemas_lab.DiscoveryReport, schemas_lab.DiscoverBody, (409,)),
     Operation("POST", "/api/lab/refresh", "refresh_lab", "Repeat every discovery (Refresh servers)",
               schemas_lab.LabReport, errors=(409,)),
+    Operation("GET", "/api/certificates", "certificates", "The certificates of the lab's nodes and its CAs",
+              schemas_lab.CertificatesAnswer, errors=(409,)),
+    Operation("GET", "/api/certificates/{name}", "certificate", "One certificate in PEM, for POST /api/trust",
+              PEM, errors=(404, 409), parameters=(_PURPOSE, _NODE)),
+    Operation("GET", "/api/faults", "faults", "The faults in force, and those that can be injected",
+              schemas_lab.FaultsReport, errors=(409,)),
+    Operation("POST", "/api/faults", "inject_fault", "Make a node of the lab do something wrong",
+              schemas_lab.FaultReport, schemas_lab.FaultBody, (409,)),
+    Operation("DELETE", "/api/faults", "lift_faults", "Lift faults, for open connections too",
+              schemas_lab.LiftedAnswer, schemas_lab.LiftBody, (409,)),
     Operation("POST", "/api/login", "login", "Log in to the lab as Jabber does, and say what the user sees",
               schemas_lab.LoginReport, schemas_lab.LoginBody, (409, 504)),
     Operation("GET", "/api/scenarios", "scenarios", "The scenarios that can be run", schemas_lab.ScenarioList,

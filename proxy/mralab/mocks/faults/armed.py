@@ -95,8 +95,13 @@ class Faults:
     @property
     def in_force(self) -> tuple[Fault, ...]:
         """The faults that the next connection meets, in the order in which they were armed."""
+        return tuple(armed.fault for armed in self.armed)
+
+    @property
+    def armed(self) -> tuple[Armed, ...]:
+        """The same, each with its state."""
         with self._lock:
-            return tuple(armed.fault for armed in self._armed if not armed.over)
+            return tuple(armed for armed in self._armed if not armed.over)
 
     def lift(self) -> None:
         """Lift every fault."""
