@@ -47,6 +47,13 @@ class _FileName:
 FILE_NAME: Final = _FileName()
 
 
+class _Secret:
+    """Marks text that must not be shown."""
+
+
+SECRET: Final = _Secret()
+
+
 class DeclaredKey(NamedTuple):
     """A key of a model: its table (empty for a key outside tables), its name, its field and its declaration."""
 
@@ -64,6 +71,11 @@ class DeclaredKey(NamedTuple):
     def names_file(self) -> bool:
         """Whether the value names a file or folder, relative to the configuration file."""
         return FILE_NAME in self.field.metadata
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether the value must not be shown."""
+        return SECRET in self.field.metadata
 
     @property
     def default(self) -> object:

@@ -33,6 +33,9 @@ from .values import (
     Port,
     ReleaseName,
     Seconds,
+    Token,
+    is_loopback,
+    split_address,
 )
 
 
@@ -49,8 +52,23 @@ class ProxyTable(_Table):
     ] = "127.0.0.1:8443"
     admin: Annotated[
         AdminAddress,
-        Key("Loopback address and port of the control API. Port 0: any free port. Empty: no control API.", "start", ""),
+        Key(
+            "Address and port of the control API, on loopback unless `admin_token` is set. Port 0: any free port."
+            " Empty: no control API.",
+            "start",
+            "",
+        ),
     ] = "127.0.0.1:0"
+    admin_token: Annotated[
+        Token,
+        Key(
+            "Secret that requests to the control API need if they come from another machine or container, as"
+            " `Authorization: Bearer TOKEN`; 16 characters or more. Requests from this machine do not need it. Empty:"
+            " `admin` must be on loopback.",
+            "start",
+            "an-example-that-is-public",
+        ),
+    ] = ""
     workers: Annotated[
         int,
         Field(ge=1, le=64),
@@ -412,7 +430,10 @@ def from_mapping(data: Mapping[str, Any], folder: Path | None = None, source: st
         problems += [f"{source}: {problem}" for problem in host_problems]
         raise ConfigError(problems) from None
     problems += [f"{source}: {problem}" for problem in host_problems]
-    problems += [f"{source}: {problem}" for problem in (*_host_problems(config), *_ineffective_keys(config))]
+    problems += [
+        f"{source}: {problem}"
+        for problem in (*_host_problems(config), *_admin_problems(config), *_ineffective_keys(config))
+    ]
     if problems:
         raise ConfigError(problems)
     return config
@@ -424,6 +445,17 @@ def _host_problems(config: Config) -> Iterator[str]:
             yield f"hosts.{name!r}: has neither ip, dial nor ports"
         if (entry.ports or entry.port) and not (entry.dial or entry.ip or is_address(name)):
             yield f"hosts.{name!r}: has ports, but no dial or ip to connect to"
+
+
+def _admin_problems(config: Config) -> Iterator[str]:
+    """Yield the problem of a control API that every machine could use: access to it is control of the proxy."""
+    admin = config.proxy.admin
+    if admin and not config.proxy.admin_token and not is_loopback(admin):
+        host, _ = split_address(admin)
+        yield (
+            f"proxy.admin: {host!r} is not a loopback address (127.0.0.1, ::1, localhost); set proxy.admin_token to"
+            " let other machines use the control API"
+        )
 
 
 def _ineffective_keys(config: Config) -> Iterator[str]:

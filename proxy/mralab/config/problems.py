@@ -8,6 +8,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from ..core.nearest import did_you_mean
+from .keys import SECRET
 
 _LONGEST_SHOWN: Final = 200  # characters of a value in a message
 
@@ -36,8 +37,15 @@ def describe(detail: Mapping[str, Any], source: str, model: type[BaseModel], ent
         expected = str(detail["ctx"]["expected"]).replace("'", "")
         words = expected.replace(" or ", ", ").split(", ")
         message = f"must be {expected}{did_you_mean(str(detail['input']), words)}"
-    shown = _shown_value(detail.get("input"))
+    shown = "" if _is_secret(location, model) else _shown_value(detail.get("input"))
     return f"{source}: {_shown_key(location)}: {message[:1].lower()}{message[1:]}{shown}"
+
+
+def _is_secret(location: tuple[str, ...], model: type[BaseModel]) -> bool:
+    """Return whether the value at ``location`` must not be in a message."""
+    table = _tables(model).get(location[0]) if len(location) > 1 else None
+    field = table.model_fields.get(location[1]) if table is not None else None
+    return field is not None and SECRET in field.metadata
 
 
 def describe_unknown(

@@ -15,7 +15,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from ..core.release import DEFAULT, RELEASES, VerifyMode, find_release, verify_mode
-from .keys import FILE_NAME
+from .keys import FILE_NAME, SECRET
 
 
 def split_address(value: str) -> tuple[str, int]:
@@ -43,13 +43,19 @@ def _check_address(value: object) -> object:
 
 
 def _check_admin_address(value: object) -> object:
-    """Check an address on loopback, or an empty string: access to the control API is control of the proxy."""
-    if value == "":
-        return value
-    checked = str(_check_address(value))
-    host, _ = split_address(checked)
-    if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
-        raise ValueError(f"{host!r} is not a loopback address (127.0.0.1, ::1, localhost)")
+    """Check an address, or an empty string. Outside loopback it needs a token, which ``model`` checks."""
+    return value if value == "" else _check_address(value)
+
+
+def is_loopback(address: str) -> bool:
+    """Return whether ``host:port`` is on loopback."""
+    host, _ = split_address(address)
+    return host == "localhost" or ipaddress.ip_address(host).is_loopback
+
+
+def _check_token(value: object) -> object:
+    if not isinstance(value, str) or not re.fullmatch(_TOKEN, value):
+        raise ValueError(f"must have {SHORTEST_TOKEN} to 256 printable ASCII characters without blanks, or be empty")
     return value
 
 
@@ -77,6 +83,8 @@ def _to_verify_mode(value: object) -> object:
     return value if value is None else verify_mode(value)
 
 
+SHORTEST_TOKEN: Final = 16
+_TOKEN: Final = rf"^([!-~]{{{SHORTEST_TOKEN},256}})?$"
 _ONE_LINE: Final = r"^[^\x00-\x1f\x7f]*$"
 
 
@@ -135,6 +143,8 @@ ReleaseName = Annotated[str, BeforeValidator(_to_release), Field(json_schema_ext
 OriginMode = Annotated[VerifyMode | None, BeforeValidator(_to_verify_mode)]
 Address = Annotated[str, BeforeValidator(_check_address)]
 AdminAddress = Annotated[str, BeforeValidator(_check_admin_address)]
+Token = Annotated[str, BeforeValidator(_check_token), Field(repr=False, json_schema_extra={"pattern": _TOKEN}), SECRET]
+"""A secret: no message, dump for people or event may have it."""
 HostWithPort = Annotated[str, BeforeValidator(_check_port_of_name), Field(pattern=r"^[A-Za-z0-9._\-]+(:[0-9]{1,5})?$")]
 IpText = Annotated[str, BeforeValidator(_check_ip)]
 PathText = Annotated[str, AfterValidator(_check_path), FILE_NAME]

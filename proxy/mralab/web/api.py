@@ -15,9 +15,11 @@ from typing import Final
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.typedefs import Middleware
 
 from ..control.control import Control, NotListedError, NotRecordingError, SilentError, UnusableError
 from ..control.lab_interface import NoLabError
+from ..control.report import report
 from ..control.runs import BusyError, NotKeptError
 from ..core.hostport import host_port
 from ..core.nearest import did_you_mean
@@ -27,7 +29,7 @@ from ..net.endpoints import CONTROL
 from .answers import problem
 from .api_lab import LabApi
 from .api_proxy import ProxyApi
-from .guard import Received, RefusedError, check, check_body
+from .guard import Received, RefusedError, UnauthorizedError, check, check_body
 from .openapi import describe
 from .operations import OPERATIONS, Operation
 from .page_files import add_page
@@ -70,7 +72,8 @@ async def serve_admin(control: Control, where: socket.socket | str = "127.0.0.1:
 
 
 def _application(control: Control) -> web.Application:
-    app = web.Application(middlewares=[_answer_errors, _guard], client_max_size=_MAX_BODY)
+    guard = _guard(control.config.proxy.admin_token)
+    app = web.Application(middlewares=[_answer_errors, guard], client_max_size=_MAX_BODY)
     parts = (ProxyApi(control), LabApi(control), _Description())
     for operation in OPERATIONS:
         handler = next(getattr(part, operation.name) for part in parts if hasattr(part, operation.name))
@@ -109,6 +112,8 @@ class _Description:
 async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
+    except UnauthorizedError as error:
+        return problem(error.status, error.code, error, {"WWW-Authenticate": "Bearer"})
     except RefusedError as error:
         return problem(error.status, error.code, error)
     except (BadRequestError, ConfigError) as error:
@@ -144,10 +149,23 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
         return problem(500, "internal", MralabError("a bug in mralab", "its traceback is on standard error"))
 
 
-@web.middleware
-async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    received = Received(request.method, request.raw_path, request.headers, request.remote or "")
-    check(received)
-    if not isinstance(request.match_info.http_exception, web.HTTPMethodNotAllowed):
-        check_body(received)
-    return await handler(request)
+def _guard(token: str) -> Middleware:
+    """Return the middleware that refuses requests. The first one without the token is said on standard error."""
+    is_said = False
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        nonlocal is_said
+        received = Received(request.method, request.raw_path, request.headers, request.remote or "")
+        try:
+            check(received, token)
+        except UnauthorizedError as error:
+            if not is_said:
+                is_said = True
+                report(f"control API: {error.message}: refused, as are further ones, which are not reported")
+            raise
+        if not isinstance(request.match_info.http_exception, web.HTTPMethodNotAllowed):
+            check_body(received)
+        return await handler(request)
+
+    return guard

@@ -211,6 +211,7 @@ def _values(name: str, records: Records) -> dict[str, Any]:
 def _in_force(config: Config) -> ConfigAnswer:
     """Return the configuration, with the release's values for keys that leave the choice to it."""
     values = config.model_dump()
+    del values["proxy"]["admin_token"]
     values["verify"]["origin"] = config.verify_mode
     values["upstream"].update(prefer=config.preference_in_force, tls=list(config.tls_versions))
     return ConfigAnswer.model_validate(values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 from typing import Any, Final, NamedTuple
 
@@ -12,6 +13,8 @@ from ..core.hostport import authority_of_url
 from ..errors import InputError, MralabError
 
 _TIMEOUT: Final = 30.0
+_TOKEN_VARIABLE: Final = "MRALAB_ADMIN_TOKEN"  # noqa: S105 - the name of a variable
+"""Environment variable with the running proxy's ``proxy.admin_token``: an option would be in the list of processes."""
 _FILE_NAME: Final = re.compile(r'filename="([A-Za-z0-9._-]+)"')
 
 
@@ -37,6 +40,8 @@ class Admin:
         except ValueError as error:
             raise MralabError(f"admin: {error}", "pass the 'admin' of the line that serve prints") from None
         self._address = address
+        token = os.environ.get(_TOKEN_VARIABLE, "")
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
         """Send a request; return its answer as parsed JSON, or as an ``Attachment``.
@@ -46,9 +51,10 @@ class Admin:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=_TIMEOUT)
         try:
             if body is None:
-                connection.request(method, path)
+                connection.request(method, path, headers=self._headers)
             else:
-                connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
+                headers = {"Content-Type": "application/json", **self._headers}
+                connection.request(method, path, json.dumps(body), headers)
             response = connection.getresponse()
             data = response.read()
         except (OSError, http.client.HTTPException) as error:

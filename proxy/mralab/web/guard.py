@@ -1,4 +1,4 @@
-"""Access to the control API: allowed for programs on this machine and for pages that the API itself served.
+"""Access to the control API: for programs on this machine, for pages that the API served, and with the token.
 
 A client of the API has full control of the proxy, so no decision depends on one field that a client can choose.
 
@@ -13,6 +13,7 @@ A request that two parsers could read differently is refused.
 
 from __future__ import annotations
 
+import hmac
 import ipaddress
 from collections.abc import Iterator
 from typing import Final, NamedTuple, Protocol
@@ -102,15 +103,25 @@ class MediaTypeError(RefusedError):
     status = 415
 
 
-def check(request: Received) -> None:
+class UnauthorizedError(RefusedError):
+    """Refused because it comes from another machine without the token."""
+
+    status = 401
+
+
+def check(request: Received, token: str = "") -> None:
     """Raise ``RefusedError`` unless the request is addressed to loopback, not from another origin, and unambiguous.
+
+    With a ``token`` (``proxy.admin_token``) another machine may send it too, with ``Authorization: Bearer TOKEN``. A
+    page of another origin cannot send that field without permission (CORS), so ``Host`` may then be any.
 
     ``check_body`` is separate: a method that a path does not have is answered 405, whatever its body.
     """
-    _check_sender(request)
+    is_local = _is_loopback_address(request.peer)
+    _check_sender(request, is_local=is_local, token=token)
     _check_ambiguity(request)
     host = request.headers.get("Host") or ""
-    if not is_loopback(host):
+    if is_local and not is_loopback(host):
         raise ForbiddenError(
             "host-not-loopback", f"Host {host!r} is not this machine's loopback", "use 127.0.0.1, [::1] or localhost"
         )
@@ -140,13 +151,19 @@ def _is_loopback_address(text: str) -> bool:
     return ((isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped) or address).is_loopback
 
 
-def _check_sender(request: Received) -> None:
-    """Refuse requests from other machines and through proxies."""
-    if not _is_loopback_address(request.peer):
+def _check_sender(request: Received, *, is_local: bool, token: str) -> None:
+    """Refuse requests from other machines without the token, and through proxies."""
+    if not is_local and token and not _has_token(request, token):
+        raise UnauthorizedError(
+            "token-missing",
+            f"the request comes from {request.peer} without proxy.admin_token",
+            "send it as Authorization: Bearer TOKEN; mralab's commands take it from $MRALAB_ADMIN_TOKEN",
+        )
+    if not is_local and not token:
         raise ForbiddenError(
             "peer-not-loopback",
             f"the request comes from {request.peer}",
-            "connect from this machine, or through ssh -L",
+            "connect from this machine or through ssh -L, or set proxy.admin_token",
         )
     through = sorted({name for name in request.headers if _is_proxy_field(name.lower())})
     if through:
@@ -155,6 +172,14 @@ def _check_sender(request: Received) -> None:
             f"the request came through a proxy or is meant for one ({', '.join(through)})",
             "connect directly; with curl: --noproxy '*'",
         )
+
+
+def _has_token(request: Received, token: str) -> bool:
+    given = request.headers.getall("Authorization", [])
+    scheme, _, secret = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+    # In constant time: the time of a comparison must not tell how much of a guess is right.
+    is_right = hmac.compare_digest(secret.strip().encode("utf-8", "surrogateescape"), token.encode())
+    return scheme.lower() == "bearer" and is_right
 
 
 def _is_proxy_field(name: str) -> bool:

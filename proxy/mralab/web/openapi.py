@@ -15,6 +15,7 @@ from .operations import LONGEST_NAME, NAME_CHARACTERS, OPERATIONS, Operation, Pa
 _ERRORS: Final = {
     400: "The request cannot be parsed, or does not match this description; lists every problem",
     404: "There is no such thing; the message names the nearest",
+    401: "Refused: from another machine without the token (proxy.admin_token)",
     403: "Refused: not addressed to loopback, from another origin, or through a proxy",
     409: "Well-formed, but not possible now, so nothing changed; lists every problem",
     413: "The body is too long",
@@ -43,7 +44,8 @@ def describe(version: str) -> dict[str, Any]:
         "info": {
             "title": "mralab control API",
             "version": version,
-            "description": "Controls a running proxy. Loopback only; request bodies are JSON.",
+            "description": "Controls a running proxy. From this machine only, unless proxy.admin_token is set: then "
+            "from others too, with Authorization: Bearer TOKEN. Bodies are JSON. HEAD is answered as GET, without the body.",
         },
         "paths": paths,
         "components": {"schemas": definitions["$defs"]},
@@ -61,7 +63,7 @@ def _described(operation: Operation, names: Sequence[str]) -> dict[str, Any]:
         described["requestBody"] = {"required": True, "content": content}
     done = "Done" if operation.status == 200 else "Begun"
     responses: dict[str, Any] = {str(operation.status): {"description": done, "content": _content(operation.answer)}}
-    for status in sorted({400, 403, *operation.errors, *(() if operation.method == "GET" else (413, 415))}):
+    for status in sorted({400, 401, 403, *operation.errors, *(() if operation.method == "GET" else (413, 415))}):
         unhealthy = status == 503 and operation.answer is schemas.HealthAnswer
         model = schemas.HealthAnswer if unhealthy else schemas.ErrorAnswer
         responses[str(status)] = {"description": _ERRORS[status], "content": _content(model)}

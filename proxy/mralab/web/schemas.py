@@ -20,6 +20,7 @@ from ..config import (
     TrustTable,
     UpstreamTable,
     VerifyTable,
+    declared_keys,
     live_tables,
 )
 from ..core.nearest import did_you_mean
@@ -120,11 +121,19 @@ class HealthAnswer(Answer):
     checks: list[CheckAnswer]
 
 
+ProxyAnswer: Final = create_model(
+    "ProxyAnswer",
+    __base__=Answer,
+    __doc__="The table `proxy`, without its secret.",
+    **_fields(declared for declared in declared_keys(ProxyTable) if not declared.is_secret),
+)
+
+
 class ConfigAnswer(Answer):
     """The configuration in force. Keys that the file leaves to the release have the release's values."""
 
     release: str
-    proxy: ProxyTable
+    proxy: ProxyAnswer  # type: ignore[valid-type]  # made from the table
     verify: VerifyTable
     trust: TrustTable
     upstream: UpstreamTable
