@@ -15,7 +15,7 @@ from .markdown import Command, File, run, steps
 
 DOCUMENTS: Final = [ROOT / "docs" / "tutorial.md", *sorted((ROOT / "docs" / "how-to").glob("*.md"))]
 NEEDS: Final = {
-    "tutorial.md": ("openssl", "curl"),
+    "tutorial.md": ("openssl",),
     "before-my-upgrade.md": ("openssl",),
     "from-node.md": ("node", "openssl", "curl"),
     "from-a-shell.md": ("openssl", "curl"),
