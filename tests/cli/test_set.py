@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ import pytest
 
 from mralab.config import KEYS, live_tables
 from mralab.errors import InputError
+from mralab.lab.lab import Lab
 from mralab.web.switches import SWITCHES, parse_changes
 from tests.net.conftest import Server
 from tests.serving import Serving, control, get
+from tests.web.labs import administered
 
 from .command import mralab
 
@@ -84,8 +87,11 @@ def test_what_only_the_proxy_can_judge_is_its_error(running: Serving) -> None:
 
 
 def test_a_file_is_relative_to_the_current_folder() -> None:
-    assert parse_changes(["certificate", "own.pem"]) == {"upstream": {"certificate": str(Path.cwd() / "own.pem")}}
-    assert parse_changes(["certificate", ""]) == parse_changes(["certificate="]) == {"upstream": {"certificate": ""}}
+    assert parse_changes(["certificate", "own.pem"]).config == {
+        "upstream": {"certificate": str(Path.cwd() / "own.pem")}
+    }
+    for words in (["certificate", ""], ["certificate="]):
+        assert parse_changes(words).config == {"upstream": {"certificate": ""}}
 
 
 @pytest.mark.parametrize("words", [["="], [""], ["=x"], ["release"], ["release="], ["attempts", "1e999"],
@@ -100,6 +106,22 @@ def test_odd_words_are_problems(words: list[str]) -> None:
 def test_the_example_of_every_live_key_is_a_value(declared: Any) -> None:
     example = declared.key.example
     text = ",".join(example) if isinstance(example, list) else str(example)
-    change = parse_changes([declared.path, text])
+    change = parse_changes([declared.path, text]).config
     value = (change[declared.table] if declared.table else change)[declared.name]
     assert value == (str(Path.cwd() / text) if declared.names_file else example)
+
+
+async def test_a_lab_advertises_addresses() -> None:
+    async with administered(Lab(scenario="healthy")) as lab:
+        shown = await asyncio.to_thread(mralab, "set", "advertise=ip", admin=lab.address)
+        assert (shown.returncode, shown.stdout) == (0, "advertise: ip (was fqdn)\n")
+        listed = json.loads((await asyncio.to_thread(mralab, "set", "--json", admin=lab.address)).stdout)
+        assert [one["value"] for one in listed["switches"] if one["key"] == "advertise"] == ["ip"]
+
+
+def test_a_proxy_alone_has_nothing_to_advertise_and_is_not_changed(running: Serving) -> None:
+    ended = mralab("set", "advertise", "ip", "prefer", "rsa", admin=running.admin)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "lab" in ended.stderr
+    assert control(running.admin, "GET", "/api/config")[1]["upstream"]["prefer"] == "ecdsa"
+    assert "advertise: must be fqdn or ip; did you mean 'ip'? (is 'ips')" in mralab("set", "advertise", "ips").stderr

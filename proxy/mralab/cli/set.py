@@ -13,6 +13,7 @@ from .group import json_option
 from .root import main
 
 if TYPE_CHECKING:
+    from ..web.client import Admin
     from ..web.documents import SetDocument
 
 
@@ -25,7 +26,7 @@ def set_command(words: tuple[str, ...], admin: str | None, as_json: bool) -> Non
 
     Without arguments: each key with its present and allowed values, and what it does. A change takes effect with the
     next request, and lasts until the proxy reloads its configuration or ends. KEY=VALUE and TABLE.KEY are accepted, and
-    several at once; default returns to the release's value.
+    several at once; default returns to the release's value. A lab also has advertise.
 
     Exit 2: a key or a value is wrong; nothing was changed.
 
@@ -33,6 +34,7 @@ def set_command(words: tuple[str, ...], admin: str | None, as_json: bool) -> Non
     Example:
       mralab set release X14.0.7
       mralab set prefer rsa connections keep-alive
+      mralab set advertise ip
     """
     from ..show import screen, sheet
     from ..web.switches import parse_changes
@@ -40,11 +42,13 @@ def set_command(words: tuple[str, ...], admin: str | None, as_json: bool) -> Non
     changes = parse_changes(words)
     remote = connect(admin)
     before = remote.request("GET", "/api/config")
-    after = remote.request("PATCH", "/api/config", changes) if changes else before
-    document = _document(before, after)
+    lab_before = _lab(remote, required=bool(changes.lab))
+    after = remote.request("PATCH", "/api/config", changes.config) if changes.config else before
+    lab_after = remote.request("PATCH", "/api/lab", changes.lab) if changes.lab else lab_before
+    document = _document((before, lab_before), (after, lab_after))
     if as_json:
         print_document(document)
-    elif not changes:
+    elif not words:
         sheet.show(_listed(document), screen.console())
     else:
         for change in document.changed:
@@ -54,18 +58,40 @@ def set_command(words: tuple[str, ...], admin: str | None, as_json: bool) -> Non
     sys.exit(0)
 
 
-def _document(before: dict[str, Any], after: dict[str, Any]) -> SetDocument:
-    from ..web.documents import SetDocument, SwitchChange, SwitchState
-    from ..web.switches import SWITCHES
+def _lab(remote: Admin, *, required: bool) -> dict[str, Any] | None:
+    """Return the state of the lab. A proxy alone has none: raises ``RemoteError`` if it is ``required``, else None."""
+    from ..web.client import RemoteError
 
-    states, changed = [], []
-    for switch in SWITCHES.values():
-        old, new = switch.present(before), switch.present(after)
-        states.append(
-            SwitchState(key=switch.name, path=switch.path, value=new, allowed=switch.allowed, does=switch.does)
-        )
-        if old != new:
-            changed.append(SwitchChange(key=switch.name, before=old, after=new))
+    try:
+        return dict(remote.request("GET", "/api/lab"))
+    except RemoteError:
+        if required:
+            raise
+        return None
+
+
+_Answers = tuple[dict[str, Any], dict[str, Any] | None]
+"""The answers of ``GET /api/config`` and ``GET /api/lab``."""
+
+
+def _document(before: _Answers, after: _Answers) -> SetDocument:
+    from ..web.documents import SetDocument, SwitchChange, SwitchState
+    from ..web.switches import ADVERTISE, ADVERTISE_DOES, ADVERTISED, SWITCHES
+
+    states = [
+        SwitchState(key=each.name, path=each.path, value=each.present(after[0]), allowed=each.allowed, does=each.does)
+        for each in SWITCHES.values()
+    ]
+    old = [each.present(before[0]) for each in SWITCHES.values()]
+    if before[1] is not None and after[1] is not None:
+        old.append(before[1][ADVERTISE])
+        now, allowed = after[1][ADVERTISE], ", ".join(ADVERTISED)
+        states.append(SwitchState(key=ADVERTISE, path="", value=now, allowed=allowed, does=ADVERTISE_DOES))
+    changed = [
+        SwitchChange(key=state.key, before=was, after=state.value)
+        for state, was in zip(states, old, strict=True)
+        if state.value != was
+    ]
     return SetDocument(changed=tuple(changed), switches=tuple(states))
 
 

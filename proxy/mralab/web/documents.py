@@ -92,7 +92,7 @@ class SwitchState(DocumentModel):
     """One switch of ``mralab set``."""
 
     key: str = Field(description="The configuration's key without its table.")
-    path: str = Field(description="The key with its table.")
+    path: str = Field(description="The key with its table; empty if it is a setting of the lab.")
     value: str = Field(description="The value in force, as it is typed; - if the order of ciphers decides.")
     allowed: str = Field(description="The allowed values.")
     does: str = Field(description="What the switch does.")

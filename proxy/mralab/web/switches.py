@@ -1,5 +1,7 @@
 """The switches of ``mralab set``: each live key of the configuration by a short name, its values as people type them.
 
+A lab has one more, which is a setting of its CUCM and no key of the configuration.
+
 Names, allowed values and descriptions come from the configuration's model. A value is text of the command line; the
 model judges it, so that ``set`` accepts what a configuration file does.
 """
@@ -10,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ..config import KEYS, Config, DeclaredKey, from_mapping, live_tables
 from ..core.log.escape import visible
@@ -126,17 +128,39 @@ SWITCHES: Final = _switches()
 """Short name -> switch, in the order of the configuration."""
 
 
-def parse_changes(words: Sequence[str]) -> dict[str, Any]:
-    """Return the change for ``KEY VALUE ...``, or ``KEY=VALUE``; ``KEY`` may have its table.
+ADVERTISE: Final = "advertise"
+"""The switch that a lab alone has."""
+ADVERTISED: Final = ("fqdn", "ip")
+ADVERTISE_DOES: Final = "System > Server of the lab's CUCM: what clients are sent to, host names or addresses."
+
+
+class Changes(NamedTuple):
+    """Changes for ``PATCH /api/config`` and for ``PATCH /api/lab``; empty: nothing to change."""
+
+    config: dict[str, Any]
+    lab: dict[str, str]
+
+
+def parse_changes(words: Sequence[str]) -> Changes:
+    """Return the changes for ``KEY VALUE ...``, or ``KEY=VALUE``; ``KEY`` may have its table.
 
     Raises ``InputError`` with every problem in the words.
     """
     change: dict[str, Any] = {}
+    lab: dict[str, str] = {}
     problems: list[str] = []
     seen: set[str] = set()
     for given, text in _pairs(words):
         switch, key = _find(given), visible(given)
-        if switch is None:
+        if given.lower() == ADVERTISE:
+            if ADVERTISE in lab:
+                problems.append(f"{key}: is there twice")
+            elif text is None or text.lower() not in ADVERTISED:
+                near = did_you_mean(text or "", ADVERTISED)
+                problems.append(f"{key}: must be {' or '.join(ADVERTISED)}{near} (is {visible(text or '')!r})")
+            else:
+                lab[ADVERTISE] = text.lower()
+        elif switch is None:
             problems.append(_unknown(key))
         elif text is None:
             problems.append(f"{key}: no value; allowed: {switch.allowed}")
@@ -152,7 +176,7 @@ def parse_changes(words: Sequence[str]) -> dict[str, Any]:
                 problems.append(f"{switch.path}: {error}")
     if problems:
         raise InputError(problems, "mralab set lists the keys and their values")
-    return change
+    return Changes(change, lab)
 
 
 def _pairs(words: Iterable[str]) -> list[tuple[str, str | None]]:
@@ -160,7 +184,7 @@ def _pairs(words: Iterable[str]) -> list[tuple[str, str | None]]:
     rest = iter(words)
     for word in rest:
         key, equals, value = word.partition("=")
-        if equals and (_find(key) is not None or not value):
+        if equals and (_find(key) is not None or key.lower() == ADVERTISE or not value):
             pairs.append((key, value))
         else:
             pairs.append((word.removesuffix(":"), next(rest, None)))
@@ -176,7 +200,7 @@ def _unknown(key: str) -> str:
     fixed = next((each for each in KEYS if key in (each.path, each.name) and each.key.applies in _FIXED), None)
     if fixed is not None:
         return f"{key}: a running proxy does not change it; {_FIXED[fixed.key.applies]}"
-    known = [*SWITCHES, *(switch.path for switch in SWITCHES.values())]
+    known = [*SWITCHES, ADVERTISE, *(switch.path for switch in SWITCHES.values())]
     return f"{key}: no such key{did_you_mean(key, known)}"
 
 
