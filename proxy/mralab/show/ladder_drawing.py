@@ -221,15 +221,12 @@ def _draw_request(
 def _fault(step: LadderStep, columns: Mapping[str, float], y: float, width: float) -> Label:
     number = f"{step.finding + 1}: " if step.finding is not None else ""
     text = f"{number}{step.label}{f' ({step.times}x)' if step.times > 1 else ''}"
-    x = max(columns[step.source], columns[step.to])
+    left, right = sorted((columns[step.source], columns[step.to]))
+    x, room = right - 8, int((right - 16) / _CHARACTER)
     anchor: Literal["start", "end"] = "end"
-    room = int((x - 8) / _CHARACTER)
-    if x < width / 2:
-        x, anchor = min(columns[step.source], columns[step.to]) + 8, "start"
-        room = int((width - x - 8) / _CHARACTER)
-    return Label(
-        x - (8 if anchor == "end" else 0), y, _shortened(text, room), anchor, "fault", state_of(step), step.text
-    )
+    if len(text) > room or right < width / 2:  # more room to the right
+        x, room, anchor = left + 8, int((width - left - 16) / _CHARACTER), "start"
+    return Label(x, y, _shortened(text, room), anchor, "fault", state_of(step), step.text)
 
 
 def _request(steps: Sequence[LadderStep], names: Mapping[str, str]) -> str:

@@ -8,9 +8,8 @@ from typing import Final
 
 from ..diagnose.ladder_model import Ladder
 from ..diagnose.report import TITLES, Finding, Report
-from .ladder_drawing import state_of
 from .report_model import Cause, Figure, ReportPage, Section, Verdict, place_of
-from .report_parts import cause_of_report, headline
+from .report_parts import cause_of_report, headline, verdict_of
 
 _MOST_DRAWN: Final = 6
 """Requests in the ladder of one server: a log may have thousands that fail alike."""
@@ -72,10 +71,7 @@ def _figures(ladders: Mapping[str, Ladder], names: set[str]) -> Iterator[Figure]
         ladder = whole.of_servers(names)
         if not ladder.steps:
             continue
-        requests = ladder.exchanges()
-        failed = sum(any(state_of(step) == "bad" for step in steps) for steps in requests)
-        count = "1 request" if len(requests) == 1 else f"{len(requests)} requests"
-        verdict = Verdict(peer or "Expressway", f"{failed} of {count} failed", "bad" if failed else "good")
+        verdict = verdict_of(peer or "Expressway", ladder)
         yield Figure(f"Requests through {peer or 'the Expressway'}", verdict, ladder, _MOST_DRAWN)
 
 

@@ -10,8 +10,10 @@ from typing import Final, Protocol
 from ..core.hostport import host_port
 from ..diagnose import findings, report
 from ..diagnose.chain_report import PresentedCertificate, PresentedCertificates, described
+from ..diagnose.ladder_model import Ladder
 from .diagnosis import when
-from .report_model import Action, Cause, Line, ShownCertificate, ShownChain, State, place_of
+from .ladder_drawing import state_of
+from .report_model import Action, Cause, Line, ShownCertificate, ShownChain, State, Verdict, place_of
 
 _OFF: Final = "verify-origin-off"
 _COMMAND: Final = re.compile(r"\bx(?:Configuration|Command)(?: [A-Za-z]\w{0,60}){1,6}(?:: \w{1,60})?", re.ASCII)
@@ -163,6 +165,14 @@ def _day(moment: datetime, run_at: datetime) -> str:
     days = round((moment - run_at).total_seconds() / 86_400)
     count = "1 day" if abs(days) == 1 else f"{abs(days)} days"
     return "the run" if not days else f"{count} {'after' if days > 0 else 'before'} the run"
+
+
+def verdict_of(label: str, ladder: Ladder) -> Verdict:
+    """Return how many requests of a ladder failed."""
+    requests = ladder.exchanges()
+    failed = sum(any(state_of(step) == "bad" for step in steps) for steps in requests)
+    count = "1 request" if len(requests) == 1 else f"{len(requests)} requests"
+    return Verdict(label, f"{failed} of {count} failed", "bad" if failed else "good")
 
 
 def headline(found: Iterable[report.Finding | findings.Finding]) -> str:

@@ -15,7 +15,7 @@ from ..diagnose.findings import Finding
 from ..lab.run import ScenarioResult, StageResult
 from .ladder_drawing import aligned
 from .report_model import Cause, Figure, ReportPage, Section, ShownChain, State, Verdict
-from .report_parts import cause_of_finding, headline, place, shown_chain
+from .report_parts import cause_of_finding, headline, place, shown_chain, verdict_of
 from .varying import NOTE, without_varying
 
 _FIXED: Final = "After the remedy"
@@ -52,6 +52,12 @@ def _title(results: tuple[ScenarioResult, ...], kind: str) -> str:
 def _summary(results: tuple[ScenarioResult, ...], unexpected: list[ScenarioResult]) -> str:
     broken = [result for result in results if result.before.ok and not result.after.ok]
     fixed = [result for result in broken if result.fixed is not None and result.fixed.ok]
+    if len(results) == 1 and not unexpected:
+        (result,) = results
+        stages = [f"The login {_worked(result.before)} with {BEFORE} and {_worked(result.after)} with {AFTER}"]
+        if result.fixed is not None:
+            stages.append(f"after the remedy, it {_worked(result.fixed)}")
+        return f"{'; '.join(stages)}. Every result is as expected."
     count = "1 scenario" if len(results) == 1 else f"{len(results)} scenarios"
     parts = [f"Of {count}, {len(broken)} worked with {BEFORE} and failed with {AFTER}"]
     if broken:
@@ -59,6 +65,10 @@ def _summary(results: tuple[ScenarioResult, ...], unexpected: list[ScenarioResul
     if unexpected:
         return f"{'; '.join(parts)}. Not as expected: {', '.join(result.scenario.name for result in unexpected)}."
     return f"{'; '.join(parts)}. Every result is as expected."
+
+
+def _worked(stage: StageResult) -> str:
+    return "worked" if stage.ok else "failed"
 
 
 def _facts(results: tuple[ScenarioResult, ...]) -> Iterator[tuple[str, str]]:
@@ -102,10 +112,12 @@ def _verdict(label: str, stage: StageResult) -> Verdict:
 
 
 def _figures(label: str, stage: StageResult) -> Iterator[Figure]:
-    verdict = _verdict(label, stage)
     for ladder in stage.ladders:
         peer = ladder.participants[1].name
-        of_peer = f" through {peer}" if len(stage.ladders) > 1 else ""
+        is_cluster = len(stage.ladders) > 1
+        of_peer = f" through {peer}" if is_cluster else ""
+        # What the user sees is known for each login; the logins of a cluster go through several peers.
+        verdict = verdict_of(f"{label}{of_peer}", ladder) if is_cluster else _verdict(label, stage)
         yield Figure(
             f"Login with {label}{of_peer}" if label != _FIXED else f"{label}{of_peer}",
             verdict,
