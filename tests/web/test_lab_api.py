@@ -13,6 +13,7 @@ from mralab.control.runs import KEPT, Progress, Run, Runs
 from mralab.lab.lab import Lab
 from mralab.lab.scenario import shipped_scenarios
 from mralab.mocks.pki import mint
+from mralab.web.schemas_events import EVENTS
 
 from .conftest import Administered
 from .labs import AdministeredLab, administered
@@ -95,6 +96,7 @@ async def test_a_run_is_followed_to_its_report(lab: AdministeredLab) -> None:
         assert "GET /api/runs/1" in busy["error"]["hint"]
         seen = []
         async for kind, data in events:
+            EVENTS[kind].model_validate(data)
             if kind == "run":
                 seen.append((data["id"], data["scenario"], data["state"], data["stage"]))
                 if data["state"] != "running":

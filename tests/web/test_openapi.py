@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -9,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+import mralab
+from mralab.web.guard import PEM
 from mralab.web.openapi import describe
 from mralab.web.operations import OPERATIONS
+from mralab.web.schemas_events import EVENTS
 from tests.serving import complaints, serving
 
 # find_spec does not import it, which takes a second.
@@ -55,6 +59,33 @@ def test_every_route_is_described_with_its_errors() -> None:
         route = described["paths"][operation.path][operation.method.lower()]
         assert {str(operation.status), "403"} <= set(route["responses"])
         assert ("requestBody" in route) == (operation.body is not None)
+
+
+def test_everything_is_described() -> None:
+    described = describe("1")
+    names = described["components"]["schemas"]
+    for operation in OPERATIONS:
+        assert operation.summary
+        for parameter in operation.parameters:
+            assert (bool(parameter.description), parameter.example is None) == (True, False)
+        route = described["paths"][operation.path][operation.method.lower()]
+        bodies = route.get("requestBody", {}).get("content", {})
+        assert set(bodies) == ({"application/json", PEM} if operation.takes_pem else set(bodies) & {"application/json"})
+    events = described["paths"]["/api/events"]["get"]["responses"]["200"]["content"]["text/event-stream"]["schema"]
+    assert set(events["x-events"]) == set(EVENTS)
+    for reference in events["x-events"].values():
+        assert names[reference["$ref"].rpartition("/")[2]]["description"]
+    assert all("description" in schema for name, schema in names.items() if schema.get("type") == "object"), names
+
+
+def test_every_event_that_is_published_is_described() -> None:
+    package = Path(mralab.__file__).parent
+    published = {
+        kind
+        for file in [*package.glob("control/*.py"), *package.glob("lab/*.py")]
+        for kind in re.findall(r'(?:publish|_notify)\(\s*"(\w+)"', file.read_text())
+    }
+    assert published - {"report"} | {"worker"} == set(EVENTS)  # a report of counters is for the control process alone
 
 
 def test_an_error_of_the_event_stream_is_described_as_json() -> None:

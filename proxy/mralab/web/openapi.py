@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 from . import schemas
 from .guard import PEM
 from .operations import LONGEST_NAME, NAME_CHARACTERS, OPERATIONS, Operation, Parameter
+from .schemas_events import EVENTS
 
 _ERRORS: Final = {
     400: "The request cannot be parsed, or does not match this description; lists every problem",
@@ -25,9 +26,24 @@ _ERRORS: Final = {
 }
 
 
+DESCRIPTIONS: Final = {
+    "change_config": "Any of the live keys; null lets a key follow the release again. An invalid body changes nothing.",
+    "put_host": "Clients request the name, and the proxy connects to what the body says. A reset restores the hosts.",
+    "findings": "What stopped requests: evidence, cause, remedies, and the certificates that the server sent.",
+    "judged": "The assertions `refused` and `allowed` of the Python API; their texts say what happened.",
+    "events": "A reader that reconnects with Last-Event-ID gets the events that it missed, as far as they are kept.",
+    "stop_diagnostic_logging": "The archive has the log lines, a packet capture and dumps, as Expressway's has.",
+    "inject_fault": "It applies to the next connections to that port. GET /api/faults lists the names and parameters.",
+    "login": "The journal is cleared first, unless `clear` is false. A failed login is an answer with status 200.",
+    "begin_run": "One runs at a time. GET /api/runs/ID has the result, and events of the kind `run` report the stages.",
+}
+"""What the summary of an operation does not say, by name."""
+
+
 def describe(version: str) -> dict[str, Any]:
     """Return the description as JSON data."""
-    models = {model for operation in OPERATIONS for model in (operation.answer, operation.body)} | {schemas.ErrorAnswer}
+    models = {model for operation in OPERATIONS for model in (operation.answer, operation.body)}
+    models |= {schemas.ErrorAnswer, *EVENTS.values()}
     bodies = {operation.body for operation in OPERATIONS}
     _, definitions = models_json_schema(
         [
@@ -45,7 +61,7 @@ def describe(version: str) -> dict[str, Any]:
             "title": "mralab control API",
             "version": version,
             "description": "Controls a running proxy. From this machine only, unless proxy.admin_token is set: then "
-            "from others too, with Authorization: Bearer TOKEN. Bodies are JSON. HEAD is answered as GET, without the body.",
+            "from others too, with Authorization: Bearer TOKEN. Bodies are JSON. HEAD is GET without the body.",
         },
         "paths": paths,
         "components": {"schemas": definitions["$defs"]},
@@ -54,6 +70,8 @@ def describe(version: str) -> dict[str, Any]:
 
 def _described(operation: Operation, names: Sequence[str]) -> dict[str, Any]:
     described: dict[str, Any] = {"operationId": operation.name, "summary": operation.summary}
+    if operation.name in DESCRIPTIONS:
+        described["description"] = DESCRIPTIONS[operation.name]
     if operation.parameters:
         described["parameters"] = [_parameter(each) for each in operation.parameters]
     if operation.body is not None:
@@ -93,7 +111,11 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 def _content(answer: type[BaseModel] | str) -> dict[str, Any]:
     if isinstance(answer, str):
-        return {answer: {"schema": {"type": "object"} if answer == "application/json" else {"type": "string"}}}
+        schema: dict[str, Any] = {"type": "object"} if answer == "application/json" else {"type": "string"}
+        if answer == "text/event-stream":
+            schema["description"] = f"Events of the kinds {', '.join(EVENTS)}; the data of each is JSON, see x-events"
+            schema["x-events"] = {kind: _reference(model) for kind, model in EVENTS.items()}
+        return {answer: {"schema": schema}}
     return {"application/json": {"schema": _reference(answer)}}
 
 

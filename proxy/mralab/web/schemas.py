@@ -67,7 +67,10 @@ ConfigChange: Final = change_model(Config, live_tables())
 class TrustBody(Body):
     """One or more certificates to trust, in PEM."""
 
-    pem: Text = Field(description="Certificates in PEM, one after the other")
+    pem: Text = Field(
+        description="Certificates in PEM, one after the other",
+        examples=["-----BEGIN CERTIFICATE-----\nMII...\n-----END CERTIFICATE-----\n"],
+    )
 
 
 class DistrustBody(Body):
