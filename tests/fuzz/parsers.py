@@ -660,6 +660,7 @@ NOT_PARSERS: Final = {
     "core.release.signature_algorithms": "looks a word up",
     "diagnose.axl.request": "writes",
     "diagnose.axl.list_nodes_operation": "writes",
+    "config.values.is_loopback": "an address, which split_address has read",
     "web.guard.is_json": "one comparison",
     "web.guard.is_pem": "one comparison",
     "core.log.cleaning.is_clean": "three searches",

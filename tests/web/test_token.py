@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from multidict import CIMultiDict
 from mralab.config import from_mapping
 from mralab.errors import ConfigError
 from mralab.web.client import Admin, RemoteError
+from mralab.web.event_client import follow
 from mralab.web.guard import ForbiddenError, Received, UnauthorizedError, check
 from tests.serving import running, toml
 
@@ -129,6 +131,10 @@ async def test_the_token_is_needed_from_elsewhere_and_shown_nowhere(
             Admin(f"{address}:{port}").request("GET", "/api/config")
         monkeypatch.setenv("MRALAB_ADMIN_TOKEN", TOKEN)
         assert Admin(f"{address}:{port}").request("GET", "/api/config")["proxy"]["admin"] == "0.0.0.0:0"
+        async with aclosing(follow(address, int(port))) as events:
+            first = await anext(events)
+        assert first is not None
+        assert first.kind == "follows"
     errors = (tmp_path / "stderr.txt").read_text()
     assert errors.count("without proxy.admin_token") == 1
     assert not [text for text in (*texts, errors, (tmp_path / "log").read_text(), json.dumps(start)) if TOKEN in text]

@@ -18,6 +18,12 @@ _TOKEN_VARIABLE: Final = "MRALAB_ADMIN_TOKEN"  # noqa: S105 - the name of a vari
 _FILE_NAME: Final = re.compile(r'filename="([A-Za-z0-9._-]+)"')
 
 
+def token_headers() -> dict[str, str]:
+    """Return the header with the token of the environment, or none."""
+    token = os.environ.get(_TOKEN_VARIABLE, "")
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
 class RemoteError(InputError):
     """The running proxy refused a request. ``problems`` and ``hint`` are those of its answer."""
 
@@ -40,8 +46,7 @@ class Admin:
         except ValueError as error:
             raise MralabError(f"admin: {error}", "pass the 'admin' of the line that serve prints") from None
         self._address = address
-        token = os.environ.get(_TOKEN_VARIABLE, "")
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._headers = token_headers()
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
         """Send a request; return its answer as parsed JSON, or as an ``Attachment``.

@@ -12,6 +12,7 @@ import aiohttp
 
 from ..core.hostport import host_port
 from ..errors import InputError, MralabError
+from .client import token_headers
 
 _COLLECTED: Final = 0.2  # seconds for the lines that belong together
 _SILENT: Final = 40.0  # seconds; the proxy sends a comment every 15
@@ -91,7 +92,9 @@ async def follow(host: str, port: int) -> AsyncGenerator[LiveEvent | None]:
 
 async def _connected(host: str, port: int, last: int | None) -> AsyncGenerator[LiveEvent | None]:
     """Yield ``connected`` and the events of one connection."""
-    headers = {"Last-Event-ID": str(last)} if last is not None else {}
+    headers = token_headers()
+    if last is not None:
+        headers["Last-Event-ID"] = str(last)
     limits = aiohttp.ClientTimeout(total=None, connect=5.0, sock_read=_SILENT)
     async with (
         aiohttp.ClientSession(timeout=limits) as session,
