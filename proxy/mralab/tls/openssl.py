@@ -24,7 +24,8 @@ _CONNECTION: Final = _lib.SSL_get_ex_data_X509_STORE_CTX_idx()
 _NULL: Final = _ffi.NULL
 _MEMORY: Final = _lib.BIO_s_mem()
 _WANT_READ, _ZERO_RETURN = _lib.SSL_ERROR_WANT_READ, _lib.SSL_ERROR_ZERO_RETURN
-_read, _write, _bio_read, _pending = _lib.SSL_read, _lib.SSL_write, _lib.BIO_read, _lib.BIO_get_mem_data  # per record
+_read, _write, _bio_read, _bio_write = _lib.SSL_read, _lib.SSL_write, _lib.BIO_read, _lib.BIO_write  # per record
+_pending = _lib.BIO_get_mem_data
 
 Inspect = Callable[[bytes, int, int, bool], bool]
 """``inspect(der, error, depth, ok)`` returns whether the handshake continues; ``error`` is OpenSSL's number."""
@@ -108,7 +109,7 @@ class Endpoint:
 
     def put(self, data: bytes) -> None:
         """Pass ciphertext from the server to OpenSSL."""
-        _lib.BIO_write(self._into_ssl, data, len(data))
+        _bio_write(self._into_ssl, data, len(data))
 
     def take(self) -> bytes:
         """Return the ciphertext to send, if any."""
@@ -141,6 +142,15 @@ class Endpoint:
             if not self.waiting():
                 break
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def receive(self, data: bytes) -> bytes:
+        """Do ``put`` and ``read`` in one call: most often the data are one whole record. Raises ``TlsError``."""
+        _bio_write(self._into_ssl, data, len(data))
+        size = _read(self._ssl, self._memory, _PIECE)
+        if size <= 0:
+            return b"" if self._is_closed(size) or not self.waiting() else self.read()
+        plain: bytes = self._text[:size]
+        return plain if _pending(self._into_ssl, self._pointer) <= 0 else plain + self.read()
 
     def waiting(self) -> bool:
         """Return whether there is ciphertext that OpenSSL has not read; it reads exactly one record at a time."""

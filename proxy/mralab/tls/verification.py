@@ -228,6 +228,10 @@ class TlsClient:
     def receive(self, data: bytes) -> bytes:
         """Decrypt bytes from the server. Return their plaintext. Raises ``TlsError``; then send ``alert``."""
         endpoint, first_flight = self._endpoint, self._first_flight
+        if self.established and first_flight.done:
+            plain = endpoint.receive(data)
+            self.closed = endpoint.closed
+            return plain
         if not first_flight.done and first_flight.feed(data) > _LARGEST_PRIME:
             raise TlsError(*_PRIME_TOO_LARGE)
         endpoint.put(data)
