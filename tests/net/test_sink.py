@@ -279,3 +279,17 @@ async def test_nothing_is_left_when_it_is_closed(tmp_path: Path) -> None:
         await sink.close()
     assert descriptors() == before
     assert not writers()
+
+
+async def test_a_text_may_hold_several_entries_and_each_is_counted(small_disk: Path) -> None:
+    sink = LogSink(small_disk, lambda _: None)
+    sink.open()
+    sink.write(line(0) + line(1) + line(2), 3)
+    sink.reopen()
+    sink.write(line(3))
+    await sink.flush()
+    assert small_disk.read_text() == "".join(map(line, range(4)))
+    assert (sink.written, sink.lost) == (4, 0)
+    sink.write(line(4, size=70_000) + line(5), 2)
+    await sink.close()
+    assert (sink.written, sink.lost) == (4, 2)

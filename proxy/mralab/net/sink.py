@@ -26,8 +26,19 @@ _MAX_WAITING: Final = 64 << 20  # bytes of text held while the file cannot be wr
 _CALM: Final = 1.0  # seconds without a failure before recovery is reported: on a full disk, some writes still work
 _LAST_SECONDS: Final = 5.0  # how long closing waits for a slow disk or an unread pipe
 
-_Batch = list[str]
-_REOPEN: Final = ""  # in a batch: the entries after it go to a new file
+
+class _Batch:
+    """Entries to write together: their texts, some of which hold several entries, and their number."""
+
+    __slots__ = ("entries", "texts")
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.entries = 0
+
+
+_Batches = list[_Batch]
+"""Each batch after the first one goes to a new file."""
 
 
 class LogCondition(NamedTuple):
@@ -46,13 +57,15 @@ class LogSink:
 
     def __init__(self, file: Path | None, complain: Callable[[str], None] | None = None) -> None:
         self._out = _Output(file, complain or (lambda text: print(text, file=sys.stderr)))  # noqa: T201 - the channel
-        self._waiting: _Batch = []
+        self._waiting = _Batch()
+        self._rotated: _Batches = []
+        """Batches for files before the latest ``reopen``."""
         self._size = 0
         self._refused = 0
         self._refused_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Future[None] | None = None
-        self._batches: SimpleQueue[tuple[_Batch, asyncio.Future[None]] | None] = SimpleQueue()
+        self._batches: SimpleQueue[tuple[_Batches, asyncio.Future[None]] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
     @property
@@ -72,28 +85,32 @@ class LogSink:
         self._thread = threading.Thread(target=self._run, name="mralab-log", daemon=True)
         self._thread.start()
 
-    def write(self, text: str) -> None:
-        """Queue one entry: one or more lines, each ending in a line feed."""
-        if self._size > _MAX_WAITING:
-            self._refused += 1
+    def write(self, text: str, entries: int = 1) -> None:
+        """Queue a number of entries: each is one or more lines, each line ends in a line feed."""
+        size = self._size
+        if size > _MAX_WAITING:
+            self._refused += entries
             self._refused_at = time.time()
             return
-        self._waiting.append(text)
-        self._size += len(text)
+        waiting = self._waiting
+        waiting.texts.append(text)
+        waiting.entries += entries
+        self._size = size = size + len(text)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_DELAY, self._start)
-        elif self._size > _MAX_BATCH and self._writing is None:
+        elif size > _MAX_BATCH and self._writing is None:
             self._start()
 
     def reopen(self) -> None:
         """Write further entries to a new file. Call this after a rotation."""
-        self._waiting.append(_REOPEN)
+        self._rotated.append(self._waiting)
+        self._waiting = _Batch()
         if self._writing is None:
             self._start()
 
     async def flush(self) -> None:
         """Wait until all queued entries are written or lost."""
-        while self._waiting or self._writing is not None:
+        while self._has_waiting or self._writing is not None:
             if self._writing is None:
                 self._start()
             if self._writing is not None:
@@ -104,7 +121,7 @@ class LogSink:
 
         Wait at most ``seconds`` for the writing thread.
         """
-        if self._writing is None and not self._waiting:
+        if self._writing is None and not self._has_waiting:
             self._hand_over([])
         else:
             self._start()
@@ -115,6 +132,10 @@ class LogSink:
         if not error and self._size > _MAX_WAITING:
             error = "takes entries too slowly: more than can be held are waiting"
         return LogCondition(error, self.lost, self._lost_at())
+
+    @property
+    def _has_waiting(self) -> bool:
+        return bool(self._waiting.texts or self._rotated)
 
     def _lost_at(self) -> float:
         return max(self._out.lost_at, self._refused_at)
@@ -137,27 +158,28 @@ class LogSink:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._writing is not None or not self._waiting:
+        if self._writing is not None or not self._has_waiting:
             return
-        batch, self._waiting, self._size = self._waiting, [], 0
-        self._hand_over(batch)
+        batches = [*self._rotated, self._waiting]
+        self._rotated, self._waiting, self._size = [], _Batch(), 0
+        self._hand_over(batches)
 
-    def _hand_over(self, batch: _Batch) -> None:
-        """Give the thread a batch to write; with an empty one it tests the file."""
+    def _hand_over(self, batches: _Batches) -> None:
+        """Give the thread batches to write; without any it tests the file."""
         self._writing = asyncio.get_running_loop().create_future()
         self._writing.add_done_callback(self._stored)
-        self._batches.put((batch, self._writing))
+        self._batches.put((batches, self._writing))
 
     def _stored(self, _: asyncio.Future[None]) -> None:
         self._writing = None
-        if self._waiting and self._timer is None:
+        if self._has_waiting and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_DELAY, self._start)
 
     def _run(self) -> None:
         """Write batches until None is queued. Runs in the thread."""
         while (task := self._batches.get()) is not None:
-            batch, done = task
-            self._out.store(batch)
+            batches, done = task
+            self._out.store(batches)
             try:
                 done.get_loop().call_soon_threadsafe(_finish, done)
             except RuntimeError:  # the loop has ended without closing its log: nothing waits any more
@@ -216,37 +238,29 @@ class _Output:
             self.complain(f"mralab: the log {self.name} could not be written to its end; {self.lost} entries were lost")
         self.close()
 
-    def store(self, batch: _Batch) -> None:
-        """Write a batch with the rotations in it; test the file if the batch is empty."""
-        if not batch:
+    def store(self, batches: _Batches) -> None:
+        """Write batches, with a rotation between each two; test the file if there are none."""
+        if not batches:
             self._try()
             return
-        if _REOPEN not in batch:  # usual; no walk through thousands of entries while the loop waits for the GIL
+        for number, batch in enumerate(batches):
+            if number:
+                self.close()
             self._append(batch)
-            return
-        entries: _Batch = []
-        for entry in batch:
-            if entry != _REOPEN:
-                entries.append(entry)
-                continue
-            self._append(entries)
-            entries = []
-            self.close()
-        self._append(entries)
 
-    def _append(self, entries: _Batch) -> None:
-        if not entries:
+    def _append(self, batch: _Batch) -> None:
+        if not batch.texts:
             return
-        data = "".join(entries).encode("utf-8", "backslashreplace")
+        data = "".join(batch.texts).encode("utf-8", "backslashreplace")
         try:
             self._open_again()
             write_whole(self._fd, data)
         except OSError as error:
-            self.lost += len(entries)
+            self.lost += batch.entries
             self.lost_at = time.time()
             self._failed(error)
             return
-        self.written += len(entries)
+        self.written += batch.entries
         self._succeeded()
 
     def _try(self) -> None:
