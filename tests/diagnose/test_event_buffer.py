@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from mralab.core.log.events import RequestReceived, RequestRejected, ResponseReceived, ResponseSent, VerifyFailed
+from mralab.core.log.events import (
+    RequestAllowed,
+    RequestReceived,
+    RequestRejected,
+    RequestSent,
+    ResponseReceived,
+    ResponseSent,
+    VerifyFailed,
+)
+from mralab.core.log.planned import BriefRequest, BriefResponse, PlannedRequest, PlannedResponse
+from mralab.core.outcome import Outcome
 from mralab.diagnose.event_buffer import Recent
 from mralab.diagnose.journal import Journal
 
@@ -90,3 +100,33 @@ def test_the_same_chains_again_and_again_drop_nothing() -> None:
         recent.take(request(number))
         recent.take(refused(chains[number % 10]))
     assert recent.lost == 0
+
+
+def briefs(number: int) -> tuple[BriefRequest, BriefResponse]:
+    plan = PlannedRequest(
+        RequestReceived(0.0, 0, "", "127.0.0.1", 0, "GET http://vcs/x HTTP/1.1"),
+        RequestAllowed(0.0, "", "1", "GET", "https://a:1/x", "https://a:1", "prefix", ""),
+        RequestSent(0.0, 0, "", "10.0.0.1", 1, "GET /x HTTP/1.1"),
+    )
+    response = PlannedResponse(
+        ResponseReceived(0.0, 0, "10.0.0.1", 1, "HTTP/1.1 200 OK"),
+        ResponseSent(0.0, 0, "127.0.0.1", 0, "HTTP/1.1 200 OK"),
+    )
+    return BriefRequest(plan, 0.0, number, "", 1), BriefResponse(response, 0.0, number, 1, Outcome.PASSED)
+
+
+def test_events_in_brief_count_as_events() -> None:
+    recent, plain = Recent("vcsc", 1, most=100), Recent("vcsc", 1, most=100)
+    for number in range(1000):
+        for brief in briefs(number):
+            recent.take(brief)
+            for event in brief.events():
+                plain.take(event)
+        kept = recent.events()
+        assert len(kept) <= 103
+        assert kept == plain.events()[-len(kept) :] or len(kept) > len(plain.events())
+    assert recent.lost + len(recent.events()) == 5000
+    requests = [event for event in recent.events() if isinstance(event, RequestReceived)]
+    assert recent.lost_requests + len(requests) == 1000
+    assert len(recent.events()) >= 45
+    assert len(recent.journal_of(recent.events()).transactions) == len(requests)

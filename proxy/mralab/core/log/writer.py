@@ -37,20 +37,21 @@ class LineWriter:
     """Turns events into the lines of one traffic_server process.
 
     ``utc_offset`` gives the local time's distance from UTC in seconds at a moment (seconds since the epoch);
-    by default the machine's. ``debug`` adds the HTTPMSG twin of events that carry headers.
+    by default the machine's. ``debug`` adds the HTTPMSG twin of events that carry headers. ``prefix`` and ``utc`` are
+    the texts of the time at ``millisecond``, for lines that are written elsewhere (``planned``).
     """
 
     __slots__ = (
         "_debug",
         "_local",
-        "_millisecond",
         "_offset",
-        "_prefix",
         "_second",
         "_tail",
-        "_utc",
         "_utc_second",
         "_zone",
+        "millisecond",
+        "prefix",
+        "utc",
     )
 
     def __init__(
@@ -64,25 +65,26 @@ class LineWriter:
         self._debug = debug
         self._offset = utc_offset or _local_offset
         self._tail = f" {escape_field(hostname, 'host') or '-'} traffic_server[{pid}]: "
-        self._second = self._millisecond = -1
-        self._local = self._zone = self._prefix = self._utc = self._utc_second = ""
+        self._second = self.millisecond = -1
+        self._local = self._zone = self.prefix = self.utc = self._utc_second = ""
 
     def format(self, event: Event) -> str:
         """Return the line of an event that ``has_line``, with its line end; with ``debug`` also its twin."""
         millisecond = int(event[0] * 1000 + 0.5)
-        if millisecond != self._millisecond:
-            self._tick(millisecond)
+        if millisecond != self.millisecond:
+            self.tick(millisecond)
         write, write_twin = WRITE[type(event)]
-        line = write(self._prefix, self._utc, event)
+        line = write(self.prefix, self.utc, event)
         if write_twin is None or not self._debug:
             return line
         message: RequestSent = event  # type: ignore[assignment]  # or another with headers: it has a twin
         if not message.headers:
             return line
-        twin = write_twin(self._prefix, self._utc, event)
+        twin = write_twin(self.prefix, self.utc, event)
         return f"{line}{twin}{_block(message.start_line, message.headers)}"
 
-    def _tick(self, millisecond: int) -> None:
+    def tick(self, millisecond: int) -> None:
+        """Set ``prefix`` and ``utc`` to a moment, in milliseconds since the epoch."""
         second, fraction = divmod(millisecond, 1000)
         if second != self._second:
             minutes = self._offset(second) // 60
@@ -93,9 +95,9 @@ class LineWriter:
             self._utc_second = time.strftime("%Y-%m-%d %H:%M:%S,", time.gmtime(second))
             self._second = second
         digits = f"{fraction:03d}"
-        self._prefix = f"{self._local}{digits}{self._zone}"
-        self._utc = self._utc_second + digits
-        self._millisecond = millisecond
+        self.prefix = f"{self._local}{digits}{self._zone}"
+        self.utc = self._utc_second + digits
+        self.millisecond = millisecond
 
 
 def _block(start_line: str, headers: Headers) -> str:
