@@ -32,6 +32,7 @@ NO_FOREIGN_INPUT = {
     "core.log.twin": "read by core.log.reader",
     "diagnose.case": "two ends of a file, 64 KB each",
     "diagnose.occurrence": "the error's text, read with the log",
+    "net.tracking_ids": "our own random digits",
     "tls.openssl": "OpenSSL's own texts",
     "diagnose.rules": "read with the log",
     "diagnose.saving": "replaces single characters of a name",

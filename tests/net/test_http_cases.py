@@ -6,16 +6,21 @@ As Traffic Server does it (observed on 9.2.9), but for the cases that say otherw
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from asyncio import StreamReader
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import trustme
 
+from mralab.core.log.events import Event, RequestReceived, RequestRejected, RequestSent, ResponseSent
+from mralab.net.plan import Plans
+
 from .conftest import HOST, RunningProxy, Server, read_request, server_context
-from .http_cases import CASES, DATE, NOT_REFUSED, ORACLE, PATHS, UNMAPPED, Answer
+from .http_cases import CASES, DATE, NOT_REFUSED, ORACLE, PATHS, UNMAPPED, Answer, Case
 
 HOSTLESS: Final = b"GET /nomap HTTP/1.1\r\nHost: h\r\n\r\n"
 METHODS: Final = "GET,HEAD,POST,PUT,FOO,OPTIONS,TRACE,PURGE,get"
@@ -71,6 +76,65 @@ def _shown(field: str, expected: Answer) -> str:
 MODES: Final = [(name, "on") for name in CASES] + [(name, mode) for name in ORACLE for mode in ("audit", "off")]
 
 
+class Stage:
+    """A proxy in front of the servers of a case, on which the case is played any number of times."""
+
+    def __init__(self, case: Case, proxy: RunningProxy, server: Server, untrusted: Server) -> None:
+        token = proxy.token(server.port, scheme="http")
+        self._case, self.proxy = case, proxy
+        self.servers = (server,) if untrusted is server else (server, untrusted)
+        self._marks = {
+            "<T>": f"/{token}",
+            "<U>": f"/{proxy.token(untrusted.port)}",
+            "<A>": f"127.0.0.1:{proxy.port}",
+            "<lower>": f"/{token.lower()}",
+            "<BIG>": "a" * 140_000,
+            "<LONG>": "a" * 60_000,
+        }
+
+    @classmethod
+    async def build(
+        cls, case: Case, mode: str, serving: Callable[..., Server], proxying: Callable[..., Any], folder: Path
+    ) -> Stage:
+        """Start servers and proxy."""
+        server = untrusted = serving(None, handle=_origin)
+        if "<U>" in "".join(case.sent):
+            untrusted = serving(server_context(trustme.CA().issue_cert(HOST)), handle=_origin)
+        (folder / "cases.csv").write_text(
+            f'Url,Deployment,HttpMethods,MatchType,Description\nhttp://{HOST}:{server.port},,"{METHODS}",prefix,\n'
+            f'https://{HOST}:{untrusted.port},,"{METHODS}",prefix,\n'
+        )
+        proxy = await proxying(
+            server,
+            verify={"origin": mode},
+            upstream={"connections": "keep-alive", "attempts": 4},
+            allow={"rules": "cases.csv"},
+        )
+        return cls(case, proxy, server, untrusted)
+
+    def filled(self, text: str) -> str:
+        return re.sub("<[A-Za-z]+>", lambda mark: self._marks[mark[0]], text)
+
+    async def play(self) -> None:
+        """Play the case as one client; its responses must be those of the table."""
+        case, proxy = self._case, self.proxy
+        async with asyncio.timeout(10):
+            reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
+            try:
+                waiting = list(case.answers)
+                for number, piece in enumerate(case.sent, 1):
+                    writer.write(self.filled(piece).encode("latin-1"))
+                    while waiting and (number == len(case.sent) or len(case.answers) - len(waiting) < number):
+                        assert await _read(reader, waiting[0]) == waiting.pop(0)
+                if case.open:
+                    writer.write(HOSTLESS)
+                    assert await _read(reader, UNMAPPED[0]) == UNMAPPED[0]
+                elif case.answers[-1].line != "RESET":
+                    assert await reader.read() == b""
+            finally:
+                writer.close()
+
+
 @pytest.mark.parametrize(("name", "mode"), MODES)
 async def test_a_request_passes_as_it_does_through_traffic_server(
     serving: Callable[..., Server], proxying: Callable[..., Any], tmp_path: Any, name: str, mode: str
@@ -80,52 +144,80 @@ async def test_a_request_passes_as_it_does_through_traffic_server(
     if mode != "on" and name in NOT_REFUSED:  # the server that nobody trusts answers like any other
         answers, got_untrusted = NOT_REFUSED[name]
         case = case._replace(answers=answers)
-    server = serving(None, handle=_origin)
-    untrusted = server
-    if "<U>" in "".join(case.sent):
-        untrusted = serving(server_context(trustme.CA().issue_cert(HOST)), handle=_origin)
-    (tmp_path / "cases.csv").write_text(
-        f'Url,Deployment,HttpMethods,MatchType,Description\nhttp://{HOST}:{server.port},,"{METHODS}",prefix,\n'
-        f'https://{HOST}:{untrusted.port},,"{METHODS}",prefix,\n'
-    )
-    proxy: RunningProxy = await proxying(
-        server,
-        verify={"origin": mode},
-        upstream={"connections": "keep-alive", "attempts": 4},
-        allow={"rules": "cases.csv"},
-    )
-    token = proxy.token(server.port, scheme="http")
-    marks = {
-        "<T>": f"/{token}",
-        "<U>": f"/{proxy.token(untrusted.port)}",
-        "<A>": f"127.0.0.1:{proxy.port}",
-        "<lower>": f"/{token.lower()}",
-        "<BIG>": "a" * 140_000,
-        "<LONG>": "a" * 60_000,
-    }
+    stage = await Stage.build(case, mode, serving, proxying, tmp_path)
+    await stage.play()
+    server, *untrusted = stage.servers
+    assert [_normal(request, server) for request in server.requests] == [stage.filled(got) for got in case.got]
+    for other in untrusted:
+        assert [_normal(request, other) for request in other.requests] == list(got_untrusted)
+        assert other.connections == (1 if got_untrusted else 4)
 
-    def filled(text: str) -> str:
-        return re.sub("<[A-Za-z]+>", lambda mark: marks[mark[0]], text)
 
-    async with asyncio.timeout(10):
-        reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
-        try:
-            waiting = list(case.answers)
-            for number, piece in enumerate(case.sent, 1):
-                writer.write(filled(piece).encode("latin-1"))
-                while waiting and (number == len(case.sent) or len(case.answers) - len(waiting) < number):
-                    assert await _read(reader, waiting[0]) == waiting.pop(0)
-            if case.open:
-                writer.write(HOSTLESS)
-                assert await _read(reader, UNMAPPED[0]) == UNMAPPED[0]
-            elif case.answers[-1].line != "RESET":
-                assert await reader.read() == b""
-        finally:
-            writer.close()
-    assert [_normal(request, server) for request in server.requests] == [filled(got) for got in case.got]
-    if untrusted is not server:
-        assert [_normal(request, untrusted) for request in untrusted.requests] == list(got_untrusted)
-        assert untrusted.connections == (1 if got_untrusted else 4)
+REPEATED: Final = [(name, "on") for name in CASES] + [(name, "audit") for name in NOT_REFUSED]
+PLANNED: Final = {
+    "plain-get",
+    "HEAD",
+    "204",
+    "resp-304",
+    "absolute-form",
+    "HTTP/1.0 keep-alive",
+    "pipelined",
+    "options",
+}
+"""Some of the cases with a plan."""
+
+
+@pytest.mark.parametrize(("name", "mode"), REPEATED)
+async def test_a_request_that_is_known_passes_as_the_first_did(
+    serving: Callable[..., Server], proxying: Callable[..., Any], tmp_path: Path, name: str, mode: str
+) -> None:
+    """Cold, then warm: the same responses, requests, log lines and events, whether there is a plan or not."""
+    case = CASES[name]
+    if mode != "on" and name in NOT_REFUSED:
+        case = case._replace(answers=NOT_REFUSED[name][0])
+    stage = await Stage.build(case, mode, serving, proxying, tmp_path)
+    services = stage.proxy.server._services
+    assert services is not None
+    rounds = []
+    for plans in (Plans(0), Plans(0), Plans(), None):
+        services.plans = plans or services.plans
+        await stage.play()
+        events = await stage.proxy.events()
+        log = stage.proxy.log.read_text("latin-1")
+        requests = [_normal(request, server) for server in stage.servers for request in server.requests]
+        rounds.append(([_timeless(event) for event in events], _without_moments(log), requests))
+        events.clear()
+        os.truncate(stage.proxy.log, 0)
+        for server in stage.servers:
+            server.requests.clear()
+    dialled, cold, learnt, warm = rounds
+    assert cold == dialled or mode == "audit"  # a fault that is tolerated is logged with the handshake
+    assert learnt == cold
+    assert warm == cold
+    if name in PLANNED and (mode == "audit") == (name in NOT_REFUSED):
+        assert await stage.proxy.metrics("mralab_requests_planned_total")
+
+
+def _timeless(event: Event) -> Event:
+    """An event without what differs from one request to the next."""
+    values: dict[str, Any] = {"at": 0.0, "txn": 0}
+    if isinstance(event, RequestReceived | RequestSent):
+        assert event.tracking_id
+        values["tracking_id"] = "" if re.fullmatch(UUID, event.tracking_id) else event.tracking_id
+    if isinstance(event, RequestReceived | RequestRejected):
+        values["src_port"] = 0
+    if isinstance(event, ResponseSent):
+        values["dst_port"] = 0
+    return event._replace(**values)
+
+
+UUID: Final = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+
+
+def _without_moments(log: str) -> str:
+    log = re.sub(r"(?m)^\S+ ", "", log)
+    log = re.sub(r'UTCTime="[^"]*"|Txn-id="\d+"|(?<=TrackingID=")' + UUID, "", log)
+    return re.sub(r'(?<=Src-ip="127.0.0.1" Src-port=")\d+|(?<=Dst-ip="127.0.0.1" Dst-port=")\d+', "", log)
 
 
 async def test_a_kept_connection_serves_other_clients_and_other_connections(

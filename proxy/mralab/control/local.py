@@ -220,7 +220,8 @@ class LocalControl(Control):
         events, lost = self._recorded.events(), self._recorded.lost
         self._recorded.clear()
         self._recorded_capture = Path(capture) if capture is not None else None
-        self._stop_recording = self._proxy().subscribe(self._recorded.take) if capture is not None else None
+        take = self._recorded.take
+        self._stop_recording = self._proxy().subscribe(take, take) if capture is not None else None
         if self._recorded_capture is not None:
             try:
                 self._proxy().start_capture(self._recorded_capture, LARGEST_CAPTURE)

@@ -201,6 +201,7 @@ def _proxy(settings: Settings, recent: Recent, worker: int, hop: Hop, share: Sha
         rules=rules,
         identity=identity,
         listener=recent.take if config.proxy.admin else None,  # without a control API nothing reads them
+        briefs=recent.take,
         et_net=worker,
         workers=config.proxy.workers,
         hop=hop,

@@ -7,7 +7,7 @@ response is complete; what the client still sends is discarded, so that it can r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, cast
 
 from ..core.http.framing import Body, Fields, Malformed, body_reader, check_partial
@@ -18,6 +18,7 @@ from .deadlines import Deadlines
 from .exchange import Exchange, reject
 from .server_connection import MOST_CHUNKS
 from .services import Services
+from .short_path import ShortPath
 from .steps import Interrupted, Steps
 
 _BODY_BUFFER: Final = 65536  # bytes of a body held until its server is connected
@@ -46,6 +47,7 @@ class ClientConnection(asyncio.Protocol):
         "_reading_paused",
         "_resting",
         "_services",
+        "_short_path",
         "_steps",
         "_taken",
         "_transport",
@@ -73,7 +75,9 @@ class ClientConnection(asyncio.Protocol):
         self._body_sink: Callable[[bytes], None] | None = None
         self._body_end: Callable[[Fields], None] | None = None
         self._body_moved = 0
-        self._steps: Steps | None = None
+        self._steps: Steps | ShortPath | None = None
+        """The work on the current request."""
+        self._short_path = ShortPath(services)
         self._waiting: Deadlines[Limited] | None = None
         self._written = 0
         self._taken = 0
@@ -111,9 +115,14 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Process bytes from the client."""
-        self._services.stats.client_bytes_in += len(data)
+        services = self._services
+        services.stats.client_bytes_in += len(data)
         if self._lingering:
             return
+        if self._steps is None and not self._buffer:
+            plan = services.plans.known.get((self.ip, data))
+            if plan is not None and self._short_path.begin(self, plan):
+                return
         self._buffer += data
         if self._steps is None:
             self._next_request()
@@ -141,6 +150,9 @@ class ClientConnection(asyncio.Protocol):
             else:
                 data = bytes(buffer[:end])
                 del buffer[:end]
+            plan = self._services.plans.known.get((self.ip, data))
+            if plan is not None and self._short_path.begin(self, plan):
+                return
             route = self._services.routes.find(data, self.ip)
         except Malformed as error:
             self._reject(error)
@@ -149,8 +161,31 @@ class ClientConnection(asyncio.Protocol):
             self._stop_waiting()
         self._minor = route.head.minor
         self.body = None if route.framing.empty else body_reader(route.framing)
-        self._steps = Steps(self._serve(Exchange(self, self._services, route)))
-        self._steps.resume()
+        services = self._services
+        exchange = Exchange(self, services, route, services.policy)
+        self._steps = steps = Steps(self._serve(exchange, exchange.run(), services.loop.time()))
+        steps.resume()
+
+    def take_up(self, serving: ShortPath, minor: int) -> None:
+        """Note that the short path serves a request of HTTP/1.``minor``."""
+        self._steps = serving
+        self._minor = minor
+        if self._waiting is not self._services.limits.idle:
+            self._stop_waiting()
+
+    def hand_over(self, exchange: Exchange, work: Coroutine[Any, Any, bool], started: float) -> Steps:
+        """Continue a request of the short path with an exchange, begun at ``started`` by the loop's clock."""
+        self._steps = steps = Steps(self._serve(exchange, work, started))
+        steps.resume()
+        return steps
+
+    def served(self, error: Exception | None) -> None:
+        """End a request of the short path; ``error`` is what went wrong in the proxy itself."""
+        self._steps = None
+        if error is None:
+            self._served(True)
+        else:
+            self._fail(error)
 
     def _reject(self, error: Malformed) -> None:
         """Answer bytes that are not a valid request, and end the connection."""
@@ -160,12 +195,12 @@ class ClientConnection(asyncio.Protocol):
 
     # -- serving one request
 
-    async def _serve(self, exchange: Exchange) -> None:
+    async def _serve(self, exchange: Exchange, work: Coroutine[Any, Any, bool], started: float) -> None:
+        """Serve a request by ``work``, a coroutine of its exchange, and continue with the next one."""
         keep = False
         loop, stats = self._services.loop, self._services.stats
-        started = loop.time()
         try:
-            keep = await exchange.run()
+            keep = await work
         except _BodyUnreadable as interruption:
             self._end_unreadable(exchange, interruption.error)
             return
@@ -174,10 +209,8 @@ class ClientConnection(asyncio.Protocol):
                 exchange.abandon()
             return
         except Exception as error:
-            context = {"message": "mralab: a request failed in the proxy itself", "exception": error}
-            loop.call_exception_handler(context)
             exchange.outcome = Outcome.FAILED
-            self.truncate()
+            self._fail(error)
             return
         finally:
             self._steps = None
@@ -187,6 +220,12 @@ class ClientConnection(asyncio.Protocol):
                 self._services.limits.body.end(self)
             stats.served(exchange.status, exchange.outcome, loop.time() - started)
         self._served(keep)
+
+    def _fail(self, error: Exception) -> None:
+        """Report a bug in mralab that has ended a request."""
+        context = {"message": "mralab: a request failed in the proxy itself", "exception": error}
+        self._services.loop.call_exception_handler(context)
+        self.truncate()
 
     def _end_unreadable(self, exchange: Exchange, error: Malformed) -> None:
         """End an exchange whose request body cannot be read."""
@@ -205,11 +244,15 @@ class ClientConnection(asyncio.Protocol):
         if not keep or self._eof or self._services.draining:
             self._linger()
             return
-        self._resume_reading()
+        if self._reading_paused:
+            self._resume_reading()
+        idle = self._services.limits.idle
         if self._buffer:
             self._services.loop.call_soon(self._resume)  # give other connections a turn first
+        elif self._waiting is idle:
+            idle.begin(self)
         else:
-            self._wait(self._services.limits.idle)
+            self._wait(idle)
 
     def _resume(self) -> None:
         """Serve the next request of a client that pipelines."""

@@ -36,30 +36,30 @@ class ListeningAddress(NamedTuple):
 class Endpoints:
     """A set of listening sockets. Safe to read from any thread while another one adds or removes."""
 
-    __slots__ = ("_by_port",)
+    __slots__ = ("by_port",)
 
     def __init__(self) -> None:
-        self._by_port: dict[int, tuple[ListeningAddress, ...]] = {}
+        self.by_port: dict[int, tuple[ListeningAddress, ...]] = {}
 
     def add(self, sock: socket.socket) -> ListeningAddress:
         """Add a listening TCP socket; return its endpoint, for ``remove``."""
         endpoint = _endpoint(sock)
-        self._by_port[endpoint.port] = (*self._by_port.get(endpoint.port, ()), endpoint)
+        self.by_port[endpoint.port] = (*self.by_port.get(endpoint.port, ()), endpoint)
         return endpoint
 
     def remove(self, endpoint: ListeningAddress) -> None:
         """Remove an endpoint once; one that was added twice stays."""
-        rest = list(self._by_port.get(endpoint.port, ()))
+        rest = list(self.by_port.get(endpoint.port, ()))
         if endpoint in rest:
             rest.remove(endpoint)
         if rest:
-            self._by_port[endpoint.port] = tuple(rest)
+            self.by_port[endpoint.port] = tuple(rest)
         else:
-            self._by_port.pop(endpoint.port, None)
+            self.by_port.pop(endpoint.port, None)
 
     def reached_by(self, address: str, port: int) -> bool:
         """Return whether a connection to an IP ``address`` and ``port`` would arrive at one of the sockets."""
-        listening = self._by_port.get(port)
+        listening = self.by_port.get(port)
         return listening is not None and any(_reaches(address, endpoint) for endpoint in listening)
 
 

@@ -7,10 +7,7 @@ leaves before the server is verified.
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator
-from typing import Final
 
 from ..core.http.error_pages import ERROR_PAGES, ErrorPage, render, render_last_hop
 from ..core.http.framing import Fields, Malformed, RequestHead, ResponseHead, chunk, last_chunk
@@ -40,10 +37,12 @@ from .chains import shared_chain
 from .client import Client
 from .endpoints import CONTROL
 from .failures import HandshakeError, ResponseError, ServerError, attempts_left
+from .policy import Policy
 from .pool import Tapping
 from .resolver import ServerAddress, UnknownHostError, listed
 from .server_connection import ServerConnection
 from .services import Services
+from .tracking_ids import tracking_ids
 
 
 class Exchange:
@@ -55,10 +54,10 @@ class Exchange:
 
     __slots__ = ("_client", "_policy", "_services", "_tracking_id", "outcome", "responded", "route", "status", "txn")
 
-    def __init__(self, client: Client, services: Services, route: Route) -> None:
+    def __init__(self, client: Client, services: Services, route: Route, policy: Policy) -> None:
         self._client = client
         self._services = services
-        self._policy = services.policy
+        self._policy = policy
         self._tracking_id = ""
         self.route = route
         self.txn = 0
@@ -72,7 +71,7 @@ class Exchange:
         """Serve the request; return whether the client's connection can serve another one."""
         services, policy, route = self._services, self._policy, self.route
         self.txn = services.next_txn()
-        self._tracking_id = route.tracking_id or next(_tracking_ids)
+        self._tracking_id = route.tracking_id or next(tracking_ids)
         now = time.time()
         self._emit_received(now)
         request = route.outcome
@@ -94,8 +93,20 @@ class Exchange:
             return self._deny(leads_back(request.permission), time.time())
         return await self._attempts(request, address)
 
-    async def _attempts(self, request: ForwardedRequest, address: ServerAddress) -> bool:
+    async def resume(
+        self, request: ForwardedRequest, address: ServerAddress, txn: int, tracking_id: str, sent: ServerConnection
+    ) -> bool:
+        """Serve a request that the short path has sent over the kept connection ``sent``; return as ``run``."""
+        self.txn = txn
+        self._tracking_id = tracking_id
+        return await self._attempts(request, address, sent)
+
+    async def _attempts(
+        self, request: ForwardedRequest, address: ServerAddress, sent: ServerConnection | None = None
+    ) -> bool:
         """Try as often as the policy and the failures allow; answer with the last failure. Return as ``run``.
+
+        ``sent`` is the connection over which the request was sent already; None if it was not.
 
         There is no pause between attempts (Traffic Server 8.1.11, HttpTransact.cc:3487-3591).
         The loop ends: a stale connection costs no attempt, but each has left the pool for good.
@@ -103,8 +114,9 @@ class Exchange:
         left = self._policy.attempts
         while True:
             try:
-                return await self._attempt(request, address)
+                return await self._attempt(request, address, sent)
             except ServerError as failure:
+                sent = None
                 if self.responded:
                     self._client.truncate()
                     return False
@@ -113,11 +125,14 @@ class Exchange:
                     outcome = Outcome.REFUSED if failure.refused else Outcome.FAILED
                     return self._answer(failure.answer, outcome, failure.reason)
 
-    async def _attempt(self, request: ForwardedRequest, address: ServerAddress) -> bool:
-        """Send the request over one connection and relay the response. Raises ``ServerError``."""
-        connection = await self._connect(request, address)
+    async def _attempt(self, request: ForwardedRequest, address: ServerAddress, sent: ServerConnection | None) -> bool:
+        """Send the request over one connection, unless it was, and relay the response. Raises ``ServerError``."""
+        connection = await self._connect(request, address) if sent is None else sent
         try:
-            return await self._forward(request, address, connection)
+            connection.begin(self.route.head.method, self._informational)
+            if sent is None:
+                self._send(request, connection)
+            return await self._respond(request, address, connection)
         except ResponseError as error:
             connection.abort()
             error.stale = connection.reused and error.unread
@@ -158,14 +173,14 @@ class Exchange:
             self._policy.tls.log_secrets(tls, capture.secret)
         return lambda connection: capture.server(connection, ip, port)
 
-    async def _forward(self, request: ForwardedRequest, address: ServerAddress, connection: ServerConnection) -> bool:
-        """Send the request, relay the response. Raises ``ResponseError``."""
-        client, policy, route, services = self._client, self._policy, self.route, self._services
-
-        connection.begin(route.head.method, self._informational)
+    def _send(self, request: ForwardedRequest, connection: ServerConnection) -> None:
         connection.send(request.wire(self._tracking_id.encode("latin-1")))
-        if client.body is not None:
+        if self._client.body is not None:
             self._send_body(connection)
+
+    async def _respond(self, request: ForwardedRequest, address: ServerAddress, connection: ServerConnection) -> bool:
+        """Relay the response. Return as ``run``. Raises ``ResponseError``."""
+        client, policy, route, services = self._client, self._policy, self.route, self._services
         reply = await connection.response()
 
         now = time.time()
@@ -186,6 +201,7 @@ class Exchange:
         connection.on_writable = None
         if policy.keep_alive and connection.reusable and client.body is None and services.policy is policy:
             services.pool.keep(connection)
+            services.plans.learn(client.ip, policy, route, connection.key)
         else:
             connection.close()
         return response.keep_alive and client.body is None
@@ -340,21 +356,6 @@ def reject(
     client.write(data)
     services.emit(ResponseSent(now, txn, client.ip, client.port, start_line, (), Outcome.MALFORMED, error.reason))
     return answer.status
-
-
-def _make_tracking_ids() -> Iterator[str]:
-    """Yield random UUIDs (RFC 9562 section 5.4), made 64 at a time: each system call costs a microsecond."""
-    while True:
-        digits = os.urandom(16 * 64).hex()
-        for at in range(0, len(digits), 32):
-            variant = "89ab"[int(digits[at + 16], 16) & 3]
-            yield (
-                f"{digits[at : at + 8]}-{digits[at + 8 : at + 12]}-4{digits[at + 13 : at + 16]}-"
-                f"{variant}{digits[at + 17 : at + 20]}-{digits[at + 20 : at + 32]}"
-            )
-
-
-_tracking_ids: Final = _make_tracking_ids()
 
 
 def _logged(fields: Fields) -> Headers:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 from ..core.http.framing import Fields, Malformed, ResponseHead
 from ..core.http.response_head import Reply
@@ -30,6 +30,16 @@ libuv reads up to 32 times 256 KB from one socket before it serves others: with 
 """
 
 
+class Consumer(Protocol):
+    """Takes a response that arrives whole; a coroutine takes any other (``ServerConnection.start``)."""
+
+    def receive(self, data: bytes) -> bool:
+        """Take the first bytes of a response and end the exchange; if False, a coroutine waits for them instead."""
+
+    def hand_over(self) -> None:
+        """Let a coroutine wait for the response: it will have an error."""
+
+
 class ServerConnection(asyncio.Protocol):
     """One connection to a server. One exchange at a time: ``begin``, ``send``, ``response``, ``relay``.
 
@@ -37,7 +47,6 @@ class ServerConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_active",
         "_error",
         "_on_informational",
         "_pending",
@@ -49,7 +58,9 @@ class ServerConnection(asyncio.Protocol):
         "_stats",
         "_transport",
         "_wake_due",
+        "active",
         "closed",
+        "consumer",
         "dialling",
         "key",
         "on_close",
@@ -80,8 +91,11 @@ class ServerConnection(asyncio.Protocol):
         self._sink: Callable[[bytes], None] | None = None
         self._on_informational: Callable[[ResponseHead], None] | None = None
         self._resting = False
-        self._active = False
         self.tls = tls
+        self.active = False
+        """There is an exchange: it has begun and has not ended."""
+        self.consumer: Consumer | None = None
+        """Gets the first bytes of the response, unless a coroutine waits for it."""
         self.waiter: Steps | None = None
         self.dialling: Steps | None = None
         """Makes the TCP connection; None once it is made."""
@@ -158,13 +172,14 @@ class ServerConnection(asyncio.Protocol):
         """Process bytes from the server."""
         self._stats.server_bytes_in += len(data)
         self._wake_due = False
-        if self.tls is None:
+        tls = self.tls
+        if tls is None:
             self._read(data)
         else:
-            self._decrypt(self.tls, data)
+            self._decrypt(tls, data)
         if self._wake_due:
             self._wake()
-        if self._active:  # most exchanges are over by now and need no new limit
+        if self.active:  # most exchanges are over by now and need no new limit
             self._silence.begin(self)
 
     def _decrypt(self, tls: TlsClient, data: bytes) -> None:
@@ -214,6 +229,22 @@ class ServerConnection(asyncio.Protocol):
 
     # -- one exchange
 
+    def start(self, consumer: Consumer, data: bytes) -> None:
+        """Begin an exchange with a consumer for the response, and send its request, ``data``, which has no body.
+
+        If the response does not arrive whole, the consumer is dropped after it has handed over to a coroutine, which
+        calls ``begin`` and continues as if it had sent the request.
+        """
+        self.active = True
+        self.consumer = consumer
+        self.send(data)
+
+    def _hand_over(self) -> None:
+        """Let a coroutine wait for what comes next."""
+        consumer, self.consumer = self.consumer, None
+        if consumer is not None:
+            consumer.hand_over()
+
     def begin(self, method: bytes, on_informational: Callable[[ResponseHead], None] | None) -> None:
         """Begin an exchange for a request with this method. Send the request next."""
         self._reader.begin(method)
@@ -221,11 +252,11 @@ class ServerConnection(asyncio.Protocol):
         self._sink = None
         self._pending.clear()
         self._error = None
-        self._active = True
+        self.active = True
 
     def send(self, data: bytes) -> None:
         """Send plaintext. Do nothing if the server has ended the connection."""
-        if self._active:
+        if self.active:
             self._silence.begin(self)
         if self._transport is None or self.closed or (self.tls is not None and self.tls.closed):
             return
@@ -268,9 +299,14 @@ class ServerConnection(asyncio.Protocol):
         return self.end()
 
     def _read(self, data: bytes) -> None:
-        if not self._active:
+        if not self.active:
             self.abort()  # bytes without a request: the connection must not be reused
             return
+        consumer = self.consumer
+        if consumer is not None:
+            self.consumer = None
+            if consumer.receive(data):
+                return
         reader = self._reader
         waiting_for_head = reader.reply is None
         try:
@@ -298,14 +334,14 @@ class ServerConnection(asyncio.Protocol):
 
     def end(self) -> Fields:
         """End an exchange whose body is complete, and return its trailers."""
-        self._active = False
+        self.active = False
         self._sink = None
         self.resume_reading()  # a slow client may have paused it, which must not affect the next exchange
         return self._reader.trailers
 
     def silent_too_long(self) -> None:
         """Fail the exchange: the server has sent nothing for the response timeout."""
-        if not self._active:
+        if not self.active:
             return
         if self.reading_paused or self.uploading:
             self._silence.begin(self)  # the client is slow, not the server
@@ -315,6 +351,7 @@ class ServerConnection(asyncio.Protocol):
 
     def _fail(self, error: Exception) -> None:
         """Record a failure. The first one is kept."""
+        self._hand_over()
         self._wake_due = True
         if self._error is None:
             self._error = error
@@ -356,7 +393,7 @@ class ServerConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Resume the sender: the transport's buffer has room again."""
         self.paused = False
-        if self._active:
+        if self.active:
             self._silence.begin(self)
         if self.on_writable is not None:
             self.on_writable(True)
@@ -366,11 +403,12 @@ class ServerConnection(asyncio.Protocol):
         if self._transport is None:
             return
         self.closed = True
+        self._hand_over()
         self._stats.servers_open -= 1
         self._silence.end(self)
         if not self._ready:
             self._fail(ConnectError(exc if isinstance(exc, OSError) else None))
-        elif self._active:
+        elif self.active:
             if exc is not None and self.tls is not None and not self._response_began():
                 self._read_last_alert(self.tls, self._transport)
             self._body_ended(exc)

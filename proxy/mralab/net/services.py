@@ -8,16 +8,20 @@ from typing import Protocol
 
 from ..core.http.rewrite import Hop
 from ..core.log.events import Event
+from ..core.log.planned import Brief
+from ..core.log.writer import LineWriter
 from ..core.mra.route import Routes
 from .capture import Capture
 from .client_limits import ClientLimits
 from .endpoints import Endpoints
+from .plan import Plans
 from .policy import Policy
 from .pool import Pool
 from .resolver import Resolver
 from .stats import Stats
 
 Listener = Callable[[Event], None]
+BriefListener = Callable[[Brief], None]
 
 
 class Connected(Protocol):
@@ -31,9 +35,14 @@ class Connected(Protocol):
 
 
 class Services:
-    """Hold the routes, pool, resolver, limits and counters, and emit events."""
+    """Hold the routes, plans, pool, resolver, limits and counters, and emit events.
+
+    ``log`` takes lines and their number, for events that are not emitted one by one (``core.log.planned``). Such events
+    go to ``brief_listeners``. ``writer`` has the time as those lines have it.
+    """
 
     __slots__ = (
+        "brief_listeners",
         "capture",
         "clients",
         "draining",
@@ -43,20 +52,37 @@ class Services:
         "et_net",
         "hop",
         "limits",
+        "log",
         "loop",
         "on_leave",
         "own",
+        "plans",
         "policy",
         "pool",
         "resolver",
         "routes",
         "stats",
+        "writer",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, policy: Policy, emit: Listener, et_net: int, hop: Hop) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        policy: Policy,
+        emit: Listener,
+        et_net: int,
+        hop: Hop,
+        *,
+        log: Callable[[str, int], None],
+        writer: LineWriter,
+    ) -> None:
         self.loop = loop
         self.policy: Policy
         self.routes: Routes
+        self.plans: Plans
+        self.log = log
+        self.writer = writer
+        self.brief_listeners: tuple[BriefListener, ...] = ()
         self.emit = emit
         """Logs an event and passes it to the listeners."""
         self.emit_unlogged: Listener = lambda _: None
@@ -85,6 +111,7 @@ class Services:
         self.routes = Routes(
             policy.allow, policy.control_host, self.hop, keep_alive=policy.keep_alive, hosts=policy.hosts
         )
+        self.plans = Plans()
         self.limits.apply(policy.config.limits)
         self.pool.connecting.change(policy.connect_timeout)
         self.pool.silence.change(policy.response_timeout)

@@ -19,6 +19,7 @@ _SAMPLE_SECONDS: Final = 0.25
 _SUMMED: Final = (
     "attempts",
     "pool_hits",
+    "planned",
     "client_connections",
     "clients_open",
     "clients_refused",
@@ -60,7 +61,7 @@ class Stats:
     ``requests`` counts by (status, outcome): the status sent, 0 if the client was gone before. ``handshakes`` counts
     TLS handshakes with servers: ``verified``, ``unverified``, ``tolerated``, ``refused``, ``failed``.
     ``clients_refused`` are connections that could not be accepted because descriptors or memory ran out;
-    ``responses_cut`` those that ended in the middle of a body.
+    ``responses_cut`` those that ended in the middle of a body. ``planned`` are requests served by the short path.
     """
 
     def __init__(self) -> None:
@@ -72,6 +73,7 @@ class Stats:
         self.loop_delay = Histogram(DELAY_BOUNDS)
         self.attempts = 0
         self.pool_hits = 0
+        self.planned = 0
         self.client_connections = 0
         self.clients_open = 0
         self.clients_refused = 0

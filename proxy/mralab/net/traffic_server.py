@@ -20,6 +20,7 @@ from cryptography import x509
 from ..config import Config
 from ..core.http.rewrite import Hop
 from ..core.log.events import Event
+from ..core.log.planned import Brief
 from ..core.log.writer import LineWriter
 from ..core.mra.allowlist import Rule
 from ..errors import MralabError
@@ -29,7 +30,7 @@ from .acceptor import Acceptor, listening_socket, most_connections
 from .capture import Addresses, Capture
 from .client_connection import ClientConnection
 from .policy import Policy
-from .services import Listener, Services
+from .services import BriefListener, Listener, Services
 from .settings import Settings, load_settings
 from .shares import Share
 from .sink import LogCondition, LogSink
@@ -57,7 +58,8 @@ class Condition(NamedTuple):
 class TrafficServer:
     """The traffic server without its control API. Use ``await start()`` and ``await stop()``, or ``async with``.
 
-    ``listener`` is called with every event, in addition to the log. If several ``workers`` serve one socket, ``et_net``
+    ``listener`` is called with every event, in addition to the log, or ``briefs`` in its place with events that come in
+    brief (``core.log.planned``). If several ``workers`` serve one socket, ``et_net``
     is this worker's number (``ET_NET`` in the log), ``share`` counts its connections, and ``hop`` is their common
     entry in Via.
     """
@@ -70,6 +72,7 @@ class TrafficServer:
         rules: Iterable[Rule] | None = None,
         identity: Identity | None = None,
         listener: Listener | None = None,
+        briefs: BriefListener | None = None,
         et_net: int = 0,
         workers: int = 1,
         hop: Hop | None = None,
@@ -78,7 +81,7 @@ class TrafficServer:
         self._policy = Policy(load_settings(config, store, rules, identity))
         self._rules = rules
         self._store_given = store is not None
-        self._listeners: tuple[Listener, ...] = (listener,) if listener is not None else ()
+        self._listeners: tuple[_Subscription, ...] = (_subscription(listener, briefs),) if listener is not None else ()
         self._et_net = et_net
         self._workers = workers
         self._hop = hop or new_hop()
@@ -149,8 +152,11 @@ class TrafficServer:
             sink.open()
         except OSError as error:
             raise MralabError(f"{config.path(config.log.file)}: the log cannot be written: {error.strerror}") from error
-        services = Services(loop, self._policy, self._emitter(sink), self._et_net, self._hop)
+        services = Services(
+            loop, self._policy, self._emitter(sink), self._et_net, self._hop, log=sink.write, writer=self._writer
+        )
         services.emit_unlogged = self._pass_on
+        services.brief_listeners = self._brief_listeners()
         capture = Capture(loop, Addresses(config.hosts, config.proxy.control_host))
 
         def captured() -> None:
@@ -177,22 +183,31 @@ class TrafficServer:
         services.on_leave = self._acceptor.released
         services.stats.watch(loop)
 
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call ``listener`` with the events from now on. Call the returned function to unsubscribe."""
-        self._listen((*self._listeners, listener))
-        return lambda: self._listen(tuple(other for other in self._listeners if other != listener))
+    def subscribe(self, listener: Listener, briefs: BriefListener | None = None) -> Callable[[], None]:
+        """Call ``listener`` with the events from now on. Call the returned function to unsubscribe.
 
-    def _listen(self, listeners: tuple[Listener, ...]) -> None:
+        ``briefs`` is called in its place with events that come in brief.
+        """
+        subscription = _subscription(listener, briefs)
+        self._listen((*self._listeners, subscription))
+        return lambda: self._listen(tuple(other for other in self._listeners if other is not subscription))
+
+    def _listen(self, listeners: tuple[_Subscription, ...]) -> None:
         self._listeners = listeners
         if self._services is not None and self._sink is not None:
             self._services.emit = self._emitter(self._sink)
+            self._services.brief_listeners = self._brief_listeners()
+
+    def _brief_listeners(self) -> tuple[BriefListener, ...]:
+        return tuple(subscription.briefs for subscription in self._listeners)
 
     def _pass_on(self, event: Event) -> None:
-        for listener in self._listeners:
-            listener(event)
+        for subscription in self._listeners:
+            subscription.listener(event)
 
     def _emitter(self, sink: LogSink) -> Listener:
-        write, line, listeners = sink.write, self._writer.format, self._listeners
+        write, line = sink.write, self._writer.format
+        listeners = tuple(subscription.listener for subscription in self._listeners)
 
         def emit(event: Event) -> None:
             write(line(event))
@@ -298,6 +313,21 @@ class TrafficServer:
         await sink.close()
         services.stats.log_written, services.stats.log_lost = sink.written, sink.lost
         self._sink = None
+
+
+class _Subscription(NamedTuple):
+    listener: Listener
+    briefs: BriefListener
+
+
+def _subscription(listener: Listener, briefs: BriefListener | None) -> _Subscription:
+    """Return a subscription. Without ``briefs``, ``listener`` gets the events of briefs one by one."""
+
+    def expand(brief: Brief) -> None:
+        for event in brief.events():
+            listener(event)
+
+    return _Subscription(listener, briefs or expand)
 
 
 def _accepted(services: Services) -> asyncio.Protocol:

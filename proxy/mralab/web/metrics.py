@@ -15,6 +15,7 @@ CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 _COUNTERS: Final = {
     "attempts": ("mralab_attempts", "Attempts to send a request to a server"),
     "pool_hits": ("mralab_pool_hits", "Requests sent on a pooled connection"),
+    "planned": ("mralab_requests_planned", "Requests served by the plan of an earlier one with the same head"),
     "client_connections": ("mralab_client_connections", "Client connections accepted"),
     "clients_refused": (
         "mralab_client_connections_refused",

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mralab.core.log.escape import escape
-from mralab.core.log.events import RequestAllowed, RequestReceived, RequestSent, ResponseReceived, ResponseSent
+from mralab.core.log.events import Event, RequestAllowed, RequestReceived, RequestSent, ResponseReceived, ResponseSent
 from mralab.core.log.planned import (
     BriefRequest,
     BriefResponse,
@@ -33,14 +33,14 @@ def test_a_request_reads_as_its_events(
         RequestAllowed(0.0, user, number, method, url, rule, match, kind),
         RequestSent(0.0, 0, "", server, server_port, sent, (), "127.0.0.1:1"),
     )
-    events = (
+    events: tuple[Event, ...] = (
         RequestReceived(at, txn, tracking_id, ip, port, line),
         RequestAllowed(at, user, number, method, url, rule, match, kind, txn),
         RequestSent(at, txn, tracking_id, server, server_port, sent, (), "127.0.0.1:1"),
     )
     assert BriefRequest(plan, at, txn, tracking_id, port).events() == events
     writer = LineWriter("vcsc", 1, debug=True)
-    lines = "".join(map(writer.format, events))
+    lines = "".join([writer.format(event) for event in events])
     assert write_request(writer.prefix, writer.utc, plan.pieces(), txn, escape(tracking_id), port) == lines
 
 
@@ -48,11 +48,11 @@ def test_a_request_reads_as_its_events(
 def test_a_response_reads_as_its_events(texts: list[str], at: float, txn: int, port: int, server_port: int) -> None:
     server, received, ip, sent = texts
     plan = PlannedResponse(ResponseReceived(0.0, 0, server, server_port, received), ResponseSent(0.0, 0, ip, 0, sent))
-    events = (
+    events: tuple[Event, ...] = (
         ResponseReceived(at, txn, server, server_port, received),
         ResponseSent(at, txn, ip, port, sent, (), Outcome.TOLERATED),
     )
     assert BriefResponse(plan, at, txn, port, Outcome.TOLERATED).events() == events
     writer = LineWriter("vcsc", 1, debug=True)
-    lines = "".join(map(writer.format, events))
+    lines = "".join([writer.format(event) for event in events])
     assert write_response(writer.prefix, writer.utc, plan.pieces(), txn, port) == lines

@@ -113,14 +113,14 @@ class ForwardedRequest:
     line: str
     fields: Fields
     tracking_index: int
-    _before_tracking_id: bytes
-    _after_tracking_id: bytes
+    before_tracking_id: bytes
+    after_tracking_id: bytes
 
     def wire(self, tracking_id: bytes) -> bytes:
         """Return the head for the server, with this TrackingID unless the client sent its own."""
         if self.tracking_index < 0:
-            return self._before_tracking_id
-        return self._before_tracking_id + tracking_id + self._after_tracking_id
+            return self.before_tracking_id
+        return self.before_tracking_id + tracking_id + self.after_tracking_id
 
     def fields_sent(self, tracking_id: bytes) -> Fields:
         """Return the header fields of ``wire``."""
@@ -132,8 +132,9 @@ class ForwardedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A parsed request head with its routing decision."""
+    """A parsed request head with its routing decision. ``data`` are the head's bytes."""
 
+    data: bytes
     head: RequestHead
     framing: Framing
     method: str
@@ -192,6 +193,7 @@ class Routes:
         raw, method = head.target.decode("ascii"), head.method.decode("ascii")
         url = absolute_url(raw, self._control_host)
         return Route(
+            data,
             head,
             framing,
             method,
