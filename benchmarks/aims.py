@@ -11,6 +11,8 @@ from .figures import Figure, Figures, Ratio, ratio
 CPU: Final = "µs CPU/request"
 RATE: Final = "requests/s"
 PEERS: Final = ("Traffic Server", "nginx", "HAProxy")
+FLOOR: Final = "floor"
+"""Not a peer: what the platform costs without mralab."""
 RULES: Final = (10, 1_000, 100_000)
 CLIENTS: Final = (64, 512, 4096, 10_000)
 

@@ -33,7 +33,7 @@ from .stage import stage
 PARTS: Final = ("cpu", "latency", "bodies", "relay", "refused", "memory", "workers", "rules", "start")
 _UNDER_LOAD: Final = {"cpu", "latency", "bodies", "relay", "refused"}
 _FILES: Final = {"keep-alive": ("1k.xml", "100k.xml", "10m.xml", "100m.xml"), "per-request": ("1k.xml",)}
-_QUICK: Final = ("mralab", "Traffic Server", "nginx", "HAProxy")
+_QUICK: Final = ("mralab", "floor", "Traffic Server", "nginx", "HAProxy")
 
 
 def compare(parts: frozenset[str], settings: Settings) -> tuple[Figures, list[str], list[str]]:

@@ -11,7 +11,7 @@ from .figures import Figures
 from .load import Load, LoadError, latencies_at, percentile, wrk
 from .processes import machine_idle
 from .proof import LINES, settled_lines
-from .proxies import Mode, Proxy, running
+from .proxies import SIMPLE, Mode, Proxy, running
 from .stage import Stage
 
 _WARM_UP: Final = 1.0  # seconds
@@ -90,7 +90,7 @@ def requests_cost(
 
 def bodies(stage: Stage, proxies: Iterable[Proxy], figures: Figures, settings: Settings) -> None:
     """CPU for each request with a longer body, over pooled connections."""
-    proxies = [proxy for proxy in proxies if proxy.name != "aiohttp"]
+    proxies = [proxy for proxy in proxies if proxy.name not in SIMPLE]
     for name, file, clients in (("100 KB", "100k.xml", _CLIENTS), ("10 MB", "10m.xml", 8)):
         path = stage.path("good", file)
         for one in range(settings.rounds):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from .load import LoadError, ask
-from .proxies import Mode, Proxy
+from .proxies import SIMPLE, Mode, Proxy
 from .stage import Stage
 
 _ASKED: Final = 20
@@ -24,7 +24,7 @@ class UnequalWork(RuntimeError):  # noqa: N818 - it says what was found
 def prove(stage: Stage, proxies: Iterable[Proxy], mode: Mode, files: Sequence[str]) -> list[str]:
     """Prove it for each proxy: what was proved, in words. Raises ``UnequalWork``.
 
-    ``files`` are those that it is to be measured with, the first of them alone for aiohttp.
+    ``files`` are those that it is to be measured with, the first of them alone for ``SIMPLE``.
 
     Status and bytes are the origin's; a certificate for another name and one of an unknown CA are refused before the
     server sees a request; handshakes are full and alike; connections are kept or not, as ``mode`` says; mralab writes
@@ -33,7 +33,7 @@ def prove(stage: Stage, proxies: Iterable[Proxy], mode: Mode, files: Sequence[st
     wrong: list[str] = []
     for proxy in proxies:
         try:
-            faults = _faults(stage, proxy, mode, files[:1] if proxy.name == "aiohttp" else files)
+            faults = _faults(stage, proxy, mode, files[:1] if proxy.name in SIMPLE else files)
         except LoadError as error:
             faults = [str(error)]
         wrong += [f"{proxy.name}, {mode}: {text}" for text in faults]

@@ -24,7 +24,9 @@ from .stage import Stage, names
 Mode = Literal["keep-alive", "per-request"]
 MODES: Final[tuple[Mode, ...]] = ("keep-alive", "per-request")
 
-NAMES: Final = ("mralab", "Traffic Server", "nginx", "HAProxy", "aiohttp")
+NAMES: Final = ("mralab", "floor", "Traffic Server", "nginx", "HAProxy", "aiohttp")
+SIMPLE: Final = ("floor", "aiohttp")
+"""Proxies that are measured with the smallest file only: ``floor`` is none (``peers/floor.py``)."""
 _PACKAGES: Final = {
     "nginx": "nginx",
     "haproxy": "haproxy",
@@ -192,4 +194,24 @@ def _aiohttp(stage: Stage, folder: Path, mode: Mode) -> Proxy:
     return Proxy("aiohttp", port, Program.start("aiohttp", [sys.executable, str(script), str(file)], folder, port))
 
 
-_START: Final = {"Traffic Server": _traffic_server, "nginx": _nginx, "HAProxy": _haproxy, "aiohttp": _aiohttp}
+def _floor(stage: Stage, folder: Path, mode: Mode) -> Proxy:
+    port = free_port()
+    settings = {
+        "port": port,
+        "trust": str(stage.folder / "trust.pem"),
+        "keep_alive": mode == "keep-alive",
+        "routes": {route.token: [route.scheme, route.port, route.host] for route in stage.routes.values()},
+    }
+    file = folder / "settings.json"
+    file.write_text(json.dumps(settings), encoding="utf-8")
+    script = Path(__file__).parent / "peers" / "floor.py"
+    return Proxy("floor", port, Program.start("floor", [sys.executable, str(script), str(file)], folder, port))
+
+
+_START: Final = {
+    "Traffic Server": _traffic_server,
+    "nginx": _nginx,
+    "HAProxy": _haproxy,
+    "aiohttp": _aiohttp,
+    "floor": _floor,
+}

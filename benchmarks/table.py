@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from .aims import CPU, PEERS, RATE, Aim, aims
+from .aims import CPU, FLOOR, PEERS, RATE, Aim, aims
 from .figures import Figure, Figures, Results, ratio
 
 BEGIN: Final = "<!-- figures: begin (python -m benchmarks.readme writes this) -->"
@@ -49,9 +49,9 @@ def aim_lines(reached: Sequence[Aim]) -> list[str]:
 
 
 def ratio_lines(figures: Figures) -> list[str]:
-    """CPU of mralab as a multiple of each peer's: what `make bench-quick` prints."""
+    """CPU of mralab as a multiple of each peer's and of the floor's: what `make bench-quick` prints."""
     rows = [["CPU of mralab against", "keep-alive", "per-request"]]
-    for peer in PEERS:
+    for peer in (*PEERS, FLOOR):
         cells = [peer]
         for mode in ("keep-alive", "per-request"):
             ours, theirs = (figures.find("cpu", f"{mode}, 1 KB", name, CPU) for name in ("mralab", peer))
