@@ -40,11 +40,12 @@ check: $(DEV_STAMP) ## ruff, mypy, import-linter
 	$(BIN)/lint-imports
 
 # The grammars under libFuzzer (atheris, Linux), then how the time of each parser grows: make fuzz SECONDS=600; each has its
-# share
+# share. Then HEADS=1000000 mutated heads, with plans and without.
 SECONDS_OF_FUZZ := $(or $(SECONDS),80)
 fuzz: $(DEV_STAMP) ## random input for each parser
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install -q --disable-pip-version-check atheris
 	@$(BIN)/python -m tests.fuzz.run $(SECONDS_OF_FUZZ)
+	@$(BIN)/python -m tests.fuzz.plans $(or $(HEADS),1000000)
 
 # Compared with the real Traffic Server, nginx and HAProxy; says which Debian packages it lacks. BENCH adds options.
 bench: $(DEV_STAMP) ## CPU and memory against nginx, HAProxy and Traffic Server
