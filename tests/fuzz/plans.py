@@ -266,7 +266,8 @@ def compare(heads: int, seed: int) -> int:
             head = _mutated(rnd, rnd.choice(recent if rnd.random() < 0.3 else _HEADS))[:3000]
         requests = [(head, _pieces(rnd))]
         while rnd.random() < 0.4:
-            requests.append((rnd.choice(recent), _pieces(rnd)))
+            following = rnd.choice(recent)
+            requests.append((following if rnd.random() < 0.8 else _mutated(rnd, following), _pieces(rnd)))
         ip = rnd.choice(("127.0.0.1", "::1"))
         while True:
             second = int(time.time())

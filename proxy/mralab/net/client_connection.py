@@ -111,6 +111,8 @@ class ClientConnection(asyncio.Protocol):
         self._eof = True
         if self._steps is None or self._lingering:
             return False
+        if self._steps is self._short_path:  # which assumes that the connection goes on
+            self._short_path.hand_over()
         return self.body is None or self._body_sink is None  # the buffer may hold the rest of the body
 
     def data_received(self, data: bytes) -> None:
@@ -121,8 +123,12 @@ class ClientConnection(asyncio.Protocol):
             return
         if self._steps is None and not self._buffer:
             plan = services.plans.known.get((self.ip, data))
-            if plan is not None and self._short_path.begin(self, plan):
-                return
+            if plan is not None:
+                self._steps = self._short_path
+                if self._short_path.begin(self, plan):
+                    self._minor = plan.minor
+                    return
+                self._steps = None
         self._buffer += data
         if self._steps is None:
             self._next_request()
@@ -151,8 +157,12 @@ class ClientConnection(asyncio.Protocol):
                 data = bytes(buffer[:end])
                 del buffer[:end]
             plan = self._services.plans.known.get((self.ip, data))
-            if plan is not None and self._short_path.begin(self, plan):
-                return
+            if plan is not None and not self._eof:
+                self._steps = self._short_path
+                if self._short_path.begin(self, plan):
+                    self._minor = plan.minor
+                    return
+                self._steps = None
             route = self._services.routes.find(data, self.ip)
         except Malformed as error:
             self._reject(error)
@@ -166,26 +176,12 @@ class ClientConnection(asyncio.Protocol):
         self._steps = steps = Steps(self._serve(exchange, exchange.run(), services.loop.time()))
         steps.resume()
 
-    def take_up(self, serving: ShortPath, minor: int) -> None:
-        """Note that the short path serves a request of HTTP/1.``minor``."""
-        self._steps = serving
-        self._minor = minor
-        if self._waiting is not self._services.limits.idle:
-            self._stop_waiting()
-
     def hand_over(self, exchange: Exchange, work: Coroutine[Any, Any, bool], started: float) -> Steps:
         """Continue a request of the short path with an exchange, begun at ``started`` by the loop's clock."""
+        self._stop_waiting()
         self._steps = steps = Steps(self._serve(exchange, work, started))
         steps.resume()
         return steps
-
-    def served(self, error: Exception | None) -> None:
-        """End a request of the short path; ``error`` is what went wrong in the proxy itself."""
-        self._steps = None
-        if error is None:
-            self._served(True)
-        else:
-            self._fail(error)
 
     def _reject(self, error: Malformed) -> None:
         """Answer bytes that are not a valid request, and end the connection."""
@@ -210,7 +206,7 @@ class ClientConnection(asyncio.Protocol):
             return
         except Exception as error:
             exchange.outcome = Outcome.FAILED
-            self._fail(error)
+            self.fail(error)
             return
         finally:
             self._steps = None
@@ -219,10 +215,11 @@ class ClientConnection(asyncio.Protocol):
                 self._body_sink = self._body_end = None
                 self._services.limits.body.end(self)
             stats.served(exchange.status, exchange.outcome, loop.time() - started)
-        self._served(keep)
+        self.served(keep)
 
-    def _fail(self, error: Exception) -> None:
-        """Report a bug in mralab that has ended a request."""
+    def fail(self, error: Exception) -> None:
+        """Report a bug in mralab that has ended a request, and end the connection."""
+        self._steps = None
         context = {"message": "mralab: a request failed in the proxy itself", "exception": error}
         self._services.loop.call_exception_handler(context)
         self.truncate()
@@ -238,7 +235,9 @@ class ClientConnection(asyncio.Protocol):
             exchange.reject(error)
             self._linger()
 
-    def _served(self, keep: bool) -> None:
+    def served(self, keep: bool) -> None:
+        """Continue after a response; with ``keep`` the connection can serve another request."""
+        self._steps = None
         if self._transport is None:
             return
         if not keep or self._eof or self._services.draining:
@@ -310,10 +309,12 @@ class ClientConnection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Send bytes to the client, if it is still connected."""
-        if self._transport is not None:
-            self._written += len(data)
-            self._services.stats.client_bytes_out += len(data)
-            self._transport.write(data)
+        transport = self._transport
+        if transport is not None:
+            size = len(data)
+            self._written += size
+            self._services.stats.client_bytes_out += size
+            transport.write(data)
 
     def truncate(self) -> None:
         """End the connection with a reset, so that the client does not take what was sent for a complete response."""

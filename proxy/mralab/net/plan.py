@@ -73,6 +73,7 @@ class Plan:
         "client_ip",
         "key",
         "lines",
+        "minor",
         "pieces",
         "policy",
         "reply",
@@ -94,6 +95,7 @@ class Plan:
         key: PoolKey,
     ) -> None:
         self.client_ip = client_ip
+        self.minor = route.head.minor
         self.policy = policy
         self.route = route
         self.request = request

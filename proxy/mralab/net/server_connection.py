@@ -31,7 +31,12 @@ libuv reads up to 32 times 256 KB from one socket before it serves others: with 
 
 
 class Consumer(Protocol):
-    """Takes a response that arrives whole; a coroutine takes any other (``ServerConnection.start``)."""
+    """Takes a response that arrives whole, for a request without a body.
+
+    To begin such an exchange, set ``active`` and ``consumer`` of the connection and ``send`` the request. If anything
+    else happens, the connection drops the consumer, which hands over to a coroutine. That calls ``begin`` and continues
+    as if it had sent the request.
+    """
 
     def receive(self, data: bytes) -> bool:
         """Take the first bytes of a response and end the exchange; if False, a coroutine waits for them instead."""
@@ -175,28 +180,53 @@ class ServerConnection(asyncio.Protocol):
         tls = self.tls
         if tls is None:
             self._read(data)
+        elif tls.established:
+            try:
+                data = tls.receive(data)
+            except TlsError as error:
+                self._tls_failed(tls, error)
+            else:
+                consumer = self.consumer
+                if consumer is not None and data and not tls.closed:  # ``_read``, without its call
+                    self.consumer = None
+                    if consumer.receive(data):
+                        return
+                self._decrypted(tls, data)
         else:
-            self._decrypt(tls, data)
+            self._shake_hands(tls, data)
         if self._wake_due:
             self._wake()
         if self.active:  # most exchanges are over by now and need no new limit
             self._silence.begin(self)
 
-    def _decrypt(self, tls: TlsClient, data: bytes) -> None:
-        established = tls.established
+    def _shake_hands(self, tls: TlsClient, data: bytes) -> None:
         try:
             data = tls.receive(data)
         except TlsError as error:
             self._tls_failed(tls, error)
             return
-        if not established or not data:  # a step of the handshake, or a message after it such as a key update
-            outgoing = tls.outgoing()
-            if outgoing and self._transport is not None:
-                self._transport.write(outgoing)
-            if tls.established:
-                self._ready = self._wake_due = True
+        self._answer(tls)
+        if tls.established:
+            self._ready = self._wake_due = True
         if data:
             self._read(data)
+        self._end_tls(tls)
+
+    def _decrypted(self, tls: TlsClient, data: bytes) -> None:
+        if data:
+            self._read(data)
+        else:  # a message such as a key update
+            self._answer(tls)
+        self._end_tls(tls)
+
+    def _answer(self, tls: TlsClient) -> None:
+        """Send what OpenSSL has to send by itself."""
+        outgoing = tls.outgoing()
+        if outgoing and self._transport is not None:
+            self._transport.write(outgoing)
+
+    def _end_tls(self, tls: TlsClient) -> None:
+        """Close the connection after the server's close_notify."""
         if tls.closed and self._transport is not None:
             self._transport.close()
 
@@ -229,16 +259,6 @@ class ServerConnection(asyncio.Protocol):
 
     # -- one exchange
 
-    def start(self, consumer: Consumer, data: bytes) -> None:
-        """Begin an exchange with a consumer for the response, and send its request, ``data``, which has no body.
-
-        If the response does not arrive whole, the consumer is dropped after it has handed over to a coroutine, which
-        calls ``begin`` and continues as if it had sent the request.
-        """
-        self.active = True
-        self.consumer = consumer
-        self.send(data)
-
     def _hand_over(self) -> None:
         """Let a coroutine wait for what comes next."""
         consumer, self.consumer = self.consumer, None
@@ -258,17 +278,20 @@ class ServerConnection(asyncio.Protocol):
         """Send plaintext. Do nothing if the server has ended the connection."""
         if self.active:
             self._silence.begin(self)
-        if self._transport is None or self.closed or (self.tls is not None and self.tls.closed):
+        transport, tls = self._transport, self.tls
+        if transport is None or self.closed:
             return
-        if self.tls is not None:
+        if tls is not None:
+            if tls.closed:
+                return
             try:
-                data = self.tls.send(data)
+                data = tls.send(data)
             except TlsError as error:
-                self._tls_failed(self.tls, error)
+                self._tls_failed(tls, error)
                 self.abort()  # connection_lost then resumes the waiter
                 return
         self._stats.server_bytes_out += len(data)
-        self._transport.write(data)
+        transport.write(data)
 
     async def response(self) -> Reply:
         """Wait for the final response's head and return it. Raises ``ResponseError``."""

@@ -37,15 +37,17 @@ from .tracking_ids import tracking_ids
 class PlannedClient(Client, Protocol):
     """The client side of the short path: that of an exchange, and how a request begins and ends."""
 
-    def take_up(self, serving: ShortPath, minor: int) -> None:
-        """Note that the short path serves a request of HTTP/1.``minor``."""
-
     def hand_over(self, exchange: Exchange, work: Coroutine[Any, Any, bool], started: float) -> Steps:
         """Continue the request with an exchange, begun at ``started`` by the loop's clock."""
 
-    def served(self, error: Exception | None) -> None:
-        """End the request; ``error`` is what went wrong in the proxy itself."""
+    def served(self, keep: bool) -> None:
+        """Continue after the response; with ``keep`` the connection can serve another request."""
 
+    def fail(self, error: Exception) -> None:
+        """Report a bug in mralab that has ended the request, and end the connection."""
+
+
+_PASSED, _TOLERATED = Outcome.PASSED, Outcome.TOLERATED  # an enumeration's attributes are slow to read
 
 _Sent = tuple[PlannedClient, ServerConnection, Plan, int, str, float]
 """Client, server's connection and plan of a request that was sent; its number, TrackingID and time."""
@@ -61,7 +63,7 @@ class ShortPath:
         self._sent: _Sent | None = None
 
     def begin(self, client: PlannedClient, plan: Plan) -> bool:
-        """Send a request. If False, nothing was done: it needs an exchange from the start."""
+        """Send a request of a client that has sent nothing after it. If False, nothing was done."""
         services = self._services
         port = plan.address.port
         if services.draining or port in services.own.by_port or port in CONTROL.by_port:
@@ -81,7 +83,6 @@ class ShortPath:
             request = plan.request
             data = request.before_tracking_id + text.encode() + request.after_tracking_id
         self._sent = sent = (client, connection, plan, txn, tracking_id, services.loop.time())
-        client.take_up(self, plan.route.head.minor)
         writer, millisecond = services.writer, int(now * 1000 + 0.5)
         if millisecond != writer.millisecond:
             writer.tick(millisecond)
@@ -89,7 +90,9 @@ class ShortPath:
             services.log(write_request(writer.prefix, writer.utc, plan.pieces, txn, text, client.port), REQUEST_LINES)
             for listener in services.brief_listeners:
                 listener(BriefRequest(plan.lines, now, txn, tracking_id, client.port))
-            connection.start(self, data)
+            connection.active = True
+            connection.consumer = self
+            connection.send(data)
         except Exception as error:
             self._fail(sent, 0, error)
         return True
@@ -104,11 +107,12 @@ class ShortPath:
         reply = plan.reply
         if reply is None or reply.size != len(data) or reply.second != int(now) or not data.startswith(reply.head):
             reply = plan.read(data, now)
-        if reply is None or not client.can_continue():
+        if reply is None or services.draining:
             self.hand_over()
             return False
         _, length, _, _, rewritten, status, lines, pieces = reply
-        outcome = Outcome.PASSED if connection.tls is None or not connection.tls.verdict.faults else Outcome.TOLERATED
+        tls = connection.tls
+        outcome = _PASSED if tls is None or not tls.verdict.faults else _TOLERATED
         writer, millisecond = services.writer, int(now * 1000 + 0.5)
         if millisecond != writer.millisecond:
             writer.tick(millisecond)
@@ -129,7 +133,7 @@ class ShortPath:
         stats = services.stats
         stats.planned += 1
         stats.served(status, outcome, services.loop.time() - started)
-        client.served(None)
+        client.served(True)
         return True
 
     def hand_over(self) -> None:
@@ -161,4 +165,4 @@ class ShortPath:
         connection.abort()
         services = self._services
         services.stats.served(status, Outcome.FAILED, services.loop.time() - started)
-        client.served(error)
+        client.fail(error)

@@ -93,7 +93,9 @@ class Stats:
     def served(self, status: int, outcome: Outcome, seconds: float) -> None:
         """Count one finished request."""
         self.requests[status, outcome] += 1
-        self.latency.observe(seconds)
+        latency = self.latency
+        latency.counts[bisect_left(LATENCY_BOUNDS, seconds)] += 1  # ``observe``, without its call
+        latency.total += seconds
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Measure, four times a second, how late the loop runs its timers: ``loop_delay``."""
