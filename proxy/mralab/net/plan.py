@@ -17,7 +17,8 @@ not planned: a plan names the key of the pool, under which there are only connec
 host. Nor is the question whether an address leads back to the proxy: sockets may begin to listen at any time, so it is
 asked for each request.
 
-**Memory is bounded by bytes**, ``Plans`` drops the oldest. Heads that never repeat cost what making a plan costs.
+**Memory is bounded by bytes**, ``Plans`` drops the oldest. A head that never repeats costs only an object: the texts
+for the log are made when the plan is used.
 
 A plan also holds the latest response to it, read and rewritten (``PlannedReply``): the next one may have the same head
 but for its ``Date``, which changes once a second. A reply is used only if its head is the same byte for byte, in the
@@ -61,11 +62,11 @@ class PlannedReply(NamedTuple):
 
 
 class Plan:
-    """What a request's head decides under one policy. Immutable but for ``reply``, the latest response to it.
+    """What a request's head decides under one policy. Immutable, but the parts for its log are made on first use.
 
-    ``lines`` are its events and ``pieces`` their text. ``tracking_id`` is the client's own, ``tracking_text`` the same
-    as the log has it, and ``wire`` the head for the server with it; all are empty if the client sent none. ``weight``
-    is about its size in memory, in bytes.
+    ``lines`` are its events and ``pieces`` their text, ``reply`` is the latest response to it. ``tracking_id`` is the
+    client's own, ``tracking_text`` the same as the log has it, and ``wire`` the head for the server with it; all are
+    empty if the client sent none. ``weight`` is about its size in memory, in bytes.
     """
 
     __slots__ = (
@@ -104,14 +105,21 @@ class Plan:
         self.tracking_id = route.tracking_id
         self.tracking_text = escape(route.tracking_id)
         self.wire = request.wire(route.tracking_id.encode("latin-1")) if route.tracking_id else b""
+        self.weight = _FIXED_BYTES + 4 * len(route.data) + 4 * sum(map(len, request.permission))
+        self.lines: PlannedRequest | None = None
+        self.pieces: tuple[str, ...] = ()
+        self.reply: PlannedReply | None = None
+
+    def prepare(self) -> PlannedRequest:
+        """Make ``lines`` and ``pieces``, for the first request that needs them: many heads come only once."""
+        request, address = self.request, self.address
         self.lines = PlannedRequest(
-            RequestReceived(0.0, 0, "", client_ip, 0, route.start_line),
-            RequestAllowed(0.0, *request.permission.fields(route.method)),
+            RequestReceived(0.0, 0, "", self.client_ip, 0, self.route.start_line),
+            RequestAllowed(0.0, *request.permission.fields(self.route.method)),
             RequestSent(0.0, 0, "", address.ip, request.target.port, request.line, (), address.text),
         )
         self.pieces = self.lines.pieces()
-        self.weight = _FIXED_BYTES + 4 * len(route.data) + sum(map(len, self.pieces))
-        self.reply: PlannedReply | None = None
+        return self.lines
 
     def read(self, data: bytes, now: float) -> PlannedReply | None:
         """Return what the client gets for these first bytes of a response; None if they are not all of a usual one."""

@@ -11,8 +11,8 @@ The lines of a request are in the log when it is sent, those of the response whe
 
 from __future__ import annotations
 
+import time
 from collections.abc import Coroutine
-from time import time
 from typing import Any, Protocol
 
 from ..core.log.planned import (
@@ -71,10 +71,11 @@ class ShortPath:
         connection = services.pool.take(plan.key)
         if connection is None:
             return False
+        lines = plan.lines or plan.prepare()
         stats = services.stats
         stats.attempts += 1
         stats.begun = txn = stats.begun + 1
-        now = time()
+        now = time.time()
         data = plan.wire
         if data:
             tracking_id, text = plan.tracking_id, plan.tracking_text
@@ -89,7 +90,7 @@ class ShortPath:
         try:
             services.log(write_request(writer.prefix, writer.utc, plan.pieces, txn, text, client.port), REQUEST_LINES)
             for listener in services.brief_listeners:
-                listener(BriefRequest(plan.lines, now, txn, tracking_id, client.port))
+                listener(BriefRequest(lines, now, txn, tracking_id, client.port))
             connection.active = True
             connection.consumer = self
             connection.send(data)
@@ -103,7 +104,7 @@ class ShortPath:
         if sent is None:
             return False
         client, connection, plan, txn, _, started = sent
-        services, now = self._services, time()
+        services, now = self._services, time.time()
         reply = plan.reply
         if reply is None or reply.size != len(data) or reply.second != int(now) or not data.startswith(reply.head):
             reply = plan.read(data, now)

@@ -20,36 +20,37 @@ from .escape import escape_field
 from .events import Event, RequestAllowed, RequestReceived, RequestSent, ResponseReceived, ResponseSent
 from .grammar import TEMPLATES, compile_function
 
-_Gaps = Mapping[type[Event], Mapping[str, str]]
-
-_REQUEST: Final[_Gaps] = {
-    RequestReceived: {"txn": "txn", "tracking_id": "tracking_id", "src_port": "port"},
-    RequestAllowed: {},
-    RequestSent: {"txn": "txn", "tracking_id": "tracking_id"},
-}
-_RESPONSE: Final[_Gaps] = {
-    ResponseReceived: {"txn": "txn"},
-    ResponseSent: {"txn": "txn", "dst_port": "port"},
-}
-"""By event, in the order of the lines: the fields that are gaps, with the name of what fills them."""
+_Part = tuple[str, str, str]
+"""A gap, or a field and its kind, or literal text: (gap, "", ""), ("", field, kind), ("", "", text)."""
 
 
-def _layout(kind: type[Event], gaps: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """Return a line as (gap, field, kind or literal): one of gap and field is empty, or both for literal text."""
+def _parts(kind: type[Event], gaps: Mapping[str, str]) -> list[_Part]:
+    """Return the parts of an event's line. ``gaps`` are the fields that are gaps, with the name of what fills them."""
     parts = [("prefix", "", "")]
     for literal, name, field_kind, _ in Formatter().parse(TEMPLATES[kind]):
         parts.append(("", "", literal))
         if name:
             gap = "utc" if field_kind == "utc" else gaps.get(name, "")
-            parts.append((gap, "" if gap else name, field_kind or ""))
+            parts.append((gap, "", "") if gap else ("", name, field_kind or ""))
     return [*parts, ("", "", "\n")]
 
 
-def _pieces(events: tuple[Event, ...], gaps: _Gaps) -> tuple[str, ...]:
+_REQUEST: Final = (
+    _parts(RequestReceived, {"txn": "txn", "tracking_id": "tracking_id", "src_port": "port"}),
+    _parts(RequestAllowed, {}),
+    _parts(RequestSent, {"txn": "txn", "tracking_id": "tracking_id"}),
+)
+_RESPONSE: Final = (
+    _parts(ResponseReceived, {"txn": "txn"}),
+    _parts(ResponseSent, {"txn": "txn", "dst_port": "port"}),
+)
+
+
+def _pieces(events: tuple[Event, ...], lines: tuple[list[_Part], ...]) -> tuple[str, ...]:
     """Return the text between the gaps of the events' lines, from the first gap to the end."""
     pieces: list[str] = []
-    for event in events:
-        for gap, field, text in _layout(type(event), gaps[type(event)]):
+    for event, parts in zip(events, lines, strict=True):
+        for gap, field, text in parts:
             if gap:
                 pieces.append("")
             elif field:
@@ -60,9 +61,9 @@ def _pieces(events: tuple[Event, ...], gaps: _Gaps) -> tuple[str, ...]:
     return tuple(pieces)
 
 
-def _filler(gaps: _Gaps) -> Callable[..., str]:
+def _filler(lines: tuple[list[_Part], ...]) -> Callable[..., str]:
     """Make ``write(prefix, utc, pieces, ...)``, which returns the lines; its other arguments fill the gaps."""
-    filled = [gap for kind, names in gaps.items() for gap, _, _ in _layout(kind, names) if gap]
+    filled = [gap for parts in lines for gap, _, _ in parts if gap]
     names = [f"piece_{number}" for number in range(len(filled))]
     others = dict.fromkeys(gap for gap in filled if gap not in ("prefix", "utc"))
     text = "".join(f"{{{gap}}}{{{name}}}" for gap, name in zip(filled, names, strict=True))
