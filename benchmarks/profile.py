@@ -3,30 +3,39 @@
 ``perf record`` (cpu-clock, 2000 samples a second) samples each proxy's processes under the load that ``compare``
 measures with; a sample counts for the part of the machine that it fell into: kernel, OpenSSL, interpreter and so on.
 The shares are told in microseconds of the CPU for each request that /proc counted in the same run (perf's is in it).
+
+Before that, without perf: how many calls of Python functions and bytecodes a request takes that mralab has served
+before (``counted``).
 """
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from .load import raise_descriptor_limit
+from .load import ask, raise_descriptor_limit
 from .measure import run
 from .processes import find
 from .proof import prove
-from .proxies import MODES, Proxy, missing_packages, running
+from .proxies import COUNTED, MODES, Proxy, missing_packages, running
 from .stage import Stage, stage
 from .table import columns
 
 _SECONDS: Final = 6.0
 _SAMPLES: Final = 2000  # a second
+_COUNTED: Final = 500  # requests
+_MOST_SHOWN: Final = 25
 _NAMES: Final = ("mralab", "Traffic Server")
 _PARTS: Final = (
     ("kernel", re.compile(r"\[")),
@@ -77,6 +86,37 @@ def profile(stage: Stage, proxy: Proxy) -> dict[str, float]:
     return {part: share * done.cpu / done.load.requests * 1e6 for part, share in shares.items()}
 
 
+def count(stage: Stage, proxy: Proxy) -> dict[str, dict[str, float]]:
+    """Calls of Python functions, and bytecodes, for each request, by function. Each client connection sends many."""
+    assert proxy.log is not None
+    file, pid = proxy.log.with_name("counts"), proxy.program.pid
+    path = stage.path("good", "1k.xml")
+    with socket.create_connection(("127.0.0.1", proxy.port), 30) as client:
+        for number in range(_COUNTED + 10):
+            if number == 10:  # warm
+                os.kill(pid, signal.SIGUSR1)
+                time.sleep(0.2)  # nothing tells when a signal's handler has run
+            ask(client, proxy.port, path)
+    os.kill(pid, signal.SIGUSR2)
+    end = time.monotonic() + 10
+    while not file.exists() and time.monotonic() < end:
+        time.sleep(0.05)  # another process writes
+    counts: dict[str, dict[str, int]] = json.loads(file.read_text("utf-8"))
+    return {kind: {name: number / _COUNTED for name, number in by_name.items()} for kind, by_name in counts.items()}
+
+
+def count_lines(mode: str, counts: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """The sums, and the functions with the most bytecodes."""
+    calls, bytecodes = counts["calls"], counts["bytecodes"]
+    sums = (
+        f"{mode}: {sum(calls.values()):.1f} calls of Python functions, {sum(bytecodes.values()):.0f} bytecodes/request"
+    )
+    dearest = sorted(bytecodes, key=lambda name: -bytecodes[name])[:_MOST_SHOWN]
+    rows = [["function", "calls", "bytecodes"]]
+    rows += [[name, f"{calls.get(name, 0):.2f}", f"{bytecodes[name]:.1f}"] for name in dearest]
+    return [sums, *columns(rows)]
+
+
 def table_lines(profiles: Mapping[str, Mapping[str, float]]) -> list[str]:
     """A column for each proxy, a row for each part, in microseconds."""
     parts = [part for part in (*(name for name, _ in _PARTS), _OTHER) if any(part in one for one in profiles.values())]
@@ -87,12 +127,15 @@ def table_lines(profiles: Mapping[str, Mapping[str, float]]) -> list[str]:
 
 
 def main() -> None:
-    """Profile both proxies in both modes; exit 2 where a program is missing."""
+    """Count, then profile both proxies, in both modes; exit 2 where a program is missing."""
     missing = [*missing_packages(), *(() if find("perf") else ("linux-perf",))]
     if missing:
         sys.exit(f"benchmarks: not installed: {', '.join(missing)}\nDebian: apt-get install -y {' '.join(missing)}")
     raise_descriptor_limit()
     with stage() as set_up:
+        for mode in MODES:
+            with running(set_up, mode, [COUNTED]) as (proxy,):
+                print("\n".join([*count_lines(mode, count(set_up, proxy)), ""]))
         for mode in MODES:
             with running(set_up, mode, _NAMES) as proxies:
                 prove(set_up, proxies, mode, ["1k.xml"])

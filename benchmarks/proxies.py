@@ -27,6 +27,8 @@ MODES: Final[tuple[Mode, ...]] = ("keep-alive", "per-request")
 NAMES: Final = ("mralab", "floor", "Traffic Server", "nginx", "HAProxy", "aiohttp")
 SIMPLE: Final = ("floor", "aiohttp")
 """Proxies that are measured with the smallest file only: ``floor`` is none (``peers/floor.py``)."""
+COUNTED: Final = "mralab, counted"
+"""mralab under ``counted``, which writes ``counts`` beside its log."""
 _PACKAGES: Final = {
     "nginx": "nginx",
     "haproxy": "haproxy",
@@ -81,8 +83,8 @@ def running(
             folder = stage.folder / f"{name}-{mode}-{free_port()}".replace(" ", "-")
             folder.mkdir()
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            if name == "mralab":
-                proxy = _mralab(stage, folder, mode, workers, rules)
+            if name in ("mralab", COUNTED):
+                proxy = _mralab(stage, folder, mode, workers, rules, name)
             else:
                 proxy = _START[name](stage, folder, mode)
             stack.callback(proxy.program.stop)
@@ -102,7 +104,7 @@ def _await_answer(stage: Stage, proxy: Proxy) -> None:
         raise DidNotStart(f"{proxy.name} answers {status} to what it should relay")
 
 
-def _mralab(stage: Stage, folder: Path, mode: Mode, workers: int, rules: int) -> Proxy:
+def _mralab(stage: Stage, folder: Path, mode: Mode, workers: int, rules: int, name: str) -> Proxy:
     port = free_port()
     log = folder / "traffic_server.log"
     (folder / "trust.pem").write_bytes((stage.folder / "trust.pem").read_bytes())
@@ -110,8 +112,9 @@ def _mralab(stage: Stage, folder: Path, mode: Mode, workers: int, rules: int) ->
     values = names(folder, stage.routes) | {"port": port, "mode": mode, "workers": workers, "log": log}
     file = folder / "mralab.toml"
     file.write_text(fill("mralab.toml", values | {"rules": "allowlist.csv"}), encoding="utf-8")
-    command = [sys.executable, "-m", "mralab", "serve", "-c", str(file)]
-    return Proxy("mralab", port, Program.start("mralab", command, folder, port), log)
+    run = ["-m", "mralab"] if name == "mralab" else [str(Path(__file__).parent / "counted.py"), str(folder / "counts")]
+    command = [sys.executable, *run, "serve", "-c", str(file)]
+    return Proxy(name, port, Program.start("mralab", command, folder, port), log)
 
 
 def rules_csv(stage: Stage, more: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.profile import part_of, read_report, table_lines
+from benchmarks.profile import count_lines, part_of, read_report, table_lines
 
 REPORT = """
     42.62%  _rust.abi3.so
@@ -42,4 +42,14 @@ def test_a_part_that_only_one_has_is_none_of_the_others() -> None:
         ["kernel", "10.0", "9.0"],
         ["interpreter", "20.0", "0.0"],
         ["all", "30.0", "9.0"],
+    ]
+
+
+def test_counts_are_summed_and_the_dearest_functions_come_first() -> None:
+    counts = {"calls": {"a": 1.0, "b": 2.0}, "bytecodes": {"a": 10.0, "b": 30.5}}
+    assert [line.split() for line in count_lines("keep-alive", counts)] == [
+        ["keep-alive:", "3.0", "calls", "of", "Python", "functions,", "40", "bytecodes/request"],
+        ["function", "calls", "bytecodes"],
+        ["b", "2.00", "30.5"],
+        ["a", "1.00", "10.0"],
     ]
