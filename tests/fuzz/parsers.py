@@ -16,7 +16,7 @@ from mralab.core import nearest, release
 from mralab.core.capture import handshake as tlshandshake
 from mralab.core.capture import packet as tcppacket
 from mralab.core.capture import pcapng, reading, reassembly
-from mralab.core.http import framing
+from mralab.core.http import framing, response_template
 from mralab.core.http import response_head as reply
 from mralab.core.http import rewrite as message
 from mralab.core.http.error_pages import SERVER
@@ -93,7 +93,9 @@ def _route(data: bytes) -> None:
 
 def _reply(data: bytes) -> None:
     read = reply.read_reply(data, b"GET")
-    reply.forward_response(read, minor=1, keep_alive=True, connection="Connection", now=0.0)
+    forwarded = reply.forward_response(read, minor=1, keep_alive=True, connection="Connection", now=0.0)
+    if known := response_template.template(read, forwarded):
+        known.fill(data, 0.0)
 
 
 def _chunks(data: bytes) -> None:
@@ -344,7 +346,8 @@ PARSERS: Final[dict[str, Parser]] = {
     ),
     "response head": Parser(
         "core.http.framing.parse_response core.http.framing.response_framing "
-        "core.http.response_head.read_reply core.http.response_head.forward_response",
+        "core.http.response_head.read_reply core.http.response_head.forward_response "
+        "core.http.response_template.template",
         _reply,
         (*_WORDS, *_LINES, b"Date: 0\r\n", b"Age: 0\r\n", f"Server: {SERVER}\r\n".encode(), b"Set-Cookie: a=b\r\n"),
         (
@@ -669,6 +672,7 @@ NOT_PARSERS: Final = {
     "core.mra.allowlist.automatic_rules": "a host, covered with the host",
     "core.http.framing.chunk": "writes",
     "core.http.framing.last_chunk": "writes",
+    "core.http.rewrite.response_age": "a date, covered with the response head",
     "core.http.framing.values": "part of the request head's and the response head's",
     "core.http.framing.list_items": "part of the request head's and the response head's",
     "core.tls.fingerprint.canonical_fingerprint": "hexadecimal digits that an expression has matched",
@@ -716,6 +720,7 @@ MODULES: Final = (
     message,
     readings,
     reply,
+    response_template,
     request_line,
     address_sources,
     axl,

@@ -63,6 +63,7 @@ _RESPONSES: Final = (
     b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na",
     b"HTTP/1.0 200 OK\r\n\r\nabc",
 )
+_DATED: Final = b"HTTP/1.1 200 OK\r\nServer: x\r\nDate: Mon, 01 Jan 2024 00:00:%02d GMT\r\nContent-Length: %d\r\n\r\n%b"
 _WORDS: Final = (
     b"\r\n", b"\r", b"\n", b"\0", b" ", b"\t", b":", b",", b'"', b"%2e", b"/", b"..", b"0", b"\xff", b"GET", b"1.0",
     b"X: y\r\n", b"Connection: close\r\n", b"Content-Length: 1\r\n", b"Transfer-Encoding: chunked\r\n", b"{txn}", b"%s",
@@ -246,6 +247,8 @@ def _mutated(rnd: random.Random, data: bytes) -> bytes:
 
 def _pieces(rnd: random.Random) -> tuple[bytes, ...]:
     data = rnd.choice(_RESPONSES) if rnd.random() < 0.5 else _RESPONSES[0]
+    if rnd.random() < 0.3:
+        data = _DATED % (rnd.randint(0, 3), length := rnd.randint(0, 3), b"x" * length)
     if rnd.random() < 0.2:
         data = _mutated(rnd, data)
     if rnd.random() < 0.2:

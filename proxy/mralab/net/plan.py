@@ -20,9 +20,9 @@ asked for each request.
 **Memory is bounded by bytes**, ``Plans`` drops the oldest. A head that never repeats costs only an object: the texts
 for the log are made when the plan is used.
 
-A plan also holds the latest response to it, read and rewritten (``PlannedReply``): the next one may have the same head
-but for its ``Date``, which changes once a second. A reply is used only if its head is the same byte for byte, in the
-same second (``Age``); any other is read by ``core.http.response_head`` first.
+A plan also holds the latest response to it, read and rewritten (``PlannedReply``). It is used as it is if the next one
+has the same head byte for byte, in the same second (``Age``); only the values of Date, Age and Content-Length are read
+if these alone differ (``core.http.response_template``); any other is read by ``core.http.response_head`` first.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from typing import Final, NamedTuple
 
 from ..core.http.framing import Malformed
 from ..core.http.response_head import forward_response, read_reply
+from ..core.http.response_template import ResponseTemplate, template
 from ..core.log.escape import escape
 from ..core.log.events import RequestAllowed, RequestReceived, RequestSent, ResponseReceived, ResponseSent
 from ..core.log.planned import PlannedRequest, PlannedResponse
@@ -59,6 +60,7 @@ class PlannedReply(NamedTuple):
     status: int
     lines: PlannedResponse
     pieces: tuple[str, ...]
+    template: ResponseTemplate | None
 
 
 class Plan:
@@ -126,9 +128,15 @@ class Plan:
         length = data.find(b"\r\n\r\n") + 4
         if not 4 <= length <= min(_LARGEST_HEAD, self.policy.config.limits.header_bytes):
             return None
+        head, known, second = data[:length], self.reply, int(now)
+        if known is not None and known.template is not None:
+            filled = known.template.fill(head, now)
+            if filled is not None and filled[1] == len(data) - length:
+                self.reply = known._replace(head=head, length=length, size=len(data), second=second, data=filled[0])
+                return self.reply
         route = self.route
         try:
-            reply = read_reply(data[:length], route.head.method)
+            reply = read_reply(head, route.head.method)
         except Malformed:
             return None
         if reply.head.status < 200 or not reply.reusable or reply.framing.length != len(data) - length:
@@ -142,9 +150,17 @@ class Plan:
             ResponseReceived(0.0, 0, self.address.ip, self.request.target.port, reply.start_line),
             ResponseSent(0.0, 0, self.client_ip, 0, response.start_line),
         )
-        pieces = lines.pieces()
-        status, second = reply.head.status, int(now)
-        self.reply = PlannedReply(reply.data, length, len(data), second, response.data, status, lines, pieces)
+        self.reply = PlannedReply(
+            head,
+            length,
+            len(data),
+            second,
+            response.data,
+            reply.head.status,
+            lines,
+            lines.pieces(),
+            template(reply, response),
+        )
         return self.reply
 
 

@@ -111,7 +111,7 @@ class ShortPath:
         if reply is None or services.draining:
             self.hand_over()
             return False
-        _, length, _, _, rewritten, status, lines, pieces = reply
+        _, length, _, _, rewritten, status, lines, pieces, _ = reply
         tls = connection.tls
         outcome = _PASSED if tls is None or not tls.verdict.faults else _TOLERATED
         writer, millisecond = services.writer, int(now * 1000 + 0.5)

@@ -261,7 +261,7 @@ def response_head(
         fields.append((name, value))
     if not date:
         fields.append((b"Date", formatdate(now, usegmt=True).encode()))
-    age = b"%d" % _age(date, ages, now)
+    age = b"%d" % response_age(date, ages, now)
     if age_at >= 0:
         fields[age_at] = (b"Age", age)
     else:
@@ -276,7 +276,7 @@ def response_head(
     return b"HTTP/1.%d %d %b\r\n%b\r\n" % (minor, head.status, head.reason, lines), fields
 
 
-def _age(date: bytes, ages: list[bytes], now: float) -> int:
+def response_age(date: bytes, ages: list[bytes], now: float) -> int:
     """Return the response's age in seconds: its Age, or ``now`` minus Date (RFC 9111 section 4.2.3)."""
     age = int(ages[0]) if ages and ages[0].isdigit() and len(ages[0]) < 11 else 0
     if date:
