@@ -422,3 +422,33 @@ async def test_the_memory_of_plans_is_bounded(serving: Serving, proxying: Proxyi
     assert 1 < len(plans.known) < 10
     assert plans.weight == sum(plan.weight for plan in plans.known.values())
     assert [b"X: 29\r\n" in head for _, head in plans.known][-1]
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+async def test_limits_on_the_head_do_not_run_on_while_its_server_is_slow(
+    pieces: int, serving: Serving, proxying: Proxying
+) -> None:
+    answers = Answers()
+    server = serving(None, handle=answers)
+    proxy: RunningProxy = await proxying(server, limits={"header_timeout": 0.3, "idle_timeout": 0.4})
+    head = request(proxy, server)
+    await warmed(proxy, head)
+    loop = asyncio.get_running_loop()
+    late = threading.Event()
+
+    def slow(stream: Any) -> bool:
+        loop.call_soon_threadsafe(loop.call_later, 0.6, late.set)
+        late.wait(10)
+        return answers.ok(stream)
+
+    answers.reply = slow
+    async with client(proxy) as (reader, writer):
+        for piece in (head[:20], head[20:]) if pieces == 2 else (head,):
+            expected = proxy.server.stats.client_bytes_in + len(piece)
+            writer.write(piece)
+            await until(lambda expected=expected: proxy.server.stats.client_bytes_in == expected)  # type: ignore[misc]
+        assert (await answer(reader)).startswith(b"HTTP/1.1 200 ")
+        answers.reply = answers.ok
+        writer.write(head)
+        assert (await answer(reader)).startswith(b"HTTP/1.1 200 ")
+    assert await planned(proxy) == 3

@@ -16,6 +16,7 @@ from ..tcp import reset
 from .client_limits import PROGRESS, Limited
 from .deadlines import Deadlines
 from .exchange import Exchange, reject
+from .plan import Plan
 from .server_connection import MOST_CHUNKS
 from .services import Services
 from .short_path import ShortPath
@@ -123,12 +124,8 @@ class ClientConnection(asyncio.Protocol):
             return
         if self._steps is None and not self._buffer:
             plan = services.plans.known.get((self.ip, data))
-            if plan is not None:
-                self._steps = self._short_path
-                if self._short_path.begin(self, plan):
-                    self._minor = plan.minor
-                    return
-                self._steps = None
+            if plan is not None and self._begin_planned(plan):
+                return
         self._buffer += data
         if self._steps is None:
             self._next_request()
@@ -157,18 +154,14 @@ class ClientConnection(asyncio.Protocol):
                 data = bytes(buffer[:end])
                 del buffer[:end]
             plan = self._services.plans.known.get((self.ip, data))
-            if plan is not None and not self._eof:
-                self._steps = self._short_path
-                if self._short_path.begin(self, plan):
-                    self._minor = plan.minor
-                    return
-                self._steps = None
-            route = self._services.routes.find(data, self.ip)
+            route = self._services.routes.find(data, self.ip) if plan is None else plan.route
         except Malformed as error:
             self._reject(error)
             return
         if self._waiting is not limits.idle:  # the idle limit restarts after the response and has no effect before
             self._stop_waiting()
+        if plan is not None and not self._eof and self._begin_planned(plan):
+            return
         self._minor = route.head.minor
         self.body = None if route.framing.empty else body_reader(route.framing)
         services = self._services
@@ -182,6 +175,18 @@ class ClientConnection(asyncio.Protocol):
         self._steps = steps = Steps(self._serve(exchange, work, started))
         steps.resume()
         return steps
+
+    def _begin_planned(self, plan: Plan) -> bool:
+        """Serve a request by its plan, if its server has a kept connection; return whether it is served.
+
+        A limit that runs meanwhile must be one that has no effect during a request: ``silent`` or ``idle``.
+        """
+        self._steps = self._short_path
+        if self._short_path.begin(self, plan):
+            self._minor = plan.minor
+            return True
+        self._steps = None
+        return False
 
     def _reject(self, error: Malformed) -> None:
         """Answer bytes that are not a valid request, and end the connection."""
