@@ -27,14 +27,11 @@ _CALM: Final = 1.0  # seconds without a failure before recovery is reported: on 
 _LAST_SECONDS: Final = 5.0  # how long closing waits for a slow disk or an unread pipe
 
 
-class _Batch:
+class _Batch(NamedTuple):
     """Entries to write together: their texts, some of which hold several entries, and their number."""
 
-    __slots__ = ("entries", "texts")
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        self.entries = 0
+    texts: list[str]
+    entries: int
 
 
 _Batches = list[_Batch]
@@ -57,7 +54,9 @@ class LogSink:
 
     def __init__(self, file: Path | None, complain: Callable[[str], None] | None = None) -> None:
         self._out = _Output(file, complain or (lambda text: print(text, file=sys.stderr)))  # noqa: T201 - the channel
-        self._waiting = _Batch()
+        self._texts: list[str] = []
+        self._entries = 0
+        """The number of entries in the texts."""
         self._rotated: _Batches = []
         """Batches for files before the latest ``reopen``."""
         self._size = 0
@@ -87,24 +86,21 @@ class LogSink:
 
     def write(self, text: str, entries: int = 1) -> None:
         """Queue a number of entries: each is one or more lines, each line ends in a line feed."""
-        size = self._size
-        if size > _MAX_WAITING:
+        if self._size > _MAX_WAITING:
             self._refused += entries
             self._refused_at = time.time()
             return
-        waiting = self._waiting
-        waiting.texts.append(text)
-        waiting.entries += entries
-        self._size = size = size + len(text)
+        self._texts.append(text)
+        self._entries += entries
+        self._size += len(text)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_DELAY, self._start)
-        elif size > _MAX_BATCH and self._writing is None:
+        elif self._size > _MAX_BATCH and self._writing is None:
             self._start()
 
     def reopen(self) -> None:
         """Write further entries to a new file. Call this after a rotation."""
-        self._rotated.append(self._waiting)
-        self._waiting = _Batch()
+        self._rotated.append(self._take())
         if self._writing is None:
             self._start()
 
@@ -135,7 +131,13 @@ class LogSink:
 
     @property
     def _has_waiting(self) -> bool:
-        return bool(self._waiting.texts or self._rotated)
+        return bool(self._texts or self._rotated)
+
+    def _take(self) -> _Batch:
+        """Return what is waiting, which then is no more."""
+        batch = _Batch(self._texts, self._entries)
+        self._texts, self._entries = [], 0
+        return batch
 
     def _lost_at(self) -> float:
         return max(self._out.lost_at, self._refused_at)
@@ -160,8 +162,8 @@ class LogSink:
             self._timer = None
         if self._writing is not None or not self._has_waiting:
             return
-        batches = [*self._rotated, self._waiting]
-        self._rotated, self._waiting, self._size = [], _Batch(), 0
+        batches = [*self._rotated, self._take()]
+        self._rotated, self._size = [], 0
         self._hand_over(batches)
 
     def _hand_over(self, batches: _Batches) -> None:
