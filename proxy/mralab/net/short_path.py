@@ -163,6 +163,7 @@ class ShortPath:
         client, connection, _, _, _, started = sent
         self._sent = None
         connection.consumer = None
+        connection.active = False
         connection.abort()
         services = self._services
         services.stats.served(status, Outcome.FAILED, services.loop.time() - started)
