@@ -10,7 +10,7 @@ from itertools import chain as chained
 from typing import Final
 
 from ..core.log.events import Event, NameMismatch, RequestReceived, RequestRejected, ResponseReceived, VerifyFailed
-from ..core.log.planned import Brief, BriefRequest, BriefResponse
+from ..core.log.planned import REQUEST_LINES, RESPONSE_LINES, Brief, BriefRequest, BriefResponse
 from .journal import Journal
 
 _COPIES: Final = 4  # approximate number of events that contain the head of one request or response
@@ -18,6 +18,9 @@ _FIELD: Final = 150  # bytes of a field in addition to its characters: a tuple a
 _MOST_CHAINS: Final = 64
 _BEGINNINGS: Final = frozenset((RequestReceived, RequestRejected, ResponseReceived, BriefRequest, BriefResponse))
 """Every request has one of these among its few events, invalid requests included."""
+
+_SIZES: Final[dict[type, int]] = {BriefRequest: REQUEST_LINES, BriefResponse: RESPONSE_LINES}
+"""The number of events of those that are more than one."""
 
 
 class Recent:
@@ -47,7 +50,7 @@ class Recent:
     def take(self, event: Event | Brief) -> None:
         """Add an event, or the events of a brief."""
         self._events.append(event)
-        self._count += event.size if isinstance(event, Brief) else 1
+        self._count += _SIZES.get(type(event), 1)
         if type(event) in _BEGINNINGS:
             self._text += _text(event)
             if self._text > self._most_text or self._count > self._most:
@@ -78,7 +81,7 @@ class Recent:
         before, left = self._count, self._count // 2
         while self._count > left:
             dropped = self._events.popleft()
-            self._count -= dropped.size if isinstance(dropped, Brief) else 1
+            self._count -= _SIZES.get(type(dropped), 1)
             self.lost_requests += isinstance(dropped, RequestReceived | BriefRequest)
         self.lost += before - self._count
         self._chains.clear()

@@ -115,11 +115,6 @@ class BriefRequest(NamedTuple):
     tracking_id: str
     port: int
 
-    @property
-    def size(self) -> int:
-        """The number of its events."""
-        return REQUEST_LINES
-
     def events(self) -> tuple[Event, ...]:
         """Return the events."""
         received, allowed, sent = self.plan
@@ -139,11 +134,6 @@ class BriefResponse(NamedTuple):
     txn: int
     port: int
     outcome: Outcome
-
-    @property
-    def size(self) -> int:
-        """The number of its events."""
-        return RESPONSE_LINES
 
     def events(self) -> tuple[Event, ...]:
         """Return the events."""
