@@ -16,7 +16,7 @@ from ..tcp import reset
 from .client_limits import PROGRESS, Limited
 from .deadlines import Deadlines
 from .exchange import Exchange, reject
-from .plan import Plan
+from .plan import LARGEST_HEAD, Plan
 from .server_connection import MOST_CHUNKS
 from .services import Services
 from .short_path import ShortPath
@@ -122,7 +122,7 @@ class ClientConnection(asyncio.Protocol):
         services.stats.client_bytes_in += len(data)
         if self._lingering:
             return
-        if self._steps is None and not self._buffer:
+        if self._steps is None and not self._buffer and len(data) <= LARGEST_HEAD:
             plan = services.plans.known.get((self.ip, data))
             if plan is not None and self._begin_planned(plan):
                 return

@@ -39,7 +39,8 @@ from ..core.mra.route import ForwardedRequest, Route
 from .policy import Policy
 from .resolver import ServerAddress, listed
 
-_LARGEST_HEAD: Final = 2048  # bytes of a request's or a response's head
+LARGEST_HEAD: Final = 2048
+"""Bytes of a request's or a response's head that is known."""
 _MOST_BYTES: Final = 8 << 20
 _FIXED_BYTES: Final = 6144  # a plan's objects, and its reply: head, rewritten head and text, each at most 2 KB
 
@@ -126,7 +127,7 @@ class Plan:
     def read(self, data: bytes, now: float) -> PlannedReply | None:
         """Return what the client gets for these first bytes of a response; None if they are not all of a usual one."""
         length = data.find(b"\r\n\r\n") + 4
-        if not 4 <= length <= min(_LARGEST_HEAD, self.policy.config.limits.header_bytes):
+        if not 4 <= length <= min(LARGEST_HEAD, self.policy.config.limits.header_bytes):
             return None
         head, known, second = data[:length], self.reply, int(now)
         if known is not None and known.template is not None:
@@ -174,7 +175,7 @@ def _plan(client_ip: str, policy: Policy, route: Route, key: PoolKey) -> Plan | 
         or not route.keeps_alive
         or not route.framing.empty
         or route.wants_continue
-        or len(route.data) > _LARGEST_HEAD
+        or len(route.data) > LARGEST_HEAD
     ):
         return None
     address = listed(policy.hosts, request.target.host, request.target.port)
