@@ -25,6 +25,13 @@ Written by `python -m tests.commands_reference` from the commands in `proxy/mral
 | 3 | `preflight`: nothing would be refused, but a server could not be checked |
 | 130 | Ctrl-C |
 | 141 | the reader of a pipe is gone |
+
+Results are tables from 120 columns if every name fits, else lists; names, fingerprints and log lines are never broken.
+Output that is not a terminal's has `COLUMNS` columns, or 140. Colour is for terminals and never with `NO_COLOR`;
+progress is one line on standard error, also for terminals only.
+
+`--html FILE` writes the answer as one HTML file to forward or print: summary, ladders before and after, the certificate
+chain, log lines, remedies. It loads nothing and has no script.
 """
 
 
