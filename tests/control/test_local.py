@@ -13,7 +13,7 @@ from mralab.net.traffic_server import TrafficServer
 
 
 async def test_every_query_has_a_handler() -> None:
-    params = {Query.TRANSACTIONS: 1, Query.LOG: 1, Query.WATCH: False}
+    params = {Query.TRANSACTIONS: 1, Query.LOG: 1, Query.LADDER: {"most": 1, "since": None}, Query.WATCH: False}
     async with TrafficServer(Config()) as proxy:
         control = LocalControl(lambda: proxy, lambda: Recent("vcsc", 1))
         for query in Query:
