@@ -57,6 +57,8 @@ class Welcome:
         proxy = self.running.proxy
         yield f"  edge         {self.running.via} (get_edge_config; it relays everything else to the proxy)"
         yield f"  proxy        {proxy.base_url}"
+        if self.admin:
+            yield f"  live page    http://{self.admin}/"
         yield f"  control API  {self.admin or 'none: proxy.admin is empty'}"
         yield f"  log          {'standard output' if self.log == '-' else self.log}"
         yield f"  user         {self.user}, password {self.password}"

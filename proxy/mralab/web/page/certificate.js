@@ -7,20 +7,15 @@ const IS_CURED_BY_TRUST = new Set(["self-signed", "unknown-ca", "issuer-missing"
 
 /** The certificate to trust: the root if it was presented, else the highest one; null if that is no remedy. */
 function chosenToTrust(finding) {
-  const presented = presentedBy(finding).filter((each) => each.pem);
+  const presented = finding.presented.filter((each) => each.pem);
   if (!IS_CURED_BY_TRUST.has(finding.code) || presented.length === 0) return null;
   return presented.find((each) => each.self_signed) ?? presented.at(-1);
-}
-
-/** Return the certificates that a finding's server presented, its own first. */
-export function presentedBy(finding) {
-  return finding.presented?.certificates ?? finding.presented ?? [];
 }
 
 /** Return the cards of the chain that a finding's server presented. ``trust(certificate)`` trusts one. */
 export function chainCards(finding, trusted, trust) {
   const chosen = chosenToTrust(finding);
-  return el("ol", { class: "chain" }, presentedBy(finding).map((certificate, depth) =>
+  return el("ol", { class: "chain" }, finding.presented.map((certificate, depth) =>
     card(certificate, depth, finding, certificate === chosen ? trustButton(certificate, trusted, trust) : null)));
 }
 

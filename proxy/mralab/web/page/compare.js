@@ -13,7 +13,6 @@ export class CompareView {
     this._runs = new Map();
     this._chosen = [null, null];
     this._isChosen = false; // by a person; else the oldest and the newest release
-    this.draw();
   }
 
   /** Keep the last login under a release; the oldest release is dropped when there are too many. */
@@ -25,10 +24,10 @@ export class CompareView {
     if (!this._isChosen || this._chosen.some((name) => !this._runs.has(name))) {
       this._chosen = [names[0], names.length > 1 ? names.at(-1) : null];
     }
-    this.draw();
+    if (!this._place.hidden) this.draw();
   }
 
-  /** Draw both sides. */
+  /** Draw both sides, when the view is shown. */
   draw() {
     fill(this._place, this._side(0, "Before"), this._side(1, "After"));
   }
@@ -53,7 +52,7 @@ export class CompareView {
         this._select(exchange, run);
       },
     });
-    view.draw(run.participants, run.exchanges, { note: run.release });
+    view.draw(run.participants, run.exchanges, run);
     return side;
   }
 

@@ -1,6 +1,6 @@
 // The selected request: what happened step by step, the certificate that was presented, cause and remedies.
 
-import { chainCards, presentedBy } from "./certificate.js";
+import { chainCards } from "./certificate.js";
 import { clock, el, fill } from "./dom.js";
 import { became } from "./exchanges.js";
 
@@ -39,12 +39,12 @@ export class DetailsView {
         el("b", {}, finding && exchange.state !== "good" ? finding.code : became(exchange)),
         exchange.server ? ` · ${exchange.server}${exchange.port ? `:${exchange.port}` : ""}` : "",
       ),
-      el("p", { class: "detail-title" }, exchange.title),
+      el("p", { class: "detail-title" }, `${exchange.method} ${exchange.path}`),
     ];
   }
 
   _cause(finding, trusted) {
-    const presented = presentedBy(finding);
+    const { presented } = finding;
     return el(
       "div", { class: "cause" },
       el("p", { class: "cause-text" }, finding.cause),

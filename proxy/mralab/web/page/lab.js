@@ -26,10 +26,9 @@ export class LabPanel {
     let lab = null;
     try {
       lab = await get("/api/lab");
-      this._scenarios = (await get("/api/scenarios")).scenarios;
+      if (this._scenarios.length === 0) this._scenarios = (await get("/api/scenarios")).scenarios;
     } catch (error) {
-      if (error.status !== 404 && error.status !== 409) throw error;
-      lab = null;
+      if (error.status !== 409) throw error;
       for (const id of ["no-lab", "scenarios-reason"]) {
         setText(byId(id), `No login and no scenarios: ${error.text}`);
       }
@@ -39,7 +38,7 @@ export class LabPanel {
     byId("scenarios-body").hidden = isMissing;
     document.querySelector(".go").hidden = isMissing;
     if (!isMissing) {
-      const users = lab.users ?? ["emusk"];
+      const { users } = lab;
       if (this._user.options.length !== users.length) {
         fill(this._user, users.map((user) => el("option", { value: user }, user)));
       }

@@ -12,13 +12,10 @@ const ROLE_SHORT = {
   "Expressway-C": "Exp-C",
   "Expressway-E": "Exp-E",
 };
+const STAGGER = 90; // milliseconds
+const LONGEST_DELAY = 1500;
+const MANY = 8; // participants that need a ladder wider than its panel
 const GLYPHS = { pending: "…", good: "✓", warned: "!", error: "!", bad: "✕" };
-
-/** Participants to show before the first request. */
-export const NOBODY = [
-  { id: "client", role: "Client", name: "", addresses: [] },
-  { id: "expressway", role: "Expressway-C", name: "", addresses: [] },
-];
 
 /** One drawn ladder in ``place``. ``select(exchange)`` is called when a row is chosen, ``point(key)`` on hover. */
 export class LadderView {
@@ -53,6 +50,7 @@ export class LadderView {
       }
     }
     let before = null;
+    this._fresh = 0;
     for (const exchange of exchanges) before = this._drawRow(exchange, participants, before);
     tabStop(this._rows, "button");
   }
@@ -62,6 +60,7 @@ export class LadderView {
     if (signature === this._headDrawn) return;
     this._headDrawn = signature;
     this.element.style.setProperty("--n", participants.length);
+    this.element.classList.toggle("wide", participants.length > MANY);
     const cards = participants.map((participant) => {
       const isExpressway = participant.id === "expressway";
       const short = ROLE_SHORT[participant.role] ?? participant.role;
@@ -81,7 +80,8 @@ export class LadderView {
     const known = this._drawn.get(exchange.key);
     let row = known?.row;
     if (known === undefined || known.signature !== signature) {
-      row ??= el("li", { class: "row", data: { key: exchange.key } });
+      row?.classList.remove("fresh");
+      row ??= this._newRow(exchange.key);
       row.dataset.state = exchange.state;
       const focused = row.contains(document.activeElement);
       const button = this._button(exchange, participants);
@@ -93,6 +93,13 @@ export class LadderView {
     const next = before === null ? this._rows.firstChild : before.nextSibling;
     if (row !== next) this._rows.insertBefore(row, next);
     return row;
+  }
+
+  /** Rows that are new in the same drawing appear one after the other. */
+  _newRow(key) {
+    const delay = Math.min(STAGGER * this._fresh, LONGEST_DELAY);
+    this._fresh += 1;
+    return el("li", { class: "row fresh", data: { key }, vars: { delay: `${delay}ms` } });
   }
 
   _button(exchange, participants) {
@@ -115,9 +122,9 @@ export class LadderView {
       el(
         "span", { class: "track" },
         el(
-          "span", { class: "row-title", title: exchange.title }, exchange.title,
+          "span", { class: "row-title", title: exchange.path }, exchange.method, exchange.method ? " " : "",
+          exchange.port ? el("span", { class: "row-port" }, `:${exchange.port}`) : null, exchange.path,
           unseen(to),
-          exchange.port ? el("span", { class: "row-port" }, unseen(" port "), exchange.port) : null,
         ),
         arrows(exchange),
         stop ? el("span", { class: "row-stop", vars: { i: exchange.place } }, unseen(". "), stop.label + times) : null,

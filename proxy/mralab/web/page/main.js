@@ -5,9 +5,9 @@ import { connectAppearance } from "./appearance.js";
 import { CompareView } from "./compare.js";
 import { DetailsView } from "./details.js";
 import { byId, setText } from "./dom.js";
-import { exchangesOf, notShown, snapshot } from "./exchanges.js";
+import { exchangesOf, MOST_SHOWN, notShown, participantsOf, snapshot } from "./exchanges.js";
 import { LabPanel } from "./lab.js";
-import { LadderView, NOBODY } from "./ladder.js";
+import { LadderView } from "./ladder.js";
 import { LogView, MOST_LINES } from "./log.js";
 import { connectRecording } from "./recording.js";
 import { ReplayView } from "./replay.js";
@@ -21,11 +21,14 @@ const QUIET = 1500; // milliseconds without an event after which a login that wa
 
 const page = {
   config: null,
-  note: "", // release and verification under which the drawn requests were made
+  release: "", // under which the drawn requests were made
+  note: "", // the same with the mode of verification
   refusing: false,
   login: null, // the latest login's report, if it was begun here
   running: null, // the user whose login is in progress
+  lab: null, // the lab's state; null: a proxy alone
   ladder: null,
+  participants: participantsOf(null, null),
   findings: [],
   exchanges: [],
   selected: null, // key of the selected exchange
@@ -69,13 +72,12 @@ function findingOf(exchange, findings) {
   const step = exchange?.cause;
   if (!step) return null;
   return findings.find((finding) => finding.code === step.code && finding.port === step.port
-    && finding.server.toLowerCase() === step.server.toLowerCase())
-    ?? findings[step.finding] ?? null;
+    && finding.server.toLowerCase() === step.server.toLowerCase()) ?? null;
 }
 
 function drawDetails() {
   const exchange = page.exchanges.find((each) => each.key === page.selected) ?? null;
-  details.draw(exchange, findingOf(exchange, page.findings), page.ladder?.participants ?? NOBODY, page.trusted);
+  details.draw(exchange, findingOf(exchange, page.findings), page.participants, page.trusted);
 }
 
 /** Show an exchange of a kept run, which may no longer be in the journal. */
@@ -87,46 +89,63 @@ function showOf(exchange, run) {
 
 let timer = 0;
 let quiet = 0;
-let reading = null;
-let isStale = false;
+let reading = null; // a reading in progress
+let next = null; // the reading after it, if one is wanted
+let pause = SOONEST;
+let isComplete = false; // else findings are read again, and not only for causes that are new
 
 function changed() {
-  isStale = true;
-  timer ||= setTimeout(refresh, SOONEST);
+  timer ||= setTimeout(() => {
+    timer = 0;
+    refresh();
+  }, pause);
   clearTimeout(quiet);
-  quiet = setTimeout(() => page.running === null && settle(), QUIET);
+  quiet = setTimeout(becomeQuiet, QUIET);
 }
 
-/** Read ladder and findings again. Calls while a reading is in progress wait for one more reading. */
-async function refresh() {
-  if (reading !== null) {
-    await reading;
-    return isStale ? refresh() : undefined;
-  }
-  isStale = false;
-  const began = performance.now();
-  reading = read();
-  await reading;
-  reading = null;
-  timer = isStale ? setTimeout(refresh, Math.max(SOONEST, 3 * (performance.now() - began))) : 0;
-  return undefined;
+async function becomeQuiet() {
+  await refreshAll();
+  if (page.running === null) settle();
+}
+
+/** Read everything again about the requests. */
+function refreshAll() {
+  isComplete = false;
+  return refresh();
+}
+
+/** Read the ladder again, and the findings that it needs. Resolves after a reading that began after this call. */
+function refresh() {
+  const begin = () => {
+    next = null;
+    reading = read();
+    return reading;
+  };
+  next ??= Promise.resolve(reading).then(begin, begin);
+  return next;
 }
 
 async function read() {
+  const began = performance.now();
   try {
-    page.ladder = await get("/api/ladder");
-    page.exchanges = exchangesOf(page.ladder);
-    page.findings = page.exchanges.some((exchange) => exchange.cause) ? (await get("/api/findings")).findings : [];
+    page.ladder = await get(`/api/ladder?most=${MOST_SHOWN}`);
+    page.participants = participantsOf(page.ladder, page.lab);
+    page.exchanges = exchangesOf(page.ladder, page.participants);
+    const isExplained = (exchange) => !exchange.cause || findingOf(exchange, page.findings) !== null;
+    if (!isComplete || !page.exchanges.every(isExplained)) {
+      isComplete = true;
+      page.findings = (await get("/api/findings")).findings;
+    }
   } catch (error) {
     if (error.status !== 0) report(error); // the stream says that the connection is lost
     return;
   }
   drawLadder();
+  pause = Math.max(SOONEST, 3 * (performance.now() - began));
 }
 
 function drawLadder() {
-  const participants = page.exchanges.length ? page.ladder.participants : NOBODY;
-  live.draw(participants, page.exchanges, {
+  live.draw(page.participants, page.exchanges, {
     note: page.note,
     refusing: page.refusing,
     omitted: page.ladder ? notShown(page.ladder, page.exchanges) : 0,
@@ -143,8 +162,8 @@ function drawLadder() {
 
 /** Keep the requests so far as the last login under the release in force. */
 function settle() {
-  if (page.exchanges.length === 0 || page.config === null) return;
-  const run = snapshot(page.config.release, page.login, page.ladder, page.findings);
+  if (page.exchanges.length === 0 || page.release === "") return;
+  const run = snapshot(page);
   compare.keep(run);
   if (run.exchanges.some((exchange) => exchange.state === "bad")) log.showSelected();
   if (page.view !== "replay") replay.load(run);
@@ -163,7 +182,7 @@ async function runLogin(user) {
   } catch (error) {
     report(error);
   }
-  await refresh();
+  await refreshAll();
   page.running = null;
   lab.busy(false);
   drawVerdict(page);
@@ -189,9 +208,10 @@ function configChanged(config) {
 
 function noteRelease() {
   const mode = { on: "verifies", off: "does not verify", audit: "logs faults only" }[page.config.verify.origin];
-  page.note = `${page.config.release}: ${mode}`;
+  page.release = page.config.release;
+  page.note = `${page.release}: ${mode}`;
   page.refusing = page.config.verify.origin === "on";
-  live.draw(page.exchanges.length ? page.ladder.participants : NOBODY, page.exchanges, page);
+  live.draw(page.participants, page.exchanges, page);
 }
 
 function trustChanged(fingerprints) {
@@ -199,10 +219,11 @@ function trustChanged(fingerprints) {
   drawDetails();
 }
 
-function report(error) {
+/** Show an error, ``about`` a file for example; null: there is none any more. */
+function report(error, about = "") {
   const place = byId("problem");
   place.hidden = error === null;
-  setText(place, error === null ? "" : (error.text ?? String(error)));
+  if (error !== null) setText(place, (about ? `${about}: ` : "") + (error.text ?? String(error)));
 }
 
 const handlers = {
@@ -219,7 +240,7 @@ const handlers = {
   trust: () => trust.load(),
   cleared: () => emptied(),
   reset: () => Promise.all([emptied(), switches.load(), trust.load()]),
-  lab: async () => switches.showLab(await lab.load()),
+  lab: loadLab,
   run: (run) => lab.runChanged(run),
 };
 
@@ -237,19 +258,23 @@ function emptied() {
   log.clear();
   Object.assign(page, { isChosen: false, selected: null, login: page.running === null ? null : page.login });
   notedFor = "";
-  isStale = true;
-  return refresh();
+  return refreshAll();
+}
+
+async function loadLab() {
+  page.lab = await lab.load();
+  switches.showLab(page.lab);
 }
 
 async function load() {
   await Promise.all([
     switches.load(),
     trust.load(),
-    lab.load().then((found) => switches.showLab(found)),
+    loadLab(),
     get(`/api/log?most=${MOST_LINES}`).then(({ lines }) => log.replace(lines)),
   ]);
-  await refresh();
-  if (page.exchanges.length) settle();
+  await refreshAll();
+  settle();
 }
 
 // -- the frame
@@ -272,7 +297,11 @@ function show(view) {
   for (const name of ["live", "compare", "replay"]) byId(`view-${name}`).hidden = name !== view;
   document.body.dataset.view = view;
   if (view === "live") drawDetails();
-  if (view === "replay") replay.go(0);
+  if (view === "compare") compare.draw();
+  if (view === "replay") {
+    replay.go(0);
+    byId("ladder-section").scrollIntoView({ block: "start" });
+  }
 }
 
 for (const button of document.querySelectorAll("[data-view]")) {
@@ -280,7 +309,7 @@ for (const button of document.querySelectorAll("[data-view]")) {
 }
 byId("clear").addEventListener("click", () => post("/api/journal/clear").then(() => report(null), report));
 document.addEventListener("keydown", (event) => {
-  const isTyping = event.target.closest("input, select, textarea, summary, .log, [role=group]");
+  const isTyping = event.target.closest("input, select, textarea, summary, .log");
   const isPressed = event.key === " " && event.target.closest("button");
   if (page.view === "replay" && !isTyping && !isPressed && replay.key(event)) event.preventDefault();
 });

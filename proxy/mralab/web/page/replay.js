@@ -8,6 +8,7 @@ const PACE = 900; // milliseconds for each step
 /** Replay in ``place``. ``select(exchange, run)`` is called with the exchange of each step. */
 export class ReplayView {
   constructor(place, select) {
+    this._place = place;
     this._select = select;
     this._run = null;
     this._at = 0;
@@ -43,7 +44,8 @@ export class ReplayView {
     this._steps = (run?.exchanges ?? []).flatMap((exchange) =>
       exchange.steps.map((step) => ({ key: exchange.key, step, exchange })));
     this._position.max = Math.max(0, this._steps.length - 1);
-    this.go(0);
+    this._at = 0;
+    if (!this._place.hidden) this.go(0);
   }
 
   /** Go to a step, counted from 0. */
@@ -62,7 +64,7 @@ export class ReplayView {
     const exchanges = this._run.exchanges
       .map((exchange) => upTo(exchange, shown))
       .filter((exchange) => exchange.steps.length > 0);
-    this._view.draw(participants, exchanges, { note: this._run.release });
+    this._view.draw(participants, exchanges, this._run);
     this._view.mark(current.key);
     this._view.show(current.key);
     const { step } = current;

@@ -5,13 +5,14 @@ import { byId, el, fill } from "./dom.js";
 
 const BEFORE = "X14.0.7";
 const AFTER = "X14.2";
+const RSA_ONLY = "RSA Ciphers Only"; // a value of CUCM's enterprise parameter HTTPS Ciphers
 
 /** The switches. ``report(error)`` shows an error; ``changed(config)`` is called with each configuration in force. */
 export class Switches {
   constructor({ report, changed }) {
     this._report = report;
     this._changed = changed;
-    this._advertise = byId("switch-advertise");
+    this._ofLab = { advertise: byId("switch-advertise"), https_ciphers: byId("switch-https") };
     this._selects = {
       release: byId("switch-release"),
       verify: byId("switch-verify"),
@@ -23,7 +24,9 @@ export class Switches {
     verify.addEventListener("change", () => this._send({ verify: { origin: verify.value } }));
     prefer.addEventListener("change", () => this._send({ upstream: { prefer: prefer.value } }));
     connections.addEventListener("change", () => this._send({ upstream: { connections: connections.value } }));
-    this._advertise.addEventListener("change", () => this._sendLab());
+    for (const [key, select] of Object.entries(this._ofLab)) {
+      select.addEventListener("change", () => this._sendLab({ [key]: select.value }));
+    }
   }
 
   /** Read the releases that the proxy knows, then the configuration in force. */
@@ -54,8 +57,10 @@ export class Switches {
 
   /** Show the lab's part; null: there is no lab. */
   showLab(lab) {
-    this._advertise.disabled = lab === null || lab.advertise === undefined;
-    if (lab !== null && lab.advertise !== undefined) this._advertise.value = lab.advertise;
+    for (const select of Object.values(this._ofLab)) select.disabled = lab === null;
+    if (lab === null) return;
+    this._ofLab.advertise.value = lab.advertise;
+    this._ofLab.https_ciphers.value = lab.https_ciphers === RSA_ONLY ? "rsa" : "all";
   }
 
   /** Change to a release. Verification and cipher preference become those of the release. */
@@ -75,9 +80,9 @@ export class Switches {
     }
   }
 
-  async _sendLab() {
+  async _sendLab(change) {
     try {
-      this.showLab(await patch("/api/lab", { advertise: this._advertise.value }));
+      this.showLab(await patch("/api/lab", change));
       this._report(null);
     } catch (error) {
       this._report(error);

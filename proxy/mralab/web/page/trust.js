@@ -33,8 +33,7 @@ export class TrustPanel {
       this._report(null);
       setText(this._note, answer.added ? `${name}: ${count(answer.added)} added.` : `${name}: trusted already.`);
     } catch (error) {
-      error.message = `${name}: ${error.message}`;
-      this._report(error);
+      this._report(error, name);
     }
   }
 

@@ -15,8 +15,7 @@ export function drawVerdict(page) {
 const MARKS = { running: "…", good: "✓", warned: "!", bad: "✕" };
 
 function verdict(page) {
-  const { login, exchanges } = page;
-  const release = page.note.split(":")[0];
+  const { login, exchanges, release } = page;
   if (page.running !== null) {
     return { state: "running", title: `${page.running} is logging in …`, text: `${exchanges.length} requests so far.` };
   }
