@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import fcntl
 import os
 import pty
@@ -21,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import termios
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, NamedTuple, Self
@@ -35,6 +34,7 @@ from mralab.lab.run import ScenarioResult
 
 GOLDEN: Final = Path(__file__).parents[1] / "golden" / "demo"
 WIDTHS: Final = (60, 80, 120, 200)
+_END: Final = b"\0"
 _ODD: Final = ("COLUMNS", "LINES", "NO_COLOR", "COLORTERM", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 
 
@@ -96,19 +96,22 @@ class _Outputs:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._close()
+        self._end()
         self._pool.shutdown()
+        os.close(self.out)
+        os.close(self.err)
 
     def shown(self, code: int) -> Shown:
         """Return what was written."""
-        self._close()
+        self._end()
         return Shown(code, *(text.result() for text in self._texts))
 
-    def _close(self) -> None:
+    def _end(self) -> None:
+        """Write the end mark. Closing a terminal instead may discard what Linux has not yet passed to the reader."""
         if self._open:
             self._open = False
-            os.close(self.out)
-            os.close(self.err)
+            os.write(self.out, _END)
+            os.write(self.err, _END)
 
 
 def _terminal(width: int) -> tuple[int, int]:
@@ -118,18 +121,13 @@ def _terminal(width: int) -> tuple[int, int]:
 
 
 def _text(descriptor: int) -> str:
-    return b"".join(_chunks(descriptor)).decode().replace("\r\n", "\n")
-
-
-def _chunks(descriptor: int) -> Iterator[bytes]:
     try:
-        while chunk := os.read(descriptor, 65536):
-            yield chunk
-    except OSError as error:
-        if error.errno != errno.EIO:  # Linux: no process has the terminal open any more
-            raise
+        data = b""
+        while not data.endswith(_END):
+            data += os.read(descriptor, 65536)
     finally:
         os.close(descriptor)
+    return data.removesuffix(_END).decode().replace("\r\n", "\n")
 
 
 def demos() -> dict[str, Shown]:
