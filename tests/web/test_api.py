@@ -82,6 +82,13 @@ async def test_an_invalid_change_is_refused_with_the_reasons(
     assert await admin.ask("GET", "/api/config") == before
 
 
+async def test_a_table_in_place_of_a_key_that_is_set_is_refused(admin: Administered) -> None:
+    await admin.ask("PATCH", "/api/config", {"release": "X14.0.7"})
+    status, answer = await admin.ask("PATCH", "/api/config", {"release": {}})
+    assert (status, answer["error"]["code"]) == (400, "invalid")
+    assert answer["error"]["problems"][0].startswith("release: must be ")
+
+
 async def test_a_cipher_string_unknown_to_openssl_is_refused(admin: Administered) -> None:
     change = {"release": "X14.0.7", "upstream": {"ciphers": "NIX"}}
     status, answer = await admin.ask("PATCH", "/api/config", change)

@@ -66,7 +66,7 @@ async def test_discovery_and_refresh(lab: AdministeredLab) -> None:
     status, answer = await lab.ask("POST", "/api/lab/refresh")
     assert (status, [node["address"] for node in answer["discovered"][0]["nodes"]][:1]) == (200, ["10.48.36.215"])
     status, refused = await lab.ask("POST", "/api/lab/discover", {"address": "https://cucm"})
-    assert (status, refused["error"]["code"]) == (400, "invalid")
+    assert (status, refused["error"]["code"]) == (409, "unusable")
 
 
 async def test_a_certificate_of_the_lab_is_trusted_as_the_file_that_it_is(lab: AdministeredLab) -> None:

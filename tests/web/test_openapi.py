@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -23,32 +24,50 @@ pytestmark = pytest.mark.skipif(find_spec("schemathesis") is None, reason="schem
 CONFIG = '[proxy]\nlisten = "127.0.0.1:0"\nworkers = {}\n[trust]\nstore = ""\n[allow]\nrules = ""\n'
 
 
+def checked(admin: str, phase: str, folder: Path) -> str:
+    """Return what schemathesis says of a control API; fails if it finds something."""
+    result = subprocess.run(
+        [
+            Path(sys.executable).with_name("st"),
+            "run",
+            f"http://{admin}/api/openapi.json",
+            "--exclude-path=/api/events",  # endless: tests/web/test_api.py
+            f"--phases={phase}",
+            "--max-examples=10",
+            "--workers=1",  # in several threads, ast.parse of CPython 3.11 may fail (gh-106905)
+            "--no-color",
+            "--warnings=off",  # hosts and runs with random names do not exist
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=folder,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
 @pytest.mark.parametrize(("workers", "phase"), [(1, "coverage"), (2, "fuzzing")])
 def test_schemathesis_finds_nothing(tmp_path: Path, workers: int, phase: str) -> None:
     with serving(tmp_path, CONFIG.format(workers)) as (process, _, admin):
-        result = subprocess.run(
-            [
-                Path(sys.executable).with_name("st"),
-                "run",
-                f"http://{admin}/api/openapi.json",
-                "--exclude-path=/api/events",  # endless: tests/web/test_api.py
-                f"--phases={phase}",
-                "--max-examples=10",
-                "--workers=1",  # in several threads, ast.parse of CPython 3.11 may fail (gh-106905)
-                "--no-color",
-                "--warnings=off",  # hosts and runs with random names do not exist
-            ],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            cwd=tmp_path,
-        )
-        assert result.returncode == 0, result.stdout + result.stderr
-        assert "No issues found" in result.stdout
+        assert "No issues found" in checked(admin, phase, tmp_path)
         process.terminate()
         assert process.wait(15) == 0
         assert process.stderr is not None
+        assert complaints(process.stderr.read()) == ""
+
+
+def test_schemathesis_finds_nothing_in_a_lab(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mralab", "lab", "--admin", "127.0.0.1:0", "--log", str(tmp_path / "log")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            assert "No issues found" in checked(json.loads(process.stdout.readline())["admin"], "coverage", tmp_path)
+        finally:
+            process.terminate()
+        assert process.wait(30) == 0
         assert complaints(process.stderr.read()) == ""
 
 

@@ -403,7 +403,11 @@ class Config(_Table):
         """
         data = self.model_dump(mode="python", exclude_unset=True)
         for table, values in tables.items():
-            data[table] = {**data.get(table, {}), **values} if isinstance(values, Mapping) else values
+            known = data.get(table, {})  # text for a key outside tables: a table in its place is refused below
+            if isinstance(values, Mapping) and isinstance(known, Mapping):
+                data[table] = {**known, **values}
+            else:
+                data[table] = values
         return from_mapping(data, self.folder)
 
 

@@ -67,7 +67,7 @@ class LabApi:
         try:
             return answer(await lab.discover(body.address, body.kind, body.tls_verify))
         except InputError as error:
-            raise BadRequestError(error.problems, error.hint) from None
+            raise UnusableError(error.problems, error.hint) from None
 
     async def refresh_lab(self, _: web.Request) -> web.Response:
         """Repeat every discovery."""
@@ -115,7 +115,7 @@ class LabApi:
         try:
             return answer(await lab.login(body.user, body.password, clear=body.clear))
         except InputError as error:  # a user or password that Basic authorization cannot carry
-            raise BadRequestError(error.problems, error.hint) from None
+            raise UnusableError(error.problems, error.hint) from None
 
     async def scenarios(self, _: web.Request) -> web.Response:
         """List the scenarios."""
@@ -128,7 +128,10 @@ class LabApi:
     async def begin_run(self, request: web.Request) -> web.Response:
         """Begin a run."""
         lab, body = self._lab, await body_of(request, RunBody)
-        return answer(_run_answer(lab.begin_run(body.scenario)), 202)
+        try:
+            return answer(_run_answer(lab.begin_run(body.scenario)), 202)
+        except InputError as error:
+            raise UnusableError(error.problems, error.hint) from None
 
     async def run(self, _: web.Request, *, run: int) -> web.Response:
         """Return one run."""
