@@ -41,8 +41,8 @@ from .resolver import ServerAddress, listed
 
 LARGEST_HEAD: Final = 2048
 """Bytes of a request's or a response's head that is known."""
-_MOST_BYTES: Final = 8 << 20
-_FIXED_BYTES: Final = 6144  # a plan's objects, and its reply: head, rewritten head and text, each at most 2 KB
+_MOST_BYTES: Final = 12 << 20  # about a thousand usual plans
+_FIXED_BYTES: Final = 10240  # measured: a plan with its reply; with the largest heads it is 6 KB more
 
 PoolKey = tuple[object, ...]
 
