@@ -13,7 +13,7 @@ PIP := -m pip --disable-pip-version-check --retries 1
 NOT_INSTALLED := { echo "The packages could not be installed. Without a network, on a machine that has one: make wheelhouse;"; \
   echo "then copy the folder here and set PIP_NO_INDEX=1 PIP_FIND_LINKS=$(CURDIR)/wheelhouse"; exit 1; } >&2
 
-.PHONY: help demo test test-oldest soak fuzz bench bench-quick profile check picture wheel wheelhouse image clean
+.PHONY: help demo test test-oldest soak fuzz bench bench-quick profile check pictures wheel wheelhouse image clean
 
 help: ## list these targets
 	@awk -F ': .*## ' '/^[a-z-]+: .*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -98,5 +98,7 @@ test-oldest: | $(BIN)/python ## the tests of TLS and of the commands with the ol
 clean: ## remove what the other targets made
 	rm -rf $(VENV) $(OLDEST) wheelhouse demo-out dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-picture: $(STAMP) ## docs/demo.svg anew
+# The live page needs the Debian package chromium.
+pictures: $(DEV_STAMP) ## the pictures in docs/ anew: the demo, the live page
 	@$(BIN)/python -m mralab.show.picture docs/demo.svg
+	@$(BIN)/python -m tests.web.browser.pictures docs

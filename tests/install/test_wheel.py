@@ -24,6 +24,7 @@ def test_the_wheel_puts_nothing_but_mralab_on_the_import_path(wheel: Path) -> No
     assert "mralab/_data/config/scenarios/fqdn.toml" in names
     assert "mralab/py.typed" in names
     assert {f"mralab/show/templates/{name}" for name in TEMPLATES} <= set(names)
+    assert {"mralab/web/page/index.html", "mralab/web/page/main.js", "mralab/web/page/page.css"} <= set(names)
     assert not [name for name in names if name.endswith((".pem", ".key"))]
 
 
