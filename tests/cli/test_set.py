@@ -119,6 +119,14 @@ async def test_a_lab_advertises_addresses() -> None:
         assert [one["value"] for one in listed["switches"] if one["key"] == "advertise"] == ["ip"]
 
 
+async def test_a_lab_presents_ecdsa_on_8443_once_https_ciphers_allows_ec() -> None:
+    async with administered(Lab(scenario="healthy")) as lab:
+        shown = await asyncio.to_thread(mralab, "set", "https-ciphers", "ALL", admin=lab.address)
+        assert (shown.returncode, shown.stdout) == (0, "https_ciphers: all (was rsa)\n")
+        again = await asyncio.to_thread(mralab, "set", "https_ciphers", "all", admin=lab.address)
+        assert again.stdout == "Nothing changed: these values were in force.\n"
+
+
 def test_a_proxy_alone_has_nothing_to_advertise_and_is_not_changed(running: Serving) -> None:
     ended = mralab("set", "advertise", "ip", "prefer", "rsa", admin=running.admin)
     assert (ended.returncode, ended.stdout) == (2, "")

@@ -26,7 +26,7 @@ def set_command(words: tuple[str, ...], admin: str | None, as_json: bool) -> Non
 
     Without arguments: each key with its present and allowed values, and what it does. A change takes effect with the
     next request, and lasts until the proxy reloads its configuration or ends. KEY=VALUE and TABLE.KEY are accepted, and
-    several at once; default returns to the release's value. A lab also has advertise.
+    several at once; default returns to the release's value. A lab also has advertise and https_ciphers.
 
     Exit 2: a key or a value is wrong; nothing was changed.
 
@@ -76,7 +76,7 @@ _Answers = tuple[dict[str, Any], dict[str, Any] | None]
 
 def _document(before: _Answers, after: _Answers) -> SetDocument:
     from ..web.documents import SetDocument, SwitchChange, SwitchState
-    from ..web.switches import ADVERTISE, ADVERTISE_DOES, ADVERTISED, SWITCHES
+    from ..web.switches import LAB_SWITCHES, SWITCHES
 
     states = [
         SwitchState(key=each.name, path=each.path, value=each.present(after[0]), allowed=each.allowed, does=each.does)
@@ -84,9 +84,10 @@ def _document(before: _Answers, after: _Answers) -> SetDocument:
     ]
     old = [each.present(before[0]) for each in SWITCHES.values()]
     if before[1] is not None and after[1] is not None:
-        old.append(before[1][ADVERTISE])
-        now, allowed = after[1][ADVERTISE], ", ".join(ADVERTISED)
-        states.append(SwitchState(key=ADVERTISE, path="", value=now, allowed=allowed, does=ADVERTISE_DOES))
+        for name, one in LAB_SWITCHES.items():
+            old.append(one.present(before[1][name]))
+            now, allowed = one.present(after[1][name]), ", ".join(one.words)
+            states.append(SwitchState(key=name, path="", value=now, allowed=allowed, does=one.does))
     changed = [
         SwitchChange(key=state.key, before=was, after=state.value)
         for state, was in zip(states, old, strict=True)

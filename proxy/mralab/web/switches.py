@@ -1,6 +1,6 @@
 """The switches of ``mralab set``: each live key of the configuration by a short name, its values as people type them.
 
-A lab has one more, which is a setting of its CUCM and no key of the configuration.
+A lab has more (``LAB_SWITCHES``), which are settings of its CUCM and no keys of the configuration.
 
 Names, allowed values and descriptions come from the configuration's model. A value is text of the command line; the
 model judges it, so that ``set`` accepts what a configuration file does.
@@ -128,10 +128,29 @@ SWITCHES: Final = _switches()
 """Short name -> switch, in the order of the configuration."""
 
 
-ADVERTISE: Final = "advertise"
-"""The switch that a lab alone has."""
-ADVERTISED: Final = ("fqdn", "ip")
-ADVERTISE_DOES: Final = "System > Server of the lab's CUCM: what clients are sent to, host names or addresses."
+class LabSwitch(NamedTuple):
+    """A switch that a lab alone has. ``words`` are its values; ``shown`` maps the words of ``GET /api/lab`` to them."""
+
+    words: tuple[str, ...]
+    does: str
+    shown: Mapping[str, str] = {}
+
+    def present(self, value: str) -> str:
+        """Return a value of ``GET /api/lab`` as people type it."""
+        return self.shown.get(value, value)
+
+
+LAB_SWITCHES: Final[Mapping[str, LabSwitch]] = {
+    "advertise": LabSwitch(
+        ("fqdn", "ip"), "System > Server of the lab's CUCM: what clients are sent to, host names or addresses."
+    ),
+    "https_ciphers": LabSwitch(
+        ("rsa", "all"),
+        "Enterprise parameter HTTPS Ciphers of the lab's CUCM: RSA only, or EC and RSA.",
+        {"RSA Ciphers Only": "rsa", "All Supported EC and RSA Ciphers": "all"},
+    ),
+}
+"""Name -> switch, named as the keys of ``PATCH /api/lab``."""
 
 
 class Changes(NamedTuple):
@@ -152,14 +171,16 @@ def parse_changes(words: Sequence[str]) -> Changes:
     seen: set[str] = set()
     for given, text in _pairs(words):
         switch, key = _find(given), visible(given)
-        if given.lower() == ADVERTISE:
-            if ADVERTISE in lab:
+        name = _plain(given)
+        if name in LAB_SWITCHES:
+            words_allowed = LAB_SWITCHES[name].words
+            if name in lab:
                 problems.append(f"{key}: is there twice")
-            elif text is None or text.lower() not in ADVERTISED:
-                near = did_you_mean(text or "", ADVERTISED)
-                problems.append(f"{key}: must be {' or '.join(ADVERTISED)}{near} (is {visible(text or '')!r})")
+            elif text is None or text.lower() not in words_allowed:
+                near = did_you_mean(text or "", words_allowed)
+                problems.append(f"{key}: must be {' or '.join(words_allowed)}{near} (is {visible(text or '')!r})")
             else:
-                lab[ADVERTISE] = text.lower()
+                lab[name] = text.lower()
         elif switch is None:
             problems.append(_unknown(key))
         elif text is None:
@@ -184,15 +205,19 @@ def _pairs(words: Iterable[str]) -> list[tuple[str, str | None]]:
     rest = iter(words)
     for word in rest:
         key, equals, value = word.partition("=")
-        if equals and (_find(key) is not None or key.lower() == ADVERTISE or not value):
+        if equals and (_find(key) is not None or _plain(key) in LAB_SWITCHES or not value):
             pairs.append((key, value))
         else:
             pairs.append((word.removesuffix(":"), next(rest, None)))
     return pairs
 
 
+def _plain(key: str) -> str:
+    return key.lower().replace("-", "_")
+
+
 def _find(key: str) -> Switch | None:
-    name = key.lower().replace("-", "_")
+    name = _plain(key)
     return next((switch for switch in SWITCHES.values() if name in (switch.name, switch.path)), None)
 
 
@@ -200,7 +225,7 @@ def _unknown(key: str) -> str:
     fixed = next((each for each in KEYS if key in (each.path, each.name) and each.key.applies in _FIXED), None)
     if fixed is not None:
         return f"{key}: a running proxy does not change it; {_FIXED[fixed.key.applies]}"
-    known = [*SWITCHES, ADVERTISE, *(switch.path for switch in SWITCHES.values())]
+    known = [*SWITCHES, *LAB_SWITCHES, *(switch.path for switch in SWITCHES.values())]
     return f"{key}: no such key{did_you_mean(key, known)}"
 
 
