@@ -11,13 +11,12 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-pytest.importorskip("playwright.sync_api", reason="the development tool playwright is not installed")
-
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, sync_playwright
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Locator, Page
 
 TIMEOUT = 30_000.0  # milliseconds: the machine may be busy
 
@@ -33,7 +32,8 @@ def chromium() -> str:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     path = chromium()
-    with sync_playwright() as playwright:
+    api = pytest.importorskip("playwright.sync_api", reason="playwright, a development tool, is not installed")
+    with api.sync_playwright() as playwright:
         # No sandbox: in a container root has no user namespaces. The pages are our own.
         running = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
         yield running
