@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, cast
 
 import pytest
+import trustme
 
 from .conftest import LivePage, Start, Started
 
@@ -83,12 +84,27 @@ def test_an_address_in_system_server_is_shown_beside_the_names_of_the_certificat
     assert page.text("#details .detail-state").startswith("self-signed · cucm.steven.lab:6972")
 
 
+def test_only_a_self_signed_certificate_is_offered_to_trust(page: LivePage) -> None:
+    def chosen(code: str, *presented: tuple[str, bool]) -> str | None:
+        chain = [{"pem": name, "self_signed": is_self_signed} for name, is_self_signed in presented]
+        call = "finding => import('/page/certificate.js').then(module => module.chosenToTrust(finding)?.pem ?? null)"
+        return cast("str | None", page.page.evaluate(call, {"code": code, "presented": chain}))
+
+    assert chosen("self-signed", ("server", True)) == "server"
+    assert chosen("unknown-ca", ("server", False), ("issuing", False), ("root", True)) == "root"
+    assert chosen("issuer-missing", ("server", False), ("issuing", False)) is None
+    assert chosen("expired", ("server", True)) is None
+    assert chosen("unreachable") is None
+
+
 def test_axe_has_no_serious_finding_in_either_theme(page: LivePage, axe: str) -> None:
     page.page.select_option("#switch-release", "X14.2")
     page.expect("#switch-verify:has(option[value='on']:checked)")
     page.login("bad")
     page.expect("#trust-this")
     assert findings_of_axe(page, axe, {}) == []
+    page.page.set_viewport_size({"width": 390, "height": 844})
+    assert page.page.evaluate("() => document.documentElement.scrollWidth") == 390
     page.page.click("#theme")
     assert findings_of_axe(page, axe, {"runOnly": ["color-contrast"]}) == []
 
@@ -154,9 +170,21 @@ def test_a_login_and_its_repair_need_no_mouse(page: LivePage) -> None:
 def test_files_are_trusted_and_removed_and_what_is_no_certificate_is_refused_with_the_reason(page: LivePage) -> None:
     page.expect("#trust-list li")
     before = page.page.locator("#trust-list li").count()
+    pem = trustme.CA().cert_pem.bytes().decode()
     page.page.click("#trust-list li button >> nth=0")
     page.expect("#trust-note:has-text('removed')")
     assert page.page.locator("#trust-list li:not(.empty)").count() == before - 1
+    dropped = page.page.evaluate_handle(
+        """pem => {
+          const dropped = new DataTransfer();
+          dropped.items.add(new File([pem], "dropped.pem"));
+          return dropped;
+        }""",
+        pem,
+    )
+    page.page.dispatch_event("#drop", "drop", {"dataTransfer": dropped})
+    page.expect("#trust-note:has-text('dropped.pem: one certificate added.')")
+    assert page.page.locator("#trust-list li:not(.empty)").count() == before
     page.refused = (409,)
     page.page.set_input_files("#trust-file", {"name": "odd.pem", "mimeType": "text/plain", "buffer": b"no certificate"})
     assert page.text("#problem").startswith("odd.pem: pem: holds no PEM certificate")

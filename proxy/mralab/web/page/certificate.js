@@ -5,11 +5,13 @@ import { el } from "./dom.js";
 /** Codes of findings that end when the right certificate is in the trust store. */
 const IS_CURED_BY_TRUST = new Set(["self-signed", "unknown-ca", "issuer-missing", "partial-chain"]);
 
-/** The certificate to trust: the root if it was presented, else the highest one; null if that is no remedy. */
-function chosenToTrust(finding) {
-  const presented = finding.presented.filter((each) => each.pem);
-  if (!IS_CURED_BY_TRUST.has(finding.code) || presented.length === 0) return null;
-  return presented.find((each) => each.self_signed) ?? presented.at(-1);
+/**
+ * Return the certificate to trust: the self-signed one, a root or the server's own; null if there is none. OpenSSL ends a
+ * chain at a self-signed certificate only, so that to trust another one would not help.
+ */
+export function chosenToTrust(finding) {
+  if (!IS_CURED_BY_TRUST.has(finding.code)) return null;
+  return finding.presented.find((each) => each.self_signed && each.pem) ?? null;
 }
 
 /** Return the cards of the chain that a finding's server presented. ``trust(certificate)`` trusts one. */

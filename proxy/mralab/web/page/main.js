@@ -152,8 +152,8 @@ function drawLadder() {
   });
   log.tie(page.exchanges);
   if (!page.isChosen || !page.exchanges.some((exchange) => exchange.key === page.selected)) {
-    const failed = page.exchanges.find((exchange) => exchange.state === "bad");
-    select((failed ?? page.exchanges.findLast((each) => each.state !== "pending"))?.key ?? null);
+    const first = (state) => page.exchanges.find((exchange) => exchange.state === state);
+    select((first("bad") ?? first("warned") ?? page.exchanges.at(-1))?.key ?? null);
   } else {
     drawDetails();
   }
