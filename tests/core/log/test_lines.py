@@ -382,7 +382,14 @@ def as_logged(event: Event, debug: bool) -> Event:
     else:
         event = event._replace(txn=0)  # these lines show none
     # What only the data plane knows is in no line.
-    unlogged: dict[str, Any] = {"nearest": "", "unlisted": False, "dial": "", "outcome": None, "because": ""}
+    unlogged: dict[str, Any] = {
+        "nearest": "",
+        "unlisted": False,
+        "dial": "",
+        "presented": (),
+        "outcome": None,
+        "because": "",
+    }
     return event._replace(**{name: value for name, value in unlogged.items() if name in event._fields})
 
 
