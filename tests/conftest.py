@@ -21,6 +21,8 @@ LONG = (
     "install/test_wheel.py",
     "install/test_image.py",
     "install/test_documents.py",
+    "browser/test_lab_page.py",
+    "browser/test_proxy_page.py",
     "log/test_stream.py",
     "fuzz/test_growth.py",
     "cli/test_exit_codes.py",

@@ -33,6 +33,7 @@ const page = {
   exchanges: [],
   selected: null, // key of the selected exchange
   isChosen: false, // by a person; else the page selects what failed
+  shown: [null, null, []], // what the details show: exchange, finding and participants
   trusted: new Set(),
   view: "live",
 };
@@ -75,14 +76,16 @@ function findingOf(exchange, findings) {
     && finding.server.toLowerCase() === step.server.toLowerCase()) ?? null;
 }
 
+/** Show the selected exchange of the live ladder; the other views show theirs themselves. */
 function drawDetails() {
-  const exchange = page.exchanges.find((each) => each.key === page.selected) ?? null;
-  details.draw(exchange, findingOf(exchange, page.findings), page.participants, page.trusted);
+  if (page.view !== "live") return;
+  showOf(page.exchanges.find((each) => each.key === page.selected) ?? null, page);
 }
 
-/** Show an exchange of a kept run, which may no longer be in the journal. */
+/** Show an exchange of the page or of a kept run, which may no longer be in the journal. */
 function showOf(exchange, run) {
-  if (exchange) details.draw(exchange, findingOf(exchange, run.findings), run.participants, page.trusted);
+  page.shown = [exchange, findingOf(exchange, run.findings), run.participants];
+  details.draw(...page.shown, page.trusted);
 }
 
 // -- the ladder
@@ -216,7 +219,7 @@ function noteRelease() {
 
 function trustChanged(fingerprints) {
   page.trusted = fingerprints;
-  drawDetails();
+  details.draw(...page.shown, page.trusted);
 }
 
 /** Show an error, ``about`` a file for example; null: there is none any more. */
@@ -309,6 +312,7 @@ for (const button of document.querySelectorAll("[data-view]")) {
 }
 byId("clear").addEventListener("click", () => post("/api/journal/clear").then(() => report(null), report));
 document.addEventListener("keydown", (event) => {
+  if (event.defaultPrevented) return;
   const isTyping = event.target.closest("input, select, textarea, summary, .log");
   const isPressed = event.key === " " && event.target.closest("button");
   if (page.view === "replay" && !isTyping && !isPressed && replay.key(event)) event.preventDefault();

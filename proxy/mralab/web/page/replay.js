@@ -71,7 +71,7 @@ export class ReplayView {
     setText(this._caption,
       `Step ${this._at + 1} of ${this._steps.length}: ${names.get(step.from)} → ${names.get(step.to)}: ${step.label}`);
     this._caption.dataset.ok = step.ok === null ? "unknown" : step.ok;
-    this._select(exchanges.at(-1), this._run);
+    this._select(exchanges.find((exchange) => exchange.key === current.key), this._run);
   }
 
   /** Handle a key; return whether it was one of the replay's. */
