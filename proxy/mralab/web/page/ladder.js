@@ -127,7 +127,7 @@ export class LadderView {
           unseen(to),
         ),
         arrows(exchange),
-        stop ? el("span", { class: "row-stop", vars: { i: exchange.place } }, unseen(". "), stop.label + times) : null,
+        stop ? el("span", { class: exchange.place > 1 ? "row-stop" : "row-stop own" }, unseen(". "), stop.label + times) : null,
       ),
       el(
         "span", { class: "row-state" },
