@@ -111,3 +111,28 @@ def test_an_error_of_the_event_stream_is_described_as_json() -> None:
     responses = describe("1")["paths"]["/api/events"]["get"]["responses"]
     assert list(responses["200"]["content"]) == ["text/event-stream"]
     assert responses["503"]["content"] == responses["403"]["content"]
+
+
+def test_a_missing_key_of_a_change_has_no_default() -> None:
+    names = describe("1")["components"]["schemas"]
+    for name in ("ConfigChange", "VerifyTableChange", "UpstreamTableChange"):
+        assert [key for key, schema in names[name]["properties"].items() if "default" in schema] == []
+        assert "required" not in names[name]
+
+
+def test_every_field_of_an_answer_is_required() -> None:
+    names = describe("1")["components"]["schemas"]
+    is_optional = {model.__name__ for model in EVENTS.values()}
+    is_optional |= {name for name in names if name.endswith(("Body", "Change"))}
+    for name, schema in names.items():
+        if schema.get("type") == "object" and name not in is_optional:
+            assert set(schema.get("required", ())) == set(schema.get("properties", {})), name
+
+
+def test_answers_without_a_model_are_described_as_what_they_are() -> None:
+    paths = describe("1")["paths"]
+    archive = paths["/api/diagnostic-logging/stop"]["post"]["responses"]["200"]["content"]["application/gzip"]
+    description = paths["/api/openapi.json"]["get"]["responses"]["200"]["content"]["application/json"]
+    assert archive["schema"] == {}  # bytes
+    assert description["schema"] == {"type": "object", "additionalProperties": True}
+    assert paths["/metrics"]["get"]["responses"]["200"]["content"]["text/plain"]["schema"] == {"type": "string"}

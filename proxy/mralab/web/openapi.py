@@ -111,7 +111,11 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 def _content(answer: type[BaseModel] | str) -> dict[str, Any]:
     if isinstance(answer, str):
-        schema: dict[str, Any] = {"type": "object"} if answer == "application/json" else {"type": "string"}
+        schema: dict[str, Any] = {}  # bytes: OpenAPI 3.1, "Considerations for File Uploads"
+        if answer == "application/json":
+            schema = {"type": "object", "additionalProperties": True}
+        elif answer.startswith("text/") or answer == PEM:
+            schema = {"type": "string"}
         if answer == "text/event-stream":
             schema["description"] = f"Events of the kinds {', '.join(EVENTS)}; the data of each is JSON, see x-events"
             schema["x-events"] = {kind: _reference(model) for kind, model in EVENTS.items()}

@@ -40,20 +40,31 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+def _without_defaults(schema: dict[str, Any]) -> None:
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
+class _Change(Body):
+    """Base class of changes. A key that is missing stays as it is, so its default does not apply."""
+
+    model_config = ConfigDict(json_schema_extra=_without_defaults)
+
+
 def change_model(model: type[BaseModel], live: Mapping[str, Collection[DeclaredKey]]) -> type[BaseModel]:
     """Return the type of a change of a configuration ``model``: its ``live`` keys, by table, all of them optional."""
-    description = "Keys to change, as in the configuration file; the others stay as they are."
     fields: dict[str, Any] = {}
     for name, keys in live.items():
         field = model.model_fields[name]
         table = field.annotation
         if isinstance(table, type) and issubclass(table, BaseModel):
-            if len(keys) < len(table.model_fields):
-                table = create_model(f"{table.__name__}Change", __base__=Body, **_fields(keys))
+            description = f"Keys of the table `{name}` to change."
+            table = create_model(f"{table.__name__}Change", __base__=_Change, __doc__=description, **_fields(keys))
             fields[name] = (table, table())
         else:
             fields |= _fields(keys)
-    return create_model("ConfigChange", __base__=Body, __doc__=description, **fields)
+    description = "Keys to change, as in the configuration file; the others stay as they are."
+    return create_model("ConfigChange", __base__=_Change, __doc__=description, **fields)
 
 
 def _fields(keys: Iterable[DeclaredKey]) -> dict[str, Any]:
@@ -85,9 +96,9 @@ class DistrustBody(Body):
 
 
 class Answer(BaseModel):
-    """Base class of answers and of the records in them."""
+    """Base class of answers and of the records in them: every field is in the JSON."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
 
 
 class Problem(Answer):

@@ -4,47 +4,53 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from .schemas import Answer
 
 
-class LogEvent(Answer):
+class _Data(Answer):
+    """Base class of the data of events. A field with a default may be missing."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
+
+class LogEvent(_Data):
     """A line of the traffic_server log was written."""
 
     worker: int
     line: str
 
 
-class MissedEvent(Answer):
+class MissedEvent(_Data):
     """Events were lost, because this reader or a worker was slow."""
 
     worker: int | None = Field(default=None, description="The slow worker; missing for this reader")
     count: int
 
 
-class ConfigEvent(Answer):
+class ConfigEvent(_Data):
     """The configuration was changed: read it again."""
 
     changed: list[str] = Field(description="Tables, or keys outside tables")
 
 
-class TrustEvent(Answer):
+class TrustEvent(_Data):
     """The trust store was changed."""
 
     added: int = 0
     removed: int = 0
 
 
-class ResetEvent(Answer):
+class ResetEvent(_Data):
     """Everything was reset: configuration, trust store, records and faults."""
 
 
-class ClearedEvent(Answer):
+class ClearedEvent(_Data):
     """The journal was cleared."""
 
 
-class WorkerEvent(Answer):
+class WorkerEvent(_Data):
     """A worker ended unexpectedly and is started again."""
 
     worker: int
@@ -53,11 +59,11 @@ class WorkerEvent(Answer):
     lost: str = Field(description="What was lost with it, as a sentence")
 
 
-class LabEvent(Answer):
+class LabEvent(_Data):
     """The lab was changed: what CUCM advertises, a discovery or a fault."""
 
 
-class RunEvent(Answer):
+class RunEvent(_Data):
     """A run of a scenario began, went on or ended."""
 
     id: int
