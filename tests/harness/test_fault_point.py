@@ -240,6 +240,11 @@ def test_a_mock_in_plain_text_behind_and_one_that_is_not_there(ca: trustme.CA) -
         (fault.Slow(size=0), None, "not a pace"),
         (fault.Stall(), 0, "times = 0"),
         (fault.Truncate(after=-1), None, "after = -1"),
+        (fault.Expire(days=-1), None, "days = -1"),
+        (fault.Expire(days=99999), None, "days = 99999"),  # before 1950, where cryptography panics
+        (fault.Expire(days=float("nan")), None, "days = nan"),
+        (fault.Answer(reason="20 \u20ac"), None, "reason"),
+        (fault.Answer(reason="OK\r\nX: y"), None, "reason"),
         (fault.Present(b"nonsense"), None, "no certificate that can be read"),
     ],
 )

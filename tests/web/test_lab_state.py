@@ -118,7 +118,7 @@ async def test_a_fault_presents_another_certificate_until_a_reset(lab: Administe
     status, injected = await lab.ask("POST", "/api/faults", body)
     assert (status, injected["parameters"], injected["times"]) == (200, {"certificate": "CallManager"}, 2)
     await lab.ask("POST", "/api/faults", {"at": "imp:8443", "fault": "Stall"})
-    assert (await lab.ask("DELETE", "/api/faults", {"at": "imp:8443"}))[1]["lifted"] == 1
+    assert (await lab.ask("DELETE", "/api/faults", {"at": "imp.steven.lab:8443"}))[1]["lifted"] == 1  # as POST takes it
     assert (await lab.ask("DELETE", "/api/faults", {}))[1] == {"lifted": 1, "faults": []}
 
 
@@ -140,6 +140,11 @@ async def test_a_fault_presents_another_certificate_until_a_reset(lab: Administe
         ({"at": "cucm:8443", "fault": "Answer", "parameters": {"status": 99}}, 409, ["Answer: 99 is not"]),
         ({"at": "cucm:8443", "fault": "Present", "parameters": {"certificate": "x"}}, 409, ["certificate: 'x' is"]),
         ({"at": "cucm:8443", "fault": "Stall", "times": 0}, 400, ["times: "]),
+        ({"at": "cucm:8443", "fault": "Expire", "parameters": {"days": 1e300}}, 409, ["Expire: days = 1e+300"]),
+        ({"at": "cucm:8443", "fault": "Truncate", "parameters": {"after": 1.5}}, 409, ["after: must be a whole"]),
+        ({"at": "cucm:8443", "fault": "Slow", "parameters": {"size": 1.5}}, 409, ["size: must be a whole number"]),
+        ({"at": "cucm:8443", "fault": "Answer", "parameters": {"status": 503.5}}, 409, ["status: must be a whole"]),
+        ({"at": "cucm:8443", "fault": "SendAlert", "parameters": {"alert": 1.5}}, 409, ["alert: must be a whole"]),
     ],
 )
 async def test_an_impossible_fault_is_refused(

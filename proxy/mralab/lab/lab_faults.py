@@ -46,7 +46,7 @@ class LabFaults:
         entry = FaultTable(at=at, fault=fault, times=times, **own)
         problems += problems_of_fault(entry, self._lab.pki)
         name, _, port = at.rpartition(":")
-        node = self._lab.nodes.get(name) or self._lab.node_for(name)
+        node = self._node(name)
         if node is None or not port.isascii() or not port.isdecimal():
             near = did_you_mean(name, self._lab.nodes)
             problems.append(f"at: {at!r} is not NODE:PORT of the lab{near}; nodes: {', '.join(self._lab.nodes)}")
@@ -61,7 +61,14 @@ class LabFaults:
         return self._report(f"{self._name(node)}:{port}", armed)
 
     def lift(self, numbers: tuple[int, ...] | None, at: str | None) -> int:
-        """Lift the faults with these numbers, or those at ``NODE:PORT``, or every one; return how many."""
+        """Lift the faults with these numbers, or those at ``NODE:PORT``, or every one; return how many.
+
+        NODE may be a host name or an address, as for ``inject``.
+        """
+        if at is not None:
+            name, _, port = at.rpartition(":")
+            node = self._node(name)
+            at = at if node is None else f"{self._name(node)}:{port}"
         count = 0
         for place, armed in tuple(self._armed()):
             if (numbers is None or self._number(armed) in numbers) and at in (None, place):
@@ -80,6 +87,10 @@ class LabFaults:
             for port in node.tls_ports
             for armed in node.listener(port).armed
         ]
+
+    def _node(self, name: str) -> Node | None:
+        """Return the node with this name in the lab, host name or address; None if there is no such node."""
+        return self._lab.nodes.get(name) or self._lab.node_for(name)
 
     def _name(self, node: Node) -> str:
         return next(name for name, each in self._lab.nodes.items() if each is node)

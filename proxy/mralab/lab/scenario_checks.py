@@ -160,6 +160,8 @@ def _wrong_types(kind: type[Fault], arguments: Mapping[str, Any]) -> Iterator[st
         takes_number, takes_text = "int" in text or "float" in text, "str" in text or "bytes" in text
         if not ((is_number and takes_number) or (isinstance(value, str) and takes_text)):
             yield f"{name}: must be {'text in quotes' if takes_text else 'a number'} (is {value!r})"
+        elif isinstance(value, float) and "float" not in text:
+            yield f"{name}: must be a whole number (is {value!r})"
 
 
 def make_fault(entry: FaultTable, pki: Pki) -> Fault:

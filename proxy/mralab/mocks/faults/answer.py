@@ -25,9 +25,11 @@ class Answer(Fault):
     reason: str = ""
 
     def change_offer(self, offer: TlsOffer) -> TlsOffer:
-        """Return the offer unchanged, after a check of the status."""
+        """Return the offer unchanged, after a check of status and reason."""
         if not 200 <= self.status <= 599:
             raise MralabError(f"Answer: {self.status} is not a final HTTP status (200 to 599)")
+        if not all("\x20" <= character <= "\xff" and character != "\x7f" for character in self.reason):
+            raise MralabError(f"Answer: reason = {self.reason!a}: must be one line of Latin-1 characters")
         return offer
 
     def effect(self) -> Effect:
