@@ -26,6 +26,7 @@ from mralab.core.log.events import (
     VerifyFailed,
 )
 from mralab.core.log.reader import read
+from tests.serving import until
 
 from .conftest import HOST, OK, RunningProxy, Server, read_request, server_context
 
@@ -381,6 +382,44 @@ async def test_pipelined_requests_are_answered_in_order(
     answer = await proxy.raw(b"".join(requests) + last)
     assert answer.count(b"HTTP/1.1 200 \r\n") == 4
     assert [request.split()[1] for request in server.requests] == [b"/0", b"/1", b"/2", b"/3"]
+
+
+async def test_a_client_that_reads_nothing_is_served_nothing_more_until_it_reads(
+    serving: Serving, proxying: Proxying
+) -> None:
+    """Else one client that pipelines fills the memory with responses."""
+    count, response = 150, b"HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n" + bytes(50000)
+
+    def large(stream: Any, server: Server) -> None:
+        while request := read_request(stream):
+            server.requests.append(request)
+            stream.sendall(response)
+
+    def served() -> int:
+        return sum(b" /same " in request for request in server.requests)
+
+    server = serving(None, handle=large)
+    proxy: RunningProxy = await proxying(server)
+    head = f"GET /{proxy.token(server.port, scheme='http')}/same HTTP/1.1\r\nHost: h\r\n\r\n".encode()
+    loop = asyncio.get_running_loop()
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        client.setblocking(False)
+        await loop.sock_connect(client, (proxy.host, proxy.port))
+        sending = asyncio.create_task(loop.sock_sendall(client, head * count))
+        services = proxy.server._services
+        assert services is not None
+        await until(lambda: any(getattr(each, "paused", False) for each in services.clients))
+        before = served()
+        for _ in range(20):
+            await proxy.get(server.port, "/other", scheme="http")
+        assert served() <= before + 1
+        bodies = 0
+        async with asyncio.timeout(60):
+            while bodies < count * 50000:
+                bodies += (await loop.sock_recv(client, 1 << 20)).count(b"\0")
+        await sending
+        assert served() == count
 
 
 async def test_a_half_closed_client_still_gets_its_answer(

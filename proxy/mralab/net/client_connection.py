@@ -122,7 +122,7 @@ class ClientConnection(asyncio.Protocol):
         services.stats.client_bytes_in += len(data)
         if self._lingering:
             return
-        if self._steps is None and not self._buffer and len(data) <= LARGEST_HEAD:
+        if self._steps is None and not self._buffer and not self.paused and len(data) <= LARGEST_HEAD:
             plan = services.plans.known.get((self.ip, data))
             if plan is not None and self._begin_planned(plan):
                 return
@@ -135,6 +135,12 @@ class ClientConnection(asyncio.Protocol):
             self._pause_reading()
 
     def _next_request(self) -> None:
+        if self.paused:
+            # The client does not read its responses: serving more requests would fill the memory with them.
+            self._stop_waiting()  # the limit for slow readers runs
+            if len(self._buffer) > _BODY_BUFFER:
+                self._pause_reading()
+            return
         buffer, limits = self._buffer, self._services.limits
         end = buffer.find(b"\r\n\r\n", max(0, self._checked - 3)) + 4
         try:
@@ -261,6 +267,7 @@ class ClientConnection(asyncio.Protocol):
     def _resume(self) -> None:
         """Serve the next request of a client that pipelines."""
         if self._steps is None and self._buffer and self._transport is not None and not self._lingering:
+            self._resume_reading()
             self._next_request()
 
     def can_continue(self) -> bool:
@@ -372,6 +379,8 @@ class ClientConnection(asyncio.Protocol):
         self._services.limits.unread.end(self)
         if self.on_writable is not None:
             self.on_writable(True)
+        if self._steps is None and self._buffer:
+            self._services.loop.call_soon(self._resume)
 
     def _watch_reader(self) -> None:
         """Start the time in which the client must read ``PROGRESS`` bytes of what is buffered for it."""
