@@ -13,7 +13,7 @@ import pytest
 from multidict import CIMultiDict
 
 from mralab.config import from_mapping
-from mralab.errors import ConfigError
+from mralab.errors import ConfigError, MralabError
 from mralab.web.client import Admin, RemoteError
 from mralab.web.event_client import follow
 from mralab.web.guard import ForbiddenError, Received, UnauthorizedError, check
@@ -98,6 +98,21 @@ def test_an_address_outside_loopback_needs_a_token() -> None:
     config = from_mapping({"proxy": {"admin": "0.0.0.0:0", "admin_token": TOKEN}})
     assert config.changed(release="X14.0.7").proxy.admin_token == TOKEN
     assert TOKEN not in repr(config)
+
+
+@pytest.mark.parametrize("token", [f"{TOKEN}\r", f"{TOKEN}\n", f"{TOKEN}\u20ac", f"{TOKEN}\udcff", f"{TOKEN} {TOKEN}"])
+async def test_a_token_that_no_proxy_can_have_is_refused_and_not_shown(
+    token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as one of a file with Windows' ends of lines: the header's own error would show it."""
+    monkeypatch.setenv("MRALAB_ADMIN_TOKEN", token)
+    with pytest.raises(MralabError) as caught:
+        Admin("127.0.0.1:1")
+    assert caught.value.message.startswith("MRALAB_ADMIN_TOKEN: ")
+    with pytest.raises(MralabError) as followed:
+        await anext(follow("127.0.0.1", 1))
+    assert followed.value.message == caught.value.message
+    assert TOKEN not in f"{caught.value} {caught.value.hint}"
 
 
 def configuration(folder: Path, workers: int) -> None:

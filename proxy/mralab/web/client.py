@@ -19,8 +19,13 @@ _FILE_NAME: Final = re.compile(r'filename="([A-Za-z0-9._-]+)"')
 
 
 def token_headers() -> dict[str, str]:
-    """Return the header with the token of the environment, or none."""
+    """Return the header with the token of the environment, or none. Raises ``MralabError`` if it cannot be a token."""
     token = os.environ.get(_TOKEN_VARIABLE, "")
+    if not re.fullmatch("[!-~]*", token):  # the HTTP clients' own errors show the value
+        raise MralabError(
+            f"{_TOKEN_VARIABLE}: has a blank, an end of line or another character that proxy.admin_token cannot have",
+            "set it to the token alone; a file with Windows' ends of lines leaves a carriage return",
+        )
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 
