@@ -1,7 +1,7 @@
 """A table of raw requests: the responses that the client receives and the requests that the server receives.
 
 The first seventy (``ORACLE``) were observed with Traffic Server 9.2.9. A comment says where 8.1.11 differs, and where
-mralab is stricter, for safety; README's "How faithful is it" lists the same differences.
+mralab is stricter, for safety; docs/fidelity.md lists the same differences.
 """
 
 from __future__ import annotations
