@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,25 @@ def test_a_file_that_exists_is_replaced(tmp_path: Path) -> None:
     assert mralab("diagnose", LOG, "--html", str(file)).returncode == 1
     assert file.read_text("utf-8").startswith("<!doctype html>")
     assert file.read_text("utf-8").endswith("</html>")
+
+
+def test_a_report_among_the_logs_is_not_read_as_a_log(tmp_path: Path) -> None:
+    shutil.copy(LOG, tmp_path / "traffic_server.log")
+    first = mralab("diagnose", ".", "--html", "report.html", cwd=tmp_path)
+    again = mralab("diagnose", ".", "--html", "report.html", cwd=tmp_path)
+    assert first.stdout.startswith("1 issue found in 6 lines: self-signed at cucm.steven.lab:6972.\n\n1. Issue found")
+    assert again.stdout == first.stdout
+    other = mralab("diagnose", ".", cwd=tmp_path)
+    assert "- report.html: is a report of mralab: the log itself is needed\n" in other.stdout
+    assert other.stdout.startswith("1 issue found in 6 lines: ")
+
+
+def test_the_log_is_not_overwritten_by_its_report(tmp_path: Path) -> None:
+    log = Path(shutil.copy(LOG, tmp_path / "traffic_server.log"))
+    ended = mralab("diagnose", str(log), "--html", "./traffic_server.log", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "--html traffic_server.log: is one of the files to read; choose another file" in ended.stderr
+    assert log.read_bytes() == Path(LOG).read_bytes()
 
 
 def test_a_command_that_fails_leaves_no_empty_file(tmp_path: Path) -> None:

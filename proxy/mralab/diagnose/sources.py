@@ -68,12 +68,14 @@ class Source:
 class Sources:
     """The sources of ``paths``, which are files, folders or ``-`` for ``standard_input``. Iterate once.
 
-    ``problems`` fills while iterating. ``found`` counts the sources.
+    ``problems`` fills while iterating. ``found`` counts the sources. ``output`` is the file that the command
+    writes: it is not read, even where one of ``paths`` is its folder.
     """
 
     paths: Iterable[str]
     standard_input: IO[bytes] | None = None
     limits: Limits = field(default_factory=Limits)
+    output: Path | None = None
     problems: list[Problem] = field(default_factory=list)
     found: int = 0
     _opened: set[str] = field(default_factory=set)
@@ -95,6 +97,8 @@ class Sources:
         if not path:
             self._problem("(an empty path)", "cannot be read: No such file or directory")
             return
+        if self.output is not None:
+            self._opened.add(os.path.realpath(self.output))
         for file in self._files(Path(path)):
             real = os.path.realpath(file)
             if real in self._opened:
@@ -265,6 +269,8 @@ def kind_of(start: bytes) -> tuple[Kind | None, str]:
         if start.startswith(magic):
             return None, what
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if _REPORT.match(text):
+        return None, "is a report of mralab: the log itself is needed"
     if _BEGIN.search(text[:4096]) is not None and not _LOG_LINE.search(start):
         return "certificates", ""
     if _CONFIGURATION.search(text) and not _LOG_LINE.search(start):
@@ -299,6 +305,8 @@ _EXPANDERS: Final[tuple[tuple[bytes, Callable[[IO[bytes]], IO[bytes]]], ...]] = 
     (b"\xfd7zXZ\0", lambda stream: cast("IO[bytes]", lzma.LZMAFile(stream))),  # noqa: SIM115 - its reader has no file to close
 )
 _BEGIN: Final = re.compile(rb"-----BEGIN [A-Z0-9 ]{1,64}-----")
+# A report quotes the lines of the log: read as a log, it would repeat each finding.
+_REPORT: Final = re.compile(rb'<!doctype html>.{0,200}?<meta name="generator" content="mralab">', re.DOTALL)
 _LOG_LINE: Final = re.compile(rb"traffic_server|Module=\"|Level=\"")
 _CONFIGURATION: Final = re.compile(rb"(?m)^\*c xConfiguration |<XConfiguration\b|<Configuration\b")
 _STATUS: Final = re.compile(rb"\*s |<\?xml[^>]*\?>\s*<(?:XStatus|Status)\b|<(?:XStatus|Status)\b")
