@@ -1,4 +1,4 @@
-"""The tutorial and each how-to, followed literally with the wheel alone in a fresh environment."""
+"""Tutorial, how-tos, control API and Python pages, followed literally with the wheel alone in a fresh environment."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ import pytest
 from .conftest import ROOT
 from .markdown import Command, File, run, steps
 
-DOCUMENTS: Final = [ROOT / "docs" / "tutorial.md", *sorted((ROOT / "docs" / "how-to").glob("*.md"))]
+DOCUMENTS: Final = [
+    *(ROOT / "docs" / name for name in ("tutorial.md", "control-api.md", "python.md")),
+    *sorted((ROOT / "docs" / "how-to").glob("*.md")),
+]
 NEEDS: Final = {
     "tutorial.md": ("openssl",),
     "before-my-upgrade.md": ("openssl",),
     "from-node.md": ("node", "openssl", "curl"),
     "from-a-shell.md": ("openssl", "curl"),
+    "control-api.md": ("curl",),
     "container.md": ("docker",),
 }
 """Programs without which a document cannot be followed."""

@@ -49,12 +49,25 @@ def test_links_and_pictures_become_absolute(hook: ModuleType) -> None:
     assert hook.absolute(text, "") == "b, [d](https://e.example/), [f](#f), `[hosts]`\n"
 
 
-def test_every_relative_link_of_the_documents_leads_to_a_file() -> None:
+def without_blocks(markdown: str) -> str:
+    """Return a document without its code blocks."""
+    return re.sub(r"^ *```.*?^ *```$", "", markdown, flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors(markdown: str) -> set[str]:
+    """Return the anchors that a forge gives the headings: small letters, hyphens for blanks, no other punctuation."""
+    headings = re.findall(r"^#+ (.*)$", without_blocks(markdown), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_relative_link_of_the_documents_leads_to_a_file_and_a_heading() -> None:
     broken: list[str] = []
     for file in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))):
-        text = re.sub(r"```.*?```", "", file.read_text("utf-8"), flags=re.DOTALL)
-        links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
-        broken += [f"{file.relative_to(ROOT)}: {link}" for link in links if not (file.parent / link).exists()]
+        for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", without_blocks(file.read_text("utf-8"))):
+            name, _, anchor = link.partition("#")
+            target = file.parent / name if name else file
+            if not target.exists() or (anchor and anchor not in anchors(target.read_text("utf-8"))):
+                broken.append(f"{file.relative_to(ROOT)}: {link}")
     assert broken == []
 
 
