@@ -45,7 +45,7 @@ def _against_peers(figures: Figures) -> Iterator[Aim]:
         best = min(peers, key=lambda peer: peer.median)
         yield Aim(f"per-request: CPU against the best of three ({best.proxy})", ratio(ours, best), 0.75, at_most=True)
     yield from _ratio(
-        figures, "keep-alive: CPU against Traffic Server", "cpu", "keep-alive, 1 KB", "Traffic Server", CPU, 1.0
+        figures, "keep-alive: CPU against Traffic Server", "cpu", "keep-alive, 1 KB", "Traffic Server", CPU, 0.8
     )
     for mode, bound in (("keep-alive", 4.0), ("per-request", 2.0)):
         yield from _ratio(
@@ -60,7 +60,7 @@ def _against_peers(figures: Figures) -> Iterator[Aim]:
         )
     yield from _ratio(
         figures, "refused handshakes: CPU for each attempt against Traffic Server", "refused", "two attempts, 502",
-        "Traffic Server", "µs CPU/attempt", 1.0,
+        "Traffic Server", "µs CPU/attempt", 0.8,
     )  # fmt: skip
 
 
@@ -68,7 +68,7 @@ def _latency(figures: Figures) -> Iterator[Aim]:
     for mode in ("keep-alive", "per-request"):
         work = f"{mode}, 60 % of mralab's peak"
         yield from _ratio(
-            figures, f"{mode}: p99 at 60 % of its peak against nginx", "latency", work, "nginx", "ms p99", 1.5
+            figures, f"{mode}: p99 at 60 % of its peak against nginx", "latency", work, "nginx", "ms p99", 1.2
         )
 
 

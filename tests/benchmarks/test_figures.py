@@ -47,7 +47,7 @@ def test_a_round_that_one_of_two_lacks_is_left_out() -> None:
 def test_aims_are_judged_by_the_median_from_their_side(figures: Figures) -> None:
     judged = {aim.text: aim for aim in aims(figures)}
     assert judged["keep-alive: CPU against Traffic Server"].value.median == 1.0
-    assert judged["keep-alive: CPU against Traffic Server"].met
+    assert not judged["keep-alive: CPU against Traffic Server"].met  # 0.8 is wanted
     best = judged["per-request: CPU against the best of three (nginx)"]
     assert best.met
     assert best.value.median == pytest.approx(0.3)
@@ -101,7 +101,7 @@ def test_readme_block_says_where_and_what(results: Results) -> None:
     block = readme_block(results)
     assert "2 cores of AMD EPYC" in block
     assert "| nginx | 30 µs (20-40), 33333/s |" in block
-    assert "| keep-alive: CPU against Traffic Server | 1x (0.9 to 1.1) | at most 1x | met |" in block
+    assert "| keep-alive: CPU against Traffic Server | 1x (0.9 to 1.1) | at most 0.8x | not met |" in block
     assert current_block(f"before\n{block}\nafter") == block
 
 
