@@ -38,10 +38,10 @@ _CONFIDENCE: Final[dict[str, tuple[report.Confidence, str]]] = {
     "transaction": ("certain", "the line, or its transaction, names server and port"),
     "only-port": (
         "certain",
-        "lines of TLS have no port; all requests to other ports of that address had been answered",
+        "TLS lines have no port; all requests to other ports of that address had been answered",
     ),
-    "latest-port": ("likely", "lines of TLS have no port; by the order of the lines this is the most probable one"),
-    "unknown-port": ("uncertain", "lines of TLS have no port, and the log has no request to that address"),
+    "latest-port": ("likely", "TLS lines have no port; by the order of the lines this is the most probable one"),
+    "unknown-port": ("uncertain", "TLS lines have no port, and the log has no request to that address"),
 }
 """How the tie of a log line to server and port is worded."""
 

@@ -48,7 +48,7 @@ def how_to_check(finding: Finding) -> str:
             "new one and are followed by a Receive Response."
         )
     if finding.code in VERIFICATION_CODES or finding.code == "no-certificate":
-        ask = f", or ask beforehand: mralab preflight {place} --trust FOLDER" if finding.port else ""
+        ask = f", or check first: mralab preflight {place} --trust FOLDER" if finding.port else ""
         return (
             f"Log in again: the log then has a Receive Response after the Sending Request to {place}, and no WARNING "
             f"that names it{ask}."
@@ -74,11 +74,13 @@ def what_may_fail_next(finding: Finding, known: Set[str], *, chain_is_known: boo
     sentences = []
     if finding.code in CHAIN_CODES and NAME_CODE not in known and not chain_is_known:
         sentences.append(
-            f"X14.2 checks the name once the chain is good: whether the certificate of {place} contains "
-            f"{escape(finding.server) or 'the name'}, no line can tell before."
+            f"X14.2 checks the name once the chain is good, so this log cannot show whether the certificate of {place} "
+            f"contains {escape(finding.server) or 'the name'}."
         )
     if finding.code in ISSUER_CODES and not chain_is_known and not known & {"expired", "not-yet-valid"}:
-        sentences.append("The dates of the certificate are checked after its issuer: no line has judged them yet.")
+        sentences.append(
+            "The dates of the certificate are checked after its issuer, so this log cannot show whether they are good."
+        )
     if (
         finding.code in VERIFICATION_CODES
         and finding.port in _ASKS_FOR_CERTIFICATE
