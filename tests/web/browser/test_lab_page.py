@@ -149,6 +149,24 @@ def test_before_and_after_are_side_by_side_and_replayed_with_the_arrow_keys(page
     assert page.page.locator("#view-replay .row").count() == page.page.locator("#view-live .row").count()
 
 
+def test_compare_has_room_in_large_type_and_its_requests_in_line(page: LivePage) -> None:
+    page.page.select_option("#switch-release", "X14.2")
+    page.expect("#switch-verify:has(option[value='on']:checked)")
+    page.login("bad")
+    page.page.click("[data-view=compare]")
+    sides = page.page.locator("#view-compare .side")
+    assert "Run a login under another release" in sides.nth(0).inner_text()  # one that verifies is "after"
+    page.page.click("#login-both")
+    page.expect("#view-compare .outcome[data-state=good]")
+    page.page.click("#projector")
+    cut = "all => all.filter(each => each.scrollWidth > each.clientWidth).map(each => each.innerText)"
+    assert page.page.locator("#view-compare .who b, #view-compare .who-note").evaluate_all(cut) == []
+    first = [sides.nth(side).locator(".row").first.bounding_box() for side in (0, 1)]
+    assert first[0] is not None
+    assert first[1] is not None
+    assert first[0]["y"] == first[1]["y"]
+
+
 def test_a_login_and_its_repair_need_no_mouse(page: LivePage) -> None:
     page.tab_to("#switch-release")
     page.page.keyboard.type("X14.2")

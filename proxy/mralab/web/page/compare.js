@@ -22,7 +22,8 @@ export class CompareView {
     if (this._runs.size > MOST_KEPT) this._runs.delete(this._runs.keys().next().value);
     const names = [...this._runs.keys()].sort(byRelease);
     if (!this._isChosen || this._chosen.some((name) => !this._runs.has(name))) {
-      this._chosen = [names[0], names.length > 1 ? names.at(-1) : null];
+      if (names.length > 1) this._chosen = [names[0], names.at(-1)];
+      else this._chosen = run.refusing ? [null, names[0]] : [names[0], null]; // "after" is a release that verifies
     }
     if (!this._place.hidden) this.draw();
   }
