@@ -139,7 +139,7 @@ class ServerConnection(asyncio.Protocol):
         """Wait until the connection is verified. Raises ``ServerError``; any other exception is a bug in mralab."""
         while not self._ready:
             if self._error is not None:
-                raise self._error
+                raise self._take(self._error)
             await waitable(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -160,6 +160,15 @@ class ServerConnection(asyncio.Protocol):
         except TlsError as error:  # nothing to offer: no cipher fits the TLS versions
             self._tls_failed(self.tls, error)
             self._wake()
+
+    def _take(self, error: Exception) -> Exception:
+        """Return the failure to raise, and forget it.
+
+        Its traceback will refer to this connection. If the connection referred to it as well, both would wait for the
+        garbage collector, which then costs a refused handshake a tenth of its time.
+        """
+        self._error = None
+        return error
 
     def failed(self, error: Exception) -> None:
         """Record a failure and resume the waiter, which raises it."""
@@ -298,7 +307,7 @@ class ServerConnection(asyncio.Protocol):
         reader = self._reader
         while reader.reply is None:
             if self._error is not None:
-                raise self._error
+                raise self._take(self._error)
             await waitable(self)
         return reader.reply
 
@@ -317,7 +326,7 @@ class ServerConnection(asyncio.Protocol):
         """Wait for the end of the body and return its trailers. Raises ``ResponseError``."""
         while not self.complete:
             if self._error is not None:
-                raise self._error
+                raise self._take(self._error)
             await waitable(self)
         return self.end()
 
