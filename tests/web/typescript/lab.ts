@@ -29,7 +29,10 @@ assert.deepEqual([changed.release, changed.verify.origin], ["X14.2.5", "on"]);
 
 const name = "cucm.example.com";
 const added = await done(
-  client.PUT("/api/hosts/{name}", { params: { path: { name } }, body: { dial: "127.0.0.1", ports: { "8443": 9443 } } }),
+  client.PUT("/api/hosts/{name}", {
+    params: { path: { name } },
+    body: { dial: "127.0.0.1", ports: { "8443": 9443 } },
+  }),
 );
 assert.deepEqual([added.name, added.host.ports["8443"]], [name, 9443]);
 
@@ -69,5 +72,9 @@ assert.deepEqual([restored.release, name in restored.hosts], ["X14.2", false]);
 const refused = await client.PATCH("/api/config", { body: { upstream: { ciphers: "NONE-SUCH" } } });
 assert(refused.error !== undefined);
 assert.deepEqual([refused.response.status, refused.error.error.code], [409, "unusable"]);
+
+// @ts-expect-error: the compiler refuses a release that does not exist, and so does the API
+const unknown = await client.PATCH("/api/config", { body: { release: "X9" } });
+assert.equal(unknown.response.status, 400);
 
 console.log(`${health.release}: ${red.codes.join()}, then ${green.seen}`);
