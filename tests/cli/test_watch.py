@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import jsonschema_rs
 import pytest
@@ -110,6 +111,27 @@ def test_hostile_lines_stay_text_and_need_no_order() -> None:
         shown = "\n".join(watch_text(document, width).plain for document in documents)
         assert "<script>" in shown
         assert not set(shown) & set("\x1b\u202e")
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("missed", {"count": "\x1b[31m\n"}),
+        ("worker", {"worker": "\x1b"}),
+        ("trust", {"\x1b": {"\u202e": 1}}),
+        ("config", {"changed": 5}),
+        ("config", {"changed": ["\ud800"]}),
+        ("gone", {"reason": "\x1b]0;x\x07"}),
+        ("follows", {}),
+        ("log", {}),
+        ("log", {"line": None}),
+        ("other", {"\x1b": ["\n"]}),
+    ],
+)
+def test_data_that_no_proxy_sends_stays_text(kind: str, data: dict[str, Any]) -> None:
+    watcher = Watcher()
+    for document in (*watcher.take(kind, data), *watcher.pause()):
+        assert watch_text(document, None).plain.isprintable()
 
 
 def test_a_step_is_shown_once_and_again_after_the_proxy_was_gone() -> None:

@@ -9,6 +9,7 @@ from contextlib import aclosing
 import pytest
 
 from mralab.errors import MralabError
+from mralab.web.client import Admin
 from mralab.web.event_client import EventParser, LiveEvent, follow
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n: follows\n\n"
@@ -55,6 +56,45 @@ async def test_a_proxy_that_ends_is_gone_and_the_next_one_is_back() -> None:
     assert kinds == ["follows", "log", "gone", "back", "log", "gone", "back", "log"]
     assert lines == ["1", "2", "3"]
     assert b"Last-Event-ID: 1\r\n" in asked[1]
+
+
+@pytest.mark.parametrize("data", [b"{", b"[" * 100_000, b"9" * 5000], ids=["cut", "deep", "long number"])
+async def test_a_stream_that_cannot_be_read_is_gone_and_not_tried_again_at_once(
+    data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    between: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        between.append(seconds)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(HEAD + b"event: x\ndata: " + data + b"\n\n")
+        await writer.drain()
+        writer.close()
+
+    monkeypatch.setattr("mralab.web.event_client.asyncio.sleep", sleep)
+    kinds: list[str] = []
+    async with (
+        await asyncio.start_server(serve, "127.0.0.1", 0) as server,
+        aclosing(follow("127.0.0.1", server.sockets[0].getsockname()[1])) as events,
+    ):
+        while len(kinds) < 5:
+            each = await anext(events)
+            kinds += [each.kind] if each is not None else []
+    assert kinds == ["follows", "gone", "back", "gone", "back"]
+    assert between == [0.5, 0.5]
+
+
+async def test_an_answer_that_is_nested_too_deeply_is_none() -> None:
+    async def other(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + b"[" * 100_000)
+        writer.close()
+
+    async with await asyncio.start_server(other, "127.0.0.1", 0) as server:
+        remote = Admin(f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        with pytest.raises(MralabError, match="does not answer as a control API does"):
+            await asyncio.to_thread(remote.request, "GET", "/api/config")
 
 
 async def test_the_first_attempt_must_succeed() -> None:

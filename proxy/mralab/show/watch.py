@@ -41,7 +41,7 @@ class Watcher:
         """Yield the documents of an event other than a log line. Lines are collected until ``pause``."""
         if kind == "log":
             self._number += 1
-            self._records += self._reader.line(str(data["line"]), self._number)
+            self._records += self._reader.line(str(data.get("line", "")), self._number)
             return
         yield from self.pause()
         if kind in ("reset", "cleared", "gone"):  # what follows is another log
@@ -96,7 +96,7 @@ def watch_text(document: WatchDocument, width: int | None) -> Text:
     if document.finding is not None:
         return _finding(document, width)
     now = f"{_clock(time.time())}  "
-    return Text(f"{now}{_SENTENCES.get(document.event, _other)(document)}", style="yellow")
+    return Text(f"{now}{visible(_SENTENCES.get(document.event, _other)(document))}", style="yellow")
 
 
 def _step(step: LadderStep, source: Participant, to: Participant, width: int | None) -> Text:
@@ -147,28 +147,27 @@ def _clock(at: float) -> str:
 
 
 def _other(document: WatchDocument) -> str:
-    return visible(f"{document.event}: {json.dumps(document.data)}")
+    return f"{document.event}: {json.dumps(document.data)}"
 
 
 def _changed(document: WatchDocument) -> str:
-    return visible(f"configuration changed: {', '.join(map(str, document.data.get('changed', ())))}")
+    changed = document.data.get("changed", ())
+    return f"configuration changed: {', '.join(map(str, changed if isinstance(changed, list) else [changed]))}"
 
 
 def _trust(document: WatchDocument) -> str:
     counts = (f"{count} {verb}" for verb, count in document.data.items())
-    return visible(f"trust store changed: {', '.join(counts)}")
+    return f"trust store changed: {', '.join(counts)}"
 
 
 def _worker(document: WatchDocument) -> str:
     data = document.data
-    return visible(
-        f"worker {data.get('worker')} ended with {data.get('ended')}, and is started again: {data.get('lost')}"
-    )
+    return f"worker {data.get('worker')} ended with {data.get('ended')}, and is started again: {data.get('lost')}"
 
 
 _SENTENCES: Final = {
-    "follows": lambda document: visible(f"following the proxy of {document.data.get('admin')}; Ctrl-C ends"),
-    "gone": lambda document: visible(f"the proxy is gone ({document.data.get('reason', '')}); waiting for it"),
+    "follows": lambda document: f"following the proxy of {document.data.get('admin')}; Ctrl-C ends",
+    "gone": lambda document: f"the proxy is gone ({document.data.get('reason', '')}); waiting for it",
     "back": lambda _: "the proxy is back",
     "config": _changed,
     "trust": _trust,

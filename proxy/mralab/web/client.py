@@ -84,5 +84,5 @@ class Admin:
                 return answer
             error = answer["error"]
             raise RemoteError(error["problems"], error["hint"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise MralabError(f"{self._address} does not answer as a control API does (status {status})") from error

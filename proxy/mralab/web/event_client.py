@@ -47,7 +47,10 @@ def _event(block: bytes) -> LiveEvent | None:
     fields = dict(line.partition(b": ")[::2] for line in block.split(b"\n"))
     if b"data" not in fields:
         return None
-    data = json.loads(fields[b"data"])
+    try:
+        data = json.loads(fields[b"data"])
+    except RecursionError:
+        raise ValueError("an event is nested too deeply") from None
     number = fields.get(b"id", b"")
     return LiveEvent(
         fields.get(b"event", b"message").decode(),
@@ -86,8 +89,7 @@ async def follow(host: str, port: int) -> AsyncGenerator[LiveEvent | None]:
         if not is_gone:
             is_gone = True
             yield LiveEvent("gone", {"reason": reason})
-        else:
-            await asyncio.sleep(_BETWEEN)
+        await asyncio.sleep(_BETWEEN)  # always: a server may accept each connection and end it at once
 
 
 async def _connected(host: str, port: int, last: int | None) -> AsyncGenerator[LiveEvent | None]:
@@ -132,5 +134,5 @@ async def _refusal(response: aiohttp.ClientResponse) -> MralabError:
     try:
         error = (await response.json())["error"]
         return InputError(error["problems"], error["hint"])
-    except (ValueError, KeyError, TypeError, aiohttp.ClientError):
+    except (ValueError, KeyError, TypeError, RecursionError, aiohttp.ClientError):
         return MralabError(f"{response.host} does not answer as a control API does (status {response.status})")
