@@ -87,7 +87,8 @@ async def test_a_stream_that_cannot_be_read_is_gone_and_not_tried_again_at_once(
 
 
 async def test_an_answer_that_is_nested_too_deeply_is_none() -> None:
-    async def other(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def other(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + b"[" * 100_000)
         writer.close()
 
