@@ -48,12 +48,34 @@ def test_a_report_among_the_logs_is_not_read_as_a_log(tmp_path: Path) -> None:
     assert other.stdout.startswith("1 issue found in 6 lines: ")
 
 
-def test_the_log_is_not_overwritten_by_its_report(tmp_path: Path) -> None:
-    log = Path(shutil.copy(LOG, tmp_path / "traffic_server.log"))
-    ended = mralab("diagnose", str(log), "--html", "./traffic_server.log", cwd=tmp_path)
-    assert ended.returncode == 2
-    assert "--html traffic_server.log: is one of the files to read; choose another file" in ended.stderr
+@pytest.mark.parametrize("link", [False, True])
+def test_a_file_that_the_command_reads_is_not_replaced(tmp_path: Path, link: bool) -> None:
+    log = tmp_path / "traffic_server.log"
+    log.write_bytes(Path(LOG).read_bytes())
+    file = tmp_path / "report.html"
+    if link:
+        file.symlink_to(log)
+    ended = mralab("diagnose", str(log), "--html", str(file if link else log))
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "is a file that this command reads" in ended.stderr
     assert log.read_bytes() == Path(LOG).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("run",), (Path(__file__).parents[2] / "config/scenarios/healthy.toml").read_text()),
+        (("preflight", "-c"), '[hosts."cucm.test"]\ndial = "127.0.0.1"\n'),
+    ],
+    ids=["run", "preflight"],
+)
+def test_a_scenario_or_a_configuration_is_not_replaced(arguments: tuple[str, ...], text: str, tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(text)
+    ended = mralab(*arguments, str(file), "--html", str(file), cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "is a file that this command reads" in ended.stderr
+    assert file.read_text() == text
 
 
 def test_a_command_that_fails_leaves_no_empty_file(tmp_path: Path) -> None:

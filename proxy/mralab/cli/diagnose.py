@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Iterator
@@ -105,8 +104,6 @@ def diagnose(
     wrong = [f"--code {code}: there is no such code{did_you_mean(code, CODES)}" for code in codes if code not in CODES]
     if since is not None and until is not None and since > until:
         wrong.append(f"--since {since:%Y-%m-%dT%H:%M:%SZ} is after --until {until:%Y-%m-%dT%H:%M:%SZ}")
-    if html is not None and any(path != "-" and os.path.realpath(path) == os.path.realpath(html) for path in paths):
-        wrong.append(f"--html {html}: is one of the files to read; choose another file")
     if wrong:
         raise InputError(wrong)
     case = Case(load_store(trust) if trust is not None else None, since, until, ladders=html is not None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -21,8 +21,29 @@ html_option = click.option(
 
 
 def html_file(file: Path | None) -> HtmlFile:
-    """Return the file of ``--html`` for the command that runs. Raises ``MralabError`` if it cannot be written."""
-    return click.get_current_context().with_resource(HtmlFile(file))
+    """Return the file of ``--html`` for the command that runs.
+
+    Raises ``MralabError`` if it cannot be written, or if the command reads it: a customer's log is not replaced.
+    """
+    context = click.get_current_context()
+    if file is not None and any(_is_same(file, value) for value in _texts(context.params)):
+        raise MralabError(f"--html {file}: is a file that this command reads", "choose another file")
+    return context.with_resource(HtmlFile(file))
+
+
+def _texts(params: Mapping[str, object]) -> Iterator[str | Path]:
+    """Yield the values of a command's other parameters that may be names of files."""
+    for name, given in params.items():
+        for value in given if isinstance(given, tuple) else (given,):
+            if name != "html" and isinstance(value, str | Path):
+                yield value
+
+
+def _is_same(file: Path, value: str | Path) -> bool:
+    try:
+        return file.samefile(value)
+    except (OSError, ValueError):  # not a file, or not even a name of one
+        return False
 
 
 class HtmlFile:
