@@ -7,6 +7,7 @@ import base64
 import random
 import socket
 import ssl
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -429,6 +430,35 @@ async def test_a_half_closed_client_still_gets_its_answer(
     proxy: RunningProxy = await proxying(server)
     request = f"GET /{proxy.token(server.port)}/x HTTP/1.1\r\nHost: h\r\n\r\n".encode()
     assert (await proxy.raw(request, eof=True)).startswith(b"HTTP/1.1 200 \r\n")
+
+
+async def test_a_proxy_that_had_no_client_for_a_moment_still_finishes_requests_when_it_stops(
+    serving: Serving, proxying: Proxying
+) -> None:
+    asked, go = threading.Event(), threading.Event()
+
+    def late(stream: Any, server: Server) -> None:
+        while b"/slow" in read_request(stream):
+            asked.set()
+            go.wait(10)
+            stream.sendall(OK)
+        stream.sendall(OK)
+
+    server = serving(None, handle=late)
+    proxy: RunningProxy = await proxying(server)
+    assert (await proxy.get(server.port, "/first", scheme="http")).startswith(b"HTTP/1.1 200 \r\n")
+    services = proxy.server._services
+    assert services is not None
+    await until(lambda: not services.clients)
+    waiting = asyncio.create_task(proxy.get(server.port, "/slow", scheme="http"))
+    await until(asked.is_set)
+    stopping = asyncio.create_task(proxy.server.stop())
+    for _ in range(50):  # turns of the loop in which it could end the request
+        await asyncio.sleep(0)
+    assert not stopping.done()
+    go.set()
+    assert (await waiting).startswith(b"HTTP/1.1 200 \r\n")
+    await stopping
 
 
 async def test_kept_connections_are_used_again(serving: Serving, proxying: Proxying, good: ssl.SSLContext) -> None:

@@ -103,7 +103,7 @@ class Services:
         self.use(policy)
         self.draining = False
         self.empty = asyncio.Event()
-        """Set when the last client has gone."""
+        """Set each time that the last client has gone; clear it before waiting."""
 
     def use(self, policy: Policy) -> None:
         """Put another policy into force from the next request on."""

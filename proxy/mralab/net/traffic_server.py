@@ -297,6 +297,7 @@ class TrafficServer:
         for client in list(services.clients):
             client.drain()
         if services.clients:
+            services.empty.clear()  # there may have been no client at an earlier time
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(grace):
                     await services.empty.wait()
