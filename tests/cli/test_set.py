@@ -86,6 +86,15 @@ def test_what_only_the_proxy_can_judge_is_its_error(running: Serving) -> None:
     assert "ciphers" in ended.stderr
 
 
+@pytest.mark.parametrize("words", [("proxy.admin_token=0123456789-secret",), ("admin_token", "0123456789-secret")])
+def test_a_key_that_only_a_start_changes_is_named_without_its_value(words: tuple[str, ...]) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_changes(words)
+    (problem,) = caught.value.problems
+    assert "a running proxy does not change it" in problem
+    assert "secret" not in problem
+
+
 def test_a_file_is_relative_to_the_current_folder() -> None:
     assert parse_changes(["certificate", "own.pem"]).config == {
         "upstream": {"certificate": str(Path.cwd() / "own.pem")}

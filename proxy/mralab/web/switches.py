@@ -205,7 +205,7 @@ def _pairs(words: Iterable[str]) -> list[tuple[str, str | None]]:
     rest = iter(words)
     for word in rest:
         key, equals, value = word.partition("=")
-        if equals and (_find(key) is not None or _plain(key) in LAB_SWITCHES or not value):
+        if equals and (_find(key) or _fixed(key) or _plain(key) in LAB_SWITCHES or not value):
             pairs.append((key, value))
         else:
             pairs.append((word.removesuffix(":"), next(rest, None)))
@@ -221,8 +221,13 @@ def _find(key: str) -> Switch | None:
     return next((switch for switch in SWITCHES.values() if name in (switch.name, switch.path)), None)
 
 
+def _fixed(key: str) -> DeclaredKey | None:
+    """Return the key of the configuration that a running proxy does not change, if ``key`` is one."""
+    return next((each for each in KEYS if key in (each.path, each.name) and each.key.applies in _FIXED), None)
+
+
 def _unknown(key: str) -> str:
-    fixed = next((each for each in KEYS if key in (each.path, each.name) and each.key.applies in _FIXED), None)
+    fixed = _fixed(key)
     if fixed is not None:
         return f"{key}: a running proxy does not change it; {_FIXED[fixed.key.applies]}"
     known = [*SWITCHES, *LAB_SWITCHES, *(switch.path for switch in SWITCHES.values())]
