@@ -407,7 +407,7 @@ def test_names_from_a_log_are_safe_on_a_terminal() -> None:
 def test_the_summary_is_one_line() -> None:
     (finding,) = find(golden("article-6972-untrusted.log"))
     assert summary(finding).startswith("self-signed: cucm.steven.lab:6972 presented a self-signed certificate")
-    assert summary(finding).endswith("(once, last 2022-07-11 16:55:26 UTC)")
+    assert summary(finding).endswith("(once, at 2022-07-11 16:55:26 UTC)")
 
 
 def test_a_long_log_takes_linear_time() -> None:

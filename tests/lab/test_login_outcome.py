@@ -25,6 +25,7 @@ async def test_signed_in_through_these_nodes(pki: Pki) -> None:
     async with Lab(scenario=HEALTHY, pki=pki) as lab:
         done = await lab.login()
     assert (done.ok, done.seen, done.screen) == (True, "signed in", "")
+    assert repr(done) == "<Login of emusk: signed in>"
     assert done.nodes == {
         "get_edge_config": (done.steps[0].server,),
         "UDS": ("cucm.steven.lab:8443",),
@@ -56,6 +57,7 @@ async def test_a_wrong_password_has_its_text_on_the_screen(pki: Pki) -> None:
     async with Lab(scenario=HEALTHY, pki=pki) as lab:
         done = await lab.login(password="wrong")
     assert (done.seen, done.screen) == ("cannot sign in", "Your username or password is not correct")
+    assert repr(done) == "<Login of emusk: cannot sign in; get_edge_config: 401 Unauthorized>"
     assert done.nodes == {}
 
 

@@ -27,7 +27,7 @@ def connect(admin: str | None) -> Admin:
     if not admin:
         raise MralabError(
             "no running proxy given: pass --admin HOST:PORT or set MRALAB_ADMIN",
-            "serve and lab print it: --admin 127.0.0.1:PORT",
+            "it is 'admin' in the line that mralab serve or lab prints",
         )
     return Admin(admin)
 

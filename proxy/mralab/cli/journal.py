@@ -44,9 +44,9 @@ def finding_rows(found: Iterable[dict[str, Any]]) -> Iterator[str]:
 
     width = columns(sys.stdout)
     for number, finding in enumerate(found, 1):
-        times = "once" if finding["count"] == 1 else f"{finding['count']} times"
+        times = "once, at" if finding["count"] == 1 else f"{finding['count']} times, last"
         dialled = f", dialled at {escape(finding['dial'])}" if finding["dial"] else ""
-        cause = f"{finding['cause']} ({times}, last {clock(finding['last'])}{dialled})"
+        cause = f"{finding['cause']} ({times} {clock(finding['last'])}{dialled})"
         yield from wrapped(visible(f"{number}. {finding['code']}: {cause}"), width, "   ")
         for remedy in finding["remedies"]:
             text = f"- {remedy['text']}{f' ({where})' if (where := remedy['where']) else ''}"

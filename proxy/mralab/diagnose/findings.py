@@ -122,7 +122,7 @@ class Findings(tuple[Finding, ...]):
 
 def summary(finding: Finding) -> str:
     """Return the finding in one line, safe on a terminal."""
-    times = "once" if finding.count == 1 else f"{finding.count} times"
+    times = "once, at" if finding.count == 1 else f"{finding.count} times, last"
     last = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(finding.last))
     dialled = f", dialled at {escape(finding.dial)}" if finding.dial else ""
-    return f"{finding.code}: {finding.cause} ({times}, last {last} UTC{dialled})"
+    return f"{finding.code}: {finding.cause} ({times} {last} UTC{dialled})"

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from ..control.login_report import LoginReport, StepReport
+from ..core.log.escape import escape
 from ..core.outcome import Seen
 
 EDGE: Final = "get_edge_config"
@@ -49,12 +50,20 @@ class Step:
     """Whether the step failed and the client tried the next server. Only IM and Presence has one for a client."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Login:
     """A whole login."""
 
     user: str
     steps: tuple[Step, ...]
+
+    def __repr__(self) -> str:
+        """Return what pytest shows where ``assert login.ok`` fails: the user, the result, and the step that failed."""
+        failed = next((step for step in self._failed if not step.skipped), None)
+        if failed is None:
+            return escape(f"<Login of {self.user}: {self.seen}>")
+        answer = f"{failed.status} {failed.reason}".rstrip() if failed.status is not None else "no response"
+        return escape(f"<Login of {self.user}: {self.seen}; {failed.name}: {answer}>")
 
     @property
     def ok(self) -> bool:

@@ -59,7 +59,9 @@ def scenario_named(name: str) -> Scenario:
     """Return the shipped scenario of this name. Raises ``ConfigError`` with the nearest name if there is none."""
     known = {file.stem: file for file in sorted(data_path("config/scenarios").glob("*.toml"))}
     if name not in known:
-        raise ConfigError([f"{name!r} is not a scenario{did_you_mean(name, known)}"], f"known: {', '.join(known)}")
+        raise ConfigError(
+            [f"{name!r} is not a scenario{did_you_mean(name, known)}"], "mralab scenarios lists the names"
+        )
     return load_scenario(known[name])
 
 
