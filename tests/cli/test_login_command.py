@@ -25,3 +25,5 @@ def test_the_outcome_and_the_servers_are_shown() -> None:
     assert wrong.exit_code == 1
     assert "Cannot sign in.\n" in wrong.stdout
     assert 'Jabber shows: "Your username or password is not correct"' in wrong.stdout
+    assert wrong.stdout.count("Not requested") == 1
+    assert "Not requested, because an earlier step failed: version, clusterUser, " in wrong.stdout

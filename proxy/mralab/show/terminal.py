@@ -61,7 +61,7 @@ def _login_cell(login: StageResult) -> Cell:
 
 
 def login_sheet(login: Login) -> Sheet:
-    """Return a row for each step of a login: request, server, status, and what that means for the user."""
+    """Return a row for each request of a login: server, status, and what that means for the user."""
     columns = (
         Column("Step", "heading"),
         Column("Request"),
@@ -71,6 +71,8 @@ def login_sheet(login: Login) -> Sheet:
     )
     rows = []
     for step in login.steps:
+        if step.skipped:
+            continue  # login_outcome names it
         status = f"{step.status} {step.reason}".strip() if step.status is not None else "-"
         style = "green" if step.ok else "yellow" if step.replaced else "red"
         request = f"{step.method} {step.url}"
@@ -86,8 +88,10 @@ def login_outcome(login: Login) -> Text:
     text = Text(f"{seen}\n", style="green" if login.seen == "signed in" else "bold red")
     if login.screen:
         text.append(f'Jabber shows: "{visible(login.screen)}" (Cisco 221845, on-premises)\n', style="not bold default")
+    if skipped := ", ".join(step.name for step in login.steps if step.skipped):
+        text.append(f"Not requested, because an earlier step failed: {visible(skipped)}.\n", style="not bold default")
     nodes = "; ".join(f"{service}: {', '.join(servers)}" for service, servers in login.nodes.items())
-    return text.append(f"Through {visible(nodes) or 'no server'}.", style="not bold default")
+    return text.append(f"Through {visible(nodes)}." if nodes else "No step succeeded.", style="not bold default")
 
 
 def scenario_sheet(scenarios: Iterable[Scenario]) -> Sheet:
