@@ -216,6 +216,7 @@ def test_a_scenario_is_found_by_its_words_and_run(page: LivePage) -> None:
     page.page.click("#scenario-list button")
     page.expect("#scenario-result dl")
     result = page.text("#scenario-result")
+    assert "mralab lab --scenario unity-only" in result
     assert "signed in without voicemail" in result
     assert "expired at unity.steven.lab:8443" in result
     assert "As expected." in result

@@ -145,5 +145,6 @@ function result(title, scenario) {
     scenario.ok
       ? el("p", { class: "note" }, "As expected.")
       : el("ul", { class: "problem" }, scenario.differences.map((difference) => el("li", {}, difference))),
+    el("p", { class: "note" }, `To show it on this page: mralab lab --scenario ${scenario.name}`),
   ];
 }

@@ -33,7 +33,7 @@ function verdict(page) {
     return { state: isWarned ? "warned" : "good", title: `${title} (${release})`, text };
   }
   const causes = [...new Set(page.findings.map((finding) => finding.cause))];
-  const more = causes.length > 1 ? ` And ${causes.length - 1} more.` : "";
+  const more = causes.length > 1 ? ` ${causes.length - 1} more ${causes.length > 2 ? "findings" : "finding"}.` : "";
   const text = causes.length ? causes[0] + more : (login?.steps.find((step) => !step.ok)?.meaning ?? "");
   return { state: "bad", title: `${title} (${release})`, text };
 }
