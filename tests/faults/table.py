@@ -39,8 +39,8 @@ HEAD = """\
 # Faults: what was survived, and what the client got
 
 Each line is a test under `tests/faults` (the last, `tests/soak`) against a real `mralab serve` process, and what it
-measured: small in `make test`, at full size in `make soak FULL=1`. Where nothing else is said, nothing was left open
-(descriptors, threads), nothing was said on standard error, and the process went on. Made by
+measured: small in `make test`, at full size in `make soak FULL=1`. Unless a line says otherwise, nothing was left open
+(descriptors, threads), standard error stayed empty, and the process went on. Written by
 `python -m tests.faults.table`, never by hand, on a virtual machine of two cores that other work used at the same time.
 
 | fault | what the client got | small | full |

@@ -89,8 +89,8 @@ async def test_a_client_that_does_not_read(start: Start, figure: Figure) -> None
     assert growth < 1024
     figure(
         "slowloris, slow body",
-        "response not read: a reset at the limit, the server let go of",
-        f"{clients} clients, limit {limit:g} s: let go of after {min(ends):.2f} to {max(ends):.2f} s; "
+        "response not read: a reset at the limit, the connection to the server closed",
+        f"{clients} clients, limit {limit:g} s: closed after {min(ends):.2f} to {max(ends):.2f} s; "
         f"{growth:.0f} KB held for each",
     )
 
