@@ -47,6 +47,8 @@ def test_transactions_have_their_outcome(failing: Serving) -> None:
     (row,) = mralab("transactions", admin=failing.admin).stdout.splitlines()
     assert "  refused  GET https://" in row
     assert "502 connect failed" in row
+    assert "  (unable to get local issuer certificate; error:1416F086:" in row
+    assert row.count("certificate verify failed") == 1
     (transaction,) = json.loads(mralab("transactions", "--json", admin=failing.admin).stdout)["transactions"]
     assert transaction["verdict"] == "refused"
 

@@ -28,6 +28,13 @@ def transactions(admin: str | None, most: int, as_json: bool) -> None:
     print_answer(answer, "transactions", as_json, _transaction_rows)
 
 
+def _because(one: dict[str, Any]) -> str:
+    """Return why a request failed: the faults of certificates first, which say more than the error of the handshake."""
+    reason = "" if one["because"] in one["error"] else one["because"]
+    parts = dict.fromkeys((*one["faults"], one["error"], one["denied"], reason, one["nearest"]))
+    return "; ".join(filter(None, parts))
+
+
 def _transaction_rows(answer: dict[str, Any]) -> Iterator[str]:
     """Yield a line for each request, or a block on a narrow terminal."""
     from ..show.paragraphs import wrapped
@@ -38,7 +45,7 @@ def _transaction_rows(answer: dict[str, Any]) -> Iterator[str]:
         yield "No request so far."
     for one in answer["transactions"]:
         status = f"{one['status']} {one['reason']}".strip() if one["status"] else "no response yet"
-        because = "; ".join(part for part in (one["error"], one["denied"], one["because"], one["nearest"]) if part)
+        because = _because(one)
         beginning = f"{clock(one['started'])}  {one['verdict']}"
         request = f"{one['method']} {one['url']}"
         dialled = f"dialled at {one['dial']}" if one["dial"] else ""
