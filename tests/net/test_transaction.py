@@ -423,6 +423,30 @@ async def test_a_client_that_reads_nothing_is_served_nothing_more_until_it_reads
         assert served() == count
 
 
+@pytest.mark.parametrize("body", [b"", b"0123456789"], ids=["GET", "POST"])
+async def test_requests_that_wait_for_their_turn_are_not_all_held_in_memory(
+    body: bytes, serving: Serving, proxying: Proxying
+) -> None:
+    count = 500
+    server = serving(None)
+    proxy: RunningProxy = await proxying(server)
+    method = f"POST /{{}} HTTP/1.1\r\nContent-Length: {len(body)}" if body else "GET /{} HTTP/1.1"
+    start = method.format(f"{proxy.token(server.port, scheme='http')}/a")
+    request = f"{start}\r\nHost: h\r\nX: {'x' * 8000}\r\n\r\n".encode() + body
+    services = proxy.server._services
+    assert services is not None
+    largest, received = 0, b""
+    async with asyncio.timeout(60):
+        reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
+        writer.write(request * count)
+        while received.count(b"\r\n\r\n") < count:
+            received += await reader.read(65536)
+            largest = max(largest, *(len(getattr(each, "_buffer", b"")) for each in services.clients))
+        writer.close()
+    assert len(server.requests) == count
+    assert largest < 1_000_000
+
+
 async def test_a_half_closed_client_still_gets_its_answer(
     serving: Serving, proxying: Proxying, good: ssl.SSLContext
 ) -> None:

@@ -22,7 +22,7 @@ from .services import Services
 from .short_path import ShortPath
 from .steps import Interrupted, Steps
 
-_BODY_BUFFER: Final = 65536  # bytes of a body held until its server is connected
+_BODY_BUFFER: Final = 65536  # bytes held of a body until its server is connected, and of the requests that follow
 
 
 class _BodyUnreadable(Interrupted):
@@ -151,6 +151,7 @@ class ClientConnection(asyncio.Protocol):
                 if self._checked == 0:
                     self._wait(limits.head)
                 self._checked = len(buffer)
+                self._read_on()
                 return
             self._checked = 0
             if end == len(buffer):  # the common case: one request and nothing after it
@@ -254,7 +255,9 @@ class ClientConnection(asyncio.Protocol):
         if not keep or self._eof or self._services.draining:
             self._linger()
             return
-        if self._reading_paused:
+        if len(self._buffer) > _BODY_BUFFER:
+            self._pause_reading()
+        elif self._reading_paused:
             self._resume_reading()
         idle = self._services.limits.idle
         if self._buffer:
@@ -267,7 +270,6 @@ class ClientConnection(asyncio.Protocol):
     def _resume(self) -> None:
         """Serve the next request of a client that pipelines."""
         if self._steps is None and self._buffer and self._transport is not None and not self._lingering:
-            self._resume_reading()
             self._next_request()
 
     def can_continue(self) -> bool:
@@ -361,7 +363,12 @@ class ClientConnection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _resume_reading(self) -> None:
+        """Read again, unless so much is buffered that it is served first: a client may pipeline without end."""
         self._resting = False
+        if len(self._buffer) <= _BODY_BUFFER:
+            self._read_on()
+
+    def _read_on(self) -> None:
         if self._reading_paused and self._transport is not None:
             self._reading_paused = False
             self._transport.resume_reading()
