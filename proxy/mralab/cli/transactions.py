@@ -31,7 +31,7 @@ def transactions(admin: str | None, most: int, as_json: bool) -> None:
 def _because(one: dict[str, Any]) -> str:
     """Return why a request failed: the faults of certificates first, which say more than the error of the handshake."""
     reason = "" if one["because"] in one["error"] else one["because"]
-    parts = dict.fromkeys((*one["faults"], one["error"], one["denied"], reason, one["nearest"]))
+    parts = dict.fromkeys((*one.get("faults", ()), one["error"], one["denied"], reason, one["nearest"]))
     return "; ".join(filter(None, parts))
 
 
