@@ -134,7 +134,7 @@ WRONG = [
     ("release='X14.2'", "mra_proxy, mra_release", "mra_release and mralab(release=...): choose one"),
     ("scenario='ip'", "mra_proxy", "mralab(scenario=...) is for mra_lab"),
     ("scenario='ecdsa-frist'", "mra_lab", "'ecdsa-frist' is not a scenario; did you mean 'ecdsa-first'?"),
-    ("release='X14.1'", "mra_proxy", "release: is not a known release: X12.5, "),
+    ("release='X14.1'", "mra_proxy", "release: is not a known release; known: X12.5, "),
     ("verify='enforce'", "mra_proxy", "verify.origin: must be on, off or audit"),
 ]
 

@@ -58,7 +58,7 @@ async def test_keys_that_are_not_set_follow_the_release(admin: Administered) -> 
             {"release": "X14", "verify": {"orign": "off", "ip_san": "accpt"}, "proxy": {"workers": 2}, "uptsream": {}},
             [
                 "proxy: cannot be changed while running",
-                "release: is not a known release: X12.5, ",
+                "release: is not a known release; known: X12.5, ",
                 "verify.ip_san: must be accept or ignore; did you mean 'accept'? (is 'accpt')",
                 "verify.orign: unknown key; did you mean 'origin'?",
                 "uptsream: unknown table or key; did you mean 'upstream'?",

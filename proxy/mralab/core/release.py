@@ -180,7 +180,7 @@ def find_release(text: str) -> Release:
     row = _BY_NUMBER.get(number) if number else None
     if row is not None:
         return row
-    raise ValueError(f"is not a known release: {', '.join(_known())}{_near_release(text, number)}")
+    raise ValueError(f"is not a known release; known: {', '.join(_known())}{_near_release(text, number)}")
 
 
 LOGIN_FAILOVER_SINCE: Final = "X14.2"
