@@ -131,7 +131,8 @@ def test_the_python_api_accepts_them_too() -> None:
 def test_a_release_is_kept_under_its_own_name() -> None:
     config = from_mapping({"release": "x14.0.8"})
     assert (config.release, config.verify_mode, config.preference) == ("X14.0.8", "on", "rsa")
-    with pytest.raises(ConfigError, match=r"release: is not a known release; known: .*; did you mean 'X14.0.10'\? \(is"):
+    unknown = r"release: is not a known release; known: .*; did you mean 'X14.0.10'\? \(is"
+    with pytest.raises(ConfigError, match=unknown):
         from_mapping({"release": "X14.0.11"})
     with pytest.raises(ConfigError, match="release: must be a string"):
         from_mapping({"release": 14.2})
