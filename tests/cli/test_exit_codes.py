@@ -143,6 +143,8 @@ def test_closed_standard_output_is_an_error(command: str, folder: Path) -> None:
         ("login emusk --via 127.0.0.1:1 --json", 1, "<&-"),
         ("login emusk --via 127.0.0.1:1 --json", 1, "2>&-"),
         ("login emusk --via 127.0.0.1:1 --json", 1, "<&- 2>&-"),
+        ("demo --out {folder}/out --json", 0, "<&-"),
+        ("demo --out {folder}/out --json", 0, "2>&-"),
         ("demo --out {folder}/out --json", 0, "<&- 2>&-"),
     ],
 )
