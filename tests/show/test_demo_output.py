@@ -46,11 +46,16 @@ def test_a_process_in_a_pipe_shows_the_same(tmp_path: Path) -> None:
     assert (ended.code, ended.out.splitlines()) == (0, (GOLDEN / "80-piped.txt").read_text("utf-8").splitlines())
 
 
-def test_a_process_on_a_terminal_begins_the_same(tmp_path: Path) -> None:
-    """Compares the beginning: on a busy machine, a pseudo-terminal (Linux 6.18) sometimes lost all after 2280 bytes."""
+def test_a_process_on_a_terminal_shows_nothing_else(tmp_path: Path) -> None:
+    """Compare all that is shown. Its end may be missing: on a busy machine some 4 of 100 runs ended after 2280 bytes.
+
+    The cause is not known: on 36 further runs, 12 of them with four busy processes, nothing was missing.
+    """
     ended = process(["demo"], tmp_path, 60, terminal=True)
+    whole = (GOLDEN / "60-terminal.txt").read_text("utf-8")
     assert ended.code == 0
-    assert ended.out[:2000] == (GOLDEN / "60-terminal.txt").read_text("utf-8")[:2000]
+    assert whole.startswith(ended.out)
+    assert len(ended.out) >= 2000
 
 
 def test_no_color_leaves_the_progress(tmp_path: Path) -> None:
