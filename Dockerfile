@@ -1,6 +1,8 @@
 # The wheel on a slim base: `make image`, or `make wheel && docker build -t mralab .`
 ARG PYTHON=3.13
-FROM python:${PYTHON}-slim
+# Any image with python: a company's own has its CA and its package index (pip.conf)
+ARG BASE=python:${PYTHON}-slim
+FROM ${BASE}
 
 COPY dist/mralab-*.whl /tmp/
 RUN python -m venv /opt/mralab

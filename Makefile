@@ -82,8 +82,10 @@ wheelhouse: | $(BIN)/python ## wheelhouse/: every package, for a machine without
 	@$(BIN)/python $(PIP) download -q -d wheelhouse . "hatchling>=1.25" editables $$($(BIN)/python -c '$(DEV)') || $(NOT_INSTALLED)
 	@echo "on the other machine: export PIP_NO_INDEX=1 PIP_FIND_LINKS=FOLDER/wheelhouse"
 
+# DOCKER=podman or buildah: the default format of these has no health check. BASE=IMAGE: instead of python:3.13-slim
 image: wheel ## the container image mralab (needs docker, or DOCKER=podman)
-	@$(or $(DOCKER),docker) build -t mralab .
+	@$(or $(DOCKER),docker) build $(if $(findstring docker,$(or $(DOCKER),docker)),,--format docker) \
+	  $(if $(BASE),--build-arg BASE=$(BASE)) -t mralab .
 
 # With the least versions that pyproject.toml allows; `make test` has the newest.
 OLDEST := .venv-oldest

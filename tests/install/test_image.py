@@ -37,7 +37,8 @@ def only(name: str) -> str:
 
 
 def test_the_image_is_slim_not_root_and_watched() -> None:
-    assert only("FROM").endswith("-slim")
+    assert only("FROM") == "${BASE}"
+    assert dict(text.split("=", 1) for name, text in instructions() if name == "ARG")["BASE"].endswith("-slim")
     assert only("USER") not in ("root", "0", "0:0")
     assert json.loads(only("ENTRYPOINT")) == ["mralab"]
     assert "CMD" in only("HEALTHCHECK")
@@ -104,3 +105,23 @@ def _starts_and_is_healthy(root: Path, environment: dict[str, str], moved: objec
         assert process.wait(15) == 0
     gone = subprocess.run(health, env=watched, check=False, timeout=30, capture_output=True)
     assert (healthy.returncode, gone.returncode) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("program", "options"),
+    [("docker", ""), ("podman", "--format docker "), ("/usr/bin/podman", "--format docker ")],
+)
+def test_make_image_keeps_the_health_check(tmp_path: Path, program: str, options: str) -> None:
+    # podman's default format, OCI, has none
+    makefile = (ROOT / "Makefile").read_text()
+    makefile = re.sub(r"(?m)^image: wheel", "image:", makefile)
+    (tmp_path / "Makefile").write_text(makefile)
+    printed = subprocess.run(
+        ["make", "-n", "image", f"DOCKER={program}", "BASE=our/python"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    command = " ".join(printed.replace("\\\n", " ").split())
+    assert command == f"{program} build {options}--build-arg BASE=our/python -t mralab ."
