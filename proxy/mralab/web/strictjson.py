@@ -32,7 +32,7 @@ _LONGEST_BARE: Final = 65_536
 _MOST_PROBLEMS: Final = 50
 _BOM: Final = b"\xef\xbb\xbf"
 _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-_STRING: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_STRING: Final = re.compile(r'"[^"\\]*+(?>\\.[^"\\]*+)*+"?', re.DOTALL)
 _BRACKET: Final = re.compile(r"[\[\]{}]")
 
 

@@ -24,7 +24,7 @@ _STAMP = re.compile(rf"(?<![\w]){_ISO}|(?<![\w]){_BSD}", re.ASCII)
 _BSD_PARTS = re.compile(r"(\w{3}) +(\d{1,2}) (?:(\d{4}) )?(\d\d:\d\d:\d\d)(\.\d+)?", re.ASCII)
 
 # ``traffic_server[2030]:`` (BSD, RFC 3164) or ``traffic_server 2030 ID47 [data]`` (RFC 5424 section 6).
-_DATA = r"""\[(?:[^\]"\\]|\\.|"(?:[^"\\]|\\.){0,256}+"){0,256}+\]"""
+_DATA = r"""\[(?>[^\]"\\]|\\.|"(?>[^"\\]|\\.){0,256}+"){0,256}+\]"""
 _PROCESS = re.compile(
     rf"(?<![\w./-])traffic_server(?:"
     rf"(?:\[(\d{{1,10}})\])?[ \t]*:[ \t]*"
@@ -62,7 +62,7 @@ _TRACE = re.compile(
 _BEGINNING = re.compile(rf"[ \t>|]*(?:UTCTime{_QUOTE}\d|Event{_QUOTE}Request|[\[{{]ET_\w)")
 
 _DOUBLED = re.compile(r'(?:UTCTime|Module|Event|Detail)=""[A-Za-z0-9]')
-_CELL = re.compile(r'(?:[^"]++|"")*+')
+_CELL = re.compile(r'(?>[^"]++|"")*+')
 _LARGEST_JSON: Final = 1 << 20  # characters of a line that is parsed as JSON
 
 
@@ -209,7 +209,7 @@ def _tidy(payload: str) -> str:
 
 def _json_string(text: str) -> str:
     """Return the text of a JSON string whose beginning is missing, up to the quote that ends it."""
-    end = re.match(r'(?:[^"\\]++|\\.)*+', text, re.DOTALL)
+    end = re.match(r'(?>[^"\\]++|\\.)*+', text, re.DOTALL)
     inner = end[0] if end is not None else text
     try:
         return str(json.loads(f'"{inner}"'))

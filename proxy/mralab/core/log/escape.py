@@ -51,7 +51,7 @@ def _kind(pattern: str, also_unsafe: str = "", *, quoted: bool = True, edges: bo
 
 
 KINDS: Final = {
-    "": _kind(r'([^"\\]*+(?:\\.[^"\\]*+)*+)', also_unsafe='"'),
+    "": _kind(r'([^"\\]*+(?>\\.[^"\\]*+)*+)', also_unsafe='"'),
     # The reader tolerates lost blanks, so it would not see blanks at either end.
     "prose": _kind("(.*)", also_unsafe='"=', edges=True),
     "bare": _kind(r"([^ ()'\"]*)", also_unsafe=" ()'\"=", quoted=False),

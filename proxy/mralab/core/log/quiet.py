@@ -29,7 +29,7 @@ _ISO: Final = (
 )
 _STAMP: Final = rf"(?:<\d{{1,3}}>)?(?:{_ISO}|{MONTH} [ \d]\d \d\d:\d\d:\d\d )"
 _TEXT: Final = r"[ !#-\[\]-~]*+"  # within quotes: printable, nothing escaped
-_UNQUOTED: Final = r"(?:[^_\n]++|_(?!server\[))*+"  # the rest of a line without a head in it
+_UNQUOTED: Final = r"(?>[^_\n]++|_(?!server\[))*+"  # the rest of a line without a head in it
 _FIELDS: Final = {"int": "[0-9]{1,18}", "utc": "[0-9 :,-]{23}"}
 _GOOD: Final = r"HTTP/1\.[01] [123]\d\d"
 _STARTS: Final[dict[type[Event], str]] = {
@@ -38,7 +38,7 @@ _STARTS: Final[dict[type[Event], str]] = {
     ResponseReceived: _GOOD,
     ResponseSent: _GOOD,
 }
-_HEADERS: Final = rf"(?: [A-Za-z][\w-]*+:{_UNQUOTED}\n)*+"
+_HEADERS: Final = rf"(?> [A-Za-z][\w-]*+:{_UNQUOTED}\n)*+"
 # Each word contains one of the letters f _ L q =, so only those characters are checked.
 _WORDS: Final = (
     r"f(?<!traf)(?<!ertif)(?<!edgeconf)",
@@ -51,15 +51,15 @@ _WORDS: Final = (
 _CUT_HEAD: Final = (
     rf"(?:<\d{{1,3}}>)?(?:{_ISO[:-1]}|{MONTH} [ \d]\d [\d:]{{8}})(?:[ \t]+\S*(?:[ \t]+t\S*)?)?[ \t]*\r?\n"
 )
-_NO_WORD: Final = rf"(?!\[|{_CUT_HEAD})(?:[^f_Lq=\n\0\x80-\xff]++|{'|'.join(_WORDS)})*+\n"
+_NO_WORD: Final = rf"(?!\[|{_CUT_HEAD})(?>[^f_Lq=\n\0\x80-\xff]++|{'|'.join(_WORDS)})*+\n"
 _OTHER: Final = (
     r"[\w.-]{1,64} (?!traffic_server|edgeconfigprovisioning)[\w./-]{1,64}(?:\[\d{1,10}\])?: "
     # A relay puts the sender's address before the sender's own stamp.
     rf"(?![\s\d]|[JFMASOND][a-z][a-z] )[ -~]{_UNQUOTED}\n"
 )
 _PROVISIONING: Final = (
-    r'[\w.-]{1,64} edgeconfigprovisioning(?:\[\d{1,10}\])?: UTCTime="(?:[^A_\n]++|A(?!ction="Rec)|_(?!server\[))*+'
-    rf'(?:Action="Received"(?:[^H_\n]++|H(?!TTPMSG:)|_(?!server\[))*+(?:{_END})?+HTTPMSG: ?(?:{_END})?+\|?'
+    r'[\w.-]{1,64} edgeconfigprovisioning(?:\[\d{1,10}\])?: UTCTime="(?>[^A_\n]++|A(?!ction="Rec)|_(?!server\[))*+'
+    rf'(?>Action="Received"(?>[^H_\n]++|H(?!TTPMSG:)|_(?!server\[))*+(?>{_END})?+HTTPMSG: ?(?>{_END})?+\|?'
     rf"{_GOOD}{_UNQUOTED})?+\n"
 )
 _INFO_PATTERN: Final = 'INFO": Detail="'
@@ -99,7 +99,7 @@ class Quiet:
                 for head in heads
             }
             self._allowed = re.compile(rf'{_STAMP}(?:{names})Event="Request Allowed"[^\n]*+\n'.encode(), re.ASCII)
-        self._run = re.compile(rf"(?:{_STAMP}(?:{'|'.join(kinds)})|{_NO_WORD})*+".encode("latin-1"), re.ASCII)
+        self._run = re.compile(rf"(?>{_STAMP}(?:{'|'.join(kinds)})|{_NO_WORD})*+".encode("latin-1"), re.ASCII)
 
     @property
     def heads(self) -> tuple[bytes, ...]:
@@ -201,7 +201,7 @@ def _ours(head: str) -> str:
         before = form.partition(" Msg=")[0]
         block = rf" ?{_END}HTTPMSG: ?{_END}\|{start}{_UNQUOTED}\n{_HEADERS} ?{_END} \|{_END}"
         twin = f"{before}{block}"
-        infos.append(rf"{form}{_END}(?:{head}{common}{_DEBUG_PATTERN}{twin})?+")
+        infos.append(rf"{form}{_END}(?>{head}{common}{_DEBUG_PATTERN}{twin})?+")
         twins.append(twin)
     allowed = _form(RequestAllowed, TEMPLATES[RequestAllowed])
     # The forms' common beginning is matched once.
