@@ -87,15 +87,20 @@ image: wheel ## the container image mralab (needs docker, or DOCKER=podman)
 	@$(or $(DOCKER),docker) build $(if $(findstring docker,$(or $(DOCKER),docker)),,--format docker) \
 	  $(if $(BASE),--build-arg BASE=$(BASE)) -t mralab .
 
-# With the least versions that pyproject.toml allows; `make test` has the newest.
+# With the least versions that pyproject.toml allows; `make test` has the newest. Also with the system's Python if it is a
+# 3.11: Debian 12 has 3.11.2, whose `re` and `tarfile` differ from those of later 3.11s.
 OLDEST := .venv-oldest
-test-oldest: | $(BIN)/python ## the tests of TLS and of the commands with the oldest packages allowed
-	@test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
+OLDEST_PYTHON ?= $(or $(shell /usr/bin/python3 -c 'import ensurepip, sys; print(sys.executable * (sys.version_info[:2] == (3, 11)))' \
+  2>/dev/null),$(PYTHON))
+test-oldest: | $(BIN)/python ## the tests of TLS, logs and commands with the oldest Python and packages allowed
+	@test -x $(OLDEST)/bin/python || $(OLDEST_PYTHON) -m venv $(OLDEST)
 	@$(BIN)/python -m tests.oldest >$(OLDEST)/constraints.txt
 	@$(OLDEST)/bin/python $(PIP) install -q -c $(OLDEST)/constraints.txt -e . $$($(BIN)/python -m tests.oldest --tools) || $(NOT_INSTALLED)
 	@$(OLDEST)/bin/python -m pytest -q -n 4 --dist loadscope -p no:cacheprovider tests/tls tests/net/test_tls.py \
 	  tests/net/test_verification.py tests/net/test_trust.py tests/net/test_identity.py tests/net/test_unauthenticated.py \
-	  tests/lab/test_demo.py tests/cli/test_schema.py tests/web/test_api.py tests/test_config.py
+	  tests/lab/test_demo.py tests/cli/test_schema.py tests/web/test_api.py tests/test_config.py tests/test_patterns.py \
+	  tests/core/log/test_envelope.py tests/core/log/test_neighbours.py tests/diagnose/test_field.py \
+	  tests/diagnose/test_partial_logs.py
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) $(OLDEST) wheelhouse demo-out dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
