@@ -35,6 +35,11 @@ async def test_a_change_applies_from_the_next_request_on(admin: Administered) ->
     assert await admin.ask("GET", "/api/config") == (200, config)
 
 
+async def test_the_configuration_says_that_there_is_no_lab(admin: Administered) -> None:
+    assert (await admin.ask("GET", "/api/config"))[1]["lab"] is False
+    assert (await admin.ask("GET", "/api/lab"))[0] == 409
+
+
 async def test_expressway_spellings_are_accepted(admin: Administered) -> None:
     change = {"release": "x14.3.1", "verify": {"origin": "PERMISSIVE"}, "upstream": {"ciphers": "HIGH"}}
     status, config = await admin.ask("PATCH", "/api/config", change)

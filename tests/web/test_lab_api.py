@@ -37,6 +37,11 @@ async def test_a_login_shows_what_the_user_sees_and_why(lab: AdministeredLab) ->
     assert (worked["ok"], worked["seen"], worked["findings"]) == (True, "signed in", [])
 
 
+async def test_the_configuration_says_that_there_is_a_lab(lab: AdministeredLab) -> None:
+    for method, path in (("GET", "/api/config"), ("PATCH", "/api/config"), ("POST", "/api/reset")):
+        assert (await lab.ask(method, path, {} if method == "PATCH" else None))[1]["lab"] is True
+
+
 async def test_a_login_clears_the_journal_unless_told_not_to(lab: AdministeredLab) -> None:
     async def total() -> int:
         _, answer = await lab.ask("GET", "/api/transactions")

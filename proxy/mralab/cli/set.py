@@ -13,7 +13,6 @@ from .group import json_option
 from .root import main
 
 if TYPE_CHECKING:
-    from ..web.client import Admin
     from ..web.documents import SetDocument
 
 
@@ -42,7 +41,8 @@ def set_command(words: tuple[str, ...], admin: str | None, as_json: bool) -> Non
     changes = parse_changes(words)
     remote = connect(admin)
     before = remote.request("GET", "/api/config")
-    lab_before = _lab(remote, required=bool(changes.lab))
+    # Without a lab, the proxy refuses the request, and says what to do.
+    lab_before = remote.request("GET", "/api/lab") if before["lab"] or changes.lab else None
     after = remote.request("PATCH", "/api/config", changes.config) if changes.config else before
     lab_after = remote.request("PATCH", "/api/lab", changes.lab) if changes.lab else lab_before
     document = _document((before, lab_before), (after, lab_after))
@@ -58,20 +58,8 @@ def set_command(words: tuple[str, ...], admin: str | None, as_json: bool) -> Non
     sys.exit(0)
 
 
-def _lab(remote: Admin, *, required: bool) -> dict[str, Any] | None:
-    """Return the state of the lab. A proxy alone has none: raises ``RemoteError`` if it is ``required``, else None."""
-    from ..web.client import RemoteError
-
-    try:
-        return dict(remote.request("GET", "/api/lab"))
-    except RemoteError:
-        if required:
-            raise
-        return None
-
-
 _Answers = tuple[dict[str, Any], dict[str, Any] | None]
-"""The answers of ``GET /api/config`` and ``GET /api/lab``."""
+"""The answers of ``GET /api/config`` and ``GET /api/lab``; the latter is None without a lab."""
 
 
 def _document(before: _Answers, after: _Answers) -> SetDocument:

@@ -69,12 +69,15 @@ class ProxyApi:
 
     async def config(self, _: web.Request) -> web.Response:
         """Return the configuration in force."""
-        return answer(_in_force(self._control.config))
+        return self._config_answer()
 
     async def change_config(self, request: web.Request) -> web.Response:
         """Change live keys."""
         await self._control.change(await json_of(request))
-        return answer(_in_force(self._control.config))
+        return self._config_answer()
+
+    def _config_answer(self) -> web.Response:
+        return answer(_in_force(self._control.config, lab=self._control.lab is not None))
 
     async def trust(self, _: web.Request) -> web.Response:
         """Return the trust store."""
@@ -196,7 +199,7 @@ class ProxyApi:
     async def reset(self, _: web.Request) -> web.Response:
         """Restore the settings of the start."""
         await self._control.reset()
-        return answer(_in_force(self._control.config))
+        return self._config_answer()
 
     async def metrics(self, _: web.Request) -> web.Response:
         """Return the counters for Prometheus."""
@@ -208,9 +211,9 @@ def _values(name: str, records: Records) -> dict[str, Any]:
     return {name: records.items, "silent": records.silent, "lost": [loss._asdict() for loss in records.lost]}
 
 
-def _in_force(config: Config) -> ConfigAnswer:
+def _in_force(config: Config, *, lab: bool) -> ConfigAnswer:
     """Return the configuration, with the release's values for keys that leave the choice to it."""
-    values = config.model_dump()
+    values = config.model_dump() | {"lab": lab}
     del values["proxy"]["admin_token"]
     values["verify"]["origin"] = config.verify_mode
     values["upstream"].update(prefer=config.preference_in_force, tls=list(config.tls_versions))

@@ -156,6 +156,9 @@ class ConfigAnswer(Answer):
     allow: AllowTable
     log: LogTable
     capture: CaptureTable
+    lab: bool = Field(
+        description="Whether the proxy runs in a lab; without one, operations that need a lab are answered 409"
+    )
 
 
 class HostBody(Body):

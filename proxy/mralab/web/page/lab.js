@@ -1,4 +1,4 @@
-// The lab's part: logins and scenarios. A proxy alone has none; the reason stands in its place.
+// The lab's part: logins and scenarios. A proxy without a lab has none; the reason stands in its place.
 
 import { get, post } from "./api.js";
 import { byId, el, fill, roving, setText, tabStop } from "./dom.js";
@@ -21,23 +21,14 @@ export class LabPanel {
     roving(this._list, "button");
   }
 
-  /** Read the lab and its scenarios. Return the lab, or null if the proxy runs alone. */
-  async load() {
-    let lab = null;
-    try {
-      lab = await get("/api/lab");
-      if (this._scenarios.length === 0) this._scenarios = (await get("/api/scenarios")).scenarios;
-    } catch (error) {
-      if (error.status !== 409) throw error;
-      for (const id of ["no-lab", "scenarios-reason"]) {
-        setText(byId(id), `No login and no scenarios: ${error.text}`);
-      }
-    }
-    const isMissing = lab === null;
-    byId("no-lab").hidden = byId("scenarios-reason").hidden = !isMissing;
-    byId("scenarios-body").hidden = isMissing;
-    document.querySelector(".go").hidden = isMissing;
-    if (!isMissing) {
+  /** Read the lab and its scenarios. Return the lab, or null if there ``isNone``: the API would refuse the requests. */
+  async load(isNone) {
+    const lab = isNone ? null : await get("/api/lab");
+    if (lab && this._scenarios.length === 0) this._scenarios = (await get("/api/scenarios")).scenarios;
+    byId("no-lab").hidden = byId("scenarios-reason").hidden = !isNone;
+    byId("scenarios-body").hidden = isNone;
+    document.querySelector(".go").hidden = isNone;
+    if (lab) {
       const { users } = lab;
       if (this._user.options.length !== users.length) {
         fill(this._user, users.map((user) => el("option", { value: user }, user)));

@@ -26,7 +26,7 @@ const page = {
   refusing: false,
   login: null, // the latest login's report, if it was begun here
   running: null, // the user whose login is in progress
-  lab: null, // the lab's state; null: a proxy alone
+  lab: null, // the lab's state; null: a proxy without a lab
   ladder: null,
   participants: participantsOf(null, null),
   findings: [],
@@ -243,7 +243,7 @@ const handlers = {
   trust: () => trust.load(),
   cleared: () => emptied(),
   reset: () => Promise.all([emptied(), switches.load(), trust.load()]),
-  lab: loadLab,
+  lab: () => page.config && loadLab(), // load() reads the lab after the first configuration
   run: (run) => lab.runChanged(run),
 };
 
@@ -265,15 +265,14 @@ function emptied() {
 }
 
 async function loadLab() {
-  page.lab = await lab.load();
+  page.lab = await lab.load(!page.config.lab);
   switches.showLab(page.lab);
 }
 
 async function load() {
   await Promise.all([
-    switches.load(),
+    switches.load().then(loadLab),
     trust.load(),
-    loadLab(),
     get(`/api/log?most=${MOST_LINES}`).then(({ lines }) => log.replace(lines)),
   ]);
   await refreshAll();
