@@ -8,13 +8,15 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import mralab
 from mralab.web.guard import PEM
-from mralab.web.openapi import describe
-from mralab.web.operations import OPERATIONS
+from mralab.web.openapi import BODY_ERRORS, COMMON_ERRORS, ERRORS, describe
+from mralab.web.operations import OPERATIONS, group_of
+from mralab.web.schemas import ErrorCode
 from mralab.web.schemas_events import EVENTS
 from tests.serving import complaints, serving
 
@@ -95,6 +97,39 @@ def test_everything_is_described() -> None:
     for reference in events["x-events"].values():
         assert names[reference["$ref"].rpartition("/")[2]]["description"]
     assert all("description" in schema for name, schema in names.items() if schema.get("type") == "object"), names
+
+
+def test_every_field_is_described() -> None:
+    names = describe("1")["components"]["schemas"]
+    for name, schema in names.items():
+        for key, field in schema.get("properties", {}).items():
+            described = names[field["$ref"].rpartition("/")[2]] if "$ref" in field else {}
+            assert field.get("description") or described.get("description"), f"{name}.{key}"
+
+
+def test_every_body_has_an_example_that_is_valid() -> None:
+    paths = describe("1")["paths"]
+    for operation in OPERATIONS:
+        if operation.body is not None:
+            route = paths[operation.path][operation.method.lower()]
+            example = route["requestBody"]["content"]["application/json"]["example"]
+            assert example, operation.name
+            operation.body.model_validate_json(json.dumps(example))
+
+
+def test_every_error_code_has_a_status_and_every_status_of_an_operation_a_text() -> None:
+    codes = [code for error in ERRORS.values() for code in error.codes]
+    assert sorted(codes) == sorted(get_args(ErrorCode))
+    assert {*COMMON_ERRORS, *BODY_ERRORS, *(status for each in OPERATIONS for status in each.errors)} <= set(ERRORS)
+
+
+def test_every_operation_is_in_a_group() -> None:
+    described = describe("1")
+    tags = [tag["name"] for tag in described["tags"]]
+    used = [route["tags"] for path in described["paths"].values() for route in path.values()]
+    assert {tag for (tag,) in used} == set(tags)
+    with pytest.raises(LookupError, match=r"GET /api/new/x: no group in operations.GROUPS has /api/new"):
+        group_of(OPERATIONS[0]._replace(path="/api/new/x"))
 
 
 def test_every_event_that_is_published_is_described() -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from ..core.mra.allowlist import Miss
-from ..diagnose.document import DocumentModel
+from ..diagnose.document import SCHEMA_TEXT, DocumentModel, FirstVersion
 
 
 class RuleReport(DocumentModel):
@@ -49,8 +49,10 @@ class TestReport(DocumentModel):
 class AllowListReport(DocumentModel):
     """The answer of ``mralab allowlist check``."""
 
-    schema_: Literal["mralab/allowlist-check"] = Field(default="mralab/allowlist-check", alias="schema")
-    version: Literal[1] = 1
+    schema_: Literal["mralab/allowlist-check"] = Field(
+        default="mralab/allowlist-check", alias="schema", description=SCHEMA_TEXT
+    )
+    version: FirstVersion = 1
     ok: bool = Field(description="Whether every test passed.")
     rules: int = Field(description="Number of rules in the file.")
     automatic_rules: int

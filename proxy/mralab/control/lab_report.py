@@ -16,8 +16,8 @@ class NodeReport(DocumentModel):
     """A mock server."""
 
     name: str = Field(description="Name in the lab, such as cucm.")
-    kind: Kind
-    fqdn: str
+    kind: Kind = Field(description="Unified CM, IM and Presence, or Unity Connection.")
+    fqdn: str = Field(description="Its host name.")
     ip: str = Field(description="Address in the lab's network, as in the log.")
     address: str = Field(description="The entry of System > Server: what clients are sent to.")
     ports: dict[int, int] = Field(description="Port that clients request -> port on loopback that it listens on.")
@@ -26,24 +26,24 @@ class NodeReport(DocumentModel):
 class DiscoveredNodeReport(DocumentModel):
     """A node that Expressway-C learnt from a publisher."""
 
-    address: str
-    kind: Kind
-    status: str
+    address: str = Field(description="Name or address as the publisher lists it: what clients are sent to.")
+    kind: Kind = Field(description="Unified CM, IM and Presence, or Unity Connection.")
+    status: str = Field(description="Address resolvable, or Address not resolvable.")
     error: str = Field(description="What is wrong with it, as far as discovery sees it, else empty.")
-    is_publisher: bool
+    is_publisher: bool = Field(description="Whether it is the publisher itself.")
     is_verified: bool = Field(description="Whether its certificate was verified: the publisher's alone.")
-    ok: bool
+    ok: bool = Field(description="Whether discovery sees no error. Requests to it may be refused all the same.")
 
 
 class DiscoveryReport(DocumentModel):
     """The state of one publisher since its latest discovery or refresh."""
 
-    address: str
-    kind: Kind
-    tls_verify: Literal["On", "Off"]
-    nodes: tuple[DiscoveredNodeReport, ...]
+    address: str = Field(description="Address that was typed in.")
+    kind: Kind = Field(description="Unified CM, IM and Presence, or Unity Connection.")
+    tls_verify: Literal["On", "Off"] = Field(description="TLS verify mode.")
+    nodes: tuple[DiscoveredNodeReport, ...] = Field(description="The nodes that the publisher listed.")
     error: str = Field(description="Why the latest discovery failed; the nodes are then those known before.")
-    note: str
+    note: str = Field(description="What else went wrong, such as names that could not be written to CUCM; else empty.")
     ok: bool = Field(description="Whether the publisher answered. Logins may fail all the same.")
 
 
@@ -52,10 +52,10 @@ class LabReport(DocumentModel):
 
     scenario: str = Field(description="Name of the scenario that it was started with.")
     via: str = Field(description="URL for clients: get_edge_config and, behind it, the proxy.")
-    users: tuple[str, ...]
+    users: tuple[str, ...] = Field(description="User IDs that can log in.")
     advertise: Advertise = Field(description="System > Server of CUCM: host names or addresses.")
     https_ciphers: str = Field(description="Enterprise parameter HTTPS Ciphers of CUCM.")
-    nodes: tuple[NodeReport, ...]
+    nodes: tuple[NodeReport, ...] = Field(description="The mock servers.")
     discovered: tuple[DiscoveryReport, ...] = Field(
         description="Empty until the first discovery: the lab then acts as if every node had been discovered."
     )
@@ -67,22 +67,22 @@ class LabCertificate(DocumentModel):
     node: str = Field(description="Name of the node that has it; empty for a CA.")
     name: str = Field(description="Its purpose, such as tomcat-ECDSA, or the name of the CA.")
     ports: tuple[int, ...] = Field(description="Ports on which the node presents it.")
-    subject: str
-    issuer: str
-    not_before: str
-    not_after: str
+    subject: str = Field(description="RFC 4514.")
+    issuer: str = Field(description="RFC 4514.")
+    not_before: str = Field(description="Start of its validity, ISO 8601 in UTC.")
+    not_after: str = Field(description="End of its validity, ISO 8601 in UTC.")
     key: str = Field(description="Type of the key: rsa or ec.")
     fingerprint: str = Field(description="SHA-256, with colons.")
-    pem: str
+    pem: str = Field(description="The certificate itself, without its key.")
 
 
 class FaultReport(DocumentModel):
     """A fault in force."""
 
-    id: int
+    id: int = Field(description="Its number, to lift it.")
     at: str = Field(description="NODE:PORT.")
-    fault: str
-    parameters: dict[str, Any]
+    fault: str = Field(description="Name of the fault.")
+    parameters: dict[str, Any] = Field(description="The fault's own parameters.")
     times: int | None = Field(description="Number of connections that meet it; null: all.")
     met: int = Field(description="Number of connections that have met it.")
 
@@ -90,22 +90,22 @@ class FaultReport(DocumentModel):
 class FaultParameter(DocumentModel):
     """A parameter of a fault."""
 
-    name: str
-    type: str
-    required: bool
-    default: Any = None
+    name: str = Field(description="Its name.")
+    type: str = Field(description="Its type in Python's notation.")
+    required: bool = Field(description="Whether it must be given.")
+    default: Any = Field(default=None, description="The value if it is not given.")
 
 
 class FaultKind(DocumentModel):
     """A fault that can be injected."""
 
-    name: str
-    description: str
-    parameters: tuple[FaultParameter, ...]
+    name: str = Field(description="Its name.")
+    description: str = Field(description="What the server does.")
+    parameters: tuple[FaultParameter, ...] = Field(description="Its own parameters.")
 
 
 class FaultsReport(DocumentModel):
     """The faults in force, and those that can be injected."""
 
-    faults: tuple[FaultReport, ...]
-    known: tuple[FaultKind, ...]
+    faults: tuple[FaultReport, ...] = Field(description="The faults in force.")
+    known: tuple[FaultKind, ...] = Field(description="The faults that can be injected.")

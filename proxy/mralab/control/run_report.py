@@ -10,14 +10,14 @@ from typing import Literal
 from pydantic import Field
 
 from ..core.outcome import Seen
-from ..diagnose.document import DocumentModel
+from ..diagnose.document import SCHEMA_TEXT, DocumentModel, FirstVersion
 from ..diagnose.finding_report import Finding
 
 
 class StageRun(DocumentModel):
     """What the logins of one stage showed."""
 
-    release: str
+    release: str = Field(description="The Expressway release that was emulated.")
     login: tuple[Seen, ...] = Field(description="What the user sees, for each login.")
     servers: dict[str, tuple[str, ...]] = Field(description="SERVER:PORT -> codes of its findings.")
     discovery: str = Field(
@@ -37,16 +37,16 @@ class RemedyRun(DocumentModel):
 class ScenarioRun(DocumentModel):
     """One scenario's run."""
 
-    name: str
-    title: str
+    name: str = Field(description="Name of the scenario.")
+    title: str = Field(description="Its defect in words.")
     ok: bool = Field(description="Whether every expectation was met.")
     differences: tuple[str, ...] = Field(description="A sentence for each expectation that was not met.")
-    before: StageRun
-    after: StageRun
+    before: StageRun = Field(description="With the release before the upgrade.")
+    after: StageRun = Field(description="With X14.2.")
     logged: dict[str, tuple[str, ...]] = Field(description="What the log of `after` alone shows, as in `servers`.")
     diagnosis: tuple[str, ...] = Field(description="Codes of all findings of the diagnosis of that log.")
     log_shows: str = Field(description="What the log cannot tell about this defect, empty if it names it.")
-    remedies: tuple[RemedyRun, ...]
+    remedies: tuple[RemedyRun, ...] = Field(description="What was done about each finding.")
     fixed: StageRun | None = Field(description="After the remedies; null if there was nothing to repair.")
     logs: tuple[str, ...] = Field(description="Files that were kept (--out).")
 
@@ -54,22 +54,22 @@ class ScenarioRun(DocumentModel):
 class RunReport(DocumentModel):
     """The answer of ``mralab run``."""
 
-    schema_: Literal["mralab/run"] = Field(default="mralab/run", alias="schema")
-    version: Literal[1] = 1
+    schema_: Literal["mralab/run"] = Field(default="mralab/run", alias="schema", description=SCHEMA_TEXT)
+    version: FirstVersion = 1
     summary: str = Field(description="The answer in one line.")
-    ok: bool
-    seconds: float
-    scenarios: tuple[ScenarioRun, ...]
+    ok: bool = Field(description="Whether every expectation was met.")
+    seconds: float = Field(description="Time that it took.")
+    scenarios: tuple[ScenarioRun, ...] = Field(description="The scenarios that were run.")
 
 
 class DemoScenario(DocumentModel):
     """One scenario of the article."""
 
     scenario: str = Field(description="Its name.")
-    title: str
+    title: str = Field(description="Its defect in words.")
     before: bool = Field(description="Whether the login works before the upgrade.")
     after: bool = Field(description="Whether it works with X14.2.")
-    findings: tuple[Finding, ...]
+    findings: tuple[Finding, ...] = Field(description="What was found with X14.2.")
     applied: tuple[str, ...] = Field(description="Codes of the remedies that were applied.")
     fixed: bool = Field(description="Whether the login works after them.")
     logs: tuple[str, ...] = Field(description="The log files, before and after.")
@@ -79,17 +79,17 @@ class DemoScenario(DocumentModel):
 class DemoReport(DocumentModel):
     """The answer of ``mralab demo``."""
 
-    schema_: Literal["mralab/demo"] = Field(default="mralab/demo", alias="schema")
-    version: Literal[1] = 1
+    schema_: Literal["mralab/demo"] = Field(default="mralab/demo", alias="schema", description=SCHEMA_TEXT)
+    version: FirstVersion = 1
     ok: bool = Field(description="Whether every result is as in the article.")
-    scenarios: tuple[DemoScenario, ...]
+    scenarios: tuple[DemoScenario, ...] = Field(description="The scenarios, in the article's order.")
 
 
 class ScenarioEntry(DocumentModel):
     """One scenario in the list."""
 
-    name: str
-    title: str
+    name: str = Field(description="Name of the scenario, for POST /api/runs and `mralab run`.")
+    title: str = Field(description="Its defect in words.")
     login: tuple[Seen, ...] | None = Field(description="What the user is expected to see; null: any failure.")
     servers: dict[str, tuple[str, ...]] = Field(description="SERVER:PORT -> codes expected with X14.2.")
     log_shows: str = Field(description="What the log cannot tell about this defect, empty if it names it.")
@@ -98,6 +98,6 @@ class ScenarioEntry(DocumentModel):
 class ScenarioList(DocumentModel):
     """The answer of ``mralab scenarios``."""
 
-    schema_: Literal["mralab/scenarios"] = Field(default="mralab/scenarios", alias="schema")
-    version: Literal[1] = 1
-    scenarios: tuple[ScenarioEntry, ...]
+    schema_: Literal["mralab/scenarios"] = Field(default="mralab/scenarios", alias="schema", description=SCHEMA_TEXT)
+    version: FirstVersion = 1
+    scenarios: tuple[ScenarioEntry, ...] = Field(description="The scenarios that come with mralab.")

@@ -17,24 +17,27 @@ Seen = Literal[
 
 
 class Outcome(StrEnum):
-    """Outcome of one request. The data plane decides it and sends it with the events."""
+    """Outcome of one request.
 
+    - ``pending``: no response has started.
+    - ``passed``: the server's response was relayed, or the proxy answered as the request says (Max-Forwards: 0).
+    - ``tolerated``: the response was relayed although verification found faults (``verify.origin = "audit"``).
+    - ``denied``: refused because of its head: not in the allow list, not a token, a loop. No server was connected to.
+    - ``refused``: the verification of the server failed.
+    - ``failed``: no response from the server for another reason: DNS, TCP, TLS, a timeout, an unreadable response.
+    - ``malformed``: not a request that the proxy accepts: 400, 408 and 411.
+    - ``abandoned``: the client's connection ended before the response started.
+    """
+
+    # The data plane decides it and sends it with the events.
     PENDING = "pending"
-    """No response has started."""
     PASSED = "passed"
-    """The server's response was relayed, or the proxy answered because the request says so (Max-Forwards: 0)."""
     TOLERATED = "tolerated"
-    """The response was relayed although verification found faults (``verify.origin = "audit"``)."""
     DENIED = "denied"
-    """Refused because of its head: not in the allow list, not a token, a loop. No server was connected to."""
     REFUSED = "refused"
-    """The verification of the server failed."""
     FAILED = "failed"
-    """No response from the server for another reason: DNS, TCP, TLS, a timeout, an unreadable response."""
     MALFORMED = "malformed"
-    """Not a request that the proxy accepts: 400, 408 and 411."""
     ABANDONED = "abandoned"
-    """The client's connection ended before the response started."""
 
     # Counting a request hashes its outcome. Enum's own __hash__ is Python code.
     __hash__ = str.__hash__

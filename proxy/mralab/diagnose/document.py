@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+SCHEMA_TEXT: Final = "The kind of the document."
+FirstVersion = Annotated[
+    Literal[1], Field(description="It changes when a field is renamed, removed or changes its meaning.")
+]
+"""The field ``version`` of a document, with the value 1."""
 
 
 def _without_surrogates(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A finding in the documents of ``preflight``, ``demo`` and ``login``: the fields that ``finding_json`` returns."""
+"""A finding in documents and in answers of the control API: the fields that ``finding_json`` returns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Remedy(DocumentModel):
     """Something to do, and where."""
 
     code: str = Field(description="Stable name of the remedy.")
-    text: str
+    text: str = Field(description="What to do.")
     where: str = Field(description="Menu path or command, on Expressway, CUCM or elsewhere.")
 
 
@@ -27,11 +27,11 @@ class Finding(DocumentModel):
     error: str = Field(description="Text of the log line.")
     depth: int | None = Field(description="Depth of the certificate in its chain; null if no certificate is at fault.")
     action: str = Field(description="Terminate or Continue; empty if no certificate is at fault.")
-    count: int
-    first: float = Field(description="Seconds since the epoch.")
-    last: float = Field(description="Seconds since the epoch.")
+    count: int = Field(description="Number of occurrences.")
+    first: float = Field(description="First occurrence, in seconds since the epoch.")
+    last: float = Field(description="Last occurrence, in seconds since the epoch.")
     evidence: tuple[str, ...] = Field(description="Lines of the log; for preflight, the lines that X14.2 would write.")
-    cause: str
+    cause: str = Field(description="What is wrong and why it matters, in sentences.")
     remedies: tuple[Remedy, ...] = Field(description="The best first; a temporary one last.")
     reference: str = Field(description="The document that the cause is based on, or empty.")
     dial: str = Field(description="ADDRESS:PORT of the connection; empty if unknown, and for preflight.")

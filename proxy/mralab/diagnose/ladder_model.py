@@ -13,18 +13,14 @@ from typing import Final, Literal, Protocol
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from ..core.outcome import Outcome
+from .document import SCHEMA_TEXT, FirstVersion
 from .report import Evidence
 
 Role = Literal[
     "Client", "Expressway-C", "Expressway-E", "CUCM", "TFTP", "IM and Presence", "Unity Connection", "Server"
 ]
-"""What a participant is, as far as requests show it: ``Server`` if no request names its service."""
 
 StepKind = Literal["request", "connect", "handshake", "refused", "answer", "failed"]
-"""``request``: the client's. ``connect``: one or more attempts to send it to a server. ``handshake``: the server's
-certificate has a fault, and the connection continues (audit mode). ``refused``: Expressway-C refuses a certificate or
-a request. ``answer``: a response, the server's or Expressway-C's own. ``failed``: a handshake or login failed.
-"""
 
 CLIENT: Final = "client"
 EXPRESSWAY: Final = "expressway"
@@ -41,7 +37,7 @@ class Participant(_Model):
     """A lifeline."""
 
     id: str = Field(description="client, expressway, server-1, server-2, ...")
-    role: Role
+    role: Role = Field(description="What it is, as far as requests show it; Server if no request names its service.")
     name: str = Field(
         description="Host name, or address if no request has a name. Empty if unknown, or if there are several clients."
     )
@@ -59,11 +55,16 @@ class LadderStep(_Model):
         description="Id of the participant that sends.",
     )
     to: str = Field(description="Id of the participant that receives.")
-    kind: StepKind
+    kind: StepKind = Field(
+        description="request: the client's. connect: one or more attempts to send it to a server. handshake: the"
+        " server's certificate has a fault, and the connection continues (audit mode). refused: Expressway-C refuses a"
+        " certificate or a request. answer: a response, the server's or Expressway-C's own. failed: a handshake or"
+        " login failed."
+    )
     text: str = Field(description="Request line, status line or error, as in the log; at most 1000 characters.")
     label: str = Field(description="The same in short: method and decoded URL, status and reason, or error.")
     server: str = Field(description="Name or address that the request is for, empty if unknown.")
-    port: int | None
+    port: int | None = Field(description="Port that the request is for; null if unknown.")
     status: int | None = Field(description="Status of an answer.")
     outcome: Outcome = Field(description="What became of the whole request.")
     ok: bool | None = Field(description="False for a step that failed; null while it is not known.")
@@ -79,10 +80,10 @@ class LadderStep(_Model):
 class Ladder(_Model):
     """The steps of the requests that one Expressway handled."""
 
-    schema_: Literal["mralab/ladder"] = Field(default="mralab/ladder", alias="schema")
-    version: Literal[1] = 1
+    schema_: Literal["mralab/ladder"] = Field(default="mralab/ladder", alias="schema", description=SCHEMA_TEXT)
+    version: FirstVersion = 1
     participants: tuple[Participant, ...] = Field(description="Client, Expressway, then the servers.")
-    steps: tuple[LadderStep, ...]
+    steps: tuple[LadderStep, ...] = Field(description="The steps, in their order.")
     transactions: int = Field(description="Number of requests, those left out included.")
     omitted: int = Field(description="Number of requests that were left out, because the ladder is bounded.")
 

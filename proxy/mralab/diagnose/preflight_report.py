@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from . import preflight_summary
-from .document import DocumentModel
+from .document import SCHEMA_TEXT, DocumentModel, FirstVersion
 from .finding_report import Finding
 from .server_check import ServerCheck, State
 
@@ -100,8 +100,8 @@ class Counts(DocumentModel):
 class PreflightReport(DocumentModel):
     """The answer of ``mralab preflight``."""
 
-    schema_: Literal["mralab/preflight"] = Field(default="mralab/preflight", alias="schema")
-    version: Literal[1] = 1
+    schema_: Literal["mralab/preflight"] = Field(default="mralab/preflight", alias="schema", description=SCHEMA_TEXT)
+    version: FirstVersion = 1
     summary: str = Field(description="The answer in one line.")
     release: str = Field(
         description="The release as which servers were checked: the configuration's, X14.2 if that verifies none."

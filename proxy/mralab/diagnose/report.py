@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from .document import DocumentModel
+from .document import SCHEMA_TEXT, DocumentModel, FirstVersion
 
 Category = Literal["issue-found", "potential-problem", "no-issue", "not-applicable", "missing-information"]
 """The categories of the article's log analyser (Cisco 218018)."""
@@ -32,9 +32,11 @@ TITLES: Final[dict[Category, str]] = {
 class Evidence(DocumentModel):
     """A line that supports a finding, as it stands in the file."""
 
-    file: str = Field(description="Path of the file; a member of an archive is ARCHIVE:MEMBER.")
-    line: int | None = Field(description="Line number from 1; for a capture the number of the packet.")
-    text: str
+    file: str = Field(
+        description="Path of the file, empty for a line of a running proxy; a member of an archive is ARCHIVE:MEMBER."
+    )
+    line: int | None = Field(description="Line number from 1; for a capture the number of the packet; null if unknown.")
+    text: str = Field(description="The line.")
 
 
 class Remedy(DocumentModel):
@@ -54,8 +56,8 @@ class Certificate(DocumentModel):
     cn: str = Field(description="The subject's first CN, empty if it has none.")
     key: str = Field(description="Kind and size, such as RSA 2048.")
     signature: str = Field(description="Digest and algorithm, such as SHA256 with RSA; the OID of an unknown one.")
-    not_before: datetime
-    not_after: datetime
+    not_before: datetime = Field(description="Start of its validity.")
+    not_after: datetime = Field(description="End of its validity.")
     fingerprint: str = Field(description="SHA-256, with colons.")
     subject_key_identifier: str = Field(description="With colons, empty if the certificate has none.")
     authority_key_identifier: str = Field(description="With colons, empty if the certificate has none.")
@@ -139,8 +141,8 @@ class Unread(DocumentModel):
 class Report(DocumentModel):
     """The answer of ``mralab diagnose``."""
 
-    schema_: Literal["mralab/diagnose"] = Field(default="mralab/diagnose", alias="schema")
-    version: Literal[1] = 1
+    schema_: Literal["mralab/diagnose"] = Field(default="mralab/diagnose", alias="schema", description=SCHEMA_TEXT)
+    version: FirstVersion = 1
     summary: str = Field(description="The answer in one line.")
     findings: tuple[Finding, ...]
     checks: tuple[Check, ...]

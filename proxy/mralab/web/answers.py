@@ -8,7 +8,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from ..errors import InputError, MralabError
-from .schemas import ErrorAnswer, Problem
+from .schemas import ErrorAnswer, ErrorCode, Problem
 
 _HINT: Final = "GET /api/openapi.json describes every request"
 _HINTS: Final = {
@@ -25,7 +25,7 @@ def answer(model: BaseModel, status: int = 200) -> web.Response:
     return web.Response(status=status, body=body, content_type="application/json")
 
 
-def problem(status: int, code: str, error: MralabError, headers: dict[str, str] | None = None) -> web.Response:
+def problem(status: int, code: ErrorCode, error: MralabError, headers: dict[str, str] | None = None) -> web.Response:
     """Return the response for an error: its message, every problem in it, and what to do next."""
     problems = list(error.listed) if isinstance(error, InputError) else [error.message]
     hint = error.hint or _HINTS.get(status, _HINT)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..core.release import VerifyMode
-from ..diagnose.document import DocumentModel
+from ..diagnose.document import SCHEMA_TEXT, DocumentModel, FirstVersion
 from ..diagnose.finding_report import Finding
 from ..diagnose.ladder_model import LadderStep, Participant
 from .schemas import FindingsAnswer, LogAnswer, StartAnswer, TransactionsAnswer, TrustAnswer
@@ -31,29 +31,31 @@ class FindingsDocument(FindingsAnswer, _Document):
     There may be more if workers are ``silent`` or records ``lost``.
     """
 
-    schema_: Literal["mralab/findings"] = Field(default="mralab/findings", alias="schema")
-    version: Literal[1] = 1
+    schema_: Literal["mralab/findings"] = Field(default="mralab/findings", alias="schema", description=SCHEMA_TEXT)
+    version: FirstVersion = 1
 
 
 class LogDocument(LogAnswer, _Document):
     """The answer of ``mralab log``: the latest lines, oldest first. ``total`` is how many the proxy keeps."""
 
-    schema_: Literal["mralab/log"] = Field(default="mralab/log", alias="schema")
-    version: Literal[1] = 1
+    schema_: Literal["mralab/log"] = Field(default="mralab/log", alias="schema", description=SCHEMA_TEXT)
+    version: FirstVersion = 1
 
 
 class TransactionsDocument(TransactionsAnswer, _Document):
     """The answer of ``mralab transactions``: the latest, oldest first. ``total`` is how many the proxy keeps."""
 
-    schema_: Literal["mralab/transactions"] = Field(default="mralab/transactions", alias="schema")
-    version: Literal[1] = 1
+    schema_: Literal["mralab/transactions"] = Field(
+        default="mralab/transactions", alias="schema", description=SCHEMA_TEXT
+    )
+    version: FirstVersion = 1
 
 
 class TrustDocument(TrustAnswer, _Document):
     """The answer of ``mralab trust list``, ``add`` and ``remove``: the trust store, and how many were changed."""
 
-    schema_: Literal["mralab/trust"] = Field(default="mralab/trust", alias="schema")
-    version: Literal[1] = 1
+    schema_: Literal["mralab/trust"] = Field(default="mralab/trust", alias="schema", description=SCHEMA_TEXT)
+    version: FirstVersion = 1
 
 
 class VerifySetting(DocumentModel):
@@ -65,8 +67,10 @@ class VerifySetting(DocumentModel):
 class XConfigurationDocument(DocumentModel):
     """The answer of ``mralab xconfiguration``: the setting in force."""
 
-    schema_: Literal["mralab/xconfiguration"] = Field(default="mralab/xconfiguration", alias="schema")
-    version: Literal[1] = 1
+    schema_: Literal["mralab/xconfiguration"] = Field(
+        default="mralab/xconfiguration", alias="schema", description=SCHEMA_TEXT
+    )
+    version: FirstVersion = 1
     verify: VerifySetting
 
 
@@ -74,16 +78,18 @@ class DiagnosticLoggingStart(StartAnswer, _Document):
     """The answer of ``mralab diagnostic-logging start``."""
 
     schema_: Literal["mralab/diagnostic-logging-start"] = Field(
-        default="mralab/diagnostic-logging-start", alias="schema"
+        default="mralab/diagnostic-logging-start", alias="schema", description=SCHEMA_TEXT
     )
-    version: Literal[1] = 1
+    version: FirstVersion = 1
 
 
 class DiagnosticLoggingStop(DocumentModel):
     """The answer of ``mralab diagnostic-logging stop``."""
 
-    schema_: Literal["mralab/diagnostic-logging-stop"] = Field(default="mralab/diagnostic-logging-stop", alias="schema")
-    version: Literal[1] = 1
+    schema_: Literal["mralab/diagnostic-logging-stop"] = Field(
+        default="mralab/diagnostic-logging-stop", alias="schema", description=SCHEMA_TEXT
+    )
+    version: FirstVersion = 1
     archive: str = Field(description="File of the archive.")
     bytes: int = Field(description="Size of the archive.")
 
@@ -109,8 +115,8 @@ class SwitchChange(DocumentModel):
 class SetDocument(DocumentModel):
     """The answer of ``mralab set``: what was changed, and every switch."""
 
-    schema_: Literal["mralab/set"] = Field(default="mralab/set", alias="schema")
-    version: Literal[1] = 1
+    schema_: Literal["mralab/set"] = Field(default="mralab/set", alias="schema", description=SCHEMA_TEXT)
+    version: FirstVersion = 1
     changed: tuple[SwitchChange, ...]
     switches: tuple[SwitchState, ...]
 
@@ -118,8 +124,8 @@ class SetDocument(DocumentModel):
 class WatchDocument(DocumentModel):
     """One line of ``mralab watch --json``: a step, a finding, or another event with its ``data``."""
 
-    schema_: Literal["mralab/watch"] = Field(default="mralab/watch", alias="schema")
-    version: Literal[1] = 1
+    schema_: Literal["mralab/watch"] = Field(default="mralab/watch", alias="schema", description=SCHEMA_TEXT)
+    version: FirstVersion = 1
     event: str = Field(description="step, finding, follows, gone, back, or an event of GET /api/events.")
     step: LadderStep | None = Field(default=None, description="Its number and its from and to hold in this line only.")
     source: Participant | None = Field(default=None, description="The participant that the step comes from.")

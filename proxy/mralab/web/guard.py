@@ -16,10 +16,13 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from collections.abc import Iterator
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from ..errors import MralabError
+
+if TYPE_CHECKING:
+    from .schemas import ErrorCode
 
 JSON: Final = "application/json"
 PEM: Final = "application/x-pem-file"
@@ -82,7 +85,7 @@ class RefusedError(MralabError):
 
     status = 403
 
-    def __init__(self, code: str, message: str, hint: str) -> None:
+    def __init__(self, code: ErrorCode, message: str, hint: str) -> None:
         super().__init__(message, hint)
         self.code = code
 

@@ -3,41 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from . import schemas
 from .guard import PEM
-from .operations import LONGEST_NAME, NAME_CHARACTERS, OPERATIONS, Operation, Parameter
+from .operations import GROUPS, LONGEST_NAME, NAME_CHARACTERS, OPERATIONS, Operation, Parameter, group_of
 from .schemas_events import EVENTS
 
-_ERRORS: Final = {
-    400: "The request cannot be parsed, or does not match this description; lists every problem",
-    404: "There is no such thing; the message names the nearest",
-    401: "Refused: from another machine without the token (proxy.admin_token)",
-    403: "Refused: not addressed to loopback, from another origin, or through a proxy",
-    409: "Well-formed, but not possible now, so nothing changed; lists every problem",
-    413: "The body is too long",
-    415: "The body is not JSON",
-    503: "Unavailable: a health check fails, or too many readers are connected",
-    504: "Applied, but a worker has not confirmed it",
-}
 
+class Error(NamedTuple):
+    """What an error status means, and the codes of its answers."""
+
+    text: str
+    codes: tuple[schemas.ErrorCode, ...]
+
+
+ERRORS: Final = {
+    400: Error(
+        "The request cannot be parsed, or does not match this description; lists every problem",
+        ("invalid", "ambiguous"),
+    ),
+    401: Error("Refused: from another machine without the token (proxy.admin_token)", ("token-missing",)),
+    403: Error(
+        "Refused: not addressed to loopback, from another origin, or through a proxy",
+        ("peer-not-loopback", "host-not-loopback", "foreign-authority", "foreign-origin", "through-a-proxy"),
+    ),
+    404: Error("There is no such thing; the message names the nearest", ("not-found",)),
+    405: Error("The path does not have this method; the hint lists those that it has", ("method-not-allowed",)),
+    409: Error(
+        "Well-formed, but not possible now, so nothing changed; lists every problem",
+        ("unusable", "busy", "no-lab", "not-started"),
+    ),
+    413: Error("The body is too long", ("too-large",)),
+    415: Error("The body is not of a type that the operation takes", ("http",)),
+    500: Error("A bug in mralab; its traceback is on standard error", ("internal",)),
+    503: Error("Unavailable: a health check fails, or too many readers are connected", ("too-many-readers",)),
+    504: Error("Applied, but a worker has not confirmed it", ("worker-silent",)),
+}
+COMMON_ERRORS: Final = (400, 401, 403)
+"""Statuses that every operation described here may answer."""
+BODY_ERRORS: Final = (413, 415)
+"""Statuses of operations other than GET as well."""
 
 DESCRIPTIONS: Final = {
     "change_config": "Any of the live keys; null lets a key follow the release again. An invalid body changes nothing.",
     "put_host": "Clients request the name, and the proxy connects to what the body says. A reset restores the hosts.",
     "findings": "What stopped requests: evidence, cause, remedies, and the certificates that the server sent.",
     "judged": "The assertions `refused` and `allowed` of the Python API; their texts say what happened.",
-    "events": "A reader that reconnects with Last-Event-ID gets the events that it missed, as far as they are kept.",
+    "ladder": "The document `mralab/ladder`, which the live page, `mralab watch` and reports show as arrows.",
+    "events": "Each event has the fields `id`, `event` (its kind) and `data` (JSON). A reader that reconnects with"
+    " Last-Event-ID gets the events that it missed, as far as they are kept.",
+    "add_trust": "Several are added together or not at all. A file that holds no certificate is answered 409.",
+    "remove_trust": "By fingerprint, or in PEM.",
+    "reset": "Trust store and hosts become those of the start or the last reload, too. A running diagnostic log is"
+    " discarded.",
     "stop_diagnostic_logging": "The archive has the log lines, a packet capture and dumps, as Expressway's has.",
     "inject_fault": "It applies to the next connections to that port. GET /api/faults lists the names and parameters.",
     "login": "The journal is cleared first, unless `clear` is false. A failed login is an answer with status 200.",
     "begin_run": "One runs at a time. GET /api/runs/ID has the result, and events of the kind `run` report the stages.",
 }
 """What the summary of an operation does not say, by name."""
+
+EXAMPLES: Final[dict[str, dict[str, Any]]] = {
+    "change_config": {"release": "X14.2", "verify": {"origin": "audit"}},
+    "lift_faults": {"ids": [1]},
+}
+"""Bodies, by operation, where the examples of all fields together make no good one."""
 
 
 def describe(version: str) -> dict[str, Any]:
@@ -63,30 +97,42 @@ def describe(version: str) -> dict[str, Any]:
             "description": "Controls a running proxy. From this machine only, unless proxy.admin_token is set: then "
             "from others too, with Authorization: Bearer TOKEN. Bodies are JSON. HEAD is GET without the body.",
         },
+        "tags": [{"name": group.name, "description": group.description} for group in GROUPS],
         "paths": paths,
         "components": {"schemas": definitions["$defs"]},
     }
 
 
 def _described(operation: Operation, names: Sequence[str]) -> dict[str, Any]:
-    described: dict[str, Any] = {"operationId": operation.name, "summary": operation.summary}
+    described: dict[str, Any] = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "tags": [group_of(operation).name],
+    }
     if operation.name in DESCRIPTIONS:
         described["description"] = DESCRIPTIONS[operation.name]
     if operation.parameters:
         described["parameters"] = [_parameter(each) for each in operation.parameters]
     if operation.body is not None:
-        content: dict[str, Any] = {"application/json": {"schema": _reference(operation.body)}}
+        content: dict[str, Any] = {
+            "application/json": {"schema": _reference(operation.body), "example": _example(operation, operation.body)}
+        }
         if operation.takes_pem:
             content[PEM] = {"schema": {"type": "string", "description": "Certificates in PEM, one after the other"}}
         described["requestBody"] = {"required": True, "content": content}
     done = "Done" if operation.status == 200 else "Begun"
     responses: dict[str, Any] = {str(operation.status): {"description": done, "content": _content(operation.answer)}}
-    for status in sorted({400, 401, 403, *operation.errors, *(() if operation.method == "GET" else (413, 415))}):
+    for status in sorted({*COMMON_ERRORS, *operation.errors, *(() if operation.method == "GET" else BODY_ERRORS)}):
         unhealthy = status == 503 and operation.answer is schemas.HealthAnswer
         model = schemas.HealthAnswer if unhealthy else schemas.ErrorAnswer
-        responses[str(status)] = {"description": _ERRORS[status], "content": _content(model)}
+        responses[str(status)] = {"description": ERRORS[status].text, "content": _content(model)}
     described["responses"] = responses
     return described
+
+
+def _example(operation: Operation, body: type[BaseModel]) -> dict[str, Any]:
+    together = {name: field.examples[0] for name, field in body.model_fields.items() if field.examples}
+    return EXAMPLES.get(operation.name, together)
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:

@@ -89,6 +89,47 @@ _RUN: Final = Parameter(
 )
 _CHANGES: Final = (409, 504)
 
+
+class Group(NamedTuple):
+    """Operations on one subject: a tag of the OpenAPI description, and a section of the reference."""
+
+    name: str
+    description: str
+    paths: tuple[str, ...]
+    """The beginnings of their paths: the first two segments of ``/api/hosts/{name}``."""
+
+
+_NEEDS_LAB: Final = "Without a lab, these requests are answered 409 with the code `no-lab`."
+
+GROUPS: Final = (
+    Group("Configuration", "Release, verification and connections to servers, in force from the next request on.",
+          ("/api/config", "/api/reset")),
+    Group("Trust store", "The CAs and certificates that servers are verified with.", ("/api/trust",)),
+    Group("Hosts", "Where servers really are: add your own mock.", ("/api/hosts",)),
+    Group("What happened", "Requests, the log, findings, and events as they happen.",
+          ("/api/transactions", "/api/findings", "/api/ladder", "/api/judged", "/api/log", "/api/events",
+           "/api/journal")),
+    Group("Lab", f"Users, nodes, discovery, certificates and logins of a lab. {_NEEDS_LAB}",
+          ("/api/lab", "/api/certificates", "/api/login")),
+    Group("Faults", "Make servers do something wrong, until it is lifted.", ("/api/faults",)),
+    Group("Runs", f"Run a named failure in a lab of its own, in the background. {_NEEDS_LAB}",
+          ("/api/scenarios", "/api/runs")),
+    Group("Diagnostic logging", "Collect an archive as Expressway's diagnostic logging does.",
+          ("/api/diagnostic-logging",)),
+    Group("Health and description", "For health checks, Prometheus and generators of clients.",
+          ("/api/health", "/metrics", "/api/openapi.json")),
+)  # fmt: skip
+
+
+def group_of(operation: Operation) -> Group:
+    """Return the group of an operation. Raises ``LookupError`` if ``GROUPS`` has none for its path."""
+    beginning = "/".join(operation.path.split("/")[:3])
+    for group in GROUPS:
+        if beginning in group.paths:
+            return group
+    raise LookupError(f"{operation.method} {operation.path}: no group in operations.GROUPS has {beginning}")
+
+
 OPERATIONS: Final = (
     Operation("GET", "/api/health", "health", "Check that the proxy listens and that its processes and mocks answer",
               schemas.HealthAnswer, errors=(503,)),

@@ -25,13 +25,35 @@ from ..config import (
 )
 from ..core.nearest import did_you_mean
 from ..core.outcome import Outcome
-from ..diagnose.chain_report import PresentedCertificate
+from ..diagnose.finding_report import Finding
 from ..errors import first_problems
 
 Fingerprint = Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Text = Annotated[str, Field(json_schema_extra={"pattern": r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$"})]
 """Text without the control characters that ``strictjson`` refuses."""
+
+ErrorCode = Literal[
+    "ambiguous",
+    "busy",
+    "foreign-authority",
+    "foreign-origin",
+    "host-not-loopback",
+    "http",
+    "internal",
+    "invalid",
+    "method-not-allowed",
+    "no-lab",
+    "not-found",
+    "not-started",
+    "peer-not-loopback",
+    "through-a-proxy",
+    "token-missing",
+    "too-large",
+    "too-many-readers",
+    "unusable",
+    "worker-silent",
+]
 
 
 class Body(BaseModel):
@@ -90,7 +112,11 @@ class DistrustBody(Body):
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     fingerprints: list[Fingerprint] = Field(
-        default=[], min_length=1, max_length=1000, description="SHA-256, with or without colons"
+        default=[],
+        min_length=1,
+        max_length=1000,
+        description="SHA-256, with or without colons",
+        examples=[["e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"]],
     )
     pem: Text = Field(default="", description="Certificates in PEM, one after the other")
 
@@ -102,37 +128,37 @@ class Answer(BaseModel):
 
 
 class Problem(Answer):
-    """An error: ``problems`` lists every problem found, ``hint`` says what to do next."""
+    """An error."""
 
-    code: str
-    message: str
-    problems: list[str]
-    hint: str
+    code: ErrorCode = Field(description="Kind of the error, which a program can compare")
+    message: str = Field(description="The problems as one text, for people")
+    problems: list[str] = Field(description="Every problem found, each with the key, parameter or file that has it")
+    hint: str = Field(description="What to do next")
 
 
 class ErrorAnswer(Answer):
-    """The answer for any status but 200."""
+    """The answer for a status of 400 or more."""
 
     error: Problem
 
 
 class CheckAnswer(Answer):
-    """One health check. ``error`` is empty if it passed; ``note`` has details."""
+    """One health check."""
 
-    name: str
-    address: str
-    ok: bool
-    error: str
-    note: str
+    name: str = Field(description="What was checked: proxy, worker and its number, log, or a mock")
+    address: str = Field(description="Address, process ID or file that was checked, else empty")
+    ok: bool = Field(description="Whether it passed")
+    error: str = Field(description="Why it failed, else empty")
+    note: str = Field(description="Other useful facts, such as a worker that was started again; else empty")
 
 
 class HealthAnswer(Answer):
-    """``failing`` (status 503) if a check failed."""
+    """The result of the health checks."""
 
-    status: Literal["ok", "failing"]
-    release: str
-    pid: int
-    checks: list[CheckAnswer]
+    status: Literal["ok", "failing"] = Field(description="`failing`, with the status 503, if a check failed")
+    release: str = Field(description="The Expressway release that is emulated")
+    pid: int = Field(description="Process ID; of several processes, that of the one that controls them")
+    checks: list[CheckAnswer] = Field(description="Every check")
 
 
 ProxyAnswer: Final = create_model(
@@ -146,13 +172,13 @@ ProxyAnswer: Final = create_model(
 class ConfigAnswer(Answer):
     """The configuration in force. Keys that the file leaves to the release have the release's values."""
 
-    release: str
+    release: str = Field(description="The Expressway release that is emulated")
     proxy: ProxyAnswer  # type: ignore[valid-type]  # made from the table
     verify: VerifyTable
     trust: TrustTable
     upstream: UpstreamTable
     limits: LimitsTable
-    hosts: dict[str, HostEntry]
+    hosts: dict[str, HostEntry] = Field(description="The hosts in force, by name")
     allow: AllowTable
     log: LogTable
     capture: CaptureTable
@@ -180,94 +206,94 @@ class HostBody(Body):
 
 
 class HostAnswer(Answer):
-    """One host, under its name in canonical form."""
+    """One host."""
 
-    name: str
-    host: HostEntry
+    name: str = Field(description="Its name in canonical form: lower case, without a dot at the end")
+    host: HostEntry = Field(description="Where it is")
 
 
 class HostsAnswer(Answer):
-    """The hosts in force, by name. Other hosts are resolved by DNS."""
+    """The hosts in force. Other hosts are resolved by DNS."""
 
-    hosts: dict[str, HostEntry]
+    hosts: dict[str, HostEntry] = Field(description="Where each host is, by name")
 
 
 class Judgement(Answer):
-    """The result of an assertion: whether it holds, and a sentence that says what happened."""
+    """The result of an assertion."""
 
-    holds: bool
-    text: str
+    holds: bool = Field(description="Whether it holds")
+    text: str = Field(description="What happened, in words")
 
 
 class JudgedAnswer(Answer):
     """What became of the requests to a server, as ``refused`` and ``allowed`` of the Python API say it."""
 
-    server: str
-    port: int | None
-    because: str | None
-    refused: Judgement
+    server: str = Field(description="The name or address that was asked about")
+    port: int | None = Field(description="The port that was asked about; null: every port")
+    because: str | None = Field(description="The code that was asked about; null: any reason")
+    refused: Judgement = Field(description="A request to the server was refused, for this reason if one was given")
     allowed: Judgement = Field(description="The server itself answered the latest request on each requested port")
 
 
 class CertificateAnswer(Answer):
-    """One certificate. Names are in RFC 4514 format, ``serial`` is hexadecimal, dates are in UTC."""
+    """A certificate of the trust store."""
 
-    subject: str
-    issuer: str
-    serial: str
-    not_before: str
-    not_after: str
-    fingerprint: str = Field(description="SHA-256")
+    subject: str = Field(description="RFC 4514")
+    issuer: str = Field(description="RFC 4514")
+    serial: str = Field(description="Serial number, hexadecimal")
+    not_before: str = Field(description="Start of its validity, ISO 8601 in UTC")
+    not_after: str = Field(description="End of its validity, ISO 8601 in UTC")
+    fingerprint: str = Field(description="SHA-256, with colons")
 
 
 class TrustAnswer(Answer):
-    """The trust store, and how many certificates the request added or removed."""
+    """The trust store, and what the request changed."""
 
-    certificates: list[CertificateAnswer]
-    added: int = 0
-    removed: int = 0
+    certificates: list[CertificateAnswer] = Field(description="Every certificate that is trusted")
+    added: int = Field(default=0, description="Number of certificates that the request added")
+    removed: int = Field(default=0, description="Number of certificates that the request removed")
 
 
 class TransactionAnswer(Answer):
-    """One request and its outcome.
+    """One request and its outcome. Texts are empty, and numbers 0, while they are not known."""
 
-    Times are in seconds, ``started`` since the epoch; ``status`` is 0 before the response.
-    """
-
-    worker: int
-    txn: int
-    tracking_id: str
-    started: float
-    seconds: float
-    client: str
-    method: str
-    url: str
-    username: str
-    deployment: str
-    rule: str
-    allowed: bool
-    denied: str
-    server: str
-    ip: str
-    port: int
-    attempts: int
-    faults: list[str]
-    action: str
-    error: str
-    answered: bool
-    status: int
-    reason: str
-    dial: str
-    nearest: str
-    because: str
-    verdict: Annotated[Outcome, Field(strict=False)]
+    worker: int = Field(description="Number of the worker that served it, from 0")
+    txn: int = Field(description="Transaction number (Txn-id), which is unique within a worker")
+    tracking_id: str = Field(description="TrackingID of the request")
+    started: float = Field(description="When its head arrived, in seconds since the epoch")
+    seconds: float = Field(description="Time until the response began; 0 before it")
+    client: str = Field(description="Address of the client")
+    method: str = Field(description="Method; empty for a request that is not one")
+    url: str = Field(description="URL at the server; before the allow list allows it, the requested URL")
+    username: str = Field(description="User that the request names")
+    deployment: str = Field(description="Deployment of the user")
+    rule: str = Field(description="Rule of the allow list that allows it")
+    allowed: bool = Field(description="Whether the allow list allows it")
+    denied: str = Field(description="Why it was denied")
+    server: str = Field(description="Name or address of the server")
+    ip: str = Field(description="Address of the server, as in the log")
+    port: int = Field(description="Requested port of the server")
+    attempts: int = Field(description="Number of attempts to connect")
+    faults: list[str] = Field(
+        description="What was wrong with the certificate, for each attempt that found a fault: OpenSSL's text, or"
+        " `not in certificate` for the name"
+    )
+    action: str = Field(description="What a fault led to: Terminate or Continue")
+    error: str = Field(description="Error text of the last handshake that failed")
+    answered: bool = Field(description="Whether the server itself answered")
+    status: int = Field(description="Status of the response; 0 before it")
+    reason: str = Field(description="Reason phrase of the response")
+    dial: str = Field(description="ADDRESS:PORT that was really connected to")
+    nearest: str = Field(description="The nearest miss in the allow list, if the request is denied because of it")
+    because: str = Field(description="Why the proxy itself answered, such as Connection refused")
+    verdict: Annotated[Outcome, Field(strict=False, description="What became of it")]
 
 
 class LossAnswer(Answer):
     """Records that are missing from the answer, because a worker ended or memory is limited."""
 
-    worker: int
-    pid: int
+    worker: int = Field(description="Number of the worker that had them")
+    pid: int = Field(description="Its process ID")
     since: float = Field(description="Start of the gap, in seconds since the epoch")
     until: float = Field(description="End of the gap")
     requests: int = Field(description="Lower bound of the missing requests; 0: unknown")
@@ -275,81 +301,46 @@ class LossAnswer(Answer):
     what: str = Field(description="The same as a sentence")
 
 
+Silent = Annotated[list[str], Field(description="Workers that did not answer, each with the reason")]
+Lost = Annotated[list[LossAnswer], Field(description="What is missing, since the start or the last reset")]
+
+
 class TransactionsAnswer(Answer):
-    """The latest requests, oldest first. ``total`` is how many are kept.
+    """The latest requests."""
 
-    ``silent`` are workers that did not answer, ``lost`` is what is missing since the start or the last reset.
-    """
-
-    transactions: list[TransactionAnswer]
-    total: int
-    silent: list[str]
-    lost: list[LossAnswer]
-
-
-class RemedyAnswer(Answer):
-    """One thing to do: ``text`` says what, ``where`` in which menu of which product."""
-
-    code: str
-    text: str
-    where: str
-
-
-class FindingAnswer(Answer):
-    """One cause at one server and port, with its evidence and remedies."""
-
-    # Not ``diagnose.findings.Finding`` itself, so that the API changes only on purpose; a test compares the fields.
-
-    code: str
-    server: str
-    ip: str
-    port: int | None
-    error: str
-    depth: int | None
-    action: str
-    count: int
-    first: float
-    last: float
-    evidence: list[str]
-    cause: str
-    remedies: list[RemedyAnswer]
-    reference: str
-    dial: str
-    nearest: str
-    tie: Literal["transaction", "only-port", "latest-port", "unknown-port"]
-    presented: list[PresentedCertificate] = Field(description="What the server sent, its own certificate first")
+    transactions: list[TransactionAnswer] = Field(description="The requests, oldest first")
+    total: int = Field(description="Number of requests that are kept")
+    silent: Silent
+    lost: Lost
 
 
 class FindingsAnswer(Answer):
-    """The problems found in the log, in the order in which they first occurred.
+    """The problems found in the log. There may be more if workers are ``silent`` or records ``lost``."""
 
-    There may be more if workers are ``silent`` or records ``lost``.
-    """
-
-    findings: list[FindingAnswer]
-    silent: list[str]
-    lost: list[LossAnswer]
+    findings: list[Finding] = Field(description="The findings, in the order in which they first occurred")
+    silent: Silent
+    lost: Lost
 
 
 class LogAnswer(Answer):
-    """The latest lines of the traffic_server log, oldest first. ``total`` is how many are kept."""
+    """The latest lines of the traffic_server log."""
 
-    lines: list[str]
-    total: int
-    silent: list[str]
-    lost: list[LossAnswer]
+    lines: list[str] = Field(description="The lines, oldest first")
+    total: int = Field(description="Number of lines that are kept")
+    silent: Silent
+    lost: Lost
 
 
 class ClearedAnswer(Answer):
-    """The time at which the journal was cleared, in UTC."""
+    """The journal was cleared."""
 
-    cleared: str
+    cleared: str = Field(description="When, ISO 8601 in UTC")
 
 
 class StartAnswer(Answer):
-    """The start of the diagnostic log, in UTC."""
+    """A diagnostic log was started."""
 
-    started: str
+    started: str = Field(description="When, ISO 8601 in UTC")
 
 
 def problems_of(error: ValidationError, model: type[BaseModel]) -> list[str]:

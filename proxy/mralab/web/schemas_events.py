@@ -18,15 +18,15 @@ class _Data(Answer):
 class LogEvent(_Data):
     """A line of the traffic_server log was written."""
 
-    worker: int
-    line: str
+    worker: int = Field(description="Number of the worker that wrote it, from 0")
+    line: str = Field(description="The line, without its line break")
 
 
 class MissedEvent(_Data):
     """Events were lost, because this reader or a worker was slow."""
 
     worker: int | None = Field(default=None, description="The slow worker; missing for this reader")
-    count: int
+    count: int = Field(description="Number of events that were lost")
 
 
 class ConfigEvent(_Data):
@@ -38,8 +38,8 @@ class ConfigEvent(_Data):
 class TrustEvent(_Data):
     """The trust store was changed."""
 
-    added: int = 0
-    removed: int = 0
+    added: int = Field(default=0, description="Number of certificates that were added")
+    removed: int = Field(default=0, description="Number of certificates that were removed")
 
 
 class ResetEvent(_Data):
@@ -53,8 +53,8 @@ class ClearedEvent(_Data):
 class WorkerEvent(_Data):
     """A worker ended unexpectedly and is started again."""
 
-    worker: int
-    pid: int
+    worker: int = Field(description="Its number")
+    pid: int = Field(description="Its process ID")
     ended: int = Field(description="Its exit code; negative: the signal that ended it")
     lost: str = Field(description="What was lost with it, as a sentence")
 
@@ -66,10 +66,10 @@ class LabEvent(_Data):
 class RunEvent(_Data):
     """A run of a scenario began, went on or ended."""
 
-    id: int
-    scenario: str
-    state: Literal["running", "done", "failed"]
-    stage: Literal["", "before", "after", "fixed"]
+    id: int = Field(description="Number of the run, for GET /api/runs/ID")
+    scenario: str = Field(description="Name of the scenario")
+    state: Literal["running", "done", "failed"] = Field(description="`failed`: it could not be completed")
+    stage: Literal["", "before", "after", "fixed"] = Field(description="The latest stage that has begun")
 
 
 EVENTS: Final[dict[str, type[BaseModel]]] = {

@@ -36,7 +36,7 @@ __all__ = [
 class LoginBody(Body):
     """Who logs in. The lab's user is ``emusk``."""
 
-    user: Text = Field(min_length=1, max_length=256, examples=["emusk"])
+    user: Text = Field(min_length=1, max_length=256, description="User ID", examples=["emusk"])
     password: Text | None = Field(default=None, max_length=256, description="Default: the lab's public password")
     clear: bool = Field(default=True, description="Clear the journal first, so that its records are this login's")
 
@@ -57,8 +57,10 @@ class LabChange(Body):
 class DiscoverBody(Body):
     """The publisher to discover, as on the pages Unified CM servers, IM and Presence Service nodes and Unity."""
 
-    address: Text = Field(min_length=1, max_length=256, examples=["cucm.steven.lab"])
-    kind: Kind = "cucm"
+    address: Text = Field(
+        min_length=1, max_length=256, description="Its name or address, as typed in", examples=["cucm.steven.lab"]
+    )
+    kind: Kind = Field(default="cucm", description="Unified CM, IM and Presence, or Unity Connection")
     tls_verify: Literal["On", "Off"] = Field(default="On", description="TLS verify mode")
 
 
@@ -80,21 +82,23 @@ class FaultBody(Body):
 class LiftBody(Body):
     """The faults to lift: by id, or at one port; without both, every fault."""
 
-    ids: list[Annotated[int, Field(ge=1)]] | None = Field(default=None, max_length=1000, examples=[[1, 2]])
+    ids: list[Annotated[int, Field(ge=1)]] | None = Field(
+        default=None, max_length=1000, description="Their `id`, as GET /api/faults lists it", examples=[[1, 2]]
+    )
     at: Text | None = Field(default=None, max_length=300, description="NODE:PORT", examples=["cucm:8443"])
 
 
 class LiftedAnswer(Answer):
     """How many faults were lifted, and those that are still in force."""
 
-    lifted: int
-    faults: tuple[FaultReport, ...]
+    lifted: int = Field(description="Number of faults that were lifted")
+    faults: tuple[FaultReport, ...] = Field(description="The faults that are still in force")
 
 
 class CertificatesAnswer(Answer):
-    """The certificates that the nodes present, and the CAs of the lab."""
+    """The certificates of the lab."""
 
-    certificates: tuple[LabCertificate, ...]
+    certificates: tuple[LabCertificate, ...] = Field(description="Those that the nodes present, then the CAs")
 
 
 class RunBody(Body):
@@ -106,24 +110,22 @@ class RunBody(Body):
 
 
 class RunAnswer(Answer):
-    """One run. It logs in with the release before, with X14.2, and after the remedies.
+    """One run. It logs in with the release before, with X14.2, and after the remedies."""
 
-    ``failed`` means that the run could not be completed. A run that is ``done`` may have a result that differs from
-    what the scenario expects: ``report.ok``.
-    """
-
-    id: int
-    scenario: str
-    state: Literal["running", "done", "failed"]
+    id: int = Field(description="Number of the run, for GET /api/runs/ID")
+    scenario: str = Field(description="Name of the scenario")
+    state: Literal["running", "done", "failed"] = Field(
+        description="`failed`: it could not be completed. `done`: `report.ok` says whether the result is as expected"
+    )
     stage: Literal["", "before", "after", "fixed"] = Field(description="The latest stage that has begun")
     started: float = Field(description="Seconds since the epoch")
     ended: float | None = Field(description="Seconds since the epoch; null until it ends")
     report: RunReport | None = Field(description="The result, as `mralab run --json`; null until it is done")
     error: str = Field(description="Why it failed, else empty")
-    hint: str
+    hint: str = Field(description="What to do about it, else empty")
 
 
 class RunsAnswer(Answer):
-    """The latest runs, oldest first."""
+    """The latest runs."""
 
-    runs: list[RunAnswer]
+    runs: list[RunAnswer] = Field(description="The runs that are kept, oldest first")
