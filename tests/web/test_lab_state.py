@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mralab.lab.lab import Lab
+from mralab.lab.scenario import scenario_named
 from mralab.mocks.pki import mint
 
 from .conftest import Administered
@@ -30,6 +31,18 @@ async def test_the_state_of_the_lab(lab: AdministeredLab) -> None:
     cucm = answer["nodes"][0]
     assert (cucm["fqdn"], cucm["ip"], cucm["address"]) == ("cucm.steven.lab", "10.48.36.215", "cucm.steven.lab")
     assert cucm["ports"]["8443"] == lab.lab.cucm.ports[8443]
+
+
+async def test_of_several_peers_the_api_operates_the_first() -> None:
+    async with administered(Lab("X14.2", pki=mint(), scenario=scenario_named("peer-without-ca"))) as lab:
+        assert (await lab.ask("GET", "/api/lab"))[1]["peers"] == ["vcsc", "vcsc2"]
+        _, first = await lab.ask("POST", "/api/login", {"user": "emusk"})
+        assert first["seen"] == "signed in"
+        assert (await lab.ask("GET", "/api/transactions"))[1]["total"] > 0
+        _, second = await lab.ask("POST", "/api/login", {"user": "emusk"})
+        assert "unknown-ca" in [finding["code"] for finding in second["findings"]]
+        assert (await lab.ask("GET", "/api/transactions"))[1]["total"] == 0
+        assert (await lab.ask("GET", "/api/findings"))[1]["findings"] == []
 
 
 async def test_system_server_is_changed_live(lab: AdministeredLab) -> None:

@@ -52,6 +52,10 @@ class LabReport(DocumentModel):
 
     scenario: str = Field(description="Name of the scenario that it was started with.")
     via: str = Field(description="URL for clients: get_edge_config and, behind it, the proxy.")
+    peers: tuple[str, ...] = Field(
+        description="Host names of the Expressway-C peers. The control API operates the first: its configuration, trust"
+        " store, log and findings. Each login goes through the next one."
+    )
     users: tuple[str, ...] = Field(description="User IDs that can log in.")
     advertise: Advertise = Field(description="System > Server of CUCM: host names or addresses.")
     https_ciphers: str = Field(description="Enterprise parameter HTTPS Ciphers of CUCM.")

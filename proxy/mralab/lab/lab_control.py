@@ -79,6 +79,7 @@ class LabControl:
         return LabReport(
             scenario=lab.scenario.name,
             via=lab.via,
+            peers=tuple(lab.peers),
             users=tuple(lab.cucm.users),
             advertise=lab.cucm.advertise,
             https_ciphers=lab.cucm.https_ciphers,

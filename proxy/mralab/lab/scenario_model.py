@@ -269,7 +269,8 @@ class Scenario(_Table):
     peers: Annotated[
         dict[str, PeerTable],
         Field(
-            description="Further Expressway-C peers of the cluster, by host name. The first one is vcsc.",
+            description="Further Expressway-C peers of the cluster, by host name. The first one is vcsc: with "
+            "`mralab lab --scenario`, it is the one that the control API, the live page and commands operate.",
             examples=[{"vcsc2": {"trust": ["steven-DC-CA"]}}],
         ),
     ] = Field(default_factory=dict)

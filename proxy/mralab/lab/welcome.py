@@ -57,6 +57,9 @@ class Welcome:
         proxy = self.running.proxy
         yield f"  edge         {self.running.via} (get_edge_config; it relays everything else to the proxy)"
         yield f"  proxy        {proxy.base_url}"
+        first, *others = self.running.peers
+        if others:
+            yield f"  peers        {first}, which page, control API and log below belong to; {', '.join(others)}"
         if self.admin:
             yield f"  live page    http://{self.admin}/"
         yield f"  control API  {self.admin or 'none: proxy.admin is empty'}"

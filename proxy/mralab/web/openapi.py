@@ -95,7 +95,8 @@ def describe(version: str) -> dict[str, Any]:
             "title": "mralab control API",
             "version": version,
             "description": "Controls a running proxy. From this machine only, unless proxy.admin_token is set: then "
-            "from others too, with Authorization: Bearer TOKEN. Bodies are JSON. HEAD is GET without the body.",
+            "from others too, with Authorization: Bearer TOKEN. Bodies are JSON. HEAD is GET without the body. "
+            "Of a lab with several Expressway-C peers, the API operates the first one.",
         },
         "tags": [{"name": group.name, "description": group.description} for group in GROUPS],
         "paths": paths,

@@ -109,7 +109,8 @@ GROUPS: Final = (
     Group("What happened", "Requests, the log, findings, and events as they happen.",
           ("/api/transactions", "/api/findings", "/api/ladder", "/api/judged", "/api/log", "/api/events",
            "/api/journal")),
-    Group("Lab", f"Users, nodes, discovery, certificates and logins of a lab. {_NEEDS_LAB}",
+    Group("Lab", f"Users, nodes, discovery, certificates and logins of a lab. {_NEEDS_LAB} With several Expressway-C"
+          " peers, the whole API operates the first one, and each login goes through the next one.",
           ("/api/lab", "/api/certificates", "/api/login")),
     Group("Faults", "Make servers do something wrong, until it is lifted.", ("/api/faults",)),
     Group("Runs", f"Run a named failure in a lab of its own, in the background. {_NEEDS_LAB}",

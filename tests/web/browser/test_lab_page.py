@@ -210,6 +210,13 @@ def test_files_are_trusted_and_removed_and_what_is_no_certificate_is_refused_wit
     assert page.text("#problem").startswith("odd.pem: pem: holds no PEM certificate")
 
 
+def test_a_lab_with_several_peers_says_which_one_the_page_shows(live: LivePage, start: Start) -> None:
+    cluster = start("lab", "--scenario", "peer-without-ca")
+    live.open(cluster.admin)
+    assert live.text("#peers").startswith("2 Expressway-C peers (vcsc, vcsc2): this page shows and changes vcsc")
+    cluster.end()
+
+
 def test_a_scenario_is_found_by_its_words_and_run(page: LivePage) -> None:
     page.page.fill("#scenario-search", "unity expired")
     assert page.page.locator("#scenario-list button").count() == 1

@@ -29,7 +29,10 @@ export class LabPanel {
     byId("scenarios-body").hidden = isNone;
     document.querySelector(".go").hidden = isNone;
     if (lab) {
-      const { users } = lab;
+      const { users, peers } = lab;
+      byId("peers").hidden = peers.length === 1;
+      setText(byId("peers"), `${peers.length} Expressway-C peers (${peers.join(", ")}): this page shows and changes ${peers[0]}, `
+        + "and each login goes through the next one.");
       if (this._user.options.length !== users.length) {
         fill(this._user, users.map((user) => el("option", { value: user }, user)));
       }
