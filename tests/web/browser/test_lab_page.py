@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import re
 from typing import Any, cast
 
@@ -22,10 +23,18 @@ def lab(start: Start) -> Started:
 @pytest.fixture
 def page(live: LivePage, lab: Started) -> LivePage:
     """The page of the lab with its first trust store and the release before the change."""
+    reset(lab)
     live.open(lab.admin)
-    live.page.evaluate("() => fetch('/api/reset', {method: 'POST'}).then(answer => answer.text())")
-    live.expect("#switch-release:has(option[value='X14.0.7']:checked)")
+    for read in ("#switch-release:has(option[value='X14.0.7']:checked)", "#trust-list li", "#scenario-list li"):
+        live.expect(read)
     return live
+
+
+def reset(lab: Started) -> None:
+    connection = http.client.HTTPConnection(lab.admin, timeout=30)
+    connection.request("POST", "/api/reset")
+    assert connection.getresponse().status == 200
+    connection.close()
 
 
 def findings_of_axe(page: LivePage, axe: str, options: dict[str, Any]) -> list[str]:
@@ -95,6 +104,18 @@ def test_only_a_self_signed_certificate_is_offered_to_trust(page: LivePage) -> N
     assert chosen("issuer-missing", ("server", False), ("issuing", False)) is None
     assert chosen("expired", ("server", True)) is None
     assert chosen("unreachable") is None
+
+
+def test_a_reset_from_elsewhere_is_shown(page: LivePage, lab: Started) -> None:
+    page.page.select_option("#switch-release", "X14.2")
+    page.expect("#switch-verify:has(option[value='on']:checked)")
+    page.login("bad")
+    page.page.click("#trust-this")
+    page.expect(".trusted-now")
+    page.expect("#trust-list li >> nth=1")
+    reset(lab)
+    page.expect("#switch-release:has(option[value='X14.0.7']:checked)")
+    page.expect("#trust-list:not(:has(li:nth-child(2)))")
 
 
 def test_axe_has_no_serious_finding_in_either_theme(page: LivePage, axe: str) -> None:
