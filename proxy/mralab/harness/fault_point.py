@@ -6,26 +6,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import ssl
-from typing import TYPE_CHECKING, Final, Self, cast
+from typing import TYPE_CHECKING, Self
 
-from ..mocks.connection import Connection, TlsClientConnection
-from ..mocks.context import server_context
 from ..mocks.faults.armed import Armed
 from ..mocks.faults.registry import Fault
-from ..mocks.listener import Listener
 from ..mocks.recipes import Authority, Presentable, certified
+from ..mocks.relay import Relay
 from .sync_facade import LoopOrThread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ..mocks.connection import Seen
     from ..mocks.pki import Certified
-
-DIAL_LIMIT: Final = 10.0
-"""Seconds that the mock may take to accept a connection, TLS included."""
 
 
 class FaultPoint(LoopOrThread):
@@ -51,22 +42,14 @@ class FaultPoint(LoopOrThread):
         port: int = 0,
     ) -> None:
         self.certificate = certified(certificate, issuer)
-        self._dial = dial
-        self._backend_context = _unverified() if tls else None
-        self._backend_connections: set[Connection] = set()
-        self._listener = Listener(self._relay, server_context(self.certificate, tls=versions), host, port)
-        self._dialling: set[asyncio.Task[None]] = set()
+        self._relay = Relay(dial, self.certificate, tls=tls, versions=versions, host=host, port=port)
 
     async def _start(self) -> None:
-        await self._listener.__aenter__()
+        await self._relay.__aenter__()
 
     async def _stop(self) -> None:
         """Stop, and close the connections on both sides."""
-        await self._listener.__aexit__(None, None, None)
-        for task in tuple(self._dialling):
-            task.cancel()
-        await asyncio.gather(*self._dialling, return_exceptions=True)
-        await asyncio.gather(*(connection.abort() for connection in tuple(self._backend_connections)))
+        await self._relay.__aexit__(None, None, None)
 
     def __enter__(self) -> Self:
         """Start listening in a new thread."""
@@ -76,17 +59,17 @@ class FaultPoint(LoopOrThread):
     @property
     def address(self) -> tuple[str, int]:
         """Host and port that it listens on, for the proxy to dial."""
-        return self._listener.host, self._listener.port
+        return self._relay.address
 
     @property
     def port(self) -> int:
         """Port that it listens on."""
-        return self._listener.port
+        return self._relay.listener.port
 
     @property
     def seen(self) -> tuple[Seen, ...]:
         """Records of the latest connections, oldest first: SNI, alert, faults met."""
-        return self._listener.seen
+        return self._relay.listener.seen
 
     def inject(self, fault: Fault, times: int | None = None) -> Armed:
         """Inject a fault into the next ``times`` connections, or into all until it is lifted. Faults add up.
@@ -94,115 +77,8 @@ class FaultPoint(LoopOrThread):
         Raises:
             MralabError: the fault is not possible here, such as an expired certificate without its issuer.
         """
-        return self._listener.inject(fault, times)
+        return self._relay.listener.inject(fault, times)
 
     def lift_faults(self) -> None:
         """Lift every fault."""
-        self._listener.lift_faults()
-
-    def _relay(self) -> asyncio.Protocol:
-        return _Front(self._dial_for)
-
-    def _dial_for(self, front: _Front, name: str) -> asyncio.Task[None]:
-        """Start to connect to the mock for a client that sent ``name`` as SNI."""
-        task = asyncio.get_running_loop().create_task(self._connect(front, name))
-        self._dialling.add(task)
-        task.add_done_callback(self._dialling.discard)
-        return task
-
-    async def _connect(self, front: _Front, name: str) -> None:
-        def make_connection() -> Connection:
-            backend = _Backend(front)
-            if self._backend_context is None:
-                return Connection(self._backend_connections, backend)
-            return TlsClientConnection(self._backend_connections, backend, self._backend_context, name)
-
-        try:
-            async with asyncio.timeout(DIAL_LIMIT):
-                _, connected = await asyncio.get_running_loop().create_connection(make_connection, *self._dial)
-                await connected.settled
-        except (OSError, TimeoutError):
-            front.abort()  # as without a fault point: the connection ends without a response
-
-
-class _Front(asyncio.Protocol):
-    """The client's side of a relay. Reading is paused until the mock is connected."""
-
-    def __init__(self, dial: Callable[[_Front, str], asyncio.Task[None]]) -> None:
-        self._dial = dial
-        self.transport: asyncio.Transport | None = None
-        self.backend: asyncio.Transport | None = None
-        self._dialling: asyncio.Task[None] | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)
-        connection = self.transport.get_protocol()
-        self._dialling = self._dial(self, connection.seen.sni if isinstance(connection, Connection) else "")
-        self.transport.pause_reading()
-
-    def connected(self, backend: asyncio.Transport) -> None:
-        """Resume reading: the mock is connected."""
-        if self.transport is None:
-            backend.abort()
-            return
-        self.backend = backend
-        self.transport.resume_reading()
-
-    def data_received(self, data: bytes) -> None:
-        if self.backend is not None:
-            self.backend.write(data)
-
-    def pause_writing(self) -> None:
-        if self.backend is not None:
-            self.backend.pause_reading()
-
-    def resume_writing(self) -> None:
-        if self.backend is not None:
-            self.backend.resume_reading()
-
-    def abort(self) -> None:
-        """Abort the client's connection."""
-        if self.transport is not None:
-            self.transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.transport = None
-        if self._dialling is not None:
-            self._dialling.cancel()
-        if self.backend is not None:
-            self.backend.abort()
-
-
-class _Backend(asyncio.Protocol):
-    """The mock's side of a relay."""
-
-    def __init__(self, front: _Front) -> None:
-        self._front = front
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._front.connected(cast("asyncio.Transport", transport))
-
-    def data_received(self, data: bytes) -> None:
-        if self._front.transport is not None:
-            self._front.transport.write(data)
-
-    def pause_writing(self) -> None:
-        if self._front.transport is not None:
-            self._front.transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        if self._front.transport is not None:
-            self._front.transport.resume_reading()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if exc is not None:
-            self._front.abort()
-        elif self._front.transport is not None:
-            self._front.transport.close()
-
-
-def _unverified() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
+        self._relay.listener.lift_faults()
