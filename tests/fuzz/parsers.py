@@ -44,7 +44,7 @@ from mralab.diagnose import (
     xconf,
 )
 from mralab.errors import MralabError
-from mralab.mocks import soap
+from mralab.mocks import recipes, soap
 from mralab.tls import trust_store as trust
 from mralab.tls import verification as tls
 from mralab.web import guard, strictjson
@@ -311,6 +311,12 @@ _END_OF_ENVELOPE: Final = b"</e:Body></e:Envelope>"
 def _soap(data: bytes) -> None:
     with contextlib.suppress(soap.BadEnvelopeError):
         soap.child(soap.read_call(data).operation, "b")
+
+
+def _point(data: bytes) -> None:
+    for read in (recipes.read_certificates, recipes.read_key, recipes.certified_of_pem):
+        with contextlib.suppress(MralabError):
+            read(data, "growth")
 
 
 PARSERS: Final[dict[str, Parser]] = {
@@ -621,6 +627,12 @@ PARSERS: Final[dict[str, Parser]] = {
         (*_WORDS, b"<a>", b"</a>", b"<a/>", b"<!DOCTYPE a>", b"<!--", b"<![CDATA[", b"&amp;", b' xmlns:b="c"'),
         ((b"", b""), (_ENVELOPE, _END_OF_ENVELOPE), (_ENVELOPE + b"<a>", b"</a>" + _END_OF_ENVELOPE)),
     ),
+    "certificate and key of a fault point": Parser(
+        "mocks.recipes.certified_of_pem mocks.recipes.read_certificates mocks.recipes.read_key",
+        _point,
+        (*_WORDS, *_LINES, b"-----BEGIN ", b"-----BEGIN A-----\n", b"-----BEGIN EC PRIVATE KEY-----", *_ARMOUR),
+        ((b"", b""), (b"-----BEGIN PRIVATE KEY-----\n", b"\n-----END PRIVATE KEY-----\n")),
+    ),
     "cipher string": Parser(
         "tls.verification.check_ciphers",
         _text(lambda text: tls.check_ciphers(config.from_mapping({"upstream": {"ciphers": text}}).upstream.ciphers)),
@@ -702,6 +714,7 @@ MODULES: Final = (
     reassembly,
     logclean,
     logenvelope,
+    recipes,
     release,
     soap,
     strictjson,

@@ -12,6 +12,8 @@ from urllib.request import urlopen
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from mralab import FaultPoint, Lab, Proxy, fault
 from mralab.errors import MralabError
@@ -259,6 +261,24 @@ def test_expiring_needs_the_issuers_key(leaf: trustme.LeafCert) -> None:
     point = FaultPoint(dial=("127.0.0.1", 1), certificate=leaf)
     with pytest.raises(MralabError, match="issuer's key is unknown"):
         point.inject(fault.Expire())
+
+
+def test_expiring_needs_the_issuers_key_of_a_certificate_that_another_fault_presents(point: FaultPoint) -> None:
+    point.inject(fault.Present(SELF_SIGNED_ELSEWHERE))
+    with pytest.raises(MralabError, match="issuer's key is unknown"):
+        point.inject(fault.Expire())
+
+
+def test_a_damaged_key_is_refused(leaf: trustme.LeafCert) -> None:
+    numbers = rsa.generate_private_key(65537, 2048).private_numbers()
+    damaged = rsa.RSAPrivateNumbers(
+        numbers.p, numbers.q, numbers.d + 2, numbers.dmp1 + 2, numbers.dmq1 + 2, numbers.iqmp, numbers.public_numbers
+    ).private_key(unsafe_skip_rsa_key_validation=True)
+    pem = damaged.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    with pytest.raises(MralabError, match="the private key is damaged"):
+        FaultPoint(dial=("127.0.0.1", 1), certificate=pem + leaf.cert_chain_pems[0].bytes())
 
 
 # -- on our own mocks

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from ..errors import MralabError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -44,7 +46,7 @@ class TlsOffer:
     """OpenSSL cipher string; empty: OpenSSL's default."""
 
     def context(self) -> ServerContext:
-        """Return a new TLS context with this offer."""
+        """Return a new TLS context with this offer. Raises ``MralabError`` if OpenSSL refuses a certificate."""
         context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
         versions = [VERSIONS[version] for version in self.tls]
         with warnings.catch_warnings():
@@ -59,7 +61,10 @@ class TlsOffer:
             with tempfile.NamedTemporaryFile("w", encoding="ascii", suffix=".pem") as file:
                 file.write(each.key_pem + each.chain_pem)
                 file.flush()
-                self._load(context, file.name)
+                try:
+                    self._load(context, file.name)
+                except ssl.SSLError as error:
+                    raise MralabError(f"{each.name}: OpenSSL cannot present it: {error.reason or error}") from error
         context.offer = self
         if trusted := b"".join(each.public_bytes(Encoding.DER) for each in self.ask_client):
             context.load_verify_locations(cadata=trusted)

@@ -6,13 +6,16 @@ Protocols match trustme's classes, so that trustme need not be installed.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -64,6 +67,11 @@ KEY_USAGES: Final = (
     "encipher_only",
     "decipher_only",
 )
+_KEY_LINE: Final = re.compile(rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----")
+_MOST_BITS: Final = 16_384
+"""OPENSSL_RSA_MAX_MODULUS_BITS."""
+_UNREADABLE: Final = (ValueError, TypeError, x509.InvalidVersion, UnsupportedAlgorithm)
+"""What cryptography raises for a certificate or key that it cannot read."""
 Presentable = Certified | Leaf | str | bytes | Path
 """Forms that ``certified`` accepts.
 
@@ -78,10 +86,10 @@ def certified(thing: Presentable, issuer: Authority | Certified | None = None) -
         MralabError: ``thing`` is not one of these forms, cannot be read, or its key does not match its certificate.
     """
     if not isinstance(thing, Certified):
-        thing = _from_pem(*_pem(thing))
+        thing = certified_of_pem(*_pem(thing))
     if issuer is None:
         return thing
-    issuer_key = issuer.key if isinstance(issuer, Certified) else _key(issuer.private_key_pem.bytes(), "the issuer")
+    issuer_key = issuer.key if isinstance(issuer, Certified) else read_key(issuer.private_key_pem.bytes(), "the issuer")
     return replace(thing, issuer_key=issuer_key)
 
 
@@ -94,7 +102,7 @@ def expired(certificate: Certified, days: float = 1.0) -> Certified:
     if certificate.issuer_key is None:
         raise MralabError(
             f"{certificate.name}: cannot sign an expired copy: the issuer's key is unknown",
-            "pass the issuer: FaultPoint(..., issuer=ca)",
+            "pass the issuer with its key: FaultPoint(..., issuer=ca), or issuer of POST /api/fault-points",
         )
     old = certificate.cert
     end = dt.datetime.now(dt.UTC) - dt.timedelta(days=days)
@@ -106,9 +114,12 @@ def expired(certificate: Certified, days: float = 1.0) -> Certified:
         not_valid_before=min(old.not_valid_before_utc, end - dt.timedelta(days=1)),
         not_valid_after=end,
     )
-    for extension in old.extensions:
-        builder = builder.add_extension(extension.value, extension.critical)
-    cert = builder.sign(certificate.issuer_key, digest_for(certificate.issuer_key))
+    try:
+        for extension in old.extensions:
+            builder = builder.add_extension(extension.value, extension.critical)
+        cert = builder.sign(certificate.issuer_key, digest_for(certificate.issuer_key))
+    except (*_UNREADABLE, x509.DuplicateExtension) as error:
+        raise MralabError(f"{certificate.name}: cannot sign an expired copy: {error}") from error
     return replace(certificate, cert=cert)
 
 
@@ -164,13 +175,23 @@ def _pem(thing: Leaf | str | bytes | Path) -> tuple[bytes, str]:
     )
 
 
-def _from_pem(pem: bytes, source: str) -> Certified:
+def certified_of_pem(pem: bytes, source: str) -> Certified:
+    """Return the certificate, key and issuers of a PEM text. ``source`` names it in messages.
+
+    Raises:
+        MralabError: there is no certificate or no key in it, or the key does not match the first certificate.
+    """
+    cert, *chain = read_certificates(pem, source)
+    return paired(cert, chain, read_key(pem, source), source)
+
+
+def paired(cert: x509.Certificate, chain: Sequence[x509.Certificate], key: Key, source: str) -> Certified:
+    """Return a certificate with its key and issuers. Raises ``MralabError`` if the key does not match."""
     try:
-        cert, *chain = x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
+        matches = cert.public_key() == key.public_key()
+    except _UNREADABLE as error:  # a kind of key that cryptography does not know
         raise MralabError(f"{source}: holds no certificate that can be read: {error}") from error
-    key = _key(pem, source)
-    if cert.public_key() != key.public_key():
+    if not matches:
         raise MralabError(
             f"{source}: the private key does not match the first certificate",
             "put the server's certificate first",
@@ -179,14 +200,42 @@ def _from_pem(pem: bytes, source: str) -> Certified:
     return Certified(source, cert, key, tuple(chain), key if self_signed else None)
 
 
-def _key(pem: bytes, source: str) -> Key:
-    start = pem.find(b"-----BEGIN ")
-    while start >= 0 and b"PRIVATE KEY" not in pem[start : pem.find(b"\n", start)]:
-        start = pem.find(b"-----BEGIN ", start + 1)
+def read_certificates(pem: bytes, source: str) -> list[x509.Certificate]:
+    """Return the certificates of a PEM text, at least one. Raises ``MralabError``."""
     try:
-        key = load_pem_private_key(pem[max(start, 0) :], None)
-    except (ValueError, TypeError) as error:
+        certificates = x509.load_pem_x509_certificates(pem)
+        for each in certificates:
+            _ = (each.subject, each.issuer, each.not_valid_before_utc, each.not_valid_after_utc)  # each may raise
+    except _UNREADABLE as error:
+        raise MralabError(f"{source}: holds no certificate that can be read: {error}") from error
+    return certificates
+
+
+def read_key(pem: bytes, source: str) -> Key:
+    """Return the first private key of a PEM text. No message has a part of it.
+
+    Raises:
+        MralabError: there is none that is RSA or EC and not encrypted.
+    """
+    match = _KEY_LINE.search(pem)
+    try:
+        # OpenSSL's check of a large RSA key takes seconds, a signature milliseconds.
+        key = load_pem_private_key(pem[match.start() if match else 0 :], None, unsafe_skip_rsa_key_validation=True)
+    except _UNREADABLE as error:
         raise MralabError(f"{source}: holds no unencrypted private key that can be read: {error}") from error
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
         raise MralabError(f"{source}: the private key is neither RSA nor EC")
+    if key.key_size > _MOST_BITS:
+        raise MralabError(f"{source}: the private key has {key.key_size} bits, more than {_MOST_BITS}")
+    if isinstance(key, rsa.RSAPrivateKey) and not _can_sign(key):
+        raise MralabError(f"{source}: the private key is damaged: its signatures do not match its public key")
     return key
+
+
+def _can_sign(key: rsa.RSAPrivateKey) -> bool:
+    try:
+        signature = key.sign(b"", padding.PKCS1v15(), hashes.SHA256())
+        key.public_key().verify(signature, b"", padding.PKCS1v15(), hashes.SHA256())
+    except (ValueError, InvalidSignature, InternalError):
+        return False
+    return True

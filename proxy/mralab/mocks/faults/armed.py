@@ -75,10 +75,15 @@ class Faults:
         self._lock = threading.Lock()
 
     def arm(self, fault: Fault, offer: TlsOffer, times: int | None) -> Armed:
-        """Put a fault in force. Raises ``MralabError`` if it is not possible with ``offer`` or ``times`` is invalid."""
+        """Put a fault in force.
+
+        Raises ``MralabError`` if ``times`` is invalid, or if it is not possible with ``offer``, or with a fault that is
+        in force: the certificate of a ``Present`` may have an unknown issuer.
+        """
         if times is not None and times < 1:
             raise MralabError(f"{fault.name}: times = {times}: must be 1 or more, or None for 'until lifted'")
-        fault.change_offer(offer)
+        for changed in (offer, *(each.change_offer(offer) for each in self.in_force)):
+            fault.change_offer(changed)
         armed = Armed(fault, times)
         with self._lock:
             self._armed.append(armed)
