@@ -28,7 +28,7 @@ from mralab.core.log import quiet as logquiet
 from mralab.core.log import reader as logread
 from mralab.core.log.stream import LogReader
 from mralab.core.mra import allowlist, allowlist_csv, allowlist_lines, readings, target
-from mralab.core.tls import der, fingerprint, hostname, tlserror, verdict
+from mralab.core.tls import der, fingerprint, hostname, private_keys, tlserror, verdict
 from mralab.core.tls import first_flight as firstflight
 from mralab.diagnose import (
     address_sources,
@@ -633,6 +633,12 @@ PARSERS: Final[dict[str, Parser]] = {
         (*_WORDS, *_LINES, b"-----BEGIN ", b"-----BEGIN A-----\n", b"-----BEGIN EC PRIVATE KEY-----", *_ARMOUR),
         ((b"", b""), (b"-----BEGIN PRIVATE KEY-----\n", b"\n-----END PRIVATE KEY-----\n")),
     ),
+    "key in a message": Parser(
+        "core.tls.private_keys.without_keys",
+        _text(private_keys.without_keys),
+        (*_WORDS, *_LINES, b"-----BEGIN ", b"-----BEGIN PRIVATE KEY-----", b"-----END ", b"-----END A"),
+        ((b"", b""), (b"-----BEGIN PRIVATE KEY-----", b"")),
+    ),
     "cipher string": Parser(
         "tls.verification.check_ciphers",
         _text(lambda text: tls.check_ciphers(config.from_mapping({"upstream": {"ciphers": text}}).upstream.ciphers)),
@@ -714,6 +720,7 @@ MODULES: Final = (
     reassembly,
     logclean,
     logenvelope,
+    private_keys,
     recipes,
     release,
     soap,

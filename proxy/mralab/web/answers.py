@@ -7,6 +7,7 @@ from typing import Final
 from aiohttp import web
 from pydantic import BaseModel
 
+from ..core.tls.private_keys import without_keys
 from ..errors import InputError, MralabError
 from .schemas import ErrorAnswer, ErrorCode, Problem
 
@@ -26,10 +27,13 @@ def answer(model: BaseModel, status: int = 200) -> web.Response:
 
 
 def problem(status: int, code: ErrorCode, error: MralabError, headers: dict[str, str] | None = None) -> web.Response:
-    """Return the response for an error: its message, every problem in it, and what to do next."""
-    problems = list(error.listed) if isinstance(error, InputError) else [error.message]
+    """Return the response for an error: its message, every problem in it, and what to do next.
+
+    A private key that was sent where it does not belong is not sent back.
+    """
+    problems = [without_keys(each) for each in (error.listed if isinstance(error, InputError) else [error.message])]
     hint = error.hint or _HINTS.get(status, _HINT)
-    value = ErrorAnswer(error=Problem(code=code, message=error.message, problems=problems, hint=hint))
+    value = ErrorAnswer(error=Problem(code=code, message=without_keys(error.message), problems=problems, hint=hint))
     response = answer(value, status)
     response.headers.update(headers or {})
     return response
