@@ -22,7 +22,7 @@ NEEDS: Final = {
     "before-my-upgrade.md": ("openssl",),
     "from-node.md": ("node", "openssl", "curl"),
     "from-a-shell.md": ("openssl", "curl"),
-    "control-api.md": ("curl",),
+    "control-api.md": ("openssl", "curl"),
     "container.md": ("docker",),
 }
 """Programs without which a document cannot be followed."""

@@ -93,8 +93,8 @@ class Control(ABC):
     def __init__(self, started: Settings, file: Path | None = None) -> None:
         self.file = file
         self.probes: dict[tuple[str, str], Callable[[], Awaitable[None]]] = {}
-        self.on_reset: list[Callable[[], None]] = []
-        """Called by ``reset``, to reset other things such as a lab's faults."""
+        self.on_reset: list[Callable[[], Awaitable[None] | None]] = []
+        """Called by ``reset``, to reset other things such as a lab's faults; what they return is awaited."""
         self.lab: LabInterface | None = None
         """The lab around the proxy; None: the proxy runs alone."""
         self.stream = Stream(self._watch)
@@ -236,7 +236,8 @@ class Control(ABC):
                 await self.aside(RunningRecording.discard, self._recording)
                 self._recording = None
             for call in self.on_reset:
-                call()
+                if (pending := call()) is not None:
+                    await pending
             _require_confirmed(late or replies.silent)
         self.stream.publish("reset", {})
 

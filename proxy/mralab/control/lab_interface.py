@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from ..core.mra.allowlist import Kind
 from ..errors import MralabError
-from .lab_report import Advertise, DiscoveryReport, FaultReport, FaultsReport, LabCertificate, LabReport
+from .fault_servers import FaultServers
+from .lab_report import Advertise, DiscoveryReport, LabCertificate, LabReport
 from .login_report import LoginReport
 from .run_report import ScenarioList
 from .runs import BusyError, Run, Runs
@@ -49,14 +49,9 @@ class LabInterface(Protocol):
     def certificates(self) -> tuple[LabCertificate, ...]:
         """Return the certificates that the nodes present, and the CAs of the lab. May take a second."""
 
-    def faults(self) -> FaultsReport:
-        """Return the faults in force, and those that can be injected."""
-
-    def inject(self, at: str, fault: str, parameters: Mapping[str, Any], times: int | None) -> FaultReport:
-        """Inject a fault at ``NODE:PORT``. Raises ``InputError`` with every problem."""
-
-    def lift(self, ids: tuple[int, ...] | None, at: str | None) -> int:
-        """Lift the faults with these ids, or those at ``NODE:PORT``, or every one; return how many."""
+    @property
+    def fault_servers(self) -> FaultServers:
+        """The lab's nodes as places of faults."""
 
     def scenarios(self) -> ScenarioList:
         """Return the scenarios that ``begin_run`` accepts."""

@@ -1,8 +1,8 @@
-"""The state of a lab, as the control API answers it: nodes, discovery, certificates and faults."""
+"""The state of a lab, as the control API answers it: nodes, discovery and certificates."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -78,38 +78,3 @@ class LabCertificate(DocumentModel):
     key: str = Field(description="Type of the key: rsa or ec.")
     fingerprint: str = Field(description="SHA-256, with colons.")
     pem: str = Field(description="The certificate itself, without its key.")
-
-
-class FaultReport(DocumentModel):
-    """A fault in force."""
-
-    id: int = Field(description="Its number, to lift it.")
-    at: str = Field(description="NODE:PORT.")
-    fault: str = Field(description="Name of the fault.")
-    parameters: dict[str, Any] = Field(description="The fault's own parameters.")
-    times: int | None = Field(description="Number of connections that meet it; null: all.")
-    met: int = Field(description="Number of connections that have met it.")
-
-
-class FaultParameter(DocumentModel):
-    """A parameter of a fault."""
-
-    name: str = Field(description="Its name.")
-    type: str = Field(description="Its type in Python's notation.")
-    required: bool = Field(description="Whether it must be given.")
-    default: Any = Field(default=None, description="The value if it is not given.")
-
-
-class FaultKind(DocumentModel):
-    """A fault that can be injected."""
-
-    name: str = Field(description="Its name.")
-    description: str = Field(description="What the server does.")
-    parameters: tuple[FaultParameter, ...] = Field(description="Its own parameters.")
-
-
-class FaultsReport(DocumentModel):
-    """The faults in force, and those that can be injected."""
-
-    faults: tuple[FaultReport, ...] = Field(description="The faults in force.")
-    known: tuple[FaultKind, ...] = Field(description="The faults that can be injected.")

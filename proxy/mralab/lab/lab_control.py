@@ -6,10 +6,10 @@ import asyncio
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ..control.lab_interface import BusyError
-from ..control.lab_report import DiscoveryReport, FaultReport, FaultsReport, LabCertificate, LabReport, NodeReport
+from ..control.lab_report import DiscoveryReport, LabCertificate, LabReport, NodeReport
 from ..control.runs import Runs
 from ..diagnose.finding_json import finding_json
 from ..mocks.cucm import Cucm
@@ -22,9 +22,8 @@ from .run_report import run_report, scenario_list
 from .scenario import scenario_named, shipped_scenarios
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ..control.control import Control
+    from ..control.fault_servers import FaultServers
     from ..control.lab_report import Advertise
     from ..control.login_report import LoginReport
     from ..control.run_report import RunReport, ScenarioList
@@ -48,7 +47,6 @@ class LabControl:
         self._lab = lab
         self._control = control
         self._logging_in = False
-        self._faults = LabFaults(lab)
         self.runs = Runs(_run, self._changed)
 
     async def __aenter__(self) -> LabControl:
@@ -127,21 +125,10 @@ class LabControl:
         ]
         return (*found, *(_certificate("", name, lab.pki[name], ()) for name in lab.pki.authorities))
 
-    def faults(self) -> FaultsReport:
-        """Return the faults in force, and those that can be injected."""
-        return FaultsReport(faults=self._faults.in_force(), known=self._faults.kinds())
-
-    def inject(self, at: str, fault: str, parameters: Mapping[str, Any], times: int | None) -> FaultReport:
-        """Inject a fault at ``NODE:PORT``. Raises ``InputError`` with every problem."""
-        injected = self._faults.inject(at, fault, parameters, times)
-        self._publish()
-        return injected
-
-    def lift(self, ids: tuple[int, ...] | None, at: str | None) -> int:
-        """Lift the faults with these ids, or those at ``NODE:PORT``, or every one; return how many."""
-        count = self._faults.lift(ids, at)
-        self._publish()
-        return count
+    @property
+    def fault_servers(self) -> FaultServers:
+        """The lab's nodes as places of faults."""
+        return LabFaults(self._lab)
 
     def scenarios(self) -> ScenarioList:
         """Return the scenarios that come with mralab."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, get_type_hints
+from typing import Any, Final
 
 from ..config import load
 from ..core.mra.allowlist import RulesError, parse_rules_csv
@@ -14,11 +13,10 @@ from ..diagnose.comparisons import COMPARED_CODES
 from ..diagnose.remedies import REMEDIES
 from ..diagnose.rules import CODES
 from ..errors import ConfigError
-from ..mocks.faults import REGISTRY, Fault
-from ..mocks.faults.present import Present
+from ..mocks.faults.made import problems_of_fault
 from ..mocks.pki import Pki, mint, read_recipes
 from .nodes import NODES
-from .scenario_model import FaultTable, Scenario, Stage
+from .scenario_model import Scenario, Stage
 
 RULES_HEADER: Final = "Url,Deployment,HttpMethods,MatchType,Description"
 
@@ -126,54 +124,8 @@ def _nodes(scenario: Scenario) -> Iterator[str]:
 
 def _faults(scenario: Scenario, recipes: Mapping[str, Any]) -> Iterator[str]:
     for number, entry in enumerate(scenario.faults, 1):
-        yield from (f"faults[{number}].{problem}" for problem in problems_of_fault(entry, recipes))
-
-
-def problems_of_fault(entry: FaultTable, recipes: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the problems of a fault's name and parameters. ``recipes`` are the names that ``Present`` may have."""
-    kind = REGISTRY.get(entry.fault)
-    if kind is None:
-        yield f"fault: {entry.fault!r} is not a fault{did_you_mean(entry.fault, REGISTRY)}"
-        return
-    fields = dataclasses.fields(kind)  # type: ignore[arg-type]  # each is a dataclass
-    known = [field.name for field in fields]
-    required = [each.name for each in fields if each.default is each.default_factory is dataclasses.MISSING]
-    yield from (f"{name}: is missing" for name in required if name not in entry.arguments)
-    unknown = [name for name in entry.arguments if name not in known]
-    for name in unknown:
-        near = did_you_mean(name, [*known, *FaultTable.model_fields])
-        yield f"{name}: is not a parameter of {entry.fault}{near}"
-    if kind is Present:
-        recipe = entry.arguments.get("certificate")
-        if recipe is not None and recipe not in recipes:
-            yield f"certificate: {recipe!r} is not a recipe{did_you_mean(str(recipe), recipes)}"
-    elif not unknown:
-        yield from _wrong_types(kind, entry.arguments)
-
-
-def _wrong_types(kind: type[Fault], arguments: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the arguments whose types are not those of the fault's fields."""
-    hints = get_type_hints(kind)
-    for name, value in arguments.items():
-        text = str(hints[name])
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        takes_number, takes_text = "int" in text or "float" in text, "str" in text or "bytes" in text
-        if not ((is_number and takes_number) or (isinstance(value, str) and takes_text)):
-            yield f"{name}: must be {'text in quotes' if takes_text else 'a number'} (is {value!r})"
-        elif isinstance(value, float) and "float" not in text:
-            yield f"{name}: must be a whole number (is {value!r})"
-
-
-def make_fault(entry: FaultTable, pki: Pki) -> Fault:
-    """Return the fault of an entry that ``problems_of`` found right."""
-    kind = REGISTRY[entry.fault]
-    arguments: dict[str, Any] = {}
-    for name, value in entry.arguments.items():
-        if kind is Present:
-            arguments[name] = pki[value]
-        else:
-            arguments[name] = value.encode() if "bytes" in str(get_type_hints(kind)[name]) else value
-    return kind(**arguments)
+        problems = problems_of_fault(entry.fault, entry.arguments, recipes)
+        yield from (f"faults[{number}].{problem}" for problem in problems)
 
 
 def _rules(scenario: Scenario) -> Iterator[str]:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
+from ..mocks.faults.made import make_fault
 from ..mocks.node import Node
 from ..mocks.pki import Pki
-from .scenario_checks import RULES_HEADER, make_fault
+from .scenario_checks import RULES_HEADER
 from .scenario_model import Scenario
 
 
@@ -25,7 +26,7 @@ def inject_faults(nodes: Mapping[str, Node], scenario: Scenario, pki: Pki) -> No
     """Inject the scenario's faults into running nodes. Raises ``MralabError`` if one is not possible there."""
     for entry in scenario.faults:
         name, _, port = entry.at.partition(":")
-        nodes[name].inject(make_fault(entry, pki), int(port), entry.times)
+        nodes[name].inject(make_fault(entry.fault, entry.arguments, pki), int(port), entry.times)
 
 
 def configuration_tables(scenario: Scenario) -> dict[str, Any]:

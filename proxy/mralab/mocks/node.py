@@ -132,6 +132,10 @@ class Node:
         """Return the listener that plays ``port``. Raises ``KeyError`` if there is no such service."""
         return self._listeners[port]
 
+    def tls_listener(self, port: int) -> TlsListener:
+        """Return the listener that plays a TLS port. Raises ``MralabError`` if it is not one."""
+        return self._listeners[self._tls_port(port)]
+
     # -- certificates
 
     @property
@@ -199,8 +203,8 @@ class Node:
         Default: the node's first TLS port. ``with lab.cucm.inject(Stall(), port=6972): ...``; see ``mralab.fault`` for
         the faults available.
         """
-        port = next(iter(self._served_purposes)) if port is None else self._tls_port(port)
-        return self._listeners[port].inject(fault, times)
+        port = next(iter(self._served_purposes)) if port is None else port
+        return self.tls_listener(port).inject(fault, times)
 
     def faults(self, port: int) -> tuple[Fault, ...]:
         """Return the faults in force at a port; none if the node has no such port."""

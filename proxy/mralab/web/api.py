@@ -1,7 +1,7 @@
 """The control API: HTTP and JSON on loopback, served by aiohttp.
 
-Its routes are in ``operations.OPERATIONS``. ``guard`` decides which requests are served. The modules ``api_proxy`` and
-``api_lab`` have a method for each operation, and a ``Control`` does the work.
+Its routes are in ``operations.OPERATIONS``. ``guard`` decides which requests are served. The modules ``api_proxy``,
+``api_lab`` and ``api_faults`` have a method for each operation, and a ``Control`` does the work.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Middleware
 
 from ..control.control import Control, NotListedError, NotRecordingError, SilentError, UnusableError
+from ..control.fault_points import NoPointError
+from ..control.faults import InjectedFaults
 from ..control.lab_interface import NoLabError
 from ..control.report import report
 from ..control.runs import BusyError, NotKeptError
@@ -27,6 +29,7 @@ from ..errors import ConfigError, MralabError, TrustStoreError
 from ..net.acceptor import listening_socket
 from ..net.endpoints import CONTROL
 from .answers import problem
+from .api_faults import FaultsApi
 from .api_lab import LabApi
 from .api_proxy import ProxyApi
 from .guard import Received, RefusedError, UnauthorizedError, check, check_body
@@ -54,8 +57,9 @@ async def serve_admin(control: Control, where: socket.socket | str = "127.0.0.1:
     """
     sock = listening_socket(where, "admin") if isinstance(where, str) else where
     endpoint = CONTROL.add(sock)
+    faults = InjectedFaults(control)
     runner = web.AppRunner(
-        _application(control),
+        _application(control, faults),
         access_log=None,
         logger=_server_log,
         shutdown_timeout=_SHUTDOWN_LIMIT,
@@ -68,13 +72,14 @@ async def serve_admin(control: Control, where: socket.socket | str = "127.0.0.1:
     finally:
         control.stream.close()
         await runner.cleanup()
+        await faults.close()  # after the last request, which may open a fault point
         CONTROL.remove(endpoint)
 
 
-def _application(control: Control) -> web.Application:
+def _application(control: Control, faults: InjectedFaults) -> web.Application:
     guard = _guard(control.config.proxy.admin_token)
     app = web.Application(middlewares=[_answer_errors, guard], client_max_size=_MAX_BODY)
-    parts = (ProxyApi(control), LabApi(control), _Description())
+    parts = (ProxyApi(control), LabApi(control), FaultsApi(control, faults), _Description())
     for operation in OPERATIONS:
         handler = next(getattr(part, operation.name) for part in parts if hasattr(part, operation.name))
         checked = _checked(operation, handler)
@@ -126,7 +131,7 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
         return problem(409, "no-lab", error)
     except BusyError as error:
         return problem(409, "busy", error)
-    except (NotKeptError, NotListedError) as error:
+    except (NotKeptError, NotListedError, NoPointError) as error:
         return problem(404, "not-found", error)
     except SilentError as error:
         return problem(504, "worker-silent", error)

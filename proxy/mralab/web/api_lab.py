@@ -18,10 +18,7 @@ from .requests import BadRequestError, body_of
 from .schemas_lab import (
     CertificatesAnswer,
     DiscoverBody,
-    FaultBody,
     LabChange,
-    LiftBody,
-    LiftedAnswer,
     LoginBody,
     RunAnswer,
     RunBody,
@@ -90,24 +87,6 @@ class LabApi:
                 "GET /api/certificates lists them; ?node=NAME chooses the node",
             )
         return web.Response(text=one.pem, content_type=PEM)
-
-    async def faults(self, _: web.Request) -> web.Response:
-        """Return the faults."""
-        return answer(self._lab.faults())
-
-    async def inject_fault(self, request: web.Request) -> web.Response:
-        """Inject a fault."""
-        lab, body = self._lab, await body_of(request, FaultBody)
-        try:
-            return answer(lab.inject(body.at, body.fault, body.parameters, body.times))
-        except InputError as error:
-            raise UnusableError(error.problems, error.hint) from None
-
-    async def lift_faults(self, request: web.Request) -> web.Response:
-        """Lift faults."""
-        lab, body = self._lab, await body_of(request, LiftBody)
-        lifted = lab.lift(None if body.ids is None else tuple(body.ids), body.at)
-        return answer(LiftedAnswer(lifted=lifted, faults=lab.faults().faults))
 
     async def login(self, request: web.Request) -> web.Response:
         """Log in as Jabber does."""

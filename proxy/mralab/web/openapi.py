@@ -13,6 +13,8 @@ from .guard import PEM
 from .operations import GROUPS, LONGEST_NAME, NAME_CHARACTERS, OPERATIONS, Operation, Parameter, group_of
 from .schemas_events import EVENTS
 
+_DONE: Final = {200: "Done", 201: "Created", 202: "Begun"}
+
 
 class Error(NamedTuple):
     """What an error status means, and the codes of its answers."""
@@ -62,6 +64,9 @@ DESCRIPTIONS: Final = {
     " discarded.",
     "stop_diagnostic_logging": "The archive has the log lines, a packet capture and dumps, as Expressway's has.",
     "inject_fault": "It applies to the next connections to that port. GET /api/faults lists the names and parameters.",
+    "open_fault_point": "It terminates TLS and relays the bytes to the mock. PUT /api/hosts/NAME with its host (as "
+    "`dial`) and port makes the proxy connect to it, and POST /api/faults with its address injects a fault. A reset "
+    "closes it. The key is in no answer.",
     "login": "The journal is cleared first, unless `clear` is false. A failed login is an answer with status 200.",
     "begin_run": "One runs at a time. GET /api/runs/ID has the result, and events of the kind `run` report the stages.",
 }
@@ -121,8 +126,9 @@ def _described(operation: Operation, names: Sequence[str]) -> dict[str, Any]:
         if operation.takes_pem:
             content[PEM] = {"schema": {"type": "string", "description": "Certificates in PEM, one after the other"}}
         described["requestBody"] = {"required": True, "content": content}
-    done = "Done" if operation.status == 200 else "Begun"
-    responses: dict[str, Any] = {str(operation.status): {"description": done, "content": _content(operation.answer)}}
+    responses: dict[str, Any] = {
+        str(operation.status): {"description": _DONE[operation.status], "content": _content(operation.answer)}
+    }
     for status in sorted({*COMMON_ERRORS, *operation.errors, *(() if operation.method == "GET" else BODY_ERRORS)}):
         unhealthy = status == 503 and operation.answer is schemas.HealthAnswer
         model = schemas.HealthAnswer if unhealthy else schemas.ErrorAnswer

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from ..diagnose.ladder_model import Ladder
 from ..diagnose.rules import CODES
-from . import schemas, schemas_lab
+from . import schemas, schemas_faults, schemas_lab
 from .guard import PEM
 
 MOST: Final = 100_000
@@ -38,7 +38,7 @@ class Parameter(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """One method of one path. ``body`` and ``answer`` are types of ``schemas`` and ``schemas_lab``."""
+    """One method of one path. ``body`` and ``answer`` are types of the modules ``schemas*``."""
 
     method: str
     path: str
@@ -87,6 +87,15 @@ _RUN: Final = Parameter(
     bounds=(1, LARGEST_NUMBER),
     required=True,
 )
+_POINT: Final = Parameter(
+    "point",
+    "integer",
+    "The fault point's id, as POST /api/fault-points answered",
+    1,
+    place="path",
+    bounds=(1, LARGEST_NUMBER),
+    required=True,
+)
 _CHANGES: Final = (409, 504)
 
 
@@ -112,7 +121,8 @@ GROUPS: Final = (
     Group("Lab", f"Users, nodes, discovery, certificates and logins of a lab. {_NEEDS_LAB} With several Expressway-C"
           " peers, the whole API operates the first one, and each login goes through the next one.",
           ("/api/lab", "/api/certificates", "/api/login")),
-    Group("Faults", "Make servers do something wrong, until it is lifted.", ("/api/faults",)),
+    Group("Faults", "Make servers of a lab, or fault points in front of your own mocks, do something wrong, until it"
+          " is lifted.", ("/api/faults", "/api/fault-points")),
     Group("Runs", f"Run a named failure in a lab of its own, in the background. {_NEEDS_LAB}",
           ("/api/scenarios", "/api/runs")),
     Group("Diagnostic logging", "Collect an archive as Expressway's diagnostic logging does.",
@@ -165,7 +175,8 @@ OPERATIONS: Final = (
               "Stop the diagnostic log and return its archive", "application/gzip", errors=(409,)),
     Operation("POST", "/api/journal/clear", "clear_journal",
               "Discard the requests, log lines and findings so far", schemas.ClearedAnswer, errors=(504,)),
-    Operation("POST", "/api/reset", "reset", "Restore the file's configuration; clear the journal and the faults",
+    Operation("POST", "/api/reset", "reset",
+              "Restore the file's configuration; clear the journal and the faults; close the fault points",
               schemas.ConfigAnswer, errors=(504,)),
     Operation("GET", "/api/lab", "lab", "The lab: users, nodes, what CUCM advertises, what was discovered",
               schemas_lab.LabReport, errors=(409,)),
@@ -180,11 +191,18 @@ OPERATIONS: Final = (
     Operation("GET", "/api/certificates/{name}", "certificate", "One certificate in PEM, for POST /api/trust",
               PEM, errors=(404, 409), parameters=(_PURPOSE, _NODE)),
     Operation("GET", "/api/faults", "faults", "The faults in force, and those that can be injected",
-              schemas_lab.FaultsReport, errors=(409,)),
-    Operation("POST", "/api/faults", "inject_fault", "Make a node of the lab do something wrong",
-              schemas_lab.FaultReport, schemas_lab.FaultBody, (409,)),
+              schemas_faults.FaultsReport),
+    Operation("POST", "/api/faults", "inject_fault", "Make a node of the lab or a fault point do something wrong",
+              schemas_faults.FaultReport, schemas_faults.FaultBody, (409,)),
     Operation("DELETE", "/api/faults", "lift_faults", "Lift faults, for open connections too",
-              schemas_lab.LiftedAnswer, schemas_lab.LiftBody, (409,)),
+              schemas_faults.LiftedAnswer, schemas_faults.LiftBody),
+    Operation("GET", "/api/fault-points", "fault_points", "The fault points in front of your own mocks",
+              schemas_faults.FaultPointsAnswer),
+    Operation("POST", "/api/fault-points", "open_fault_point", "Open a fault point in front of a mock of your own",
+              schemas_faults.FaultPointReport, schemas_faults.FaultPointBody, (409,), status=201),
+    Operation("DELETE", "/api/fault-points/{point}", "close_fault_point",
+              "Close a fault point, with its connections and faults",
+              schemas_faults.FaultPointsAnswer, errors=(404,), parameters=(_POINT,)),
     Operation("POST", "/api/login", "login", "Log in to the lab as Jabber does, and say what the user sees",
               schemas_lab.LoginReport, schemas_lab.LoginBody, (409, 504)),
     Operation("GET", "/api/scenarios", "scenarios", "The scenarios that can be run", schemas_lab.ScenarioList,

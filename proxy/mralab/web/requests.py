@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
 from aiohttp import web
@@ -16,7 +17,8 @@ from .operations import LONGEST_NAME, NAME_CHARACTERS, Operation, Parameter
 from .schemas import problems_of
 from .strictjson import StrictJsonError, loads
 
-_LONG_TEXTS: Final = ("pem",)  # keys whose text may be longer than ``strictjson`` allows
+_LONG_TEXTS: Final = ("pem", "certificate", "key", "issuer", "parameters.certificate")
+"""Keys whose text may be longer than ``strictjson`` allows."""
 _NAME_CHARACTERS: Final = frozenset(NAME_CHARACTERS)
 _LONGEST_NUMBER: Final = 40  # characters
 _CHARACTERS: Final = {"integer": frozenset("0123456789"), "number": frozenset("0123456789.eE+-")}
@@ -54,12 +56,19 @@ async def pem_of(request: web.Request) -> bytes | None:
     return await bytes_of(request) if is_pem(request.headers.get("Content-Type", "")) else None
 
 
-async def body_of(request: web.Request, model: type[Model]) -> Model:
-    """Return the body, validated. Raises ``BadRequestError`` with every problem in it."""
+async def body_of(
+    request: web.Request, model: type[Model], more: Callable[[dict[str, Any]], Awaitable[list[str]]] | None = None
+) -> Model:
+    """Return the body, validated. Raises ``BadRequestError`` with every problem in it.
+
+    These include what ``more`` says of a body that is not valid: a valid one is checked when it is used.
+    """
+    given = await json_of(request)
     try:
-        return model.model_validate(await json_of(request))
+        return model.model_validate(given)
     except ValidationError as error:
-        raise BadRequestError(problems_of(error, model)) from None
+        others = await more(given) if more is not None else []
+        raise BadRequestError([*problems_of(error, model), *others]) from None
 
 
 async def parameters_of(request: web.Request, operation: Operation) -> dict[str, Any]:

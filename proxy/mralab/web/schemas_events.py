@@ -43,7 +43,7 @@ class TrustEvent(_Data):
 
 
 class ResetEvent(_Data):
-    """Everything was reset: configuration, trust store, records and faults."""
+    """Everything was reset: configuration, trust store, records, faults and fault points."""
 
 
 class ClearedEvent(_Data):
@@ -60,7 +60,11 @@ class WorkerEvent(_Data):
 
 
 class LabEvent(_Data):
-    """The lab was changed: what CUCM advertises, a discovery or a fault."""
+    """The lab was changed: what CUCM advertises, or a discovery."""
+
+
+class FaultsEvent(_Data):
+    """A fault was injected or lifted, or a fault point was opened or closed."""
 
 
 class RunEvent(_Data):
@@ -81,6 +85,7 @@ EVENTS: Final[dict[str, type[BaseModel]]] = {
     "cleared": ClearedEvent,
     "worker": WorkerEvent,
     "lab": LabEvent,
+    "faults": FaultsEvent,
     "run": RunEvent,
 }
 """Kind of an event (its field ``event``) -> the type of its data."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from ..control.lab_report import Advertise, DiscoveryReport, FaultReport, FaultsReport, LabCertificate, LabReport
+from ..control.lab_report import Advertise, DiscoveryReport, LabCertificate, LabReport
 from ..control.login_report import LoginReport
 from ..control.run_report import RunReport, ScenarioList
 from ..core.mra.allowlist import Kind
@@ -16,13 +16,8 @@ __all__ = [
     "CertificatesAnswer",
     "DiscoverBody",
     "DiscoveryReport",
-    "FaultBody",
-    "FaultReport",
-    "FaultsReport",
     "LabChange",
     "LabReport",
-    "LiftBody",
-    "LiftedAnswer",
     "LoginBody",
     "LoginReport",
     "RunAnswer",
@@ -62,37 +57,6 @@ class DiscoverBody(Body):
     )
     kind: Kind = Field(default="cucm", description="Unified CM, IM and Presence, or Unity Connection")
     tls_verify: Literal["On", "Off"] = Field(default="On", description="TLS verify mode")
-
-
-class FaultBody(Body):
-    """A fault to inject."""
-
-    at: Text = Field(min_length=1, max_length=300, description="NODE:PORT", examples=["cucm:8443"])
-    fault: Text = Field(
-        min_length=1, max_length=100, description="Name of the fault, as GET /api/faults lists it", examples=["Expire"]
-    )
-    parameters: dict[Text, str | int | float | bool] = Field(
-        default={}, max_length=20, description="The fault's own parameters", examples=[{"days": 3}]
-    )
-    times: int | None = Field(
-        default=None, ge=1, le=1_000_000, description="Number of connections that meet it; null: all until it is lifted"
-    )
-
-
-class LiftBody(Body):
-    """The faults to lift: by id, or at one port; without both, every fault."""
-
-    ids: list[Annotated[int, Field(ge=1)]] | None = Field(
-        default=None, max_length=1000, description="Their `id`, as GET /api/faults lists it", examples=[[1, 2]]
-    )
-    at: Text | None = Field(default=None, max_length=300, description="NODE:PORT", examples=["cucm:8443"])
-
-
-class LiftedAnswer(Answer):
-    """How many faults were lifted, and those that are still in force."""
-
-    lifted: int = Field(description="Number of faults that were lifted")
-    faults: tuple[FaultReport, ...] = Field(description="The faults that are still in force")
 
 
 class CertificatesAnswer(Answer):

@@ -49,6 +49,12 @@ assert.deepEqual([expired.ok, expired.codes.includes("expired")], [false, true])
 const { lifted } = await done(client.DELETE("/api/faults", { body: { ids: [fault.id] } }));
 assert.equal(lifted, 1);
 
+const point = await client.POST("/api/fault-points", { body: { port: 9443, certificate: "none", key: "none" } });
+assert(point.error !== undefined);
+assert.deepEqual([point.response.status, point.error.error.problems.length], [409, 2]);
+const { fault_points: points } = await done(client.GET("/api/fault-points"));
+assert.deepEqual(points.map(({ address, seen }) => [address, seen.length]), []);
+
 const red = await login();
 assert.deepEqual(red, { ok: false, seen: "configuration missing", codes: ["self-signed"] });
 const { findings } = await done(client.GET("/api/findings"));
