@@ -207,6 +207,7 @@ def test_names_of_all_languages_lead_nowhere_else(path: str) -> None:
 
 SOLIDUS = re.compile(r"(?:FRACTION|DIVISION) SLASH|SET MINUS|(?:[A-Z]+ ){0,2}SOLIDUS(?: OPERATOR)?")
 NOT_A_SLASH = re.compile(r"COMBINING|TAG|CIRCLED|DOTTED|SUPERSET")
+PARTS = frozenset("./\\%;:?#\u2044")
 
 
 def led_elsewhere(character: str) -> str:
@@ -215,16 +216,14 @@ def led_elsewhere(character: str) -> str:
     if SOLIDUS.fullmatch(name) and not NOT_A_SLASH.match(name) and "DOUBLE" not in name:
         return "\\" if "REVERSE" in name or "MINUS" in name else "/"
     folded = "" if "\ud800" <= character < "\ue000" else unicodedata.normalize("NFKC", character)
-    return folded.replace("\u2044", "/") if any(each in folded for each in "./\\%;:?#\u2044") else ""
-
-
-FOLDED = {chr(code): folded for code in range(0x80, 0x110000) if (folded := led_elsewhere(chr(code)))}
+    return "" if PARTS.isdisjoint(folded) else folded.replace("\u2044", "/")
 
 
 def test_every_character_that_folds_to_a_part_of_a_path_is_read_so() -> None:
     """By Unicode's own data: compatibility decompositions, and what is called a slash."""
-    assert set("\u2025\u2024\uff0e\ufe52\u2215\u2044\u2216\uff0f\uff3c\u2100\uff05\uff1b") <= set(FOLDED)
-    for character, folded in FOLDED.items():
+    all_folded = {chr(code): folded for code in range(0x80, 0x110000) if (folded := led_elsewhere(chr(code)))}
+    assert set("\u2025\u2024\uff0e\ufe52\u2215\u2044\u2216\uff0f\uff3c\u2100\uff05\uff1b") <= set(all_folded)
+    for character, folded in all_folded.items():
         expected = re.split("[?#]", f"/a{folded}b")[0]
         assert expected in readings(f"/a{quote(character)}b"), (hex(ord(character)), folded)
         # (The vulgar fractions are Latin-1 as well, where their octets are part of other characters' UTF-8.)
