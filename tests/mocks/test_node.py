@@ -100,3 +100,22 @@ async def test_a_plain_port_has_no_certificate_and_no_faults(node: Node) -> None
     assert str(caught.value).startswith("imp.steven.lab: ")
     with pytest.raises(MralabError, match="has no TLS port 80"):
         node.inject(Stall(), 80)
+
+
+async def test_what_is_installed_before_the_start_is_presented_and_takes_no_context_until_then(pki: Pki) -> None:
+    node = Node(pki, SERVICES, fqdn="imp.steven.lab", ip="10.48.36.216")
+    node.install("tomcat", pki["tomcat-ECDSA"])
+    node.serve(5061, "tomcat")
+    assert [node.listener(port).context for port in node.tls_ports] == [None, None]
+    async with node:
+        for port in node.tls_ports:
+            await fetch(node.urls[port])
+            assert node.listener(port).seen[-1].cipher.startswith("ECDHE-ECDSA")
+            assert node.presented(port) is pki["tomcat-ECDSA"]
+
+
+async def test_a_change_of_one_port_leaves_the_context_of_the_others(node: Node) -> None:
+    kept, changed = (node.listener(port).context for port in (443, 5061))
+    node.serve(5061, "tomcat")
+    assert node.listener(443).context is kept
+    assert node.listener(5061).context is not changed

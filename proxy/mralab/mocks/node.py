@@ -86,11 +86,13 @@ class Node:
         self._listeners = {
             port: TlsListener(service.application(self), None, host) for port, service in self._services.items()
         }
+        self._started = False
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         """Start every service."""
-        self._apply_certificates()
+        self._started = True
+        self._apply_certificates(*self.tls_ports)
         async with AsyncExitStack() as stack:
             for listener in self._listeners.values():
                 await stack.enter_async_context(listener)
@@ -104,6 +106,7 @@ class Node:
         traceback: TracebackType | None,
     ) -> None:
         """Stop every service."""
+        self._started = False
         await self._stack.aclose()
 
     @property
@@ -170,12 +173,12 @@ class Node:
     def install(self, name: str, certified: Certified) -> None:
         """Replace the certificate ``name`` for new connections."""
         self._installed[name] = certified
-        self._apply_certificates()
+        self._apply_certificates(*self.tls_ports)
 
     def serve(self, port: int, *names: str) -> None:
         """Set the certificates of a TLS port for new connections: at most one RSA and one ECDSA."""
         self._served_purposes[self._tls_port(port)] = names
-        self._apply_certificates()
+        self._apply_certificates(port)
 
     @property
     def tls(self) -> tuple[str, ...]:
@@ -185,7 +188,7 @@ class Node:
     @tls.setter
     def tls(self, versions: Sequence[str]) -> None:
         self._tls = tuple(versions)
-        self._apply_certificates()
+        self._apply_certificates(*self.tls_ports)
 
     def trust_clients(self, *certificates: x509.Certificate) -> None:
         """Add client certificates or their CAs to those that the node accepts, from the next connection.
@@ -193,7 +196,7 @@ class Node:
         On CUCM: an upload as tomcat-trust or CallManager-trust.
         """
         self._trusted_clients += certificates
-        self._apply_certificates()
+        self._apply_certificates(*self.tls_ports)
 
     # -- faults
 
@@ -223,11 +226,14 @@ class Node:
             raise MralabError(f"{self.fqdn}: has no TLS port {port}; it has {known}")
         return port
 
-    def _apply_certificates(self) -> None:
+    def _apply_certificates(self, *ports: int) -> None:
+        """Make the TLS contexts of running ports anew. OpenSSL takes 1 to 2 ms for each: those of others are kept."""
+        if not self._started:
+            return  # the start makes them, from what is installed by then
         authorities = self.authorities
-        for port, purposes in self._served_purposes.items():
+        for port in ports:
             service = self._services[port]
-            certificates = [self.certificate(purpose) for purpose in purposes]
+            certificates = [self.certificate(purpose) for purpose in self._served_purposes[port]]
             accepted = [each.cert for each in authorities or certificates]
             asked_for = (*accepted, *self._trusted_clients) if service.ask_client else ()
             self._listeners[port].context = server_context(
