@@ -37,7 +37,9 @@ def missing(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
-def test_each_step_does_what_the_document_says(document: Path, environment: Path, wheel: Path, tmp_path: Path) -> None:
+def test_each_step_does_what_the_document_says(
+    document: Path, environment: Path, wheel: Path, from_wheelhouse: dict[str, str], tmp_path: Path
+) -> None:
     if absent := missing(document.name):
         pytest.skip(f"needs {', '.join(absent)}")
     (tmp_path / "work").mkdir()
@@ -46,11 +48,13 @@ def test_each_step_does_what_the_document_says(document: Path, environment: Path
     shutil.copy(wheel, built)
     checkout = ROOT if document.name == "container.md" else built.parent
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST", "MRALAB"))}
-    differences = run(
-        document.read_text("utf-8"),
-        tmp_path / "work",
-        {**kept, "PATH": f"{environment}:{kept['PATH']}", "HOME": str(tmp_path), "MRALAB_CHECKOUT": str(checkout)},
-    )
+    own = {
+        "PATH": f"{environment}:{kept['PATH']}",
+        "HOME": str(tmp_path),
+        "MRALAB_CHECKOUT": str(checkout),
+        "PIP_NO_COMPILE": "0",  # pip's way to say --no-compile: Python compiles the modules that are imported
+    }
+    differences = run(document.read_text("utf-8"), tmp_path / "work", {**kept, **from_wheelhouse, **own})
     assert not differences, "\n\n".join(differences)
 
 

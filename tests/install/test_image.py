@@ -45,7 +45,7 @@ def test_the_image_is_slim_not_root_and_watched() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="chown to the image's user needs root")
-def test_each_line_works_in_a_scratch_root(wheel: Path, tmp_path: Path) -> None:
+def test_each_line_works_in_a_scratch_root(wheel: Path, from_wheelhouse: dict[str, str], tmp_path: Path) -> None:
     root = tmp_path / "root"
     sources = {"dist/mralab-*.whl": wheel, "examples/container/mralab.toml": ROOT / "examples/container/mralab.toml"}
     tools = tmp_path / "bin"  # the base image's python
@@ -75,7 +75,7 @@ def test_each_line_works_in_a_scratch_root(wheel: Path, tmp_path: Path) -> None:
             kept = {key: value for key, value in os.environ.items() if key.startswith("PIP_")}
             ran = subprocess.run(
                 ["sh", "-ec", moved(text)],
-                env={**kept, **environment},
+                env={**kept, **from_wheelhouse, **environment},
                 capture_output=True,
                 text=True,
                 timeout=300,
