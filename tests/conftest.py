@@ -16,29 +16,42 @@ settings.register_profile("mralab", deadline=None)
 settings.load_profile("mralab")
 
 LONG = (
-    "oracle/test_oracle.py",
-    "lab/test_scenarios.py",
-    "install/test_wheel.py",
-    "install/test_image.py",
     "install/test_documents.py",
-    "browser/test_lab_page.py",
-    "browser/test_proxy_page.py",
-    "log/test_stream.py",
-    "fuzz/test_growth.py",
+    "oracle/test_oracle.py",
     "cli/test_exit_codes.py",
+    "web/test_openapi.py",
+    "lab/test_scenarios.py",
+    "cli/test_lab_command.py",
+    "log/test_stream.py",
+    "harness/test_proxy.py",
+    "browser/test_lab_page.py",
+    "fuzz/test_growth.py",
+    "install/test_image.py",
     "faults/test_servers.py",
     "faults/test_life.py",
-    "cli/test_lab_command.py",
-    "faults/test_clients.py",
-    "harness/test_proxy.py",
-    "faults/test_log.py",
-    "web/test_openapi.py",
-    "harness/test_pytest_plugin.py",
-    "tests/test_examples.py",
-    "soak/test_soak.py",
     "control/test_workers.py",
+    "browser/test_proxy_page.py",
+    "log/test_lines.py",
+    "lab/test_remedies.py",
+    "faults/test_clients.py",
+    "tests/test_smoke_modes.py",
+    "control/test_serve.py",
+    "net/test_capture.py",
+    "tests/test_examples.py",
+    "install/test_wheel.py",
+    "faults/test_log.py",
+    "show/test_demo_output.py",
+    "lab/test_like.py",
+    "fuzz/test_targets.py",
+    "harness/test_pytest_plugin.py",
+    "mocks/test_listener.py",
+    "install/test_make.py",
+    "soak/test_soak.py",
 )
-"""Files whose tests take longest. ``--dist loadscope`` gives a file to one process: a long one must not start last."""
+"""Files whose tests take longest. ``--dist loadscope`` gives a file to one process: a long one must not start last.
+
+The first makes what tests/install shares, so that the others there need not wait for it.
+"""
 
 
 @pytest.hookimpl(trylast=True)
