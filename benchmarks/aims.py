@@ -1,4 +1,4 @@
-"""The aims that the project has set itself, and whether figures meet them. Pure."""
+"""Performance aims of the project, and whether figures meet them. Pure."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ CPU: Final = "µs CPU/request"
 RATE: Final = "requests/s"
 PEERS: Final = ("Traffic Server", "nginx", "HAProxy")
 FLOOR: Final = "floor"
-"""Not a peer: what the platform costs without mralab."""
+"""Not a peer: the cost of the platform without mralab."""
 RULES: Final = (10, 1_000, 100_000)
 CLIENTS: Final = (64, 512, 4096, 10_000)
 
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """An aim and what came of it. ``bound`` holds for the median; ``at_most`` says from which side."""
+    """An aim and its result. ``bound`` applies to the median, as an upper bound (``at_most``) or a lower one."""
 
     text: str
     value: Ratio
@@ -29,12 +29,12 @@ class Aim:
 
     @property
     def met(self) -> bool:
-        """Whether the median keeps to the bound."""
+        """Whether the median is within the bound."""
         return self.value.median <= self.bound if self.at_most else self.value.median >= self.bound
 
 
 def aims(figures: Figures) -> list[Aim]:
-    """Every aim whose figures were measured, in the order of issue and README."""
+    """Return every aim whose figures were measured, in the order of README."""
     return [*_against_peers(figures), *_latency(figures), *_memory(figures), *_workers(figures), *_costs(figures)]
 
 
@@ -74,7 +74,7 @@ def _latency(figures: Figures) -> Iterator[Aim]:
 
 def _memory(figures: Figures) -> Iterator[Aim]:
     idle = [row["mralab"] for row in figures.rows("KB/client").values() if "mralab" in row]
-    if idle:  # the last: 10 000, or as many as the machine lets one process have
+    if idle:  # the last one has 10 000 clients, or as many as the limit on descriptors allows
         yield Aim(f"memory for each of {idle[-1].work}", _alone(idle[-1]), 12.0, at_most=True, unit="KB")
     growth = figures.find("memory", "growth over a load run", "mralab", "% of resident")
     if growth:

@@ -1,11 +1,12 @@
 """Compare mralab with nginx, HAProxy, Traffic Server and a plain aiohttp proxy: ``make bench``, ``make bench-quick``.
 
-Everything runs on loopback, in a temporary folder, from configurations in ``benchmarks/peers``. Programs are not
-installed from here; what is missing is named. All proxies do the same work, and that is proved before it is measured
-(``proof``): otherwise nothing is compared. Linux only: CPU and memory are read from /proc.
+Everything runs on loopback, in a temporary folder, from configurations in ``benchmarks/peers``. The programs must be
+installed; missing ones are listed. All proxies do the same work: ``proof`` checks this before anything is measured, and
+the comparison stops if it fails. Linux only: CPU and memory are read from /proc.
 
-The figure is CPU microseconds of a proxy's processes for each request, (utime + stime) / requests around one run of
-wrk, proxies in turn, as a ratio to a peer of the same round: far steadier on a shared machine than requests a second.
+The main figure is CPU time of a proxy's processes for each request in microseconds: (utime + stime) / requests over one
+run of wrk. The proxies take turns, and a ratio is that of two proxies in the same round. On a shared machine it varies
+far less than requests a second.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ _QUICK: Final = ("mralab", "floor", "Traffic Server", "nginx", "HAProxy")
 
 
 def compare(parts: frozenset[str], settings: Settings) -> tuple[Figures, list[str], list[str]]:
-    """Measure ``parts``, in this order. The figures, what was proved before, and what could not be measured."""
+    """Measure ``parts``, in the order of ``PARTS``. Return the figures, what was proved before, and what failed."""
     figures = Figures()
     proved: list[str] = []
     failed: list[str] = []
 
     def take(part: str, measured: Callable[..., None], *work: object) -> None:
-        """Measure one part; where it fails, the others are still worth having."""
+        """Measure one part; a failure is recorded and the other parts are still measured."""
         if part in parts:
             try:
                 measured(*work, figures, settings)
@@ -70,7 +71,7 @@ def compare(parts: frozenset[str], settings: Settings) -> tuple[Figures, list[st
 
 
 def compare_quickly(settings: Settings) -> Figures:
-    """CPU for each request alone, both modes, against the three servers; the same proofs first."""
+    """Measure only the CPU for each request, in both modes, with the same proofs first."""
     figures = Figures()
     with stage() as set_up:
         for mode in MODES:
@@ -81,20 +82,20 @@ def compare_quickly(settings: Settings) -> Figures:
 
 
 def main() -> None:
-    """Run from a command line; exit 1 where something cannot be compared, 2 where something is missing."""
+    """Run the command line; exit 1 if something cannot be compared, 2 if something is missing."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=__doc__.split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="ratios of CPU alone, in under a minute; writes no file")
+    parser.add_argument("--quick", action="store_true", help="only CPU ratios, in under a minute; writes no file")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=", ".join(PARTS))
-    parser.add_argument("--seconds", type=int, default=4, help="of each run [4]")
-    parser.add_argument("--rounds", type=int, default=5, help="of each comparison [5]")
-    parser.add_argument("--name", default="", help="of the results file; default: the date")
+    parser.add_argument("--seconds", type=int, default=4, help="length of each run [4]")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each proxy and work [5]")
+    parser.add_argument("--name", default="", help="name of the results file; default: the date")
     parser.add_argument("--no-file", action="store_true", help="write no results file")
     wanted = parser.parse_args()
     if not sys.platform.startswith("linux"):
-        _end(2, "the benchmark reads /proc: it runs on Linux only")
+        _end(2, "the benchmark reads /proc, so it runs on Linux only")
     if missing := missing_packages():
         _end(2, f"not installed: {', '.join(missing)}\nDebian: apt-get install -y {' '.join(missing)}")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends what was started, as Ctrl-C does
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stops the started programs, as Ctrl-C does
     raise_descriptor_limit()
     busy = round(os.getloadavg()[0], 2)
     began = time.monotonic()
@@ -108,7 +109,7 @@ def main() -> None:
             return
         figures, proved, failed = compare(frozenset(wanted.only), Settings(wanted.seconds, wanted.rounds, say))
     except UnequalWork as error:
-        _end(1, f"nothing is compared: the work is not equal\n{error}")
+        _end(1, f"nothing was compared: the proxies do not do the same work\n{error}")
     except (LoadError, DidNotStart) as error:
         _end(1, f"stopped: {error}")
     taken = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -125,9 +126,9 @@ def main() -> None:
     if not wanted.no_file:
         file = RESULTS / f"{wanted.name or taken[:10]}.json"
         results.write(file)
-        print(f"\nwritten: benchmarks/results/{file.name}; `python -m benchmarks.readme` puts it into README")
+        print(f"\nwritten: benchmarks/results/{file.name}; `python -m benchmarks.readme` copies it to README")
     if failed:
-        _end(1, "not everything could be measured\n" + "\n".join(failed))
+        _end(1, "these parts could not be measured\n" + "\n".join(failed))
 
 
 def _end(code: int, text: str) -> NoReturn:

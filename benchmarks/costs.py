@@ -1,4 +1,4 @@
-"""What is measured besides load: memory, the allow list's decision, the command's start."""
+"""Measurements besides load: memory, the decision of the allow list, the start of the command."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LOAD_RUNS: Final = 4
 
 
 def memory(stage: Stage, figures: Figures, settings: Settings) -> None:
-    """Resident memory for each idle client at 64 to 10 000, and what a warm proxy grows by under load."""
+    """Measure resident memory for each of 64 to 10 000 idle clients, and the growth of a warm proxy under load."""
     path = stage.path("good", "1k.xml")
     with running(stage, "keep-alive", ["mralab", "Traffic Server", "nginx"]) as proxies:
         for proxy in proxies:
@@ -32,7 +32,7 @@ def memory(stage: Stage, figures: Figures, settings: Settings) -> None:
 
 
 def _idle(proxy: Proxy, path: str, figures: Figures, settings: Settings) -> None:
-    """Against a proxy that has answered one request and nothing else: no memory that load has left behind is reused."""
+    """Measure idle clients of a proxy that has answered one request only: it cannot reuse memory from earlier load."""
     before = proxy.program.resident()
     for most in CLIENTS:
         number = min(most, most_clients())  # `ulimit -Hn` may be lower than two descriptors for each client
@@ -55,7 +55,7 @@ def _growth(stage: Stage, proxy: Proxy, path: str, figures: Figures, settings: S
 
 
 def rules(stage: Stage, figures: Figures, settings: Settings) -> None:
-    """A decision among 10, 1 000 and 100 000 rules: alone, and as part of the CPU of a whole request."""
+    """Measure a decision among 10, 1 000 and 100 000 rules: by itself, and as part of the CPU of a whole request."""
     good = stage.routes["good"]
     target = Target("bench.test", good.scheme, good.host, good.port)
     lists = {count: AllowList(parse_rules_csv(rules_csv(stage, count), "rules")) for count in RULES}
@@ -76,8 +76,8 @@ def rules(stage: Stage, figures: Figures, settings: Settings) -> None:
 
 
 def _decision(allow: AllowList, target: Target) -> float:
-    """Microseconds of CPU for one request that a rule allows."""
-    paths = [f"/1k.xml/{number}" for number in range(100)]  # not one path again and again: a memory would answer
+    """Return the microseconds of CPU for one request that a rule allows."""
+    paths = [f"/1k.xml/{number}" for number in range(100)]  # different paths, so that no cache answers
     assert isinstance(allow.decide("bench.test", "GET", target, paths[0]), Allowed)
     start = time.process_time()
     for _ in range(_DECISIONS // len(paths)):
@@ -87,13 +87,13 @@ def _decision(allow: AllowList, target: Target) -> float:
 
 
 def start(figures: Figures, settings: Settings) -> None:
-    """How long `mralab --help` takes, by the clock."""
+    """Measure the elapsed time of `mralab --help`."""
     script = Path(sys.executable).with_name("mralab")
     command = [str(script)] if script.exists() else [sys.executable, "-m", "mralab"]
     for number in range(3 * settings.rounds + 1):
         began = time.perf_counter()
         subprocess.run([*command, "--help"], stdout=subprocess.DEVNULL, timeout=60, check=True)
-        if number:  # the first one compiles and fills the file cache
+        if number:  # the first run compiles the modules and fills the file cache
             figures.add("start", "mralab --help", "mralab", "ms", (time.perf_counter() - began) * 1e3)
     found = figures.find("start", "mralab --help", "mralab", "ms")
     assert found is not None  # measured above

@@ -1,7 +1,7 @@
-"""Run mralab and count what its interpreter does: calls of Python functions, and bytecodes.
+"""Run mralab and count calls of Python functions and executed bytecodes.
 
-Usage: counted.py FILE ARGUMENT..., with mralab's arguments. SIGUSR1 begins to count, SIGUSR2 ends it and writes FILE,
-``{"calls": {function: count}, "bytecodes": {function: count}}``. Counts hardly vary, on a busy machine neither.
+Usage: counted.py FILE ARGUMENT..., with mralab's arguments. SIGUSR1 starts the count, SIGUSR2 ends it and writes FILE:
+``{"calls": {function: count}, "bytecodes": {function: count}}``. The counts hardly vary, even on a busy machine.
 """
 
 from __future__ import annotations

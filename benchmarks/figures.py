@@ -1,4 +1,4 @@
-"""What was measured, as records: figures, their medians and ratios, and the file they are kept in."""
+"""Figures that were measured, their medians and ratios, and the results file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One quantity of one proxy at one kind of work: a value for each round, in the order of the rounds."""
+    """One quantity of one proxy for one kind of work, with a value for each round, in the order of the rounds."""
 
     part: str
     work: str
@@ -33,7 +33,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """One figure as a multiple of another, round by round: alternating runs share the machine's moods."""
+    """One figure as a multiple of another, round by round: the runs of a round meet the machine in the same state."""
 
     median: float
     low: float
@@ -41,7 +41,7 @@ class Ratio:
 
 
 def ratio(ours: Figure, theirs: Figure) -> Ratio:
-    """``ours`` divided by ``theirs`` in the rounds that both have; a run that failed may have cost one the last."""
+    """Divide ``ours`` by ``theirs`` in the rounds that both have; after a failed run one of them may lack the last."""
     each = [one / other for one, other in zip(ours.values, theirs.values, strict=False)]
     return Ratio(median(each), min(each), max(each))
 
@@ -56,17 +56,17 @@ class Figures:
         return iter(self._figures.values())
 
     def add(self, part: str, work: str, proxy: str, unit: str, value: float) -> None:
-        """One more round of a figure."""
+        """Add the value of one more round to a figure."""
         key = part, work, proxy, unit
         before = self._figures[key].values if key in self._figures else ()
         self._figures[key] = Figure(*key, (*before, value))
 
     def find(self, part: str, work: str, proxy: str, unit: str) -> Figure | None:
-        """A figure, if it was measured."""
+        """Return a figure, or None if it was not measured."""
         return self._figures.get((part, work, proxy, unit))
 
     def rows(self, unit: str) -> dict[tuple[str, str], dict[str, Figure]]:
-        """(part, work) -> proxy -> figure, of one unit, in the order of measuring."""
+        """Return the figures of one unit as (part, work) -> proxy -> figure, in the order of measurement."""
         rows: dict[tuple[str, str], dict[str, Figure]] = {}
         for figure in self._figures.values():
             if figure.unit == unit:
@@ -75,13 +75,13 @@ class Figures:
 
     @property
     def units(self) -> list[str]:
-        """All units, in the order of measuring."""
+        """All units, in the order of measurement."""
         return list(dict.fromkeys(figure.unit for figure in self._figures.values()))
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """A results file: when (ISO date and time, UTC), on what machine, how, what was proved first, and the figures."""
+    """Content of a results file. ``taken``: ISO date and time, UTC; ``proved``: what ``proof`` checked before."""
 
     taken: str
     machine: Mapping[str, str]
@@ -90,7 +90,7 @@ class Results:
     figures: Figures
 
     def write(self, file: Path) -> None:
-        """As JSON, readable."""
+        """Write indented JSON."""
         data = {
             "taken": self.taken,
             "machine": dict(self.machine),
@@ -105,17 +105,17 @@ class Results:
 
     @classmethod
     def read(cls, file: Path) -> Results:
-        """What ``write`` wrote."""
+        """Read a file that ``write`` wrote."""
         data = json.loads(file.read_text("utf-8"))
         figures = Figures(Figure(**{**entry, "values": tuple(entry["values"])}) for entry in data["figures"])
         return cls(data["taken"], data["machine"], data["settings"], tuple(data["proved"]), figures)
 
 
 def latest(folder: Path) -> Results | None:
-    """The results taken last, if there are any."""
+    """Return the results that were taken last, or None if there are none."""
     return max(map(Results.read, folder.glob("*.json")), key=lambda results: results.taken, default=None)
 
 
 def _short(value: float) -> float:
-    """Five digits: more would be noise that looks like knowledge."""
+    """Round to five significant digits: the others are noise."""
     return float(f"{value:.5g}")

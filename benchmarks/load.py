@@ -1,4 +1,4 @@
-"""Load: wrk and h2load as they are, and clients that stay connected and silent. Their output is read here, too."""
+"""Load generators: wrk, h2load and idle clients; and parsers of their output."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _SCRIPTS: Final = Path(__file__).parent / "peers"
 
 
 class LoadError(RuntimeError):
-    """A load generator failed, or what it got is not what was to be measured."""
+    """A load generator failed, or its responses are not those that were to be measured."""
 
 
 class Load(NamedTuple):
-    """What wrk counted. ``errors``: connections and requests that failed; ``bad``: answers of status 400 and more."""
+    """Counts of a wrk run. ``errors``: failed connections and requests; ``bad``: responses with status 400 or above."""
 
     requests: int
     seconds: float
@@ -33,7 +33,7 @@ class Load(NamedTuple):
 
 
 def wrk(url: str, seconds: float, clients: int = 64, *, script: str = "wrk.lua", headers: Iterable[str] = ()) -> Load:
-    """Ask for ``url`` over ``clients`` connections, each as fast as it is answered. Raises ``LoadError``."""
+    """Request ``url`` over ``clients`` connections, each as fast as responses arrive. Raises ``LoadError``."""
     whole = max(1, round(seconds))  # wrk takes whole seconds
     command = [find("wrk"), "-t1", f"-c{clients}", f"-d{whole}s", "--timeout", "30s", "-s", str(_SCRIPTS / script)]
     for header in headers:
@@ -45,19 +45,21 @@ def wrk(url: str, seconds: float, clients: int = 64, *, script: str = "wrk.lua",
 
 
 def read_wrk(output: str) -> Load:
-    """The line that ``peers/wrk.lua`` prints at the end. Raises ``LoadError`` where there is none."""
+    """Parse the line that ``peers/wrk.lua`` prints at the end. Raises ``LoadError`` if it is missing."""
     for line in reversed(output.splitlines()):
         if line.startswith("{"):
-            said = json.loads(line)
-            errors = said["connect"] + said["read"] + said["write"] + said["timeout"]
-            return Load(said["requests"], said["seconds"], said["bytes"], said["p99_ms"], errors, said["status"])
-    raise LoadError(f"wrk said nothing of its requests:\n{output[-500:]}")
+            summary = json.loads(line)
+            errors = summary["connect"] + summary["read"] + summary["write"] + summary["timeout"]
+            return Load(
+                summary["requests"], summary["seconds"], summary["bytes"], summary["p99_ms"], errors, summary["status"]
+            )
+    raise LoadError(f"wrk printed no summary line:\n{output[-500:]}")
 
 
 def latencies_at(url: str, rate: float, seconds: float, folder: Path, clients: int = 64) -> list[float]:
-    """Milliseconds of each answer at ``rate`` requests a second, HTTP/1.1, the first second's left out.
+    """Return the milliseconds of each response at ``rate`` requests a second, HTTP/1.1, without the first second.
 
-    Raises ``LoadError`` where a request fails or less than 90 % of the rate is reached: that is no figure at that rate.
+    Raises ``LoadError`` if a request fails or less than 90 % of the rate is reached.
     """
     whole = max(1, round(seconds))
     log = folder / "h2load.log"
@@ -71,12 +73,15 @@ def latencies_at(url: str, rate: float, seconds: float, folder: Path, clients: i
     if failed:
         raise LoadError(f"{failed} of {len(times) + failed} requests failed at {rate:.0f} a second")
     if len(times) < 0.9 * rate * whole:
-        raise LoadError(f"h2load reached {len(times) / whole:.0f} requests a second where {rate:.0f} were wanted")
+        raise LoadError(f"h2load reached {len(times) / whole:.0f} requests a second instead of {rate:.0f}")
     return times
 
 
 def read_h2load_log(text: str) -> tuple[list[float], int]:
-    """Lines of start (µs), status, time (µs) -> milliseconds of each good answer, and how many others there were."""
+    """Return the milliseconds of each response with status 200, and the number of others.
+
+    Each line has start (µs), status and time (µs), separated by tabs.
+    """
     times = []
     failed = 0
     for line in text.splitlines():
@@ -89,7 +94,7 @@ def read_h2load_log(text: str) -> tuple[list[float], int]:
 
 
 def percentile(values: Iterable[float], share: float) -> float:
-    """The smallest value that ``share`` (0 to 1) of all values do not exceed. Raises ``ValueError`` for none."""
+    """Return the smallest value that ``share`` (0 to 1) of all values do not exceed. Raises ``ValueError`` if empty."""
     ordered = sorted(values)
     if not ordered:
         raise ValueError("no values")
@@ -97,7 +102,7 @@ def percentile(values: Iterable[float], share: float) -> float:
 
 
 def raise_descriptor_limit() -> None:
-    """Let this process, and what it starts, have as many descriptors as 10 000 clients and their servers may need."""
+    """Raise the hard limit on descriptors, also of programs started later, for 10 000 clients and their servers."""
     wanted = 32768
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < wanted:
@@ -106,13 +111,13 @@ def raise_descriptor_limit() -> None:
 
 
 def most_clients() -> int:
-    """Clients that a proxy can hold by the limit on descriptors, each with a server's connection of its own."""
+    """Return how many clients, each with its own server connection, the limit on descriptors allows a proxy."""
     return (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 100) // 2
 
 
 @contextlib.contextmanager
 def idle_clients(port: int, path: str, number: int) -> Iterator[None]:
-    """``number`` connections, each of which has asked once and been answered, and now waits."""
+    """Hold ``number`` connections open, each idle after one request and its response."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     clients: list[socket.socket] = []
@@ -122,7 +127,7 @@ def idle_clients(port: int, path: str, number: int) -> Iterator[None]:
             clients.append(client)
             status, _ = ask(client, port, path)
             if status != 200:
-                raise LoadError(f"client {len(clients)} of {number} was answered {status}")
+                raise LoadError(f"client {len(clients)} of {number} got status {status}")
         yield
     finally:
         for client in clients:
@@ -131,13 +136,13 @@ def idle_clients(port: int, path: str, number: int) -> Iterator[None]:
 
 
 def ask(client: socket.socket, port: int, path: str) -> tuple[int, bytes]:
-    """One GET over a connection: status and body, chunked ones put together. Raises ``LoadError`` where it is cut."""
+    """Send one GET and return status and decoded body. Raises ``LoadError`` if the response is missing or truncated."""
     try:
         client.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode("ascii"))
         with client.makefile("rb") as stream:
             status = stream.readline().split(maxsplit=2)
             if len(status) < 2:
-                raise LoadError(f"no answer to GET {path}")
+                raise LoadError(f"no response to GET {path}")
             fields = {}
             while (line := stream.readline()) not in (b"\r\n", b""):
                 key, _, value = line.partition(b":")
@@ -158,5 +163,5 @@ def _body(stream: BinaryIO, fields: Mapping[bytes, bytes]) -> bytes:
     wanted = int(fields.get(b"content-length", b"0"))
     body = stream.read(wanted)
     if len(body) < wanted:
-        raise LoadError(f"a body was cut after {len(body)} of {wanted} bytes")
+        raise LoadError(f"a body ended after {len(body)} of {wanted} bytes")
     return body

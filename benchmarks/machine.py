@@ -1,4 +1,4 @@
-"""What it ran on: enough to judge figures by, nothing that names the machine or where things lie on it."""
+"""Description of the machine for a results file: hardware and versions, without host names or paths."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cryptography.hazmat.backends.openssl import backend
 
 from .processes import find
 
-_ASKED: Final = {
+_VERSION_COMMANDS: Final = {
     "nginx": ("nginx", "-v"),
     "HAProxy": ("haproxy", "-v"),
     "Traffic Server": ("traffic_server", "--version"),
@@ -25,8 +25,8 @@ _VERSION: Final = re.compile(r"\d+\.\d+(?:\.\d+)*")
 
 
 def describe() -> dict[str, str]:
-    """Cores, processor, kernel, and the versions of everything that took part."""
-    said = {
+    """Return cores, processor, memory, kernel, and the versions of all programs and packages that take part."""
+    machine = {
         "cores": str(os.cpu_count()),
         "processor": processor(Path("/proc/cpuinfo").read_text("utf-8", "replace")),
         "memory": f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GB",
@@ -35,20 +35,20 @@ def describe() -> dict[str, str]:
         "OpenSSL of mralab": version(backend.openssl_version_text()),
     }
     for package in ("mralab", "uvloop", "aiohttp", "pyOpenSSL", "cryptography"):
-        said[package] = importlib.metadata.version(package)
-    for name, (program, option) in _ASKED.items():
+        machine[package] = importlib.metadata.version(package)
+    for name, (program, option) in _VERSION_COMMANDS.items():
         shown = subprocess.run([find(program), option], capture_output=True, text=True, timeout=20, check=False)
-        said[name] = version(shown.stdout + shown.stderr)
-    return said
+        machine[name] = version(shown.stdout + shown.stderr)
+    return machine
 
 
 def processor(cpuinfo: str) -> str:
-    """The model of the first core in /proc/cpuinfo."""
+    """Return the model of the first core in /proc/cpuinfo."""
     found = re.search(r"^(?:model name|Model)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     return found[1].strip() if found else "unknown"
 
 
 def version(text: str) -> str:
-    """The first thing in it that looks like a version; nothing else of it, it may name hosts and folders."""
+    """Return the first version number in a text; the rest may contain host names and paths."""
     found = _VERSION.search(text)
     return found[0] if found else "unknown"

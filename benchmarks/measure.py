@@ -1,4 +1,4 @@
-"""What is measured under load, proxies in turn (A B A B): CPU, rates, refusals, latency, bodies, workers."""
+"""Measurements under load, proxies alternating (A B A B): CPU, rates, refused handshakes, latency, bodies, workers."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .stage import Stage
 
 _WARM_UP: Final = 1.0  # seconds
 _CLIENTS: Final = 64
-_KEPT_LOG: Final = 4 << 20  # bytes of a log that may stay for the next run: logs must not fill the disk
+_LARGEST_LOG: Final = 4 << 20  # bytes; a larger log is emptied before the next run, so that logs do not fill the disk
 
 
 class Settings(NamedTuple):
-    """How long and how often: seconds of each run, rounds of each comparison, what to say while it runs."""
+    """``seconds`` of each run, ``rounds`` of each comparison; ``say`` is called with each line of progress."""
 
     seconds: float
     rounds: int
@@ -28,25 +28,25 @@ class Settings(NamedTuple):
 
 
 class Run(NamedTuple):
-    """One wrk run against one proxy. ``cpu`` in seconds, ``dialled``: connections that the origin accepted."""
+    """One wrk run against one proxy. ``cpu``: seconds; ``dialled``: connections that the origin accepted."""
 
     load: Load
     cpu: float
     dialled: int
     idle: float
-    """Share of the machine that was idle meanwhile, 0 to 1."""
+    """Idle share of all cores during the run, 0 to 1."""
 
 
 def run(
     stage: Stage, proxy: Proxy, path: str, seconds: float, *, clients: int = _CLIENTS, script: str = "wrk.lua"
 ) -> Run:
-    """One run, CPU taken around it. Raises ``LoadError`` for failed requests, or lines that mralab owes."""
+    """Run wrk once and measure the CPU. Raises ``LoadError`` if requests fail or mralab writes too few log lines."""
     shorten_log(proxy)
     lines = settled_lines(proxy.log) if proxy.log and proxy.name == "mralab" else 0
     dialled, cpu, (idle, all_of_it) = stage.accepted(), proxy.program.cpu(), machine_idle()
     load = wrk(proxy.url(path), seconds, clients, script=script)
     cpu_used, (idle_after, all_after) = proxy.program.cpu() - cpu, machine_idle()
-    dialled = stage.accepted() - dialled - 1  # the question itself is one
+    dialled = stage.accepted() - dialled - 1  # without the connection of this status request
     if load.errors or not load.bytes:
         raise LoadError(f"{proxy.name}: {load.errors} failed connections, {load.bytes} bytes from {path}")
     if proxy.log and proxy.name == "mralab" and script == "wrk.lua":
@@ -57,8 +57,8 @@ def run(
 
 
 def shorten_log(proxy: Proxy) -> None:
-    """Empty a log that has grown long; all writers append, so the next line is its first."""
-    if proxy.log and proxy.log.exists() and proxy.log.stat().st_size > _KEPT_LOG:
+    """Empty a large log. All proxies open it for appending, so the next line becomes the first."""
+    if proxy.log and proxy.log.exists() and proxy.log.stat().st_size > _LARGEST_LOG:
         os.truncate(proxy.log, 0)
 
 
@@ -71,7 +71,7 @@ def requests_cost(
     *,
     warm_up: float = _WARM_UP,
 ) -> None:
-    """CPU for each 1 KB request, and requests a second."""
+    """Measure CPU for each 1 KB request, and requests a second."""
     work = f"{mode}, 1 KB"
     path = stage.path("good", "1k.xml")
     for proxy in proxies:
@@ -89,7 +89,7 @@ def requests_cost(
 
 
 def bodies(stage: Stage, proxies: Iterable[Proxy], figures: Figures, settings: Settings) -> None:
-    """CPU for each request with a longer body, over pooled connections."""
+    """Measure CPU for each request with a longer body, over pooled connections."""
     proxies = [proxy for proxy in proxies if proxy.name not in SIMPLE]
     for name, file, clients in (("100 KB", "100k.xml", _CLIENTS), ("10 MB", "10m.xml", 8)):
         path = stage.path("good", file)
@@ -97,7 +97,7 @@ def bodies(stage: Stage, proxies: Iterable[Proxy], figures: Figures, settings: S
             for proxy in proxies:
                 done = run(stage, proxy, path, settings.seconds, clients=clients)
                 _expect_good(proxy, done)
-                # Of a long body much is under way at the end: it counts by its share.
+                # wrk stops in the middle of long bodies: count requests by bytes.
                 requests = done.load.bytes / len(stage.contents[file])
                 cost = done.cpu / requests * 1e6
                 figures.add("bodies", f"keep-alive, {name}", proxy.name, CPU, cost)
@@ -105,7 +105,7 @@ def bodies(stage: Stage, proxies: Iterable[Proxy], figures: Figures, settings: S
 
 
 def relay(stage: Stage, proxies: Iterable[Proxy], figures: Figures, settings: Settings) -> None:
-    """Bytes of body for each second of the proxy's CPU, http and TLS, over pooled connections."""
+    """Measure bytes of body for each second of the proxy's CPU, http and TLS, over pooled connections."""
     proxies = [proxy for proxy in proxies if proxy.name in ("mralab", "nginx")]
     for route, scheme in (("plain", "http"), ("good", "https")):
         for name, file in (("10 MB", "10m.xml"), ("100 MB", "100m.xml")):
@@ -119,7 +119,7 @@ def relay(stage: Stage, proxies: Iterable[Proxy], figures: Figures, settings: Se
 
 
 def refused(stage: Stage, proxies: Iterable[Proxy], figures: Figures, settings: Settings) -> None:
-    """CPU of refusing a server of an unknown CA, for each attempt; attempts are counted at the origin."""
+    """Measure CPU for each attempt to connect to a server of an unknown CA; the origin counts the attempts."""
     proxies = [proxy for proxy in proxies if proxy.name in ("mralab", "Traffic Server")]
     path = stage.path("untrusted", "1k.xml")
     work = "two attempts, 502"
@@ -130,7 +130,7 @@ def refused(stage: Stage, proxies: Iterable[Proxy], figures: Figures, settings: 
             done = run(stage, proxy, path, settings.seconds)
             if done.load.bad != done.load.requests:
                 raise LoadError(f"{proxy.name}: {done.load.requests - done.load.bad} requests were not refused")
-            # Two for each answered request; more only for what clients had under way at the end, here and before.
+            # Two for each response; more only for requests unfinished at the end of this run or the one before.
             if not 2 * done.load.requests <= done.dialled <= 2 * (done.load.requests + 2 * _CLIENTS):
                 raise LoadError(
                     f"{proxy.name}: {done.dialled} attempts for {done.load.requests} requests, not two each"
@@ -139,14 +139,14 @@ def refused(stage: Stage, proxies: Iterable[Proxy], figures: Figures, settings: 
             figures.add("refused", work, proxy.name, "µs CPU/attempt", cost)
             settings.say(f"refused, round {one + 1}: {proxy.name} {cost:.0f} µs CPU/attempt")
     if leaked := stage.leaked():
-        raise LoadError(f"a refused server was sent a request: {leaked[:200]}")
+        raise LoadError(f"a refused server received a request: {leaked[:200]}")
 
 
 def latency(stage: Stage, proxies: Iterable[Proxy], mode: Mode, figures: Figures, settings: Settings) -> None:
-    """p99 of mralab and nginx at 60 % of what mralab reached at its best here."""
+    """Measure p99 of mralab and nginx at 60 % of the rate that mralab reached in ``requests_cost``."""
     peak = figures.find("cpu", f"{mode}, 1 KB", "mralab", RATE)
     if peak is None:
-        raise LoadError("measured at a share of the rate that the part `cpu` finds: measure that, too")
+        raise LoadError("needs the rate that the part `cpu` measures: add `cpu` to --only")
     rate = 0.6 * peak.median
     work = f"{mode}, 60 % of mralab's peak"
     for one in range(settings.rounds):
@@ -161,12 +161,11 @@ def latency(stage: Stage, proxies: Iterable[Proxy], mode: Mode, figures: Figures
 
 
 def workers(stage: Stage, figures: Figures, settings: Settings) -> None:
-    """One worker and two.
+    """Measure one worker and two.
 
-    Where two workers are to fill two cores, the load must cost next to nothing: requests that the allow list refuses,
-    sixteen in each of wrk's writes, and no two alike, so that none is known already. How idle the machine was besides
-    says whether there was room. The usual work is
-    measured too: there the CPU for each request must not rise.
+    Two workers can fill two cores only if the load generator costs almost nothing: it sends requests that the allow
+    list refuses, sixteen in each write, all different, so that no plan serves them. The idle share of the machine shows
+    whether there was CPU left. The usual work is measured too: its CPU for each request must not rise.
     """
     with running(stage, "keep-alive", ["mralab"]) as one, running(stage, "keep-alive", ["mralab"], workers=2) as two:
         named = (("mralab, 1 worker", one[0]), ("mralab, 2 workers", two[0]))
@@ -191,4 +190,4 @@ def workers(stage: Stage, figures: Figures, settings: Settings) -> None:
 
 def _expect_good(proxy: Proxy, done: Run) -> None:
     if done.load.bad:
-        raise LoadError(f"{proxy.name}: {done.load.bad} of {done.load.requests} answers are errors")
+        raise LoadError(f"{proxy.name}: {done.load.bad} of {done.load.requests} responses are errors")

@@ -1,4 +1,4 @@
-"""Programs that are started, watched and ended here, each by its own id, and what they cost (Linux: /proc)."""
+"""Programs under test: start, stop, CPU time and memory of their processes (Linux: /proc)."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ class _Filled(Template):
 
 
 class DidNotStart(RuntimeError):  # noqa: N818 - it says what happened
-    """A program ended or did not listen in time; the text has the end of its output."""
+    """A program ended or did not listen in time; the message has the end of its output."""
 
 
 def fill(template: str, values: Mapping[str, object]) -> str:
-    """A configuration of ``benchmarks/peers`` with its ``@names`` filled in. Raises ``KeyError`` for one unknown."""
+    """Fill in the ``@names`` of a configuration in ``benchmarks/peers``. Raises ``KeyError`` for an unknown name."""
     return _Filled((_PEERS / template).read_text("utf-8")).substitute(values)
 
 
 def find(program: str) -> str:
-    """Where a program is, /usr/sbin included; empty if nowhere."""
+    """Return the path of a program, searching /usr/sbin too; empty if it is not installed."""
     return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/bin:/usr/sbin:/sbin") or ""
 
 
 def free_port() -> int:
-    """A port free now, below those that outgoing connections take: they cannot take it before it is listened on."""
+    """Return a free port below the range of outgoing connections, so that none of them can take it meanwhile."""
     for _ in range(200):
         port = random.randint(12000, 32000)  # noqa: S311 - no secret
         with socket.socket() as probe:
@@ -49,7 +49,7 @@ def free_port() -> int:
 
 
 class Program:
-    """A running program and its children. Use ``start``; ``stop`` ends it."""
+    """A running program and its children. Create it with ``start``."""
 
     def __init__(self, name: str, process: subprocess.Popen[bytes], output: Path) -> None:
         self.name = name
@@ -61,7 +61,7 @@ class Program:
     def start(
         cls, name: str, command: Sequence[str], folder: Path, port: int, environment: Mapping[str, str] | None = None
     ) -> Program:
-        """Start it and wait until it listens on ``port``. Raises ``DidNotStart``."""
+        """Start a program and wait until it listens on ``port``. Raises ``DidNotStart``."""
         output = folder / f"{name}.output"
         with output.open("wb") as file:
             process = subprocess.Popen(
@@ -75,13 +75,13 @@ class Program:
         program = cls(name, process, output)
         try:
             program._wait_for(port)
-        except BaseException:  # Ctrl-C, above all: a program that was started is not left behind
+        except BaseException:  # KeyboardInterrupt above all: do not leave the program running
             program.stop()
             raise
         return program
 
     def stop(self) -> None:
-        """Ask it to end, and make it after five seconds."""
+        """Send SIGTERM, and SIGKILL after five seconds."""
         self._process.terminate()
         try:
             self._process.wait(5)
@@ -90,7 +90,7 @@ class Program:
             self._process.wait(5)
 
     def pids(self) -> list[int]:
-        """Its own id and those of all its descendants."""
+        """Return its process id and those of all its descendants."""
         parents = {pid: int(fields[1]) for pid, fields in _all_stats().items()}
         family = [self.pid]
         for member in family:
@@ -98,12 +98,12 @@ class Program:
         return family
 
     def cpu(self) -> float:
-        """Seconds of CPU that it and its children have used, user and system; in steps of a clock tick."""
+        """Return the seconds of CPU, user and system, of it and its children; in steps of a clock tick."""
         stats = (_read_stat(pid) for pid in self.pids())
         return sum(int(fields[11]) + int(fields[12]) for fields in stats if fields) / TICK
 
     def resident(self) -> int:
-        """Bytes resident of it and its children, exactly; /proc/PID/stat may be off by 128 KB a process."""
+        """Return the exact resident bytes of it and its children; /proc/PID/stat may be off by 128 KB a process."""
         rollups = (Path(f"/proc/{pid}/smaps_rollup").read_text("ascii") for pid in self.pids())
         return sum(resident_bytes(text) for text in rollups)
 
@@ -113,7 +113,7 @@ class Program:
             try:
                 socket.create_connection(("127.0.0.1", port), 5).close()
             except OSError:
-                time.sleep(0.05)  # another program starts: there is nothing to wait on but the port
+                time.sleep(0.05)  # another program: it gives no other signal than its port
             else:
                 return
         tail = self._output.read_text("utf-8", "replace")[-2000:]
@@ -121,7 +121,7 @@ class Program:
 
 
 def _read_stat(pid: int) -> list[str]:
-    """Fields of /proc/PID/stat from the third (state) on, proc(5); empty if the process is gone."""
+    """Return the fields of /proc/PID/stat from the third (state) on, proc(5); empty if the process has ended."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
     except OSError:
@@ -130,17 +130,17 @@ def _read_stat(pid: int) -> list[str]:
 
 
 def stat_fields(text: str) -> list[str]:
-    """The fields after the name, which may hold blanks and parentheses itself."""
+    """Return the fields after the process name, which may contain blanks and parentheses."""
     return text.rpartition(")")[2].split()
 
 
 def resident_bytes(rollup: str) -> int:
-    """``Rss`` of /proc/PID/smaps_rollup."""
+    """Return ``Rss`` of /proc/PID/smaps_rollup, in bytes."""
     return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Rss:")) * 1024
 
 
 def machine_idle() -> tuple[float, float]:
-    """Seconds that all cores were idle, and that they had, since the machine's start (/proc/stat)."""
+    """Return the idle and the total seconds of all cores since boot (/proc/stat)."""
     numbers = [int(number) for number in Path("/proc/stat").read_text("ascii").split("\n", 1)[0].split()[1:9]]
     return (numbers[3] + numbers[4]) / TICK, sum(numbers) / TICK
 

@@ -1,11 +1,11 @@
-"""Where a request's CPU goes, ours and Traffic Server's: ``make profile``.
+"""CPU of a request by part, for mralab and Traffic Server: ``make profile``.
 
-``perf record`` (cpu-clock, 2000 samples a second) samples each proxy's processes under the load that ``compare``
-measures with; a sample counts for the part of the machine that it fell into: kernel, OpenSSL, interpreter and so on.
-The shares are told in microseconds of the CPU for each request that /proc counted in the same run (perf's is in it).
+``perf record`` (cpu-clock, 2000 samples a second) samples each proxy's processes under the load of ``compare``. A
+sample counts for the part that its binary belongs to: kernel, OpenSSL, interpreter and so on. Shares are converted to
+microseconds with the CPU for each request that /proc shows for the same run, which includes the cost of perf.
 
-Before that, without perf: how many calls of Python functions and bytecodes a request takes that mralab has served
-before (``counted``).
+Before that, without perf: calls of Python functions and bytecodes of a request that mralab has served before
+(``counted``).
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ _LINE: Final = re.compile(r"^\s*(\d+\.\d+)%\s+(\S+)", re.MULTILINE)
 
 
 def part_of(binary: str) -> str:
-    """The part of the machine that a binary, as ``perf report`` names it, belongs to."""
+    """Return the part that a binary, as ``perf report`` names it, belongs to."""
     return next((part for part, pattern in _PARTS if pattern.match(binary)), _OTHER)
 
 
 def read_report(text: str) -> dict[str, float]:
-    """``perf report --sort dso``'s text: the share of each part, 0 to 1."""
+    """Parse the text of ``perf report --sort dso`` and return the share of each part, 0 to 1."""
     shares: defaultdict[str, float] = defaultdict(float)
     for percent, binary in _LINE.findall(text):
         shares[part_of(binary)] += float(percent) / 100
@@ -65,18 +65,18 @@ def read_report(text: str) -> dict[str, float]:
 
 @contextmanager
 def _sampled(pids: Sequence[int], file: Path) -> Iterator[None]:
-    """Sample these processes meanwhile, into ``file``."""
+    """Sample these processes into ``file`` while the block runs."""
     command = [find("perf"), "record", "-q", "-e", "cpu-clock", "-F", str(_SAMPLES), "-o", str(file)]
     perf = subprocess.Popen([*command, "-p", ",".join(map(str, pids))], stdout=subprocess.DEVNULL)
     try:
         yield
     finally:
-        perf.send_signal(signal.SIGINT)  # it then writes what it has
+        perf.send_signal(signal.SIGINT)  # makes perf write its samples
         perf.wait(60)
 
 
 def profile(stage: Stage, proxy: Proxy) -> dict[str, float]:
-    """Microseconds of CPU for each request, by part. Raises ``CalledProcessError`` where perf has recorded nothing."""
+    """Return the microseconds of CPU for a request, by part. Raises ``CalledProcessError`` if perf has no samples."""
     path, file = stage.path("good", "1k.xml"), stage.folder / f"{proxy.program.pid}.perf"
     run(stage, proxy, path, 1)  # warm
     with _sampled(proxy.program.pids(), file):
@@ -87,7 +87,7 @@ def profile(stage: Stage, proxy: Proxy) -> dict[str, float]:
 
 
 def count(stage: Stage, proxy: Proxy) -> dict[str, dict[str, float]]:
-    """Calls of Python functions, and bytecodes, for each request, by function. Each client connection sends many."""
+    """Return calls and bytecodes of each Python function for one request, as the mean of many on one connection."""
     assert proxy.log is not None
     file, pid = proxy.log.with_name("counts"), proxy.program.pid
     path = stage.path("good", "1k.xml")
@@ -95,7 +95,7 @@ def count(stage: Stage, proxy: Proxy) -> dict[str, dict[str, float]]:
         for number in range(_COUNTED + 10):
             if number == 10:  # warm
                 os.kill(pid, signal.SIGUSR1)
-                time.sleep(0.2)  # nothing tells when a signal's handler has run
+                time.sleep(0.2)  # another process: nothing shows when its signal handler has run
             ask(client, proxy.port, path)
     os.kill(pid, signal.SIGUSR2)
     end = time.monotonic() + 10
@@ -106,19 +106,19 @@ def count(stage: Stage, proxy: Proxy) -> dict[str, dict[str, float]]:
 
 
 def count_lines(mode: str, counts: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """The sums, and the functions with the most bytecodes."""
+    """Return a line with the sums, and a table of the functions with the most bytecodes."""
     calls, bytecodes = counts["calls"], counts["bytecodes"]
     sums = (
         f"{mode}: {sum(calls.values()):.1f} calls of Python functions, {sum(bytecodes.values()):.0f} bytecodes/request"
     )
-    dearest = sorted(bytecodes, key=lambda name: -bytecodes[name])[:_MOST_SHOWN]
+    costliest = sorted(bytecodes, key=lambda name: -bytecodes[name])[:_MOST_SHOWN]
     rows = [["function", "calls", "bytecodes"]]
-    rows += [[name, f"{calls.get(name, 0):.2f}", f"{bytecodes[name]:.1f}"] for name in dearest]
+    rows += [[name, f"{calls.get(name, 0):.2f}", f"{bytecodes[name]:.1f}"] for name in costliest]
     return [sums, *columns(rows)]
 
 
 def table_lines(profiles: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """A column for each proxy, a row for each part, in microseconds."""
+    """Return a table with a column for each proxy and a row for each part, in microseconds."""
     parts = [part for part in (*(name for name, _ in _PARTS), _OTHER) if any(part in one for one in profiles.values())]
     rows = [["us CPU/request", *profiles]]
     rows += [[part, *(f"{one.get(part, 0):.1f}" for one in profiles.values())] for part in parts]
@@ -127,7 +127,7 @@ def table_lines(profiles: Mapping[str, Mapping[str, float]]) -> list[str]:
 
 
 def main() -> None:
-    """Count, then profile both proxies, in both modes; exit 2 where a program is missing."""
+    """Count, then profile both proxies, in both modes; exit if a program is missing."""
     missing = [*missing_packages(), *(() if find("perf") else ("linux-perf",))]
     if missing:
         sys.exit(f"benchmarks: not installed: {', '.join(missing)}\nDebian: apt-get install -y {' '.join(missing)}")

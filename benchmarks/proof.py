@@ -1,4 +1,4 @@
-"""Before anything is measured: that every proxy does the same work. What cannot be proved is not compared."""
+"""Checks before a measurement that every proxy does the same work."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from .load import LoadError, ask
 from .proxies import SIMPLE, Mode, Proxy
 from .stage import Stage
 
-_ASKED: Final = 20
+_REQUESTS: Final = 20
 LINES: Final = 5
-"""Lines that mralab writes for each answered request."""
+"""Lines that mralab writes for each successful request."""
 
 
 class UnequalWork(RuntimeError):  # noqa: N818 - it says what was found
-    """A proxy does not do what the others do; the text lists everything found."""
+    """A proxy does not do the work of the others; the message lists all differences."""
 
 
 def prove(stage: Stage, proxies: Iterable[Proxy], mode: Mode, files: Sequence[str]) -> list[str]:
-    """Prove it for each proxy: what was proved, in words. Raises ``UnequalWork``.
+    """Check each proxy and return what was proved, in words. Raises ``UnequalWork``.
 
-    ``files`` are those that it is to be measured with, the first of them alone for ``SIMPLE``.
+    ``files`` are those of the measurement; proxies in ``SIMPLE`` are checked with the first one only.
 
-    Status and bytes are the origin's; a certificate for another name and one of an unknown CA are refused before the
-    server sees a request; handshakes are full and alike; connections are kept or not, as ``mode`` says; mralab writes
-    five lines for each request.
+    Status and body are the origin's. A certificate for another name and one of an unknown CA are refused before the
+    server receives a request. All handshakes are full ones with the same parameters. Server connections are kept or
+    closed as ``mode`` says. mralab writes five lines for each request.
     """
     wrong: list[str] = []
     for proxy in proxies:
@@ -59,9 +59,9 @@ def _faults(stage: Stage, proxy: Proxy, mode: Mode, files: Sequence[str]) -> lis
     for route in ("wrong", "untrusted"):
         status = _ask_alone(proxy, stage.path(route, "1k.xml"))
         if status not in (502, 503):
-            faults.append(f"the {route} certificate is answered {status}: it does not verify")
+            faults.append(f"the {route} certificate: status {status}, not 502 or 503: the proxy does not verify it")
     if leaked := stage.leaked():
-        faults.append(f"a refused server was sent a request: {leaked.strip()}")
+        faults.append(f"a refused server received a request: {leaked.strip()}")
     faults += _handshake_faults(stage, proxy, mode)
     if proxy.name == "mralab":
         faults += _line_faults(stage, proxy)
@@ -71,18 +71,18 @@ def _faults(stage: Stage, proxy: Proxy, mode: Mode, files: Sequence[str]) -> lis
 def _handshake_faults(stage: Stage, proxy: Proxy, mode: Mode) -> list[str]:
     stage.handshakes()
     with socket.create_connection(("127.0.0.1", proxy.port), 10) as client:
-        for _ in range(_ASKED):
+        for _ in range(_REQUESTS):
             ask(client, proxy.port, stage.path("good", "proof.xml"))
-    seen = _noted(stage, _ASKED)
+    seen = _logged_handshakes(stage, _REQUESTS)
     faults = []
     made = {tuple(row[1:5]) for row in seen}
     if made != {("TLSv1.2", "ECDHE-RSA-AES256-GCM-SHA384", "X25519", ".")}:
-        faults.append(f"handshakes are not those of the others, or resumed: {sorted(made)}")
+        faults.append(f"handshakes differ from those of the others, or are resumed: {sorted(made)}")
     connections = len({row[5] for row in seen})
-    if mode == "per-request" and connections != _ASKED:
-        faults.append(f"{_ASKED} requests took {connections} connections to the server")
+    if mode == "per-request" and connections != _REQUESTS:
+        faults.append(f"{_REQUESTS} requests took {connections} connections to the server")
     if mode == "keep-alive" and connections != 1:
-        faults.append(f"{_ASKED} requests in a row took {connections} connections to the server")
+        faults.append(f"{_REQUESTS} requests in a row took {connections} connections to the server")
     return faults
 
 
@@ -90,10 +90,10 @@ def _line_faults(stage: Stage, proxy: Proxy) -> list[str]:
     assert proxy.log is not None
     before = settled_lines(proxy.log)
     with socket.create_connection(("127.0.0.1", proxy.port), 10) as client:
-        for _ in range(_ASKED):
+        for _ in range(_REQUESTS):
             ask(client, proxy.port, stage.path("good", "1k.xml"))
     written = settled_lines(proxy.log) - before
-    return [] if written == LINES * _ASKED else [f"{written} lines for {_ASKED} requests, not {LINES} for each"]
+    return [] if written == LINES * _REQUESTS else [f"{written} lines for {_REQUESTS} requests, not {LINES} for each"]
 
 
 def _ask_alone(proxy: Proxy, path: str) -> int:
@@ -101,8 +101,8 @@ def _ask_alone(proxy: Proxy, path: str) -> int:
         return ask(client, proxy.port, path)[0]
 
 
-def _noted(stage: Stage, number: int) -> list[list[str]]:
-    """What the origin noted of ``number`` requests; it may note them a moment after it answered."""
+def _logged_handshakes(stage: Stage, number: int) -> list[list[str]]:
+    """Wait until the origin has logged ``number`` requests, which it may do just after its response."""
     seen = stage.handshakes()
     end = time.monotonic() + 2
     while len(seen) < number and time.monotonic() < end:
@@ -112,10 +112,10 @@ def _noted(stage: Stage, number: int) -> list[list[str]]:
 
 
 def settled_lines(log: Path) -> int:
-    """Lines in a log that its writer has been silent on for a quarter of a second; logs are written in batches."""
+    """Wait until a log has not grown for a quarter of a second, and return its lines; logs are written in batches."""
     size = -1
     while (now := log.stat().st_size) != size:
         size = now
-        time.sleep(0.25)  # nothing tells when another process has written its last batch but its silence
+        time.sleep(0.25)  # another process: nothing but a pause shows that it has written its last batch
     with log.open("rb") as file:
         return sum(piece.count(b"\n") for piece in iter(lambda: file.read(1 << 20), b""))

@@ -1,7 +1,7 @@
-"""The proxies that are compared: each from its configuration in ``benchmarks/peers``, one worker or thread each.
+"""The proxies in the comparison, each with its configuration in ``benchmarks/peers`` and one worker or thread.
 
-Every one of them leads the four tokens of the stage to the four servers, takes the token off the path, verifies chain
-and name, offers TLS 1.2 only and resumes no session.
+Each proxy maps the four tokens of the stage to the four servers, removes the token from the path, verifies chain and
+name, offers TLS 1.2 only and resumes no session.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ MODES: Final[tuple[Mode, ...]] = ("keep-alive", "per-request")
 
 NAMES: Final = ("mralab", "floor", "Traffic Server", "nginx", "HAProxy", "aiohttp")
 SIMPLE: Final = ("floor", "aiohttp")
-"""Proxies that are measured with the smallest file only: ``floor`` is none (``peers/floor.py``)."""
+"""Programs that are measured with the smallest file only."""
 COUNTED: Final = "mralab, counted"
-"""mralab under ``counted``, which writes ``counts`` beside its log."""
+"""mralab under ``counted``, which writes the file ``counts`` next to its log."""
 _PACKAGES: Final = {
     "nginx": "nginx",
     "haproxy": "haproxy",
@@ -52,7 +52,7 @@ _TRAFFIC_SERVER_FOLDERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A running proxy. ``log`` is its access log where it writes one."""
+    """A running proxy. ``log``: its access log, or None if it writes none."""
 
     name: str
     port: int
@@ -60,12 +60,12 @@ class Proxy:
     log: Path | None = None
 
     def url(self, path: str) -> str:
-        """Where a client asks it for ``path``."""
+        """Return the URL of ``path`` on this proxy."""
         return f"http://127.0.0.1:{self.port}{path}"
 
 
 def missing_packages() -> list[str]:
-    """Debian packages of the programs that are not installed."""
+    """Return the Debian packages of programs that are not installed."""
     return [package for program, package in _PACKAGES.items() if not find(program)]
 
 
@@ -73,9 +73,9 @@ def missing_packages() -> list[str]:
 def running(
     stage: Stage, mode: Mode, wanted: Sequence[str] = NAMES, *, workers: int = 1, rules: int = 0
 ) -> Iterator[list[Proxy]]:
-    """Start the proxies ``wanted`` in this order; they end with the block.
+    """Start the proxies ``wanted`` in this order and stop them at the end of the block.
 
-    ``workers`` and ``rules`` (more rules than the stage needs) concern mralab alone.
+    ``workers`` and ``rules`` (number of rules besides those that the stage needs) apply to mralab only.
     """
     with contextlib.ExitStack() as stack:
         proxies = []
@@ -94,14 +94,14 @@ def running(
 
 
 def _await_answer(stage: Stage, proxy: Proxy) -> None:
-    """A program may listen before it is ready: many rules take a while to read, Traffic Server's hosts file as well."""
+    """Wait until a proxy relays: it may listen before it has read its rules, or its hosts file (Traffic Server)."""
     end = time.monotonic() + 20
     status = 0
     while status != 200 and time.monotonic() < end:
         with socket.create_connection(("127.0.0.1", proxy.port), 60) as client:
             status, _ = ask(client, proxy.port, stage.path("good", "1k.xml"))
     if status != 200:
-        raise DidNotStart(f"{proxy.name} answers {status} to what it should relay")
+        raise DidNotStart(f"{proxy.name} answers {status} to a request that it should relay")
 
 
 def _mralab(stage: Stage, folder: Path, mode: Mode, workers: int, rules: int, name: str) -> Proxy:
@@ -118,10 +118,10 @@ def _mralab(stage: Stage, folder: Path, mode: Mode, workers: int, rules: int, na
 
 
 def rules_csv(stage: Stage, more: int) -> str:
-    """Two rules for each server of the stage, and before them ``more`` that fit nothing that is asked."""
+    """Return an allow list: ``more`` rules that match no request of the benchmark, then the rules of the stage."""
     good = stage.routes["good"]
     lines = ["Url,Deployment,HttpMethods,MatchType,Description"]
-    for number in range(more):  # half of them on the very server that is asked
+    for number in range(more):  # half of them for the server of the requests
         host = good.host if number % 2 else f"cucm{number}.bench.test"
         lines.append(f"https://{host}:{good.port}/cucm-uds/user/{number}/,,,prefix,")
     for route in stage.routes.values():

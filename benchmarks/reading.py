@@ -1,8 +1,9 @@
-"""How fast a log is read for its findings, next to ``grep -c``: ``python -m benchmarks.reading``.
+"""Speed of reading a log for its findings, compared with ``grep -c``: ``python -m benchmarks.reading``.
 
-The log is generated: transactions of one Expressway-C with DEBUG twins, of which one in a thousand fails, between lines
-of other modules. Each program runs in a process of its own, in turn, and reads the file from the page cache; megabytes
-are counted both for each second that passed and for each second of CPU, which other work on the machine disturbs less.
+The log is generated: transactions of one Expressway-C, with or without DEBUG twins, between lines of other modules; one
+transaction in a thousand fails. The programs run one after the other, each in its own process, and read the file from
+the page cache. Megabytes are counted both for each elapsed second and for each second of CPU, which other work on the
+machine disturbs less.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ _OTHERS: Final = (
 
 
 class Run(NamedTuple):
-    """One reading: seconds that passed, seconds of CPU, most memory in MB, what was found."""
+    """One run of a program: elapsed seconds, seconds of CPU, peak memory in MB, and its output."""
 
     wall: float
     cpu: float
@@ -73,7 +74,7 @@ class Run(NamedTuple):
 
 
 def transaction(number: int, at: float, random_: random.Random) -> list[Event]:
-    """Return the events of one transaction; the proxy's own answer if it fails."""
+    """Return the events of one transaction, which ends with the proxy's own 502 if it fails."""
     host, address, port = random_.choice(_SERVERS)
     tracking, path = f"{random_.getrandbits(128):032x}", f"cucm-uds/user/user{random_.randrange(500)}/devices"
     client, url = random_.randrange(30000, 36000), f"https://{host}:{port}/{path}"
@@ -112,7 +113,7 @@ def transaction(number: int, at: float, random_: random.Random) -> list[Event]:
 
 
 def log(*, debug: bool) -> Iterator[str]:
-    """Yield the lines of a log without an end, four transactions interleaved."""
+    """Yield the lines of an endless log with four interleaved transactions."""
     random_ = random.Random(1)  # noqa: S311 - the same log each time
     writer = LineWriter("exp-c", 2030, debug, lambda _: 3600)
     at, number = 1.7e9, 100
@@ -140,7 +141,7 @@ def write(path: Path, size: int, *, debug: bool) -> None:
 
 
 def read(path: Path, *, skip_successes: bool) -> None:
-    """Read a log for its findings; what ``measured`` starts in a process of its own."""
+    """Read a log and print a summary of its findings; ``measured`` runs this in another process."""
     reader, diagnosis = LogReader(skip_successes=skip_successes), Diagnosis()
     with path.open("rb") as file:
         while chunk := file.read(BLOCK):
@@ -165,7 +166,7 @@ def measured(command: list[str]) -> Run:
 
 
 def compare(megabytes: int, rounds: int) -> dict[str, object]:
-    """Measure every program on a log of INFO lines and on one with DEBUG twins."""
+    """Measure every program with a log of INFO lines and with one that has DEBUG twins."""
     results: dict[str, object] = {}
     ours = [sys.executable, "-m", "benchmarks.reading", "--read"]
     for debug in (False, True):
@@ -195,7 +196,7 @@ def compare(megabytes: int, rounds: int) -> dict[str, object]:
 
 
 def main() -> None:
-    """Measure, print and keep the figures."""
+    """Measure and print the figures, and with ``--keep`` write them to a file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=int, default=1000, help="size of each log (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each program (default: %(default)s)")

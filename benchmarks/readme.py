@@ -1,4 +1,4 @@
-"""Write README's figures from the latest results: ``python -m benchmarks.readme``."""
+"""Copy the latest results to README: ``python -m benchmarks.readme``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ RESULTS: Final = Path(__file__).parent / "results"
 
 
 def current_block(readme: str) -> str:
-    """What stands between the markers, markers included. Raises ``ValueError`` where one is missing."""
+    """Return the text between the markers, markers included. Raises ``ValueError`` if one is missing."""
     return readme[readme.index(BEGIN) : readme.index(END) + len(END)]
 
 
 def main() -> None:
-    """Replace the block."""
+    """Replace the block in README.md."""
     file = ROOT / "README.md"
     text = file.read_text("utf-8")
     file.write_text(text.replace(current_block(text), readme_block(latest(RESULTS))), encoding="utf-8")

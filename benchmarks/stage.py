@@ -1,4 +1,4 @@
-"""What stands around the proxies: a folder, certificates minted for this run, and the origin that they all ask."""
+"""Test bed of the proxies: a temporary folder, certificates minted for this run, and the origin server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mralab.mocks.pki import mint
 from .processes import Program, fill, free_port
 
 BODIES: Final = {"1k": 1024, "100k": 100 * 1024, "10m": 10 << 20, "100m": 100 << 20}
-_direct: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy of the environment
+_direct: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # ignores proxies of the environment
 _ENTRY: Final = b"<user><name>emusk</name><server>cucm.steven.lab</server><port>8443</port></user>\n"
 
 _RECIPES: Final[dict[str, dict[str, object]]] = {
@@ -36,14 +36,14 @@ _RECIPES: Final[dict[str, dict[str, object]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A server that clients may ask for: ``good``, ``wrong`` (its name), ``untrusted`` (its CA) or ``plain`` (http)."""
+    """A server of the origin: ``good``, ``wrong`` (another name), ``untrusted`` (unknown CA) or ``plain`` (http)."""
 
     name: str
     port: int
 
     @property
     def host(self) -> str:
-        """The name that is asked for and, but for ``wrong``, certified."""
+        """Host name in requests, and in the certificate except for ``wrong``."""
         return f"{self.name}.bench.test"
 
     @property
@@ -53,13 +53,13 @@ class Route:
 
     @property
     def token(self) -> str:
-        """The first segment of a path that leads there, as MRA clients write it."""
+        """First segment of the path of its requests, as MRA clients encode it."""
         return encode(Target("bench.test", self.scheme, self.host, self.port))
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The origin, running, and where everything lies. ``contents``: file name -> what the origin answers."""
+    """The running origin and its folder. ``contents``: file name -> body that the origin sends."""
 
     folder: Path
     routes: Mapping[str, Route]
@@ -67,27 +67,27 @@ class Stage:
     contents: Mapping[str, bytes]
 
     def path(self, route: str, file: str) -> str:
-        """The path that a client asks any proxy for."""
+        """Return the path of a file on a route, the same for every proxy."""
         return f"/{self.routes[route].token}/{file}"
 
     def accepted(self) -> int:
-        """Connections that the origin has accepted so far, this question's own among them."""
+        """Return how many connections the origin has accepted so far, including the one of this status request."""
         url = f"http://127.0.0.1:{self.routes['plain'].port}/status"
         with _direct.open(url, timeout=5) as answer:
             text: str = answer.read().decode("ascii")
         return accepts(text)
 
     def handshakes(self) -> list[list[str]]:
-        """What the origin noted of requests for proof.xml, and forgets: the fields of its log format."""
+        """Return the origin's log of requests for proof.xml as lists of fields (origin.conf), and empty the log."""
         return [line.split() for line in _take(self.folder / "proof.log").splitlines()]
 
     def leaked(self) -> str:
-        """Requests that servers saw which nobody should have asked, and forgets them."""
+        """Return the log of requests that reached a server with a bad certificate, and empty it."""
         return _take(self.folder / "leaked.log")
 
 
 def names(folder: Path, routes: Mapping[str, Route]) -> dict[str, object]:
-    """What every configuration of ``benchmarks/peers`` may name."""
+    """Return the values of ``@names`` that all configurations in ``benchmarks/peers`` may use."""
     values: dict[str, object] = {"folder": folder, "user": _user()}
     for name, route in routes.items():
         values |= {f"{name}_host": route.host, f"{name}_port": route.port, f"{name}_token": route.token}
@@ -95,13 +95,13 @@ def names(folder: Path, routes: Mapping[str, Route]) -> dict[str, object]:
 
 
 def accepts(status: str) -> int:
-    """The first number of nginx's stub_status page."""
+    """Return the number of accepted connections on nginx's stub_status page."""
     return int(status.split("requests")[1].split()[0])
 
 
 @contextlib.contextmanager
 def stage() -> Iterator[Stage]:
-    """Mint, start the origin, and take everything away again."""
+    """Mint certificates and start the origin; stop it and remove the folder at the end of the block."""
     folder = Path(tempfile.mkdtemp(prefix="mralab-bench-"))
     try:
         certificates = mint(_RECIPES, fresh=True, source="the benchmark's certificates")
@@ -133,7 +133,7 @@ def _write_files(folder: Path) -> dict[str, bytes]:
 
 
 def _user() -> str:
-    """nginx started by root drops to another user, which may not read a private folder; others need no such line."""
+    """Return a ``user`` line if run by root: nginx would otherwise change to a user that cannot read the folder."""
     return "user root;" if os.geteuid() == 0 else ""
 
 

@@ -1,4 +1,4 @@
-"""Figures as text: tables for a terminal, and the block that README shows. Pure."""
+"""Figures as text: tables for a terminal, and the block in README. Pure."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from .figures import Figure, Figures, Results, ratio
 
 BEGIN: Final = "<!-- figures: begin (python -m benchmarks.readme writes this) -->"
 END: Final = "<!-- figures: end -->"
-_NONE: Final = "No figures yet: `make bench` takes them."
+_NONE: Final = "No figures yet: run `make bench`."
 
 
 def number(value: float) -> str:
-    """Three digits, or all before the point."""
+    """Format a number with three digits, or without a fraction from 100 on."""
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def figure_lines(figures: Figures) -> list[str]:
-    """A table for each unit: the median of each proxy, its spread, and mralab's as a multiple of it."""
+    """Return a table for each unit: median and spread of each proxy, and mralab's value as a multiple of it."""
     lines: list[str] = []
     for unit in figures.units:
         lines += ["", unit]
@@ -42,14 +42,14 @@ def _row(work: str, figure: Figure, ours: Figure | None) -> list[str]:
 
 
 def aim_lines(reached: Sequence[Aim]) -> list[str]:
-    """A table of aims: what was reached, its spread, the bound, and whether it is met."""
+    """Return a table of aims: the value reached, its spread, the bound, and whether it is met."""
     rows = [["aim", "reached", "spread", "bound", ""]]
     rows += [[aim.text, *_reached(aim), "met" if aim.met else "NOT MET"] for aim in reached]
     return columns(rows)
 
 
 def ratio_lines(figures: Figures) -> list[str]:
-    """CPU of mralab as a multiple of each peer's and of the floor's: what `make bench-quick` prints."""
+    """Return a table with the CPU of mralab as a multiple of each peer's and the floor's, for `make bench-quick`."""
     rows = [["CPU of mralab against", "keep-alive", "per-request"]]
     for peer in (*PEERS, FLOOR):
         cells = [peer]
@@ -69,13 +69,13 @@ def _reached(aim: Aim) -> tuple[str, str, str]:
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows with their cells under one another."""
+    """Pad the cells of each column to the same width."""
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def readme_block(results: Results | None) -> str:
-    """What stands in README between the markers, markers included."""
+    """Return the block of README, markers included."""
     if results is None:
         return f"{BEGIN}\n{_NONE}\n{END}"
     machine, settings = results.machine, results.settings

@@ -1,6 +1,6 @@
-"""A plain reverse proxy as one writes it with aiohttp, on uvloop: verifies chain and name, streams, logs nothing.
+"""A plain reverse proxy with aiohttp on uvloop: verifies chain and name, streams bodies, logs nothing.
 
-Usage: aiohttp_proxy.py FILE, a JSON object: port, trust (PEM file), keep_alive, routes (token -> [base URL, name]).
+Usage: aiohttp_proxy.py FILE. FILE has a JSON object: port, trust (PEM file), keep_alive, routes (token -> [URL, name]).
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""The floor: what the platform of mralab costs without mralab. A peer of ``make bench``.
+"""The floor: the cost of mralab's platform without mralab. Measured by ``make bench``.
 
-uvloop, OpenSSL as mralab uses it, verified and pooled connections, two reads and two writes for each request. The token
-is taken off the path, the length of the response is looked for, and nothing else is parsed, checked, rewritten or
-logged. It is no proxy: it serves the requests of the benchmark and no others.
+uvloop, OpenSSL as mralab uses it, verified and pooled connections, two reads and two writes for each request. The floor
+removes the token from the path and finds the length of the response; it parses, checks, rewrites and logs nothing else.
+It is not a proxy: it can serve the requests of the benchmark only.
 
-Usage: floor.py FILE, a JSON object: port, trust (PEM file), keep_alive, routes (token -> [scheme, port, name]).
+Usage: floor.py FILE. FILE has a JSON object: port, trust (PEM file), keep_alive,
+routes (token -> [scheme, port, name]).
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
--- Sixteen requests in one write, no two alike, each with 300 short fields: little work for wrk, much for the proxy, which
--- knows none of them yet. Ends as wrk.lua does.
+-- Sixteen different requests in one write, each with 300 short fields: little work for wrk and much for the proxy, which
+-- has no plan for any of them. The summary is that of wrk.lua.
 local before, after, number = "", "", 0
 init = function(args)
   for i = 1, 300 do wrk.headers["X-" .. i] = "1" end

@@ -1,4 +1,4 @@
--- What wrk knows at the end, exactly and in one line. No request or response function: they would cost it time.
+-- Print wrk's exact counts as one JSON line at the end. No request or response function: they would slow wrk down.
 done = function(summary, latency, requests)
   local e = summary.errors
   io.write(string.format(

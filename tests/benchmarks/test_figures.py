@@ -36,26 +36,26 @@ def figure(*values: float) -> Figure:
 def test_a_ratio_is_taken_round_by_round() -> None:
     found = ratio(figure(10, 20, 30), figure(10, 10, 10))
     assert (found.median, found.low, found.high) == (2, 1, 3)
-    # The machine was twice as slow in the second round: nothing to do with either proxy.
+    # The machine was half as fast in the second round: the ratio does not change.
     assert ratio(figure(10, 20), figure(5, 10)).high == 2
 
 
-def test_a_round_that_one_of_two_lacks_is_left_out() -> None:
+def test_a_round_without_a_value_for_both_is_left_out() -> None:
     assert ratio(figure(2, 100), figure(1)).high == 2
 
 
-def test_aims_are_judged_by_the_median_from_their_side(figures: Figures) -> None:
-    judged = {aim.text: aim for aim in aims(figures)}
-    assert judged["keep-alive: CPU against Traffic Server"].value.median == 1.0
-    assert not judged["keep-alive: CPU against Traffic Server"].met  # 0.8 is wanted
-    best = judged["per-request: CPU against the best of three (nginx)"]
+def test_the_median_decides_whether_an_aim_is_met(figures: Figures) -> None:
+    by_text = {aim.text: aim for aim in aims(figures)}
+    assert by_text["keep-alive: CPU against Traffic Server"].value.median == 1.0
+    assert not by_text["keep-alive: CPU against Traffic Server"].met  # the bound is 0.8
+    best = by_text["per-request: CPU against the best of three (nginx)"]
     assert best.met
     assert best.value.median == pytest.approx(0.3)
-    assert not any("aiohttp" in text for text in judged)  # not measured, not judged
+    assert not any("aiohttp" in text for text in by_text)  # not measured
     for _ in range(3):
         figures.add("cpu", "keep-alive, 1 KB", "aiohttp", RATE, 1e6 / 90)
     rate = next(aim for aim in aims(figures) if "aiohttp" in aim.text)
-    assert (rate.met, rate.at_most) == (False, False)  # twice the rate where four times is wanted
+    assert (rate.met, rate.at_most) == (False, False)  # twice the rate; the bound is four times
 
 
 def test_the_table_shows_median_spread_and_ratio(figures: Figures) -> None:
@@ -72,18 +72,18 @@ def test_aims_that_are_not_met_stand_out() -> None:
     ]
 
 
-def test_quick_ratios_leave_open_what_was_not_measured(figures: Figures) -> None:
+def test_quick_ratios_are_empty_where_nothing_was_measured(figures: Figures) -> None:
     lines = ratio_lines(figures)
     assert lines[1].split() == ["Traffic", "Server", "1.00", "(0.90-1.10)", "0.20", "(0.18-0.22)"]
     assert lines[3] == "HAProxy"
 
 
-def test_columns_stand_under_one_another() -> None:
+def test_columns_are_aligned() -> None:
     assert columns([["a", "bb"], ["ccc", "d"]]) == ["a    bb", "ccc  d"]
 
 
 @pytest.mark.parametrize(("value", "shown"), [(0.123456, "0.123"), (12.345, "12.3"), (12345.6, "12346"), (100, "100")])
-def test_numbers_have_the_digits_that_mean_something(value: float, shown: str) -> None:
+def test_numbers_have_three_digits(value: float, shown: str) -> None:
     assert number(value) == shown
 
 
@@ -97,7 +97,7 @@ def test_results_are_read_back_and_the_latest_is_taken(results: Results, tmp_pat
     assert (found.taken, found.proved, readme_block(found)) == (results.taken, ("equal",), readme_block(results))
 
 
-def test_readme_block_says_where_and_what(results: Results) -> None:
+def test_readme_block_has_the_machine_the_costs_and_the_aims(results: Results) -> None:
     block = readme_block(results)
     assert "2 cores of AMD EPYC" in block
     assert "| nginx | 30 µs (20-40), 33333/s |" in block

@@ -1,4 +1,4 @@
-"""The floor serves what the benchmark asks: verified, pooled, the token taken off."""
+"""The floor relays the requests of the benchmark: it verifies, pools connections and removes the token."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FLOOR = Path(__file__).parents[2] / "benchmarks" / "peers" / "floor.py"
 
 
 @pytest.mark.parametrize(("keep_alive", "connections"), [(True, 1), (False, 3)])
-def test_the_floor_relays_to_a_server_that_it_verifies(tmp_path: Path, keep_alive: bool, connections: int) -> None:
+def test_the_floor_relays_only_to_a_server_that_it_verified(tmp_path: Path, keep_alive: bool, connections: int) -> None:
     ca = trustme.CA()
     certificate = ca.issue_cert("good.bench.test", key_type=trustme.KeyType.RSA)
     ca.cert_pem.write_to_path(tmp_path / "trust.pem")

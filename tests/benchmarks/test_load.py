@@ -1,4 +1,4 @@
-"""What load generators print is read right, and read as failure where it is one."""
+"""Output of load generators, including their failures."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ Transfer/sec:     46.24MB
 """
 
 
-def test_the_last_line_of_wrk_counts() -> None:
+def test_counts_come_from_the_last_line_of_wrk() -> None:
     assert read_wrk(WRK) == Load(153321, 4.010012, 194430124, 3.12, errors=6, bad=7)
 
 
-def test_wrk_without_its_line_is_a_failure() -> None:
+def test_wrk_without_a_summary_line_is_a_failure() -> None:
     with pytest.raises(LoadError, match="unable to connect"):
         read_wrk("unable to connect to 127.0.0.1:1 Connection refused\n")
 
 
-def test_h2load_log_gives_good_answers_and_counts_others() -> None:
+def test_h2load_log_has_times_of_good_responses_and_a_count_of_others() -> None:
     log = "17000000\t200\t1500\n17000100\t502\t900\n17000200\t200\t2500\n17000300\t-1\t0\n"
     assert read_h2load_log(log) == ([1.5, 2.5], 2)
 
@@ -58,17 +58,17 @@ def test_no_values_have_no_percentile() -> None:
         (b"HTTP/1.1 502 \r\nContent-Length: 0\r\n\r\n", (502, b"")),
     ],
 )
-def test_ask_reads_one_answer(answer: bytes, expected: tuple[int, bytes]) -> None:
-    assert _asked(answer) == expected
+def test_ask_reads_one_response(answer: bytes, expected: tuple[int, bytes]) -> None:
+    assert _ask_server(answer) == expected
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel"])
-def test_ask_takes_no_cut_answer_for_one(answer: bytes) -> None:
+def test_ask_refuses_a_truncated_response(answer: bytes) -> None:
     with pytest.raises(LoadError):
-        _asked(answer)
+        _ask_server(answer)
 
 
-def _asked(answer: bytes) -> tuple[int, bytes]:
+def _ask_server(answer: bytes) -> tuple[int, bytes]:
     ours, theirs = socket.socketpair()
 
     def serve() -> None:

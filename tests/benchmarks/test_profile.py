@@ -1,4 +1,4 @@
-"""What perf reports is counted by part."""
+"""Reports of perf by part, and counts of calls and bytecodes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REPORT = """
 """
 
 
-def test_each_binary_counts_for_its_part() -> None:
+def test_each_binary_belongs_to_its_part() -> None:
     shares = read_report(REPORT)
     assert {part: round(share, 4) for part, share in shares.items()} == {
         "OpenSSL": 0.4262,
@@ -35,7 +35,7 @@ def test_binaries_of_both_proxies_are_known() -> None:
     assert part_of("libpython3.13.so.1.0") == "interpreter"
 
 
-def test_a_part_that_only_one_has_is_none_of_the_others() -> None:
+def test_a_part_of_one_proxy_only_is_zero_for_the_other() -> None:
     lines = table_lines({"ours": {"kernel": 10.04, "interpreter": 20.0}, "theirs": {"kernel": 9.0}})
     assert [line.split() for line in lines] == [
         ["us", "CPU/request", "ours", "theirs"],
@@ -45,7 +45,7 @@ def test_a_part_that_only_one_has_is_none_of_the_others() -> None:
     ]
 
 
-def test_counts_are_summed_and_the_dearest_functions_come_first() -> None:
+def test_counts_are_summed_and_the_costliest_functions_come_first() -> None:
     counts = {"calls": {"a": 1.0, "b": 2.0}, "bytecodes": {"a": 10.0, "b": 30.5}}
     assert [line.split() for line in count_lines("keep-alive", counts)] == [
         ["keep-alive:", "3.0", "calls", "of", "Python", "functions,", "40", "bytecodes/request"],

@@ -1,4 +1,4 @@
-"""Nothing is compared before the work is proved equal: a proxy that does less is told, with what it left out."""
+"""Proof of equal work before a comparison: a proxy that does less is refused, and the message says what is missing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ def test_mralab_does_the_work(origin: Stage, mode: proxies.Mode) -> None:
 @pytest.mark.parametrize(
     ("instead", "found"),
     [
-        ({'release = "X14.2"': 'release = "X14.0.7"'}, "the untrusted certificate is answered 200: it does not verify"),
+        (
+            {'release = "X14.2"': 'release = "X14.0.7"'},
+            "the untrusted certificate: status 200, not 502 or 503: the proxy does not verify it",
+        ),
         ({'"per-request"': '"keep-alive"'}, "20 requests took 1 connections to the server"),
     ],
 )
