@@ -24,7 +24,7 @@ from .command import mralab, mralab_process
 
 MRALAB = [sys.executable, "-m", "mralab"]
 FULL = "the output cannot be written: No space left on device\n"
-CLOSED = "standard output is closed: there is nowhere to report to\n"
+CLOSED = "standard output is closed: the result cannot be printed\n"
 
 SERVE = """
 proxy.listen = "127.0.0.1:0"

@@ -70,7 +70,7 @@ def test_every_problem_is_named_at_once_and_nothing_is_changed(running: Serving)
         "prefr: no such key; did you mean 'prefer'?",
         "listen: a running proxy does not change it; change it in the configuration file and start again",
         "upstream.prefer: must be rsa or ecdsa; did you mean 'rsa'? (is 'rs')",
-        "prefer: is there twice",
+        "prefer: is given twice",
         "upstream.tls.0: must be 1.0, 1.1, 1.2 or 1.3; did you mean '1.3'? (is '1.9')",
         "verify.origin: must be on, off or audit (also ENFORCED, DISABLED, PERMISSIVE); did you mean 'off'? (is 'of')",
         "upstream.ciphers: sets @SECLEVEL, which has no effect: keys and digests are judged as OpenSSL 1.1.1's level 1"

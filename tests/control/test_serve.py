@@ -179,4 +179,4 @@ def test_the_error_for_an_unusable_address_has_a_fitting_hint(tmp_path: Path) ->
     with socket.create_server(("127.0.0.1", 0)) as taken:
         busy = ended(tmp_path, f'[proxy]\nlisten = "127.0.0.1:{taken.getsockname()[1]}"\n')
     assert busy.returncode == 2
-    assert busy.stderr.endswith("hint: another program, or another key, has this port; port 0 takes any free port\n")
+    assert busy.stderr.endswith("hint: another program, or another key, uses this port; port 0 takes any free port\n")

@@ -121,7 +121,7 @@ def test_a_log_in_other_forms(tmp_path: Path, form: str) -> None:
     (tmp_path / "log").write_bytes(data)
     servers, errors = checked("--from-log", str(tmp_path / "log"))
     assert servers == ["cucm.invalid:8443"]
-    truncated = f"{tmp_path}/log: is cut short: what precedes the end is read\n"
+    truncated = f"{tmp_path}/log: is truncated: the data up to its end is read\n"
     assert errors == (truncated if form == "truncated gzip" else "")
 
 

@@ -242,7 +242,7 @@ def test_another_axl_version_is_tried(folder: Path, named: bool) -> None:
 
 def test_no_version_fits(folder: Path) -> None:
     response = answer("Incorrect axl version. Supported axl versions: [12.5]", "599 ")
-    message = "CUCM does not take this AXL version (599); it supports 12.5"
+    message = "CUCM does not support this AXL version (599); it supports 12.5"
     assert failure(folder, lambda _: response) == message
 
 

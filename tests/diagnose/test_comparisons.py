@@ -57,8 +57,8 @@ def test_answers_to_one_peer_do_not_end_what_fails_on_another(tmp_path: Path) ->
     finding = only(report(tmp_path, first, Log("exp-c2").pause(DAY / 2).untrusted()))
     assert finding.category == "issue-found"
     assert finding.history == (
-        "The server answered exp-c1 after its last failure there, at 2026-01-30 15:20:02 UTC; exp-c2 had no answer "
-        "since its own.",
+        "The server answered exp-c1 after its last failure there, at 2026-01-30 15:20:02 UTC; exp-c2 got no answer "
+        "after its own last failure.",
     )
 
 
@@ -200,14 +200,14 @@ def test_lines_outside_the_chosen_time_are_not_called_another_log(tmp_path: Path
     result = report(tmp_path, Log().untrusted(), since=datetime(2027, 1, 1, tzinfo=UTC))
     (check,) = result.checks
     assert check.text == "no line of traffic_server in the chosen time (--since, --until)"
-    assert result.summary == "Nothing to judge in 10 lines."
+    assert result.summary == "Nothing to diagnose in 10 lines."
 
 
 def test_nothing_to_judge_is_not_called_no_issue(tmp_path: Path) -> None:
     (tmp_path / "messages").write_text("Jan 29 14:01:16 exp-c sshd[1]: session opened\n")
-    assert diagnosed([tmp_path]).summary == "Nothing to judge in 1 line."
+    assert diagnosed([tmp_path]).summary == "Nothing to diagnose in 1 line."
     (tmp_path / "messages").write_text(OFF)
-    assert diagnosed([tmp_path]).summary == "Nothing to judge."
+    assert diagnosed([tmp_path]).summary == "Nothing to diagnose."
 
 
 def test_each_peer_of_a_log_has_its_lines(tmp_path: Path) -> None:

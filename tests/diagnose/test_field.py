@@ -164,7 +164,7 @@ def test_a_denial_and_its_response_are_one_finding(interleaved: bool) -> None:
     assert (finding.code, finding.count) == ("not-allowed", 1)
 
 
-@pytest.mark.parametrize("reason", ["the request has passed here before", "no other protocol is spoken here"])
+@pytest.mark.parametrize("reason", ["the request has passed this proxy before", "protocol upgrades are not supported"])
 def test_an_invalid_request_is_a_finding(reason: str) -> None:
     denied = RequestDenied(1e9, "", "1", "GET", f"https://{CUCM}:8443/x", "Invalid request", reason)
     (finding,) = find(lines_of(received(), denied, answered("400 Cycle Detected")))

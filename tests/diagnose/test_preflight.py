@@ -120,7 +120,7 @@ async def test_a_server_that_cannot_be_reached_is_not_reported_as_refused(closed
     assert f"127.0.0.1:{closed_port}" in answers[0].findings[0].cause
     assert "no answer within 0.3 seconds" in answers[1].findings[0].cause
     assert "nothing was dialled" in answers[2].findings[0].cause
-    assert all("nothing is known of its certificate" in answer.findings[0].cause for answer in answers)
+    assert all("nothing is known about its certificate" in answer.findings[0].cause for answer in answers)
     assert summary(answers)[0] == "X14.2 would refuse nothing that was checked; 3 of 3 could not be checked."
 
 

@@ -93,12 +93,12 @@ def test_a_truncated_archive_gives_what_precedes_the_end(tmp_path: Path) -> None
     found, sources = walked(file)
     assert found[0] == ("log", "exp-c1", LINE.decode())
     assert [str(problem) for problem in sources.problems] == [
-        f"{file}:more.txt: is cut short: what precedes the end is read"
+        f"{file}:more.txt: is truncated: the data up to its end is read"
     ]
     (tmp_path / "cut.gz").write_bytes(gzip.compress(LINE * 1000 + noise)[:-50_000])
     found, sources = walked(tmp_path / "cut.gz")
     assert found[0][2].startswith(LINE.decode() * 1000)
-    assert [problem.reason for problem in sources.problems] == ["is cut short: what precedes the end is read"]
+    assert [problem.reason for problem in sources.problems] == ["is truncated: the data up to its end is read"]
 
 
 @pytest.mark.parametrize("name", ["../outside.log", "/etc/outside.log", "a/../../outside.log", "..\\outside.log"])
@@ -108,7 +108,7 @@ def test_a_member_that_leads_out_of_the_archive_is_named_and_not_read(name: str,
     before = sorted(tmp_path.rglob("*"))
     found, sources = walked(file)
     assert [kind for kind, _, _ in found] == ["log"]
-    assert [problem.reason for problem in sources.problems] == ["its name leads out of the archive: not read"]
+    assert [problem.reason for problem in sources.problems] == ["its name is a path outside the archive: not read"]
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -165,7 +165,7 @@ def test_bombs_end_at_a_bound(tmp_path: Path) -> None:
         (b'*s EdgeConfigProvisioning: \n', "status", ""),
         (b"", None, "is empty"),
         (b"\0" * 512, None, "only blanks or NUL bytes"),
-        (bytes(range(256)) * 9, None, "is no text"),
+        (bytes(range(256)) * 9, None, "is not text"),
         (b"\x28\xb5\x2f\xfd....", None, "zstd -d"),
         (b"%PDF-1.7", None, "PDF"),
     ],

@@ -32,8 +32,8 @@ def _headers() -> list[int]:
     ("damaged", "reason"),
     [
         (CASE[: _headers()[1]] + os.urandom(512) + CASE[_headers()[1] + 512 :], "is damaged: "),
-        (CASE[: _headers()[1]], "is cut short"),
-        (CASE[: _headers()[1] + 100], "is cut short"),
+        (CASE[: _headers()[1]], "is truncated"),
+        (CASE[: _headers()[1] + 100], "is truncated"),
     ],
     ids=["a header of noise", "no end", "half a header"],
 )
@@ -54,7 +54,7 @@ def test_something_behind_a_gzip_file_is_named(tmp_path: Path) -> None:
     found, sources = walked(tmp_path)
     assert sorted(len(text) for _, _, text in found) == [len(LINE), len(LINE), 2 * len(LINE)]
     (problem,) = sources.problems
-    assert problem.reason == "is damaged behind the compressed data: what precedes it is read"
+    assert problem.reason == "is damaged after the compressed data: the data before that is read"
 
 
 def test_an_old_tar_without_a_magic_number_is_an_archive(tmp_path: Path) -> None:

@@ -239,7 +239,7 @@ def test_a_mock_in_plain_text_behind_and_one_that_is_not_there(ca: trustme.CA) -
         (fault.SendAlert("handshake_failur"), None, "did you mean 'handshake_failure'"),
         (fault.WrongVersion("0.9"), None, "'0.9' is not one of 1.0, 1.1, 1.2, 1.3"),
         (fault.Answer(100), None, "not a final HTTP status"),
-        (fault.Slow(size=0), None, "not a pace"),
+        (fault.Slow(size=0), None, "not a speed"),
         (fault.Stall(), 0, "times = 0"),
         (fault.Truncate(after=-1), None, "after = -1"),
         (fault.Expire(days=-1), None, "days = -1"),

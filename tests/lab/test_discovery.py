@@ -109,7 +109,9 @@ async def test_the_list_is_static_until_refresh(lab: Lab) -> None:
     await lab.login()
     assert lab.refused(IP, because="not-allowed")
     result = remedies.apply(lab, [each for each in lab.findings if each.code == "not-allowed"], "allow-rule")
-    assert result[0].reason == f"{IP} was not among the servers discovered: refresh() learns it if it is advertised now"
+    assert (
+        result[0].reason == f"{IP} was not among the servers discovered: refresh() finds it if CUCM advertises it now"
+    )
     (found,) = await lab.refresh()
     assert [node.address for node in found.nodes] == [IP]
     await lab.login()

@@ -186,7 +186,7 @@ def test_a_presence_node_without_a_cucm_is_beside_the_labs_own(tmp_path: Path, p
         (tmp_path / f"{name}.pem").write_text(pem(openssl.leaf(None, "DNS:p1.example.test", "p1.example.test")))
     like = read_like(tmp_path)
     assert (
-        "tomcat is beside certificates of IM and Presence, without CallManager: it is taken for theirs." in like.notes
+        "tomcat is next to certificates of IM and Presence, without CallManager: it is taken as theirs." in like.notes
     )
     with Lab(like=like, pki=pki, scenario="healthy") as lab:
         assert list(lab.nodes) == ["cucm", "cucm-sub", "unity", "p1.example.test"]
@@ -238,7 +238,7 @@ async def test_what_preflight_saves_of_a_lab_fails_as_the_lab_does(tmp_path: Pat
         assert await preflight.wait() == 1
     like = read_like(tmp_path / "saved", tmp_path / "trust.pem")
     assumed = [note for note in like.notes if not note.startswith("No file is for ")]  # ports that preflight omits
-    assert assumed == ["imp.steven.lab is taken for IM and Presence, because of its name."]
+    assert assumed == ["imp.steven.lab is taken to be IM and Presence, because of its name."]
     async with Lab(like=like, pki=pki) as lab:
         await lab.login()
         assert lines(lab.log) == expected

@@ -237,5 +237,5 @@ def test_further_recipes_are_checked(pki: Pki) -> None:
     with pytest.raises(ConfigError) as caught:
         pki.extended({"other": {"subject": ["CN=other"], "issuer": "tomcta"}}, "mine.toml")
     assert caught.value.problems[0].startswith("mine.toml: [other] issuer: 'tomcta' is not one of ")
-    with pytest.raises(ConfigError, match=r"recipes: \[tomcat\] is there already"):
+    with pytest.raises(ConfigError, match=r"recipes: \[tomcat\] exists already"):
         pki.extended({"tomcat": {"subject": ["CN=other"]}})

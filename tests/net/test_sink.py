@@ -101,7 +101,7 @@ async def test_what_a_disk_that_stays_full_has_lost_is_said_at_the_end(small_dis
     await sink.close()
     assert sink.lost > 0
     assert len(told) == 2
-    assert told[1].endswith(f"could not be written to its end; {sink.lost} entries were lost")
+    assert told[1].endswith(f"could not be written completely; {sink.lost} entries were lost")
 
 
 async def test_a_folder_that_goes_costs_lines_until_it_is_back(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ async def test_a_pipe_that_nobody_reads_holds_up_neither_traffic_nor_the_end(
     for number in range(2000):
         sink.write(line(number))
     await sink.close()
-    assert told == [f"mralab: the log {pipe} does not take its last lines; they are lost"]
+    assert told == [f"mralab: the log {pipe} does not accept the last lines; they are lost"]
     os.set_blocking(reader, True)
     while os.read(reader, 1 << 20):
         pass  # until the writing thread, which has been let go of, has closed its end
@@ -245,7 +245,7 @@ async def test_a_stuttering_disk_is_not_said_to_work(small_disk: Path, monkeypat
         sink.write("x" * size)
         await sink.flush()
     assert (sink.written, sink.lost) == (2, 1)
-    assert (await sink.condition()).error == "was not written less than 3600 s ago"
+    assert (await sink.condition()).error == "could not be written less than 3600 s ago"
     await sink.close()
 
 
@@ -260,7 +260,7 @@ async def test_a_pipe_that_nobody_reads_is_told_without_waiting_for_it(
     sink.open()
     assert (await sink.condition()).error == ""
     sink.write("x" * 1_000_000)
-    assert (await sink.condition(0.1)).error == "takes no entries: nothing was written for 0.1 s"
+    assert (await sink.condition(0.1)).error == "is blocked: nothing was written for 0.1 s"
     await sink.close()
     os.set_blocking(reader, True)
     while os.read(reader, 1 << 20):

@@ -42,7 +42,7 @@ def _moment(_: click.Context, option: click.Parameter, text: str | None) -> date
         return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         raise click.BadParameter(
-            f"{text!r} is no time: write 2026-01-29T14:01:16+01:00, 2026-01-29 14:01 or 2026-01-29", param=option
+            f"{text!r} is not a time: write 2026-01-29T14:01:16+01:00, 2026-01-29 14:01 or 2026-01-29", param=option
         ) from None
 
 

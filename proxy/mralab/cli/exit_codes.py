@@ -25,7 +25,7 @@ def exit_code(call: Callable[[], Any]) -> int:
     """Run a command line to its end and return its exit code."""
     _open_closed_streams()
     if sys.stdout is None:
-        click.echo("standard output is closed: there is nowhere to report to", err=True)
+        click.echo("standard output is closed: the result cannot be printed", err=True)
         return 2
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a character that the locale lacks is no reason to fail

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _MOST: Final = 100_000
 
 most_option = click.option(
-    "-n", "--most", type=WholeNumber(1, _MOST), default=20, show_default=True, help="How many of the latest to show."
+    "-n", "--most", type=WholeNumber(1, _MOST), default=20, show_default=True, help="Number of latest entries to show."
 )
 
 

@@ -21,9 +21,9 @@ def serve(file: Path, only_check: bool) -> None:
 
     SIGTERM and SIGINT end it after its current requests; SIGHUP reloads the configuration.
 
-    Prints one JSON line with the addresses of the proxy and of its control API. With --check it listens nowhere.
+    Prints one JSON line with the addresses of the proxy and of its control API. With --check it does not listen.
 
-    Exit 0: ended by a signal, or --check found the configuration valid; what is hardly meant is a warning on standard
+    Exit 0: ended by a signal, or --check found the configuration valid; suspicious settings are warnings on standard
     error. Exit 2: a problem in the configuration, the rules or the trust store; every problem is printed.
 
     \b

@@ -50,6 +50,6 @@ def _numbered(ports: Mapping[Any, Any], where: str, problems: list[str]) -> dict
             problems.append(f"{where}.{ascii(str(key))[1:-1]}: {error}")
             continue
         if number in numbers:
-            problems.append(f"{where}.{number}: is there twice")
+            problems.append(f"{where}.{number}: is given twice")
         numbers[number] = value
     return numbers

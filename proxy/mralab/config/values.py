@@ -119,7 +119,7 @@ def _check_path(value: str) -> str:
     try:
         Path(value).expanduser()
     except RuntimeError:
-        raise ValueError("begins with the home directory of a user who has none") from None
+        raise ValueError("begins with the home directory of a user who does not exist, or has none") from None
     return value
 
 

@@ -73,7 +73,7 @@ class InjectedFaults:
         problems += problems_of_fault(fault, own, certificates)
         place, listener = self._find(at, problems)
         if len(self.in_force()) >= MOST:
-            problems.append(f"{MOST} faults are in force, the most; lift some with DELETE /api/faults")
+            problems.append(f"{MOST} faults are in force, which is the limit; lift some with DELETE /api/faults")
         if problems or listener is None:
             raise InputError(problems)
         try:

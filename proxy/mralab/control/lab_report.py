@@ -44,7 +44,7 @@ class DiscoveryReport(DocumentModel):
     nodes: tuple[DiscoveredNodeReport, ...] = Field(description="The nodes that the publisher listed.")
     error: str = Field(description="Why the latest discovery failed; the nodes are then those known before.")
     note: str = Field(description="What else went wrong, such as names that could not be written to CUCM; else empty.")
-    ok: bool = Field(description="Whether the publisher answered. Logins may fail all the same.")
+    ok: bool = Field(description="Whether the publisher answered. Logins may still fail.")
 
 
 class LabReport(DocumentModel):

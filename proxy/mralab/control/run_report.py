@@ -45,7 +45,7 @@ class ScenarioRun(DocumentModel):
     after: StageRun = Field(description="With X14.2.")
     logged: dict[str, tuple[str, ...]] = Field(description="What the log of `after` alone shows, as in `servers`.")
     diagnosis: tuple[str, ...] = Field(description="Codes of all findings of the diagnosis of that log.")
-    log_shows: str = Field(description="What the log cannot tell about this defect, empty if it names it.")
+    log_shows: str = Field(description="What the log does not show about this defect; empty if the log identifies it.")
     remedies: tuple[RemedyRun, ...] = Field(description="What was done about each finding.")
     fixed: StageRun | None = Field(description="After the remedies; null if there was nothing to repair.")
     logs: tuple[str, ...] = Field(description="Files that were kept (--out).")
@@ -92,7 +92,7 @@ class ScenarioEntry(DocumentModel):
     title: str = Field(description="Its defect in words.")
     login: tuple[Seen, ...] | None = Field(description="What the user is expected to see; null: any failure.")
     servers: dict[str, tuple[str, ...]] = Field(description="SERVER:PORT -> codes expected with X14.2.")
-    log_shows: str = Field(description="What the log cannot tell about this defect, empty if it names it.")
+    log_shows: str = Field(description="What the log does not show about this defect; empty if the log identifies it.")
 
 
 class ScenarioList(DocumentModel):

@@ -62,7 +62,7 @@ _INTERRUPTED: Final = FindingRule(
     cause="{place} presented its certificate, in which no fault was found, and then the handshake ended: {reason}.",
     remedies=("check-server", "check-network"),
 )
-_UNKNOWN: Final = "It could not be checked, so nothing is known of its certificate; Expressway-C may still reach it."
+_UNKNOWN: Final = "It could not be checked, so nothing is known about its certificate; Expressway-C may still reach it."
 
 
 def _no_handshake_rule(code: str, cause: str, *remedies: str) -> FindingRule:

@@ -109,13 +109,13 @@ def result(body: bytes, status: int, place: str, user: str) -> Element:
     if status == 404:
         raise AxlError(
             f"AXL at {place}: there is no AXL service (404)",
-            "name the publisher, and see that its Cisco AXL Web Service is activated (Serviceability)",
+            "pass the publisher's address, and check in Serviceability that its Cisco AXL Web Service is activated",
         )
     text = body.decode("utf-8", "replace")
     supported = _supported(text) if status != 200 else ()
     if status == _WRONG_VERSION or supported:
         known = f"; it supports {', '.join(supported)}" if supported else ""
-        raise WrongVersionError(f"AXL at {place}: CUCM does not take this AXL version ({status}){known}", supported)
+        raise WrongVersionError(f"AXL at {place}: CUCM does not support this AXL version ({status}){known}", supported)
     try:
         root = fromstring(body, forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:

@@ -182,7 +182,7 @@ def _findings(group: _Group, store: TrustStore | None, config: Config) -> Iterat
         refused = key.outcome == "refused-by-client"
         handshake = _handshake(connection, faults=faults)
         trusted = store.certificates if store is not None else ()
-        reason = "" if refused else "the client accepted it: it does not verify, or trusts more"
+        reason = "" if refused else "the client accepted it: it does not verify certificates, or trusts other CAs"
         for finding in assess(handshake, config, trusted, (), _time(connection.last)).findings:
             named = finding.code == "name-not-in-certificate"
             yield _found(
@@ -234,7 +234,7 @@ def _faults(
     others = [fault for fault in faults if fault.number is not None]
     if not is_known and (others or alert is None):  # another fault explains the refusal, or there was none
         faults = others
-    doubt = "" if is_known else "the client sent no SNI, so the name it asked for is taken to be the server's address"
+    doubt = "" if is_known else "the client sent no SNI, so the server's address is taken as the requested name"
     return tuple(faults), doubt
 
 

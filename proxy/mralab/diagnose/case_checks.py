@@ -73,7 +73,7 @@ def not_applicable(case: Case) -> Iterator[Check]:
                 category="missing-information",
                 subject=peer.name,
                 text="VerifyOriginServer is Off in the configuration dump, and the log refused certificates until "
-                f"{time_text(refused)}: the setting changed in between, so find out which of the two holds now",
+                f"{time_text(refused)}: the setting changed in between, so find out which of the two is in force now",
             )
         elif is_off:
             yield Check(

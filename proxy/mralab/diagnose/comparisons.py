@@ -114,13 +114,14 @@ def _note_answers(case: Case, entry: Entry) -> None:
         if entry.category == "issue-found":
             entry.category = "potential-problem"
         entry.history.append(
-            f"The server answered after the last failure, at {time_text(max(after.values()))}: repaired, or not always."
+            f"The server answered after the last failure, at {time_text(max(after.values()))}: "
+            "it was repaired, or fails only sometimes."
         )
     elif after:
         others = [name for name in entry.peers if name not in after]
         entry.history.append(
             f"The server answered {names_text(after)} after its last failure there, at "
-            f"{time_text(max(after.values()))}; {names_text(others)} had no answer since its own."
+            f"{time_text(max(after.values()))}; {names_text(others)} got no answer after its own last failure."
         )
     elif before := [one.first for each in proofs.values() for one in each if one.first < entry.first]:
         entry.history.append(f"The server answered before, first at {time_text(min(before))}.")

@@ -277,7 +277,7 @@ def _summary(findings: Sequence[report.Finding], case: Case, hidden: int) -> str
     if not findings and hidden:
         return f"No finding matches the filters{lines}; {hidden} {'does' if hidden == 1 else 'do'} not match."
     has_records = any(peer.diagnosis.records or peer.connections for peer in case.peers.values())
-    nothing = "No issue found" if has_records else "Nothing to judge"
+    nothing = "No issue found" if has_records else "Nothing to diagnose"
     text = ", ".join(part for part in parts if part) or nothing
     causes = dict.fromkeys(f"{one.code} at {_where(one)}" for one in findings if one.category == "issue-found")
     most = list(causes)[:_MOST_CAUSES]

@@ -62,11 +62,11 @@ class LadderStep(_Model):
         " login failed."
     )
     text: str = Field(description="Request line, status line or error, as in the log; at most 1000 characters.")
-    label: str = Field(description="The same in short: method and decoded URL, status and reason, or error.")
+    label: str = Field(description="Short form of the text: method and decoded URL, status and reason, or error.")
     server: str = Field(description="Name or address that the request is for, empty if unknown.")
     port: int | None = Field(description="Port that the request is for; null if unknown.")
     status: int | None = Field(description="Status of an answer.")
-    outcome: Outcome = Field(description="What became of the whole request.")
+    outcome: Outcome = Field(description="Outcome of the whole request.")
     ok: bool | None = Field(description="False for a step that failed; null while it is not known.")
     times: int = Field(description="Attempts that this step stands for.")
     transaction: int = Field(description="Txn-id; 0 if the line has none and no request can be tied to it.")

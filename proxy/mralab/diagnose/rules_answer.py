@@ -109,8 +109,8 @@ ANSWER_RULES: Final[tuple[FindingRule, ...]] = (
     _sent(
         "answer-not-in-log",
         "^(403|404|429|503|500)",
-        "{place} was dialled, and the client was answered {error}. The log has no Receive Response for it, so whether "
-        "the server said that or Expressway-C did is not known.",
+        "{place} was dialled, and the client was answered {error}. The log has no Receive Response for it, so it is "
+        "not known whether that status came from the server or from Expressway-C.",
         "whole-log check-server",
     ),
     _sent(
@@ -122,7 +122,7 @@ ANSWER_RULES: Final[tuple[FindingRule, ...]] = (
     _sent(
         "bad-response",
         "^502 (Server Hangup|Invalid HTTP Response|Malformed|No Response Header)",
-        "{place} took the request and then sent no proper HTTP response ({reason}).",
+        "{place} received the request and then sent no valid HTTP response ({reason}).",
         "check-server",
     ),
     _sent(

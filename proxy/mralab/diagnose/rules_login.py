@@ -46,7 +46,7 @@ LOGIN_RULES: Final[tuple[FindingRule, ...]] = (
         "login-rejected",
         "^4",
         "{place} answered {error} to Expressway-C's login service ({url}): the server was reached, and it did "
-        "not give what a login needs.",
+        "not return the data that a login needs.",
         "check-server check-password",
     ),
     _login(
@@ -62,7 +62,7 @@ LOGIN_RULES: Final[tuple[FindingRule, ...]] = (
         (
             say(
                 "Expressway-C's login service could not authenticate the user {user} against {place} (reason: "
-                "{reason}). This line appears for a wrong password and also when the server could not be asked."
+                "{reason}). This line appears for a wrong password and also when the server could not be reached."
             ),
             _REPAIR_CERTIFICATE_FIRST,
         ),
@@ -72,7 +72,7 @@ LOGIN_RULES: Final[tuple[FindingRule, ...]] = (
         "login-not-completed",
         "",
         "A login of the user {user} was refused ({reason}). The line does not say whether the password was wrong "
-        "or a server could not be asked.",
+        "or a server could not be reached.",
         "check-password read-provisioning",
     ),
 )

@@ -278,7 +278,7 @@ def kind_of(start: bytes) -> tuple[Kind | None, str]:
     if _STATUS.match(text):
         return "status", ""
     if not start.startswith((b"\xff\xfe", b"\xfe\xff")) and _is_binary(start):
-        return None, "is no text, and no archive, capture or certificate that is known"
+        return None, "is not text, and not a known kind of archive, capture or certificate"
     return "log", ""
 
 
@@ -372,7 +372,7 @@ def _order(name: str) -> tuple[str, int, str]:
 def _refused(name: str) -> str:
     """Return why a member's name is not accepted, or nothing."""
     if name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name):
-        return "its name leads out of the archive: not read"
+        return "its name is a path outside the archive: not read"
     return ""
 
 
@@ -387,9 +387,9 @@ def _why(error: Exception) -> str:
     if isinstance(error, ExpansionError):
         return str(error)
     if isinstance(error, EOFError) or (isinstance(error, tarfile.TarError) and "unexpected end" in str(error)):
-        return "is cut short: what precedes the end is read"
+        return "is truncated: the data up to its end is read"
     if isinstance(error, gzip.BadGzipFile) and "Not a gzipped file" in str(error):  # its beginning was one
-        return "is damaged behind the compressed data: what precedes it is read"
+        return "is damaged after the compressed data: the data before that is read"
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read: {error.strerror}"
     return f"is damaged: {(str(error).splitlines() or [type(error).__name__])[0]}"

@@ -52,7 +52,7 @@ class Discovery:
 
     @property
     def ok(self) -> bool:
-        """Whether the page is green: the publisher answered. Logins may fail all the same."""
+        """Whether the page is green: the publisher answered. Logins may still fail."""
         return not self.error
 
     def record(self) -> dict[str, Any]:

@@ -274,7 +274,7 @@ def _by_role(folder: Path, files: Sequence[_File], trusted: Chain, notes: list[s
     kind: Kind = "cucm"
     if 6971 not in ports and any(_PRESENCE_ROLE.fullmatch(file.path.stem) for file in files):
         kind, ports = "imp", {TOMCAT_PORT: ports[TOMCAT_PORT]}
-        notes.append("tomcat is beside certificates of IM and Presence, without CallManager: it is taken for theirs.")
+        notes.append("tomcat is next to certificates of IM and Presence, without CallManager: it is taken as theirs.")
     host = named or (FQDN if kind == "cucm" else NODES[kind].fqdn)
     origin = "the name in its certificate" if named else "the lab's own name"
     notes.append(f"No file name has a server: the lab's {PRODUCTS[kind]} is {host}, {origin}.")

@@ -57,7 +57,7 @@ def product_of(host: str, ports: Collection[int]) -> Product:
     if named == ["cucm"]:
         return Product("cucm")
     if len(named) == 1:
-        return Product(named[0], f"{host} is taken for {PRODUCTS[named[0]]}, because of its name.")
+        return Product(named[0], f"{host} is taken to be {PRODUCTS[named[0]]}, because of its name.")
     return Product(
         "cucm",
         f"{host} may be CUCM, IM and Presence or Unity Connection: their certificates on 8443 are alike. It answers as "

@@ -161,7 +161,7 @@ class _Sequence:
             body = await self._request(name, server, path, signed_in, service=PRESENCE, message=message)
             if body is not None and not any(_local(each) == "session-key" for each in body.iter()):
                 step = self._steps[-1]
-                meaning = wording.failure(step, f"{step.server} gave no session key")
+                meaning = wording.failure(step, f"{step.server} returned no session key")
                 self._steps[-1] = replace(step, ok=False, meaning=meaning)
             if self._steps[-1].ok or self._steps[-1].skipped:
                 return

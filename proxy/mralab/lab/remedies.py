@@ -179,7 +179,7 @@ def _allow_rule(lab: RunningLab, finding: Finding) -> None:
     _node(lab, finding)
     if lab.proxy.config.hosts[finding.server].node == "none":
         raise NotApplicableError(
-            f"{finding.server} was not among the servers discovered: refresh() learns it if it is advertised now"
+            f"{finding.server} was not among the servers discovered: refresh() finds it if CUCM advertises it now"
         )
     if lab.proxy.config.allow.automatic:
         raise NotApplicableError("the automatic rules are in force already and do not allow it")
@@ -225,7 +225,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
 _WHOLE_LAB: Final = frozenset(("allow-rule", "prefer-rsa", "verify-origin-off"))
 """Remedies whose action is the same for every finding."""
 
-_CHECK: Final = "it is a check by a person: it changes nothing"
+_CHECK: Final = "it is a manual check: it changes nothing"
 _CLIENT: Final = "the client has to change its request"
 _OWN_CERTIFICATE: Final = "Expressway-C's own certificate is a file of yours: [upstream] certificate"
 _ONE_CLOCK: Final = "all parts of a lab have the clock of this machine"

@@ -239,7 +239,7 @@ def _differences(result: ScenarioResult) -> list[str]:
     differences = [*_of_stage(BEFORE, expect.before, result.before), *_of_stage(AFTER, expect, result.after)]
     if result.logged != result.after.servers:
         shown = "; ".join(f"{server} {_words(codes)}" for server, codes in result.logged.items())
-        differences.append(f"{AFTER}: the log alone shows something else than the running proxy: {shown or 'nothing'}")
+        differences.append(f"{AFTER}: the log alone shows other findings than the running proxy: {shown or 'nothing'}")
     compared = [one for one in result.report.findings if one.code in COMPARED_CODES]
     missing = set(expect.diagnosis).difference(one.code for one in compared)
     differences += [f"{AFTER}: the diagnosis was expected to have {code}" for code in sorted(missing)]

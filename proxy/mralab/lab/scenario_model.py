@@ -113,7 +113,7 @@ class Expected(Stage):
     log_shows: Annotated[
         str,
         Field(
-            description="What the log cannot tell about this defect, in words, if the codes alone do not name it.",
+            description="What the log does not show about this defect, in words, if the codes do not identify it.",
             examples=["nothing: with VerifyOriginServer Off the proxy verifies and logs nothing"],
         ),
     ] = ""

@@ -164,7 +164,7 @@ class Pki(Mapping[str, Certified]):
         and for the name of a recipe that is there already.
         """
         if taken := [name for name in recipes if name in self._tables]:
-            raise ConfigError([f"{source}: [{name}] is there already" for name in taken])
+            raise ConfigError([f"{source}: [{name}] exists already" for name in taken])
         tables = {**self._tables, **recipes}
         return _Extended(self, _check(tables, source), self._now, fresh=self._fresh, tables=tables)
 

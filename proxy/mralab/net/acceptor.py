@@ -37,7 +37,7 @@ def listening_socket(address: str, key: str = "proxy.listen") -> socket.socket:
     except OSError as error:
         sock.close()
         hints = {
-            errno.EADDRINUSE: "another program, or another key, has this port; port 0 takes any free port",
+            errno.EADDRINUSE: "another program, or another key, uses this port; port 0 takes any free port",
             errno.EADDRNOTAVAIL: "this machine has no such address",
             errno.EACCES: "ports below 1024 need permission; port 0 takes any free port",
         }

@@ -140,7 +140,7 @@ class Capture:
 
     async def _end(self, file: CaptureFile) -> None:
         if not await self._writer.wait(self._loop, _LAST_SECONDS):
-            self._complain(f"mralab: {file.key}: {file.path} does not take its last packets; they are lost")
+            self._complain(f"mralab: {file.key}: {file.path} does not accept the last packets; they are lost")
             return  # the writing thread may still use it
         os.close(file.fd)
 

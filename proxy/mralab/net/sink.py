@@ -123,10 +123,10 @@ class LogSink:
             self._start()
         pending = self._writing
         if pending is not None and not (await asyncio.wait([pending], timeout=seconds))[0]:
-            return LogCondition(f"takes no entries: nothing was written for {seconds:g} s", self.lost, self._lost_at())
+            return LogCondition(f"is blocked: nothing was written for {seconds:g} s", self.lost, self._lost_at())
         error = self._out.failure
         if not error and self._size > _MAX_WAITING:
-            error = "takes entries too slowly: more than can be held are waiting"
+            error = "is written too slowly: no more entries can be buffered"
         return LogCondition(error, self.lost, self._lost_at())
 
     @property
@@ -148,7 +148,7 @@ class LogSink:
             async with asyncio.timeout(_LAST_SECONDS):
                 await self.flush()
         except TimeoutError:
-            self._out.complain(f"mralab: the log {self._out.name} does not take its last lines; they are lost")
+            self._out.complain(f"mralab: the log {self._out.name} does not accept the last lines; they are lost")
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -214,7 +214,7 @@ class _Output:
         """Why entries are being lost; empty if they are written."""
         if self._failure:
             return f"cannot be written: {self._failure}"
-        return f"was not written less than {_CALM:g} s ago" if self._failing and not self._is_calm() else ""
+        return f"could not be written less than {_CALM:g} s ago" if self._failing and not self._is_calm() else ""
 
     def _is_calm(self) -> bool:
         return time.monotonic() - self._failed_at >= _CALM
@@ -237,7 +237,7 @@ class _Output:
         if self._failing and self._fd >= 0:  # the last write succeeded
             self._restored()
         elif self._failing and self.lost:
-            self.complain(f"mralab: the log {self.name} could not be written to its end; {self.lost} entries were lost")
+            self.complain(f"mralab: the log {self.name} could not be written completely; {self.lost} entries were lost")
         self.close()
 
     def store(self, batches: _Batches) -> None:

@@ -167,7 +167,7 @@ def _guard(token: str) -> Middleware:
         except UnauthorizedError as error:
             if not is_said:
                 is_said = True
-                report(f"control API: {error.message}: refused, as are further ones, which are not reported")
+                report(f"control API: {error.message}: refused; further such requests are refused without a message")
             raise
         if not isinstance(request.match_info.http_exception, web.HTTPMethodNotAllowed):
             check_body(received)

@@ -24,7 +24,7 @@ def token_headers() -> dict[str, str]:
     if not re.fullmatch("[!-~]*", token):  # the HTTP clients' own errors show the value
         raise MralabError(
             f"{_TOKEN_VARIABLE}: has a blank, an end of line or another character that proxy.admin_token cannot have",
-            "set it to the token alone; a file with Windows' ends of lines leaves a carriage return",
+            "set it to the token alone; a file with Windows line ends leaves a carriage return",
         )
     return {"Authorization": f"Bearer {token}"} if token else {}
 

@@ -127,7 +127,7 @@ class WatchDocument(DocumentModel):
     schema_: Literal["mralab/watch"] = Field(default="mralab/watch", alias="schema", description=SCHEMA_TEXT)
     version: FirstVersion = 1
     event: str = Field(description="step, finding, follows, gone, back, or an event of GET /api/events.")
-    step: LadderStep | None = Field(default=None, description="Its number and its from and to hold in this line only.")
+    step: LadderStep | None = Field(default=None, description="Its number, from and to are valid in this line only.")
     source: Participant | None = Field(default=None, description="The participant that the step comes from.")
     to: Participant | None = Field(default=None, description="The participant that the step goes to.")
     finding: Finding | None = None

@@ -133,7 +133,7 @@ def check(request: Received, token: str = "") -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a Host field names loopback: ``localhost``, 127.0.0.0/8 or ``[::1]``, with or without a port."""
+    """Return whether a Host field names loopback: ``localhost``, 127.0.0.0/8 or ``[::1]``, with or without a port."""
     try:
         parts = urlsplit(f"//{host}")
         name, _ = parts.hostname, parts.port
@@ -265,14 +265,14 @@ def check_body(request: Received) -> None:
 
 
 def is_json(content_type: str) -> bool:
-    """Whether a Content-Type is JSON in UTF-8, the only encoding of RFC 8259 section 8.1."""
+    """Return whether a Content-Type is JSON in UTF-8, the only encoding of RFC 8259 section 8.1."""
     parameters = (part.lower().partition("=") for part in content_type.split(";")[1:])
     charsets = [value.strip().strip('"') for name, _, value in parameters if name.strip().startswith("charset")]
     return _media_type(content_type) == JSON and all(charset == "utf-8" for charset in charsets)
 
 
 def is_pem(content_type: str) -> bool:
-    """Whether a Content-Type is PEM."""
+    """Return whether a Content-Type is PEM."""
     return _media_type(content_type) == PEM
 
 

@@ -61,7 +61,7 @@ class _Snapshot(Collector):
         self._ended = ended
 
     def collect(self) -> Iterator[Metric]:
-        """The metric families."""
+        """Return the metric families."""
         numbers = self._numbers
         requests = CounterMetricFamily(
             "mralab_requests", "Finished requests by status sent and verdict", labels=["status", "verdict"]

@@ -58,13 +58,13 @@ class Operation(NamedTuple):
 
 
 _MOST: Final = Parameter(
-    "most", "integer", "How many of the latest to return", 100, bounds=(1, MOST), default=DEFAULT_MOST
+    "most", "integer", "Number of latest entries to return", 100, bounds=(1, MOST), default=DEFAULT_MOST
 )
 _SINCE: Final = Parameter(
     "since", "number", "Only what happened from this time on, in seconds since the epoch", 1700000000.5
 )
 _REQUESTS: Final = Parameter(
-    "most", "integer", "How many of the latest requests to return, of each worker", 50, bounds=(1, 200), default=200
+    "most", "integer", "Number of latest requests to return, from each worker", 50, bounds=(1, 200), default=200
 )
 _HOST: Final = Parameter(
     "name", "name", "Name or address that clients request", "cucm.steven.lab", place="path", required=True

@@ -175,7 +175,7 @@ def parse_changes(words: Sequence[str]) -> Changes:
         if name in LAB_SWITCHES:
             words_allowed = LAB_SWITCHES[name].words
             if name in lab:
-                problems.append(f"{key}: is there twice")
+                problems.append(f"{key}: is given twice")
             elif text is None or text.lower() not in words_allowed:
                 near = did_you_mean(text or "", words_allowed)
                 problems.append(f"{key}: must be {' or '.join(words_allowed)}{near} (is {visible(text or '')!r})")
@@ -186,7 +186,7 @@ def parse_changes(words: Sequence[str]) -> Changes:
         elif text is None:
             problems.append(f"{key}: no value; allowed: {switch.allowed}")
         elif switch.name in seen:
-            problems.append(f"{key}: is there twice")
+            problems.append(f"{key}: is given twice")
         else:
             seen.add(switch.name)
             try:

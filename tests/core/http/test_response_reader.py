@@ -93,9 +93,9 @@ def test_head_and_204_have_no_body() -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"SSH-2.0-OpenSSH\r\n", "no HTTP/1.1 response head"),
-        (b"HTTP/1.1 200 OK\r\nX: " + b"a" * LIMIT, "no HTTP/1.1 response head"),
-        (b"HTTP/1.1 200 OK\r\nX: " + b"a" * LIMIT + b"\r\n\r\n", "no HTTP/1.1 response head"),
+        (b"SSH-2.0-OpenSSH\r\n", "the response head is not HTTP/1.1"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"a" * LIMIT, "the response head is not HTTP/1.1"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"a" * LIMIT + b"\r\n\r\n", "the response head is not HTTP/1.1"),
         (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "101"),
         (b"HTTP/1.1 100 Continue\r\n\r\n" * 17, "too many 1xx"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", ""),

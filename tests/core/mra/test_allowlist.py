@@ -340,7 +340,7 @@ def test_a_denial_says_what_came_closest(method: str, url: str, words: str) -> N
 def test_a_denial_names_the_other_deployment() -> None:
     allow = AllowList(rules("http://h/,sales.lab"))
     answer = allow.decide("steven.lab", "GET", Target("steven.lab", "http", "h", 80), "/")
-    assert nearest(answer) == "rules for h hold in deployment 2 (sales.lab), not in the default deployment"
+    assert nearest(answer) == "rules for h are in deployment 2 (sales.lab), not in the default deployment"
     assert nearest(AllowList(()).decide("d", "GET", CUCM, "/")) == "no rule names host cucm.steven.lab"
 
 
@@ -357,7 +357,7 @@ def test_a_denial_names_the_other_deployment() -> None:
         ("PUT", "https://h:443/prefix/x", "", "method", "rule 1 https://h:443/prefix allows GET, not PUT"),
         ("POST", "https://h:443/prefix/x", "", "method", "rule 1 https://h:443/prefix allows GET, not POST"),
         ("get", "https://h:443/prefix/x", "", "method", "allows GET, not get; methods are in capitals"),
-        ("GET", "https://h:443/", "sales.lab", "deployment", "rules for h hold in the default deployment, not in depl"),
+        ("GET", "https://h:443/", "sales.lab", "deployment", "rules for h are in the default deployment, not in depl"),
         ("GET", "https://h:443/prefix/../x", "", "reading", "it can also be read as '/x', which no rule allows"),
     ],
 )

@@ -108,7 +108,7 @@ def test_hosts_come_out_in_one_form(text: str, host: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("steven.lab", "just a domain as get_edge_config takes"),
+        ("steven.lab", "only a domain as in a get_edge_config request"),
         ("steven.lab/", "protocol, host, port missing"),
         ("steven.lab/https/cucm", "port missing"),
         ("steven.lab/https/cucm/", "port missing"),
@@ -159,8 +159,8 @@ def test_the_reason_names_what_is_wrong_in_the_decoded_text(text: str, words: st
         ("favicon.ico", "character '.' at position 8"),
         (CUCM[:10] + " " + CUCM[10:], "character ' ' at position 11"),
         (CUCM + "\n", r"character '\n'"),
-        (CUCM + "=", "1 padding characters where 2 belong"),
-        (CUCM + "===", "3 padding characters where 2 belong"),
+        (CUCM + "=", "1 padding characters instead of 2"),
+        (CUCM + "===", "3 padding characters instead of 2"),
         (CUCM[:5] + "=" + CUCM[5:], "character '=' at position 6"),
         (CUCM.replace("c", "%63", 1), "character '%'"),
         (

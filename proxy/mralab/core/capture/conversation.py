@@ -41,7 +41,7 @@ class Conversation:
         return self._reset or all(self._finished)
 
     def finished(self, *, from_client: bool) -> bool:
-        """Whether this end has sent FIN, or one end has reset the connection."""
+        """Return whether this end has sent FIN, or one end has reset the connection."""
         return self._reset or self._finished[not from_client]
 
     def open(self) -> list[bytes]:

@@ -121,7 +121,7 @@ def _check_request_line(line: bytes) -> None:
     if match is None:
         raise Malformed("the request line is not 'METHOD TARGET HTTP/1.1'", line=False)
     if match[3] != b"1":
-        raise Malformed(f"HTTP version {match[3].decode()}.{match[4].decode()} is not spoken here")
+        raise Malformed(f"HTTP version {match[3].decode()}.{match[4].decode()} is not supported")
 
 
 def parse_request(head: bytes) -> RequestHead:
@@ -224,7 +224,7 @@ def _check_host(hosts: list[bytes], *, absolute: bool) -> None:
     if len(hosts) > 1:
         raise Malformed("more than one Host")
     if hosts:
-        raise Malformed("an empty Host" if not hosts[0] else "a Host that is no host")
+        raise Malformed("an empty Host" if not hosts[0] else "a Host that is not a host name or address")
     if not absolute:
         raise Malformed("no Host", "host-required")
 
@@ -364,10 +364,10 @@ class ChunkedBody:
     def _start_chunk(self, line: bytes) -> None:
         match = _CHUNK_LINE.fullmatch(line) if len(line) <= _MAX_CHUNK_LINE else None
         if match is None:
-            raise Malformed("a chunk size that is no hexadecimal number")
+            raise Malformed("a chunk size that is not a hexadecimal number")
         self._left = int(match[1], 16)
         if self._left > _MAX_LENGTH:
-            raise Malformed("a chunk too large to be one")
+            raise Malformed("a chunk size that is too large")
         self._state = "data" if self._left else "trailers"
         self.chunks += 1
 
@@ -385,7 +385,7 @@ class ChunkedBody:
     def _end(self, lines: bytes) -> None:
         match = _TRAILERS.fullmatch(lines)
         if match is None:
-            raise Malformed("a trailer that is no 'name: value'")
+            raise Malformed("a trailer that is not 'name: value'")
         self.trailers = [(name, value.strip(b" \t")) for name, value in _FIELD.findall(match[1])]
         self.done = True
 
@@ -396,7 +396,7 @@ class ChunkedBody:
 
 def _refuse_bare_line_ends(data: bytes) -> None:
     if _BARE_LF.search(data) or _BARE_CR.search(data):
-        raise Malformed("a bare line end in the chunked coding")
+        raise Malformed("a single carriage return or line feed in the chunked coding")
 
 
 Body = LengthBody | ChunkedBody | UntilCloseBody

@@ -112,7 +112,7 @@ class ResponseReader:
                     self._buffer = bytearray(buffer[at:])
                 self._checked = len(self._buffer)
                 if self._checked > self._header_bytes or not b"HTTP/1.".startswith(self._buffer[:7]):
-                    raise Malformed("no HTTP/1.1 response head")
+                    raise Malformed("the response head is not HTTP/1.1")
                 return b""
             self._checked = 0
             self._take_head(read_reply(bytes(buffer[at:end]), self._method))

@@ -158,7 +158,7 @@ class AllowList:
         if not places:
             others = listed(dict.fromkeys(self._deployments[deployment] for deployment, _, _ in known))
             return (
-                f"rules for {target.host} hold in {others}, not in {self._deployments[number]}",
+                f"rules for {target.host} are in {others}, not in {self._deployments[number]}",
                 "deployment",
             )
         ports = [str(port) for scheme, port in places if scheme == target.scheme]

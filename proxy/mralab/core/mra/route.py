@@ -212,9 +212,9 @@ class Routes:
         if head.method == b"CONNECT":
             return Denial("no-connect", "", "1", url, "Invalid token", "CONNECT is not served")
         if loops(head, self._hop):
-            return Denial("cycle", "", "1", url, "Invalid request", "the request has passed here before")
+            return Denial("cycle", "", "1", url, "Invalid request", "the request has passed this proxy before")
         if upgrade := upgrade_answer(head):
-            return Denial(upgrade, "", "1", url, "Invalid request", "no other protocol is spoken here")
+            return Denial(upgrade, "", "1", url, "Invalid request", "protocol upgrades are not supported")
         try:
             request_target = split(raw, self._control_host)
         except TargetError as error:

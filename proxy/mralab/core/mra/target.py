@@ -278,7 +278,7 @@ def _base64_digits(token: str) -> str:
     if not digits:
         raise BadToken("token is empty")
     if padding and padding != complete:
-        raise BadToken(f"token has {padding} padding characters where {complete} belong")
+        raise BadToken(f"token has {padding} padding characters instead of {complete}")
     return digits
 
 
@@ -295,7 +295,7 @@ def _missing(fields: list[str]) -> str:
     """Return the end of a sentence that names the fields a token lacks; empty if it has all four."""
     present = fields[:4]
     if len(present) == 1 and present[0]:
-        return ", just a domain as get_edge_config takes, not domain/protocol/host/port"
+        return ", only a domain as in a get_edge_config request, not domain/protocol/host/port"
     absent = [name for name, value in zip(FIELDS, present + [""] * 4, strict=False) if not value]
     return f": {', '.join(absent)} missing" if absent else ""
 

@@ -24,7 +24,7 @@ class Slow(Fault):
         """Return the offer unchanged, after a check of the pace."""
         if self.size < 1 or not 0 < self.every < float("inf"):
             raise MralabError(
-                f"Slow: {self.size} bytes every {self.every} seconds is not a pace",
+                f"Slow: {self.size} bytes every {self.every} seconds is not a speed",
                 "size is 1 byte or more, every is a finite time above 0",
             )
         return offer

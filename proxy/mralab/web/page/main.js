@@ -236,7 +236,7 @@ const handlers = {
     changed();
   },
   missed({ count }) {
-    log.add(`… ${count} ${count === 1 ? "event was" : "events were"} too fast for this page and left out …`);
+    log.add(`… ${count} ${count === 1 ? "event" : "events"} left out: this page could not read them fast enough …`);
     changed();
   },
   config: () => switches.load(),
