@@ -1,4 +1,4 @@
-"""docs/releases.md, made of the rows of ``mralab.core.release``: ``python -m tests.core.release_table`` writes it."""
+"""docs/releases.md, generated from ``mralab.core.release``: ``python -m tests.core.release_table`` writes it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ request (the article's capture), and the texts of OpenSSL 1.1.1.
 
 
 def table() -> str:
-    """The document."""
+    """Return the document."""
     return _HEAD + "".join(_lines())
 
 

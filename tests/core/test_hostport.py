@@ -1,4 +1,4 @@
-"""Host and port as text: IPv6 addresses stand in brackets."""
+"""Host and port as text: IPv6 addresses are in brackets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Suggestions for misspelt words: one cut-off, any case, bounded input."""
+"""Suggestions for misspelt words: one threshold, case-insensitive, bounded input."""
 
 from __future__ import annotations
 

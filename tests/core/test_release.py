@@ -1,4 +1,4 @@
-"""Releases: every row with its sources, every spelling, no hint across the start of verification; words of a mode."""
+"""Releases: sources of every value, spellings, hints that never cross the start of verification; verification modes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from tests.core import release_table
         ("X15.5", "X15.5", "on"),
     ],
 )
-def test_a_release_is_known_as_people_write_it(written: str, name: str, verify: str) -> None:
+def test_a_release_is_known_in_any_spelling(written: str, name: str, verify: str) -> None:
     row = find_release(written)
     assert (row.name, row.verify) == (name, verify)
     assert RELEASES[name] is row
@@ -87,7 +87,7 @@ def refusal(text: str) -> str:
         ("Expressway X14.2", "X14.2"),
         ("v14.0.7", "X14.0.7"),
         ("X15.3.4", "X15.3.2"),
-        # No hint: nothing is known of it, or it is not clear which one is meant.
+        # No hint: the release is unknown, or several could be meant.
         ("X14", ""),
         ("X14.1", ""),
         ("X14.7", ""),
@@ -99,7 +99,7 @@ def refusal(text: str) -> str:
         ("X8.11.4", ""),
         ("latest", ""),
         ("", ""),
-        # No hint: what stands around the number says that another release is meant, or could.
+        # No hint: the text around the number means, or may mean, another release.
         *((f"X14.0{rest}", "") for rest in (",8", "-8", " 8", ".x", ".O8", "SU8", " (8)", "..8", ".", "\n.8", "+")),
         ("X14.0.1O", ""),
         ("X14.0.1 0", ""),
@@ -111,7 +111,7 @@ def refusal(text: str) -> str:
         ("X14.2 not yet", ""),
     ],
 )
-def test_an_unknown_release_gets_the_known_ones_and_a_hint_that_means_the_same(written: str, hint: str) -> None:
+def test_the_error_for_an_unknown_release_has_the_known_ones_and_a_hint(written: str, hint: str) -> None:
     message = refusal(written)
     assert "X12.5, X12.6 to X12.6.3, X14.0 to X14.0.10, X14.2 to X14.2.5, X14.3 to X14.3.7" in message
     assert message.partition("; did you mean ")[2] == (f"{hint!r}?" if hint else "")
@@ -151,7 +151,7 @@ def test_the_words_of_a_verify_mode(words: tuple[str, ...], mode: str) -> None:
 
 
 @pytest.mark.parametrize("word", ["", "yes", "onn", "true", True, None, 1, ["on"]])
-def test_any_other_word_is_refused_with_all_of_them(word: object) -> None:
+def test_the_error_for_any_other_word_lists_all_of_them(word: object) -> None:
     with pytest.raises(ValueError, match=r"^must be on, off or audit \(also ENFORCED, DISABLED, PERMISSIVE\)"):
         verify_mode(word)
 
@@ -166,7 +166,7 @@ def test_any_other_word_is_refused_with_all_of_them(word: object) -> None:
         *((word, "") for word in ("no", "enabled", "unenforced", "disenforced", "impermissive", "onoff", "off/on")),
     ],
 )
-def test_a_misspelt_word_gets_the_nearest_one_but_no_opposite(word: str, hint: str) -> None:
+def test_the_suggestion_for_a_misspelt_word_is_never_an_opposite(word: str, hint: str) -> None:
     with pytest.raises(ValueError, match="must be") as caught:
         verify_mode(word)
     assert str(caught.value).partition("; did you mean ")[2] == (f"{hint!r}?" if hint else "")

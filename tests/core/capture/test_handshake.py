@@ -1,4 +1,4 @@
-"""TLS as both ends really send it, cut into any pieces, and things that only look like it."""
+"""Reading of real TLS handshakes, split into any pieces, and of data that only resembles TLS."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HOST = "cucm.steven.lab"
 def conversation(
     folder: Path, version: ssl.TLSVersion, *, trusting: bool = True, asking: bool = False, presenting: bool = False
 ) -> tuple[bytes, bytes, trustme.LeafCert]:
-    """What client and server send in a handshake and with a request, and the server's certificate."""
+    """Return the bytes that client and server send for a handshake and a request, and the server's certificate."""
     ca = trustme.CA()
     leaf = ca.issue_cert(HOST)
     (folder / "own.pem").write_bytes(leaf.private_key_and_cert_chain_pem.bytes())
@@ -115,7 +115,7 @@ def test_pieces_do_not_matter(tmp_path: Path, version: ssl.TLSVersion, size: int
 
 
 def test_messages_over_several_records(tmp_path: Path) -> None:
-    """A server may cut its Certificate message into records of any size (RFC 5246 section 6.2.1)."""
+    """RFC 5246 section 6.2.1 allows a Certificate message in several records of any size."""
     _, answered, leaf = conversation(tmp_path, ssl.TLSVersion.TLSv1_2)
     at, cut = 0, b""
     while answered[at] == 22:
@@ -128,7 +128,7 @@ def test_messages_over_several_records(tmp_path: Path) -> None:
     assert seen(cut).certificates == (der(leaf),)
 
 
-def test_what_is_missing_costs_what_it_is_part_of_alone(tmp_path: Path) -> None:
+def test_missing_bytes_affect_only_the_message_that_they_belong_to(tmp_path: Path) -> None:
     sent, _, _ = conversation(tmp_path, ssl.TLSVersion.TLSv1_2, trusting=False)
     side = Side()
     side.feed(sent[:50], 1)
@@ -142,7 +142,7 @@ def test_what_is_missing_costs_what_it_is_part_of_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "data", [b"GET / HTTP/1.1\r\n", b"SSH-2.0-x", b"\x80\x2e\x01", b"\x16\x02\x00\x00\x01", b"\x00"]
 )
-def test_something_else(data: bytes) -> None:
+def test_other_protocols_are_not_tls(data: bytes) -> None:
     found = seen(data)
     assert found.tls is False
     assert not found.hello

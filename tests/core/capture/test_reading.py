@@ -1,4 +1,4 @@
-"""pcap and pcapng files of any writer, and damaged ones: what can be read is read, and the rest is named."""
+"""Reading of pcap and pcapng files, also damaged ones: intact packets are read, and the rest is reported."""
 
 from __future__ import annotations
 
@@ -107,16 +107,16 @@ def test_simple_and_obsolete_packets_and_blocks_of_other_kinds() -> None:
     found, notes = read(section() + interface(1, snaplen=4) + others + obsolete + simple)
     assert (notes, [one.data for one in found]) == ([], [b"old", b"1234"])
     assert found[1].length == 9
-    assert found[1].at == found[0].at  # it has no time of its own
+    assert found[1].at == found[0].at  # the block has no timestamp
 
 
-def test_a_time_that_no_calendar_has_is_that_of_the_packet_before() -> None:
+def test_an_impossible_time_is_replaced_by_that_of_the_packet_before() -> None:
     found, _ = read(section() + interface(1, option(9, b"\x00")) + enhanced(b"x", AT) + enhanced(b"y", 2**64 - 1))
     assert [one.at for one in found] == [AT, AT]
 
 
 @pytest.mark.parametrize("data", [b"", b"\n", b"PK\3\4....", b"\x16\x03\x01\x02\x00", b"2022-07-11T16:55:44 vcsc"])
-def test_something_else(data: bytes) -> None:
+def test_other_files_are_not_captures(data: bytes) -> None:
     assert not is_capture(data)
     with pytest.raises(NotACapture):
         read(data)

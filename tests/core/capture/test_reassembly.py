@@ -1,4 +1,4 @@
-"""Whatever a network and a capture do to segments, the stream is the same, or says what is missing."""
+"""Reassembly of TCP streams: lost, repeated and reordered segments, gaps and limits."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from mralab.core.capture.reassembly import Connection, Connections, Direction, S
 CLIENT, SERVER = Address(b"\x0a\x30\x24\x2e", 30123), Address(b"\x0a\x30\x24\xd7", 8443)
 
 
-class Heard:
-    """In place of the TLS reader: what it is given, with ``None`` for what is missing."""
+class Recorder:
+    """Replaces the TLS reader and records its input; ``None`` stands for missing bytes."""
 
     def __init__(self) -> None:
         self.pieces: list[bytes | None] = []
@@ -34,12 +34,12 @@ class Heard:
         return b"".join(piece for piece in self.pieces if piece)
 
 
-def direction(initial: int | None = None) -> tuple[Direction, Heard]:
-    made, heard = Direction(), Heard()
-    made.side = heard  # type: ignore[assignment]
+def direction(initial: int | None = None) -> tuple[Direction, Recorder]:
+    made, recorder = Direction(), Recorder()
+    made.side = recorder  # type: ignore[assignment]
     if initial is not None:
         made.begin(initial)
-    return made, heard
+    return made, recorder
 
 
 def segment(sequence: int, data: bytes, missing: int = 0) -> Segment:
@@ -57,36 +57,36 @@ def test_order_repetition_and_overlap_do_not_matter(data: bytes, initial: int, s
     pieces = [(start, data[start : start + 7]) for start in starts]
     pieces += [(start, data[start : start + chance.randrange(1, 40)]) for start in chance.choices(starts, k=5)]
     chance.shuffle(pieces)
-    made, heard = direction(initial)
+    made, recorder = direction(initial)
     for start, piece in pieces:
         made.take(segment(initial + 1 + start, piece))
-    assert heard.whole == data
+    assert recorder.whole == data
     assert made.held == 0
 
 
-def test_where_segments_differ_the_first_counts() -> None:
-    made, heard = direction(0)
+def test_of_segments_that_differ_the_first_is_used() -> None:
+    made, recorder = direction(0)
     made.take(segment(4, b"DEF"))
     made.take(segment(1, b"abc"))
     made.take(segment(1, b"XXXXXXghi"))
-    assert heard.whole == b"abcDEFghi"
+    assert recorder.whole == b"abcDEFghi"
 
 
 def test_a_missing_segment_is_named_and_reading_goes_on() -> None:
-    made, heard = direction(0)
+    made, recorder = direction(0)
     made.take(segment(1, b"abc"))
     made.take(segment(10, b"jkl"))
-    assert heard.pieces == [b"abc"]
+    assert recorder.pieces == [b"abc"]
     made.close()
-    assert heard.pieces == [b"abc", None, b"jkl"]
+    assert recorder.pieces == [b"abc", None, b"jkl"]
 
 
-def test_a_gap_is_given_up_when_too_much_waits_for_it() -> None:
-    made, heard = direction(0)
+def test_a_gap_is_skipped_when_too_many_bytes_wait_behind_it() -> None:
+    made, recorder = direction(0)
     for number in range(1, 2000):
         made.take(segment(100 + number * 1000, b"x" * 1000))
         assert made.held <= 263_144
-    assert heard.pieces[0] is None
+    assert recorder.pieces[0] is None
 
 
 def test_a_flood_of_tiny_segments_is_bounded() -> None:
@@ -96,21 +96,21 @@ def test_a_flood_of_tiny_segments_is_bounded() -> None:
     assert made.held <= 1025
 
 
-def test_what_snaplen_cut_off_is_missing() -> None:
-    made, heard = direction(0)
+def test_bytes_beyond_snaplen_are_missing() -> None:
+    made, recorder = direction(0)
     made.take(segment(1, b"abc", missing=7))
     made.take(segment(11, b"next"))
-    assert heard.pieces == [b"abc", None, b"next"]
+    assert recorder.pieces == [b"abc", None, b"next"]
     assert made.cut
-    made.take(segment(1, b"abc", missing=7))  # again: nothing new
-    assert heard.pieces == [b"abc", None, b"next"]
+    made.take(segment(1, b"abc", missing=7))  # a repetition adds nothing
+    assert recorder.pieces == [b"abc", None, b"next"]
 
 
 def test_a_stream_without_its_beginning_begins_with_its_first_segment() -> None:
-    made, heard = direction()
+    made, recorder = direction()
     made.take(segment(5000, b"middle"))
     made.take(segment(4000, b"before"))
-    assert heard.pieces == [b"middle"]
+    assert recorder.pieces == [b"middle"]
 
 
 # -- connections
@@ -133,7 +133,7 @@ def feed(*segments: Segment) -> tuple[list[Connection], Connections]:
     ("first", "client"),
     [(packet(SYN), CLIENT), (packet(SYN | ACK, back=True), CLIENT), (packet(PSH, data=b"x", back=True), CLIENT)],
 )
-def test_who_the_client_is(first: Segment, client: Address) -> None:
+def test_which_end_is_the_client(first: Segment, client: Address) -> None:
     _, connections = feed(first)
     (one,) = connections.finish()
     assert one.ends[one.client] == client
@@ -144,7 +144,7 @@ def test_ports_used_again_are_another_connection() -> None:
         packet(SYN, sequence=1),
         packet(SYN | ACK, back=True),
         packet(RST),
-        packet(ACK, back=True),  # late, of the same
+        packet(ACK, back=True),  # a late packet of the same connection
         packet(SYN, sequence=999),
     )
     assert len(ended) == 1
@@ -159,12 +159,12 @@ def test_a_repeated_syn_is_the_same_connection() -> None:
     assert not one.answered
 
 
-def test_stray_acknowledgements_are_no_connection() -> None:
+def test_stray_acknowledgements_are_not_a_connection() -> None:
     _, connections = feed(packet(ACK), packet(FIN | ACK, back=True), packet(RST))
     assert list(connections.finish()) == []
 
 
-def test_ended_and_silent_connections_leave() -> None:
+def test_ended_and_silent_connections_are_removed() -> None:
     ended, _ = feed(
         packet(SYN, port=1),
         packet(RST, port=1),

@@ -1,4 +1,4 @@
-"""Packets and pcapng blocks, byte by byte; what Wireshark makes of them is in tests/net/test_capture.py."""
+"""Packets and pcapng blocks, byte by byte; tests/net/test_capture.py reads them with Wireshark."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SERVER6 = Address(ip_address("2001:db8::215").packed, 8443)
 
 
 def fields(data: bytes) -> tuple[int, int, int, int, int, bytes]:
-    """Source port, sequence number, acknowledgement, flags, TCP header's size and payload of an IPv4 packet."""
+    """Return source port, sequence number, acknowledgement, flags, TCP header size and payload of an IPv4 packet."""
     source, _, sequence, acknowledged, offset, flags = struct.unpack_from("!HHIIBB", data, 20)
     size = (offset >> 4) * 4
     return source, sequence, acknowledged, flags, size, data[20 + size :]
@@ -43,7 +43,7 @@ def test_a_packet_of_ipv6() -> None:
     assert made[:8].hex() == "6000000000180640"
     assert made[8:40] == CLIENT6.ip + SERVER6.ip
     pseudo = made[8:40] + struct.pack("!II", 24, 6)
-    assert checksum(pseudo + made[40:]) == 0  # with its own checksum inside, RFC 1071
+    assert checksum(pseudo + made[40:]) == 0  # 0 for a packet that includes its checksum, RFC 1071
     assert made[52] >> 4 == 6  # words of header
 
 
@@ -78,8 +78,8 @@ def test_ipv6_has_smaller_segments() -> None:
     assert [len(one) for one in conversation.data(b"a" * 1441, from_client=True)] == [1500, 61]
 
 
-def test_the_receiver_acknowledges_what_is_much() -> None:
-    """Else Wireshark would report a full window in long downloads."""
+def test_the_receiver_acknowledges_long_data() -> None:
+    """Without acknowledgements Wireshark would report a full window in long downloads."""
     conversation = Conversation(CLIENT, SERVER, (0, 0))
     conversation.open()
     sent = [fields(one) for one in conversation.data(b"a" * 100_000, from_client=False)]

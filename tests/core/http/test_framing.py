@@ -1,4 +1,4 @@
-"""Framing: one reading only, or none."""
+"""Framing of HTTP messages: a message has one interpretation, or is refused."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_request_head_is_read_with_names_as_written_and_values_trimmed() -> No
         (b"GET / HTTP/1.1\r\nHost: h\r\nX: \x7f\r\n\r\n", "control character"),
     ],
 )
-def test_a_head_that_is_not_to_the_letter_is_refused_with_its_reason(head: bytes, reason: str) -> None:
+def test_a_malformed_head_is_refused_with_its_reason(head: bytes, reason: str) -> None:
     with pytest.raises(Malformed, match=reason):
         parse_request(head)
 
@@ -77,13 +77,13 @@ def test_a_head_that_is_not_to_the_letter_is_refused_with_its_reason(head: bytes
         b" GET",
     ],
 )
-def test_a_hopeless_head_is_refused_before_it_is_complete(start: bytes) -> None:
+def test_a_malformed_head_is_refused_before_it_is_complete(start: bytes) -> None:
     with pytest.raises(Malformed):
         check_partial(start)
 
 
 @given(st.integers(0, len(GOOD) - 1))
-def test_every_beginning_of_a_good_head_may_still_become_one(cut: int) -> None:
+def test_no_beginning_of_a_good_head_is_refused(cut: int) -> None:
     check_partial(GOOD[:cut])
     check_partial(GOOD[:cut], max(0, cut - 5))
 
@@ -140,7 +140,7 @@ def test_chunked_in_http_1_0_is_refused() -> None:
 
 
 @pytest.mark.parametrize("method", [b"POST", b"PUT"])
-def test_a_post_without_length_is_asked_for_one(method: bytes) -> None:
+def test_a_post_without_length_gets_length_required(method: bytes) -> None:
     for line, lacks in ((b"", True), (b"Content-Length: 0\r\n", False), (b"Transfer-Encoding: chunked\r\n", False)):
         head = parse_request(method + b" /a HTTP/1.1\r\nHost: h\r\n" + line + b"\r\n")
         assert lacks_length(head, request_framing(head)) is lacks
@@ -196,7 +196,7 @@ def test_a_response_body_has_one_length(head: bytes, method: bytes, expected: Fr
         b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
     ],
 )
-def test_a_response_that_can_be_read_twice_is_refused(head: bytes) -> None:
+def test_an_ambiguous_response_is_refused(head: bytes) -> None:
     with pytest.raises(Malformed):
         response_framing(parse_response(head), b"GET")
 
@@ -205,9 +205,7 @@ PIECES = st.lists(st.binary(min_size=1, max_size=40), max_size=6)
 
 
 @given(PIECES, st.lists(st.integers(1, 9), min_size=1), st.binary(max_size=20))
-def test_chunks_come_out_as_they_went_in_however_they_are_cut(
-    pieces: list[bytes], cuts: list[int], after: bytes
-) -> None:
+def test_decoded_chunks_are_the_same_for_any_split(pieces: list[bytes], cuts: list[int], after: bytes) -> None:
     wire = b"".join(map(chunk, pieces)) + last_chunk([(b"X-T", b"1")]) + after
     reader, out, position, turn = ChunkedBody(), b"", 0, 0
     while position < len(wire) and not reader.done:
@@ -248,14 +246,14 @@ def test_a_broken_chunk_is_refused(wire: bytes) -> None:
         ChunkedBody().feed(wire)
 
 
-def test_chunk_extensions_are_read_over() -> None:
+def test_chunk_extensions_are_ignored() -> None:
     reader = ChunkedBody()
     assert reader.feed(b'2;ext=1;q="a;b"\r\nde\r\n0\r\n\r\nNEXT') == b"de"
     assert reader.done
     assert reader.rest == b"NEXT"
 
 
-def test_a_body_of_known_length_leaves_what_follows() -> None:
+def test_bytes_after_a_body_of_known_length_are_not_consumed() -> None:
     reader = LengthBody(3)
     assert (reader.feed(b"ab"), reader.done, reader.feed_eof()) == (b"ab", False, False)
     assert (reader.feed(b"cGET"), reader.done, reader.rest) == (b"c", True, b"GET")
@@ -266,7 +264,7 @@ VALUES = st.text('ab :,;="\\\t\x80\xff/()', max_size=12).map(lambda text: text.e
 
 
 class _Second:
-    """What llhttp reads."""
+    """Results of llhttp for a message."""
 
     def __init__(self) -> None:
         self.url = b""
@@ -288,7 +286,7 @@ class _Second:
 
 
 @given(st.lists(st.tuples(TOKENS, VALUES), max_size=5), st.binary(max_size=30), st.booleans())
-def test_llhttp_reads_what_we_accept_as_we_do(extra: list[tuple[bytes, bytes]], body: bytes, chunked: bool) -> None:
+def test_llhttp_agrees_about_accepted_messages(extra: list[tuple[bytes, bytes]], body: bytes, chunked: bool) -> None:
     fields = [(b"X" + name, value) for name, value in extra]
     coding = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(body)
     wire = b"POST /x HTTP/1.1\r\nHost: h\r\n" + coding + b"\r\n"

@@ -1,4 +1,4 @@
-"""Responses: read and rewritten by their head, remembered within a second and no longer."""
+"""Responses parsed and rewritten by their head; results are cached within a second only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def forward(reply: Reply, *, minor: int = 1, keep_alive: bool = True, now: float
     return forward_response(reply, minor=minor, keep_alive=keep_alive, connection="Connection", now=now)
 
 
-def test_it_grows_older_though_it_is_remembered() -> None:
+def test_age_grows_although_the_result_is_cached() -> None:
     reply = read_reply(DATED, b"GET")
     assert b"\r\nAge: 10\r\n" in forward(reply).data
     assert forward(reply, now=NOW + 0.3) is forward(reply)
@@ -33,20 +33,20 @@ def test_each_client_gets_its_own_version() -> None:
     assert b"Connection: close\r\n" in forward(reply, keep_alive=False).data
 
 
-def test_what_answers_head_has_no_body_to_chunk() -> None:
+def test_a_response_to_head_has_no_body_to_chunk() -> None:
     reply = read_reply(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"HEAD")
     assert reply.framing.empty
     assert reply.reusable
     assert not forward(reply).chunked
 
 
-def test_the_same_bytes_answer_each_method_by_its_rules() -> None:
+def test_the_same_head_is_framed_by_the_rules_of_each_method() -> None:
     assert read_reply(DATED, b"HEAD").framing.empty
     assert read_reply(DATED, b"GET").framing == Framing(2, False)
 
 
 @pytest.mark.parametrize("size", [100, 5000])
-def test_rubbish_is_refused_each_time(size: int) -> None:
+def test_a_malformed_head_is_refused_each_time(size: int) -> None:
     data = b"HTTP/1.1 200 OK\r\nContent-Length: x\r\nX: %b\r\n\r\n" % (b"x" * size)
     for _ in range(2):
         with pytest.raises(Malformed):

@@ -1,4 +1,4 @@
-"""Responses read from bytes alone: cut anywhere, the same comes out."""
+"""Responses parsed from bytes: the result does not depend on how they are split."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def reader(method: bytes = b"GET") -> ResponseReader:
 
 
 def fed(data: bytes, cuts: list[int], method: bytes = b"GET") -> tuple[ResponseReader, bytes, list[int]]:
-    """A reader that got ``data`` in pieces, the body that came out, and the interim statuses."""
+    """Feed ``data`` in pieces; return the reader, the body, and the interim statuses."""
     made, body, interim = reader(method), b"", []
     places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
     for start, end in itertools.pairwise(places):
@@ -35,7 +35,7 @@ def fed(data: bytes, cuts: list[int], method: bytes = b"GET") -> tuple[ResponseR
 
 
 @given(st.sampled_from([KNOWN, CHUNKED, INTERIM + KNOWN, INTERIM + CHUNKED]), st.lists(st.integers(0, 500), max_size=8))
-def test_a_response_is_the_same_however_it_is_cut(data: bytes, cuts: list[int]) -> None:
+def test_a_response_is_the_same_for_any_split(data: bytes, cuts: list[int]) -> None:
     made, body, interim = fed(data, cuts)
     assert body == b"hello"
     assert made.reply is not None
@@ -51,7 +51,7 @@ def test_byte_by_byte(data: bytes) -> None:
     assert (body, made.complete) == (b"hello", True)
 
 
-def test_before_the_first_byte_nothing_began() -> None:
+def test_no_response_has_begun_before_the_first_byte() -> None:
     made = reader()
     assert not made.began
     made.receive(b"H")
@@ -75,7 +75,7 @@ def test_an_early_end_is_not_a_complete_response(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("data", [KNOWN + b"x", CHUNKED + b"HTTP/1.1 200 OK\r\n\r\n"])
-def test_more_than_was_announced_spoils_the_connection(data: bytes) -> None:
+def test_more_bytes_than_announced_make_the_connection_unusable(data: bytes) -> None:
     made, body, _ = fed(data, [])
     assert (body, made.complete, made.reusable) == (b"hello", True, False)
     made, body, _ = fed(KNOWN, [])

@@ -1,4 +1,4 @@
-"""A head that is known but for three values: filled in, it is what parsing and rewriting makes of it, or nothing."""
+"""Templates of response heads with three variable values: the result equals that of parsing and rewriting."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ HEADS = st.builds(
 
 
 def parsed(head: bytes, method: bytes, now: float) -> tuple[Reply, ForwardedResponse] | None:
-    """What the ordinary way makes of a head, if that is a response with a body of known length or none."""
+    """Parse and rewrite a head without a template; None unless its body has a known length or is absent."""
     try:
         reply = read_reply(head, method)
     except Malformed:
@@ -56,7 +56,7 @@ def template_of(head: bytes, method: bytes = b"GET") -> ResponseTemplate | None:
 
 
 @given(HEADS, HEADS, st.sampled_from((b"GET", b"HEAD")), st.integers(-5, 100))
-def test_what_is_filled_in_is_what_is_parsed(first: bytes, second: bytes, method: bytes, later: int) -> None:
+def test_a_filled_template_equals_the_parsed_head(first: bytes, second: bytes, method: bytes, later: int) -> None:
     known = template_of(first, method)
     for head in (first, second):
         filled = known.fill(head, NOW + later) if known is not None else None
@@ -70,7 +70,7 @@ def test_what_is_filled_in_is_what_is_parsed(first: bytes, second: bytes, method
     st.permutations((b"Date: %b", b"Age: %b", b"CONTENT-LENGTH: %b", b"X: %%b", b"Server: y")),
     st.lists(st.tuples(st.sampled_from(DATES[:3]), *[st.sampled_from(NUMBERS[:3])] * 2), min_size=2, max_size=2),
 )
-def test_heads_that_differ_in_the_three_values_are_one(lines: list[bytes], values: list[tuple[bytes, ...]]) -> None:
+def test_heads_with_other_values_share_a_template(lines: list[bytes], values: list[tuple[bytes, ...]]) -> None:
     heads = []
     for date, age, length in values:
         by_name = {b"D": date, b"A": age, b"C": length}
@@ -102,7 +102,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nDate: Tue, 14 Nov 2023 22:13:10 GMT\r\nContent-Lengt
         (b"\r\n\r\n", b"\r\nX: 1\r\n\r\n"),
     ],
 )
-def test_anything_else_is_another_head(old: bytes, new: bytes) -> None:
+def test_any_other_difference_needs_another_template(old: bytes, new: bytes) -> None:
     known = template_of(HEAD)
     assert known is not None
     assert known.fill(HEAD, NOW) is not None

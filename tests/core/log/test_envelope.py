@@ -1,4 +1,4 @@
-"""A line of traffic_server is read whatever carries it, and another process's never is."""
+"""Envelopes of log lines: lines of traffic_server are found in any of them, lines of other processes are not read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STAMP, HEAD = "2022-07-11T18:55:26.016+02:00", "2022-07-11T18:55:26.016+02:00 vc
 
 
 def split(line: str) -> tuple[str, str]:
-    """Stamp and payload of a line that Expressway wrote."""
+    """Return timestamp and payload of a line that Expressway wrote."""
     head, _, payload = line.partition("traffic_server[18242]: ")
     return head.split(" ")[0], payload
 
@@ -151,9 +151,9 @@ def test_the_payload_is_found_wherever_it_starts(name: str, envelope: str) -> No
     "envelope", [name for name in ENVELOPES if name not in ("payload alone", "journald, JSON with bytes")]
 )
 def test_the_sender_s_own_stamp_counts(envelope: str) -> None:
-    """A WARNING has no other time than its stamp's."""
+    """A WARNING line has no other time than the one of its envelope."""
     record = next(read([ENVELOPES[envelope](golden("article-6972-untrusted.log")[3])], year=2022))
-    shift = 7200 if envelope == "journald, short" else 0  # no zone: taken as UTC
+    shift = 7200 if envelope == "journald, short" else 0  # without a zone: UTC
     assert int(record.at) == 1657558526 + shift
 
 
@@ -203,7 +203,7 @@ OTHERS = st.one_of(
     st.sampled_from(sorted(ENVELOPES)),
     st.lists(st.tuples(st.integers(0, 30), OTHERS), max_size=6),
 )
-def test_any_envelope_and_any_company_give_the_same_findings(
+def test_findings_do_not_depend_on_the_envelope_or_on_lines_between(
     faults: list[tuple[str, str]], envelope: str, others: list[tuple[int, str]]
 ) -> None:
     writer = LineWriter("vcsc", 18242, utc_offset=lambda _: 0)
@@ -308,7 +308,7 @@ def test_an_array_of_texts_is_a_line_for_each() -> None:
     assert [*read([json.dumps([f"{STAMP} vcsc sshd[1]: {HEAD}{WARNING}"])])] == []
 
 
-# -- Traffic Server's own ways to say it
+# -- forms of Traffic Server itself
 
 
 @pytest.mark.parametrize(
@@ -376,7 +376,7 @@ def test_a_piece_that_is_never_completed_is_unread_and_hides_nothing() -> None:
 
 
 def _arrays(lines: list[str]) -> dict[str, str]:
-    """One line of JSON with all of ``lines``, as tools answer a search."""
+    """Return one line of JSON with all of ``lines``, as search tools return them."""
     return {
         "a search engine's answer": json.dumps(
             {
@@ -450,7 +450,7 @@ def test_nesting_has_a_limit() -> None:
 
 
 def published(lines: list[str]) -> list[str]:
-    """A log as a Markdown converter leaves it: escapes, bold type, blank lines, broken lines."""
+    """Return a log after a Markdown converter: with escapes, bold type, blank lines and broken lines."""
     escaped = [re.sub(r"([_*<>#])", r"\\\1", line) for line in lines]
     bold = [line.replace("502 connect failed", "**502 connect failed**") for line in escaped]
     unquoted = [line.replace('TrackingID="" Src-ip', 'TrackingID=" Src-ip') for line in bold]

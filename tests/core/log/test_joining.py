@@ -1,4 +1,4 @@
-"""Lines that copying has broken or printed something before, and what is read from them."""
+"""Log lines that were broken or prefixed when they were copied."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def without_blanks_at_the_end(line: str, width: int) -> list[str]:
 
 
 def at_blanks(line: str, width: int) -> list[str]:
-    """As a mail program does: words that are longer than a line stay whole."""
+    """Break lines at blanks, as a mail program does: words longer than a line stay whole."""
     pieces: list[str] = []
     for word in line.split(" "):
         if pieces and pieces[-1].strip() and len(pieces[-1]) + 1 + len(word) > width:
@@ -179,7 +179,7 @@ def test_groups_of_lines_that_grep_separates() -> None:
     assert [name for name, _ in events[0].headers] == ["Host", "User-Agent"]
 
 
-def test_a_stamp_is_no_prefix() -> None:
+def test_a_timestamp_is_not_a_prefix_of_grep() -> None:
     text = [
         "2026-01-29T14:01:16.974-05:00 exp-c traffic_server[2030]: [ET_NET 1] WARNING: SNI (a) not in certificate. x"
     ]

@@ -1,4 +1,4 @@
-"""The lines: golden ones read right, ours come back as they went, and nobody writes outside his field."""
+"""Log lines: golden lines are parsed, written lines are read back, and no value escapes its field."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def test_a_response_body_of_another_log_is_not_ours() -> None:
         ),
     ],
 )
-def test_event_lines_have_utctime_last(event: Event, payload: str) -> None:
+def test_utctime_is_the_last_field_of_event_lines(event: Event, payload: str) -> None:
     writer = LineWriter("vcsc", 7, utc_offset=lambda _: 0)
     assert writer.format(event) == f"1970-01-01T00:00:00.000+00:00 vcsc traffic_server[7]: {payload}\n"
 
@@ -200,13 +200,13 @@ def test_event_lines_have_utctime_last(event: Event, payload: str) -> None:
         (0, "2022-07-11T16:55:26.016+00:00"),
     ],
 )
-def test_stamps_are_local_and_say_so(offset: int, stamp: str) -> None:
+def test_timestamps_are_local_and_have_an_offset(offset: int, stamp: str) -> None:
     line = LineWriter("vcsc", 1, utc_offset=lambda _: offset).format(UNTRUSTED[3])
     assert line.startswith(stamp + " vcsc ")
     assert one(line).at == 1657558526.016
 
 
-def test_the_offset_is_asked_for_once_a_second() -> None:
+def test_the_utc_offset_is_determined_once_a_second() -> None:
     asked: list[float] = []
 
     def offset(second: float) -> int:
@@ -266,7 +266,7 @@ def test_secrets_are_concealed(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["TrackingID", "Host", "User-Agent", "Content-Type", "WWW-Authenticate", "Via", "Keep-Alive"]
 )
-def test_what_a_reader_of_the_log_needs_is_not_concealed(name: str) -> None:
+def test_other_headers_are_not_concealed(name: str) -> None:
     assert not is_secret(name)
 
 
@@ -374,14 +374,14 @@ events: st.SearchStrategy[Event] = st.one_of(
 
 
 def as_logged(event: Event, debug: bool) -> Event:
-    """What a log can tell of an event: milliseconds, at DEBUG the headers that are no secret, few Txn-ids."""
+    """Return an event as its lines show it: in milliseconds, with headers at DEBUG only and no secrets, few Txn-ids."""
     event = event._replace(at=int(event.at * 1000 + 0.5) / 1000)
     if isinstance(event, RequestReceived | RequestSent | ResponseReceived | ResponseSent):
         shown = tuple((name, CONCEALED if is_secret(name) else value) for name, value in event.headers)
         event = event._replace(headers=shown if debug else ())
     else:
-        event = event._replace(txn=0)  # these lines show none
-    # What only the data plane knows is in no line.
+        event = event._replace(txn=0)  # these lines have no Txn-id
+    # No line has the fields that only the data plane knows.
     unlogged: dict[str, Any] = {
         "nearest": "",
         "unlisted": False,
@@ -422,7 +422,7 @@ def test_what_is_written_is_read_back_and_stays_in_its_line(written: list[Event]
     ]
 
 
-def test_a_name_cannot_pretend_to_be_the_rest_of_its_line() -> None:
+def test_a_name_cannot_imitate_the_rest_of_its_line() -> None:
     name = "a). Action=Continue Error=none server=b(1.1.1.1) depth=9 '"
     line = LineWriter("vcsc", 1).format(VerifyFailed(0, 0, name, "Terminate", "e", name, "10.0.0.1", 0))
     assert line.count("Action=") == line.count("server=") == line.count("depth=") == 1
@@ -430,7 +430,7 @@ def test_a_name_cannot_pretend_to_be_the_rest_of_its_line() -> None:
     assert r"a\x29.\x20Action\x3DContinue" in line
 
 
-def test_a_hostname_cannot_either() -> None:
+def test_a_hostname_cannot_imitate_the_rest_of_its_line() -> None:
     record = one(LineWriter("a b[1]: \n", 1).format(UNTRUSTED[0]))
     assert (record.hostname, record.event) == ("a b[1]: \n", UNTRUSTED[0])
 
@@ -501,7 +501,7 @@ def test_a_line_without_a_stamp_has_the_time_of_the_one_before() -> None:
     assert [record.at for record in read(lines)] == [1657558526.0] * 2
 
 
-def test_quotes_and_backslashes_that_nobody_escaped() -> None:
+def test_unescaped_quotes_and_backslashes() -> None:
     line = golden("article-8443-success.log")[1].replace('"emusk"', r'"STEVEN\emusk"')
     event = event_of(line)
     assert isinstance(event, RequestAllowed)
@@ -511,7 +511,7 @@ def test_quotes_and_backslashes_that_nobody_escaped() -> None:
     assert event.url == 'https://cucm.steven.lab:8443/cucm-uds/user/emusk/"quoted"'
 
 
-def test_damaged_numbers_and_dates_are_no_reason_to_stop() -> None:
+def test_damaged_numbers_and_dates_do_not_stop_the_reader() -> None:
     line = golden("article-6972-untrusted.log")[1]
     event = event_of(line.replace('"6972"', '"x"').replace('"191"', '"' + "9" * 5000 + '"'))
     assert isinstance(event, RequestSent)
@@ -521,7 +521,7 @@ def test_damaged_numbers_and_dates_are_no_reason_to_stop() -> None:
     assert event.at == 0.0
 
 
-def test_other_processes_are_passed_over_and_end_a_block() -> None:
+def test_lines_of_other_processes_are_skipped_and_end_a_block() -> None:
     twin = golden("debug-httpmsg-layout.log")
     other = "2026-01-29T14:01:16.974-05:00 exp-c sshd[1]: traffic_server[2]: [ET_NET 0] WARNING: SNI (a)\n"
     records = list(read([other, *twin[:5], other, *twin[5:], "Jan 29 14:01:16 exp-c cron[2]: x: y\n"]))
@@ -610,7 +610,7 @@ def test_gigantic_lines_are_read_in_linear_time(filling: str) -> None:
         list(read([line]))  # in quadratic time this would take very long; tests/fuzz/test_growth.py measures the growth
 
 
-def test_gigantic_values_are_written_in_linear_time_and_whole() -> None:
+def test_very_long_values_are_written_completely_in_linear_time() -> None:
     writer = LineWriter("vcsc", 1)
     for filling in ("x", '"', "\n", "\u20ac"):
         event = RequestSent(0, 1, "", "", 0, filling * (SIZE // 4))

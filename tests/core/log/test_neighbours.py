@@ -97,13 +97,13 @@ def test_a_message_on_the_next_lines(head: str, message: str, status: str) -> No
 
 @pytest.mark.parametrize("status", ["200 OK", "302 Found"])
 @pytest.mark.parametrize("form", [" HTTPMSG: |HTTP/1.1 {}", "\nHTTPMSG:\n|HTTP/1.1 {}"])
-def test_an_answer_that_is_no_failure_is_none(status: str, form: str) -> None:
+def test_a_successful_answer_is_not_a_login_failure(status: str, form: str) -> None:
     lines = f"{STAMP}edgeconfigprovisioning: {RECEIVED}{form.format(status)}".split("\n")
     assert [*read(lines)] == []
     assert streamed(*lines) == []
 
 
-def test_an_answer_that_never_comes_hides_nothing() -> None:
+def test_a_missing_answer_hides_no_other_line() -> None:
     twin = [STAMP + "edgeconfigprovisioning: " + RECEIVED, STAMP + FAILED]
     (record,) = read(twin)
     assert isinstance(record.event, ProvisioningFailed)
@@ -122,12 +122,12 @@ def test_an_answer_that_never_comes_hides_nothing() -> None:
         STAMP + "edgeconfigprovisioning: Failed to authenticate user against server",
     ],
 )
-def test_what_is_none_of_them(line: str) -> None:
+def test_lines_that_are_not_login_failures(line: str) -> None:
     assert [*read([line])] == []
     assert streamed(line) == []
 
 
-def test_a_header_of_a_request_is_none_of_them() -> None:
+def test_a_header_of_a_request_is_not_a_login_failure() -> None:
     head = STAMP + "traffic_server[2030]: "
     lines = [
         head + 'UTCTime="2014-09-25 17:46:20,920" Module="network.http.trafficserver" Level="DEBUG": '
@@ -143,7 +143,7 @@ def test_a_header_of_a_request_is_none_of_them() -> None:
     assert isinstance(record.event, RequestSent)
 
 
-def test_each_of_them_is_a_finding_of_the_login() -> None:
+def test_each_form_gives_a_finding_about_the_login() -> None:
     found = find([STAMP + line for line in PUBLISHED])
     assert {finding.code for finding in found} == {
         "login-rejected",

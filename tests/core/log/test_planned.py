@@ -1,4 +1,4 @@
-"""Lines with gaps: the same text as the writer's, whatever the fields hold, and the same events from a brief."""
+"""Prepared log lines of plans: their text equals the writer's for any values, and briefs give the same events."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOMENTS = st.floats(0, 4e9, allow_nan=False)
 
 
 @given(st.lists(TEXT, min_size=11, max_size=11), TEXT, MOMENTS, st.integers(1, 10**9), PORTS, PORTS)
-def test_a_request_reads_as_its_events(
+def test_lines_of_a_request(
     texts: list[str], tracking_id: str, at: float, txn: int, port: int, server_port: int
 ) -> None:
     ip, line, user, number, method, url, rule, match, kind, server, sent = texts
@@ -45,7 +45,7 @@ def test_a_request_reads_as_its_events(
 
 
 @given(st.lists(TEXT, min_size=4, max_size=4), MOMENTS, st.integers(1, 10**9), PORTS, PORTS)
-def test_a_response_reads_as_its_events(texts: list[str], at: float, txn: int, port: int, server_port: int) -> None:
+def test_lines_of_a_response(texts: list[str], at: float, txn: int, port: int, server_port: int) -> None:
     server, received, ip, sent = texts
     plan = PlannedResponse(ResponseReceived(0.0, 0, server, server_port, received), ResponseSent(0.0, 0, ip, 0, sent))
     events: tuple[Event, ...] = (

@@ -1,4 +1,4 @@
-"""Bytes of a log: nothing is left out that reading would understand, and whatever else they are, they do no harm."""
+"""Logs as bytes: skipping successes changes no finding, and no input raises or uses unbounded memory."""
 
 from __future__ import annotations
 
@@ -86,14 +86,14 @@ def test_a_log_is_read_as_its_lines_are(path: Path, size: int) -> None:
 
 
 @pytest.mark.parametrize("path", LOGS, ids=lambda path: path.name)
-def test_leaving_successes_out_changes_no_finding(path: Path) -> None:
+def test_skipping_successes_changes_no_finding(path: Path) -> None:
     data = path.read_bytes()
     records, _ = stream(data, skip_successes=True)
     assert diagnosed(records) == find(data.decode().split("\n"))
 
 
 def transaction(number: int, random_: random.Random) -> list[Event]:
-    """One that succeeds, or fails in one of several ways."""
+    """Draw a transaction that succeeds, or fails in one of several ways."""
     host, address, port = random_.choice(SERVERS)
     url = f"GET http://vcs_control.example.test:8443/{TOKEN}/{number} HTTP/1.1"
     at = 1.7e9 + number / 100
@@ -126,7 +126,7 @@ def transaction(number: int, random_: random.Random) -> list[Event]:
 
 
 def log(transactions: int, seed: int, *, debug: bool, processes: int = 1, at_once: int = 3) -> bytes:
-    """Transactions of several processes, ``at_once`` interleaved, with other modules' lines between."""
+    """Draw transactions of several processes, ``at_once`` interleaved, with lines of other modules between them."""
     random_ = random.Random(seed)
     writers = [LineWriter("exp-c", 2030 + each, debug, lambda _: 3600) for each in range(processes)]
     waiting = [(random_.choice(writers), transaction(1000 + each, random_)) for each in range(transactions)]
@@ -154,7 +154,7 @@ def test_every_record_is_the_same(seed: int, debug: bool, processes: int, size: 
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 1 << 30), st.booleans(), st.integers(1, 6), st.integers(2000, 20000), st.sampled_from([6, 40]))
-@example(7, False, 6, 2000, 6)  # a record that waits makes one more process known in the middle of a run
+@example(7, False, 6, 2000, 6)  # a pending record adds a process in the middle of a run
 def test_only_successes_are_left_out(seed: int, debug: bool, processes: int, block: int, at_once: int) -> None:
     data = log(200, seed, debug=debug, processes=processes, at_once=at_once)
     records, counts = stream(data, skip_successes=True, block=block, context=500)
@@ -164,7 +164,7 @@ def test_only_successes_are_left_out(seed: int, debug: bool, processes: int, blo
     assert [record.line for record in records] == sorted(record.line for record in records)
     read_lines = {record.line for record in records}
     left_out = [record for record in everything if record.line not in read_lines]
-    for record in records:  # an example's twin is left out, so that it has no headers
+    for record in records:  # the DEBUG twin is skipped, so the event has no headers
         assert record.event is None or type(record.event) is type(by_line[record.line].event)
     assert not [record for record in left_out if record.is_unread]
     for record in left_out:
@@ -206,7 +206,7 @@ def test_most_of_a_log_of_successes_gives_no_record() -> None:
     assert everything == {"192.0.2.1"}
 
 
-# -- what is quiet says nothing
+# -- quiet lines
 
 LINES = [line for path in LOGS for line in path.read_bytes().splitlines(keepends=True)]
 WRITTEN = log(40, 5, debug=True).splitlines(keepends=True)
@@ -276,7 +276,7 @@ def test_a_client_cannot_end_another_s_transaction() -> None:
     assert Quiet([HEAD]).end(data, 0) < data.index(header)
 
 
-# -- whatever else is in a file
+# -- other content of files
 
 UNTRUSTED = (TESTS / "golden" / "article-6972-untrusted.log").read_bytes()
 EVENTS = [record.event for record in slowly(UNTRUSTED)]
@@ -295,7 +295,7 @@ def test_encodings(encoding: str, size: int, end: str) -> None:
     assert events_of(b"\xfe\xff" + data if encoding == "utf-16-be" else data) == EVENTS
 
 
-def test_bytes_that_are_no_utf_8() -> None:
+def test_bytes_that_are_not_utf_8() -> None:
     head = b"2026-01-29T14:01:16.974-05:00 exp-c traffic_server[1]: "
     data = head + b'Event="Request Denied" Detail="Access denied" Reason="Not in allow list" Username="M\xfcller"\n'
     (event,) = events_of(data)

@@ -1,4 +1,4 @@
-"""The allow list: CSV with all its mistakes at once, decisions, the nearest miss, and a flat cost."""
+"""The allow list: errors in its CSV file, decisions, nearest misses, and a cost that does not grow with the rules."""
 
 from __future__ import annotations
 
@@ -79,24 +79,24 @@ def test_columns_after_the_url_may_be_missing_and_have_defaults() -> None:
     assert rule.url == "https://cucm:443/"
 
 
-def test_excel_and_people_may_have_touched_the_file() -> None:
+def test_changes_by_excel_and_editors_are_accepted() -> None:
     text = "\ufeff" + HEADER + '\r\n# a comment, with a "\r\n  \r\nhttp://h,, get ,PREFIX,"a, b"\r\n'
     (rule,) = parse_rules_csv(text.replace("\n", "\r\n").replace("\r\r\n", "\r\n"), "x")
     assert (rule.methods, rule.match, rule.description) == (frozenset(("GET",)), "prefix", "a, b")
 
 
-def test_ipv6_and_ports_are_written_out() -> None:
+def test_ipv6_hosts_and_default_ports_have_one_spelling() -> None:
     (rule,) = rules("https://[2001:DB8::0:1]/x")
     assert (rule.host, rule.url) == ("2001:db8::1", "https://[2001:db8::1]:443/x")
 
 
-def test_a_query_stays_with_an_exact_rule_only() -> None:
+def test_only_an_exact_rule_keeps_its_query() -> None:
     exact, prefix = rules("http://h/p?q=1,,,exact", "http://h/p?q=1,,,prefix")
     assert (exact.path, exact.url) == ("/p?q=1", "http://h:80/p?q=1")
     assert (prefix.path, prefix.url) == ("/p", "http://h:80/p")
 
 
-def test_all_problems_are_told_at_once_with_their_lines_and_the_right_word() -> None:
+def test_all_problems_are_reported_at_once_with_their_lines_and_a_suggestion() -> None:
     found = problems(
         HEADER
         + "https://ok/\n"
@@ -157,7 +157,7 @@ def test_urls_that_are_refused(url: str, words: str) -> None:
         (HEADER + '"https://h/,,\n', "rules.csv:2: not CSV"),
     ],
 )
-def test_files_that_are_no_rules_file(text: str, words: str) -> None:
+def test_files_that_are_not_rules_files(text: str, words: str) -> None:
     assert words in problems(text)[0]
 
 
@@ -246,7 +246,7 @@ def test_exact_before_prefix_longer_before_shorter_earlier_before_later() -> Non
     assert described("/a/b/c/d/e") == "long"
 
 
-def test_paths_have_case_hosts_have_not_and_an_exact_query_is_exact() -> None:
+def test_paths_are_case_sensitive_hosts_are_not_and_queries_match_exactly() -> None:
     allow = AllowList(rules("HTTP://H.Lab/Path?q=1,,,exact"))
     target = Target("d", "http", "h.lab", 80)
     assert isinstance(allow.decide("d", "GET", target, "/Path?q=1"), Allowed)
@@ -275,7 +275,7 @@ def test_an_escaped_rule_covers_the_escaped_request() -> None:
         "/cucm-uds/" + "%2e/" * 1000,
     ],
 )
-def test_a_path_that_could_cross_a_rule_is_denied(path: str) -> None:
+def test_a_path_that_could_leave_the_path_of_its_rule_is_denied(path: str) -> None:
     answer = AllowList(automatic_rules("cucm.steven.lab")).decide("d", "GET", CUCM, path)
     assert nearest(answer)
 
@@ -361,9 +361,7 @@ def test_a_denial_names_the_other_deployment() -> None:
         ("GET", "https://h:443/prefix/../x", "", "reading", "it can also be read as '/x', which no rule allows"),
     ],
 )
-def test_a_denial_has_its_kind_and_a_sentence_that_is_true(
-    method: str, url: str, domain: str, kind: str, words: str
-) -> None:
+def test_a_denial_has_its_kind_and_a_true_sentence(method: str, url: str, domain: str, kind: str, words: str) -> None:
     target, path = at(url, domain)
     allow = AllowList(
         rules(
@@ -394,7 +392,7 @@ paths = st.lists(st.sampled_from(["a", "b", "/", "."]), max_size=6).map(lambda p
     paths,
     st.sampled_from(["GET", "PUT"]),
 )
-def test_the_index_decides_as_reading_every_rule_would(
+def test_the_index_decides_as_a_search_through_every_rule(
     given_rules: list[tuple[str, str, str]], path: str, method: str
 ) -> None:
     made = [
@@ -413,7 +411,7 @@ def test_the_index_decides_as_reading_every_rule_would(
 
 
 def _steps(allow: AllowList, target: Target, path: str) -> int:
-    """Return how many lines of code a decision runs."""
+    """Return the number of executed lines of a decision."""
     count = 0
 
     def trace(frame: object, event: str, _: object) -> object:

@@ -1,4 +1,4 @@
-"""The allow list's CSV files as people and spreadsheets write them: harmless blanks, and one problem for each cause."""
+"""CSV files of the allow list from editors and spreadsheets: blanks are harmless, and each cause is one problem."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mralab.core.mra.target import Target
 RULES = "Url,Deployment,HttpMethods,MatchType,Description"
 TESTS = "Url,ExpectedResult,Deployment,Description,HttpMethod"
 
-# Cisco's printed example has a blank behind a closing quote and at the line ends (field case 20).
+# Cisco's printed example has a blank after a closing quote and at the ends of lines (field case 20).
 PRINTED = """Url,Deployment,HttpMethods,MatchType,Description\x20
 https://node1.example.test:8443/one,,GET,,"First Rule"\x20
 http://node2.example.test:8000/two,,"GET,PUT",exact,\x20
@@ -91,7 +91,7 @@ def test_what_pythons_csv_module_writes_is_read_the_same(descriptions: list[str]
         assert len(found) == len(descriptions)
 
 
-def test_empty_rows_and_columns_of_a_spreadsheet_are_nothing() -> None:
+def test_empty_rows_and_columns_of_a_spreadsheet_are_ignored() -> None:
     (rule,) = parse_rules_csv(f"{RULES},,\n,,,,,,\nhttps://h/,,,,d,,\n , , \n", "r")
     assert rule.description == "d"
 
@@ -209,7 +209,7 @@ def test_the_same_fault_in_many_lines_is_one_problem_with_their_numbers() -> Non
     assert problems(f"{RULES}\n" + ",,,,d\n" * 20) == ("r:2: Url is missing (also in lines 3, 4, 5, 6, 7, 8, ...)",)
 
 
-def test_methods_that_no_guide_has_are_taken_and_named() -> None:
+def test_methods_unknown_to_expressway_are_accepted_and_reported() -> None:
     rules = parse_rules_csv(f'{RULES}\nhttps://h/a,,"get,FOO,trace",,\nhttps://h/b,,"{",".join(METHODS)}",,\n', "r")
     assert rules[0].allowed_methods == {"GET", "FOO", "TRACE"}
     assert [(rule.path, methods) for rule, methods in unknown_methods(rules)] == [("/a", ("FOO", "TRACE"))]
@@ -224,7 +224,7 @@ def test_the_tests_file_of_the_guide() -> None:
     assert second == (3, Target("", "https", "2001:db8::1", 8443), "/p?q=1", "GET", "allow", "sales.lab", "a, b")
 
 
-def test_a_test_may_ask_for_a_path_that_no_rule_could_have() -> None:
+def test_a_test_may_request_a_path_that_no_rule_could_have() -> None:
     (test,) = parse_tests_csv(f"{TESTS}\nhttps://h/a/%2e%2e/b,block\n", "t")
     assert test.path == "/a/%2e%2e/b"
 
@@ -262,7 +262,7 @@ def test_tests_that_cannot_be_used(text: str, problem: str) -> None:
         ),
     ],
 )
-def test_bytes_that_are_no_utf8_text(data: bytes, problem: str) -> None:
+def test_bytes_that_are_not_utf8_text(data: bytes, problem: str) -> None:
     with pytest.raises(RulesError) as caught:
         decode_csv(data, "r")
     assert caught.value.problems == (problem,)
@@ -273,7 +273,7 @@ def test_utf8_with_and_without_a_byte_order_mark() -> None:
 
 
 def _steps(text: str) -> int:
-    """Lines of code that reading the text runs."""
+    """Return the number of executed lines for reading the text."""
     count = 0
 
     def trace(frame: object, event: str, _: object) -> object:
@@ -294,13 +294,13 @@ def _steps(text: str) -> int:
     "line",
     ['https://h/,,GET,exact,"open\n', ",,,,\n", "https://h/,,GETT,exakt,d\n", '"a" x\n', "a;b;c\n", '""""""""\n'],
 )
-def test_the_work_grows_with_the_text_and_no_faster(line: str) -> None:
+def test_the_work_grows_linearly_with_the_text(line: str) -> None:
     small, large = (_steps(f"{RULES}\n" + line * count) for count in (50, 200))
     assert large < 5 * small
 
 
 @pytest.mark.parametrize("cell", ['"a",', " ,", '" ",', "a,", '""'])
-def test_the_work_on_one_line_grows_with_the_line(cell: str) -> None:
+def test_the_work_on_one_line_grows_linearly_with_the_line(cell: str) -> None:
     small, large = (_steps(f"{RULES}\n" + cell * count) for count in (200, 800))
     assert large < 5 * small
 
@@ -324,7 +324,7 @@ CONTROLS = [chr(number) for number in (*range(1, 9), 11, 12, *range(14, 32), *ra
 @pytest.mark.parametrize("character", CONTROLS, ids=[f"U+{ord(character):04X}" for character in CONTROLS])
 @pytest.mark.parametrize("at", range(5))
 def test_a_control_character_is_refused_by_name_in_every_column(character: str, at: int) -> None:
-    """A terminal obeys it, and a log shows something else than what is in force."""
+    """A terminal executes it, so that a log would not show the value in force."""
     for header, parse, row in (
         (RULES, parse_rules_csv, ["https://h/a", "main", "GET", "exact", "note"]),
         (TESTS, parse_tests_csv, ["https://h/a", "allow", "main", "note", "GET"]),
@@ -342,6 +342,6 @@ def test_a_control_character_hides_no_other_problem_of_its_row() -> None:
     assert [problem.split(" has ")[0] for problem in caught.value.problems] == ["r:2: Description", "r:2: HttpMethods"]
 
 
-def test_a_tab_within_a_description_is_a_blank_like_others() -> None:
+def test_a_tab_within_a_description_is_a_blank() -> None:
     (rule,) = parse_rules_csv(f"{RULES}\nhttps://h/,,GET,exact,\u201ca\tb\u201d\n", "r")
     assert rule.description == "\u201ca\tb\u201d"

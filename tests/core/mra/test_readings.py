@@ -1,4 +1,4 @@
-"""Every way in which some reader could read a path: traversals in all their spellings, and names that are none."""
+"""Readings of a path by different servers: path traversals in all spellings, and names that are not traversals."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_an_ordinary_path_has_one_reading(path: str) -> None:
         ("/a/%ef%bc%8e%ef%bc%8e%ef%bc%8fb", "/b"),
     ],
 )
-def test_readings_include_what_another_reader_makes_of_it(path: str, reading: str) -> None:
+def test_readings_include_those_of_other_servers(path: str, reading: str) -> None:
     assert {path, reading} <= readings(path + "?q=/../%2e")
 
 
@@ -92,8 +92,8 @@ DOTS += (
     "%25e2%2580%25a5",
     "%2%0ae.",
 )
-# What some reader drops, takes for a blank, or cannot decode: C0 and C1 controls, blanks, default-ignorable code
-# points, bidirectional controls, combining marks, private use, noncharacters, octets that are no UTF-8, surrogates.
+# Characters that some server drops, reads as blanks or cannot decode: C0 and C1 controls, blanks, default-ignorable
+# code points, bidirectional controls, combining marks, private use, noncharacters, non-UTF-8 octets, surrogates.
 DROPPED: tuple[str, ...] = (
     "%00",
     "%09",
@@ -132,7 +132,7 @@ pieces = st.lists(st.sampled_from(DROPPED), max_size=2).map("".join)
 
 @st.composite
 def traversals(draw: st.DrawFn) -> str:
-    """A path below ``/ok/`` that some reader takes for ``/secret``."""
+    """Draw a path below ``/ok/`` that some server reads as ``/secret``."""
     dots = draw(st.sampled_from(DOTS))
     at = draw(st.sampled_from([0, len(dots)] + [1] * dots.startswith(".") + [len(dots) - 1] * dots.endswith(".")))
     around = draw(pieces) + dots[:at] + draw(pieces) + dots[at:] + draw(pieces)
@@ -140,7 +140,7 @@ def traversals(draw: st.DrawFn) -> str:
 
 
 @given(traversals())
-def test_a_traversal_that_any_reader_could_see_is_not_allowed_below_a_prefix(path: str) -> None:
+def test_a_traversal_in_any_reading_is_not_allowed_below_a_prefix(path: str) -> None:
     assert not all(reading.startswith("/ok/") for reading in readings(path))
 
 
@@ -148,7 +148,7 @@ def test_a_traversal_that_any_reader_could_see_is_not_allowed_below_a_prefix(pat
 @pytest.mark.parametrize(
     "form", ["/ok/{0}../secret", "/ok/.{0}./secret", "/ok/..{0}/secret", "/ok/..{0}", "/ok/{0}.{0}.{0}/"]
 )
-def test_dots_with_what_a_reader_may_drop_are_undecidable(form: str, dropped: str) -> None:
+def test_dots_with_characters_that_a_server_may_drop_are_undecidable(form: str, dropped: str) -> None:
     found = readings(form.format(dropped))
     assert "" in found or any(not reading.startswith("/ok/") for reading in found)
 
@@ -169,12 +169,12 @@ def test_dots_of_other_scripts_need_a_name_too(dot: str) -> None:
 
 
 @pytest.mark.parametrize("sign", "\u00a5\u20a9\uffe5\uffe6")
-def test_signs_that_are_backslashes_in_some_code_pages(sign: str) -> None:
+def test_characters_that_are_backslashes_in_some_code_pages(sign: str) -> None:
     assert "/secret" in readings(f"/ok/..{quote(sign)}secret")
     assert all(reading.startswith("/ok/") for reading in readings(f"/ok/{quote(sign)}100"))
 
 
-def test_a_folder_that_may_vanish_beside_a_dot_segment_is_undecidable() -> None:
+def test_a_segment_that_may_disappear_next_to_a_dot_segment_is_undecidable() -> None:
     assert "" in readings("/ok/a/%20/../x")
     assert "" in readings("/ok/a/%e2%80%8b/%2e%2e/x")
     assert "" not in readings("/ok/a/%20/x")
@@ -201,7 +201,7 @@ def test_a_folder_that_may_vanish_beside_a_dot_segment_is_undecidable() -> None:
         "/files/Report%20%E2%80%93%20final.pdf",
     ],
 )
-def test_names_of_all_languages_lead_nowhere_else(path: str) -> None:
+def test_names_in_all_languages_have_one_reading(path: str) -> None:
     assert readings(path) == {path, unquote(path, "latin-1")}
 
 
@@ -210,8 +210,8 @@ NOT_A_SLASH = re.compile(r"COMBINING|TAG|CIRCLED|DOTTED|SUPERSET")
 PARTS = frozenset("./\\%;:?#\u2044")
 
 
-def led_elsewhere(character: str) -> str:
-    """What a reader that folds a character makes of it, where that has a part in where a path leads; else nothing."""
+def folded_path_part(character: str) -> str:
+    """Return the folded form of a character if it has a meaning in paths, otherwise an empty string."""
     name = unicodedata.name(character, "")
     if SOLIDUS.fullmatch(name) and not NOT_A_SLASH.match(name) and "DOUBLE" not in name:
         return "\\" if "REVERSE" in name or "MINUS" in name else "/"
@@ -220,17 +220,17 @@ def led_elsewhere(character: str) -> str:
 
 
 def test_every_character_that_folds_to_a_part_of_a_path_is_read_so() -> None:
-    """By Unicode's own data: compatibility decompositions, and what is called a slash."""
-    all_folded = {chr(code): folded for code in range(0x80, 0x110000) if (folded := led_elsewhere(chr(code)))}
+    """The characters are from Unicode's data: compatibility decompositions, and names that contain a slash."""
+    all_folded = {chr(code): folded for code in range(0x80, 0x110000) if (folded := folded_path_part(chr(code)))}
     assert set("\u2025\u2024\uff0e\ufe52\u2215\u2044\u2216\uff0f\uff3c\u2100\uff05\uff1b") <= set(all_folded)
     for character, folded in all_folded.items():
         expected = re.split("[?#]", f"/a{folded}b")[0]
         assert expected in readings(f"/a{quote(character)}b"), (hex(ord(character)), folded)
-        # (The vulgar fractions are Latin-1 as well, where their octets are part of other characters' UTF-8.)
+        # The vulgar fractions are also Latin-1, whose octets are part of other characters in UTF-8.
         assert not 0xFF < ord(character) < 0x10000 or expected in readings(f"/a%u{ord(character):04x}b")
 
 
-def test_a_long_or_manifold_path_has_a_reading_that_no_rule_covers() -> None:
+def test_a_path_that_is_long_or_has_many_readings_has_one_that_no_rule_covers() -> None:
     assert readings("/%2e" + "a" * 3000) == {"/%2e" + "a" * 3000, ""}
     assert "" in readings("/%" + "25" * 100 + "2e")
     assert readings("/" + "a" * 100_000) == {"/" + "a" * 100_000}

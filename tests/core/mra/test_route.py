@@ -1,4 +1,4 @@
-"""Routes: what is decided of a head, remembered for as long as nothing else would be decided."""
+"""Routes: decisions from a request head, cached as long as their inputs stay the same."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def forwarded(found: Routes, data: bytes, ip: str = "127.0.0.1") -> ForwardedReq
     return outcome
 
 
-def test_the_server_gets_a_tracking_id_in_its_place() -> None:
+def test_the_tracking_id_is_inserted_at_its_position() -> None:
     found = forwarded(routes(), head())
     expected = (
         "GET /a HTTP/1.1\r\nHost: cucm.steven.lab:8443\r\nTrackingID: ID\r\nClient-ip: 127.0.0.1\r\n"
@@ -40,7 +40,7 @@ def test_the_server_gets_a_tracking_id_in_its_place() -> None:
     )
     assert found.wire(b"ID").decode() == expected
     assert (b"TrackingID", b"ID") in found.fields_sent(b"ID")
-    assert (b"TrackingID", b"") in found.fields  # what is remembered has none
+    assert (b"TrackingID", b"") in found.fields  # the cached route has no tracking ID
 
 
 def test_a_clients_own_tracking_id_is_kept_and_an_empty_one_filled() -> None:
@@ -67,7 +67,7 @@ def test_the_same_head_from_another_address_is_another_route() -> None:
     assert found.find(head(), "::1") is found.find(head(), "::1")
 
 
-def test_other_rules_decide_anew() -> None:
+def test_changed_rules_need_a_new_decision() -> None:
     assert isinstance(routes().find(head(), "127.0.0.1").outcome, ForwardedRequest)
     denied = routes(RULES.replace("/a,", "/b,")).find(head(), "127.0.0.1").outcome
     assert isinstance(denied, Denial)
@@ -86,7 +86,7 @@ def test_other_rules_decide_anew() -> None:
         (head("/b"), "denied"),
     ],
 )
-def test_what_goes_nowhere_says_how_it_is_answered(data: bytes, answer: str) -> None:
+def test_a_route_without_a_server_has_its_response(data: bytes, answer: str) -> None:
     outcome = routes().find(data, "127.0.0.1").outcome
     assert isinstance(outcome, Denial)
     assert outcome.answer == answer
@@ -110,14 +110,14 @@ def test_only_safe_requests_without_a_body_are_sent_again(method: str, fields: s
     assert routes().find(head(method=method, fields=fields), "127.0.0.1").repeatable is repeatable
 
 
-def test_framing_that_is_refused_tells_the_head_it_is_of() -> None:
+def test_refused_framing_keeps_the_request_head() -> None:
     with pytest.raises(Malformed) as caught:
         routes().find(head(method="HEAD", fields="Content-Length: x\r\n"), "127.0.0.1")
     assert caught.value.head is not None
     assert caught.value.head.method == b"HEAD"
 
 
-def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mralab.core.mra.route._MOST_CACHED", 10)
     found = routes()
     first = found.find(head("/a0"), "127.0.0.1")

@@ -1,4 +1,4 @@
-"""'/TOKEN/path' <-> Target: grammar, damage reports, request-target forms."""
+"""'/TOKEN/path' <-> Target: grammar, messages for damaged tokens, forms of request targets."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_cut_token_never_decodes_to_another_host(target: Target, data: st.Data
         found = decode(cut)
     except BadToken:
         return
-    assert found[:3] == target[:3]  # only digits of the port can go missing unnoticed
+    assert found[:3] == target[:3]  # only missing digits of the port are undetectable
     assert str(target.port).startswith(str(found.port))
 
 
@@ -100,7 +100,7 @@ def test_a_cut_token_never_decodes_to_another_host(target: Target, data: st.Data
         ("d.lab/https/3com.lab/1", "3com.lab"),
     ],
 )
-def test_hosts_come_out_in_one_form(text: str, host: str) -> None:
+def test_hosts_have_one_form(text: str, host: str) -> None:
     target = decode(token(text))
     assert (target.scheme, target.host) == ("https", host)
 
@@ -202,7 +202,7 @@ def test_ipv6_keeps_its_value_and_has_one_spelling(ip: IPv6Address) -> None:
         ("/a//../%2e%2e/./b", "/a//../%2e%2e/./b"),
     ],
 )
-def test_everything_after_the_first_segment_is_left_alone(rest: str, path: str) -> None:
+def test_everything_after_the_first_segment_is_unchanged(rest: str, path: str) -> None:
     for before in ("/", "//", f"http://{CONTROL}/", f"HTTP://{CONTROL.upper()}/"):
         assert split(f"{before}{CUCM}{rest}", CONTROL) == (decode(CUCM), path, CUCM)
 
@@ -211,12 +211,12 @@ def test_everything_after_the_first_segment_is_left_alone(rest: str, path: str) 
     ("rest", "path"),
     [("//a//b", "/a//b"), ("///a", "//a"), ("//", "/"), ("//?x", "/?x"), ("//?", "/"), ("/?//", "/?//")],
 )
-def test_one_of_two_slashes_behind_the_token_goes(rest: str, path: str) -> None:
+def test_one_of_two_slashes_after_the_token_is_removed(rest: str, path: str) -> None:
     assert split(f"/{CUCM}{rest}", CONTROL).path == path
 
 
 @pytest.mark.parametrize("rest", ["", "?x", "#frag"])
-def test_a_token_without_a_slash_is_mapped_to_nothing(rest: str) -> None:
+def test_a_token_without_a_slash_is_refused(rest: str) -> None:
     for before, absolute in (("/", False), (f"http://{CONTROL}/", True)):
         with pytest.raises(t.UnknownForm) as raised:
             split(f"{before}{CUCM}{rest}", CONTROL)
@@ -289,7 +289,7 @@ def test_absolute_form_for_another_server_is_refused(authority: str) -> None:
         (CUCM, t.UnknownForm, True),
     ],
 )
-def test_other_request_targets_say_which_answer_is_due(raw: str, error: type[t.TargetError], absolute: bool) -> None:
+def test_other_request_targets_have_their_response(raw: str, error: type[t.TargetError], absolute: bool) -> None:
     with pytest.raises(t.TargetError) as caught:
         split(raw, CONTROL)
     assert type(caught.value) is error
@@ -297,7 +297,7 @@ def test_other_request_targets_say_which_answer_is_due(raw: str, error: type[t.T
 
 
 @given(st.text(max_size=80))
-def test_split_never_fails_in_another_way(raw: str) -> None:
+def test_split_raises_no_other_error(raw: str) -> None:
     for each in (raw, f"/{CUCM}{raw}", f"http://{raw}", f"http://{CONTROL}/{raw}"):
         try:
             assert split(each, CONTROL).path.startswith("/")

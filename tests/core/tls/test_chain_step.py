@@ -1,4 +1,4 @@
-"""Steps of OpenSSL's verification, judged without OpenSSL: each test is the calls of one handshake's callback."""
+"""Steps of OpenSSL's verification without OpenSSL: each test makes the callback's calls of one handshake."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def refused(certificate: CertificateFacts, depth: int, error: int) -> Step:
 
 
 def second_pass(*chain: CertificateFacts) -> list[Step]:
-    """The calls for a chain, leaf first in the arguments, that OpenSSL accepts."""
+    """Return the calls for a chain that OpenSSL accepts; the leaf is the first argument."""
     return [accepted(certificate, depth) for depth, certificate in reversed(list(enumerate(chain)))]
 
 
@@ -103,21 +103,21 @@ def test_certificates_sent_in_any_order_and_besides_the_chain() -> None:
     assert walk(steps, [leaf, other, ROOT, weak]) == [(WEAK_DIGEST, 0), (WEAK_CA_KEY, 1), (EXPIRED, 2)]
 
 
-def test_the_digest_of_a_lone_leaf_is_not_judged() -> None:
-    """It is the last of its chain; OpenSSL 1.1.1's check_auth_level leaves the last out."""
+def test_the_digest_of_a_leaf_alone_is_not_checked() -> None:
+    """The leaf is the last of its chain, and check_auth_level of OpenSSL 1.1.1 skips the last."""
     leaf = member("leaf", "nobody", weakly_signed=True)
     steps = [refused(leaf, 0, UNKNOWN_ISSUER), refused(leaf, 0, LONE_LEAF), accepted(leaf, 0)]
     assert walk(steps, [leaf]) == [(UNKNOWN_ISSUER, 0), (LONE_LEAF, 0)]
 
 
-def test_nothing_sent_is_no_fault_of_its_own() -> None:
+def test_an_empty_chain_is_not_a_further_fault() -> None:
     assert walk([refused(ROOT, 1, SELF_SIGNED_IN_CHAIN), refused(ROOT, 1, EXPIRED)], []) == [
         (SELF_SIGNED_IN_CHAIN, 1),
         (EXPIRED, 1),
     ]
 
 
-def test_what_the_server_sent_is_read_only_above_the_leaf() -> None:
+def test_of_the_sent_certificates_only_those_above_the_leaf_are_read() -> None:
     def unreadable() -> list[CertificateFacts]:
         raise AssertionError
 

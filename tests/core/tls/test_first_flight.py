@@ -1,4 +1,4 @@
-"""The size of a Diffie-Hellman prime is known before OpenSSL has to calculate with it, however it is cut."""
+"""The size of a Diffie-Hellman prime is known before OpenSSL calculates with it, for any split of the messages."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def fed(data: bytes, size: int) -> tuple[int, bool]:
     st.integers(1, 3000),
     st.integers(1, 20000),
 )
-def test_a_prime_is_seen_however_the_flight_is_cut(
+def test_a_prime_is_found_for_any_split_of_the_flight(
     bits: int, suite: int, session_id: bytes, record: int, read: int
 ) -> None:
     flight = message(0, b"") + hello(suite, session_id) + message(11, bytes(500)) + message(22, b"x")
@@ -53,7 +53,7 @@ def test_a_prime_is_seen_however_the_flight_is_cut(
 
 
 @pytest.mark.parametrize("suite", [ECDHE_RSA, TLS13, 0xC02C, 0xCCA8])
-def test_nothing_is_looked_at_behind_the_hello_of_another_key_exchange(suite: int) -> None:
+def test_nothing_is_read_after_the_hello_of_another_key_exchange(suite: int) -> None:
     flight = FirstFlight()
     assert flight.feed(records(hello(suite, b"s" * 32) + key_exchange(65528))) == 0
     assert flight.done
@@ -69,11 +69,11 @@ def test_nothing_is_looked_at_behind_the_hello_of_another_key_exchange(suite: in
         records(message(1, b"")),
     ],
 )
-def test_other_flights_end_it(data: bytes) -> None:
+def test_other_flights_end_the_search(data: bytes) -> None:
     assert fed(data, 1) == (0, True)
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_taken(data: bytes) -> None:
+def test_no_bytes_raise(data: bytes) -> None:
     FirstFlight().feed(data)
     FirstFlight().feed(b"\x16\3\3" + len(data).to_bytes(2, "big") + data)

@@ -1,4 +1,4 @@
-"""Traffic Server's name rules, on names and on whole, broken and hostile certificates."""
+"""Traffic Server's name rules: names, and certificates that are good, broken or hostile."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def names_of(certificate: x509.Certificate) -> CertificateNames:
 
 
 def dns_matches(pattern: str, name: str) -> bool:
-    """The same for a dNSName and for a CN: they go through one rule."""
+    """Return whether a pattern matches; a dNSName and a CN must give the same result."""
     by_dns = match_name(CertificateNames(dns=(pattern,)), name, ip_san_accepted=False)
     by_cn = match_name(CertificateNames(cn=pattern), name, ip_san_accepted=True)
     assert by_dns in (None, f"dNSName {pattern}")
@@ -44,7 +44,7 @@ def dns_matches(pattern: str, name: str) -> bool:
         ("*.STEVEN.lab", "cucm.steven.LAB"),
         ("*.0.9.6", "127.0.9.6"),  # observed
         ("f*.partial.ats.test", "foo.partial.ats.test"),  # observed
-        ("f*.partial.ats.test", "f.partial.ats.test"),  # a partial star may stand for nothing
+        ("f*.partial.ats.test", "f.partial.ats.test"),  # a partial star may match nothing
         ("*o.partial.ats.test", "foo.partial.ats.test"),
         ("*o.partial.ats.test", "o.partial.ats.test"),
         ("*.idn.ats.test", "xn--bcher-kva.idn.ats.test"),  # observed
@@ -70,7 +70,7 @@ def test_matches(pattern: str, name: str) -> None:
         ("*.steven.lab", "steven.lab"),
         ("*.steven.lab", ".steven.lab"),
         ("*.steven.lab", "a.cucm.steven.lab"),
-        ("*.steven.lab", "a_b.steven.lab"),  # 8.x; 9.x takes the underscore
+        ("*.steven.lab", "a_b.steven.lab"),  # 8.x; 9.x accepts the underscore
         ("*.steven.lab", "cucm.steven.lab."),
         ("*.test", "wildcardtoplevel.test"),  # observed
         ("*.*.dbl.ats.test", "a.b.dbl.ats.test"),  # observed
@@ -121,7 +121,7 @@ def test_only_a_pattern_with_a_star_in_its_first_label_matches_another_name(patt
         assert "." in rest
 
 
-def test_the_first_cn_is_asked_even_where_dns_names_are_present() -> None:
+def test_the_first_cn_is_compared_even_if_dns_names_are_present() -> None:
     names = CertificateNames(dns=("other.lab",), cn="*.steven.lab")
     assert match_name(names, "cucm.steven.lab", ip_san_accepted=True) == "CN *.steven.lab"
     assert match_name(names, "other.lab", ip_san_accepted=True) == "dNSName other.lab"
@@ -176,7 +176,7 @@ def certificate(
 
 
 def patched(cert: x509.Certificate, old: bytes, new: bytes) -> x509.Certificate:
-    """The certificate with bytes of the same length exchanged; nobody checks its signature here."""
+    """Return the certificate with some bytes replaced by others of the same length; its signature becomes invalid."""
     der = cert.public_bytes(Encoding.DER)
     assert der.count(old) == 1
     assert len(old) == len(new)
@@ -255,12 +255,12 @@ def test_odd_entries_do_not_hide_the_good_ones() -> None:
         san_der(entry(0x82, b"cucm.steven.lab"), entry(0x89, b"")),
     ],
 )
-def test_a_broken_san_is_none_and_the_cn_is_asked(value: bytes) -> None:
+def test_a_broken_san_is_ignored_and_the_cn_is_compared(value: bytes) -> None:
     found = names_of(certificate(san=value))
     assert found == CertificateNames(cn="cucm.steven.lab")
 
 
-def test_two_san_extensions_are_none() -> None:
+def test_two_san_extensions_are_ignored() -> None:
     other = "2.5.29.99"
     cert = certificate(("x",), [x509.DNSName("cucm.steven.lab")], ((other, san_der(entry(0x82, b"b.lab"))),))
     twice = patched(cert, bytes.fromhex("0603551d63"), bytes.fromhex("0603551d11"))
@@ -292,14 +292,14 @@ def test_the_cn_is_read_in_its_own_encoding(tag: int, content: bytes, cn: str | 
 
 
 @pytest.mark.parametrize("tag", [0x03, 0x30])
-def test_a_cn_that_is_no_string_matches_everything_as_in_traffic_server(tag: int) -> None:
+def test_a_cn_that_is_not_a_string_matches_everything_as_in_traffic_server(tag: int) -> None:
     found = names_of(patched(certificate(("!@#$",)), b"\x0c\x04!@#$", bytes((tag, 4)) + b"\5\0\5\0"))
     assert found == CertificateNames(cn_not_a_string=True)
     assert match_name(found, "cucm.steven.lab", ip_san_accepted=False) == "CN that is not a string"
 
 
 @given(st.binary(max_size=40))
-def test_any_san_content_is_survived(value: bytes) -> None:
+def test_no_san_content_raises(value: bytes) -> None:
     for each in (value, san_der(value)):
         found = names_of(certificate(("cn",), each))
         assert found.cn == "cn"
@@ -311,7 +311,7 @@ SOUND = certificate(("cucm.steven.lab", "b"), [x509.DNSName("a.lab")]).public_by
 
 @pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")  # odd serials
 @given(st.data())
-def test_any_certificate_that_loads_is_survived(data: st.DataObject) -> None:
+def test_no_certificate_that_loads_raises(data: st.DataObject) -> None:
     der = bytearray(SOUND)
     for _ in range(data.draw(st.integers(1, 3))):
         der[data.draw(st.integers(4, len(der) - 1))] = data.draw(st.integers(0, 255))

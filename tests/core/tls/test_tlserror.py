@@ -1,4 +1,4 @@
-"""OpenSSL's error texts."""
+"""Error texts of OpenSSL."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from mralab.core.tls.tlserror import ALERTS, alert_number, error_string
             "error:1425F102:SSL routines:ssl_choose_client_version:unsupported protocol",
             "error:0A000102:SSL routines::unsupported protocol",
         ),
-        # what a 1.1.1l client printed for a record, an alert or a ServerHello made for it
+        # printed by a 1.1.1l client for a record, an alert or a ServerHello that was made for this
         (
             "unexpected message",
             "error:141A10F4:SSL routines:ossl_statem_client_read_transition:unexpected message",
@@ -94,7 +94,7 @@ from mralab.core.tls.tlserror import ALERTS, alert_number, error_string
             "error:140943E8:SSL routines:ssl3_read_bytes:reason(1000)",
             "error:0A0003E8:SSL routines::reason(1000)",
         ),
-        # raised in several functions of a client: which one, a text does not tell
+        # several functions of a client raise it, and the text does not name the function
         (
             "length mismatch",
             "error:1400009F:SSL routines:func(0):length mismatch",
@@ -123,7 +123,7 @@ def test_alerts_are_known_in_any_wording() -> None:
 
 @pytest.mark.parametrize("number", range(256))
 def test_every_alert_has_its_code_by_the_rule(number: int) -> None:
-    """0x14094000 + 1000 + number, whether OpenSSL has a name for it or not."""
+    """The code is 0x14094000 + 1000 + number, even if OpenSSL has no name for the alert."""
     for reason in (f"reason({1000 + number})", *(f"tlsv1 alert {name}" for at, name in ALERTS.items() if at == number)):
         assert error_string(reason, "1.1.1").startswith(
             f"error:{0x14094000 + 1000 + number:08X}:SSL routines:ssl3_read"
@@ -132,14 +132,14 @@ def test_every_alert_has_its_code_by_the_rule(number: int) -> None:
 
 
 def emitted() -> dict[int, str]:
-    """Every SSL reason of the OpenSSL in use."""
+    """Return every SSL reason of the OpenSSL in use."""
     SSL.Context(SSL.TLS_CLIENT_METHOD)  # loads the texts
     lib, ffi = Binding.lib, Binding.ffi
     texts = {number: lib.ERR_reason_error_string(20 << 23 | number) for number in range(100, 4096)}
     return {number: ffi.string(text).decode() for number, text in texts.items() if text != ffi.NULL}
 
 
-def test_every_error_of_the_openssl_in_use_has_a_text_and_a_true_code() -> None:
+def test_every_error_of_the_openssl_in_use_has_its_text_and_code() -> None:
     reasons = emitted()
     assert len(reasons) > 250
     for number, reason in reasons.items():
@@ -157,12 +157,12 @@ def test_every_error_of_the_openssl_in_use_has_a_text_and_a_true_code() -> None:
             assert code & 0xFFF == number
 
 
-def test_functions_are_of_reasons_that_exist() -> None:
+def test_functions_belong_to_reasons_that_exist() -> None:
     assert set(FUNCTIONS) <= set(REASONS.values())
     assert len(set(REASONS.values())) == len(REASONS)
 
 
-def test_other_errors_are_printed_as_they_are() -> None:
+def test_other_errors_are_printed_unchanged() -> None:
     newer = "error:0A000139:SSL routines::record layer failure"
     assert error_string("record layer failure", "1.1.1", newer) == newer
     other = "error:0680007B:asn1 encoding routines::bad length"  # libssl has a reason of this text too

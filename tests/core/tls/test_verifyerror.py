@@ -1,4 +1,4 @@
-"""Texts of X.509 verify errors."""
+"""Texts of X.509 verification errors."""
 
 from __future__ import annotations
 
