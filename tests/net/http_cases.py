@@ -243,7 +243,7 @@ ORACLE: Final[dict[str, Case]] = {
         OK,
         request("GET /a", _FORWARDED.format(", 127.0.0.1", ", http/1.1 vcs[ID] (ATS)"), tail=""),
     ),
-    "request-hop-headers": Case(  # stricter: what Connection names is for this hop; 9.2.9 passes X-Hop on
+    "request-hop-headers": Case(  # stricter: fields named in Connection are removed; 9.2.9 forwards X-Hop
         _get(
             "<T>/a",
             fields="Connection: X-Hop, keep-alive\r\nX-Hop: 1\r\nKeep-Alive: 300\r\nProxy-Connection: keep-alive\r\n"
@@ -273,7 +273,7 @@ ORACLE: Final[dict[str, Case]] = {
         "eof",
         relayed("200 OK", "Content-Type: text/plain", "Transfer-Encoding: chunked", body="9\r\nuntil-eof\r\n0\r\n\r\n"),
     ),
-    "resp-hop": _response(  # stricter: what Connection names is for this hop; 9.2.9 passes X-Hop on
+    "resp-hop": _response(  # stricter: fields named in Connection are removed; 9.2.9 forwards X-Hop
         "hop",
         relayed(
             "200 OK",

@@ -1,4 +1,4 @@
-"""The capture of a running proxy: Wireshark reads it without complaint, and decrypts it with what is inside."""
+"""The capture of a running proxy: Wireshark reads it without errors and decrypts it with the secrets in it."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ async def test_a_refusal_is_shown_as_in_the_article(proxying: Proxying, serving:
 async def test_tls_1_3_is_decrypted_from_its_first_encrypted_message(
     proxying: Proxying, serving: Serving, ca: trustme.CA, tmp_path: Path
 ) -> None:
-    """tshark reads once: secrets must come before the packets that need them."""
+    """tshark reads the file once: secrets must precede the packets that need them."""
     server = serving(server_context(ca.issue_cert(HOST)))
     proxy = await proxying(server, capture={"pcapng": "own.pcapng"}, upstream={"tls": ["1.3"]})
     assert b"200" in await proxy.get(server.port)
@@ -174,7 +174,7 @@ async def test_workers_share_one_file(serving: Serving, ca: trustme.CA, tmp_path
     assert len((tmp_path / "own.keys").read_text().splitlines()) == 24
 
 
-async def test_both_files_are_of_the_owner_alone(
+async def test_only_the_owner_can_read_both_files(
     proxying: Proxying, serving: Serving, ca: trustme.CA, tmp_path: Path
 ) -> None:
     (tmp_path / "own.keys").touch(0o644)
@@ -188,7 +188,9 @@ async def test_both_files_are_of_the_owner_alone(
     assert line.startswith("CLIENT_RANDOM ")
 
 
-async def test_off_is_off(proxying: Proxying, serving: Serving, ca: trustme.CA, tmp_path: Path) -> None:
+async def test_no_file_is_written_by_default(
+    proxying: Proxying, serving: Serving, ca: trustme.CA, tmp_path: Path
+) -> None:
     server = serving(server_context(ca.issue_cert(HOST)))
     proxy = await proxying(server)
     assert b"200" in await proxy.get(server.port)
@@ -216,7 +218,7 @@ async def test_a_later_start_continues_the_file(
 async def test_a_capture_for_others_has_no_secret(
     proxying: Proxying, serving: Serving, ca: trustme.CA, tmp_path: Path
 ) -> None:
-    """As the archive of an Expressway: it goes to a support engineer."""
+    """A support engineer receives the archive, as with an Expressway."""
     server = serving(server_context(ca.issue_cert(HOST)))
     proxy = await proxying(server, capture={"pcapng": "own.pcapng"})
     await proxy.get(server.port)
@@ -252,7 +254,7 @@ async def test_a_capture_for_others_ends_at_its_limit(
 
 
 @needs_tshark
-async def test_what_is_wrong_would_be_noticed(tmp_path: Path) -> None:
+async def test_tshark_reports_errors(tmp_path: Path) -> None:
     conversation = Conversation(_address("192.0.2.1", 1), _address("192.0.2.2", 2), (0, 0))
     first, second = (conversation.data(data, from_client=True) for data in (b"first", b"second"))
     for number, wrong in enumerate(([second, first], [first, [bytes((*second[0][:-1], 0))]], [first, first])):
@@ -278,7 +280,7 @@ async def captured(*files: Path) -> AsyncIterator[tuple[Capture, list[str]]]:
 
 @pytest.fixture
 def full_after_8_kb() -> Iterator[None]:
-    """No file may grow beyond 8 KB: what a full disk does, without a disk."""
+    """Limit the size of files to 8 KB: a write beyond it fails as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
@@ -301,7 +303,7 @@ async def test_a_full_disk_ends_the_capture_and_says_so_once(full_after_8_kb: No
     assert said == [
         f"mralab: capture.pcapng: {file} cannot be written: File too large; this capture ends, traffic goes on"
     ]
-    assert file.read_bytes() == whole  # no torn block
+    assert file.read_bytes() == whole  # no incomplete block
 
 
 async def test_a_device_is_refused() -> None:
@@ -310,7 +312,7 @@ async def test_a_device_is_refused() -> None:
             pass
 
 
-async def test_a_file_of_something_else_is_left_alone(tmp_path: Path) -> None:
+async def test_another_file_is_not_changed(tmp_path: Path) -> None:
     for content in (b"mine", bytes(1000), file_header("mralab") + b"torn block"):
         file = tmp_path / "own.pcapng"
         file.write_bytes(content)
@@ -330,7 +332,7 @@ async def test_a_pipe_without_a_reader_does_not_block(tmp_path: Path) -> None:
 
 
 async def test_captures_start_and_stop_while_another_runs(tmp_path: Path) -> None:
-    """As diagnostic logging does."""
+    """Diagnostic logging does this."""
     first, second = tmp_path / "first.pcapng", tmp_path / "second.pcapng"
     conversation = Conversation(_address("192.0.2.1", 1), _address("192.0.2.2", 2), (0, 0))
     async with captured(first) as (capture, _):
@@ -338,13 +340,13 @@ async def test_captures_start_and_stop_while_another_runs(tmp_path: Path) -> Non
         capture.start(second)
         capture.packets(conversation.data(b"both", from_client=True))
         await capture.stop(second)
-        await capture.stop(second)  # a second time: nothing
+        await capture.stop(second)  # a second stop has no effect
         capture.packets(conversation.data(b"first", from_client=True))
     assert [len(packets(file)) for file in (first, second)] == [5, 1]
 
 
 async def test_two_connections_between_the_same_shown_ends_stay_apart(tmp_path: Path) -> None:
-    """Two servers of [hosts] may have one ``ip``: the kernel may then use one port for both."""
+    """Two servers of [hosts] may have the same ``ip``: the kernel may then use one port for both."""
     ends = (_address("192.0.2.1", 40000), _address("192.0.2.2", 8443))
     async with captured(tmp_path / "own.pcapng") as (capture, _):
         _, one = capture.begin(ends)

@@ -1,4 +1,4 @@
-"""Chains in events are bounded, and equal ones are one object."""
+"""Chains in events are bounded, and equal chains are one object."""
 
 from __future__ import annotations
 

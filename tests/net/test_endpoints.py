@@ -1,4 +1,4 @@
-"""What leads back to the proxy itself is never dialled, however it is spelled and wherever it was looked up."""
+"""The proxy never connects to itself or to its control API, for any spelling of their addresses."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.serving import control, running, toml
 
 @pytest.fixture
 def bound() -> Iterator[Callable[[str], tuple[Endpoints, int]]]:
-    """``bound(host)`` listens there; the set it is in, and its port."""
+    """Return ``bound(host)``, which listens on a host and returns the set of endpoints and the port."""
     with contextlib.ExitStack() as stack:
 
         def listen(host: str) -> tuple[Endpoints, int]:
@@ -90,7 +90,7 @@ def test_the_address_that_is_dialled_decides(
     assert not own.reached_by(address, port + 1 if port < 65535 else port - 1)
 
 
-def test_a_socket_of_both_ip_versions_is_reached_by_both(bound: Callable[[str], tuple[Endpoints, int]]) -> None:
+def test_a_dual_stack_socket_is_reached_by_both_ip_versions(bound: Callable[[str], tuple[Endpoints, int]]) -> None:
     own, port = bound("[::]")
     both = socket.socket(socket.AF_INET6)
     with both:
@@ -99,7 +99,7 @@ def test_a_socket_of_both_ip_versions_is_reached_by_both(bound: Callable[[str], 
 
 
 def interface_address() -> str:
-    """An address of this machine that is not loopback; empty where it has no network."""
+    """Return an address of this machine that is not loopback; empty without a network."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))
@@ -116,7 +116,7 @@ def test_an_interface_address_reaches_a_wildcard(bound: Callable[[str], tuple[En
     assert not own.reached_by(interface_address(), port)
 
 
-def test_where_any_address_can_be_bound_the_source_of_a_connection_decides(
+def test_if_any_address_can_be_bound_the_source_of_a_connection_decides(
     bound: Callable[[str], tuple[Endpoints, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own, port = bound("0.0.0.0")
@@ -146,7 +146,7 @@ def test_without_descriptors_nothing_is_dialled_and_nothing_remembered(
 
 
 @given(st.ip_addresses(), st.integers(1, 65535))
-def test_other_addresses_and_ports_are_free(address: Any, port: int) -> None:
+def test_other_addresses_and_ports_are_allowed(address: Any, port: int) -> None:
     with listening_socket("127.0.0.1:0") as sock:
         own = Endpoints()
         endpoint = own.add(sock)
@@ -155,7 +155,7 @@ def test_other_addresses_and_ports_are_free(address: Any, port: int) -> None:
         assert own.reached_by(str(address), port) == ours
 
 
-def test_what_was_added_twice_is_removed_twice() -> None:
+def test_an_endpoint_that_was_added_twice_must_be_removed_twice() -> None:
     own = Endpoints()
     with listening_socket("127.0.0.1:0") as sock:
         first, second = own.add(sock), own.add(sock)
@@ -167,14 +167,14 @@ def test_what_was_added_twice_is_removed_twice() -> None:
 # -- a proxy
 
 
-class Asked:
+class OpenProxy:
     """A proxy that allows everything, its events, and its control API."""
 
     def __init__(self, proxy: TrafficServer, events: list[Event], admin: int) -> None:
         self.proxy, self.events, self.admin = proxy, events, admin
 
     async def get(self, host: str, port: int, method: str = "GET", path: str = "/api/trust") -> int:
-        """The status of a plain request by token."""
+        """Return the status of an http request by token."""
         token = encode(Target("steven.lab", "http", host, port))
         reader, writer = await asyncio.open_connection("127.0.0.1", self.proxy.port)
         writer.write(
@@ -185,7 +185,7 @@ class Asked:
         return status
 
     def take(self) -> tuple[list[RequestDenied], list[RequestSent], list[str]]:
-        """What was denied, dialled and answered since the last time."""
+        """Return the denials, connections and responses since the last call."""
         events = list(self.events)
         self.events.clear()
         return (
@@ -211,7 +211,7 @@ async def asked(folder: Path, hosts: dict[str, Any], listen: str = "127.0.0.1:0"
     async with TrafficServer(config, store=TrustStore(), listener=events.append) as proxy:
         proxy.subscribe(recent.take)
         async with serve_admin(LocalControl(lambda: proxy, lambda: recent)) as address:
-            yield Asked(proxy, events, int(address.rpartition(":")[2]))
+            yield OpenProxy(proxy, events, int(address.rpartition(":")[2]))
 
 
 LOCAL = {"ip": "127.0.0.1", "dial": "127.0.0.1"}
@@ -231,7 +231,7 @@ async def test_a_token_leads_neither_to_the_control_api_nor_back_to_the_proxy(tm
                 assert answers == ["HTTP/1.1 403 Forbidden"]
 
 
-async def test_entries_that_map_a_port_lead_back_as_little(tmp_path: Path) -> None:
+async def test_a_mapped_port_does_not_lead_back_either(tmp_path: Path) -> None:
     async with asked(tmp_path, {}) as it:
         for port in (it.admin, it.proxy.port):
             for entry in ({"dial": "127.0.0.1", "ports": {"8443": port}}, {"dial": "127.0.0.1", "port": port}):

@@ -1,4 +1,4 @@
-"""The retry policy: which failures leave attempts, without a socket."""
+"""The retry policy, without a socket: which failures use up an attempt."""
 
 from __future__ import annotations
 

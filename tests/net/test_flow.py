@@ -1,4 +1,4 @@
-"""One server connection from one exchange to the next: what is paused goes on, what ends is not taken."""
+"""A server connection between exchanges: reading resumes after a pause, and a connection that ends is not reused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mralab.net.stats import Stats
 
 
 class Transport:
-    """As much of a transport as a connection touches."""
+    """The part of a transport that a connection uses."""
 
     def __init__(self) -> None:
         self.reading = True
@@ -31,7 +31,7 @@ class Transport:
         self.reading = True
 
     def write(self, data: bytes) -> None:
-        """Taken."""
+        """Discard the data."""
 
     def close(self) -> None:
         self.closing = True
@@ -57,7 +57,7 @@ async def test_a_client_slow_at_the_end_of_a_body_does_not_stop_the_next_exchang
     connection.begin(b"GET", None)
     connection.data_received(answer(1000) + bytes(1000))
     await connection.response()
-    connection.relay(lambda _: connection.pause_reading())  # the client takes no more, and is then forgotten
+    connection.relay(lambda _: connection.pause_reading())  # the client stops reading and is then detached
     await connection.relayed()
     connection.begin(b"GET", None)
     assert transport.reading
@@ -96,7 +96,7 @@ async def test_a_slow_client_keeps_the_server_waiting(connection: ServerConnecti
     connection.connection_lost(None)
 
 
-async def test_a_kept_connection_is_not_taken_once_its_end_has_begun(connection: ServerConnection) -> None:
+async def test_a_kept_connection_is_not_reused_once_it_is_ending(connection: ServerConnection) -> None:
     transport: Any = Transport()
     connection.connection_made(transport)
     upstream = Pool(asyncio.get_running_loop(), Stats(), 30.0, 30.0)
@@ -122,7 +122,7 @@ async def receiving_chunks(connection: ServerConnection, transport: Any) -> list
     return got
 
 
-async def test_many_chunks_at_once_are_followed_by_others_turn(connection: ServerConnection) -> None:
+async def test_other_connections_get_their_turn_between_many_chunks(connection: ServerConnection) -> None:
     transport: Any = Transport()
     got = await receiving_chunks(connection, transport)
     assert not transport.reading
@@ -134,7 +134,7 @@ async def test_many_chunks_at_once_are_followed_by_others_turn(connection: Serve
     connection.connection_lost(None)
 
 
-async def test_many_chunks_do_not_go_on_for_a_client_that_became_slow(connection: ServerConnection) -> None:
+async def test_many_chunks_stop_when_the_client_becomes_slow(connection: ServerConnection) -> None:
     transport: Any = Transport()
     await receiving_chunks(connection, transport)
     connection.pause_reading()

@@ -1,4 +1,4 @@
-"""No request leaves objects to the garbage collector: a collection stops every request for as long as it takes."""
+"""No request leaves objects to the garbage collector, because a collection delays every other request."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KINDS = {
 
 @contextmanager
 def uncollected() -> Iterator[list[object]]:
-    """Yield a list that at the end has what only the garbage collector would have freed."""
+    """Yield a list that at the end has the objects that only the garbage collector would have freed."""
     found: list[object] = []
     gc.collect()
     gc.disable()

@@ -1,6 +1,6 @@
-"""HTTP, case for case: what a client sends, what the server gets, what the client gets.
+"""The table of HTTP cases: requests of a client, the requests that the server receives, and the responses.
 
-As Traffic Server does it (observed on 9.2.9), but for the cases that say otherwise.
+Expectations are observations of Traffic Server 9.2.9, except where a case says otherwise.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _origin(stream: Any, server: Server) -> None:
 
 
 async def _read(reader: StreamReader, expected: Answer) -> Answer:
-    """The next answer as ``Answer`` has it; how long its body is, ``expected`` tells."""
+    """Read the next response as an ``Answer``; ``expected`` determines the length of its body."""
     if expected.line == "RESET":
         with pytest.raises(ConnectionResetError):
             await reader.read()
@@ -64,7 +64,7 @@ async def _read(reader: StreamReader, expected: Answer) -> Answer:
 
 
 def _shown(field: str, expected: Answer) -> str:
-    """A field without what differs from time to time."""
+    """Return a field with its variable parts replaced."""
     name, _, value = field.partition(": ")
     if name == "Age" and value.isdigit():
         return "Age: N"
@@ -141,7 +141,7 @@ async def test_a_request_passes_as_it_does_through_traffic_server(
 ) -> None:
     case = CASES[name]
     got_untrusted: tuple[str, ...] = ()
-    if mode != "on" and name in NOT_REFUSED:  # the server that nobody trusts answers like any other
+    if mode != "on" and name in NOT_REFUSED:  # the untrusted server responds like the others
         answers, got_untrusted = NOT_REFUSED[name]
         case = case._replace(answers=answers)
     stage = await Stage.build(case, mode, serving, proxying, tmp_path)
@@ -171,7 +171,7 @@ PLANNED: Final = {
 async def test_a_request_that_is_known_passes_as_the_first_did(
     serving: Callable[..., Server], proxying: Callable[..., Any], tmp_path: Path, name: str, mode: str
 ) -> None:
-    """Cold, then warm: the same responses, requests, log lines and events, whether there is a plan or not."""
+    """Cold, then warm: responses, requests, log lines and events are the same, with a plan or without."""
     case = CASES[name]
     if mode != "on" and name in NOT_REFUSED:
         case = case._replace(answers=NOT_REFUSED[name][0])
@@ -191,7 +191,7 @@ async def test_a_request_that_is_known_passes_as_the_first_did(
         for server in stage.servers:
             server.requests.clear()
     dialled, cold, learnt, warm = rounds
-    assert cold == dialled or mode == "audit"  # a fault that is tolerated is logged with the handshake
+    assert cold == dialled or mode == "audit"  # a tolerated fault is logged with the handshake
     assert learnt == cold
     assert warm == cold
     if name in PLANNED and (mode == "audit") == (name in NOT_REFUSED):
@@ -199,7 +199,7 @@ async def test_a_request_that_is_known_passes_as_the_first_did(
 
 
 def _timeless(event: Event) -> Event:
-    """An event without what differs from one request to the next."""
+    """Return an event without the values that differ between requests."""
     values: dict[str, Any] = {"at": 0.0, "txn": 0}
     if isinstance(event, RequestReceived | RequestSent):
         assert event.tracking_id
@@ -242,7 +242,7 @@ def _normal(request: bytes, server: Server) -> str:
     return "\r\n".join(lines)
 
 
-async def test_trace_gives_back_what_came_but_no_credentials(
+async def test_trace_returns_the_request_without_credentials(
     serving: Callable[..., Server], proxying: Callable[..., Any]
 ) -> None:
     server = serving(None)

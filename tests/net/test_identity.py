@@ -1,4 +1,4 @@
-"""The proxy's own certificate: presented where a server asks for one, refused, and misconfigured."""
+"""The proxy's own certificate: presented to servers that request one, refused by servers, and misconfigured."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def key_of(certificate: trustme.LeafCert) -> bytes:
 
 
 def demanding(certificate: trustme.LeafCert, trusted: trustme.CA, version: str, *, must: bool = True) -> ssl.SSLContext:
-    """A server that verifies clients, as a CUCM with Expressway-C in its trust store."""
+    """Return the context of a server that verifies clients, as a CUCM with Expressway-C in its trust store."""
     context = server_context(certificate)
     context.minimum_version = context.maximum_version = VERSIONS[version]
     context.verify_mode = ssl.CERT_REQUIRED if must else ssl.CERT_OPTIONAL
@@ -63,7 +63,7 @@ def demanding(certificate: trustme.LeafCert, trusted: trustme.CA, version: str, 
 
 @pytest.fixture
 def identity(tmp_path: Path, ca: trustme.CA) -> Path:
-    """Expressway-C's certificate, as a file."""
+    """Expressway-C's certificate and key in a file."""
     file = tmp_path / "vcsc.pem"
     file.write_bytes(pem(ca.issue_cert(VCS)))
     return file
@@ -73,7 +73,7 @@ def identity(tmp_path: Path, ca: trustme.CA) -> Path:
 
 
 def show_peer(stream: Any, server: Server) -> None:
-    """Answer, and remember whose certificate was presented."""
+    """Respond, and record the subject of the certificate that was presented."""
     while request := read_request(stream):
         server.requests.append(request)
         peer = stream.getpeercert()
@@ -85,7 +85,7 @@ def show_peer(stream: Any, server: Server) -> None:
 
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 @pytest.mark.parametrize("must", [True, False])
-async def test_it_is_presented_where_a_server_asks(
+async def test_it_is_presented_to_a_server_that_requests_one(
     version: str,
     must: bool,
     ca: trustme.CA,
@@ -99,7 +99,7 @@ async def test_it_is_presented_where_a_server_asks(
     assert server.alerts == [VCS]
 
 
-async def test_it_is_not_presented_where_none_asks(
+async def test_it_is_not_presented_to_other_servers(
     ca: trustme.CA, identity: Path, serving: Callable[..., Server], proxying: Callable[..., Any]
 ) -> None:
     server = serving(server_context(ca.issue_cert(HOST)), handle=show_peer)
@@ -118,7 +118,7 @@ async def test_a_server_that_does_not_trust_it_refuses_and_says_why(
     serving: Callable[..., Server],
     proxying: Callable[..., Any],
 ) -> None:
-    """In TLS 1.3 the alert comes after our handshake is over, and after the request."""
+    """In TLS 1.3 the alert arrives after the client's handshake has ended and the request was sent."""
     server = serving(demanding(ca.issue_cert(HOST), trustme.CA(), version))
     proxy: RunningProxy = await proxying(
         server, upstream={"tls": [version], "certificate": str(identity), "attempts": 2}
@@ -128,7 +128,7 @@ async def test_a_server_that_does_not_trust_it_refuses_and_says_why(
     answer = await proxy.get(server.port, method=method, headers=length, body=body)
     assert answer.split()[1] == b"502"
     events = await proxy.events()
-    attempts = 1 if (version, method) == ("1.3", "POST") else 2  # it was sent: not repeatable
+    attempts = 1 if (version, method) == ("1.3", "POST") else 2  # it was sent, so it cannot be repeated
     failed = [event for event in events if isinstance(event, HandshakeFailed)]
     assert [event.error for event in failed] == [
         "error:14094418:SSL routines:ssl3_read_bytes:tlsv1 alert unknown ca"
@@ -139,10 +139,10 @@ async def test_a_server_that_does_not_trust_it_refuses_and_says_why(
     assert [finding.code for finding in found] == ["rejected-by-server"]
 
 
-async def test_a_refusal_is_heard_while_a_large_body_is_being_sent(
+async def test_a_refusal_is_reported_while_a_large_body_is_being_sent(
     ca: trustme.CA, identity: Path, serving: Callable[..., Server], proxying: Callable[..., Any]
 ) -> None:
-    """The server has closed by then: what is written breaks the connection, its alert lies before the break."""
+    """The server has closed the connection: writing resets it, but its alert was received before."""
     server = serving(demanding(ca.issue_cert(HOST), trustme.CA(), "1.3"))
     proxy: RunningProxy = await proxying(server, upstream={"tls": ["1.3"], "certificate": str(identity), "attempts": 1})
     body = bytes(4 << 20)
@@ -159,7 +159,7 @@ async def test_a_refusal_is_heard_while_a_large_body_is_being_sent(
         ("1.3", "error:1409445C:SSL routines:ssl3_read_bytes:tlsv13 alert certificate required"),
     ],
 )
-async def test_a_server_that_insists_on_one_is_heard_where_there_is_none(
+async def test_the_alert_of_a_server_that_requires_one_is_reported(
     version: str, error: str, ca: trustme.CA, serving: Callable[..., Server], proxying: Callable[..., Any]
 ) -> None:
     server = serving(demanding(ca.issue_cert(HOST), ca, version))
@@ -168,7 +168,7 @@ async def test_a_server_that_insists_on_one_is_heard_where_there_is_none(
     assert [event.error for event in await proxy.events() if isinstance(event, HandshakeFailed)] == [error]
 
 
-async def test_a_connection_that_breaks_later_is_no_refusal(
+async def test_a_connection_that_breaks_later_is_not_a_refusal(
     ca: trustme.CA, serving: Callable[..., Server], proxying: Callable[..., Any]
 ) -> None:
     def answers_half(stream: Any, server: Server) -> None:
@@ -182,7 +182,7 @@ async def test_a_connection_that_breaks_later_is_no_refusal(
     assert not [event for event in await proxy.events() if isinstance(event, HandshakeFailed)]
 
 
-async def test_another_one_counts_from_the_next_request_and_kept_connections_are_not_used(
+async def test_another_one_applies_from_the_next_request_and_kept_connections_are_not_used(
     ca: trustme.CA, identity: Path, tmp_path: Path, serving: Callable[..., Server], proxying: Callable[..., Any]
 ) -> None:
     server = serving(demanding(ca.issue_cert(HOST), ca, "1.2", must=False), handle=show_peer)
@@ -200,7 +200,7 @@ async def test_another_one_counts_from_the_next_request_and_kept_connections_are
 
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 @pytest.mark.parametrize("asks", [True, False])
-def test_whether_a_server_asked_and_for_whose_certificates(version: str, asks: bool, ca: trustme.CA) -> None:
+def test_whether_a_server_requested_one_and_of_which_cas(version: str, asks: bool, ca: trustme.CA) -> None:
     certificate, root = ca.issue_cert(HOST), x509.load_pem_x509_certificate(ca.cert_pem.bytes())
     key = load_pem_private_key(certificate.private_key_pem.bytes(), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
@@ -257,7 +257,7 @@ def test_a_key_may_have_a_file_of_its_own(tmp_path: Path, one: trustme.LeafCert)
     assert identity.certificates == (x509.load_pem_x509_certificate(one.cert_chain_pems[0].bytes()),)
 
 
-def test_text_around_the_blocks_and_windows_line_ends_are_taken(tmp_path: Path, one: trustme.LeafCert) -> None:
+def test_text_around_the_blocks_and_windows_line_ends_are_accepted(tmp_path: Path, one: trustme.LeafCert) -> None:
     text = b"subject=CN = x\n" + key_of(one) + b"Bag Attributes\n" + one.cert_chain_pems[0].bytes() + b"\n\n"
     (tmp_path / "c.pem").write_bytes(text.replace(b"\n", b"\r\n"))
     assert load_identity(tmp_path / "c.pem").certificates
@@ -312,7 +312,7 @@ def test_text_around_the_blocks_and_windows_line_ends_are_taken(tmp_path: Path, 
         *("DER", "text", "empty", "cut short", "damaged certificate", "damaged key", "public key", "huge"),
     ],
 )
-def test_a_file_that_cannot_serve_is_refused_with_the_reason(
+def test_an_unusable_file_is_refused_with_the_reason(
     make: Callable[[trustme.LeafCert, trustme.LeafCert], bytes],
     problem: str,
     tmp_path: Path,
@@ -328,13 +328,13 @@ def test_a_file_that_cannot_serve_is_refused_with_the_reason(
     assert not [line for line in secret if any(line in text for text in found)]
 
 
-def test_a_byte_order_mark_and_blank_lines_are_taken(tmp_path: Path, one: trustme.LeafCert) -> None:
+def test_a_byte_order_mark_and_blank_lines_are_accepted(tmp_path: Path, one: trustme.LeafCert) -> None:
     (tmp_path / "own.pem").write_bytes(b"\xef\xbb\xbf" + pem(one).replace(b"\n", b"\n\n"))
     assert load_identity(tmp_path / "own.pem").certificates
 
 
-def test_what_is_in_the_file_is_not_said_to_be_missing(tmp_path: Path, one: trustme.LeafCert) -> None:
-    """A private key in OpenSSH's format is one; so, perhaps, is a block whose end is cut off."""
+def test_a_key_in_the_file_is_not_reported_as_missing(tmp_path: Path, one: trustme.LeafCert) -> None:
+    """A key in OpenSSH's format is a private key; a block without its end may be one."""
 
     def problems(data: bytes) -> str:
         (tmp_path / "own.pem").write_bytes(data)
@@ -383,7 +383,7 @@ def test_a_file_of_problems_gives_the_first_of_them(tmp_path: Path) -> None:
 
 @given(data=st.data())
 def test_whatever_is_in_the_file_is_taken_or_refused(data: st.DataObject, one: trustme.LeafCert) -> None:
-    """Blocks in any order and number, cut and mixed with other text: an identity whose key fits, or problems."""
+    """Any blocks, truncated and mixed with other text, give an identity with a matching key, or problems."""
     good = [blob.bytes() for blob in one.cert_chain_pems] + [key_of(one)]
     pieces = data.draw(st.lists(st.sampled_from(good) | st.binary(max_size=40), max_size=5))
     text = b"".join(pieces)
@@ -401,7 +401,7 @@ def test_whatever_is_in_the_file_is_taken_or_refused(data: st.DataObject, one: t
             assert identity.certificates[0] == x509.load_pem_x509_certificate(good[0])
 
 
-def test_it_is_one_problem_among_all(tmp_path: Path) -> None:
+def test_its_problem_is_reported_with_all_others(tmp_path: Path) -> None:
     given = {"upstream": {"certificate": "c.pem", "ciphers": "NO-SUCH"}, "trust": {"store": "t.pem"}}
     with pytest.raises(ConfigError) as raised:
         load_settings(from_mapping(given, tmp_path))
@@ -412,7 +412,7 @@ def test_it_is_one_problem_among_all(tmp_path: Path) -> None:
     ]
 
 
-def test_a_key_of_a_kind_that_tls_does_not_have_is_refused(tmp_path: Path) -> None:
+def test_a_key_of_a_kind_that_tls_cannot_use_is_refused(tmp_path: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "x")])
     other = X25519PrivateKey.generate()
@@ -438,14 +438,14 @@ def test_the_key_is_in_no_text(tmp_path: Path, one: trustme.LeafCert) -> None:
     assert VCS.split(".")[0] in repr(settings) or "Identity" in repr(settings)
 
 
-def test_the_file_itself_instead_of_its_name_is_refused_and_not_repeated(one: trustme.LeafCert) -> None:
+def test_the_content_of_a_file_instead_of_its_name_is_refused_and_not_printed(one: trustme.LeafCert) -> None:
     with pytest.raises(ConfigError) as raised:
         from_mapping({"upstream": {"certificate": pem(one).decode(), "key": key_of(one).decode()}})
     assert [problem.split(": ", 2)[1] for problem in raised.value.problems] == ["upstream.certificate", "upstream.key"]
     assert "-----BEGIN" not in str(raised.value)
 
 
-def test_workers_get_what_was_read(tmp_path: Path, one: trustme.LeafCert) -> None:
+def test_workers_use_the_files_that_the_main_process_read(tmp_path: Path, one: trustme.LeafCert) -> None:
     (tmp_path / "c.pem").write_bytes(pem(one))
     settings = load_settings(config(tmp_path, certificate="c.pem"))
     (tmp_path / "c.pem").unlink()

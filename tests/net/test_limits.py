@@ -1,4 +1,4 @@
-"""``[limits]``: what happens at each of them, and that it is over when it is over."""
+"""``[limits]``: what happens when each is reached, and afterwards."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def connect(proxy: RunningProxy) -> tuple[asyncio.StreamReader, asyncio.St
 
 
 async def rest(reader: asyncio.StreamReader, limit: float = 10) -> bytes:
-    """What comes until the end; ``RESET`` at its end where that is what it was."""
+    """Return what arrives until the end of the connection; ``RESET`` is appended for a reset."""
     data = b""
     async with asyncio.timeout(limit):
         try:
@@ -43,7 +43,7 @@ def request(proxy: RunningProxy, port: int, fields: str = "", method: str = "GET
     return f"{method} /{proxy.token(port)}/a HTTP/1.1\r\nHost: h\r\n{fields}\r\n".encode()
 
 
-async def test_a_head_as_large_as_the_limit_is_taken_one_byte_more_is_not(
+async def test_a_head_of_the_limit_is_accepted_and_one_byte_more_is_refused(
     context: ssl.SSLContext, serving: Serving, proxying: Proxying
 ) -> None:
     server = serving(context)
@@ -79,7 +79,7 @@ async def test_a_servers_head_has_the_same_limit(context: ssl.SSLContext, servin
     assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 502 Invalid HTTP Response")
 
 
-async def test_one_connection_more_than_the_limit_waits_until_another_goes(
+async def test_a_connection_above_the_limit_waits_until_another_ends(
     context: ssl.SSLContext, serving: Serving, proxying: Proxying
 ) -> None:
     server = serving(context)
@@ -88,10 +88,10 @@ async def test_one_connection_more_than_the_limit_waits_until_another_goes(
     for reader, writer in held:
         writer.write(request(proxy, server.port))
         assert (await reader.readuntil(b"ok\n")).startswith(b"HTTP/1.1 200 ")
-    reader, writer = await connect(proxy)  # the kernel takes it
+    reader, writer = await connect(proxy)  # the kernel accepts it
     writer.write(request(proxy, server.port, "Connection: close\r\n"))
     waiting = asyncio.create_task(rest(reader))
-    for held_reader, held_writer in held:  # those that are in go on as before
+    for held_reader, held_writer in held:  # accepted connections are not affected
         held_writer.write(request(proxy, server.port))
         await held_reader.readuntil(b"ok\n")
     assert not waiting.done()
@@ -116,7 +116,7 @@ async def test_the_limit_on_connections_can_be_raised_while_they_wait(
         each.close()
 
 
-async def test_a_client_that_says_nothing_is_let_go_without_a_word(proxying: Proxying) -> None:
+async def test_a_silent_client_is_disconnected_without_a_response(proxying: Proxying) -> None:
     proxy = await proxying(limits={"idle_timeout": 0.3, "header_timeout": 20.0})
     started = time.monotonic()
     reader, writer = await connect(proxy)
@@ -126,7 +126,7 @@ async def test_a_client_that_says_nothing_is_let_go_without_a_word(proxying: Pro
     writer.close()
 
 
-async def test_between_requests_a_client_may_be_idle_for_so_long(
+async def test_a_client_may_be_idle_between_requests_until_the_limit(
     context: ssl.SSLContext, serving: Serving, proxying: Proxying
 ) -> None:
     server = serving(context)
@@ -143,7 +143,7 @@ async def test_between_requests_a_client_may_be_idle_for_so_long(
 @pytest.mark.parametrize(
     "start", [b"G", b"GET /a HTTP/1.1\r\nHost: h\r\n", b"GET /a HTTP/1.1\r\nHost: h\r\nX: y\r\n\r"]
 )
-async def test_a_head_must_be_whole_in_time_however_it_trickles(start: bytes, proxying: Proxying) -> None:
+async def test_a_head_that_arrives_slowly_must_be_complete_in_time(start: bytes, proxying: Proxying) -> None:
     proxy = await proxying(limits={"header_timeout": 0.4, "idle_timeout": 20.0})
     started = time.monotonic()
     reader, writer = await connect(proxy)
@@ -161,7 +161,9 @@ async def test_a_head_must_be_whole_in_time_however_it_trickles(start: bytes, pr
 
 
 @pytest.mark.parametrize("trickle", [b"", b"x"])
-async def test_a_body_must_move(trickle: bytes, context: ssl.SSLContext, serving: Serving, proxying: Proxying) -> None:
+async def test_a_body_that_stops_is_answered_408(
+    trickle: bytes, context: ssl.SSLContext, serving: Serving, proxying: Proxying
+) -> None:
     server = serving(context)
     proxy = await proxying(server, limits={"idle_timeout": 0.4}, upstream={"response_timeout": 20.0})
     started = time.monotonic()
@@ -174,12 +176,12 @@ async def test_a_body_must_move(trickle: bytes, context: ssl.SSLContext, serving
         await asyncio.wait([answer], timeout=0.05)
     assert (await answer).startswith(b"HTTP/1.1 408 Inactive Timeout\r\n")
     assert time.monotonic() - started > 0.35
-    assert await asyncio.to_thread(server.ended.acquire, timeout=5)  # the server is not left waiting
+    assert await asyncio.to_thread(server.ended.acquire, timeout=5)  # the server's connection is closed
     assert await proxy.metrics("mralab_requests_total") == {("408", "malformed"): 1}
     writer.close()
 
 
-async def test_a_slow_body_that_moves_is_waited_for_longer_than_any_timeout(
+async def test_a_slow_body_that_continues_may_take_longer_than_any_timeout(
     context: ssl.SSLContext, serving: Serving, proxying: Proxying
 ) -> None:
     server = serving(context)
@@ -194,14 +196,14 @@ async def test_a_slow_body_that_moves_is_waited_for_longer_than_any_timeout(
     writer.close()
 
 
-async def test_a_body_that_the_server_does_not_take_is_not_held_against_the_client(
+async def test_a_server_that_does_not_read_a_body_does_not_time_out_the_client(
     context: ssl.SSLContext, serving: Serving, proxying: Proxying
 ) -> None:
     size = 8 << 20
 
     def slow(stream: Any, server: Server) -> None:
         data = stream.recv(1)
-        time.sleep(1.0)  # it is the server that is slow, more than twice as long as a client may be
+        time.sleep(1.0)  # the server waits more than twice as long as a client may
         while len(data) < size and (piece := stream.recv(1 << 20)):
             data += piece
         stream.sendall(OK)
@@ -215,7 +217,7 @@ async def test_a_body_that_the_server_does_not_take_is_not_held_against_the_clie
     writer.close()
 
 
-async def test_a_client_that_waits_for_its_second_answer_is_not_idle(
+async def test_a_client_that_waits_for_its_second_response_is_not_idle(
     context: ssl.SSLContext, serving: Serving, proxying: Proxying
 ) -> None:
     slow = threading.Event()
@@ -239,7 +241,7 @@ async def test_a_client_that_waits_for_its_second_answer_is_not_idle(
     writer.close()
 
 
-async def test_a_client_that_does_not_read_is_cut_off_and_its_server_let_go(
+async def test_a_client_that_does_not_read_is_disconnected_with_its_server(
     context: ssl.SSLContext, serving: Serving, proxying: Proxying
 ) -> None:
     def endless(stream: Any, server: Server) -> None:
@@ -261,7 +263,7 @@ async def test_a_client_that_does_not_read_is_cut_off_and_its_server_let_go(
     writer.close()
 
 
-async def test_other_limits_hold_for_those_who_wait_already(proxying: Proxying) -> None:
+async def test_changed_limits_apply_to_waiting_clients(proxying: Proxying) -> None:
     proxy = await proxying(limits={"idle_timeout": 100.0, "header_timeout": 100.0})
     silent, partial = await connect(proxy), await connect(proxy)
     partial[1].write(b"GET ")
@@ -273,12 +275,12 @@ async def test_other_limits_hold_for_those_who_wait_already(proxying: Proxying) 
         writer.close()
 
 
-async def test_a_client_that_waits_for_100_continue_is_not_the_slow_one(
+async def test_a_client_that_waits_for_100_continue_is_not_timed_out(
     context: ssl.SSLContext, serving: Serving, proxying: Proxying
 ) -> None:
     def hang(stream: Any, server: Server) -> None:
         while stream.recv(65536):
-            pass  # it takes the head, and says nothing
+            pass  # the server reads the head and does not respond
 
     server = serving(context, handle=hang)
     proxy = await proxying(server, limits={"idle_timeout": 20.0}, upstream={"response_timeout": 0.3})

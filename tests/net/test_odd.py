@@ -1,6 +1,6 @@
-"""Certificates that are not to the letter: judged as OpenSSL judges them, never a fault in the proxy itself.
+"""Malformed certificates: the verdict is OpenSSL's, and none causes an error in the proxy itself.
 
-The real Traffic Server is asked about more of them in tests/oracle.
+tests/oracle compares more of them with a real Traffic Server.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BAD, EXPIRED, UNKNOWN = "SSLV3_ALERT_BAD_CERTIFICATE", "SSLV3_ALERT_CERTIFICATE_
 
 
 class Case(NamedTuple):
-    """``faults`` as audit tells them; ``on`` tells the first alone, with ``alert``."""
+    """``faults`` as logged in mode ``audit``; mode ``on`` logs the first only and sends ``alert``."""
 
     make: Callable[[Minted], Minted | tuple[Minted, ...]]
     faults: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ CASES = {
     "MD5 and another name": Case(partial(_md5, dns=("no.lab",)), (WEAK, NAME), BAD),
     "MD5 and expired": Case(partial(_md5, days=(-10, -2)), (WEAK, "certificate has expired"), BAD),
     "MD5 of an expired intermediate": Case(_md5_of_an_expired_intermediate, (WEAK, "certificate has expired"), BAD),
-    # the leaf is the whole chain, and the last of a chain is not judged by its signature
+    # the leaf is the whole chain, and the signature of the last certificate is not checked
     "MD5 of an unknown CA": Case(
         _md5_of_nobody, ("unable to get local issuer certificate", "unable to verify the first certificate"), UNKNOWN
     ),

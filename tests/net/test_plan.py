@@ -1,7 +1,7 @@
-"""Plans: a request with a known head is served without a coroutine, and everything else as before.
+"""Plans: a request with a known head is served without a coroutine, and all other requests as before.
 
-``test_http_cases`` compares the table of requests, cold and warm. Here is what a plan must not survive, and what can go
-wrong while a planned request waits for its response.
+``test_http_cases`` compares the table of requests, cold and warm. These tests cover what ends a plan, and failures
+while a planned request waits for its response.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ async def client(proxy: RunningProxy) -> AsyncIterator[tuple[asyncio.StreamReade
 
 
 async def answer(reader: asyncio.StreamReader) -> bytes:
-    """The next response, of which the head says how long it is."""
+    """Return the next response, whose head has its length."""
     head = await reader.readuntil(b"\r\n\r\n")
     lengths = [line.partition(b":")[2] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
     return head + await reader.readexactly(int(lengths[0]) if lengths else 0)
@@ -151,9 +151,7 @@ async def test_a_change_of_policy_ends_all_plans(
     assert await planned(proxy) == 1
 
 
-async def test_a_rule_that_is_gone_denies_a_request_with_a_plan(
-    serving: Serving, proxying: Proxying, tmp_path: Any
-) -> None:
+async def test_a_removed_rule_denies_a_request_with_a_plan(serving: Serving, proxying: Proxying, tmp_path: Any) -> None:
     server = serving(None)
     proxy: RunningProxy = await proxying(server)
     head = request(proxy, server)
@@ -300,7 +298,7 @@ async def test_a_server_that_hangs_is_in_the_log_and_a_504_in_time(serving: Serv
         assert (await answer(reader)).startswith(b"HTTP/1.1 504 ")
 
 
-async def test_a_client_that_goes_takes_its_servers_connection_with_it(serving: Serving, proxying: Proxying) -> None:
+async def test_a_client_that_disconnects_ends_its_server_connection(serving: Serving, proxying: Proxying) -> None:
     answers = Answers()
     server = serving(None, handle=answers)
     proxy: RunningProxy = await proxying(server)
@@ -366,7 +364,7 @@ async def test_a_proxy_that_stops_finishes_a_planned_request_and_says_close(
         await stopping
 
 
-async def test_listeners_get_the_same_events_in_brief_or_not(serving: Serving, proxying: Proxying) -> None:
+async def test_listeners_get_the_same_events_with_and_without_briefs(serving: Serving, proxying: Proxying) -> None:
     server = serving(None)
     proxy: RunningProxy = await proxying(server)
     recent, journal = Recent("vcsc", 1), Journal("vcsc", 1)
@@ -425,7 +423,7 @@ async def test_the_memory_of_plans_is_bounded(serving: Serving, proxying: Proxyi
 
 
 @pytest.mark.parametrize("pieces", [1, 2])
-async def test_limits_on_the_head_do_not_run_on_while_its_server_is_slow(
+async def test_the_limit_on_the_head_ends_before_a_slow_server_responds(
     pieces: int, serving: Serving, proxying: Proxying
 ) -> None:
     answers = Answers()

@@ -1,4 +1,4 @@
-"""``upstream.prefer``: which certificate a server with both kinds shows, in TLS 1.2 and in 1.3."""
+"""``upstream.prefer``: which certificate a server with both kinds presents, in TLS 1.2 and 1.3."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VERSIONS = (["1.2"], ["1.3"], ["1.2", "1.3"], ["1.0", "1.1", "1.2", "1.3"])
 
 
 def both(ca: trustme.CA, folder: Path, *, names_host: str) -> ssl.SSLContext:
-    """A server with an RSA and an EC certificate that follows the client; one of them has the name asked for."""
+    """Return a server with an RSA and an EC certificate that follows the client; one of them has the requested name."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
@@ -32,7 +32,7 @@ def both(ca: trustme.CA, folder: Path, *, names_host: str) -> ssl.SSLContext:
 
 @pytest.mark.parametrize("versions", VERSIONS, ids="+".join)
 @pytest.mark.parametrize("prefer", ["rsa", "ecdsa"])
-async def test_the_preferred_certificate_is_shown_in_every_version(
+async def test_the_preferred_certificate_is_presented_in_every_version(
     prefer: str,
     versions: list[str],
     ca: trustme.CA,
@@ -46,7 +46,7 @@ async def test_the_preferred_certificate_is_shown_in_every_version(
 
 
 @pytest.mark.parametrize(("release", "kind"), [("X14.0.7", "rsa"), ("X14.2", "ecdsa")])
-async def test_the_release_decides_where_nothing_is_said(
+async def test_the_release_decides_by_default(
     release: str,
     kind: str,
     ca: trustme.CA,

@@ -1,4 +1,4 @@
-"""Where servers are: the table, the address itself, DNS; a slow name server is the business of its own names alone."""
+"""Addresses of servers: [hosts], IP addresses, DNS; a slow name server delays only its own names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mralab.net.resolver import Resolver, ServerAddress, UnknownHostError, liste
 
 
 class NameServer:
-    """Stands in for the system's resolver: what it answers, for whom it hangs until ``go``, and what it was asked."""
+    """Replaces the system's resolver: its answers, names for which it hangs until ``go``, and the queries so far."""
 
     def __init__(self) -> None:
         self.addresses = {"cucm.steven.lab": "127.0.0.1"}
@@ -51,7 +51,7 @@ def test_the_table_and_addresses_need_no_dns(names: NameServer) -> None:
     assert names.asked == []
 
 
-async def test_a_name_is_asked_for_each_time_so_a_change_counts_at_once(names: NameServer) -> None:
+async def test_a_name_is_looked_up_each_time_so_a_change_applies_at_once(names: NameServer) -> None:
     resolver = Resolver(asyncio.get_running_loop())
     assert (await resolver.look_up("cucm.steven.lab", 8443, 5)).dial == "127.0.0.1"
     names.addresses["cucm.steven.lab"] = "127.0.0.2"
@@ -61,7 +61,7 @@ async def test_a_name_is_asked_for_each_time_so_a_change_counts_at_once(names: N
         await resolver.look_up("cucm.steven.lab", 8443, 5)
 
 
-async def test_a_slow_name_delays_no_other_and_is_asked_once(names: NameServer) -> None:
+async def test_a_slow_name_delays_no_other_and_is_looked_up_once(names: NameServer) -> None:
     resolver = Resolver(asyncio.get_running_loop())
     names.hanging.add("slow.steven.lab")
     names.addresses["slow.steven.lab"] = "127.0.0.3"

@@ -1,7 +1,7 @@
-"""Every scenario of the oracle under on, audit and off, with two attempts and with four.
+"""Every scenario of the table in modes on, audit and off, with two attempts and with four.
 
-Held against 8.1.11 and OpenSSL 1.1.1: the status line, each WARNING and ERROR line in its order, the alert and the
-name that the server saw, and how many connections it got.
+Compared with 8.1.11 and OpenSSL 1.1.1: the status line, WARNING and ERROR lines in their order, the alert and the name
+that the server received, and the number of its connections.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def certificates() -> Certificates:
 
 
 def _expected(it: Scenario, host: str, mode: str, attempts: int) -> tuple[str, list[str], list[str], int]:
-    """Status line, log lines, alerts and connections."""
+    """Return status line, log lines, alerts and connections."""
     ip = host if host[0].isdigit() else "127.0.0.1"
     told = it.faults if mode == "audit" else it.faults[:1] if mode == "on" else ()
     action = "Terminate" if mode == "on" else "Continue"
@@ -84,7 +84,7 @@ async def _as_expected(
             context = context_of(certificates.chains[name], it.setup)
             server = serving(context, before_tls=it.before_tls, handle=it.handle or answer_ok)
         else:
-            bound = stack.enter_context(socket.socket())  # nobody listens on it, and nobody else can take it
+            bound = stack.enter_context(socket.socket())  # bound, so that no other program can listen on it
             bound.bind(("127.0.0.1", 0))
             server = Server(None, port=bound.getsockname()[1])
         rules = f'Url,Deployment,HttpMethods,MatchType,Description\nhttps://{host}:{server.port},,"GET,POST",prefix,\n'
@@ -127,7 +127,7 @@ async def _as_expected(
 
 MODES = ("on", "audit", "off")
 CASES = [(name, mode, 2) for name in SCENARIOS for mode in MODES]
-CASES += [  # where something fails it counts how often it is tried
+CASES += [  # the number of attempts matters only if something fails
     (name, mode, 4)
     for name, it in SCENARIOS.items()
     for mode in MODES

@@ -1,4 +1,4 @@
-"""Servers that fail otherwise than by their certificate: the same in every mode but for what verification says."""
+"""Servers with failures other than their certificate: every mode has the same result, except for verification lines."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _other_cipher(context: ssl.SSLContext, _: trustme.CA) -> None:
 
 
 class Case(NamedTuple):
-    """``line`` is the end of the ERROR line, empty for none; ``upstream`` changes what is offered."""
+    """``line`` is the end of the ERROR line, empty if there is none; ``upstream`` changes the TLS offer."""
 
     status: str
     line: str = ""
@@ -78,7 +78,7 @@ CASES = {
 
 @pytest.mark.parametrize("mode", ["on", "audit", "off"])
 @pytest.mark.parametrize("name", CASES)
-async def test_a_server_that_fails_is_told_alike_in_every_mode(
+async def test_a_failing_server_is_logged_alike_in_every_mode(
     serving: Callable[..., Server], proxying: Callable[..., Any], ca: trustme.CA, name: str, mode: str
 ) -> None:
     case = CASES[name]

@@ -1,4 +1,4 @@
-"""Settings that are valid but hardly meant: each warning names the key, what follows and what to do."""
+"""Suspicious settings: each warning names the key, the consequence and what to do."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def good() -> TrustStore:
     return TrustStore([certificate("good", 2020, 2030)])
 
 
-def test_a_configuration_that_can_work_has_none(tmp_path: Path, good: TrustStore) -> None:
+def test_a_configuration_that_can_work_has_no_warning(tmp_path: Path, good: TrustStore) -> None:
     (tmp_path / "allowlist.csv").write_text(RULES + "https://h/,,,,\n")
     assert found(tmp_path, {}, good) == []
     assert found(tmp_path, {**HOSTS, "allow": {"rules": ""}}, good) == []
@@ -113,7 +113,7 @@ def test_connections_that_the_process_cannot_have(
         " Raise the limit (ulimit -n)"
     ]
     assert found(tmp_path, {**HOSTS, "limits": {"connections": 500}}, good) == []
-    assert found(tmp_path, HOSTS, good) == []  # the default goes as far as it can
+    assert found(tmp_path, HOSTS, good) == []  # the default is reduced without a warning
     (one,) = found(tmp_path, {**HOSTS, "limits": {"connections": 1}, "proxy": {"workers": 3}}, good)
     assert one == "limits.connections: 1 is less than proxy.workers; each of the 3 workers takes one client"
 

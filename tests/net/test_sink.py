@@ -1,4 +1,4 @@
-"""The log file: whole lines in order whatever happens to it, traffic never waits, every loss is counted and told."""
+"""The log file: complete lines in order, traffic never waits for it, and every loss is counted and reported."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mralab.net.sink import LogSink
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file whose writer may not go beyond 64 KB: what a full disk does, without a disk."""
+    """A file with a size limit of 64 KB: a write beyond it fails as on a full disk."""
     import resource
     import signal
 
@@ -54,7 +54,7 @@ async def test_lines_come_in_order_and_whole(tmp_path: Path) -> None:
     assert (sink.written, sink.lost) == (5000, 0)
 
 
-async def test_a_full_disk_loses_whole_lines_says_so_once_and_goes_on(small_disk: Path) -> None:
+async def test_a_full_disk_loses_whole_lines_and_is_reported_once(small_disk: Path) -> None:
     told: list[str] = []
     sink = LogSink(small_disk, told.append)
     sink.open()
@@ -63,7 +63,7 @@ async def test_a_full_disk_loses_whole_lines_says_so_once_and_goes_on(small_disk
         if number % 100 == 99:
             await sink.flush()
     full = small_disk.read_text()
-    assert full == "".join(map(line, range(sink.written)))  # nothing torn, nothing out of order
+    assert full == "".join(map(line, range(sink.written)))  # complete and in order
     assert 0 < sink.written < 1000
     assert sink.lost == 1000 - sink.written
     assert len(told) == 1
@@ -76,11 +76,11 @@ async def test_a_full_disk_loses_whole_lines_says_so_once_and_goes_on(small_disk
     assert f"{1000 - len(full) // 100} entries were lost" in told[1]
 
 
-async def test_a_disk_that_fills_up_is_said_to_be_full_once(small_disk: Path) -> None:
+async def test_a_disk_that_fills_up_is_reported_once(small_disk: Path) -> None:
     told: list[str] = []
     sink = LogSink(small_disk, told.append)
     sink.open()
-    for number in range(200):  # large entries do not fit any more, small ones still do
+    for number in range(200):  # only small entries still fit
         sink.write(line(number, 5000 if number % 2 else 50))
         await sink.flush()
     assert sink.lost > 50
@@ -92,7 +92,7 @@ async def test_a_disk_that_fills_up_is_said_to_be_full_once(small_disk: Path) ->
     assert f"{sink.lost} entries were lost" in told[1]
 
 
-async def test_what_a_disk_that_stays_full_has_lost_is_said_at_the_end(small_disk: Path) -> None:
+async def test_losses_by_a_disk_that_stays_full_are_reported_at_the_end(small_disk: Path) -> None:
     told: list[str] = []
     sink = LogSink(small_disk, told.append)
     sink.open()
@@ -104,7 +104,7 @@ async def test_what_a_disk_that_stays_full_has_lost_is_said_at_the_end(small_dis
     assert told[1].endswith(f"could not be written completely; {sink.lost} entries were lost")
 
 
-async def test_a_folder_that_goes_costs_lines_until_it_is_back(tmp_path: Path) -> None:
+async def test_lines_are_lost_while_the_folder_is_missing(tmp_path: Path) -> None:
     folder = tmp_path / "logs"
     folder.mkdir()
     told: list[str] = []
@@ -127,7 +127,7 @@ async def test_a_folder_that_goes_costs_lines_until_it_is_back(tmp_path: Path) -
     ]
 
 
-async def test_a_deleted_file_is_made_anew(tmp_path: Path) -> None:
+async def test_a_deleted_file_is_created_again(tmp_path: Path) -> None:
     file = tmp_path / "log"
     sink = LogSink(file)
     sink.open()
@@ -140,7 +140,7 @@ async def test_a_deleted_file_is_made_anew(tmp_path: Path) -> None:
     assert sink.lost == 0
 
 
-async def test_rotated_while_written_every_line_is_in_one_file(tmp_path: Path) -> None:
+async def test_rotation_while_writing_loses_no_line(tmp_path: Path) -> None:
     file = tmp_path / "log"
     sink = LogSink(file)
     sink.open()
@@ -156,7 +156,7 @@ async def test_rotated_while_written_every_line_is_in_one_file(tmp_path: Path) -
     assert "".join(part.read_text() for part in [*parts, file]) == "".join(map(line, range(2000)))
 
 
-async def test_two_writers_of_one_file_tear_no_line(small_disk: Path) -> None:
+async def test_two_writers_of_one_file_write_complete_lines(small_disk: Path) -> None:
     sinks = [LogSink(small_disk, lambda _: None) for _ in range(2)]
     for sink in sinks:
         sink.open()
@@ -171,7 +171,7 @@ async def test_two_writers_of_one_file_tear_no_line(small_disk: Path) -> None:
     assert all(text == line(int(text[:6])) for text in lines)
 
 
-async def test_a_pipe_that_nobody_reads_holds_up_neither_traffic_nor_the_end(
+async def test_a_pipe_without_a_reader_delays_neither_traffic_nor_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mralab.net.sink._LAST_SECONDS", 0.2)
@@ -187,13 +187,13 @@ async def test_a_pipe_that_nobody_reads_holds_up_neither_traffic_nor_the_end(
     assert told == [f"mralab: the log {pipe} does not accept the last lines; they are lost"]
     os.set_blocking(reader, True)
     while os.read(reader, 1 << 20):
-        pass  # until the writing thread, which has been let go of, has closed its end
+        pass  # until the abandoned writing thread has closed its end
     os.close(reader)
     for thread in writers():
         thread.join(5)
 
 
-async def test_its_condition_is_what_the_next_entry_will_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_its_condition_is_that_for_the_next_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mralab.net.sink._CALM", 0.0)
     folder = tmp_path / "logs"
     folder.mkdir()
@@ -202,7 +202,7 @@ async def test_its_condition_is_what_the_next_entry_will_meet(tmp_path: Path, mo
     sink.open()
     sink.write(line(1))
     assert await sink.condition() == ("", 0, 0.0)
-    assert (folder / "log").read_text() == line(1)  # what waits is written first
+    assert (folder / "log").read_text() == line(1)  # waiting entries are written first
     shutil.rmtree(folder)
     assert await sink.condition() == ("cannot be written: No such file or directory", 0, 0.0)
     sink.write(line(2))
@@ -219,7 +219,7 @@ async def test_its_condition_is_what_the_next_entry_will_meet(tmp_path: Path, mo
     ]
 
 
-async def test_a_full_disk_is_tried_before_it_is_said_to_work(
+async def test_a_full_disk_is_tested_before_it_is_reported_as_working(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mralab.net.sink._CALM", 0.0)
@@ -237,7 +237,9 @@ async def test_a_full_disk_is_tried_before_it_is_said_to_work(
     await sink.close()
 
 
-async def test_a_stuttering_disk_is_not_said_to_work(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_disk_that_fails_now_and_then_is_not_reported_as_working(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("mralab.net.sink._CALM", 3600.0)
     sink = LogSink(small_disk, lambda _: None)
     sink.open()
@@ -249,7 +251,7 @@ async def test_a_stuttering_disk_is_not_said_to_work(small_disk: Path, monkeypat
     await sink.close()
 
 
-async def test_a_pipe_that_nobody_reads_is_told_without_waiting_for_it(
+async def test_a_pipe_without_a_reader_is_reported_without_waiting_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mralab.net.sink._LAST_SECONDS", 0.0)

@@ -1,4 +1,4 @@
-"""A coroutine that goes on inside the call that brings what it waits for."""
+"""Coroutines that resume inside the call that delivers what they wait for."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Bell:
         waiter.resume()
 
 
-def test_it_goes_on_at_once_and_only_when_there_is_news() -> None:
+def test_it_resumes_at_once_and_only_after_a_change() -> None:
     seen: list[str] = []
     bell = Bell()
 
@@ -44,7 +44,7 @@ def test_it_goes_on_at_once_and_only_when_there_is_news() -> None:
     assert bell.waiter is None
 
 
-def test_an_interruption_comes_where_it_waits_and_it_may_resume() -> None:
+def test_an_interruption_is_raised_where_it_waits_and_it_may_continue() -> None:
     seen: list[str] = []
     bell = Bell()
 
@@ -64,7 +64,7 @@ def test_an_interruption_comes_where_it_waits_and_it_may_resume() -> None:
     assert seen == ["stop", "ended"]
 
 
-def test_an_interruption_of_a_running_one_comes_where_it_waits_next() -> None:
+def test_an_interruption_while_it_runs_is_raised_where_it_waits_next() -> None:
     seen: list[str] = []
     bell = Bell()
 
@@ -82,7 +82,7 @@ def test_an_interruption_of_a_running_one_comes_where_it_waits_next() -> None:
     assert bell.waiter is None
 
 
-def test_what_it_raises_is_for_whoever_let_it_resume() -> None:
+def test_its_exception_is_raised_in_the_call_that_resumed_it() -> None:
     bell = Bell()
 
     async def work() -> None:

@@ -1,4 +1,4 @@
-"""What servers may do to a TLS connection that stands: new keys, another handshake; asked of OpenSSL's own server."""
+"""Key updates and renegotiation on an established TLS connection, with OpenSSL's own server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ANSWER = b"HTTP/1.1 200 \nContent-Length: 2\n\nok"
 
 @asynccontextmanager
 async def s_server(folder: Path, ca: trustme.CA, *options: str) -> AsyncIterator[tuple[Any, int]]:
-    """``openssl s_server``: what it is told, it sends; but for lines that are its commands."""
+    """Run ``openssl s_server``, which sends its standard input, except for lines that are its commands."""
     file = folder / "server.pem"
     certificate = ca.issue_cert(HOST)
     file.write_bytes(certificate.cert_chain_pems[0].bytes() + certificate.private_key_pem.bytes())
@@ -44,15 +44,15 @@ async def s_server(folder: Path, ca: trustme.CA, *options: str) -> AsyncIterator
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
-        await said(process, b"ACCEPT")
+        await read_until(process, b"ACCEPT")
         yield process, port
     finally:
         process.kill()
         await process.communicate()
 
 
-async def said(process: Any, text: bytes) -> bytes:
-    """Everything up to this, from its mouth."""
+async def read_until(process: Any, text: bytes) -> bytes:
+    """Return its output up to a text."""
     async with asyncio.timeout(10):
         return bytes(await process.stdout.readuntil(text))
 
@@ -65,7 +65,7 @@ async def said(process: Any, text: bytes) -> bytes:
     ],
     ids=["its keys are new", "another handshake"],
 )
-async def test_what_a_server_asks_of_a_standing_connection_is_done(
+async def test_requests_of_a_server_on_an_established_connection_are_followed(
     version: str,
     command: bytes,
     then: bytes,
@@ -77,17 +77,17 @@ async def test_what_a_server_asks_of_a_standing_connection_is_done(
     async with s_server(tmp_path, ca, *options) as (process, port):
         proxy: RunningProxy = await proxying(Server(None, port=port), upstream={"tls": [version]})
         asking = asyncio.ensure_future(proxy.get(port))
-        await said(process, b"GET /cucm-uds/version HTTP/1.1\r\n")
+        await read_until(process, b"GET /cucm-uds/version HTTP/1.1\r\n")
         process.stdin.write(command + b"\n")
-        await said(process, then)
+        await read_until(process, then)
         process.stdin.write(ANSWER + b"\n")
         assert (await asking).startswith(b"HTTP/1.1 200 \r\n")
 
 
-async def test_a_handshake_that_cannot_even_begin_fails_at_once(
+async def test_a_handshake_that_cannot_begin_fails_at_once(
     ca: trustme.CA, serving: Callable[..., Server], proxying: Callable[..., Any]
 ) -> None:
-    """No cipher of these is one of TLS 1.0: OpenSSL has nothing to offer."""
+    """None of these ciphers is for TLS 1.0, so OpenSSL has nothing to offer."""
     server = serving(server_context(ca.issue_cert(HOST)))
     proxy: RunningProxy = await proxying(server, upstream={"tls": ["1.0"], "ciphers": "ECDHE-RSA-AES128-GCM-SHA256"})
     async with asyncio.timeout(5):
@@ -124,7 +124,7 @@ async def test_an_alert_instead_of_a_handshake_is_logged_as_openssl_1_1_1_prints
 async def test_the_error_of_a_handshake_is_the_last_in_the_queue_of_openssl(
     tmp_path: Path, serving: Callable[..., Server], proxying: Callable[..., Any]
 ) -> None:
-    """A wrong RSA signature leaves errors of libcrypto before libssl's, which Traffic Server prints (9.2.9, too)."""
+    """A wrong RSA signature leaves errors of libcrypto before libssl's, which Traffic Server (also 9.2.9) prints."""
     keys = [rsa.generate_private_key(65537, 2048) for _ in range(2)]
     root = mint("Root", ca=True, key=keys[0])
     forged = mint(HOST, replace(root, key=keys[1]), sans=(HOST,))
@@ -137,7 +137,7 @@ async def test_the_error_of_a_handshake_is_the_last_in_the_queue_of_openssl(
     ]
 
 
-def test_what_an_inspector_raises_ends_the_handshake_and_is_heard(ca: trustme.CA) -> None:
+def test_an_exception_of_an_inspector_ends_the_handshake_and_is_raised(ca: trustme.CA) -> None:
     class OwnError(Exception):
         pass
 

@@ -1,4 +1,4 @@
-"""A request's way through a running proxy: real sockets, real TLS."""
+"""Requests through a running proxy, with real sockets and TLS."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def test_a_verified_server_gets_the_request_and_the_client_its_answer(
     assert received.start_line.startswith("GET http://vcs_control.steven.lab:8443/")
 
 
-async def test_an_unknown_ca_is_refused_twice_with_its_alert_and_no_request_leaves(
+async def test_an_unknown_ca_is_refused_twice_with_its_alert_and_no_request_is_sent(
     serving: Serving, proxying: Proxying
 ) -> None:
     server = serving(server_context(trustme.CA().issue_cert(HOST)))
@@ -121,7 +121,7 @@ async def test_a_wrong_name_is_refused_with_internal_error(
     assert isinstance((await proxy.events())[3], NameMismatch)
 
 
-async def test_an_address_asked_for_is_no_sni_and_must_be_in_the_certificate(
+async def test_a_requested_address_is_not_sent_as_sni_and_must_be_in_the_certificate(
     serving: Serving, proxying: Proxying, good: ssl.SSLContext
 ) -> None:
     server = serving(good)
@@ -134,7 +134,7 @@ async def test_an_address_asked_for_is_no_sni_and_must_be_in_the_certificate(
 
 
 @pytest.mark.parametrize(("ip_san", "status"), [("accept", b"200"), ("ignore", b"502")])
-async def test_an_address_in_an_ip_san_counts_only_where_it_is_said_to(
+async def test_an_address_in_an_ip_san_counts_only_if_configured(
     serving: Serving, proxying: Proxying, ca: trustme.CA, ip_san: str, status: bytes
 ) -> None:
     server = serving(server_context(ca.issue_cert("10.48.36.215")))
@@ -142,7 +142,7 @@ async def test_an_address_in_an_ip_san_counts_only_where_it_is_said_to(
     assert (await proxy.get(server.port, host="10.48.36.215")).split()[1] == status
 
 
-async def test_before_x14_2_nothing_is_verified_and_nothing_said(serving: Serving, proxying: Proxying) -> None:
+async def test_before_x14_2_nothing_is_verified_and_nothing_logged(serving: Serving, proxying: Proxying) -> None:
     server = serving(server_context(trustme.CA().issue_cert("other.steven.lab")))
     proxy: RunningProxy = await proxying(server, release="X14.0.7")
     assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
@@ -155,7 +155,9 @@ async def test_before_x14_2_nothing_is_verified_and_nothing_said(serving: Servin
     ]
 
 
-async def test_audit_says_every_fault_in_one_handshake_and_traffic_flows(serving: Serving, proxying: Proxying) -> None:
+async def test_audit_logs_every_fault_of_one_handshake_and_the_request_continues(
+    serving: Serving, proxying: Proxying
+) -> None:
     server = serving(server_context(trustme.CA().issue_cert("other.steven.lab"), chain=False))
     proxy: RunningProxy = await proxying(server, verify={"origin": "audit"})
     assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
@@ -169,7 +171,7 @@ async def test_audit_says_every_fault_in_one_handshake_and_traffic_flows(serving
     assert server.connections == 1
 
 
-async def test_a_trusted_certificate_counts_from_the_next_request_on(serving: Serving, proxying: Proxying) -> None:
+async def test_a_trusted_certificate_applies_from_the_next_request_on(serving: Serving, proxying: Proxying) -> None:
     other = trustme.CA()
     server = serving(server_context(other.issue_cert(HOST)))
     proxy: RunningProxy = await proxying(server, upstream={"connections": "keep-alive"})
@@ -217,7 +219,9 @@ async def test_a_server_that_does_not_speak_tls_is_a_502(
     assert server.connections == 2
 
 
-async def test_a_server_that_is_not_there_is_a_502(serving: Serving, proxying: Proxying, good: ssl.SSLContext) -> None:
+async def test_a_server_that_does_not_listen_is_a_502(
+    serving: Serving, proxying: Proxying, good: ssl.SSLContext
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     proxy: RunningProxy = await proxying(Server(None, port=port))
@@ -262,7 +266,7 @@ async def test_a_silent_server_is_a_504_in_time_and_only_a_safe_request_is_repea
         (b"HTTP/1.1 100 Continue\r\n\r\n" * 40, b"HTTP/1.1 502 Invalid HTTP Response"),
     ],
 )
-async def test_a_server_that_answers_rubbish_is_a_502(
+async def test_an_invalid_response_is_a_502(
     serving: Serving, proxying: Proxying, good: ssl.SSLContext, response: bytes, status_line: bytes
 ) -> None:
     def rubbish(stream: Any, server: Server) -> None:
@@ -282,7 +286,7 @@ async def test_a_server_that_answers_rubbish_is_a_502(
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\nzz\r\n",
     ],
 )
-async def test_a_body_cut_short_never_ends_cleanly(
+async def test_a_truncated_body_never_ends_cleanly(
     serving: Serving, proxying: Proxying, good: ssl.SSLContext, response: bytes
 ) -> None:
     def short(stream: Any, server: Server) -> None:
@@ -334,7 +338,7 @@ async def test_absolute_form_as_from_expressway_e_works(
     assert received.start_line == f"GET {url} HTTP/1.1"
 
 
-async def test_what_the_allow_list_does_not_name_is_403_and_dials_nothing(
+async def test_a_url_outside_the_allow_list_is_403_and_dials_nothing(
     serving: Serving, proxying: Proxying, good: ssl.SSLContext
 ) -> None:
     server = serving(good)
@@ -346,7 +350,7 @@ async def test_what_the_allow_list_does_not_name_is_403_and_dials_nothing(
 
 
 @pytest.mark.parametrize("path", ["/", "/nonsense/x", "/" + base64.b64encode(b"steven.lab").decode() + "/x"])
-async def test_a_damaged_token_is_404_and_the_log_says_why(
+async def test_a_damaged_token_is_404_and_the_log_has_the_reason(
     serving: Serving, proxying: Proxying, good: ssl.SSLContext, path: str
 ) -> None:
     proxy: RunningProxy = await proxying(serving(good))
@@ -362,7 +366,7 @@ async def test_a_damaged_token_is_404_and_the_log_says_why(
     "data",
     [b"GARBAGE\r\n\r\n", b"\x16\x03\x01\x00\xa5\x01\x00", b"GET / HTTP/1.1\nHost: x\n\n", b"\x00" * 100],
 )
-async def test_rubbish_is_400_at_once_and_the_proxy_lives_on(
+async def test_an_invalid_request_is_400_at_once_and_the_proxy_continues(
     serving: Serving, proxying: Proxying, good: ssl.SSLContext, data: bytes
 ) -> None:
     server = serving(good)
@@ -385,10 +389,10 @@ async def test_pipelined_requests_are_answered_in_order(
     assert [request.split()[1] for request in server.requests] == [b"/0", b"/1", b"/2", b"/3"]
 
 
-async def test_a_client_that_reads_nothing_is_served_nothing_more_until_it_reads(
+async def test_a_client_that_does_not_read_gets_no_further_responses_until_it_reads(
     serving: Serving, proxying: Proxying
 ) -> None:
-    """Else one client that pipelines fills the memory with responses."""
+    """Otherwise one pipelining client could fill the memory with responses."""
     count, response = 150, b"HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n" + bytes(50000)
 
     def large(stream: Any, server: Server) -> None:
@@ -456,7 +460,7 @@ async def test_a_half_closed_client_still_gets_its_answer(
     assert (await proxy.raw(request, eof=True)).startswith(b"HTTP/1.1 200 \r\n")
 
 
-async def test_a_proxy_that_had_no_client_for_a_moment_still_finishes_requests_when_it_stops(
+async def test_a_proxy_that_was_idle_still_finishes_requests_when_it_stops(
     serving: Serving, proxying: Proxying
 ) -> None:
     asked, go = threading.Event(), threading.Event()
@@ -477,7 +481,7 @@ async def test_a_proxy_that_had_no_client_for_a_moment_still_finishes_requests_w
     waiting = asyncio.create_task(proxy.get(server.port, "/slow", scheme="http"))
     await until(asked.is_set)
     stopping = asyncio.create_task(proxy.server.stop())
-    for _ in range(50):  # turns of the loop in which it could end the request
+    for _ in range(50):  # iterations of the event loop in which it could end the request
         await asyncio.sleep(0)
     assert not stopping.done()
     go.set()
@@ -504,7 +508,7 @@ async def test_kept_connections_are_used_again(serving: Serving, proxying: Proxy
 async def test_a_body_arrives_whole_in_either_direction(
     size: int, serving: Serving, proxying: Proxying, good: ssl.SSLContext
 ) -> None:
-    """About the sizes of a TLS record, of what is read at once, and beyond."""
+    """Sizes around that of a TLS record and of one read, and larger ones."""
 
     def echo(stream: Any, _: Server) -> None:
         body = read_request(stream).partition(b"\r\n\r\n")[2]
@@ -565,7 +569,7 @@ async def test_odd_bytes_in_a_tracking_id_or_user_break_nothing(
 
 
 @pytest.mark.parametrize("named", ["Authorization", "X-Forwarded-For", "Host", "Via", "Content-Length"])
-async def test_connection_cannot_name_away_what_routes_or_frames(
+async def test_connection_cannot_remove_fields_for_routing_or_framing(
     serving: Serving, proxying: Proxying, good: ssl.SSLContext, named: str
 ) -> None:
     server = serving(good)
@@ -580,7 +584,7 @@ async def test_connection_cannot_name_away_what_routes_or_frames(
     assert f"\r\nHost: {HOST}:{server.port}\r\n".encode() in request
 
 
-async def test_a_request_that_has_passed_here_before_is_refused(
+async def test_a_request_that_has_passed_this_proxy_before_is_refused(
     serving: Serving, proxying: Proxying, good: ssl.SSLContext
 ) -> None:
     server = serving(good)
@@ -606,7 +610,7 @@ async def test_a_path_with_two_readings_must_be_allowed_in_each(
     assert crossing.startswith(b"HTTP/1.1 403 ")
 
 
-async def test_a_client_that_goes_takes_its_servers_connection_with_it(
+async def test_a_client_that_disconnects_ends_its_server_connection(
     serving: Serving, proxying: Proxying, good: ssl.SSLContext
 ) -> None:
     def endless(stream: Any, server: Server) -> None:
@@ -625,7 +629,7 @@ async def test_a_client_that_goes_takes_its_servers_connection_with_it(
 
 
 @pytest.mark.parametrize("late", [False, True])
-async def test_a_body_that_breaks_its_framing_is_400_and_never_whole_for_the_server(
+async def test_a_body_with_invalid_framing_is_400_and_never_complete_for_the_server(
     serving: Serving, proxying: Proxying, good: ssl.SSLContext, late: bool
 ) -> None:
     bodies: list[bytes] = []
@@ -655,7 +659,7 @@ async def test_a_body_that_breaks_its_framing_is_400_and_never_whole_for_the_ser
     assert not any(body.endswith(b"0\r\n\r\n") for body in bodies)
 
 
-async def test_a_client_that_ends_within_its_body_is_let_go_and_its_server_too(
+async def test_a_client_that_ends_within_its_body_is_disconnected_with_its_server(
     serving: Serving, proxying: Proxying, good: ssl.SSLContext
 ) -> None:
     server = serving(good)

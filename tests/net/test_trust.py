@@ -1,4 +1,4 @@
-"""The trust store: swapped whole, while requests run."""
+"""The trust store, replaced while requests run."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ TICK = 0.01  # seconds from swap to swap, at least: 100 swaps a second, and behi
 
 
 @pytest.mark.parametrize("connections", ["per-request", "keep-alive"])
-async def test_every_request_is_judged_by_the_store_of_its_moment(
+async def test_every_request_is_verified_with_the_store_at_its_time(
     serving: Callable[..., Server], proxying: Callable[..., Any], ca: trustme.CA, connections: str
 ) -> None:
     server = serving(server_context(ca.issue_cert(HOST)), handle=_many)
     proxy: RunningProxy = await proxying(server, upstream={"connections": connections, "attempts": 1})
     pem = ca.cert_pem.bytes()
     loop = asyncio.get_running_loop()
-    timeline: list[bool] = [True]  # whether the store trusts the server, swap by swap, from when a swap begins
-    in_force = 0  # the latest swap that is over
+    timeline: list[bool] = [True]  # for each swap, from its begin: whether the store trusts the server
+    in_force = 0  # number of the latest complete swap
     outcomes: list[tuple[bytes, set[bool]]] = []
 
     async def ask() -> None:
@@ -58,12 +58,12 @@ async def test_every_request_is_judged_by_the_store_of_its_moment(
             in_force = len(timeline) - 1
             await ask()  # no swap falls into this one, swaps may fall into the next
             asking.create_task(ask())
-            await asyncio.sleep(begin + (number + 1) * TICK - loop.time())  # the pace of the load
+            await asyncio.sleep(begin + (number + 1) * TICK - loop.time())  # the rate of the requests
     assert [(status, seen) for status, seen in outcomes if (status == b"200") not in seen] == []
     passed = sum(status == b"200" for status, _ in outcomes)
     refused = sum(status == b"502" for status, _ in outcomes)
     assert passed + refused == len(outcomes) == 2 * SWAPS
-    # no request was lost, none was sent to a server that the store of the moment refuses
+    # no request was lost, and none was sent to a server that the store at that time refuses
     assert len(server.requests) == passed
     assert sum(isinstance(event, VerifyFailed) for event in await proxy.events()) == refused
     for trusted in (True, False):
@@ -164,7 +164,7 @@ async def test_a_store_on_disk_is_read_again_while_running(
             with pytest.raises(ConfigError) as raised:
                 proxy.apply(config)
             assert str(place) in raised.value.problems[0]
-            assert await status() == b"200"  # the old store stays, whole
+            assert await status() == b"200"  # the old store stays complete
             assert len(proxy.store) == 2
         place.write_bytes(other)
         proxy.apply(config)
@@ -179,7 +179,7 @@ async def test_a_store_on_disk_is_read_again_while_running(
             assert await status() == b"502"  # an empty folder trusts nothing
 
 
-def test_a_folder_is_loaded_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_folder_is_loaded_completely_or_not_at_all(tmp_path: Path) -> None:
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "a.pem"))
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "b.crt"))
     (tmp_path / "notes.txt").write_text("not a certificate, and not looked at")
@@ -195,7 +195,7 @@ def test_a_folder_is_loaded_whole_or_not_at_all(tmp_path: Path) -> None:
     assert len(raised.value.problems) == 2
 
 
-def test_a_file_that_cannot_be_one_of_certificates_is_not_read_whole(tmp_path: Path) -> None:
+def test_a_file_too_large_for_certificates_is_not_read_completely(tmp_path: Path) -> None:
     with (tmp_path / "image.pem").open("wb") as file:
         file.truncate((16 << 20) + 1)
     for path in (tmp_path, Path("/dev/zero")):
@@ -203,7 +203,7 @@ def test_a_file_that_cannot_be_one_of_certificates_is_not_read_whole(tmp_path: P
             load_store(path)
 
 
-def test_a_certificate_counts_once_and_can_be_taken_out() -> None:
+def test_a_certificate_counts_once_and_can_be_removed() -> None:
     certificates = parse_pem(trustme.CA().cert_pem.bytes() * 2, "test")
     store = TrustStore(certificates)
     assert (len(certificates), len(store), len(store.add(certificates)), len(store.remove(certificates))) == (

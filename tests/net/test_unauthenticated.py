@@ -1,4 +1,4 @@
-"""``verified`` means: a certificate was presented, judged and accepted. Servers that get around one of these."""
+"""``verified`` means that a certificate was presented, checked and accepted: servers that avoid one of these."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ANONYMOUS = "AECDH-AES128-SHA"
 
 
 def anonymous_context() -> ssl.SSLContext:
-    """A server without a certificate."""
+    """Return the context of a server without a certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(f"{ANONYMOUS}:@SECLEVEL=0")
@@ -84,9 +84,9 @@ def test_which_ciphers_are_anonymous() -> None:
 
 
 def finite_field_context(certificate: trustme.LeafCert, bits: int, folder: Path) -> ssl.SSLContext:
-    """A server that offers DHE alone, with the modulus 2**bits - 1.
+    """Return the context of a server that offers only DHE with the modulus 2**bits - 1.
 
-    The generator is 3: the powers of 2 are so few that a shared secret of 1, which OpenSSL refuses, is not rare.
+    The generator is 3: with so few powers of 2, a shared secret of 1, which OpenSSL refuses, would not be rare.
     """
     numbers = [DER_INTEGER + _der_length(n) + n for n in (b"\0" + b"\xff" * (bits // 8), b"\3")]
     body = b"".join(numbers)
@@ -155,7 +155,7 @@ class Pair:
         self.exchange()
 
     def exchange(self) -> None:
-        """Carry bytes until both are silent. Raises ``TlsError`` of the client."""
+        """Transfer bytes until neither end sends any. Raises ``TlsError`` of the client."""
         while True:
             with contextlib.suppress(SSL.Error):
                 self.server.recv(1024)
@@ -203,7 +203,7 @@ def test_a_renegotiation_cannot_change_the_certificate(mode: VerifyMode, trusted
 
 
 @pytest.mark.parametrize("mode", ["on", "audit"])
-def test_a_renegotiation_cannot_do_without_a_certificate(mode: VerifyMode, ca: trustme.CA) -> None:
+def test_a_renegotiation_needs_a_certificate(mode: VerifyMode, ca: trustme.CA) -> None:
     pair = Pair(client(mode, ca, "ALL"), server_of(ca.issue_cert(HOST)))
     assert pair.tls.verdict.outcome == "verified"
     with pytest.raises(TlsError, match="handshake failure"):  # its own, after our no_renegotiation
@@ -211,7 +211,7 @@ def test_a_renegotiation_cannot_do_without_a_certificate(mode: VerifyMode, ca: t
     assert pair.server.get_cipher_name() != ANONYMOUS
 
 
-# -- what the verdict says
+# -- the verdict
 
 
 @pytest.mark.parametrize("mode", ["on", "audit"])
@@ -233,7 +233,7 @@ def test_a_callback_that_fails_leaves_nothing_verified(ca: trustme.CA, monkeypat
     assert not tls.established
 
 
-def test_the_certificate_is_kept_for_those_who_ask(ca: trustme.CA) -> None:
+def test_the_certificate_is_available_after_the_handshake(ca: trustme.CA) -> None:
     certificate = ca.issue_cert(HOST)
     tls = client("on", ca)
     Pair(tls, server_of(certificate))

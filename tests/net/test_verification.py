@@ -1,6 +1,6 @@
-"""Verification, case for case: what a server presents, what is logged, which alert it gets; on, audit and off.
+"""Verification as a table: the chain that a server presents, log lines and alert, in modes on, audit and off.
 
-Expectations are those of a client with OpenSSL 1.1.1 under Traffic Server 8.1's rules.
+Expectations are those of a client with OpenSSL 1.1.1 and Traffic Server 8.1's rules.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ NAME = "name"
 
 
 class Case(NamedTuple):
-    """``sent`` leaf first; ``faults`` as audit tells them, (text, depth); ``on`` tells the first alone."""
+    """``sent``: leaf first; ``faults``: (text, depth) as logged in mode ``audit``; mode ``on`` logs the first only."""
 
     sent: str
     faults: tuple[tuple[str, int], ...] = ()
@@ -159,7 +159,7 @@ def _told(events: list[Event]) -> list[tuple[str, int]]:
 
 @pytest.mark.parametrize("mode", ["on", "audit", "off"])
 @pytest.mark.parametrize("name", CASES)
-async def test_a_server_is_judged_as_traffic_server_judges_it(
+async def test_the_verdict_is_that_of_traffic_server(
     serving: Callable[..., Server], proxying: Callable[..., Any], pki: Pki, name: str, mode: str, tmp_path: Path
 ) -> None:
     case = CASES[name]
@@ -181,7 +181,7 @@ async def test_a_server_is_judged_as_traffic_server_judges_it(
     assert len(server.requests) == (0 if refused else 1)
 
 
-async def test_what_ended_is_freed_at_once_not_when_the_garbage_collector_comes(
+async def test_ended_connections_are_freed_without_the_garbage_collector(
     ca: trustme.CA, serving: Callable[..., Server], proxying: Callable[..., Any]
 ) -> None:
     good = serving(server_context(ca.issue_cert(HOST)))
@@ -196,4 +196,4 @@ async def test_what_ended_is_freed_at_once_not_when_the_garbage_collector_comes(
         left = [one for one in gc.get_objects() if isinstance(one, SSL.Connection)]
     finally:
         gc.enable()
-    assert len(left) <= 1  # the last one's end may not have been told yet
+    assert len(left) <= 1  # the end of the last one may not have been reported yet

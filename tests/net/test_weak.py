@@ -1,4 +1,4 @@
-"""Keys and digests as OpenSSL 1.1.1's level 1 judges them: RSA-1024 and SHA-1 pass, MD5 and RSA-512 do not."""
+"""Keys and digests at security level 1 of OpenSSL 1.1.1: RSA-1024 and SHA-1 are accepted, MD5 and RSA-512 are not."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _openssl(folder: Path, *arguments: str) -> None:
 
 
 def _mint(folder: Path, bits: str, digest: str) -> tuple[bytes, ssl.SSLContext]:
-    """A root of RSA-2048 and SHA-256, and a leaf as weak as asked for, signed by it."""
+    """Mint a root with RSA-2048 and SHA-256, and a leaf of the given strength below it."""
     (folder / "ext").write_text(f"subjectAltName=DNS:{HOST}\n")
     new = ["req", "-newkey", "rsa:2048", "-nodes", "-x509", "-sha256", "-days", "9", "-subj", "/CN=Weak root"]
     _openssl(folder, *new, "-keyout", "root.key", "-out", "root.pem")

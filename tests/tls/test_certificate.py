@@ -1,4 +1,4 @@
-"""Facts of certificates: what is remembered of them, and what is too large for that."""
+"""Facts about certificates, which are cached except for very large certificates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def der(ca: trustme.CA, *names: str) -> bytes:
     return x509.load_pem_x509_certificate(ca.issue_cert(*names).cert_chain_pems[0].bytes()).public_bytes(Encoding.DER)
 
 
-def test_a_huge_certificate_is_judged_but_not_remembered() -> None:
+def test_a_huge_certificate_is_verified_but_not_cached() -> None:
     ca = trustme.CA()
     huge = der(ca, *(f"name{number}.steven.lab" for number in range(1000)))
     assert len(huge) > certificate.LARGEST_CACHED

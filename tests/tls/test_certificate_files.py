@@ -1,4 +1,4 @@
-"""Which files are taken as certificates, which are refused, and with what words: PEM, DER, PKCS#7 and all else."""
+"""Files of certificates in PEM, DER and PKCS#7, and the messages for other files."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_pkcs7_bundle_gives_all_its_certificates(encoding: Encoding) -> None:
     assert set(parse_pem(bundle, "chain.p7b")) == set(CERTIFICATES)
 
 
-def test_pkcs7_may_stand_among_certificates() -> None:
+def test_pkcs7_may_be_among_certificates() -> None:
     bundle = pkcs7.serialize_certificates(CERTIFICATES, Encoding.PEM)
     assert parse_pem(PEM + bundle, "both.pem")[0] == CERTIFICATE
 
@@ -77,7 +77,7 @@ def test_pkcs7_may_stand_among_certificates() -> None:
     ],
     ids=itertools.count(),  # the bytes are minted at each run
 )
-def test_usual_forms_are_taken(data: bytes) -> None:
+def test_usual_forms_are_accepted(data: bytes) -> None:
     assert parse_pem(data, "file") == [CERTIFICATE]
 
 
@@ -143,7 +143,7 @@ def test_a_private_key_hides_no_other_problem_and_nothing_is_taken() -> None:
 @given(
     st.lists(st.sampled_from([PEM, b"-----BEGIN CERTIFICATE-----\n", b"-----END CERTIFICATE-----\n", b"x\n", b"\n"]))
 )
-def test_certificates_are_taken_all_or_none(pieces: list[bytes]) -> None:
+def test_either_all_certificates_are_used_or_none(pieces: list[bytes]) -> None:
     good = pieces.count(PEM)
     damaged = any(piece.startswith(b"-----") and piece != PEM for piece in pieces)
     try:

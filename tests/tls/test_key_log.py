@@ -1,4 +1,4 @@
-"""The TLS secrets of a connection: complete, of that connection alone, and never in its way."""
+"""The key log of a connection: complete, without other connections, and harmless when it fails."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_other_connections_of_the_context_are_not_logged(context: TlsContext, tm
 def test_a_failing_key_log_ends_no_connection(
     context: TlsContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Least of all the next one, in which OpenSSL's next call would find the exception."""
+    """Not the next one either, in which OpenSSL's next call would raise the exception."""
     reported: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: reported.append(unraisable.exc_value))
 

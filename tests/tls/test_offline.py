@@ -1,4 +1,4 @@
-"""Certificates without a server are judged as in a handshake: the same faults, in the same order."""
+"""Offline verification of certificates has the same faults in the same order as a handshake."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def test_a_file_is_judged_as_a_server_is(case: str, tmp_path: Path) -> None:
     assert bool(verdict.faults) == (case not in ("good", "RSA", "RSA 1024", "self-signed, trusted"))
 
 
-def test_a_key_that_no_cipher_suite_is_for_is_judged_all_the_same() -> None:
-    """DSA, as some appliance may have: the wire could not even carry it."""
+def test_a_certificate_with_a_key_without_cipher_suites_is_verified_too() -> None:
+    """Such as DSA, which some appliances use, and for which no handshake is possible."""
     key = dsa.generate_private_key(2048)
     leaf = mint(HOST, ROOT, sans=[HOST], key=key)  # type: ignore[arg-type]  # any key that can be certified
     assert verify([leaf.der], HOST, TrustStore([ROOT.cert]), ip_san=True).faults == []
@@ -103,7 +103,7 @@ def test_a_chain_that_fills_many_records() -> None:
     assert verify(chain, HOST, TrustStore([ROOT.cert]), ip_san=True).faults == []
 
 
-def test_what_is_no_chain_is_refused() -> None:
+def test_invalid_chains_are_refused() -> None:
     with pytest.raises(UnreadableChainError, match="cannot read"):
         verify([b"\x30\x03\x02\x01\x01"], HOST, TrustStore(), ip_san=True)
     with pytest.raises(UnreadableChainError, match=str(LONGEST)):
