@@ -98,7 +98,7 @@ def mint(
 
 
 def server_context(folder: Path, *chain: Minted, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2) -> ssl.SSLContext:
-    """A server's context that presents a chain, leaf first."""
+    """Return the context of a server that presents a chain, leaf first."""
     file = folder / f"{chain[0].cert.serial_number}.pem"
     file.write_text(chain[0].secret + "".join(minted.pem for minted in chain))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -110,9 +110,9 @@ def server_context(folder: Path, *chain: Minted, version: ssl.TLSVersion = ssl.T
 
 @contextlib.contextmanager
 def serving(context: ssl.SSLContext) -> Iterator[int]:
-    """A server on a free loopback port that finishes handshakes, sends nothing, and ends with its client.
+    """Run a server on a free loopback port that does handshakes, sends nothing, and closes after its client.
 
-    In threads: asyncio's own server does not send the alert of a handshake that failed.
+    It uses threads, because asyncio's server sends no alert for a failed handshake.
     """
 
     def served(connection: socket.socket) -> None:

@@ -30,7 +30,7 @@ def log_of(*events: Event) -> str:
 
 
 def checked(*arguments: str) -> tuple[list[str], str]:
-    """Return the servers that were checked, which do not answer, and the text on standard error."""
+    """Return the checked servers, which do not respond, and the text on standard error."""
     result = mralab("preflight", *arguments, "--json", "--timeout", "0.3")
     assert result.returncode == 3, result.stderr
     servers = json.loads(result.stdout)["servers"]
@@ -126,7 +126,7 @@ def test_a_log_in_other_forms(tmp_path: Path, form: str) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\x1f\x8b", b"\x1f\x8bxxxxxxxxxxxxxxxxxx", bytes(range(256)) * 100, b"hello\n"])
-def test_a_file_that_is_no_log_is_an_error_that_names_it(tmp_path: Path, data: bytes) -> None:
+def test_a_file_that_is_not_a_log_is_an_error_that_names_it(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "log").write_bytes(data)
     errors = failed("--from-log", str(tmp_path / "log"))
     assert all(line.startswith((f"{tmp_path}/log: ", "  hint: ")) for line in errors.splitlines())

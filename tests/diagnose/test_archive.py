@@ -1,4 +1,4 @@
-"""Diagnostic-logging archives are written in the shape of an Expressway's, and read back with all they hold."""
+"""Diagnostic-logging archives have the form of an Expressway's, and all their content is read back."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_members_are_named_by_kind_host_and_time(tmp_path: Path) -> None:
         assert content.read().decode() == "".join(f"{line}\n" for line in LINES)
 
 
-def test_what_is_missing_is_said_in_it(tmp_path: Path) -> None:
+def test_an_archive_lists_what_is_missing(tmp_path: Path) -> None:
     archive = tmp_path / "a.tar.gz"
     archive.write_bytes(pack(Recording("vcsc", 0.0, LINES, 7, ("worker 1 (pid 4): no answer within 2 s",))))
     with tarfile.open(archive) as opened:
@@ -46,7 +46,7 @@ def test_what_is_missing_is_said_in_it(tmp_path: Path) -> None:
         ]
 
 
-def test_all_of_it_is_read_back(tmp_path: Path) -> None:
+def test_all_content_is_read_back(tmp_path: Path) -> None:
     ca, own = mint("Example CA", ca=True), mint("vcsc.example.test")
     members = (
         Member("xconf_dump", ".txt", b'*c xConfiguration EdgeConfigServer VerifyOriginServer: "On"\n'),

@@ -580,7 +580,7 @@ def test_constraints_on_directory_names_are_written_as_names() -> None:
 
 
 def test_a_subject_that_is_not_text_is_tolerated() -> None:
-    """A CN as a BIT STRING: ``cryptography`` raises TypeError where OpenSSL continues."""
+    """With a BIT STRING as CN ``cryptography`` raises TypeError, while OpenSSL continues."""
     der = ROOT.der.replace(b"\x0c\x0cExample Root", b"\x03\x0c\0xample Root")
     assert der != ROOT.der
     odd = x509.load_der_x509_certificate(der)

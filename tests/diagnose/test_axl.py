@@ -1,4 +1,4 @@
-"""``preflight --axl``: the nodes of a cluster, and a password that only a verified server gets."""
+"""``preflight --axl``: the nodes of a cluster, and a password that is sent to a verified server only."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ def test_another_axl_version_is_tried(folder: Path, named: bool) -> None:
     assert versions == (["12.5", "15.0"] if named else ["12.5", "14.0", "15.0"])
 
 
-def test_no_version_fits(folder: Path) -> None:
+def test_no_supported_version(folder: Path) -> None:
     response = answer("Incorrect axl version. Supported axl versions: [12.5]", "599 ")
     message = "CUCM does not support this AXL version (599); it supports 12.5"
     assert failure(folder, lambda _: response) == message

@@ -1,4 +1,4 @@
-"""Captures of our proxy, of tcpdump and of any link layer: who presented what, who refused it, what X14.2 would do."""
+"""Captures of mralab and tcpdump, any link layer: presented certificates, refusals, and the verdict of X14.2."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def exchange(
     version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2,
     finish: bool = True,
 ) -> list[tuple[bool, bytes]]:
-    """The bytes of a TLS handshake and a request, in turns: whether the client sent them, and what."""
+    """Return the bytes of a TLS handshake and a request as (sent by the client, bytes), in their order."""
     answering = server_context(folder, *chain, version=version)
     if asking:
         answering.verify_mode = ssl.CERT_REQUIRED
@@ -226,7 +226,7 @@ def test_ends_of_connections_without_tls(tmp_path: Path) -> None:
     assert {name: codes(findings_of([only(pcap(made))])) for name, made in cases.items()} == expected
 
 
-def test_a_capture_of_one_direction_accuses_nobody(tmp_path: Path) -> None:
+def test_a_capture_of_one_direction_has_no_finding(tmp_path: Path) -> None:
     made = packets(exchange(tmp_path, LEAF, CA))
     for source, missing in ((CLIENT, "server"), (SERVER, "client")):
         found, _ = read(pcap([packet for packet in made if packet[12:16] == packed(source).ip]))
@@ -270,7 +270,7 @@ def test_other_packets_do_not_matter(tmp_path: Path) -> None:
 
 
 def test_nested_frames_do_not_end_the_reading(tmp_path: Path) -> None:
-    """MPLS with Ethernet inside, again and again: the library recurses."""
+    """For MPLS with Ethernet inside, many times over, the library recurses."""
     frame = MACS + b"\x88\x47" + (b"\0\0\x01\x40" + bytes(12) + b"\x88\x47") * 3000
     number, link = LINKS["Ethernet"]
     made = packets(exchange(tmp_path, LEAF, CA))
@@ -290,7 +290,7 @@ def test_random_damage_never_raises(tmp_path: Path) -> None:
         findings_of(connections, TrustStore([CA.cert]))
 
 
-def test_what_is_no_capture() -> None:
+def test_files_that_are_not_captures() -> None:
     with pytest.raises(NotACapture):
         read(b"not a capture")
 
@@ -298,7 +298,7 @@ def test_what_is_no_capture() -> None:
 # -- findings
 
 
-def test_with_a_trust_store_all_is_judged(tmp_path: Path) -> None:
+def test_with_a_trust_store_every_certificate_is_verified(tmp_path: Path) -> None:
     one = only(pcap(packets(exchange(tmp_path, LEAF, CA))))
     accepted = findings_of([one], TrustStore([CA.cert]))
     assert (accepted.findings, [check.category for check in accepted.checks]) == ([], ["no-issue"])
@@ -381,7 +381,7 @@ def test_one_finding_for_many_connections(tmp_path: Path) -> None:
     assert found.finding.count == 20
 
 
-# -- our own captures, and tcpdump's
+# -- captures of mralab and of tcpdump
 
 
 @pytest.fixture(scope="module")
@@ -391,7 +391,7 @@ def pki() -> Pki:
 
 @pytest.mark.parametrize("name", ARTICLE)
 async def test_every_scenario_of_the_article_is_found_in_its_own_capture(name: str, pki: Pki, tmp_path: Path) -> None:
-    """What the log says of a server, the capture says as well, and it has the certificate."""
+    """Log and capture have the same findings; the capture also has the certificate."""
     file = tmp_path / "own.pcapng"
     async with Lab("X14.2", scenario=name, pki=pki, capture={"pcapng": str(file)}) as lab:
         await lab.login("emusk")
@@ -447,7 +447,7 @@ def test_a_capture_of_tcpdump(tmp_path: Path) -> None:
                     found = list(read_capture(source))
                 if [(one.outcome, len(one.presented)) for one in found] == [("refused-by-client", 2)] * 2:
                     break
-                time.sleep(0.02)  # another program writes the file, and needs the processor for it
+                time.sleep(0.02)  # another program writes the file and needs CPU time for it
             tcpdump.terminate()
     assert [(one.presented, one.sni, one.server) for one in found] == [
         ((LEAF.der, CA.der), HOST, End("127.0.0.1", port))

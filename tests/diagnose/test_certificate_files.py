@@ -112,7 +112,7 @@ def test_each_server_certificate_of_a_file_is_checked_for_each_name(tmp_path: Pa
     }
 
 
-def test_a_root_beside_a_leaf_without_the_ca_between_is_no_second_leaf(tmp_path: Path, trust: str) -> None:
+def test_a_root_next_to_a_leaf_without_the_ca_between_is_not_a_second_leaf(tmp_path: Path, trust: str) -> None:
     (tmp_path / "chain.pem").write_text(pem(ROOT, LEAF))
     (check,) = checks("--certificate", str(tmp_path / "chain.pem"), "--name", HOST, "--trust", trust, exit_code=1)
     assert (check["certificate"]["cn"], codes(check)) == (HOST, ["issuer-missing"])

@@ -1,4 +1,4 @@
-"""What is compared, and what must not be: other peers, other names, other ports, and findings that a filter hides."""
+"""Comparisons of peers, names, ports and times, and findings that a filter hides."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_answers_to_one_peer_do_not_end_what_fails_on_another(tmp_path: Path) ->
     )
 
 
-def test_a_request_that_audit_mode_let_through_is_no_repair(tmp_path: Path) -> None:
+def test_a_success_in_audit_mode_is_not_a_repair(tmp_path: Path) -> None:
     log = Log()
     token = encode(Target("example.test", "https", HOST, 8443))
     url = f"http://vcs_control.example.test:8443/{token}{UDS}"
@@ -80,7 +80,7 @@ def test_a_request_that_audit_mode_let_through_is_no_repair(tmp_path: Path) -> N
 
 
 def test_answers_to_a_name_do_not_end_the_fault_of_the_address(tmp_path: Path) -> None:
-    """The article's case: discovery knows the name, System > Server has the address."""
+    """In the article discovery knows the name, while System > Server has the address."""
     result = report(tmp_path, Log().request().misnamed(IP).request())
     assert found(result) == [("name-not-in-certificate", IP, 8443, "issue-found")]
     assert result.findings[0].history == (
@@ -88,7 +88,7 @@ def test_answers_to_a_name_do_not_end_the_fault_of_the_address(tmp_path: Path) -
     )
 
 
-def test_a_chain_fault_is_that_of_the_server_by_whatever_name(tmp_path: Path) -> None:
+def test_a_chain_fault_belongs_to_the_server_under_any_name(tmp_path: Path) -> None:
     finding = only(report(tmp_path, Log().untrusted(host=IP).pause().request()))
     assert finding.category == "potential-problem"
     assert "answered after the last failure" in finding.history[0]
@@ -100,7 +100,7 @@ def test_redundancy_is_not_lost_to_another_name_of_the_same_node(tmp_path: Path)
     assert [one.code for one in report(tmp_path, log).findings] == ["name-not-in-certificate"]
 
 
-def test_the_case_of_a_name_makes_no_other_server(tmp_path: Path) -> None:
+def test_names_of_servers_are_case_insensitive(tmp_path: Path) -> None:
     finding = only(report(tmp_path, Log().untrusted().untrusted(host=HOST.upper())))
     assert (finding.count, finding.server.lower()) == (2, HOST)
     answered = only(report(tmp_path, Log().untrusted().pause().request(host=HOST.upper())))
@@ -185,7 +185,7 @@ def _ipv6_finding() -> Findings:
     return find([sent, line])
 
 
-# -- what was looked at
+# -- what was read
 
 
 def test_plain_http_has_no_certificate(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_lines_outside_the_chosen_time_are_not_called_another_log(tmp_path: Path
     assert result.summary == "Nothing to diagnose in 10 lines."
 
 
-def test_nothing_to_judge_is_not_called_no_issue(tmp_path: Path) -> None:
+def test_nothing_to_diagnose_is_not_called_no_issue(tmp_path: Path) -> None:
     (tmp_path / "messages").write_text("Jan 29 14:01:16 exp-c sshd[1]: session opened\n")
     assert diagnosed([tmp_path]).summary == "Nothing to diagnose in 1 line."
     (tmp_path / "messages").write_text(OFF)
@@ -218,7 +218,7 @@ def test_each_peer_of_a_log_has_its_lines(tmp_path: Path) -> None:
 
 
 def test_the_newest_lines_are_the_newest_by_time(tmp_path: Path) -> None:
-    """Rotated logs: FILE.1 is older than FILE, and follows it by name."""
+    """FILE.1 of rotated logs is older than FILE, but after it in alphabetical order."""
     (tmp_path / "x.txt").write_bytes(Log(at=START + DAY).untrusted().text)
     (tmp_path / "x.txt.1").write_bytes(Log().untrusted().text)
     finding = only(diagnosed([tmp_path]))
@@ -228,7 +228,7 @@ def test_the_newest_lines_are_the_newest_by_time(tmp_path: Path) -> None:
 # --- several addresses, several ports
 
 
-def test_an_answer_from_another_address_of_the_name_is_no_repair(
+def test_an_answer_from_another_address_of_the_name_is_not_a_repair(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = Log().untrusted()

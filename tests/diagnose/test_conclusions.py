@@ -1,4 +1,4 @@
-"""A case as a whole: peers compared, ports compared, before and after, and what is missing."""
+"""Conclusions from all files of a case: comparisons of peers, ports and times, and missing information."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ UDS = "/cucm-uds/user/emusk/devices"
 
 
 class Log:
-    """A log that is written request by request, a second each."""
+    """A log with one request a second."""
 
     def __init__(self, peer: str = "exp-c1", at: float = START) -> None:
         self._writer = LineWriter(peer, 2030)
@@ -50,7 +50,7 @@ class Log:
         self.lines += [self._writer.format(event._replace(at=self._at)) for event in events]
 
     def request(self, *tls: Event, host: str = HOST, port: int = 8443, path: str = UDS, attempts: int = 1) -> Log:
-        """A request: answered by the server, or ended by these lines."""
+        """Add a request that the server answered, or that ended with these lines."""
         self._txn += 1
         txn, ip = self._txn, ADDRESSES[host]
         token = encode(Target("example.test", "https", host, port))
@@ -152,10 +152,10 @@ def test_since_until_server_and_code_filter(tmp_path: Path) -> None:
     assert report(tmp_path, log, wanted=Wanted(servers=(f"{HOST}:6972",))).findings == ()
 
 
-# -- what follows
+# -- next faults
 
 
-def test_what_may_fail_next_is_what_no_line_has_judged(tmp_path: Path) -> None:
+def test_what_may_fail_next_has_not_been_checked_in_any_line(tmp_path: Path) -> None:
     untrusted = only(report(tmp_path, Log().untrusted(port=6972)))
     assert any("checks the name once the chain is good" in sentence for sentence in untrusted.next)
     assert any("asks for Expressway-C's own certificate" in sentence for sentence in untrusted.next)
@@ -181,7 +181,7 @@ def test_a_refused_login_beside_a_refused_certificate_is_not_called_a_wrong_pass
     assert (login.code, login.server, login.port) == ("login-not-completed", HOST, 8443)
     assert "The certificate of cucm1.example.test:8443 is refused as well: repair that first." in login.cause
     alone = only(report(tmp_path, log, wanted=Wanted(codes=("login-not-completed",))))
-    assert alone.cause == login.cause  # a filter hides findings, not what they say
+    assert alone.cause == login.cause  # a filter hides findings and does not change the others
     log.lines = log.lines[-1:]
     assert f"No line blames a certificate of {HOST}." in only(report(tmp_path, log)).cause
 
@@ -296,13 +296,13 @@ def test_redundancy_is_lost_where_a_node_of_the_same_service_fails(tmp_path: Pat
 # -- what is missing
 
 
-def test_nothing_wrong_says_what_was_seen(tmp_path: Path) -> None:
+def test_a_report_without_findings_lists_what_was_read(tmp_path: Path) -> None:
     result = report(tmp_path, log := Log().request())
     assert result.summary == f"No issue found in {len(log.text.splitlines())} lines."
     assert [(check.category, check.subject) for check in result.checks] == [("no-issue", f"{HOST}:8443")]
 
 
-def test_another_log_is_called_one(tmp_path: Path) -> None:
+def test_another_log_is_reported_as_such(tmp_path: Path) -> None:
     (tmp_path / "messages").write_text("Jan 29 14:01:16 exp-c sshd[1]: session opened\n" * 3)
     result = diagnosed([tmp_path])
     assert result.findings == ()

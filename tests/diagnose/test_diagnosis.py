@@ -242,7 +242,7 @@ def test_an_unresolved_name_comes_from_the_token(status: str) -> None:
 
 
 @pytest.mark.parametrize("status", ["502 Bad Gateway", "504 Gateway Time-out", "500 Cannot find server."])
-def test_a_server_s_own_5xx_is_no_finding(status: str) -> None:
+def test_a_5xx_of_the_server_itself_is_not_a_finding(status: str) -> None:
     assert find(log([received(1), sent(1), got(1, status=status), answered(1, status)])) == ()
 
 
@@ -338,7 +338,7 @@ def test_a_refused_port_beside_an_untrusted_one_is_still_unreachable() -> None:
 
 
 def test_lines_of_two_threads_about_one_name_are_kept_apart() -> None:
-    """Two attempts at once, with different faults: each ERROR belongs to its own thread's WARNING."""
+    """Of two simultaneous attempts with different faults, each ERROR belongs to the WARNING of its own thread."""
     first = VerifyFailed(0, 1, NAME, "Terminate", SELF_SIGNED, NAME, IP, 0)
     second = VerifyFailed(0, 2, NAME, "Terminate", "certificate has expired", NAME, IP, 0)
     errors = [HandshakeFailed(0, thread, NAME, VERIFY_FAILED) for thread in (1, 2)]

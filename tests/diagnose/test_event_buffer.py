@@ -1,4 +1,4 @@
-"""The buffer of recent events: complete as a journal, and bounded."""
+"""The buffer of recent events: it gives the same journal as all events, and is bounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logs from the field: one input for each kind of envelope and failure."""
+"""Logs from customers: one for each kind of envelope and failure."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_an_error_response_without_a_dialled_server_is_a_finding(status: str, co
 
 
 @pytest.mark.parametrize("status", ["200 OK", "204 ", "302 Found"])
-def test_a_response_that_is_no_failure_is_no_finding(status: str) -> None:
+def test_a_successful_response_is_not_a_finding(status: str) -> None:
     assert find(lines_of(received(method="OPTIONS"), answered(status))) == ()
 
 

@@ -1,4 +1,4 @@
-"""A finding has one form in JSON: in the control API, in ``preflight --json`` and in ``demo --json``."""
+"""Findings have one JSON form in the control API, in ``preflight --json`` and in ``demo --json``."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_every_field_of_a_finding_is_in_its_json() -> None:
     assert document["remedies"] == [{"code": "renew", "text": "Renew it.", "where": "CUCM"}]
 
 
-def test_presented_certificates_are_in_words_and_in_pem() -> None:
+def test_presented_certificates_have_a_description_and_pem() -> None:
     ca = trustme.CA()
     leaf = ca.issue_cert("cucm.example.test")
     chain = [pem.bytes() for pem in (*leaf.cert_chain_pems, ca.cert_pem)]

@@ -1,4 +1,4 @@
-"""The journal: the lines of the log, and the outcome of each request."""
+"""The journal: log lines, and the outcome of each request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ladder: who talks to whom in a log or in a running proxy's events, and which step failed why."""
+"""The ladder: steps between client, Expressway-C and servers, from a log or from events, with causes of failures."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_an_address_belongs_to_the_host_whose_name_has_it() -> None:
     assert step_of(drawn, "refused").server == IP
 
 
-def test_servers_stand_in_the_order_of_their_roles() -> None:
+def test_servers_are_in_the_order_of_their_roles() -> None:
     paths = [("/x", "a.lab"), ("/vmrest/", "u.lab"), ("/EPASSoap/", "i.lab"), ("/cucm-uds/v", "c.lab")]
     events: list[Event] = []
     for txn, (path, host) in enumerate(paths, 1):
@@ -214,13 +214,13 @@ def test_a_denied_request_in_a_log_is_that_of_the_same_url() -> None:
     assert step_of(drawn, "answer").outcome is Outcome.DENIED
 
 
-def test_bytes_that_are_no_request() -> None:
+def test_bytes_that_are_not_a_request() -> None:
     drawn = of_events(RequestRejected(0, "127.0.0.1", 9, "no host", 1), answered(1, "400 Bad Request"))
     assert arrows(drawn) == ["Expressway-C>Client refused", "Expressway-C>Client answer"]
     assert drawn.steps[1].outcome is Outcome.MALFORMED
 
 
-def test_a_client_that_is_gone() -> None:
+def test_a_client_that_disconnected() -> None:
     drawn = of_events(received(1), sent(1), ClientGone(0, 1))
     assert {step.outcome for step in drawn.steps} == {Outcome.ABANDONED}
 
@@ -262,7 +262,7 @@ def test_a_rare_failure_is_not_lost_among_frequent_requests() -> None:
     assert step_of(drawn, "refused").transaction == 1
 
 
-def test_what_is_left_out_is_not_remembered() -> None:
+def test_omitted_requests_are_not_kept_in_memory() -> None:
     builder = LadderBuilder(3)
     for record in read(log([event for txn in range(50) for event in (received(txn), answered(txn, "200"))])):
         builder.add(record)
@@ -286,7 +286,7 @@ def test_the_json_form_names_its_schema() -> None:
 
 @pytest.mark.parametrize("event", [untrusted(), HandshakeFailed(0, 0, NAME, "error:1"), sent(1)])
 def test_time_grows_linearly(event: Event) -> None:
-    """Lines of TLS while many requests wait for the same server."""
+    """The input has lines of TLS while many requests wait for the same server."""
 
     def text(size: int) -> bytes:
         waiting = [one for txn in range(size // 200) for one in (received(txn), sent(txn))]

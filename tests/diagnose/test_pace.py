@@ -24,7 +24,7 @@ async def test_at_most_twenty_connections_begin_in_any_second() -> None:
     turns = []
     for number in range(100):
         if number == 50:
-            clock.now += 5  # an idle time gives no credit
+            clock.now += 5  # idle time does not allow more connections later
         await pace.turn()
         turns.append(clock.now)
     assert turns[0] == 100.0

@@ -1,4 +1,4 @@
-"""Logs of which a part is missing: filtered lines, stamps without year or zone, requests that never end."""
+"""Incomplete logs: filtered lines, timestamps without year or zone, requests that never end."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def codes(folder: Path, lines: list[str]) -> list[tuple[str, int]]:
     return [(one.code, one.count) for one in diagnosed([folder]).findings]
 
 
-def test_a_response_behind_the_lines_of_its_fault_is_explained(tmp_path: Path) -> None:
+def test_a_response_after_the_lines_of_its_fault_is_explained(tmp_path: Path) -> None:
     lines = without("Receive Request", "Sending Request")
     assert codes(tmp_path, [*lines, *lines]) == [("self-signed", 2)]
 
@@ -52,19 +52,19 @@ def test_a_response_that_is_printed_twice_counts_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("status", ["404", "401 Unauthorized", "200 "])
-def test_other_responses_without_a_request_are_no_findings(status: str, tmp_path: Path) -> None:
+def test_other_responses_without_a_request_are_not_findings(status: str, tmp_path: Path) -> None:
     assert codes(tmp_path, [RESPONSE.replace("502 connect failed", status)]) == []
 
 
 @pytest.mark.parametrize("status", ["403 Forbidden", "503 Service Unavailable", "500 Internal Server Error"])
-def test_an_answer_without_its_line_is_blamed_on_nobody(status: str, tmp_path: Path) -> None:
+def test_a_missing_receive_response_line_blames_no_server(status: str, tmp_path: Path) -> None:
     lines = [line.replace("502 connect failed", status) for line in without("ET_NET")]
     (tmp_path / "a.log").write_text("\n".join(lines))
     result = diagnosed([tmp_path])
     assert found(result) == [("answer-not-in-log", HOST, 8443, "missing-information")]
 
 
-def test_a_server_s_own_failure_is_no_finding_though_its_request_is_missing(tmp_path: Path) -> None:
+def test_a_failure_of_the_server_itself_is_not_a_finding_without_its_request(tmp_path: Path) -> None:
     log = Log().request().text.decode().replace("HTTP/1.1 200 ", "HTTP/1.1 503 ")
     assert codes(tmp_path, without("Receive Request", "Sending Request", lines=log.splitlines())) == []
 
@@ -93,7 +93,7 @@ def test_requests_that_never_end_take_bounded_memory(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("hours", [-8, -5, 0, 5.5, 9])
 @pytest.mark.parametrize("form", ["%b %d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"])
 def test_stamps_without_a_zone_are_local_time(hours: float, form: str, tmp_path: Path) -> None:
-    """UTCTime shows how far they are from UTC; lines of TLS have no UTCTime."""
+    """The offset follows from UTCTime, which lines of TLS do not have."""
     text = Log().request().untrusted().text.decode()
     text = re.sub(
         r"(?m)^2026-\S+",
@@ -142,7 +142,7 @@ def test_a_finding_without_a_server_is_not_certain(tmp_path: Path) -> None:
     assert "A client was answered 502 connect failed, and" in finding.cause
 
 
-def test_texts_without_end_are_cut_where_people_read_them(tmp_path: Path) -> None:
+def test_very_long_texts_are_shortened_on_the_screen(tmp_path: Path) -> None:
     (tmp_path / "a.log").write_text("\n".join(LINES).replace("self signed certificate", "x" * 300_000))
     result = diagnosed([tmp_path])
     assert len(only(result).cause) < 2000
@@ -157,7 +157,7 @@ def test_many_problems_are_counted(tmp_path: Path) -> None:
     assert "- and 5 more; --json lists all" in text
 
 
-def test_a_peer_s_name_has_no_case(tmp_path: Path) -> None:
+def test_the_name_of_a_peer_is_case_insensitive(tmp_path: Path) -> None:
     (tmp_path / "a.tar.gz").write_bytes(archive("EXP-C1", Log("EXP-C1").untrusted()))
     (tmp_path / "b.log").write_bytes(Log("exp-c1").untrusted().text)
     finding = only(diagnosed([tmp_path]))

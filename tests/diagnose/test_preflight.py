@@ -1,4 +1,4 @@
-"""Preflight: what X14.2 would refuse of live servers, every fault at once, without a request."""
+"""Preflight: faults for which X14.2 would refuse live servers, all at once, without a request."""
 
 from __future__ import annotations
 
@@ -61,7 +61,10 @@ async def test_the_articles_servers_are_checked_with_both_preferences() -> None:
     assert found[HOST, 8443, ("rsa",)] == []
     assert found[HOST, 8443, ("ecdsa",)] == ["self-signed"]
     assert found["10.48.36.215", 8443, ("rsa",)] == ["name-not-in-certificate"]
-    assert found["10.48.36.215", 8443, ("ecdsa",)] == ["self-signed", "name-not-in-certificate"]  # both at once
+    assert found["10.48.36.215", 8443, ("ecdsa",)] == [
+        "self-signed",
+        "name-not-in-certificate",
+    ]  # both handshakes at the same time
     assert {host: found[host, 6972, ("ecdsa",)] for host in (HOST, "10.48.36.215")} == {
         HOST: ["self-signed"],
         "10.48.36.215": ["self-signed", "name-not-in-certificate"],

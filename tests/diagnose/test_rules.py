@@ -1,4 +1,4 @@
-"""Rules: each error text of OpenSSL has its code, and remedies and sentences fit all findings of a server."""
+"""Rules: each error text of OpenSSL has its code, and remedies and sentences are consistent for a server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mralab.diagnose.tlscode import parse
 
 FIELD = Path(__file__).parent.parent / "field"
 
-# crypto/x509/x509_txt.c of 1.0.2u, 1.1.1w and 3.0 to 4.0: text -> the code it must get.
+# crypto/x509/x509_txt.c of 1.0.2u, 1.1.1w and 3.0 to 4.0: text -> expected code.
 TEXTS: Final[dict[str, str]] = {
     "unspecified certificate verification error": "verification-error",
     "unable to get issuer certificate": "partial-chain",
@@ -343,7 +343,7 @@ def test_no_sentence_contradicts_another_finding_at_the_same_server() -> None:
                 assert not [sentence for sentence in spoken if sentence.asserts & denied], (rule.code, other_codes)
                 own = [sentence for sentence in cause if sentence.asserts & DENIES.get(rule.code, set())]
                 assert not own, (rule.code, own)
-                assert cause, (rule.code, other_codes)  # at least one sentence is left
+                assert cause, (rule.code, other_codes)  # at least one sentence remains
                 assert remedies, (rule.code, other_codes)
                 walked += 1
                 assert denied_by((*other_codes, rule.code)) <= CLAIMS
@@ -351,7 +351,7 @@ def test_no_sentence_contradicts_another_finding_at_the_same_server() -> None:
 
 
 def test_sentences_change_next_to_other_findings() -> None:
-    """The test above cannot find contradictions in sentences without claims."""
+    """Cover sentences without claims, in which the test above cannot find contradictions."""
     name = fault("not in certificate", kind="name")
     assert "chain of CAs was accepted" in explained(name)[1]
     assert "accepted" not in explained(name, "unknown-ca")[1]
@@ -367,7 +367,7 @@ def test_sentences_change_next_to_other_findings() -> None:
 
 
 def test_the_table_of_denials_matches_the_meaning_of_the_codes() -> None:
-    """The tests of contradictions rely on the table of denials. This test checks the table itself."""
+    """Check the table of denials, on which the tests of contradictions rely."""
     of_chains = {rule.code for rule in RULES if rule.kind == "chain"} - {"name-not-in-certificate"}
     assert all({"chain-good", "never-tls"} <= DENIES[code] for code in of_chains)
     untrusted = {code for code, denied in DENIES.items() if "issuer-trusted" in denied}
@@ -406,7 +406,7 @@ def test_faults_of_separate_handshakes_are_not_combined() -> None:
     assert "Fix" not in explained(fault("certificate has expired"), "timeout")[1]
 
 
-def test_a_refused_connection_blames_no_certificate_unless_another_line_does() -> None:
+def test_a_refused_connection_is_not_attributed_to_a_certificate_without_a_line() -> None:
     refused = fault("502 connect failed", kind="answer", action="")
     refused.ip = "192.0.2.1"
     assert "No line blames a certificate" in explained(refused)[1]

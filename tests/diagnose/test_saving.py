@@ -1,4 +1,4 @@
-"""``preflight --save``: what servers presented and what to upload, as files that are never overwritten."""
+"""``preflight --save``: presented certificates and certificates to upload, in files that are never overwritten."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_a_ca_that_another_server_sent_is_ready_for_upload(tmp_path: Path) -> No
 
 @contextlib.contextmanager
 def occupied(file: Path, kind: str) -> Iterator[None]:
-    """Put something in a file's place, and check that it stays."""
+    """Create a file at a path that will be written, and check that it is not changed."""
     if kind == "folder":
         file.mkdir()
     elif kind == "link":

@@ -1,4 +1,4 @@
-"""What files are, by their content; archives opened within bounds; what cannot be read is named, the rest is read."""
+"""Kinds of files by their content, bounds for archives, and messages for unreadable parts."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ CASE = archive(
 def walked(
     *paths: Path | str, limits: Limits | None = None, stdin: bytes = b""
 ) -> tuple[list[tuple[str, ...]], Sources]:
-    """Kind, peer and content of each source, and the sources themselves for their problems."""
+    """Return kind, peer and content of each source, and the sources with their problems."""
     sources = Sources([str(path) for path in paths], io.BytesIO(stdin), limits or Limits())
     return [(one.kind, one.peer, b"".join(sources.chunks(one)).decode("latin-1")) for one in sources], sources
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress])
 def test_an_archive_in_any_compression(pack: type[bytes], tmp_path: Path) -> None:
-    file = tmp_path / "case"  # no suffix: content decides
+    file = tmp_path / "case"  # without a suffix, to show that the content decides
     file.write_bytes(pack(CASE))
     found, sources = walked(file)
     assert [(kind, peer) for kind, peer, _ in found] == [
@@ -102,7 +102,7 @@ def test_a_truncated_archive_gives_what_precedes_the_end(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["../outside.log", "/etc/outside.log", "a/../../outside.log", "..\\outside.log"])
-def test_a_member_that_leads_out_of_the_archive_is_named_and_not_read(name: str, tmp_path: Path) -> None:
+def test_a_member_with_a_path_outside_the_archive_is_named_and_not_read(name: str, tmp_path: Path) -> None:
     file = tmp_path / "case.tar"
     file.write_bytes(archive((name, LINE), (LOG, LINE)))
     before = sorted(tmp_path.rglob("*"))
@@ -177,7 +177,7 @@ def test_content_decides(start: bytes, kind: str | None, reason: str) -> None:
     assert bool(why) == (kind is None)
 
 
-def test_more_than_fits_is_named(tmp_path: Path) -> None:
+def test_exceeded_limits_are_named(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_bytes(PEM * 50_000)
     sources = Sources([str(tmp_path)])
     assert [sources.whole(one, 1 << 20) for one in sources] == [None]

@@ -1,4 +1,4 @@
-"""Archives and folders as other people make them: damaged, copied by other systems, or made to do harm."""
+"""Archives and folders that are damaged, copied by other systems, or malicious."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_an_archive_that_fails_between_members_says_so(damaged: bytes, reason: s
     assert reason in problem.reason
 
 
-def test_something_behind_a_gzip_file_is_named(tmp_path: Path) -> None:
+def test_data_after_a_gzip_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "log.gz").write_bytes(gzip.compress(LINE) + b"garbage")
     (tmp_path / "zeros.gz").write_bytes(gzip.compress(LINE) + b"\0" * 999)
     (tmp_path / "members.gz").write_bytes(gzip.compress(LINE) + gzip.compress(LINE))
@@ -68,7 +68,7 @@ def test_an_old_tar_without_a_magic_number_is_an_archive(tmp_path: Path) -> None
     assert (found, sources.problems) == ([("log", "exp-c1", LINE.decode())], [])
 
 
-# -- made to do harm
+# -- malicious
 
 
 def _raw(name: str, kind: bytes, size: int, data: bytes = b"") -> bytes:
@@ -141,11 +141,11 @@ def test_names_that_other_systems_make(name: str) -> None:
         f"/cases/server_x_2026-01-01_00_00_00/ca_{STAMP}.pem",
     ],
 )
-def test_what_a_file_is_by_its_name(name: str) -> None:
+def test_the_kind_of_a_file_by_its_name(name: str) -> None:
     assert (role_of(name), peer_of(name)) == ("ca", "exp-c1")
 
 
-def test_files_of_macos_and_windows_are_passed_over_together(tmp_path: Path) -> None:
+def test_files_of_macos_and_windows_are_skipped_with_one_message(tmp_path: Path) -> None:
     file = tmp_path / "case.zip"
     with zipfile.ZipFile(file, "w") as opened:
         opened.writestr(LOG, LINE)
@@ -208,7 +208,7 @@ def test_rotated_logs_are_read_in_order_of_time(tmp_path: Path) -> None:
     assert [text[text.index("[") + 1] for _, _, text in found] == list("01234")
 
 
-# -- what a file is
+# -- kinds of files
 
 
 def test_a_log_in_which_a_setting_was_pasted_is_a_log(tmp_path: Path) -> None:
