@@ -1,4 +1,4 @@
-"""A publisher that discovery asks: the AXL operations it needs, as a node of the lab, independent of the mocks."""
+"""A publisher for discovery: a node of the lab with the AXL operations that it needs, independent of the mocks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VOICE, PRESENCE = "CUCM Voice/Video", "CUCM IM and Presence"
 
 
 class Publisher(Node):
-    """``processnodes`` is its System > Server: name -> role. ``expressways`` is what Expressway-C wrote."""
+    """``processnodes``: its System > Server, name -> role; ``expressways``: the entries that Expressway-C wrote."""
 
     def __init__(self, pki: Pki, *names: str) -> None:
         self.processnodes: Mapping[str, str] = {"cucm.steven.lab": VOICE}

@@ -1,4 +1,4 @@
-"""The article's story: the demo's outcomes, its lines against the article's, and what the servers saw."""
+"""The demo: its outcomes, its log lines compared with the article's, and what the servers received."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def test_every_expectation_of_the_article_holds(tmp_path: Path) -> None:
     }
 
 
-async def test_an_expectation_that_does_not_hold_is_told(tmp_path: Path, pki: Pki) -> None:
+async def test_an_unmet_expectation_is_reported(tmp_path: Path, pki: Pki) -> None:
     wrong = _scenario("fqdn").model_copy(
         update={
             "expect": Expected.model_validate({"cucm.steven.lab:8443": "self-signed"}),
@@ -117,7 +117,7 @@ async def test_order_of_the_client_and_switch_of_the_server_decide_what_x14_2_re
         if refused:  # one certificate on both ports: trusting it once is enough
             await lab.trust(lab.cucm.certificate("CallManager-ECDSA"))
             assert not (await lab.login()).ok
-            # IM and Presence has its own, which presence needs as well.
+            # Presence also needs the certificate of IM and Presence, which is another one.
             await lab.trust(lab.cucm.certificate("tomcat-ECDSA"), lab.nodes["imp"].certificate("tomcat-ECDSA"))
             assert (await lab.login()).ok
 
@@ -157,7 +157,7 @@ def _tokens(line: str) -> list[str]:
 
 
 def _golden(name: str) -> list[list[str]]:
-    """The article's lines without the blemishes that article.md lists."""
+    """Return the article's lines, with the misprints that article.md lists corrected."""
     lines: list[list[str]] = []
     for line in (GOLDEN / name).read_text().splitlines():
         text = line.replace('TrackingID=" Src-ip', 'TrackingID="" Src-ip').replace("xMC400C4", "xMC40OC4")
@@ -175,7 +175,7 @@ def _in_order(wanted: list[list[str]], lines: list[list[str]]) -> bool:
 
 
 async def _lines(scenario: str, pki: Pki, request: str, **changes: Any) -> list[list[str]]:
-    """The lines of the transaction whose request line contains ``request``."""
+    """Return the lines of the transaction whose request line contains ``request``."""
     async with Lab("X14.2", scenario=_scenario(scenario), pki=pki, **changes) as lab:
         await lab.login()
         lines = lab.log

@@ -1,6 +1,6 @@
-"""The article's scenarios, run and recorded, name their own defects: from the log alone, and from the capture alone.
+"""Diagnosis of the article's scenarios from their log alone and from their capture alone.
 
-test_scenarios.py has all scenarios.
+test_scenarios.py runs all scenarios.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ async def status(lab: Lab, url: str) -> int:
         return response.status
 
 
-async def test_the_nodes_are_learnt_and_only_they_have_rules(lab: Lab) -> None:
+async def test_the_nodes_are_discovered_and_only_they_have_rules(lab: Lab) -> None:
     asked(lab).processnodes = {CUCM: VOICE, "sub.steven.lab": VOICE, "imp.steven.lab": PRESENCE}
     assert not lab.discovered
     assert await status(lab, f"https://{IP}:6972/jabber-config.xml") == 502  # allowed, and the name is wrong
@@ -236,7 +236,7 @@ async def test_the_state_of_each_node_as_json(lab: Lab) -> None:
 
 
 def node(address: str, **fields: object) -> dict[str, object]:
-    """The record of a node without errors, but for ``fields``."""
+    """Return the record of a node without errors, with ``fields`` changed."""
     usual = {"status": RESOLVABLE, "error": "", "is_publisher": False, "is_verified": False, "ok": True}
     return {"address": address, "kind": "cucm", **usual, **fields}
 

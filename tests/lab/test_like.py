@@ -1,4 +1,4 @@
-"""A lab of look-alikes fails as the customer's servers do: the log has the same lines."""
+"""A lab of look-alikes has the same log lines as the customer's servers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list[Made]
 
 
 def original_lines(chain: list[Made], trusted: list[Made], folder: Path) -> list[str]:
-    """Return the lines that the originals give, with their own keys."""
+    """Return the log lines for the original certificates with their own keys."""
     (folder / "chain.pem").write_text(pem(*chain))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_ciphers("DEFAULT:@SECLEVEL=0")
@@ -90,7 +90,7 @@ async def test_a_login_fails_with_the_line_of_the_originals(
 
 
 @needs_openssl
-async def test_a_missing_issuer_can_be_tried_out(
+async def test_a_missing_issuer_can_be_added(
     sets: dict[str, tuple[list[Made], list[Made]]], tmp_path: Path, pki: Pki
 ) -> None:
     chain, _ = sets["missing intermediate"]
@@ -153,7 +153,7 @@ def test_several_servers_and_ports(tmp_path: Path, pki: Pki) -> None:
 @pytest.mark.parametrize(
     ("bad", "seen"), [("imp", "signed in without presence"), ("cuc", "signed in without voicemail"), ("", "signed in")]
 )
-def test_servers_of_im_and_presence_and_unity_connection_take_their_part(
+def test_servers_of_im_and_presence_and_unity_connection_have_their_role(
     bad: str, seen: str, tmp_path: Path, pki: Pki
 ) -> None:
     openssl = Openssl(tmp_path / "made")
@@ -180,7 +180,7 @@ def test_servers_of_im_and_presence_and_unity_connection_take_their_part(
 
 
 @needs_openssl
-def test_a_presence_node_without_a_cucm_is_beside_the_labs_own(tmp_path: Path, pki: Pki) -> None:
+def test_a_presence_node_without_a_cucm_runs_beside_the_labs_own(tmp_path: Path, pki: Pki) -> None:
     openssl = Openssl(tmp_path / "made")
     for name in ("tomcat", "cup-xmpp"):
         (tmp_path / f"{name}.pem").write_text(pem(openssl.leaf(None, "DNS:p1.example.test", "p1.example.test")))
@@ -196,7 +196,7 @@ def test_a_presence_node_without_a_cucm_is_beside_the_labs_own(tmp_path: Path, p
 
 
 @needs_openssl
-def test_servers_without_a_cucm_are_beside_the_labs_own(tmp_path: Path, pki: Pki) -> None:
+def test_servers_without_a_cucm_run_beside_the_labs_own(tmp_path: Path, pki: Pki) -> None:
     made = Openssl(tmp_path / "made").leaf(None)
     (tmp_path / f"{HOST}_443.cer").write_text(pem(made))
     with Lab("X14.0.7", like=read_like(tmp_path), pki=pki, allow={"everything": True}) as lab:

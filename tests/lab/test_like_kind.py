@@ -1,4 +1,4 @@
-"""Which product a customer's server is: by its ports, else by its name, else said to be unknown."""
+"""The product of a customer's server: by its ports, else by its name, else reported as unknown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a login ends in, through a lab with real TLS: what the user would see, and through which nodes."""
+"""Outcomes of logins through a lab with real TLS: what the user would see, and which nodes were used."""
 
 from __future__ import annotations
 

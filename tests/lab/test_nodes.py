@@ -1,4 +1,4 @@
-"""A row of the table of nodes is all that a lab needs to run a node of another type."""
+"""A lab runs a node of another type after one row is added to the table of nodes."""
 
 from __future__ import annotations
 

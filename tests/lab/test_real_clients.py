@@ -1,7 +1,7 @@
-"""Clients that others wrote use a lab as they would use their own CUCM: ciscoaxl, zeep, requests and curl.
+"""Clients of other projects use a lab as a real CUCM: ciscoaxl, zeep, requests and curl.
 
-zeep needs a WSDL to call an operation. Cisco's are not in this repository: ciscoaxl brings Cisco's AXL schema along,
-and for zeep alone tests/mocks/wsdl has WSDLs of our own. A node serves none, as clients load theirs from a file.
+zeep needs a WSDL to call an operation. Cisco's are not in this repository: ciscoaxl includes Cisco's AXL schema, and
+for zeep alone tests/mocks/wsdl has our own WSDLs. Nodes serve no WSDL, because clients load theirs from a file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every remedy that a finding can offer is applied to the lab, or named with the reason why a lab cannot apply it."""
+"""Every remedy of a finding is applied to the lab, or reported with the reason why a lab cannot apply it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def results(lab: Lab, code: str, *expected: tuple[str, int]) -> list[str]:
 
 
 async def apply(lab: Lab, code: str, *expected: tuple[str, int]) -> None:
-    """Apply a remedy for each finding of a login; the next login must work."""
+    """Apply the remedy ``code`` to each finding of a login, and check that the next login works."""
     applied = [f"{code} for {finding} at {HOST}:{port}: applied" for finding, port in expected]
     assert sorted(await results(lab, code, *expected)) == sorted(applied)
     login = await lab.login()
@@ -53,7 +53,7 @@ async def apply(lab: Lab, code: str, *expected: tuple[str, int]) -> None:
 
 
 def intermediate(pki: Pki) -> Pki:
-    """Certificates with a tomcat certificate below an intermediate CA."""
+    """Return the lab's certificates with a tomcat certificate below an intermediate CA."""
     recipes = read_recipes()
     for name, issuer in (("root", "root"), ("intermediate", "root")):
         recipes[name] = {**recipes["steven-DC-CA"], "subject": [f"CN={name}"], "issuer": issuer}
@@ -247,7 +247,7 @@ def _remedy(code: str) -> Remedy:
 
 
 def _finding(code: str) -> Finding:
-    """A finding at CUCM's 8443 that offers this remedy only."""
+    """Return a finding at CUCM's port 8443 that offers this remedy only."""
     return Finding(
         code="made-up",
         server=HOST,

@@ -1,4 +1,4 @@
-"""The file of a scenario: every key does what it says, and every error is reported at once with file and key."""
+"""Scenario files: every key has its documented effect, and all errors are reported at once with file and key."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_every_key_of_the_wrong_type_is_reported_at_once(tmp_path: Path) -> None
     ]
 
 
-def test_everything_that_is_not_there_is_reported_at_once(tmp_path: Path) -> None:
+def test_all_references_to_unknown_names_are_reported_at_once(tmp_path: Path) -> None:
     text = """
         title = "x"
         trust = ["steven-DC-AC"]

@@ -1,4 +1,4 @@
-"""Every scenario, run once on both releases and recorded: its expectations, its log and its capture."""
+"""Every scenario, run once with both releases and recorded: its expectations, log and capture."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ScenarioResul
     return {result.scenario.name: result for result in ran}
 
 
-def test_there_are_enough_and_each_says_what_it_is() -> None:
+def test_there_are_enough_scenarios_and_each_has_a_title() -> None:
     assert len(SCENARIOS) >= 40
     titles = [scenario.title for scenario in SCENARIOS.values()]
     assert len(set(titles)) == len(titles)
@@ -75,7 +75,7 @@ def test_the_capture_shows_the_defect_too(name: str, results: dict[str, Scenario
     assert shown == CAPTURE_SHOWS.get(name, (logged, ""))[0]
 
 
-def test_scenarios_whose_logs_read_the_same_say_what_the_log_cannot_tell(results: dict[str, ScenarioResult]) -> None:
+def test_scenarios_with_equal_logs_declare_what_the_log_does_not_show(results: dict[str, ScenarioResult]) -> None:
     alike: defaultdict[object, list[str]] = defaultdict(list)
     for name, result in results.items():
         if result.scenario.expect.servers and not result.scenario.expect.log_shows:

@@ -1,4 +1,4 @@
-"""Clients of the mocks that accept any certificate: HTTP, XML as they read it, and openssl's handshakes."""
+"""Clients of the mocks, which accept any certificate: HTTP with XML, and handshakes of openssl."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Answer(NamedTuple):
         return root
 
     def texts(self, name: str) -> list[str | None]:
-        """The texts of all elements with this local name, whatever their namespace."""
+        """Return the texts of all elements with this local name, in any namespace."""
         return [each.text for each in self.xml.iter() if str(each.tag).rpartition("}")[2] == name]
 
 
@@ -66,7 +66,7 @@ async def client(node: Node, port: int = 8443) -> AsyncIterator[Client]:
 
 
 def handshake(port: int, ciphers: str = "", sigalgs: str = "") -> str:
-    """What openssl s_client says of a TLS 1.2 handshake, or of a TLS 1.3 handshake with ``sigalgs``."""
+    """Return the output of openssl s_client for a TLS 1.2 handshake, or a TLS 1.3 one with ``sigalgs``."""
     command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_3" if sigalgs else "-tls1_2"]
     command += ["-cipher", ciphers] if ciphers else []
     command += ["-sigalgs", sigalgs] if sigalgs else []
@@ -74,6 +74,6 @@ def handshake(port: int, ciphers: str = "", sigalgs: str = "") -> str:
 
 
 def asking_first(kind: str) -> str:
-    """The cipher string of a client that takes both kinds and asks for this one first."""
+    """Return the cipher string of a client that accepts both kinds of certificate and prefers this one."""
     other = "ECDSA" if kind == "RSA" else "RSA"
     return ":".join(f"ECDHE-{each}-AES256-GCM-SHA384" for each in (kind, other))

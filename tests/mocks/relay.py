@@ -1,4 +1,4 @@
-"""What the tests of the mocks share: users, and the least that can stand between a client and a mock."""
+"""Shared parts of the mocks' tests: credentials, tokens, and a minimal proxy between a client and a mock."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def basic(user: str, password: str | None = None) -> dict[str, str]:
 
 
 def at(root: Element, path: str) -> Element:
-    """The element at ``path``, which must be there."""
+    """Return the element at ``path``, which must exist."""
     found = root.find(path)
     assert found is not None, path
     return found
@@ -37,9 +37,9 @@ def token(text: str) -> str:
 async def relay(
     ports: Mapping[tuple[str, int], int], refused: Mapping[int, int] | None = None
 ) -> AsyncIterator[TlsListener]:
-    """Decodes tokens, fetches, verifies nothing.
+    """Run a proxy that decodes tokens, relays requests and verifies nothing.
 
-    ``ports``: name and port asked for -> port on 127.0.0.1. ``refused``: port asked for -> status instead.
+    ``ports``: requested name and port -> port on 127.0.0.1; ``refused``: requested port -> status of its response.
     """
     anything = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     anything.check_hostname, anything.verify_mode = False, ssl.CERT_NONE

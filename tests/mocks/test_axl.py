@@ -62,7 +62,7 @@ async def call(
 
 
 async def fault(axl: Client, operation: str, content: str = "") -> tuple[str, str]:
-    """The code and the text of the fault that a call ends in."""
+    """Return code and text of the fault with which a call ends."""
     answer = await call(axl, operation, content)
     assert (answer.status, answer.texts("faultcode")) == (500, ["soapenv:Server"])
     assert answer.texts("request") == [operation]
@@ -72,7 +72,7 @@ async def fault(axl: Client, operation: str, content: str = "") -> tuple[str, st
 
 
 def service(cucm: Cucm, user: tuple[str, str] = ADMIN) -> Any:
-    """A zeep client of the AXL mock, made from a WSDL of our own."""
+    """Return a zeep client of the AXL mock, made from our own WSDL."""
     session = requests.Session()
     session.auth, session.verify, session.trust_env = user, False, False
     untyped: Any = zeep
@@ -193,7 +193,7 @@ async def test_users_are_searched(axl: Client, search: str, names: list[str]) ->
     assert answer.texts("firstName") == []
 
 
-async def test_many_wildcards_are_no_work(axl: Client, cluster: Cluster) -> None:
+async def test_many_wildcards_take_little_time(axl: Client, cluster: Cluster) -> None:
     cluster.users = {"a" * 5000: "x"}
     pattern = "%a" * 2000 + "%b"
     assert (await call(axl, "listUser", f"<searchCriteria><userid>{pattern}</userid></searchCriteria>")).texts(
@@ -276,7 +276,7 @@ async def test_an_expressway_c_is_added_changed_and_removed(axl: Client, cluster
         ),
     ],
 )
-async def test_what_is_no_request_is_a_fault(axl: Client, body: str, text: str) -> None:
+async def test_an_invalid_request_is_a_fault(axl: Client, body: str, text: str) -> None:
     answer = await axl.send("/axl/", "POST", user=ADMIN, body=body)
     assert answer.status == 500
     assert str(answer.texts("faultstring")[0]).startswith(text)

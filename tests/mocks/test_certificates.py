@@ -1,4 +1,4 @@
-"""What a server is to present, taken as it is."""
+"""Certificates that a mock presents, in every form that is accepted."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_certificate_with_its_key_in_every_form(ca: trustme.CA, tmp_path: Path
         assert (len(found.chain), found.kind, found.issuer_key) == (1, "ec", None)
 
 
-def test_our_own_stays_what_it_is(pki: Pki) -> None:
+def test_a_certificate_of_mralab_is_used_unchanged(pki: Pki) -> None:
     assert certified(pki["tomcat"]) is pki["tomcat"]
 
 
@@ -46,12 +46,12 @@ def test_our_own_stays_what_it_is(pki: Pki) -> None:
         (7, "7: not a certificate with its private key"),
     ],
 )
-def test_what_is_no_certificate_is_told(wrong: Any, message: str) -> None:
+def test_the_error_for_something_other_than_a_certificate(wrong: Any, message: str) -> None:
     with pytest.raises(MralabError, match=message):
         certified(wrong)
 
 
-def test_a_certificate_without_its_key_or_with_anothers(ca: trustme.CA) -> None:
+def test_the_error_for_a_certificate_without_its_key(ca: trustme.CA) -> None:
     leaf, other = ca.issue_cert(NAME), ca.issue_cert(NAME)
     with pytest.raises(MralabError, match="holds no unencrypted private key"):
         certified(leaf.cert_chain_pems[0].bytes())

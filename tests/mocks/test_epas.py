@@ -1,4 +1,4 @@
-"""The IM and Presence node: a SOAP client logs in, reads its settings, gets a password for XMPP; and what fails."""
+"""The IM and Presence node: a SOAP client logs in, reads its settings and gets a password for XMPP; failures."""
 
 from __future__ import annotations
 

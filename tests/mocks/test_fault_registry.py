@@ -1,4 +1,4 @@
-"""The registry of faults: a fault is one class, which registers itself by its name."""
+"""The registry of faults: a fault is a class, which is registered under its name when it is defined."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mralab.mocks.pki import mint
 
 @dataclass(frozen=True)
 class Teapot(fault.Fault):
-    """Answer the ClientHello with a line of a protocol of our own."""
+    """Respond to the ClientHello with a line of an invented protocol."""
 
     line: bytes = b"418 teapot\n"
 
@@ -69,7 +69,7 @@ def test_a_new_file_in_the_folder_is_enough(tmp_path: Path) -> None:
     (tmp_path / "mute.py").write_text(
         "from mralab.mocks.faults.registry import Fault\n\n\nclass Mute(Fault):\n    pass\n", "utf-8"
     )
-    script = (  # a process of its own: the package must not have been imported yet
+    script = (  # a new process, because the package must not have been imported yet
         "import importlib.util, sys; folder = sys.argv[1]\n"
         "spec = importlib.util.find_spec('mralab.mocks.faults')\n"
         "spec.submodule_search_locations.append(folder)\n"

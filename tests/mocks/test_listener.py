@@ -26,7 +26,7 @@ def pki() -> Pki:
 
 @pytest.fixture(params=LOOPS, ids=["asyncio", "uvloop"])
 def run(request: pytest.FixtureRequest) -> Run:
-    """Runs a test under one of the loops, and sees that nothing is left behind."""
+    """Run a test under one of the event loops, and check that no task is left and no error was reported."""
 
     def runs(test: Callable[[], Awaitable[None]]) -> None:
         async def whole() -> None:
@@ -34,7 +34,7 @@ def run(request: pytest.FixtureRequest) -> Run:
             complaints: list[dict[str, object]] = []
             loop.set_exception_handler(lambda _, context: complaints.append(context))
             await test()
-            for _ in range(3):  # what was cancelled ends
+            for _ in range(3):  # cancelled tasks end
                 await asyncio.sleep(0)
             assert asyncio.all_tasks() == {asyncio.current_task()}
             gc.collect()
@@ -83,7 +83,7 @@ def all_trusting(pki: Pki) -> ssl.SSLContext:
 
 
 async def connect(listener: TlsListener, context: ssl.SSLContext, name: str = "cucm.steven.lab") -> ssl.SSLObject:
-    """Handshake and part again; what the client's side knows of it."""
+    """Do a handshake and disconnect; return what the client knows about the connection."""
     _, writer = await asyncio.open_connection("127.0.0.1", listener.port, ssl=context, server_hostname=name)
     tls: ssl.SSLObject = writer.get_extra_info("ssl_object")
     writer.close()
@@ -113,7 +113,7 @@ def test_the_clients_cipher_order_picks_the_certificate(run: Run, pki: Pki, ciph
 
 
 @pytest.mark.parametrize("tls", ["1.2", "1.3"])
-def test_the_alert_of_a_client_that_refuses_is_seen(run: Run, pki: Pki, tls: str) -> None:
+def test_the_alert_of_a_client_that_refuses_is_recorded(run: Run, pki: Pki, tls: str) -> None:
     async def test() -> None:
         context = server_context(pki["CallManager-ECDSA"], tls=(tls,))
         async with TlsListener(application(), context) as listener:
@@ -130,7 +130,7 @@ def test_the_alert_of_a_client_that_refuses_is_seen(run: Run, pki: Pki, tls: str
 
 
 def refuse(port: int, context: ssl.SSLContext) -> None:
-    """A blocking client: asyncio's own sends no alert (cpython issue 98078)."""
+    """Refuse the server's certificate, as a blocking client: asyncio sends no alert (cpython issue 98078)."""
     with (
         socket.create_connection(("127.0.0.1", port), timeout=5) as raw,
         context.wrap_socket(raw, server_hostname="cucm.steven.lab"),
@@ -151,7 +151,7 @@ def test_a_client_without_a_common_version_gets_an_alert(run: Run, pki: Pki) -> 
     run(test)
 
 
-def test_no_name_is_seen_of_a_client_that_asks_for_an_address(run: Run, pki: Pki) -> None:
+def test_a_client_that_requests_an_address_sends_no_sni(run: Run, pki: Pki) -> None:
     async def test() -> None:
         context = all_trusting(pki)
         context.check_hostname = False
@@ -236,7 +236,7 @@ def test_closing_ends_a_connection_that_is_being_accepted(run: Run, http: bool, 
     run(test)
 
 
-def test_a_listener_that_shows_another_certificate_from_now_on(run: Run, pki: Pki) -> None:
+def test_another_certificate_is_presented_from_the_next_connection_on(run: Run, pki: Pki) -> None:
     async def test() -> None:
         async with TlsListener(application(), server_context(pki["tomcat"])) as listener:
             await connect(listener, all_trusting(pki))
@@ -247,7 +247,7 @@ def test_a_listener_that_shows_another_certificate_from_now_on(run: Run, pki: Pk
     run(test)
 
 
-async def test_a_port_in_use_is_told(pki: Pki) -> None:
+async def test_a_port_in_use_is_an_error(pki: Pki) -> None:
     async with TlsListener(application(), None) as listener:
         with pytest.raises(ListenError, match=f"127.0.0.1:{listener.port}: cannot listen"):
             async with TlsListener(application(), None, port=listener.port):

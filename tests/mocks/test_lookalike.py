@@ -1,4 +1,4 @@
-"""Look-alikes are verified as their originals: same faults, same order, whatever the shape of the chain."""
+"""Look-alikes have the same verification faults in the same order as their originals, for chains of all shapes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The chains that the proxy is compared with Traffic Server on (tests/oracle) have look-alikes with the same faults."""
+"""Look-alikes of the chains in tests/oracle, where the proxy is compared with Traffic Server, have the same faults."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CASES, TRUSTED = build()
 
 
 def loaded(minted: Sequence[Minted]) -> list[x509.Certificate]:
-    """Return the certificates; those that no file of certificates may have are left out."""
+    """Return the certificates, without those that a file of certificates cannot contain."""
     certificates = []
     for each in minted:
         try:

@@ -1,4 +1,4 @@
-"""A node type is a list of services: each gets its port, scheme, certificates and faults from its row."""
+"""Node types are lists of services, whose rows give port, scheme, certificates and faults."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def test_key_identifiers_link_a_certificate_to_its_issuer(pki: Pki) -> None:
         made.cert.verify_directly_issued_by(issuer)
 
 
-def test_the_chain_holds_only_under_its_own_anchor(pki: Pki) -> None:
+def test_the_chain_is_valid_only_with_its_own_root(pki: Pki) -> None:
     authority, one, other = (pki[name] for name in ("steven-DC-CA", "CallManager-ECDSA", "tomcat-ECDSA"))
     assert verify(pki["tomcat"], authority) == "ok"
     assert verify(pki["tomcat"], one) == "unable to get local issuer certificate"
@@ -111,13 +111,13 @@ def test_the_chain_holds_only_under_its_own_anchor(pki: Pki) -> None:
     assert verify(one, authority) in ("self-signed certificate", "self signed certificate")
 
 
-def test_the_same_subject_does_not_stand_in_for_the_same_key(pki: Pki) -> None:
+def test_a_ca_with_the_same_subject_and_another_key_is_not_the_issuer(pki: Pki) -> None:
     one, other = pki["CallManager-ECDSA"], pki["tomcat-ECDSA"]
     assert one.cert.subject == other.cert.subject
     assert verify(one, other) != "ok"
 
 
-def test_a_certificate_is_made_once(pki: Pki) -> None:
+def test_a_certificate_is_minted_once(pki: Pki) -> None:
     assert pki["tomcat"] is pki["tomcat"]
 
 
@@ -143,7 +143,7 @@ def test_rsa_keys_are_shared_in_a_process_unless_fresh() -> None:
     assert fresh.key.public_key() != first.key.public_key()
 
 
-def test_written_keys_are_their_owners_alone(pki: Pki, tmp_path: Path) -> None:
+def test_only_the_owner_can_read_written_keys(pki: Pki, tmp_path: Path) -> None:
     (tmp_path / "tomcat.key").write_text("open to all")
     pki.write(tmp_path)
     pki.write(tmp_path)
@@ -153,7 +153,7 @@ def test_written_keys_are_their_owners_alone(pki: Pki, tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2 * len(pki)
 
 
-def test_everything_wrong_is_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     recipes: dict[str, dict[str, object]] = {
         "a": {"subject": ["CM=x", "CN"], "kee": "rsa2048", "key": "rsa2049"},
         "b": {"subject": ["C=BEL"], "issuer": "bb", "sans": ["dns:", "ip:1.2.3", "cucm"], "key": "ec-p256"},
@@ -191,7 +191,7 @@ def test_everything_wrong_is_told_at_once() -> None:
         assert line.startswith(start)
 
 
-def test_issuers_that_go_round_in_a_circle_are_told_once() -> None:
+def test_a_cycle_of_issuers_is_reported_once() -> None:
     recipes = {
         name: {"subject": [f"CN={name}"], "issuer": issuer, "key": "ec-p256"}
         for name, issuer in (("leaf", "one"), ("one", "two"), ("two", "one"))
@@ -201,7 +201,7 @@ def test_issuers_that_go_round_in_a_circle_are_told_once() -> None:
     assert caught.value.problems == ("certs/pki.toml: [one] issuer: is a cycle: one <- two <- one",)
 
 
-def test_broken_toml_is_told_with_its_line(tmp_path: Path) -> None:
+def test_invalid_toml_is_reported_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "pki.toml"
     file.write_text("[a]\nsubject = CN\n")
     with pytest.raises(ConfigError, match=r"pki\.toml: .*line 2"):

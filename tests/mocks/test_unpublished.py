@@ -1,4 +1,4 @@
-"""Ports whose content is not public: which certificate they present, and an honest 404."""
+"""Ports whose content is not public: which certificate they present, and that every path is a 404."""
 
 from __future__ import annotations
 
