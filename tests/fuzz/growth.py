@@ -1,8 +1,8 @@
-"""How the time of every parser grows with its input, for hostile input of every kind its grammar has.
+"""Growth of every parser's time with its input, for each kind of hostile input in its grammar.
 
 ``growth`` measures CPU time for a size and for four times that size: a linear parser takes four times as long, a
-quadratic one sixteen. What even the smallest input takes is subtracted, so that short times are enough. Ratios need no
-fast machine, and CPU time of one thread needs no idle one.
+quadratic one sixteen times. The time of the smallest input is subtracted, so that short times are enough. Ratios do not
+depend on the speed of the machine, and CPU time of one thread does not depend on other load.
 
 Run by ``make test`` (test_growth.py) with the table's pieces, and by ``make fuzz`` with random ones.
 """
@@ -37,7 +37,7 @@ REFUSALS: Final = (ValueError, MralabError)
 
 def _seconds(parse: Callable[[bytes], object], data: bytes) -> float:
     collecting = gc.isenabled()
-    gc.disable()  # a collection costs what the whole process has in memory
+    gc.disable()  # the time of a collection depends on the memory of the whole process
     started = time.thread_time()
     try:
         with contextlib.suppress(*REFUSALS):
@@ -49,7 +49,7 @@ def _seconds(parse: Callable[[bytes], object], data: bytes) -> float:
 
 
 def growth(parse: Callable[[bytes], object], make: Callable[[int], bytes]) -> float:
-    """Return how many times as long ``parse`` takes for four times the input; ``LINEAR`` where it is never long."""
+    """Return how many times as long ``parse`` takes for four times the input; ``LINEAR`` if it is always fast."""
     least = _least(parse, make(0))
     size, seconds = 1 << 10, 0.0
     while size < LARGEST:
@@ -63,14 +63,14 @@ def growth(parse: Callable[[bytes], object], make: Callable[[int], bytes]) -> fl
             return LINEAR
         seconds = _least(parse, make(size))
     ratio = _ratio(parse, make(size), make(4 * size), least, seconds)
-    if ratio > BOUND:  # where the memory for an input stops fitting a cache, one step costs more, but not the next
+    if ratio > BOUND:  # one step is slower where the memory for the input exceeds a cache, but the next one is not
         small = make(4 * size)
         ratio = min(ratio, _ratio(parse, small, make(16 * size), least, _least(parse, small)))
     return ratio
 
 
 def _least(parse: Callable[[bytes], object], data: bytes, enough: float = 0.0) -> float:
-    """Return the least of two measurements: whatever else happens can only add to one.
+    """Return the smaller of two measurements, because disturbances only add time.
 
     The second is made only if the first is at least ``enough``.
     """
@@ -84,7 +84,9 @@ def _ratio(parse: Callable[[bytes], object], small: bytes, large: bytes, least: 
     ``seconds`` is the first time of the smaller input.
     """
     ratio = float("inf")
-    for _ in range(6):  # what disturbs the one measurement of the larger input makes the ratio larger, never smaller
+    for _ in range(
+        6
+    ):  # a disturbance of the single measurement of the larger input makes the ratio larger, never smaller
         ratio = min(ratio, (_seconds(parse, large) - least) / max(seconds - least, ENOUGH_FOR_SMALL / 4))
         if ratio <= BOUND:
             break
@@ -93,7 +95,7 @@ def _ratio(parse: Callable[[bytes], object], small: bytes, large: bytes, least: 
 
 
 def makers(parser: Parser) -> Iterator[tuple[str, Callable[[int], bytes]]]:
-    """All hostile input of a parser: a description, and what makes it of a given size."""
+    """Yield all hostile input of a parser: a description, and a function that makes it in a given size."""
     for (before, after), piece in itertools.product(parser.frames, parser.pieces):
         yield f"{before[-40:]!r} + {piece[:60]!r} * n + {after[:40]!r}", _maker(before, piece, after)
 
@@ -103,7 +105,7 @@ def _maker(before: bytes, piece: bytes, after: bytes) -> Callable[[int], bytes]:
 
 
 def too_long(parser: Parser) -> list[str]:
-    """Return what makes a parser take longer than linear time."""
+    """Return the descriptions of input for which a parser takes longer than linear time."""
     return [
         f"{described}: {ratio:.1f} times as long for four times the size"
         for described, make in makers(parser)
@@ -112,7 +114,7 @@ def too_long(parser: Parser) -> list[str]:
 
 
 def search(seconds: float, rnd: random.Random) -> list[str]:
-    """Try random pieces, for so long; what makes a parser take longer than linear time."""
+    """Try random pieces for some seconds; return descriptions of input that takes longer than linear time."""
     found: list[str] = []
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

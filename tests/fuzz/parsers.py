@@ -1,6 +1,6 @@
-"""The table of parsers: for each, the functions it stands for, and the hostile input that its grammar has.
+"""The table of parsers: the functions that each entry covers, and hostile input for its grammar.
 
-Hostile input is a piece many times over, in a frame that gets the parser to it.
+Hostile input is a piece repeated many times, in a frame that makes the parser reach it.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ Frame = tuple[bytes, bytes]
 
 
 class Parser(NamedTuple):
-    """One entry: ``parse`` is given ``before + piece * n + after`` for each frame (before, after) and each piece.
+    """One entry: ``parse`` is called with ``before + piece * n + after`` for each frame (before, after) and each piece.
 
-    ``functions`` are the public functions that it covers, as MODULE.NAME.
+    ``functions``: the public functions that it covers, as MODULE.NAME.
     """
 
     functions: str
@@ -79,7 +79,7 @@ def _request(data: bytes) -> object:
 
 
 def _partial(data: bytes) -> None:
-    """A head that arrives in pieces, each checked as it comes."""
+    """Check a head that arrives in pieces, after each piece."""
     step = max(1, len(data) // 16)
     for end in range(step, len(data) + step, step):
         framing.check_partial(data[:end], end - step)
@@ -100,7 +100,7 @@ def _reply(data: bytes) -> None:
 
 def _chunks(data: bytes) -> None:
     reader = framing.ChunkedBody()
-    for at in range(0, len(data), 1000):  # as it comes from the wire
+    for at in range(0, len(data), 1000):  # as received
         reader.feed(data[at : at + 1000])
 
 
@@ -110,7 +110,7 @@ def _tlv(tag: int, content: bytes) -> bytes:
 
 
 def _certificate(subject: bytes = b"", names: bytes = b"", extensions: bytes = b"") -> bytes:
-    """A certificate's bytes, as far as names are read from it."""
+    """Read the names in the bytes of a certificate."""
     empty = _tlv(0x30, b"")
     alternative = _tlv(0x30, _tlv(6, bytes.fromhex("551d11")) + _tlv(4, _tlv(0x30, names)))
     fields = _tlv(2, b"\1") + empty * 3 + _tlv(0x30, subject) + empty
@@ -119,7 +119,7 @@ def _certificate(subject: bytes = b"", names: bytes = b"", extensions: bytes = b
 
 
 def _names(data: bytes) -> None:
-    """Names of a certificate with ``data`` for each part in turn, and each compared with a name."""
+    """Compare names with certificates that have ``data`` in one part each."""
     for certificate in (data, _certificate(data), _certificate(names=data), _certificate(extensions=data)):
         found = hostname.names_of(certificate)
         with contextlib.suppress(der.NotDer):
@@ -130,7 +130,7 @@ def _names(data: bytes) -> None:
 
 
 def _settings(data: bytes) -> None:
-    """A table with as many keys as ``data`` has lines: known ones with wrong values, and unknown ones."""
+    """Parse a table with a key for each line of ``data``: known keys with wrong values, and unknown ones."""
     lines = data.decode("latin-1").split("\n")
     keys = {f"{line}{number}": line for number, line in enumerate(lines)}
     for table in (keys, {"upstream": keys}, {"hosts": keys}, {"hosts": {"a": {"ports": keys, "dial": "127.0.0.1"}}}):
@@ -144,14 +144,14 @@ def _capture(data: bytes) -> None:
 
 
 def _stream(data: bytes) -> None:
-    """Bytes of one end, as segments of all sizes."""
+    """Reassemble the bytes of one end from segments of all sizes."""
     side = tlshandshake.Side()
     for number, at in enumerate(range(0, len(data), 1460)):
         side.feed(data[at : at + 1460], number)
 
 
 def _segment(sequence: int, payload: bytes, flags: int = tcppacket.ACK, port: int = 30123) -> bytes:
-    """A packet of raw IP as pcap has it."""
+    """Return a raw IP packet with its pcap header."""
     ends = tcppacket.Address(b"\x0a\x30\x24\x2e", port), tcppacket.Address(b"\x0a\x30\x24\xd7", 8443)
     made = tcppacket.packet(*ends, sequence=sequence, acknowledged=0, flags=flags, payload=payload)
     return struct.pack("<IIII", 1, 1, len(made), len(made)) + made
@@ -183,7 +183,7 @@ _QUIET: Final = logquiet.Quiet([b"vcsc traffic_server[1]: "])
 
 
 def _streamed(data: bytes) -> None:
-    """A log's bytes, after enough good lines that successes of its process are left out."""
+    """Read the bytes of a log after enough good lines that successes of its process are skipped."""
     reader = LogReader(skip_successes=True)
     reader.feed(_LOG_LINE + b'Receive Response" Txn-id="1" TrackingID="" Src-ip="" Src-port="1" Msg=""\n' * 20)
     reader.feed(data)
@@ -754,7 +754,7 @@ MODULES: Final = (
 
 
 def public_parsers() -> Iterator[tuple[str, Any]]:
-    """Public functions of ``MODULES`` that take text first: each is in ``PARSERS`` or in ``NOT_PARSERS``."""
+    """Return the public functions of ``MODULES`` whose first parameter is text; each must be in a table."""
     for module in MODULES:
         for name, value in vars(module).items():
             code = getattr(getattr(value, "__wrapped__", value), "__annotations__", None)

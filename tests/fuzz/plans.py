@@ -1,10 +1,10 @@
-"""Plans under mutated heads: a proxy that makes plans and one that makes none do the same, byte for byte.
+"""Plans with mutated heads: a proxy with plans and one without produce the same bytes.
 
     python -m tests.fuzz.plans HEADS [SEED]
 
-Both proxies are in this process, without sockets: a client connection and a server connection on transports that only
-remember. Heads are mutated, most are sent again later, responses are usual, unusual, cut and mutated as well. Compared
-are what the server and the client receive, the log and the events. The memory of the plans must stay bounded.
+Both proxies are in this process, without sockets: their client and server connections have transports that record what
+is written. Heads are mutated, and most are sent again later. Responses are usual, unusual, truncated or mutated. The
+comparison covers what server and client receive, the log and the events. The memory for plans must stay bounded.
 
 ``make fuzz`` runs a million heads, ``make test`` a few thousand (test_plans.py).
 """
@@ -73,7 +73,7 @@ _MOMENTS: Final = re.compile(r'(?m)^\S+ |UTCTime="[^"]*"')
 
 
 class _Loop:
-    """As much of an event loop as connections touch. Nothing is dialled."""
+    """The part of an event loop that connections use. Nothing is dialled."""
 
     def __init__(self) -> None:
         self._soon: list[tuple[Callable[..., object], tuple[object, ...]]] = []
@@ -88,7 +88,7 @@ class _Loop:
         self._soon.append((call, arguments))
 
     def cancel(self) -> None:
-        """Of a timer: none ever fires."""
+        """Cancel a timer; timers never fire here."""
 
     def run(self) -> None:
         while self._soon:
@@ -103,7 +103,7 @@ class _Loop:
 
 
 class _Transport:
-    """As much of a transport as connections touch."""
+    """The part of a transport that connections use."""
 
     def __init__(self, ip: str = "127.0.0.1") -> None:
         self._ip = ip
@@ -130,13 +130,13 @@ class _Transport:
         return True
 
     def write_eof(self) -> None:
-        """Nothing more is written."""
+        """Do nothing: the data so far is complete."""
 
     def pause_reading(self) -> None:
-        """The pieces come all the same."""
+        """Do nothing: the test delivers its pieces in any case."""
 
     def resume_reading(self) -> None:
-        """As above."""
+        """Do nothing, as in ``pause_reading``."""
 
     def get_write_buffer_size(self) -> int:
         return 0
@@ -147,7 +147,7 @@ Requests = list[tuple[bytes, tuple[bytes, ...]]]
 
 
 class Result(NamedTuple):
-    """What a request came to: what was written to the server and to the client, the log and the events."""
+    """Results of a request: bytes written to the server and to the client, the log and the events."""
 
     server: str
     client: str

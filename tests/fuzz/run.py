@@ -2,10 +2,10 @@
 
     python -m tests.fuzz.run SECONDS [GRAMMAR...]
 
-The last of them, ``growth``, measures how the time of each parser grows with the size of hostile input.
-(The grammars are imported late: by then atheris watches their code.)
+The last of them, ``growth``, measures how the time of each parser grows with the size of hostile input. The grammars
+are imported late, so that atheris can instrument their code.
 
-Needs atheris (``pip install atheris``; Linux). Exit 0: nothing found. What was found is printed, with the input.
+Needs atheris (``pip install atheris``; Linux). Exit 0: nothing found. Findings are printed with their input.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pathlib import Path
 
 
 def fuzz_one(name: str, corpus: str, seconds: str) -> None:
-    """In a process of its own (libFuzzer ends it): one grammar."""
-    atheris = importlib.import_module("atheris")  # not everywhere: see above
+    """Fuzz one grammar, in a separate process because libFuzzer ends it."""
+    atheris = importlib.import_module("atheris")  # not installed everywhere
     with atheris.instrument_imports(include=["mralab"]):
         from .targets import GRAMMARS
     atheris.Setup(
@@ -31,7 +31,7 @@ def fuzz_one(name: str, corpus: str, seconds: str) -> None:
 
 
 def measure(seconds: float) -> int:
-    """Measure parsers on random hostile input for so long; 1 where one takes more than linear time."""
+    """Measure parsers with random hostile input for some seconds; return 1 if one takes more than linear time."""
     from .growth import search
 
     slow = search(seconds, random.Random())
@@ -40,7 +40,7 @@ def measure(seconds: float) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Fuzz each grammar for its share of the time; how many had something to show."""
+    """Fuzz each grammar for its share of the time; return the number of grammars with findings."""
     if arguments[:1] == ["--one"]:
         fuzz_one(*arguments[1:])
         return 0

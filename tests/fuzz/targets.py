@@ -1,7 +1,7 @@
-"""What is fed with rubbish: one function a grammar, each with what must hold whatever it gets, and good samples.
+"""Fuzz targets: one function for each grammar, which checks what must hold for any input, and valid samples.
 
-Run by hypothesis in ``make test`` (test_targets.py) and by atheris in ``make fuzz`` (run.py). A target returns, or it
-has found something.
+Hypothesis runs them in ``make test`` (test_targets.py), atheris in ``make fuzz`` (run.py). A target that raises has
+found a defect.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ RULES: Final = "Url,Deployment,HttpMethods,MatchType,Description\nhttps://cucm.s
 
 
 def fresh_routes() -> Routes:
-    """Routes that remember nothing yet."""
+    """Return routes with an empty cache."""
     return Routes(AllowList(parse_rules_csv(RULES, "fuzz")), CONTROL, HOP, keep_alive=True)
 
 
@@ -62,7 +62,7 @@ _CERTIFICATE: Final = trustme.CA().issue_cert("cucm.steven.lab", "10.48.36.215",
 
 
 class _Reader:
-    """httptools' reading of a message, as a second opinion."""
+    """Results of httptools for a message, for comparison."""
 
     def __init__(self) -> None:
         self.fields: list[tuple[bytes, bytes]] = []
@@ -80,13 +80,13 @@ class _Reader:
 
 
 def _pieces(data: bytes) -> tuple[bytes, bytes]:
-    """Two pieces of what comes, cut where the data itself says."""
+    """Split the input in two; its own bytes decide where."""
     at = data[0] * len(data) // 256 if data else 0
     return data[:at], data[at:]
 
 
 def request_head(data: bytes) -> None:
-    """A client's head: read or refused, and what goes on to the server has one reading."""
+    """Check that a client's head is parsed or refused, and that the forwarded head has one interpretation."""
     end = data.find(b"\r\n\r\n") + 4
     if end < 4:
         with contextlib.suppress(Malformed):
@@ -107,14 +107,14 @@ def request_head(data: bytes) -> None:
     assert again.method == route.head.method
     assert [name.lower() for name, _ in again.fields].count(b"host") == 1
     reader = _Reader()
-    with contextlib.suppress(httptools.HttpParserInvalidMethodError):  # it does not know all methods there are
+    with contextlib.suppress(httptools.HttpParserInvalidMethodError):  # it does not know all methods
         httptools.HttpRequestParser(reader).feed_data(wire)
         assert reader.url == again.target
         assert [(name, value.strip(b" \t")) for name, value in reader.fields] == again.fields
 
 
 def response_head(data: bytes) -> None:
-    """A server's head: read or refused, and read as httptools reads it."""
+    """Check that a server's head is parsed or refused, with the same result as httptools."""
     end = data.find(b"\r\n\r\n") + 4
     if end < 4:
         return
@@ -130,12 +130,12 @@ def response_head(data: bytes) -> None:
     try:
         parser.feed_data(data[:end])
     except httptools.HttpParserError:
-        return  # stricter in places than RFC 9112: what the client gets is written anew
+        return  # stricter than RFC 9112 in places, because the head for the client is generated
     assert parser.get_status_code() == head.status
 
 
 def chunked_body(data: bytes) -> None:
-    """A chunked body: the same in one piece and in two, and in the coding that we send on."""
+    """Check that a chunked body is the same in one piece and in two, and after it was encoded again."""
 
     def decode_in(pieces: tuple[bytes, ...]) -> tuple[bytes, bool, bytes] | None:
         reader, body = ChunkedBody(), b""
@@ -158,7 +158,7 @@ def chunked_body(data: bytes) -> None:
 
 
 def target(data: bytes) -> None:
-    """A request-target: led somewhere or refused, and never to two places."""
+    """Check that a request-target leads to one server or is refused."""
     raw = data.decode("latin-1")
     for each in (raw, f"/{raw}", f"/{TOKEN}{raw}", f"/{TOKEN}/a/{raw}", f"http://{CONTROL}/{TOKEN}/a/{raw}"):
         try:
@@ -176,7 +176,7 @@ def target(data: bytes) -> None:
 
 
 def rules(data: bytes) -> None:
-    """A rules file: taken or refused with reasons, and each rule lets through what it names."""
+    """Check that a rules file is accepted or refused with reasons, and that each rule allows its own URL."""
     text = data.decode("utf-8", "replace")
     try:
         found = parse_rules_csv(text, "fuzz")
@@ -197,21 +197,21 @@ def rules(data: bytes) -> None:
 
 
 def log(data: bytes) -> None:
-    """A log: never an error, and what was understood of it can be written and read again."""
+    """Check that a log never raises, and that its events can be written and read again."""
     lines = data.decode("latin-1").splitlines(keepends=True)
     found = [record.event for record in read(lines) if isinstance(record.event, Event)]
     writer = LineWriter("vcsc", 1)
     for event in found:
         if not 0 <= event.at < 4e9:
-            continue  # no clock of a lab says so
+            continue  # outside of the times of a lab
         (again,) = read([writer.format(event)])
-        # What a damaged line did not say comes back as what stands for nothing.
+        # A value that is missing in a damaged line is read back as an empty value.
         assert type(again.event) is type(event)
         assert again.event[1:5] == event[1:5]
 
 
 def certificate(data: bytes) -> None:
-    """A certificate's bytes: names in them or none, never an error."""
+    """Check that the bytes of a certificate give names or none, and never raise."""
     names = names_of(data)
     for name in ("cucm.steven.lab", "10.48.36.215", "xn--a.steven.lab", "."):
         match_name(names, name, ip_san_accepted=True)
@@ -225,7 +225,7 @@ _TLS: Final = TlsContext(TlsSettings("on", True, "HIGH", ("1.2", "1.3")), TrustS
 
 
 def captured(data: bytes) -> None:
-    """A capture, whatever is in it: its connections are found, or it is none."""
+    """Check that connections are found in a capture, or that it is not a capture."""
     notes = CaptureNotes()
     with contextlib.suppress(NotACapture):
         found = findings_of(read_capture(io.BytesIO(data), notes), TrustStore())
@@ -234,7 +234,7 @@ def captured(data: bytes) -> None:
 
 
 def server_bytes(data: bytes) -> None:
-    """What a server sends instead of TLS: an error that has a name."""
+    """Check that data other than TLS from a server gives an error with a name."""
     client = _TLS.connect("cucm.steven.lab")
     assert client.start()
     for piece in filter(None, _pieces(data)):
@@ -248,7 +248,7 @@ def server_bytes(data: bytes) -> None:
 
 
 def sample_capture() -> bytes:
-    """A pcapng file with a server's certificate: bytes of TLS alone, which no key has to fit."""
+    """Return a pcapng file with a server's certificate; its TLS messages have no valid key."""
     (one,) = parse_pem(_CERTIFICATE.bytes(), "sample")
     der = one.public_bytes(Encoding.DER)
     listed = (len(der) + 3).to_bytes(3, "big") + len(der).to_bytes(3, "big") + der
@@ -265,7 +265,7 @@ def sample_capture() -> bytes:
 
 
 class Grammar(NamedTuple):
-    """A target and samples that it takes: where rubbish begins to be interesting."""
+    """A target, and valid samples as the start of mutations."""
 
     check: Callable[[bytes], None]
     samples: tuple[bytes, ...]
@@ -316,7 +316,7 @@ GRAMMARS: Final[dict[str, Grammar]] = {
 
 
 def der_of_certificate() -> bytes:
-    """The sample certificate as DER, for what reads that."""
+    """Return the sample certificate as DER."""
     (one,) = parse_pem(_CERTIFICATE.bytes(), "sample")
     return one.public_bytes(Encoding.DER)
 

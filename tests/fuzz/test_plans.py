@@ -1,4 +1,4 @@
-"""Mutated heads are served alike with plans and without. ``make fuzz`` compares a million."""
+"""Mutated heads have the same result with plans and without. ``make fuzz`` compares a million."""
 
 from __future__ import annotations
 

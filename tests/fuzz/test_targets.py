@@ -1,4 +1,4 @@
-"""Every grammar takes rubbish, and good samples that were tampered with, and keeps its promises."""
+"""Every fuzz target with random input and with mutated samples."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from .targets import GRAMMARS
 
-# What tells the readers of one grammar from those of another.
+# Characters that parsers of one grammar may interpret differently.
 _WORDS = (b"\r\n", b"\r", b"\n", b"\0", b" ", b"\t", b":", b";", b",", b'"', b"\\", b"%2e", b"/", b"..", b"0", b"\xff")
 
 
 @st.composite
 def tampered(draw: st.DrawFn, name: str) -> bytes:
-    """A sample with pieces cut out, put in and doubled; or something else altogether."""
+    """Draw a sample with pieces removed, inserted and doubled, or random bytes."""
     samples = GRAMMARS[name].samples
     data = draw(st.sampled_from(samples))
     for _ in range(draw(st.integers(0, 4))):
@@ -26,7 +26,7 @@ def tampered(draw: st.DrawFn, name: str) -> bytes:
 
 
 @pytest.mark.parametrize("name", GRAMMARS)
-def test_rubbish_is_read_or_refused(name: str) -> None:
+def test_random_input_is_parsed_or_refused(name: str) -> None:
     check = GRAMMARS[name].check
 
     @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
@@ -38,6 +38,6 @@ def test_rubbish_is_read_or_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", GRAMMARS)
-def test_the_samples_themselves_are_fine(name: str) -> None:
+def test_the_samples_are_valid(name: str) -> None:
     for sample in GRAMMARS[name].samples:
         GRAMMARS[name].check(sample)

@@ -1,7 +1,7 @@
-"""What is compared: certificate chains and the name that is asked for.
+"""Cases of the comparison with Traffic Server: certificate chains and requested names.
 
-These are the cases with a story; ``strategies`` draws others. ``DEVIATIONS`` are those in which we follow 8.1.11 and
-not 9.2.9.
+These are hand-written; ``strategies`` draws others. ``DEVIATIONS`` are the cases in which mralab follows 8.1.11 instead
+of 9.2.9.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ DEVIATIONS: Final = {
 
 @dataclass(frozen=True)
 class Case:
-    """A server that presents ``chain`` and is asked for as ``host`` (an address: it listens there)."""
+    """A server that presents ``chain`` and is requested as ``host`` (if that is an address, it listens there)."""
 
     name: str
     host: str
@@ -51,7 +51,7 @@ class Case:
     tls: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3
 
     def with_chain(self, chain: tuple[Minted, ...], *, tls12: bool) -> Case:
-        """The same server with other certificates."""
+        """Return the same server with other certificates."""
         return replace(self, chain=chain, tls=ssl.TLSVersion.TLSv1_2 if tls12 else ssl.TLSVersion.TLSv1_3)
 
     @property
@@ -66,7 +66,7 @@ class Case:
 
 
 def build() -> tuple[list[Case], list[Minted]]:
-    """All cases, and the certificates of the trust store, ``Root A`` first."""
+    """Return all cases, and the certificates of the trust store, ``Root A`` first."""
     root = mint("Root A", ca=True)
     cases: list[Case] = []
     trust: list[Minted] = []
@@ -309,7 +309,7 @@ def _keys_and_signatures(root: Minted, add: _Add, trust: list[Minted]) -> None:
 
 
 def _twins(root: Minted, add: _Add, trust: list[Minted]) -> None:
-    """One subject and one key, several certificates; and chains with two ways up."""
+    """Add cases with several certificates for one subject and key, and chains with two possible issuers."""
     key = ec.generate_private_key(ec.SECP256R1())
     trust += [mint("Renewed", ca=True, key=key, days=(-10, -2)), mint("Renewed", ca=True, key=key)]
     add("root-renewed", mint("x", issuer=trust[-1], dns=["root-renewed.ats.test"]))
@@ -339,7 +339,7 @@ def _twins(root: Minted, add: _Add, trust: list[Minted]) -> None:
 
 
 def _oddities(root: Minted, add: _Add) -> None:
-    """What cryptography reads otherwise than OpenSSL, or not at all."""
+    """Add certificates that cryptography reads differently than OpenSSL, or not at all."""
 
     def odd(name: str, change: Callable[[list[Tlv]], None], *cns: str, dns: Sequence[str] | None = None) -> None:
         names = [f"{name}.ats.test"] if dns is None else dns

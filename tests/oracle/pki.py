@@ -1,4 +1,4 @@
-"""Certificates for the comparison: minted for each run, odd ones among them."""
+"""Certificates for the comparison, minted for each run; some are malformed."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def mint(
     identifiers: bool = True,
     extensions: Sequence[tuple[x509.ExtensionType, bool]] = (),
 ) -> Minted:
-    """One certificate; ``ca=None`` leaves basicConstraints out, no ``issuer`` means self-signed.
+    """Mint a certificate; ``ca=None`` omits basicConstraints, without an ``issuer`` it is self-signed.
 
-    ``subject`` stands for the ``cns``; ``sans`` come behind ``dns`` and ``ips``.
+    ``subject`` replaces ``cns``; ``sans`` are added after ``dns`` and ``ips``.
     """
     key = key or ec.generate_private_key(ec.SECP256R1())
     own = common_names(*cns) if subject is None else subject
@@ -152,7 +152,7 @@ def values(data: bytes) -> list[Tlv]:
 
 
 def altered(one: Minted, issuer: Minted, change: Callable[[list[Tlv]], None], *, md5: bool = False) -> Minted:
-    """``one`` after ``change`` of its TBSCertificate's fields, signed again by ``issuer``."""
+    """Return ``one`` with its TBSCertificate's fields changed by ``change``, signed again by ``issuer``."""
     whole = values(one.certificate.public_bytes(serialization.Encoding.DER))[0][1]
     tbs, algorithm, _ = values(whole)
     fields = values(tbs[1])
@@ -171,7 +171,7 @@ def altered(one: Minted, issuer: Minted, change: Callable[[list[Tlv]], None], *,
 
 
 def validity(before: bytes, after: bytes) -> Callable[[list[Tlv]], None]:
-    """UTCTimes as they are given."""
+    """Return a change that sets the UTCTimes to these texts."""
 
     def change(fields: list[Tlv]) -> None:
         fields[VALIDITY] = (0x30, tlv(0x17, before) + tlv(0x17, after))
@@ -180,13 +180,13 @@ def validity(before: bytes, after: bytes) -> Callable[[list[Tlv]], None]:
 
 
 def printable_subject(fields: list[Tlv]) -> None:
-    """The subject's UTF8Strings become PrintableStrings, whatever is in them."""
+    """Change the subject's UTF8Strings to PrintableStrings with the same content."""
     tag, content = fields[SUBJECT]
     fields[SUBJECT] = (tag, content.replace(b"\x06\x03\x55\x04\x03\x0c", b"\x06\x03\x55\x04\x03\x13"))
 
 
 def version(number: int) -> Callable[[list[Tlv]], None]:
-    """Version 1 has neither a version field nor extensions."""
+    """Return a change of the version; version 1 has neither a version field nor extensions."""
 
     def change(fields: list[Tlv]) -> None:
         fields[VERSION] = (0xA0, tlv(2, bytes((number - 1,))))
@@ -197,7 +197,7 @@ def version(number: int) -> Callable[[list[Tlv]], None]:
 
 
 def extension(oid: str, content: bytes, *, critical: bool = False) -> Callable[[list[Tlv]], None]:
-    """One more extension: ``oid`` is DER in hexadecimal."""
+    """Return a change that adds an extension; ``oid`` is DER in hexadecimal."""
 
     def change(fields: list[Tlv]) -> None:
         tag, explicit = fields[-1]

@@ -1,4 +1,4 @@
-"""The servers that both proxies ask, one port for each case, and Traffic Server itself in a folder of its own."""
+"""The servers behind both proxies, one port for each case, and Traffic Server itself in its own folder."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from typing import NamedTuple
 from .cases import Case
 from .pki import Minted
 
-# An address of their own: on 127.0.0.1 a client of another test, whose server has gone, may come to a port again.
+# A separate address: on 127.0.0.1 a client of another test may connect to a port that its own server used before.
 SERVERS = "127.0.9.1"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n"
 
 
 class Seen(NamedTuple):
-    """What upstreams saw: connections, the names in their ClientHellos, and what ended their handshakes."""
+    """Record of the servers: connections, names in ClientHellos, and the errors that ended handshakes."""
 
     connections: int
     snis: tuple[str | None, ...]
@@ -35,7 +35,7 @@ class Seen(NamedTuple):
 class Upstreams:
     """Listeners of all cases, served by one thread that accepts and a few that answer.
 
-    A listener's certificate can be changed between requests: ``present``.
+    ``present`` changes the certificate of a listener between requests.
     """
 
     def __init__(self, cases: Sequence[Case], folder: Path) -> None:
@@ -74,13 +74,13 @@ class Upstreams:
             listener.close()
 
     def present(self, case: Case) -> None:
-        """From the next connection on, the listener of this name shows the case's certificates."""
+        """Present the case's certificates at the listener of this name, from the next connection on."""
         context = _context(case, self._folder)
         context.sni_callback = lambda _socket, name, _context: self._snis.append(name)
         self._contexts[case.name] = context
 
     def seen(self) -> Seen:
-        """What was seen since the last call, once no connection is open."""
+        """Wait until no connection is open, and return the record since the last call."""
         with self._changed:
             if not self._changed.wait_for(lambda: not self._running, 30):
                 raise AssertionError("a connection to an upstream did not end")
@@ -191,7 +191,7 @@ cachedir: {0}/cache
 
 
 class TrafficServer:
-    """A running Traffic Server and the WARNING lines it writes."""
+    """A running Traffic Server and its WARNING lines."""
 
     def __init__(self, port: int, log: Path) -> None:
         self.port = port
@@ -199,7 +199,7 @@ class TrafficServer:
         self._read = 0
 
     def lines(self) -> list[str]:
-        """Lines of its log since the last call, from their level on."""
+        """Return the lines of its log since the last call, from their level on."""
         with self._log.open("rb") as file:
             file.seek(self._read)
             data = file.read()
@@ -208,7 +208,7 @@ class TrafficServer:
 
 
 def find_traffic_server() -> tuple[str, str]:
-    """The program and its version; the program is empty where there is none."""
+    """Return path and version of the program; the path is empty if it is not installed."""
     program = shutil.which("traffic_server", path=os.environ.get("PATH", "") + ":/usr/bin:/usr/sbin:/opt/ts/bin")
     if program is None:
         return "", ""
@@ -220,7 +220,7 @@ def find_traffic_server() -> tuple[str, str]:
 def traffic_server(
     program: str, folder: Path, policy: str, cases: Sequence[Case], ports: dict[str, int], trust: Sequence[Minted]
 ) -> Iterator[TrafficServer]:
-    """Start one with this policy and a remap rule for each case; it ends with the block."""
+    """Run Traffic Server with this policy and a remap rule for each case until the end of the block."""
     for name in FOLDERS:
         (folder / name).mkdir()
     with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -271,5 +271,5 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], output: Path) -> None
                     return
         except OSError:
             pass
-        time.sleep(0.1)  # another program starts: there is nothing to wait on but the answer itself
+        time.sleep(0.1)  # another program: it gives no other signal than its response
     raise AssertionError(f"traffic_server does not listen: {output.read_text('utf-8', 'replace')[-3000:]}")

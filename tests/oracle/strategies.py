@@ -1,4 +1,4 @@
-"""What hypothesis draws: a host that is asked for, and the certificate that its server shows.
+"""Hypothesis strategies: a requested host, and the certificate that its server presents.
 
 Names in the certificate are made from the host by a few edits, so that most of them nearly match it.
 """
@@ -42,7 +42,7 @@ HOSTS: Final = (
 
 _ALPHABET: Final = "ab.*-\0_A"
 _STRING_TYPES: Final = ("UTF8String", "PrintableString", "T61String", "IA5String", "BMPString", "UniversalString")
-_NOT_PRINTABLE: Final = frozenset("*\0_")  # not in a PrintableString, says cryptography
+_NOT_PRINTABLE: Final = frozenset("*\0_")  # cryptography refuses it in a PrintableString
 _ISSUERS: Final = ("root",) * 12 + ("intermediate", "missing", "unknown", "unknown, root sent", "itself")
 _DAYS: Final = ((-1.0, 365.0),) * 12 + ((-10.0, -2.0), (2.0, 10.0))
 _PURPOSES: Final = (None,) * 12 + (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
@@ -50,7 +50,7 @@ _PURPOSES: Final = (None,) * 12 + (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyU
 
 @dataclass(frozen=True)
 class Drawn:
-    """A host and a certificate, as far as they were drawn."""
+    """A drawn host, and the drawn parts of a certificate."""
 
     host: str
     sans: tuple[x509.GeneralName, ...]
@@ -63,7 +63,7 @@ class Drawn:
 
 @st.composite
 def patterns(draw: st.DrawFn, host: str) -> str:
-    """The host after some edits, most of them about wildcards."""
+    """Return variants of the host after some edits, most of them with wildcards."""
     labels = host.split(".")
     for _ in range(draw(st.integers(0, 3))):
         at = draw(st.one_of(st.just(0), st.integers(0, len(labels) - 1)))
@@ -128,7 +128,7 @@ def drawn(draw: st.DrawFn) -> Drawn:
 
 
 class Authorities:
-    """Who signs: a root of the store, an intermediate of it, and a root that nobody knows."""
+    """The signing CAs: a trusted root, an intermediate below it, and an untrusted root."""
 
     def __init__(self, root: Minted) -> None:
         self.root = root
@@ -136,7 +136,7 @@ class Authorities:
         self.unknown = mint("Root that nobody knows", ca=True)
 
     def chain(self, it: Drawn) -> tuple[Minted, ...]:
-        """The certificate that was drawn, and what is sent with it."""
+        """Return the drawn certificate and the certificates that are sent with it."""
         issuer, sent = {
             "root": (self.root, ()),
             "intermediate": (self.intermediate, (self.intermediate,)),

@@ -1,7 +1,7 @@
-"""Our proxy against a real Traffic Server 9.2.9, before the same servers.
+"""Comparison of mralab with a real Traffic Server 9.2.9 in front of the same servers.
 
-Compared is all that can be seen of a request: the status, every WARNING line, and on the server's side how often it was
-tried, the names asked for and the TLS alerts.
+It covers everything that can be observed of a request: the status, every WARNING line, and at the server the number of
+attempts, the SNI names and the TLS alerts.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _WARNING = re.compile(r"WARNING: ((?:Core server|SNI \().*)")
 
 
 class Outcome(NamedTuple):
-    """What a request came to."""
+    """Observations of a request."""
 
     status: str
     warnings: tuple[str, ...]
@@ -50,16 +50,16 @@ def program() -> str:
 
 
 class Both:
-    """Traffic Server and our proxy, asked one after the other."""
+    """Traffic Server and mralab, which get each request one after the other."""
 
     def __init__(self, upstreams: Upstreams, theirs: TrafficServer, ours: RunningProxy) -> None:
         self.upstreams = upstreams
         self._theirs, self._ours = theirs, ours
-        self._compared = 0  # events of requests before
+        self._compared = 0  # discards events of earlier requests
         self._writer = LineWriter("vcsc", 1, debug=False)
 
     async def ask(self, case: Case) -> tuple[Outcome, Outcome]:
-        """Our outcome and theirs."""
+        """Send a request to both; return the outcomes of mralab and of Traffic Server."""
         status = await _get(self._theirs.port, f"/{case.name}/")
         theirs = _outcome(status, self._theirs.lines(), await asyncio.to_thread(self.upstreams.seen))
         token = encode(Target("steven.lab", "https", case.host, self.upstreams.ports[case.name]))
@@ -74,7 +74,7 @@ class Both:
 async def both(
     program: str, folder: Path, mode: str, cases: Sequence[Case], trust: Sequence[Minted]
 ) -> AsyncIterator[Both]:
-    """Both proxies before the servers of these cases."""
+    """Run both proxies in front of the servers of these cases."""
     tables: dict[str, Any] = {
         "proxy": {"listen": "127.0.0.1:0"},
         "verify": {"origin": mode, "ip_san": "ignore", "openssl": "3"},
@@ -99,7 +99,7 @@ async def both(
 
 @pytest.mark.parametrize("mode", POLICIES)
 async def test_as_traffic_server(mode: str, program: str, tmp_path: Path) -> None:
-    """Every case has the outcome of Traffic Server, but for DEVIATIONS."""
+    """Every case except DEVIATIONS has the outcome of Traffic Server."""
     cases, trust = build()
     wrong: list[str] = []
     async with both(program, tmp_path, mode, cases, trust) as proxies:
@@ -114,8 +114,8 @@ async def test_as_traffic_server(mode: str, program: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("mode", POLICIES)
-def test_what_is_drawn_is_as_traffic_server(mode: str, program: str, tmp_path: Path) -> None:
-    """Certificates that hypothesis draws, put on the servers of a few hosts one after the other."""
+def test_drawn_certificates_as_traffic_server(mode: str, program: str, tmp_path: Path) -> None:
+    """The certificates that hypothesis draws are presented by the servers of a few hosts, one after the other."""
     (first, *_), trust = build()
     authorities = Authorities(trust[0])
     stage = {host: Case(f"stage-{number}", host, first.chain) for number, host in enumerate(HOSTS)}
@@ -125,8 +125,8 @@ def test_what_is_drawn_is_as_traffic_server(mode: str, program: str, tmp_path: P
         setting = both(program, tmp_path, mode, list(stage.values()), trust)
         proxies = runner.run(setting.__aenter__())
 
-        # The same examples at each run: what fails in CI fails here. No deadline: two proxies and a server share the
-        # machine with other tests, and each request has a time limit of its own.
+        # The same examples in each run, so that a failure in CI can be reproduced. No deadline: two proxies and a
+        # server share the machine with other tests, and each request has its own time limit.
         @settings(
             max_examples=GENERATED,
             derandomize=True,
@@ -156,7 +156,7 @@ def _outcome(status: str, lines: Sequence[str], seen: Seen) -> Outcome:
 
 
 async def _get(port: int, path: str) -> str:
-    """The status that a proxy answers."""
+    """Return the status of a proxy's response."""
     async with asyncio.timeout(60):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:

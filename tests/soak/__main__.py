@@ -1,4 +1,4 @@
-"""``python -m tests.soak [--seconds 120] [--seed N]``: the soak and its numbers; exit 1 where they do not balance."""
+"""``python -m tests.soak [--seconds 120] [--seed N]``: run the soak, print its numbers; exit 1 if they do not agree."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .mixture import soak
 
 
 def main() -> int:
-    """Run it."""
+    """Run the command line."""
     options = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     options.add_argument("--seconds", type=float, default=120.0)
     options.add_argument("--seed", type=int, default=random.randrange(10**6))
@@ -26,7 +26,7 @@ def main() -> int:
     servers = sum(one.servers for one in books)
     problems = [problem for one in books for problem in one.problems]
     if not clients == log == servers:
-        problems.append("the three sides are not equal")
+        problems.append("clients, log and servers do not have the same number")
     print(f"requests: clients {clients}, log {log}, servers {servers}")
     print("\n".join(problems) if problems else "every request is accounted for; nothing grew")
     return 1 if problems else 0

@@ -1,4 +1,4 @@
-"""The clients' side of the soak: all kinds of them, and what each saw."""
+"""Clients of the soak: their kinds, and a record of what each received."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STAYS, LEAVES = "stays", "leaves"
 
 
 class Asked(NamedTuple):
-    """One request: ``where`` it was sent (plain, secure, sometimes, never, denied), what was to come of it."""
+    """One request: ``where`` it was sent (plain, secure, sometimes, never, denied), and the expected result."""
 
     name: str
     where: str
@@ -34,7 +34,7 @@ class Asked(NamedTuple):
 
 
 class Ledger:
-    """Every request that was sent whole, and what its client saw of it."""
+    """Every request that was sent completely, and what its client received."""
 
     def __init__(self) -> None:
         self.asked: dict[str, Asked] = {}
@@ -44,7 +44,7 @@ class Ledger:
         self.wrong: list[str] = []
 
     def take(self, asked: Asked, answer: Answer) -> None:
-        """Note an answer, and what is wrong with it."""
+        """Record a response and its differences from the expected one."""
         self.answers[asked.name] = answer
         if (problem := _problem(asked, answer)) and len(self.wrong) < 20:
             self.wrong.append(f"{asked.method} {asked.where} {asked.name}/{asked.behaviour}/{asked.size}: {problem}")
@@ -52,25 +52,25 @@ class Ledger:
 
 def _problem(asked: Asked, answer: Answer) -> str:
     served = f"\r\nX-Served: {asked.name}\r\n".encode() in answer.head
-    told = f"{answer.status}, {len(answer.body)} bytes, {'whole' if answer.whole else 'cut'}"
+    received = f"{answer.status}, {len(answer.body)} bytes, {'complete' if answer.whole else 'truncated'}"
     if asked.where == "denied":
-        return "" if answer.status == 403 and answer.whole else f"403 expected: {told}"
+        return "" if answer.status == 403 and answer.whole else f"403 expected: {received}"
     if asked.where == "never" or (asked.where == "sometimes" and answer.status == 502):
-        return "" if answer.status == 502 and not served else f"502 expected: {told}"
+        return "" if answer.status == 502 and not served else f"502 expected: {received}"
     expected = EXPECTED[asked.behaviour]
     if expected == WHOLE:
         bodiless = asked.method == "HEAD" or asked.behaviour == "empty"
         body = b"" if bodiless else body_of(int(asked.name.split(".")[1]), asked.size)
         whole = answer.whole and served and answer.status in (200, 204) and answer.body == body
         got = f"\r\nX-Got: {len(asked.body)}\r\n".encode() in answer.head
-        return "" if whole and got else f"a whole answer expected: {told}"
+        return "" if whole and got else f"a complete response expected: {received}"
     if expected == CUT:
-        return "" if not answer.whole and answer.status in (0, 200) else f"a cut expected: {told}"
-    return "" if answer.status in (502, 504) and not served else f"502 or 504 expected: {told}"
+        return "" if not answer.whole and answer.status in (0, 200) else f"a truncated response expected: {received}"
+    return "" if answer.status in (502, 504) and not served else f"502 or 504 expected: {received}"
 
 
 class Client:
-    """A random client: one kind after the other until it is told to stop. ``rnd`` alone decides what it does."""
+    """A random client: one kind after the other until it is stopped. Only ``rnd`` decides what it does."""
 
     def __init__(
         self, phase: int, numbers: itertools.count[int], it: Serve, servers: Servers, ledger: Ledger, rnd: random.Random
@@ -83,7 +83,7 @@ class Client:
         self._rnd = rnd
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until ``stop``."""
+        """Run until ``stop``."""
         kinds = (
             [self._keep] * 8
             + [self._pipeline] * 3
@@ -94,7 +94,7 @@ class Client:
         while not stop.is_set():
             kind = self._rnd.choice(kinds)
             try:
-                async with asyncio.timeout(3 * PATIENCE):  # whatever hangs, the soak ends
+                async with asyncio.timeout(3 * PATIENCE):  # the soak ends even if a request hangs
                     await kind()
             except TimeoutError:
                 self._ledger.wrong.append(f"a client hangs: {kind.__name__}")
@@ -113,7 +113,7 @@ class Client:
             "never": rnd.choice(servers.never),
             "denied": servers.plain,
         }[where]
-        # A HEAD's answer has no body that a server could cut: the kept connection would be what breaks.
+        # A response to HEAD has no body that a server could truncate; the fault would break the connection instead.
         good = where != "sometimes" and not kind and method != "HEAD" and rnd.random() < 0.3
         behaviour = rnd.choice(tuple(EXPECTED) if good else KIND)
         size = rnd.choice((0, 1, 100, 5000, 60_000)) if rnd.random() < 0.97 else 1_500_000
@@ -141,7 +141,7 @@ class Client:
     # -- clients that stay
 
     async def _keep(self) -> None:
-        """A few requests, one after the other, as long as the connection is kept."""
+        """Send a few requests, one after the other, while the connection is kept."""
         async with connected(self._it.port) as stream:
             for _ in range(self._rnd.randint(1, 6)):
                 asked = self._ask()
@@ -218,7 +218,7 @@ class Client:
             await self._read(stream, asked)
 
     async def _rubbish(self) -> None:
-        """No request: not counted as one, but answered with 400 or with an end."""
+        """Send bytes that are not a request; the proxy must respond with 400 or close the connection."""
         data = self._rnd.choice(
             (
                 b"GET / HTTP/1.1\nHost: h\n\n",

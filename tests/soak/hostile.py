@@ -1,4 +1,4 @@
-"""What a soak sends to the control API while traffic runs: bodies as large and as awkward as its limits allow."""
+"""Requests of the soak to the control API during traffic: the largest and costliest bodies that its limits allow."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Call(NamedTuple):
 
 
 def calls(pem: str) -> tuple[Call, ...]:
-    """All of them. None changes anything: ``pem`` is trusted already."""
+    """Return all calls. None changes anything, because ``pem`` is trusted already."""
     keys = {f"key{number}": 1 for number in range(60_000)}
     few = {f"key{number}": 1 for number in range(900)}
-    unknown = [f"{number:064x}" for number in range(1000)]  # as many as a list may have
+    unknown = [f"{number:064x}" for number in range(1000)]  # the limit of a list
     damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
     return (
         Call("POST", "/api/trust", {"pem": "-----BEGIN CERTIFICATE-----" * (MEGABYTE // 27)}, 409),
@@ -51,7 +51,7 @@ def calls(pem: str) -> tuple[Call, ...]:
 
 
 class Hostile:
-    """Sends them, one after the other, until it is told to stop."""
+    """Sends the calls, one after the other, until it is stopped."""
 
     def __init__(self, admin: str, pem: str, rnd: random.Random) -> None:
         self._admin = admin
@@ -61,11 +61,11 @@ class Hostile:
         self.wrong: list[str] = []
 
     async def once(self) -> None:
-        """Send a first request: what the control API needs is then loaded."""
+        """Send a first request, which makes the proxy import the control API."""
         assert (await asyncio.to_thread(control, self._admin, "GET", "/api/health"))[0] == 200
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until ``stop``, in random order; each of them once before any twice."""
+        """Send calls in random order until ``stop``, each once before any is repeated."""
         while not stop.is_set():
             for call in self._rnd.sample(self._calls, len(self._calls)):
                 if stop.is_set():

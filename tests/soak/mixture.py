@@ -1,9 +1,9 @@
-"""The soak itself: clients and servers of all kinds around a real ``mralab serve``, then the books.
+"""The soak: clients and servers of all kinds with a real ``mralab serve``, and a comparison of their records.
 
-One phase each for one worker and two, new connections to servers and kept ones. In each, what clients sent, what the
-log has and what servers saw must be the same requests; descriptors and threads must come back to where they were, and
-memory must stay where it was after the warm-up. Meanwhile the control API gets the largest bodies that it takes;
-nothing may hold the loop that serves traffic (watchdog/sitecustomize.py).
+The phases combine one or two workers with new or kept connections to servers. In each, the requests of the clients, of
+the log and of the servers must be the same; descriptors and threads must return to their number before, and memory must
+not grow after the warm-up. Meanwhile the control API receives the largest bodies that it accepts; nothing may block the
+event loop that serves traffic (watchdog/sitecustomize.py).
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from .servers import Seen, Servers, servers
 Phases = tuple[tuple[int, str], ...]
 PHASES: Phases = ((1, "per-request"), (2, "keep-alive"), (1, "keep-alive"), (2, "per-request"))
 CLIENTS = 24
-HELD = 0.1  # seconds that the loop may be held
-THREADS = min(32, (os.cpu_count() or 1) + 4)  # that asyncio.to_thread keeps for what the control API asks
+HELD = 0.1  # seconds that the event loop may be blocked
+THREADS = min(32, (os.cpu_count() or 1) + 4)  # threads of asyncio.to_thread, which the control API uses
 WATCHDOG = Path(__file__).parent / "watchdog"
 MEMORY = 6 * 1024  # KiB that a worker may grow from the middle of a phase on
 
 
 class Books(NamedTuple):
-    """A phase's numbers. The first three are the same requests, counted on each of the three sides."""
+    """Numbers of a phase. The first three count the same requests at clients, in the log and at servers."""
 
     clients: int
     log: int
@@ -56,14 +56,14 @@ class Books(NamedTuple):
     hostile: int
     """Requests to the control API meanwhile."""
     held: float
-    """Seconds that a loop was held at most."""
+    """Longest time in seconds that an event loop was blocked."""
     problems: list[str]
 
 
 async def soak(
-    folder: Path, seconds: float, seed: int, told: Callable[[str], None] = lambda _: None, phases: Phases = PHASES
+    folder: Path, seconds: float, seed: int, report: Callable[[str], None] = lambda _: None, phases: Phases = PHASES
 ) -> list[Books]:
-    """All phases, each in its share of ``seconds``. ``told`` hears how it goes."""
+    """Run all phases, each for its share of ``seconds``. ``report`` is called with lines of progress."""
     trusted, sometimes = trustme.CA(), trustme.CA()
     books: list[Books] = []
     for phase, (workers, connections) in enumerate(phases):
@@ -76,11 +76,11 @@ async def soak(
                 room, phase, workers, connections, seconds / len(phases), rnd, around, seen, (trusted, sometimes)
             )
         books.append(one)
-        told(
+        report(
             f"{workers} worker{'s' * (workers > 1)}, {connections}: clients {one.clients}, log {one.log}, servers "
-            f"{one.servers}; besides {one.denied} denied, {one.refused} to servers not to be had, {one.left} left by "
-            f"their clients, {one.rejected} no requests; {one.attempts} attempts, {one.reloads} reloads; "
-            f"{one.hostile} calls of the control API; a loop was held for {one.held * 1000:.0f} ms at most; "
+            f"{one.servers}; besides {one.denied} denied, {one.refused} to unusable servers, {one.left} "
+            f"abandoned by clients, {one.rejected} malformed; {one.attempts} attempts, {one.reloads} reloads; "
+            f"{one.hostile} calls of the control API; an event loop was blocked for at most {one.held * 1000:.0f} ms; "
             f"memory {one.memory:+d} KB"
         )
     return books
@@ -132,7 +132,7 @@ async def _phase(
                 await events.one()
         stop.set()
         await asyncio.gather(*running)
-        it.signal(signal.SIGHUP)  # kept connections are closed, by this if by nothing else
+        it.signal(signal.SIGHUP)  # closes kept connections in any case
         threads += workers * THREADS
         await until(lambda: it.descriptors() <= descriptors and it.threads() <= threads, 10, "descriptors and threads")
         memory = it.resident() - middle
@@ -142,7 +142,7 @@ async def _phase(
     problems += ledger.wrong + hostile.wrong
     held = watchdog_noted(room / "held.txt")
     if held > HELD:
-        problems.append(f"a loop was held for {held * 1000:.0f} ms: {(room / 'held.txt').read_text()}")
+        problems.append(f"an event loop was blocked for {held * 1000:.0f} ms: {(room / 'held.txt').read_text()}")
     if memory > MEMORY * workers:
         problems.append(f"memory grew by {memory} KB")
     books = _balance(it, events.files, ledger, seen, problems, events.reloads, memory)
@@ -150,7 +150,7 @@ async def _phase(
 
 
 def watchdog_noted(file: Path) -> float:
-    """Return the longest time that the watchdog has noted in any process."""
+    """Return the longest time that the watchdog recorded in any process."""
     lines = file.read_text().splitlines() if file.exists() else []
     return max((float(line.split()[1]) for line in lines), default=0.0)
 
@@ -161,7 +161,7 @@ def _trust(room: Path, authorities: tuple[trustme.CA, ...]) -> None:
 
 
 class Disturbances:
-    """What is done to the running process: reloads good and bad, trust swaps, log rotations."""
+    """Changes to the running process: valid and invalid reloads, trust swaps, log rotations."""
 
     def __init__(
         self,
@@ -181,7 +181,7 @@ class Disturbances:
         self.bad = 0
 
     async def one(self) -> None:
-        """One of them, at random."""
+        """Make one change, at random."""
         kind = self._rnd.choice(("reload", "trust", "distrust", "rotate", "spoil"))
         if kind == "trust":
             _trust(self._room, self._authorities)
@@ -195,7 +195,9 @@ class Disturbances:
             (self._room / "mralab.toml").write_text("[verify]\norigin = \n")
             self._it.signal(signal.SIGHUP)
             self.bad += 1
-            await until(lambda: self._it.complaints().count("reload refused") > said, 5, "the bad reload told")
+            await until(
+                lambda: self._it.complaints().count("reload refused") > said, 5, "the report of the invalid reload"
+            )
             self._it.configure(self._tables)
         self.reloads += 1
         self._it.signal(signal.SIGHUP)
@@ -204,16 +206,16 @@ class Disturbances:
 
 
 def _said(it: Serve, events: Disturbances) -> list[str]:
-    """What standard error has besides the refused reloads."""
+    """Return the lines on standard error except those about refused reloads."""
     rest = [line for line in it.complaints().splitlines() if "reload refused" not in line and "is not TOML" not in line]
-    missing = [] if it.complaints().count("reload refused") >= events.bad else ["a refused reload was not told"]
+    missing = [] if it.complaints().count("reload refused") >= events.bad else ["a refused reload was not reported"]
     return missing + [f"standard error: {line}" for line in rest[:5]]
 
 
 def _balance(
     it: Serve, files: list[str], ledger: Ledger, seen: Seen, problems: list[str], reloads: int, memory: int
 ) -> Books:
-    """Compare the three sides, request by request."""
+    """Compare the records of clients, log and servers, request by request."""
     received: Counter[str] = Counter()
     sent: Counter[str] = Counter()
     denied = rejected = 0
@@ -222,7 +224,7 @@ def _balance(
         if event is None:
             problems.append(f"a torn line: {record.text[:100]!r}")
         elif isinstance(event, RequestReceived):
-            if event.start_line.split(" ")[1].count("/") > 5:  # those of the warm-up are shorter
+            if event.start_line.split(" ")[1].count("/") > 5:  # rounds of the warm-up are shorter
                 received[event.tracking_id] += 1
         elif isinstance(event, RequestSent):
             sent[event.tracking_id] += 1
@@ -231,7 +233,7 @@ def _balance(
         elif isinstance(event, RequestRejected):
             rejected += 1
 
-    def told(what: str, names: set[str]) -> None:
+    def report(what: str, names: set[str]) -> None:
         if names:
             shown = ", ".join(
                 f"{name} ({ledger.asked[name].where} {ledger.asked[name].behaviour})" for name in sorted(names)[:5]
@@ -243,19 +245,22 @@ def _balance(
     left = {name for name, one in asked.items() if one.stays == LEAVES}
     unknown = (set(received) | set(sent) | set(seen.requests)) - set(asked)
     if unknown:
-        problems.append(f"requests that nobody sent: {sorted(unknown)[:5]}")
-    told("sent, but not in the log", stayed - set(received))
-    told("in the log more than once", {name for name, count in received.items() if count > 1})
-    told("not answered, and not cut", stayed - set(ledger.answers))
-    told("seen by servers more often than sent", {name for name, count in seen.requests.items() if count > sent[name]})
+        problems.append(f"requests that no client sent: {sorted(unknown)[:5]}")
+    report("sent, but not in the log", stayed - set(received))
+    report("in the log more than once", {name for name, count in received.items() if count > 1})
+    report("neither answered nor truncated", stayed - set(ledger.answers))
+    report(
+        "received by servers more often than sent",
+        {name for name, count in seen.requests.items() if count > sent[name]},
+    )
     refused = {name for name in stayed if asked[name].where == "never"}
     refused |= {name for name in stayed if asked[name].where == "sometimes" and ledger.answers[name].status == 502}
     forbidden = {name for name in stayed if asked[name].where == "denied"}
     reach = stayed - refused - forbidden
     seen_of_stayed = {name for name in seen.requests if name in stayed}
-    told("answered, but seen by no server", reach - seen_of_stayed)
-    told("seen by a server that it must not reach", seen_of_stayed - reach)
-    told("dialled, though denied", {name for name in sent if asked[name].where == "denied"})
+    report("answered, but received by no server", reach - seen_of_stayed)
+    report("received by a server that it must not reach", seen_of_stayed - reach)
+    report("dialled although denied", {name for name in sent if asked[name].where == "denied"})
     return Books(
         clients=len(reach),
         log=len({name for name in sent if name in reach and received[name]}),

@@ -1,6 +1,6 @@
-"""The servers' side of the soak: each request says in its path what the server shall do with it.
+"""Servers of the soak: the path of each request, ``/ID/BEHAVIOUR/SIZE``, determines the behaviour of the server.
 
-``/ID/BEHAVIOUR/SIZE``. ``EXPECTED`` is what a client that stays must see of each behaviour.
+``EXPECTED`` has the result of each behaviour for a client that stays connected.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ KIND = tuple(name for name in EXPECTED if name in ("length", "chunked", "informa
 
 
 def body_of(number: int, size: int) -> bytes:
-    """The body that belongs to a request: no other has the same."""
+    """Return the body of a request; all requests have different ones."""
     piece = b"%012d\n" % number
     return (piece * (size // len(piece) + 1))[:size]
 
 
 class Seen:
-    """What the servers have seen: how often each request came, whatever came of it."""
+    """Record of the servers: how often each request arrived, with any result."""
 
     def __init__(self) -> None:
         self.requests: Counter[str] = Counter()
 
     async def handle(self, exchange: Exchange) -> bool | None:
-        """Do as the path says."""
+        """Behave as the path determines."""
         _, name, behaviour, size = exchange.path.split("/")
         self.requests[name] += 1
         if exchange.field("Expect"):
@@ -169,7 +169,7 @@ _BEHAVIOURS = {
 
 
 class Servers(NamedTuple):
-    """Those that can be reached, the one that is trusted by turns, and those that no request may ever reach."""
+    """Servers that can be reached, one that is trusted now and then, and those that no request may ever reach."""
 
     plain: Origin
     secure: Origin
@@ -179,7 +179,7 @@ class Servers(NamedTuple):
 
 @contextlib.asynccontextmanager
 async def servers(seen: Seen, trusted: trustme.CA, sometimes: trustme.CA) -> AsyncIterator[Servers]:
-    """All of them, until the soak ends."""
+    """Run all servers until the end of the block."""
     good = server_context(trusted.issue_cert(HOST))
     async with contextlib.AsyncExitStack() as stack:
 

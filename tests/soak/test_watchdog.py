@@ -1,4 +1,4 @@
-"""The watchdog of the soak sees a loop that computes, and none that a busy machine, or the test itself, lets wait."""
+"""The watchdog of the soak detects an event loop that computes, and ignores waits, also those on a busy machine."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ asyncio.run(main())
 @pytest.mark.parametrize(
     ("clock", "wait", "held"), [("thread_time", "pass", True), ("monotonic", "time.sleep(0.05)", False)]
 )
-def test_a_computation_is_noted_and_a_wait_is_not(tmp_path: Path, clock: str, wait: str, held: bool) -> None:
+def test_a_computation_is_recorded_and_a_wait_is_not(tmp_path: Path, clock: str, wait: str, held: bool) -> None:
     file = tmp_path / "held.txt"
     environment = {**os.environ, "PYTHONPATH": str(WATCHDOG), "MRALAB_WATCHDOG": str(file)}
     program = LOOP.format(clock=clock, wait=wait)

@@ -1,13 +1,13 @@
-"""Loaded by each process of a soak at its start (PYTHONPATH): notes how long the proxy's loop was held.
+"""Records how long the proxy's event loop was blocked. Each process of a soak imports it at its start (PYTHONPATH).
 
-A timer is due every ten milliseconds. The loop was held for as long as the timer came late, but for no longer than the
-loop's thread used the processor in that time: on a busy machine a thread waits for its turn, and neither wall clock
-nor another process's delay can tell how long that was. So a call that blocks without computing is not seen here (ruff's
-ASYNC rules look for these), a long computation is, wherever it hides. A computation in another thread that does not
-give the interpreter lock back holds the loop too: the whole process's time counts, but as it also has threads that
-share, only from ``SHARED`` seconds on.
+A timer is due every ten milliseconds. The loop was blocked for the delay of the timer, but not longer than the CPU time
+of the loop's thread in that interval: on a busy machine a thread waits for a processor, and the wall clock includes
+that. So a call that blocks without computing is not detected here (ruff's ASYNC rules find these); a long computation
+is. A computation in another thread that does not release the interpreter lock blocks the loop too. Therefore the CPU
+time of the whole process counts as well, but, because its other threads do release the lock, only from ``SHARED``
+seconds on.
 
-``MRALAB_WATCHDOG`` names the file. A line for each new longest time of a process: ``PID SECONDS LATE``.
+``MRALAB_WATCHDOG`` names the file. It gets a line for each new longest time of a process: ``PID SECONDS LATE``.
 """
 
 from __future__ import annotations
