@@ -1,4 +1,4 @@
-"""Run ``mralab``: in this process, or in one of its own where the test is about processes."""
+"""Run ``mralab``: in this process, or in a new one if the test is about processes."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def mralab(
     environment: Mapping[str, str] | None = None,
     output: TextIO | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in this process, with streams of its own; ``output`` replaces its standard output.
+    """Run a command in this process, with separate streams; ``output`` replaces its standard output.
 
-    Exit codes and output are those of a process, which would use more CPU time for its imports than for the command.
+    Exit codes and output are those of a new process, which would use more CPU time for imports than for the command.
     """
     variables = {"MRALAB_ADMIN": admin, **(environment or {})}
     with (
@@ -50,7 +50,7 @@ def _code(arguments: Iterable[str]) -> int:
 
 
 def mralab_process(*arguments: str, admin: str = "", cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a command as a process."""
+    """Run a command in a new process."""
     return subprocess.run(
         [sys.executable, "-m", "mralab", *arguments],
         capture_output=True,

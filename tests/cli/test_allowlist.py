@@ -43,7 +43,7 @@ def test_tests_that_all_pass(tmp_path: Path) -> None:
     assert (result.exit_code, result.output.splitlines()[0]) == (0, "3 tests passed.")
 
 
-def test_a_failing_test_says_what_was_nearest_or_which_rule_let_it_through(tmp_path: Path) -> None:
+def test_a_failing_test_has_the_nearest_rule_or_the_rule_that_allowed_it(tmp_path: Path) -> None:
     tests = (
         "https://node1.example.test:8443/on,allow,,too short,\n"
         "https://node1.example.test:8443/one,block,,,\n"
@@ -74,7 +74,7 @@ def test_a_failing_test_says_what_was_nearest_or_which_rule_let_it_through(tmp_p
     ]
 
 
-def test_automatic_rules_of_nodes_count_where_nodes_are_given(tmp_path: Path) -> None:
+def test_automatic_rules_are_added_for_the_given_nodes(tmp_path: Path) -> None:
     tests = "https://cucm:6971/x,allow\nhttps://imp:8443/EPASSoap/service/v80,allow,,,POST\nhttps://cuc/vmrest/mailbox,allow\n"
     assert check(tmp_path, RULES, tests).exit_code == 1
     result = check(tmp_path, RULES, tests, "--node", "cucm", "--imp-node", "imp", "--unity-node", "cuc")
@@ -98,7 +98,7 @@ def test_json_has_each_test(tmp_path: Path) -> None:
     assert passed["miss"]["text"] == ("no rule names host node3.example.test; did you mean node2.example.test?")
 
 
-def test_everything_that_cannot_be_used_is_printed_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_printed_at_once(tmp_path: Path) -> None:
     (tmp_path / "rules.csv").write_text(RULES.replace(",", ";"))
     (tmp_path / "tests.csv").write_text(TESTS + "https://h/,alow\n")
     files = ("rules.csv", "--tests", "tests.csv")

@@ -1,4 +1,4 @@
-"""Commands for a running proxy, without one: the error says what to do."""
+"""Commands for a running proxy if there is none: the error says what to do."""
 
 from __future__ import annotations
 

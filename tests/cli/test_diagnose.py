@@ -1,4 +1,4 @@
-"""``mralab diagnose``: what a person gets who hands it a file."""
+"""``mralab diagnose``: output, filters, exit codes and unreadable input."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_standard_input_and_gzip(tmp_path: Path) -> None:
     assert [one.code for one in document(tmp_path / "log.gz").findings] == ["self-signed"]
 
 
-def test_filters_that_cannot_be_right_are_all_named() -> None:
+def test_all_invalid_filters_are_reported() -> None:
     ended = mralab("diagnose", str(GOOD), "--code", "self-singed", "--code", "nothing-like-it",
                    "--since", "2026-02-01", "--until", "2026-01-01")  # fmt: skip
     assert (ended.returncode, ended.stdout) == (2, "")
@@ -83,14 +83,14 @@ def test_filters_that_cannot_be_right_are_all_named() -> None:
     assert "is not a time: write 2026-01-29T14:01:16+01:00" in ended.stderr
 
 
-def test_a_server_that_no_file_shows_is_a_wrong_filter() -> None:
+def test_a_server_that_is_in_no_file_is_an_error() -> None:
     ended = mralab("diagnose", str(UNTRUSTED), "--server", "cucm.steven.lba", "--server", "cucm.steven.lab:6972")
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith("--server cucm.steven.lba: no file shows it; did you mean 'cucm.steven.lab'?")
     assert mralab("diagnose", str(UNTRUSTED), "--server", "cucm.steven.lab:6972").returncode == 1
 
 
-def test_what_cannot_be_read_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
+def test_unreadable_files_are_named_and_the_others_are_read(tmp_path: Path) -> None:
     (tmp_path / "broken.tar.gz").write_bytes(gzip.compress(UNTRUSTED.read_bytes() * 99)[:400])
     (tmp_path / "rubbish").write_bytes(bytes(range(256)) * 8)
     shown = mralab("diagnose", str(tmp_path), str(MISNAMED), str(tmp_path / "missing"))
@@ -110,7 +110,7 @@ def test_nothing_readable_ends_with_2(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("word", ["explain", "analyze", "Analyse"])
-def test_words_that_people_type(word: str) -> None:
+def test_misspelt_codes_get_a_suggestion(word: str) -> None:
     ended = mralab(word, "some.log")
     assert ended.returncode == 2
     assert "did you mean 'diagnose'?" in ended.stderr
@@ -140,7 +140,7 @@ def test_standard_input_that_is_closed_is_named() -> None:
     assert "- standard input: is closed" in ended.stdout
 
 
-def test_an_empty_path_is_no_folder() -> None:
+def test_an_empty_path_is_not_a_folder() -> None:
     assert mralab("diagnose", "").returncode == 2
 
 
@@ -156,12 +156,12 @@ def test_an_empty_path_is_no_folder() -> None:
         ("2022-07-11T16:55:26.016Z", True),
     ],
 )
-def test_until_includes_what_it_names(until: str, found: bool) -> None:  # the fault is at 18:55:26.016+02:00
+def test_until_includes_the_unit_that_it_names(until: str, found: bool) -> None:  # the fault is at 18:55:26.016+02:00
     assert bool(document(UNTRUSTED, "--since", "2022-07-10", "--until", until).findings) == found
 
 
 def without_utctime(log: str, stamp: str) -> str:
-    """Return the lines of TLS, which have no UTCTime, with this stamp."""
+    """Return the lines of TLS, which have no UTCTime, with this timestamp."""
     return "".join(f"{stamp} {line.partition(' ')[2]}\n" for line in log.splitlines() if "[ET_NET" in line)
 
 

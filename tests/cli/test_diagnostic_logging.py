@@ -15,7 +15,7 @@ from .command import mralab
 
 
 def archived(archive: Path) -> Case:
-    """What an archive holds; all of it can be read."""
+    """Return the content of an archive, which must be readable."""
     case = Case()
     case.read(Sources([str(archive)]))
     assert case.problems == []

@@ -130,7 +130,7 @@ def test_closed_standard_output_of_a_process_is_an_error(command: str, folder: P
 def test_closed_standard_output_is_an_error(command: str, folder: Path) -> None:
     with (
         CliRunner().isolation() as (_, stderr, _),
-        contextlib.redirect_stdout(None),  # as it is in a process without one
+        contextlib.redirect_stdout(None),  # as in a process without standard output
         pytest.raises(SystemExit) as end,
     ):
         main(command.format(folder=folder).split())
@@ -207,7 +207,7 @@ def test_ctrl_c_during_a_demo_is_130(folder: Path, option: list[str]) -> None:
     with started([*MRALAB, "demo", "--out", str(folder), *option]) as process:
         while not first.exists():
             assert process.poll() is None
-            time.sleep(0.01)  # waiting without a pause would take the processor from the demo
+            time.sleep(0.01)  # waiting without a pause would use the CPU that the demo needs
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err.strip()) == (130, "", "")
@@ -256,7 +256,7 @@ def test_the_error_for_an_unusable_path_names_it(command: str, problem: str, fol
     (folder / "taken/fqdn-X14.2.log").mkdir(parents=True)
     (folder / "latin.toml").write_bytes(b"\xff")
     (folder / "log.toml").write_text('proxy = { listen = "127.0.0.1:0" }\nlog = { file = "taken" }\n')
-    run = mralab_process if command.startswith("serve") else mralab  # its sockets are closed at the process's end
+    run = mralab_process if command.startswith("serve") else mralab  # its sockets are closed when the process ends
     result = run(*command.format(folder=folder).split())
     assert (result.returncode, result.stdout) == (2, "")
     assert problem in result.stderr

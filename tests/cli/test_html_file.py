@@ -1,4 +1,4 @@
-"""``--html FILE``: where it cannot be written, that is known before the command begins."""
+"""``--html FILE``: a file that cannot be written is an error before the command begins."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_a_missing_folder_is_named(command: tuple[str, ...], tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
+def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
     ended = mralab("diagnose", LOG, "--html", str(tmp_path))
     assert ended.returncode == 2
     assert "is a directory" in ended.stderr

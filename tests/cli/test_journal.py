@@ -1,4 +1,4 @@
-"""``mralab findings``, ``log`` and ``transactions`` show what a running proxy remembers."""
+"""``mralab findings``, ``log`` and ``transactions`` show the journal of a running proxy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .command import mralab
 
 @pytest.fixture
 def failing(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Iterator[Serving]:
-    """A proxy of its own that has refused one server."""
+    """Another proxy, which has refused one server."""
     folder = tmp_path_factory.mktemp("journal")
     with serving(folder, config_for(server, trustme.CA(), folder)) as one:
         get(one, server)

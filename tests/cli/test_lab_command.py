@@ -1,4 +1,4 @@
-"""``mralab lab`` as a process: where it is, that everything in it answers, and that its control API acts on it."""
+"""``mralab lab`` as a process: its addresses and log, its servers, and its control API."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .command import mralab
 @contextmanager
 def running(folder: Path) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "mralab", "lab"]
-    environment = {**os.environ, "TMPDIR": str(folder)}  # the log stays there
+    environment = {**os.environ, "TMPDIR": str(folder)}  # the log remains in this folder
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as process:
@@ -94,7 +94,7 @@ def lab(*arguments: str, cwd: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def ended(process: subprocess.Popen[str]) -> str:
-    """End a lab; the rest of its standard output."""
+    """End a lab and return the rest of its standard output."""
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (0, "")
@@ -184,7 +184,7 @@ def test_what_the_control_api_shows_of_a_file_is_in_force(tmp_path: Path) -> Non
         ended(process)
 
 
-def test_what_a_lab_cannot_do_is_said_all_at_once(tmp_path: Path) -> None:
+def test_all_keys_that_a_lab_cannot_apply_are_reported_at_once(tmp_path: Path) -> None:
     (tmp_path / "lab.toml").write_text(
         """
         proxy.workers = 2
@@ -198,7 +198,7 @@ def test_what_a_lab_cannot_do_is_said_all_at_once(tmp_path: Path) -> None:
         assert problem in result.stderr
 
 
-def test_a_proxy_that_is_asked_for_get_edge_config_has_no_finding_of_it(tmp_path: Path) -> None:
+def test_a_request_for_get_edge_config_at_a_proxy_is_not_a_finding(tmp_path: Path) -> None:
     with lab(cwd=tmp_path) as process:
         start = start_of(process)
         assert not login(start["listening"])
@@ -207,7 +207,7 @@ def test_a_proxy_that_is_asked_for_get_edge_config_has_no_finding_of_it(tmp_path
         ended(process)
 
 
-def test_what_is_hardly_meant_is_said_at_the_start(tmp_path: Path) -> None:
+def test_suspicious_settings_are_warnings_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "lab.toml").write_text(
         '[proxy]\nlisten = "127.0.0.1:0"\n[trust]\nstore = ""\n[allow]\nrules = "r.csv"\n'
     )
@@ -223,7 +223,7 @@ def test_what_is_hardly_meant_is_said_at_the_start(tmp_path: Path) -> None:
 
 @contextmanager
 def on_a_terminal(*arguments: str, cwd: Path) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[str], str]]]:
-    """Run a lab on a terminal; yield it and a function that reads its output as far as a text."""
+    """Run a lab on a terminal; yield it and a function that reads its output up to a text."""
     terminal, other_end = pty.openpty()
     command = [sys.executable, "-m", "mralab", "lab", *arguments]
     environment = {**os.environ, "TMPDIR": str(cwd)}
@@ -241,7 +241,7 @@ def on_a_terminal(*arguments: str, cwd: Path) -> Iterator[tuple[subprocess.Popen
 
 
 def _read_all(terminal: int, pieces: Queue[str]) -> None:
-    """Take a terminal's output as it comes: its buffer is small, and a full one holds up the lab's end."""
+    """Read a terminal's output continuously: its buffer is small, and a full one would delay the end of the lab."""
     with contextlib.suppress(OSError):  # EIO: the other end is closed
         while piece := os.read(terminal, 65536):
             pieces.put(piece.decode().replace("\r\n", "\n"))
@@ -254,7 +254,7 @@ def _read_until(pieces: Queue[str], wanted: str) -> str:
     return text
 
 
-def test_a_terminal_shows_where_things_are_and_commands_to_paste_and_then_the_log(tmp_path: Path) -> None:
+def test_a_terminal_shows_addresses_and_commands_to_paste_and_then_the_log(tmp_path: Path) -> None:
     with on_a_terminal("--listen", "127.0.0.1:0", cwd=tmp_path) as (process, read):
         text = read("The log:\n")
         commands = [line.split()[1:] for line in text.splitlines() if line.startswith("  mralab ")]
@@ -312,7 +312,7 @@ def test_options_that_cannot_be_applied_are_refused(options: list[str], problem:
     assert problem in result.stderr
 
 
-def test_a_lab_of_lookalikes_says_what_it_could_not_copy(tmp_path: Path) -> None:
+def test_a_lab_of_lookalikes_prints_what_it_could_not_copy(tmp_path: Path) -> None:
     ca = trustme.CA()
     server = ca.issue_cert("cucm.example.test", common_name="cucm.example.test")
     for port in (8443, 6971, 6972):

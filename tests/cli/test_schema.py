@@ -75,7 +75,7 @@ def follows(result: subprocess.CompletedProcess[str], name: str) -> Any:
 
 @pytest.fixture(scope="module")
 def refusing(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Iterator[Serving]:
-    """A proxy that has refused one server, and denied one request."""
+    """Run a proxy that has refused one server and denied one request."""
     folder = tmp_path_factory.mktemp("refusing")
     with serving(folder, config_for(server, trustme.CA(), folder)) as one:
         get(one, server)

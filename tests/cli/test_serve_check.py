@@ -18,7 +18,7 @@ def check(folder: Path, text: str) -> tuple[int, str, list[str]]:
     return result.returncode, result.stdout, result.stderr.splitlines()
 
 
-def test_a_valid_configuration_is_summed_up_and_nothing_listens(tmp_path: Path) -> None:
+def test_a_valid_configuration_is_summarized_and_nothing_listens(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text(mint("Root", ca=True).pem)
     (tmp_path / "rules.csv").write_text(RULES + "https://cucm.example.test/,,GET,prefix,\n")
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -34,7 +34,7 @@ def test_a_valid_configuration_is_summed_up_and_nothing_listens(tmp_path: Path) 
     assert not (tmp_path / "proxy.log").exists()
 
 
-def test_each_thing_that_is_hardly_meant_is_one_warning(tmp_path: Path) -> None:
+def test_each_suspicious_setting_is_one_warning(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text(mint("Old", ca=True, days=(-20, -10)).pem)
     (tmp_path / "rules.csv").write_text(RULES + "https://cucm.example.test/,,PURGE,prefix,\n")
     code, out, warnings = check(tmp_path, '[trust]\nstore = "ca.pem"\n[allow]\nrules = "rules.csv"\n')

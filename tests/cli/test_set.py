@@ -20,7 +20,7 @@ from tests.web.labs import administered
 from .command import mralab
 
 
-def test_a_switch_is_live_and_what_follows_from_it_is_shown(running: Serving, server: Server) -> None:
+def test_a_switch_is_live_and_its_consequences_are_shown(running: Serving, server: Server) -> None:
     before = mralab("set", "release", "14.0.7", admin=running.admin)
     assert (before.returncode, before.stdout.splitlines()) == (
         0,
@@ -80,7 +80,7 @@ def test_every_problem_is_named_at_once_and_nothing_is_changed(running: Serving)
     ]
 
 
-def test_what_only_the_proxy_can_judge_is_its_error(running: Serving) -> None:
+def test_values_that_only_the_proxy_can_check_are_its_errors(running: Serving) -> None:
     ended = mralab("set", "ciphers", "NO-SUCH-CIPHER", admin=running.admin)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "ciphers" in ended.stderr

@@ -44,7 +44,7 @@ BUSY = 0.05
 
 
 def in_time(seconds: Iterable[float], limit: float) -> None:
-    """Check waits for a limit: none ended early, and none hung; at full size, each within a tenth of the limit."""
+    """Check waits for a time limit: none ended early or hung; at full size, each ended within a tenth of the limit."""
     seconds = sorted(seconds)
     assert seconds[0] >= limit * 0.9
     assert seconds[-1] <= (limit * 1.1 if FULL else limit + PATIENCE)

@@ -1,4 +1,4 @@
-"""Bytes that two readers could read differently, and bytes that are nothing at all, from both sides."""
+"""Ambiguous messages and random bytes, from clients and from servers."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ async def test_ambiguous_requests(start: Start, figure: Figure, connections: str
 
 
 async def _everything(it: Serve, data: bytes) -> bytes:
-    """All that comes back for some bytes, until the connection ends."""
+    """Send bytes and return everything that arrives until the connection ends."""
     async with asyncio.timeout(10):
         reader, writer = await asyncio.open_connection("127.0.0.1", it.port)
         try:
@@ -189,14 +189,14 @@ async def test_ambiguous_responses(start: Start, figure: Figure) -> None:
 
 
 class Mutations:
-    """Bytes changed at random: always the same ones for a seed."""
+    """Messages with random changes, reproducible by their seed."""
 
     def __init__(self, models: list[bytes], seed: int) -> None:
         self._models = models
         self._random = random.Random(seed)
 
     def one(self) -> bytes:
-        """A model with a few changes."""
+        """Return a message with a few changes."""
         rnd = self._random
         data = bytearray(rnd.choice(self._models))
         for _ in range(rnd.choice((1, 1, 2, 3, 8))):
@@ -219,7 +219,7 @@ class Mutations:
 
 
 class _Once(asyncio.Protocol):
-    """Sends its bytes and nothing more; when the other side has ended the connection, what the answer began with."""
+    """Sends bytes once; the result, at the end of the connection, is the beginning of the response."""
 
     def __init__(self, data: bytes, ended: asyncio.Future[bytes]) -> None:
         self._data = data

@@ -1,4 +1,4 @@
-"""Clients that are slow, many, or gone in the middle."""
+"""Clients that are slow, numerous, or disconnect early."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LENGTH = 1 << 30
 
 
 async def drip(port: int, start: bytes, every: float) -> tuple[float, bytes]:
-    """Send ``start``, then a byte every so often: after how long it was over, and what had come back."""
+    """Send ``start``, then a byte at a time; return the time until the connection ended, and the response."""
     async with connected(port) as (reader, writer):
         began = time.monotonic()
         writer.write(start)
@@ -83,7 +83,7 @@ async def test_a_client_that_does_not_read(start: Start, figure: Figure) -> None
 
         await many(clients, stare)
         growth = (it.resident() - before) / clients
-    # Counted from the last byte that the server got rid of, which goes on for a while after the client's last one.
+    # Counted from the last byte that the server could send, which is later than the last one that the client read.
     assert min(ends) > limit * 0.75
     assert not FULL or max(ends) <= limit * 1.1
     assert growth < 1024
@@ -184,14 +184,14 @@ async def test_idle_clients(start: Start, figure: Figure) -> None:
 
 
 async def processor_share(it: Serve, seconds: float = 0.5) -> float:
-    """How much of a processor it uses while nothing happens."""
+    """Return the share of a processor that it uses while idle."""
     before = it.processor()
     await asyncio.sleep(seconds)
     return (it.processor() - before) / seconds
 
 
 async def recovery(it: Serve, request: bytes) -> float:
-    """Seconds until a new client is answered."""
+    """Return the seconds until a new client gets a response."""
     began = time.monotonic()
     async with asyncio.timeout(PATIENCE):
         while (await ask(it.port, request)).status != 200:
@@ -215,7 +215,7 @@ async def test_few_descriptors(start: Start, figure: Figure, workers: int) -> No
         served = sum(task.done() for task in answered)
         assert all(task.result().status == 200 for task in answered if task.done())
         assert served == room
-        for _, writer in streams[: clients // 2]:  # those in the backlog come up as others go
+        for _, writer in streams[: clients // 2]:  # clients in the backlog are accepted as others leave
             writer.transport.abort()
         await until(lambda: sum(task.done() for task in answered[clients // 2 :]) >= room)
         for _, writer in streams:
@@ -320,7 +320,7 @@ async def test_clients_gone_in_the_middle_of_a_body(start: Start, figure: Figure
 
 
 async def test_answer_is_whole_for_those_who_stay(start: Start) -> None:
-    """The measure itself: what the other tests count as whole is, and as cut is not."""
+    """Check the measurement itself: how the other tests distinguish complete responses from truncated ones."""
 
     async def handle(exchange: Exchange) -> bool:
         await (answer_ok(exchange) if exchange.path == "/whole" else exchange.send(OK[:-1]))

@@ -1,4 +1,4 @@
-"""Clocks that step: time limits do not notice, stamps follow."""
+"""Steps of the clock: time limits are not affected, and timestamps follow."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _target(origin: Origin, path: str) -> bytes:
 async def steps(
     port: int, origin: Origin, step: Callable[[float], None], stamp: Callable[[], Awaitable[float]]
 ) -> list[float]:
-    """Clients that wait for each of the limits while the clock steps: how long they waited."""
+    """Let clients wait for each time limit while the clock steps; return how long they waited."""
     waited: list[float] = []
 
     async def idle() -> None:
@@ -73,7 +73,7 @@ async def steps(
             step(seconds)
             after = await ask(port, _target(origin, "/x"))
             assert after.status == 200
-            # Far less than a step: the machine may be slow between the two.
+            # Far less than a step, but enough for a slow machine.
             assert abs(_date(after.head) - _date(before.head) - seconds) < PATIENCE
             assert abs(await stamp() - _date(after.head)) < PATIENCE
     return waited

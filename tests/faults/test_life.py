@@ -1,4 +1,4 @@
-"""Signals, reloads, rubbish in files, and sudden death."""
+"""Signals, reloads, invalid files, and killed processes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def test_sigterm(start: Start, figure: Figure, workers: int) -> None:
         for piece in range(5):
             await asyncio.sleep(0.1)
             if stopped and piece == 4:
-                await refused.wait()  # newcomers are refused while these are served
+                await refused.wait()  # new clients are refused while these are served
             await exchange.send(bytes(10_000))
 
     async with serving(slow) as origin:
@@ -223,7 +223,7 @@ def _start(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 async def listens(port: int, limit: float) -> float:
-    """Seconds until a port answers a connection."""
+    """Return the seconds until a port accepts a connection."""
 
     def one() -> bool:
         with socket.socket() as sock:
@@ -244,7 +244,7 @@ async def test_kill_9_and_restart(start: Start, figure: Figure, workers: int) ->
         children = it.workers()
         it.process.kill()
         await it.ended()
-        # What a supervisor leaves behind must not go on serving an old configuration on the port.
+        # Workers that outlive a killed supervisor must not continue to serve an old configuration on the port.
         await until(lambda: not [pid for pid in children if _runs(pid)], 5, "the workers' end")
         it.configure(process.tables(proxy={"listen": f"127.0.0.1:{port}", "workers": workers}))
         began = time.monotonic()
@@ -303,7 +303,7 @@ async def test_a_worker_that_dies(start: Start, figure: Figure) -> None:
         victim = it.workers()[0]
         os.kill(victim, signal.SIGKILL)
         began = time.monotonic()
-        assert (await ask(it.port, it.request(origin))).status == 200  # the other goes on
+        assert (await ask(it.port, it.request(origin))).status == 200  # the other continues
         await until(lambda: len([pid for pid in it.workers() if pid != victim]) == 2, PATIENCE, "the worker made anew")
         took = time.monotonic() - began
         await loads[0].asked(20)

@@ -1,4 +1,4 @@
-"""More requests than can be served: the queue is bounded, memory too, and it is over soon after the rush is."""
+"""Overload: queue and memory are bounded, and the proxy recovers soon after it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .client import Answer, ask, connected, percentile, read_answer, reset
 from .conftest import PATIENCE, Figure, Start, size
 from .origin import Exchange, answer_ok, serving
 
-SLOTS, SERVICE = 20, 0.2  # clients at once, seconds for each: 100 requests a second are what can be served
+SLOTS, SERVICE = 20, 0.2  # concurrent requests, seconds for each: the capacity is 100 requests a second
 
 
 async def test_twice_the_capacity(start: Start, figure: Figure) -> None:
@@ -40,7 +40,9 @@ async def test_twice_the_capacity(start: Start, figure: Figure) -> None:
 
         began = time.monotonic()
         asked: list[asyncio.Task[Answer | None]] = []
-        while (elapsed := time.monotonic() - began) < seconds:  # open loop: at its time, whatever became of the others
+        while (
+            elapsed := time.monotonic() - began
+        ) < seconds:  # open loop: each is sent at its time, independently of the others
             while len(asked) < elapsed * rate:
                 asked.append(asyncio.create_task(one()))
             await asyncio.sleep(0.002)
@@ -57,7 +59,7 @@ async def test_twice_the_capacity(start: Start, figure: Figure) -> None:
         assert it.complaints() == ""
     served = [answer for answer in answers if answer is not None]
     assert {answer.status for answer in served} == {200}
-    # The oldest of the queue come first: whoever is served late has nearly lost patience. Few, but never none.
+    # The queue is served in order, so a late client has almost reached its own time limit: few are served, but some.
     assert len(served) > 2 * SLOTS
     assert growth < 8192
     figure(

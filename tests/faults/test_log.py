@@ -1,4 +1,4 @@
-"""The log: a disk that is full, a folder that is gone, rotation under load, and text that tries to break out."""
+"""The log: a full disk, a missing folder, rotation under load, and values that try to inject lines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .origin import Exchange, serving
 
 @contextlib.contextmanager
 def small_disk(folder: Path) -> Iterator[None]:
-    """``folder`` as a disk of its own, of 1 MB."""
+    """Mount a file system of 1 MB at ``folder``."""
     folder.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=1m,mode=0777", "none", str(folder)], capture_output=True, check=False
@@ -43,7 +43,7 @@ LINES = 5  # of one request that is answered, at INFO
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_disk_full(start: Start, figure: Figure, tmp_path: Path, workers: int) -> None:
     requests = size(400, 20_000)
-    count = 1 if workers == 1 else 4 * workers  # clients: so many that every process has some
+    count = 1 if workers == 1 else 4 * workers  # clients, enough for every process
     with small_disk(tmp_path / "logs"):
         async with serving() as origin:
             it = await start(origin, proxy={"workers": workers}, log={"file": "logs/traffic_server.log"})
@@ -133,7 +133,7 @@ async def test_rotation(start: Start, figure: Figure, tmp_path: Path, workers: i
         records = [record for name in names for record in it.log(name)]
         answers = [answer for load in loads for answer in load.answers]
         assert {answer.status for answer in answers} == {200}
-        assert all(record.event is not None for record in records)  # none torn
+        assert all(record.event is not None for record in records)  # all lines are complete
         seen = Counter(line.split(" ")[1].rpartition("/")[2] for line in it.received(*names))
         assert len(seen) == len(answers)
         assert set(seen.values()) == {1}

@@ -1,4 +1,4 @@
-"""Name servers that are slow, fail, or change their mind: a real one on loopback, asked by the system's resolver."""
+"""Name servers that are slow, fail, or change their answers: a real one on loopback, used by the system's resolver."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class NameServer(asyncio.DatagramProtocol):
 
 @contextlib.asynccontextmanager
 async def name_server() -> AsyncIterator[tuple[NameServer, str]]:
-    """A name server and its address; skips where port 53 cannot be had."""
+    """Run a name server and yield it with its address. Skips the test if port 53 cannot be used."""
     pid = os.getpid()
     address = f"127.53.{pid >> 8 & 255}.{pid & 255 or 1}"
     try:
@@ -75,7 +75,7 @@ async def name_server() -> AsyncIterator[tuple[NameServer, str]]:
 
 
 def asking(folder: Path, address: str) -> tuple[str, ...]:
-    """A command that runs another where /etc/resolv.conf names this server alone; skips where that is not allowed."""
+    """Return a command that runs another with only this server in /etc/resolv.conf. Skips if that is not permitted."""
     (folder / "resolv.conf").write_text(f"nameserver {address}\noptions timeout:3 attempts:1\n")
     command = (
         "unshare",
@@ -111,7 +111,7 @@ async def test_names(start: Start, figure: Figure, tmp_path: Path) -> None:
         more = process.rules([origin], [*slow, *failing, "changing.example.org", "unknown.example.org"])
         (tmp_path / "rules.csv").write_text(process.rules([listed]) + more.partition("\n")[2])
         await it.warm()
-        threads = it.threads() + 1  # a reload works in a thread of the loop's executor, which stays
+        threads = it.threads() + 1  # a reload starts a thread of the event loop's executor, which remains
         it.signal(signal.SIGHUP)
 
         async def get(name: str) -> Answer:

@@ -1,4 +1,4 @@
-"""Servers that reset, cut, hang, or answer what is no answer."""
+"""Servers that reset, truncate, hang, or send invalid responses."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def _cut_chunks(exchange: Exchange) -> bool:
 
 
 async def _cut_until_close(exchange: Exchange) -> None:
-    """A body that ends with the connection, whose TLS was never closed."""
+    """Send a body that ends with the connection, without close_notify."""
     await exchange.send(b"HTTP/1.1 200 OK\r\n\r\n" + HALF)
     exchange.writer.transport.abort()
 
@@ -82,7 +82,7 @@ async def test_reset_or_cut_mid_body(start: Start, figure: Figure, ca: trustme.C
 
 @contextlib.asynccontextmanager
 async def deaf() -> AsyncIterator[Origin]:
-    """A server whose SYNs stay without answer: its queue is full and nobody accepts."""
+    """Run a server that does not answer SYNs, because its accept queue is full."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
@@ -98,7 +98,7 @@ async def deaf() -> AsyncIterator[Origin]:
 
 @contextlib.asynccontextmanager
 async def silent() -> AsyncIterator[Origin]:
-    """A server that accepts and never says a byte of TLS."""
+    """Run a server that accepts connections and never sends a byte of TLS."""
     async with serving(_forever) as origin:
         origin.scheme = "https"
         yield origin
@@ -168,11 +168,13 @@ HEADS = {
 async def test_hostile_response_heads(start: Start, figure: Figure, name: str) -> None:
     count = size(10, 200)
     async with serving(HEADS[name]) as origin:
-        it = await start(origin, upstream={"response_timeout": 100.0})  # ``ask`` waits 30 s: no head is waited for
+        it = await start(
+            origin, upstream={"response_timeout": 100.0}
+        )  # ``ask`` waits 30 s, so no head ran into a timeout
         await it.warm()
         await many(
             count, lambda _: ask(it.port, it.request(origin)), 5
-        )  # what an allocator keeps of such heads, it has
+        )  # after this, the allocator keeps no more memory for such heads
         before, used = it.resident(), it.processor()
         answers: list[Answer] = await many(count, lambda _: ask(it.port, it.request(origin)), 5)
         growth = it.resident() - before
@@ -236,7 +238,7 @@ async def test_an_answer_before_the_request_s_body_is_there(
 
 
 async def test_kept_connections_that_servers_end(start: Start, figure: Figure, ca: trustme.CA) -> None:
-    """A kept connection that its server is about to end is either still good or not used: never an error."""
+    """A kept connection that its server is about to close is either still usable or not used, and never an error."""
     count = size(400, 20_000)
 
     async def fickle(exchange: Exchange) -> bool:

@@ -1,4 +1,4 @@
-"""Trust that changes while requests run: a store replaced, a certificate that expires on a kept connection."""
+"""Changes of trust while requests run: a replaced store, and a certificate that expires on a kept connection."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def test_store_replaced(start: Start, figure: Figure, ca: trustme.CA, conn
         assert it.complaints() == ""
     assert {answer.status for answer in answers} == {200, 502}
     assert late == 0
-    assert max(turns) <= swaps  # once for each swap, never back in between
+    assert max(turns) <= swaps  # exactly one change for each swap
     figure(
         "trust store replaced",
         "the old CA's servers 502 from the next request on, kept connections and sessions included",
@@ -92,7 +92,7 @@ async def test_certificate_expires_while_pooled(start: Start, figure: Figure, ca
             await exchange.send(OK)
 
     async with serving(handle, server_context(ca.issue_cert(HOST, not_after=end))) as origin:
-        # One process: each has a pool of its own, and which of them is asked would not be known.
+        # One process, because each has its own pool and a request may reach any of them.
         it = await start(origin, proxy={"workers": 1}, upstream={"connections": "keep-alive", "attempts": 1})
         assert (await ask(it.port, it.request(origin))).status == 200
         long = asyncio.create_task(ask(it.port, it.request(origin, "/long")))
@@ -102,7 +102,7 @@ async def test_certificate_expires_while_pooled(start: Start, figure: Figure, ca
         asked_at = time.time()
         answer = await ask(it.port, it.request(origin))
         while answer.status == 200:
-            # For the second in which it ends, a certificate is good for a new handshake and a kept connection is not.
+            # In the last second of its validity a certificate is accepted in a handshake, but not on a kept connection.
             assert asked_at < end.timestamp() + 1.1  # time(2), by which OpenSSL judges, is late by up to a timer tick
             kept += time.time() < end.timestamp() and origin.connections == 2
             asked_at = time.time()

@@ -1,4 +1,4 @@
-"""A CUCM mock that is not ours: the standard library's HTTP server, in a thread, over TLS or not."""
+"""A CUCM mock of another project: the standard library's HTTP server in a thread, with or without TLS."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that refuses us is what these tests are about."""
+        """Ignore errors: these tests have clients that refuse the server."""
 
 
 @contextmanager
 def mock(leaf: trustme.LeafCert | None) -> Iterator[tuple[str, int]]:
-    """A running mock's address."""
+    """Run a mock and yield its address."""
     server = _Server(("127.0.0.1", 0), _Handler)
     if leaf is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,4 +1,4 @@
-"""Remedies in a test come before those for an Expressway, and only where a test runs the proxy."""
+"""Remedies for a test's own code come first if a test runs the proxy, before those for an Expressway."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults on demand: each one is what X14.2 sees of a real server with that fault."""
+"""Faults on demand: each has the same findings as a real server with that fault."""
 
 from __future__ import annotations
 
@@ -115,9 +115,9 @@ def test_a_certificate_for_another_name(proxy: Proxy, point: FaultPoint, below: 
     assert proxy.refused(HOST, because="name-not-in-certificate")
 
 
-def test_a_fault_of_one_connection_is_over_after_it(proxy: Proxy, point: FaultPoint) -> None:
+def test_a_fault_for_one_connection_ends_with_it(proxy: Proxy, point: FaultPoint) -> None:
     armed = point.inject(fault.SendAlert("internal_error"), times=1)
-    assert get(proxy) == (200, BODY)  # the second attempt meets it no more
+    assert get(proxy) == (200, BODY)  # the fault is over at the second attempt
     assert armed.over
     assert armed.met == 1
     assert len(proxy.transactions) == 1
@@ -132,7 +132,7 @@ def test_an_answer_of_5xx_and_the_next_one_from_the_mock(proxy: Proxy, point: Fa
     assert proxy.findings == ()
 
 
-def test_a_truncated_answer_is_never_taken_for_a_whole_one(proxy: Proxy, point: FaultPoint) -> None:
+def test_a_truncated_answer_is_never_complete(proxy: Proxy, point: FaultPoint) -> None:
     with (
         point.inject(fault.Truncate(after=len(BODY))),  # head and most of the body
         pytest.raises((http.client.IncompleteRead, ConnectionResetError)),
@@ -141,7 +141,7 @@ def test_a_truncated_answer_is_never_taken_for_a_whole_one(proxy: Proxy, point: 
     assert get(proxy) == (200, BODY)
 
 
-def test_slow_bytes_come_all_the_same_and_faster_once_lifted(proxy: Proxy, point: FaultPoint) -> None:
+def test_slow_bytes_all_arrive_and_faster_once_lifted(proxy: Proxy, point: FaultPoint) -> None:
     with point.inject(fault.Slow(size=200, every=0.005)):
         begin = time.monotonic()
         assert get(proxy) == (200, BODY)
@@ -150,7 +150,7 @@ def test_slow_bytes_come_all_the_same_and_faster_once_lifted(proxy: Proxy, point
 
 
 @pytest.mark.parametrize("pace", [None, fault.Slow(size=200_000, every=0.001)], ids=["at once", "paced"])
-def test_five_megabytes_come_through_whole(proxy: Proxy, point: FaultPoint, pace: fault.Fault | None) -> None:
+def test_five_megabytes_are_relayed_completely(proxy: Proxy, point: FaultPoint, pace: fault.Fault | None) -> None:
     if pace is not None:
         point.inject(pace)
     assert get(proxy, f"https://{HOST}:8443/big") == (200, BODY * 5000)
@@ -186,7 +186,7 @@ async def test_a_reset_drops_what_is_under_way(proxy: Proxy, point: FaultPoint) 
     assert (proxy.log, proxy.transactions) == ((), ())
 
 
-async def test_lifting_lets_go_of_the_connections_that_a_fault_holds(leaf: trustme.LeafCert, ca: trustme.CA) -> None:
+async def test_lifting_a_fault_releases_the_connections_that_it_holds(leaf: trustme.LeafCert, ca: trustme.CA) -> None:
     with mock(leaf) as address:
         async with (
             FaultPoint(dial=address, certificate=leaf) as point,
@@ -217,7 +217,7 @@ async def test_a_fault_point_ends_with_connections_open_and_leaves_nothing(leaf:
     assert asyncio.all_tasks() == before
 
 
-def test_a_mock_in_plain_text_behind_and_one_that_is_not_there(ca: trustme.CA) -> None:
+def test_a_mock_without_tls_and_a_missing_one(ca: trustme.CA) -> None:
     leaf = ca.issue_cert(HOST)
     with (
         mock(None) as address,
@@ -250,7 +250,7 @@ def test_a_mock_in_plain_text_behind_and_one_that_is_not_there(ca: trustme.CA) -
         (fault.Present(b"nonsense"), None, "no certificate that can be read"),
     ],
 )
-def test_a_fault_that_cannot_be_is_told_when_it_is_injected(
+def test_an_impossible_fault_is_an_error_when_it_is_injected(
     point: FaultPoint, wrong: fault.Fault, times: int | None, message: str
 ) -> None:
     with pytest.raises(MralabError, match=message):
@@ -281,7 +281,7 @@ def test_a_damaged_key_is_refused(leaf: trustme.LeafCert) -> None:
         FaultPoint(dial=("127.0.0.1", 1), certificate=pem + leaf.cert_chain_pems[0].bytes())
 
 
-# -- on our own mocks
+# -- on mralab's own mocks
 
 
 @pytest.fixture
@@ -296,7 +296,7 @@ async def test_our_own_cucm_fails_on_demand_on_either_port(lab: Lab) -> None:
     lab.cucm.inject(fault.Answer(503), port=8443, times=1)
     login = await lab.login()
     assert next(step.status for step in login.steps if ":8443" in step.server) == 503
-    # Another certificate than the trusted one, though of the same key: OpenSSL names the fault that it meets first.
+    # Not the trusted certificate, although it has the same key: OpenSSL reports the first fault that it finds.
     assert {(each.port, each.code) for each in lab.findings} == {(6972, "self-signed")}
     lab.cucm.lift_faults()
     assert (await lab.login()).ok

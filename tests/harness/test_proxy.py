@@ -1,4 +1,4 @@
-"""``mralab.Proxy``: the traffic server before a mock of one's own, in both worlds."""
+"""``mralab.Proxy``: the traffic server in front of a test's own mock, synchronous and asynchronous."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def test_the_same_in_an_asynchronous_one(address: tuple[str, int], ca: tru
         assert await asyncio.to_thread(get, proxy) == 502
 
 
-def test_settings_change_from_the_next_request_on_and_reset_takes_them_back(
+def test_settings_change_from_the_next_request_on_and_reset_restores_them(
     address: tuple[str, int], ca: trustme.CA
 ) -> None:
     with Proxy(release="X14.0.7") as proxy:
@@ -94,7 +94,7 @@ def test_settings_change_from_the_next_request_on_and_reset_takes_them_back(
         proxy.verify_origin_server("On")
         assert get(proxy) == 502
         proxy.upgrade("X14.0.7")
-        assert get(proxy) == 502  # what xConfiguration said outlives an upgrade
+        assert get(proxy) == 502  # the setting of xConfiguration survives an upgrade
         proxy.trust(ca)
         assert get(proxy) == 200
         assert repr(proxy) == f"<Proxy X14.0.7 at http://127.0.0.1:{proxy.port}>"
@@ -113,12 +113,14 @@ def test_settings_change_from_the_next_request_on_and_reset_takes_them_back(
     ],
     ids=["any port", "by port", "table", "entry"],
 )
-def test_hosts_are_said_in_several_ways(address: tuple[str, int], ca: trustme.CA, where: Callable[[int], Any]) -> None:
+def test_hosts_are_accepted_in_several_forms(
+    address: tuple[str, int], ca: trustme.CA, where: Callable[[int], Any]
+) -> None:
     with Proxy(hosts={HOST.upper(): where(address[1])}, trust=ca) as proxy:
         assert get(proxy) == 200
 
 
-def test_hosts_that_are_nowhere_are_told_all_at_once() -> None:
+def test_all_invalid_hosts_are_reported_at_once() -> None:
     wrong: Any = {"a.lab": 41021, "b.lab": {8443: ("127.0.0.1", 1), 6972: ("127.0.0.2", 2)}}
     with pytest.raises(ConfigError) as caught:
         Proxy(hosts=wrong)
@@ -141,7 +143,7 @@ def _forms(ca: trustme.CA, folder: Path) -> dict[str, Any]:
     }
 
 
-def test_trust_takes_certificates_as_they_are(address: tuple[str, int], ca: trustme.CA, tmp_path: Path) -> None:
+def test_trust_accepts_certificates_in_every_form(address: tuple[str, int], ca: trustme.CA, tmp_path: Path) -> None:
     with Proxy(hosts={HOST: address}) as proxy:
         for name, form in _forms(ca, tmp_path).items():
             proxy.trust(form)
@@ -159,7 +161,7 @@ def test_a_servers_own_certificate_is_trusted_as_such() -> None:
     assert len(subjects) == 2
 
 
-def test_what_cannot_be_trusted_is_told_all_at_once(tmp_path: Path) -> None:
+def test_all_invalid_certificates_are_reported_at_once(tmp_path: Path) -> None:
     wrong: Any = [b"nonsense", tmp_path / "no.pem", 7]
     with pytest.raises(TrustStoreError) as caught:
         Proxy(trust=wrong)
@@ -169,7 +171,7 @@ def test_what_cannot_be_trusted_is_told_all_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "path", "rules"])
-def test_rules_decide_where_they_are_given(address: tuple[str, int], ca: trustme.CA, tmp_path: Path, form: str) -> None:
+def test_given_rules_replace_the_default(address: tuple[str, int], ca: trustme.CA, tmp_path: Path, form: str) -> None:
     text = f"Url,Deployment,HttpMethods,MatchType,Description\nhttps://{HOST}:8443/cucm-uds/,,,prefix,\n"
     (tmp_path / "rules.csv").write_text(text)
     rules: Any = {"text": text, "path": tmp_path / "rules.csv", "rules": automatic_rules(HOST)}[form]
@@ -180,14 +182,14 @@ def test_rules_decide_where_they_are_given(address: tuple[str, int], ca: trustme
         assert get(proxy, f"https://{HOST}:8443/axl/") == 403
 
 
-def test_rules_that_cannot_be_read_are_told() -> None:
+def test_rules_that_cannot_be_read_are_an_error() -> None:
     with pytest.raises(ConfigError, match=r"rules:1: column 'Uri' is unknown"):
         Proxy(rules="Uri,Deployment,HttpMethods,MatchType,Description\n")
     with pytest.raises(ConfigError, match=r"no\.csv: cannot be read"):
         Proxy(rules="no.csv")
 
 
-def test_a_configuration_is_taken_as_it_is(address: tuple[str, int], ca: trustme.CA, tmp_path: Path) -> None:
+def test_a_configuration_is_used_unchanged(address: tuple[str, int], ca: trustme.CA, tmp_path: Path) -> None:
     ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     config = from_mapping(
         {
@@ -217,10 +219,10 @@ def test_tables_and_verify_mode(misnamed: tuple[str, int], ca: trustme.CA, tmp_p
     assert "Action=Continue" in log.read_text()
 
 
-# -- what assertions say
+# -- messages of assertions
 
 
-def test_a_failing_assertion_says_what_did_happen(misnamed: tuple[str, int], ca: trustme.CA) -> None:
+def test_the_message_of_a_failing_assertion_says_what_happened(misnamed: tuple[str, int], ca: trustme.CA) -> None:
     with Proxy(hosts={HOST: misnamed}, trust=ca) as proxy:
         assert repr(proxy.refused(HOST)) == f"{HOST} was not refused: no request came in"
         get(proxy)
@@ -256,7 +258,7 @@ def test_a_failing_assertion_says_what_did_happen(misnamed: tuple[str, int], ca:
         assert proxy.findings[0].cause.count("[hosts]") == 1
 
 
-def test_a_code_that_does_not_exist_is_an_error_not_a_no() -> None:
+def test_an_unknown_code_is_an_error_and_not_false() -> None:
     with Proxy() as proxy, pytest.raises(UnknownCodeError, match="did you mean 'name-not-in-certificate"):
         proxy.refused(HOST, because="name-not-in-cert")
 
@@ -275,12 +277,12 @@ def test_a_url_that_leads_nowhere(url: str) -> None:
         ("https://[2001:DB8:0::1]:8443/?", Target("steven.lab", "https", "2001:db8::1", 8443), "/"),
     ],
 )
-def test_urls_are_tokens_and_what_comes_after(url: str, target: Target, rest: str) -> None:
+def test_urls_have_a_token_and_the_rest_of_the_path(url: str, target: Target, rest: str) -> None:
     assert Proxy().url(for_=url) == f"http://:0/{encode(target)}{rest}"
     assert Proxy(domain="b.lab").url(for_=url) == f"http://:0/{encode(target._replace(domain='b.lab'))}{rest}"
 
 
-def test_a_port_in_use_is_told_in_either_world(address: tuple[str, int]) -> None:
+def test_a_port_in_use_is_an_error_in_both_forms(address: tuple[str, int]) -> None:
     taken = from_mapping({"proxy": {"listen": f"{address[0]}:{address[1]}"}, "log": {"file": os.devnull}})
     before = threading.active_count()
     with pytest.raises(ListenError, match="cannot be listened on"):
@@ -335,7 +337,7 @@ def test_200_labs_in_one_process_leave_nothing_behind() -> None:
                 alive.extend(weakref.ref(part) for part in (lab, lab.proxy, lab.cucm, lab.cucm.uds))
             assert asyncio.all_tasks() == {asyncio.current_task()}
 
-    asyncio.run(some(1))  # what is made once in a process
+    asyncio.run(some(1))  # allocates what a process allocates once
     files, threads = _open_files(), threading.active_count()
     asyncio.run(some(199))
     gc.collect()

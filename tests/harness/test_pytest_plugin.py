@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-# Loaded here, they are not loaded anew by each of pytester's sessions, which cryptography does not survive.
+# Imported here so that pytester's sessions do not import them again, which crashes cryptography.
 import mralab.harness.fault_point
 import mralab.lab.lab
 import mralab.net.traffic_server  # noqa: F401

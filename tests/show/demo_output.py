@@ -2,8 +2,8 @@
 
 ``python -m tests.show.demo_output`` writes the golden files.
 
-Nothing in it varies from run to run: it names no port that is chosen at start, no time and no fingerprint. The one
-change is that a terminal's line ends (CR LF) become LF. Colours stay in the files; ``cat`` shows them.
+The output does not vary from run to run: it has no random port, no time and no fingerprint. The line ends of a terminal
+(CR LF) are changed to LF. The files contain the colours; ``cat`` shows them.
 
 The scenarios run once, and the command prints their results at each width; ``process`` runs the whole command.
 """

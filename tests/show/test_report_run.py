@@ -75,7 +75,7 @@ async def test_a_cluster_has_a_ladder_for_each_peer(tmp_path: Path) -> None:
     assert not captions[3].endswith(" 0 of 11 requests failed")
 
 
-async def test_a_difference_is_told_in_the_summary_and_in_its_section(tmp_path: Path) -> None:
+async def test_a_difference_is_in_the_summary_and_in_its_section(tmp_path: Path) -> None:
     (result,) = await results_of(tmp_path, "healthy")
     different = replace(result, differences=["X14.2: <b>expected</b> \u202e"])
     html = report_html(run_page([different], "run"))
@@ -84,7 +84,7 @@ async def test_a_difference_is_told_in_the_summary_and_in_its_section(tmp_path: 
     assert "Not as expected: X14.2: <b>expected</b> \\u{202E}" in document.all_text()
 
 
-def test_the_command_writes_the_report_and_prints_what_it_always_prints(tmp_path: Path) -> None:
+def test_the_command_writes_the_report_and_prints_its_usual_output(tmp_path: Path) -> None:
     ended = mralab("demo", "--out", str(tmp_path / "out"), "--html", str(tmp_path / "demo.html"))
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "Every result is as in the article." in ended.stdout

@@ -1,4 +1,4 @@
-"""Results as a table or as a list: what decides, and that no word is broken in either."""
+"""Results as a table or as a list, depending on the width; no word is broken in either."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_table_from_120_columns_and_a_list_below() -> None:
     assert shown(sheet, TABLE_WIDTH - 1).startswith("cucm\n  Request  GET https:")
 
 
-def test_a_list_where_a_word_does_not_fit_into_a_table() -> None:
+def test_a_list_if_a_word_does_not_fit_into_a_table() -> None:
     long = "x" * 400
     assert shown(Sheet(COLUMNS, ((cell("cucm"), cell(long), cell("")),)), 200) == f"cucm\n  Request  {long}\n"
 
