@@ -11,7 +11,7 @@ from hypothesis import settings
 # pytest-xdist sets it in its processes: commands that tests run would print for a narrow terminal.
 os.environ.pop("COLUMNS", None)
 
-# No deadline: how long an example takes depends on the machine's other work, and a test must not fail because of it.
+# No deadline: the time of an example depends on other load, and a test must not fail because of that.
 settings.register_profile("mralab", deadline=None)
 settings.load_profile("mralab")
 

@@ -1,4 +1,4 @@
-"""Print the least versions that pyproject.toml allows, as pip's constraints, for ``make test-oldest``.
+"""Print the oldest versions that pyproject.toml allows, as pip's constraints, for ``make test-oldest``.
 
 ``--tools`` prints the development tools that those tests need, in their newest versions.
 """
@@ -33,7 +33,7 @@ def _project() -> dict[str, Any]:
 
 
 def constraints() -> list[str]:
-    """Return ``name==least version`` for each dependency. Raises ``ValueError`` for one without a least version."""
+    """Return ``name==oldest version`` for each dependency. Raises ``ValueError`` for one without a lower bound."""
     pinned = []
     for requirement in _project()["project"]["dependencies"]:
         parts = re.match(r"([\w.-]+)>=([\w.]+)", requirement)

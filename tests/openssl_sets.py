@@ -1,4 +1,4 @@
-"""Certificates as administrators make them, by the ``openssl`` command: one folder for each failure."""
+"""Certificates from the ``openssl`` command, as administrators make them: one folder for each failure."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _wildcard(openssl: Openssl) -> Parts:
 
 
 def _reissued(openssl: Openssl) -> Parts:
-    """The CA was re-issued with another key; the old one is trusted."""
+    """Make a CA that was reissued with another key; the old certificate is trusted."""
     old = openssl.certificate("/O=Example/CN=Example Root")
     new = openssl.certificate("/O=Example/CN=Example Root")
     return [openssl.leaf(new), new], [old]
@@ -154,7 +154,7 @@ def _reissued_without_identifiers(openssl: Openssl) -> Parts:
 
 
 def _cross_signed(openssl: Openssl) -> Parts:
-    """The server sends a cross-signed copy of the CA, whose own root is trusted: one key in two certificates."""
+    """Make a server that sends a cross-signed copy of the CA, while the CA's own root with the same key is trusted."""
     elder = openssl.certificate("/O=Example/CN=Elder Root")
     root = openssl.certificate("/O=Example/CN=Example Root")
     crossed = openssl.certificate("/O=Example/CN=Example Root", elder, key=root.key)

@@ -1,6 +1,6 @@
-"""The import graph: no cycle, not even for type checking; the layers are import-linter's (`make check`).
+"""The import graph has no cycle, not even for type checking; import-linter checks the layers (`make check`).
 
-And docs/architecture.md, which names every module of the package and nothing that does not exist.
+docs/architecture.md names every module of the package, and nothing that does not exist.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DOCUMENTS: Final = ("docs/architecture.md", "CONTRIBUTING.md")
 
 
 def cycles() -> list[list[str]]:
-    """Groups of modules that import each other, directly or not (Tarjan's strongly connected components)."""
+    """Return groups of modules that import each other, directly or not (Tarjan's strongly connected components)."""
     graph = grimp.build_graph("mralab", exclude_type_checking_imports=False, cache_dir=None)
     numbers: dict[str, int] = {}
     lowest: dict[str, int] = {}
@@ -47,7 +47,7 @@ def cycles() -> list[list[str]]:
     return found
 
 
-def test_no_module_imports_itself_by_a_detour() -> None:
+def test_no_module_imports_itself_indirectly() -> None:
     assert cycles() == []
 
 

@@ -1,4 +1,4 @@
-"""The configuration file: what is valid, and the messages of what is not, all at once."""
+"""The configuration file: valid values, and all messages about invalid ones at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The declarations of the configuration keys: what is derived from them, and that a running proxy does as declared."""
+"""Declarations of the configuration keys: what is derived from them, and that a running proxy follows them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def named(applies: str) -> list[Any]:
 
 
 def with_example(declared: DeclaredKey) -> dict[str, Any]:
-    """The tables that set a key to its example."""
+    """Return the tables that set a key to its example."""
     example = declared.key.example
     if not declared.table:
         return {declared.name: example}
@@ -86,7 +86,7 @@ async def running(folder: Path) -> AsyncIterator[Running]:
 
 
 def in_force(proxy: TrafficServer) -> dict[str, Any]:
-    """What requests get from the settings: not the configuration itself, which shows a value that nothing uses."""
+    """Return the settings as requests use them; the configuration would also show values that nothing uses."""
     policy, services, acceptor = proxy._policy, proxy._services, proxy._acceptor
     assert services is not None
     assert acceptor is not None
@@ -179,7 +179,7 @@ async def test_a_key_that_is_not_live_is_refused_in_a_patch(declared: DeclaredKe
     assert running.proxy.config is before
 
 
-async def test_a_reload_names_the_keys_that_want_a_restart(
+async def test_a_reload_names_the_keys_that_need_a_restart(
     running: Running, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     keys = [declared for declared in KEYS if declared.key.applies == "start"]
@@ -197,7 +197,7 @@ async def test_a_reload_names_the_keys_that_want_a_restart(
         assert shown == (str(folder / str(began)) if declared.names_file and began else began)
 
 
-async def test_another_spelling_of_a_path_wants_no_restart(
+async def test_another_spelling_of_a_path_needs_no_restart(
     running: Running, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await reload(running, folder, {"log": {"file": str(folder / "traffic_server.log")}})

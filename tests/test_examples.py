@@ -1,4 +1,4 @@
-"""Each example runs as it stands."""
+"""Each example runs unchanged."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_the_jobs_commands_run_in_a_checkout(tmp_path: Path) -> None:
     commands = {step["name"]: step["run"] for step in job["steps"] if "run" in step}
     assert commands.pop("Install").startswith("pip install vendor/mralab-*.whl ")
     (command,) = commands.values()
-    # These plugins are not in that job: some want to be configured, the others are slow to import.
+    # These plugins are not in that job: some need a configuration, the others are slow to import.
     others = " ".join(f"-p no:{name}" for name in ("asyncio", "aiohttp", "anyio", "hypothesispytest", "schemathesis"))
     result = run("bash", "-c", command, cwd=tmp_path, PYTEST_ADDOPTS=others)
     assert result.returncode == 0, result.stdout
@@ -89,7 +89,7 @@ hosts."cucm.steven.lab" = {{ dial = "127.0.0.1", ports = {{ 8443 = {port} }} }}
     return run(str(EXAMPLES / "cron" / "preflight.sh"), str(folder / "mralab.toml"), cwd=folder)
 
 
-def test_cron_is_silent_while_all_is_well_and_says_what_is_not(tmp_path: Path) -> None:
+def test_cron_is_silent_if_all_servers_are_accepted_and_reports_the_others(tmp_path: Path) -> None:
     ours, another = trustme.CA(), trustme.CA()
     for server in Server(server_context(ours.issue_cert("cucm.steven.lab"))).run():
         good = cron(tmp_path, server.port, ours)

@@ -1,4 +1,4 @@
-"""Documents that are generated from the code are as the code is."""
+"""Generated documents are up to date."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mralab.web.operations import OPERATIONS
 from tests import commands_reference, control_api_reference, findings_reference
 
 
-def test_the_reference_of_findings_is_current_and_whole() -> None:
+def test_the_reference_of_findings_is_current_and_complete() -> None:
     text = findings_reference.document()
     assert set(re.findall("^### (.*)$", text, re.MULTILINE)) == set(CODES)
     assert "{" not in text

@@ -1,4 +1,4 @@
-"""The main paths in each way of serving: one process or two workers, a server connection per request or kept ones.
+"""The main paths in each mode: one process or two workers, a server connection per request or kept ones.
 
 All other tests run once: in the test's own process with the defaults, or in the mode that they name.
 """
@@ -54,7 +54,7 @@ class Mode:
     unlisted: Server
 
     def path(self, server: Server) -> str:
-        """The request target that leads to a server."""
+        """Return the request target for a server."""
         return f"/{encode(Target('steven.lab', 'https', HOST, server.port))}/cucm-uds/version"
 
     def get(self, server: Server) -> tuple[int, bytes]:

@@ -1,4 +1,4 @@
-"""tshark (Wireshark) as an independent reader of captures; tests are skipped, with the reason, where there is none."""
+"""tshark (Wireshark) as an independent reader of captures; tests are skipped if it is not installed."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ WRONG = " || ".join(
 
 
 def tshark(capture: Path, display_filter: str, *fields: str) -> list[list[str]]:
-    """The packets that a display filter finds, as fields; checksums are verified."""
+    """Return fields of the packets that a display filter finds; checksums are verified."""
     command = ["tshark", "-n", "-r", str(capture), "-Y", display_filter, "-T", "fields"]
     command += [part for field in fields or ("frame.number", "_ws.col.Info") for part in ("-e", field)]
-    # A random port may be that of some protocol: what the bytes are counts first.
+    # A random port may be assigned to another protocol: the content decides first.
     command += ["-o", "tcp.try_heuristic_first:TRUE"]
     command += ["-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)

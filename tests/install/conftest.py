@@ -1,4 +1,4 @@
-"""The wheel, and a virtual environment that has it and nothing else of ours: made once, for all processes of a run."""
+"""The wheel, and a virtual environment with it and nothing else of this repository: made once for all processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The container image's lines, run one by one in a folder that stands for the image's root."""
+"""The instructions of the Dockerfile, run one by one in a folder that represents the image's root."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``make`` lists its targets, and says what to do where no package can be had."""
+"""``make`` lists its targets, and says what to do if no package can be installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wheel: what is in it, and that it works where nothing else of ours is."""
+"""The wheel: its content, and that it works in an environment with nothing else of this repository."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ async def test_health_checks_each_process(admin: Administered) -> None:
 
 
 async def test_health_fails_while_the_log_is_not_written(admin: Administered, tmp_path: Path) -> None:
-    """The health check itself tries to write, so no traffic is needed."""
+    """The health check itself writes to the log, so no traffic is needed."""
     log = tmp_path / "traffic_server.log"
     log.unlink()
     log.mkdir()
@@ -225,12 +225,12 @@ async def test_health_fails_while_the_log_is_not_written(admin: Administered, tm
     log.rmdir()
     async with asyncio.timeout(10):
         while (await admin.ask("GET", "/api/health"))[0] != 200:
-            pass  # it says for a second that it was not written
+            pass  # for a second it reports the failed write
     _, answer = await admin.ask("GET", "/api/health")
     (check,) = (check for check in answer["checks"] if check["name"] == "log")
     assert check["ok"]
     assert check["note"].startswith("9 entries were lost since the start, the last at 20")
-    assert log.read_text() == ""  # nothing stays of trying
+    assert log.read_text() == ""  # the attempts leave nothing behind
 
 
 async def test_health_fails_while_no_connection_can_be_accepted(admin: Administered) -> None:

@@ -17,7 +17,7 @@ from mralab.errors import MOST_PROBLEMS
 
 from .conftest import Administered
 
-MEGABYTE = (1 << 20) - 100  # what a body may have
+MEGABYTE = (1 << 20) - 100  # the limit of a body
 
 
 @pytest.fixture

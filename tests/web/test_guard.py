@@ -73,7 +73,7 @@ REFUSED: list[tuple[bytes, int]] = [
     (b"GET /api/log HTTP/1.1\r\nHost: ME, evil.test\r\n", 403),
     (b"GET /api/log HTTP/1.1\r\nHost: \r\n", 403),
     (b"GET /api/log HTTP/1.0\r\n", 403),
-    # Origin and what else browsers say
+    # Origin and other fields of browsers
     (b"GET /api/log HTTP/1.1\r\nHost: ME\r\nOrigin: http://ME\r\nOrigin: http://evil.test\r\n", 400),
     (b"GET /api/log HTTP/1.1\r\nHost: ME\r\nOrigin: http://ME\r\norigin: http://ME\r\n", 400),
     (b"GET /api/log HTTP/1.1\r\nHost: ME\r\nOrigin: http://ME http://evil.test\r\n", 403),
@@ -97,7 +97,7 @@ REFUSED: list[tuple[bytes, int]] = [
     (b"GET /api/log HTTP/1.1\r\nHost: ME\r\nX-Original-URL: /api/reset\r\n", 403),
     (b"GET /api/log HTTP/1.1\r\nHost: ME\r\nX-Rewrite-URL: /api/reset\r\n", 403),
     (b"GET /api/log HTTP/1.1\r\nHost: ME\r\nX-Envoy-External-Address: 1.2.3.4\r\n", 403),
-    # a page that shows itself by nothing but its address
+    # a page that is recognizable only by its Referer
     (b"POST /api/reset HTTP/1.1\r\nHost: ME\r\nReferer: http://evil.test/\r\nContent-Length: 0\r\n", 403),
     (b"GET /api/events HTTP/1.1\r\nHost: ME\r\nReferer: http://ME.evil.test/\r\n", 403),
     (b"GET /api/log HTTP/1.1\r\nHost: ME\r\nReferer: about:blank\r\n", 403),

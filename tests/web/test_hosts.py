@@ -1,4 +1,4 @@
-"""Hosts, judgements, PEM bodies and HEAD: what the Python API has, for other languages."""
+"""Hosts, outcomes, PEM bodies and HEAD: features of the Python API for other languages."""
 
 from __future__ import annotations
 

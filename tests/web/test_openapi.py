@@ -27,7 +27,7 @@ CONFIG = '[proxy]\nlisten = "127.0.0.1:0"\nworkers = {}\n[trust]\nstore = ""\n[a
 
 
 def checked(admin: str, phase: str, folder: Path) -> str:
-    """Return what schemathesis says of a control API; fails if it finds something."""
+    """Run schemathesis on a control API and return its output; fails if it finds something."""
     result = subprocess.run(
         [
             Path(sys.executable).with_name("st"),
@@ -139,7 +139,7 @@ def test_every_event_that_is_published_is_described() -> None:
         for file in [*package.glob("control/*.py"), *package.glob("lab/*.py")]
         for kind in re.findall(r'(?:publish|_notify)\(\s*"(\w+)"', file.read_text())
     }
-    assert published - {"report"} | {"worker"} == set(EVENTS)  # a report of counters is for the control process alone
+    assert published - {"report"} | {"worker"} == set(EVENTS)  # a report of counters is internal to the control process
 
 
 def test_an_error_of_the_event_stream_is_described_as_json() -> None:

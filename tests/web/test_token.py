@@ -1,4 +1,4 @@
-"""``proxy.admin_token``: the control API for another machine or container, on purpose only."""
+"""``proxy.admin_token``: the control API for other machines or containers, only if configured."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_an_address_outside_loopback_needs_a_token() -> None:
 async def test_a_token_that_no_proxy_can_have_is_refused_and_not_shown(
     token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Such as one of a file with Windows' ends of lines: the header's own error would show it."""
+    """For example from a file with Windows line ends: the error about the header would show the token."""
     monkeypatch.setenv("MRALAB_ADMIN_TOKEN", token)
     with pytest.raises(MralabError) as caught:
         Admin("127.0.0.1:1")

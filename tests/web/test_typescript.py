@@ -29,7 +29,7 @@ def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def modules() -> Path:
-    """The folder node_modules with the tools. Skips the test where they cannot be had."""
+    """Folder node_modules with the tools. Skips the test if they cannot be installed."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         pytest.skip("node or npm is not installed (Debian: apt-get install nodejs npm)")

@@ -157,7 +157,7 @@ _AXE = "axe-core@4.14.1"
 
 @pytest.fixture(scope="module")
 def axe() -> str:
-    """The source of axe-core. npm fetches it once, into the user's cache."""
+    """Source of axe-core. npm downloads it once into the user's cache."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mralab" / _AXE
     file = folder / "package" / "axe.min.js"
     if not file.exists():
