@@ -8,7 +8,7 @@ COPY dist/mralab-*.whl /tmp/
 RUN python -m venv /opt/mralab
 RUN /opt/mralab/bin/python -m pip install --no-cache-dir --disable-pip-version-check /tmp/mralab-*.whl
 RUN rm /tmp/mralab-*.whl
-# Not root: certificates and logs below are the user's; a number, because Kubernetes checks runAsNonRoot by it.
+# Not root; the user owns certificates and logs. A number, because Kubernetes needs it to check runAsNonRoot.
 RUN mkdir -p /var/lib/mralab
 RUN chown 10001:10001 /var/lib/mralab
 

@@ -25,8 +25,8 @@ demo: $(STAMP) ## the article's login before and after X14.2, then each remedy
 test: $(DEV_STAMP) ## the test suite
 	@$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder -q
 
-# Mixed traffic and random faults from both sides, for SECONDS=120; then the books: clients, log and servers must agree.
-# SEED=N does the same again. FULL=1 adds every row of docs/faults.md at its full size (about half an hour).
+# Mixed traffic and random faults from clients and servers, for SECONDS=120; then the records of clients, log and servers
+# must agree. SEED=N repeats a run. FULL=1 adds every row of docs/faults.md at its full size (about half an hour).
 soak: $(DEV_STAMP) ## mixed traffic and faults for two minutes
 	@$(BIN)/python -m tests.soak --seconds $(or $(SECONDS),120) $(if $(SEED),--seed $(SEED))
 ifdef FULL
@@ -39,23 +39,23 @@ check: $(DEV_STAMP) ## ruff, mypy, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The grammars under libFuzzer (atheris, Linux), then how the time of each parser grows: make fuzz SECONDS=600; each has its
-# share. Then HEADS=1000000 mutated heads, with plans and without.
+# The fuzz targets under libFuzzer (atheris, Linux), then the growth of each parser's time: make fuzz SECONDS=600, shared
+# by all. Then HEADS=1000000 mutated heads, with plans and without.
 SECONDS_OF_FUZZ := $(or $(SECONDS),80)
 fuzz: $(DEV_STAMP) ## random input for each parser
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install -q --disable-pip-version-check atheris
 	@$(BIN)/python -m tests.fuzz.run $(SECONDS_OF_FUZZ)
 	@$(BIN)/python -m tests.fuzz.plans $(or $(HEADS),1000000)
 
-# Compared with the real Traffic Server, nginx and HAProxy; says which Debian packages it lacks. BENCH adds options.
+# Compares with the real Traffic Server, nginx and HAProxy; lists missing Debian packages. BENCH adds options.
 bench: $(DEV_STAMP) ## CPU and memory against nginx, HAProxy and Traffic Server
 	@$(BIN)/python -m benchmarks.compare $(BENCH)
 
-bench-quick: $(DEV_STAMP) ## the CPU ratios alone
+bench-quick: $(DEV_STAMP) ## only the CPU ratios
 	@$(BIN)/python -m benchmarks.compare --quick
 
-# Where a request's CPU goes, by part: kernel, OpenSSL, interpreter... (needs linux-perf as well)
-profile: $(DEV_STAMP) ## where a request's CPU goes
+# CPU by part: kernel, OpenSSL, interpreter... (needs linux-perf as well)
+profile: $(DEV_STAMP) ## CPU of a request by part
 	@$(BIN)/python -m benchmarks.profile
 
 $(BIN)/python:
@@ -77,7 +77,7 @@ wheel: | $(BIN)/python ## dist/mralab-VERSION-py3-none-any.whl
 	@$(BIN)/python $(PIP) wheel -q --no-deps --wheel-dir dist . || $(NOT_INSTALLED)
 	@ls dist/mralab-*.whl
 
-# Everything that `make demo` and `make test` install, for a machine without a network and the same Python and platform
+# All packages that `make demo` and `make test` install, for a machine with the same Python and platform but no network
 wheelhouse: | $(BIN)/python ## wheelhouse/: every package, for a machine without a network
 	@$(BIN)/python $(PIP) download -q -d wheelhouse . "hatchling>=1.25" editables $$($(BIN)/python -c '$(DEV)') || $(NOT_INSTALLED)
 	@echo "on the other machine: export PIP_NO_INDEX=1 PIP_FIND_LINKS=FOLDER/wheelhouse"
@@ -87,7 +87,7 @@ image: wheel ## the container image mralab (needs docker, or DOCKER=podman)
 	@$(or $(DOCKER),docker) build $(if $(findstring docker,$(or $(DOCKER),docker)),,--format docker) \
 	  $(if $(BASE),--build-arg BASE=$(BASE)) -t mralab .
 
-# With the least versions that pyproject.toml allows; `make test` has the newest. Also with the system's Python if it is a
+# With the oldest versions that pyproject.toml allows; `make test` has the newest. Also with the system's Python if it is a
 # 3.11: Debian 12 has 3.11.2, whose `re` and `tarfile` differ from those of later 3.11s.
 OLDEST := .venv-oldest
 OLDEST_PYTHON ?= $(or $(shell /usr/bin/python3 -c 'import ensurepip, sys; print(sys.executable * (sys.version_info[:2] == (3, 11)))' \

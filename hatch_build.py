@@ -1,8 +1,8 @@
-"""Metadata that depends on where the repository is: its URLs, and README with absolute links.
+"""Metadata with the repository's address: the project's URLs, and README with absolute links.
 
-A package index shows README apart from the repository, so a relative link or picture leads nowhere there. The
-address is ``$MRALAB_REPOSITORY``, else that of git's remote ``origin``. Without either, README goes without pictures
-and its relative links become plain text.
+A package index shows README without the repository, so relative links and pictures would be broken there. The address
+is ``$MRALAB_REPOSITORY``, else that of git's remote ``origin``. Without either, pictures are removed from README and
+relative links become plain text.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def repository(root: Path) -> str:
     if not given:
         command = ["git", "-C", str(root), "remote", "get-url", "origin"]
         try:
-            given = subprocess.run(  # noqa: S603 - git, which PATH finds
+            given = subprocess.run(  # noqa: S603 - git from PATH
                 command, capture_output=True, text=True, check=True, timeout=10
             ).stdout.strip()
         except (OSError, subprocess.SubprocessError):

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Would X14.2 still accept the servers behind it? Silent while it would; otherwise cron mails which it would refuse, why,
-# and what helps: an expired certificate, a new CA, a name that is gone. No request is sent. In a crontab:
+# Check whether X14.2 would still accept the servers. Silent if it would; otherwise cron mails which servers it would
+# refuse, with cause and remedy: an expired certificate, a new CA, a missing name. No request is sent. In a crontab:
 #   15 6 * * *  /usr/local/bin/preflight.sh /etc/mralab/mralab.toml
 # The file has the CAs of Expressway-C's trust store in [trust] and the servers' names in [hosts].
 set -eu

@@ -16,7 +16,7 @@ const inFolder = (name) => join(folder, name);
 let mock;
 
 before(async () => {
-  // The mock; yours takes its place. Its certificate is self-signed.
+  // The mock; replace it with yours. Its certificate is self-signed.
   execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
     "-days", "2", "-subj", `/CN=${CUCM}`, "-addext", `subjectAltName=DNS:${CUCM}`,
     "-keyout", inFolder("mock.key"), "-out", inFolder("mock.pem")], { stdio: "ignore" });
@@ -51,7 +51,7 @@ async function through(release, trust, use) {
   }
 }
 
-/** The status of `url`, asked for as a remote client would: the first segment names domain, protocol, host and port. */
+/** Return the status of `url`, requested as a remote client does: the first segment has domain, protocol, host and port. */
 async function status(proxy, url) {
   const { protocol, hostname, port, pathname } = new URL(url);
   const token = Buffer.from(`example.com/${protocol.slice(0, -1)}/${hostname}/${port}`).toString("base64url");

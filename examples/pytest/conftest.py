@@ -1,4 +1,4 @@
-"""The CUCM mock of this example: yours takes its place. It answers over TLS, with a certificate of its own making."""
+"""The CUCM mock of this example; replace it with yours. It uses TLS, with a certificate of its own."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import trustme
 
 
 class Uds(BaseHTTPRequestHandler):
-    """Answers every GET with a version, as UDS does."""
+    """The mock's responses."""
 
     def do_GET(self) -> None:
-        """Answer."""
+        """Answer every GET with a version, as UDS does."""
         body = b'<versionInformation version="14.0.1"/>'
         self.send_response(200)
         self.send_header("Content-Type", "application/xml")
@@ -24,19 +24,19 @@ class Uds(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *args: object) -> None:
-        """Say nothing."""
+        """Write no log."""
 
 
 class Server(ThreadingHTTPServer):
     """The mock's server."""
 
     def handle_error(self, *args: object) -> None:
-        """A client that refuses the certificate is no error of the mock's."""
+        """Ignore errors: a client that refuses the certificate is not an error of the mock."""
 
 
 @pytest.fixture
 def cucm(mra_ca: trustme.CA) -> Iterator[tuple[str, int]]:
-    """The mock's address."""
+    """Address of the mock."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     mra_ca.issue_cert("cucm.example.com").configure_cert(context)
     with Server(("127.0.0.1", 0), Uds) as server:

@@ -14,7 +14,7 @@ VERSION = "https://cucm.example.com:8443/cucm-uds/version"
 
 
 def test_version(mra_proxy: Proxy, mra_ca: trustme.CA, mra_release: str, cucm: tuple[str, int]) -> None:
-    """Runs twice: through X14.0.7, and through X14.2, which asks for the certificate's CA."""
+    """Runs twice: through X14.0.7, and through X14.2, which must trust the certificate's CA."""
     mra_proxy.add_host("cucm.example.com", cucm)
     mra_proxy.trust(mra_ca)
     with urlopen(mra_proxy.url(for_=VERSION)) as answer:
@@ -23,7 +23,7 @@ def test_version(mra_proxy: Proxy, mra_ca: trustme.CA, mra_release: str, cucm: t
 
 
 def test_another_name(mra_proxy: Proxy, mra_ca: trustme.CA, cucm: tuple[str, int]) -> None:
-    """System > Server says a name that the certificate does not contain."""
+    """System > Server has a name that the certificate does not contain."""
     mra_proxy.add_host("cucm-pub.example.com", cucm)
     mra_proxy.trust(mra_ca)
     with pytest.raises(HTTPError, match="502"):
@@ -41,7 +41,7 @@ def test_what_would_be_refused(mra_proxy: Proxy, cucm: tuple[str, int]) -> None:
 
 
 def test_expired(mra_proxy: Proxy, mra_ca: trustme.CA, cucm: tuple[str, int]) -> None:
-    """The mock's certificate expires: a fault point before it shows it signed anew, with dates that are over."""
+    """The mock's certificate expires: a fault point in front of it presents it signed again with past dates."""
     certificate = mra_ca.issue_cert("cucm.example.com")
     with FaultPoint(dial=cucm, certificate=certificate, issuer=mra_ca) as point:
         mra_proxy.add_host("cucm.example.com", point.address)

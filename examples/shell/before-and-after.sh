@@ -5,7 +5,7 @@ work=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null; wait; rm -rf "$work"' EXIT
 cd "$work"
 
-# The mock; yours takes its place. Its certificate is self-signed.
+# The mock; replace it with yours. Its certificate is self-signed.
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=cucm.example.com \
   -addext subjectAltName=DNS:cucm.example.com -keyout mock.key -out mock.pem 2>/dev/null
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=other-CA \
@@ -14,7 +14,7 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 
 openssl s_server -accept 127.0.0.1:0 -cert mock.pem -key mock.key -www >>mock.out 2>&1 </dev/null &
 until mock=$(sed -n 's/^ACCEPT .*:\([0-9]*\)$/\1/p' mock.out) && [ -n "$mock" ]; do sleep 0.05; done
 
-# through RELEASE TRUST: serve that release, ask it for the mock, print the status line.
+# through RELEASE TRUST: run the proxy with that release and trust store, request the mock, print the status line.
 through() {
   cat >mralab.toml <<TOML
 release = "$1"

@@ -17,7 +17,7 @@ CUCM = "cucm.example.com"
 
 
 class Uds(BaseHTTPRequestHandler):
-    """The mock; yours takes its place."""
+    """The mock; replace it with yours."""
 
     def do_GET(self) -> None:
         """Answer every GET."""
@@ -26,21 +26,21 @@ class Uds(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *args: object) -> None:
-        """Say nothing."""
+        """Write no log."""
 
 
 class Server(ThreadingHTTPServer):
     """The mock's server."""
 
     def handle_error(self, *args: object) -> None:
-        """A client that refuses the certificate is no error of the mock's."""
+        """Ignore errors: a client that refuses the certificate is not an error of the mock."""
 
 
 class Version(unittest.TestCase):
-    """What a remote client gets of the mock."""
+    """Responses of the mock for a remote client."""
 
     def setUp(self) -> None:
-        """Start the mock, and the proxy before it."""
+        """Start the mock, and the proxy in front of it."""
         self.ca = trustme.CA()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.ca.issue_cert(CUCM).configure_cert(context)
@@ -51,7 +51,7 @@ class Version(unittest.TestCase):
         self.proxy = self.enterContext(Proxy(release="X14.2", hosts={CUCM: ("127.0.0.1", mock.server_address[1])}))
 
     def ask(self) -> int:
-        """Ask for the version; the status of the answer."""
+        """Request the version and return the status of the response."""
         try:
             with urlopen(self.proxy.url(for_=f"https://{CUCM}:8443/cucm-uds/version")) as answer:
                 status: int = answer.status
