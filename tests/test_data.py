@@ -27,9 +27,11 @@ def test_a_wheel_has_its_files_in_the_package(tmp_path: Path) -> None:
         "from mralab.data import data_path\n"
         "print(data_path('certs/pki.toml'), data_path('config'))"
     )
-    said = subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    printed = subprocess.run(
+        [sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     packaged = (site / "mralab" / "_data").resolve()
-    assert said.stdout.split() == [str(packaged / "certs" / "pki.toml"), str(packaged / "config")]
+    assert printed.stdout.split() == [str(packaged / "certs" / "pki.toml"), str(packaged / "config")]
 
 
 def test_the_error_for_a_missing_file_lists_the_paths_tried() -> None:

@@ -88,9 +88,9 @@ def test_a_reload_reports_keys_that_apply_at_the_next_start(tmp_path: Path, serv
         (tmp_path / "mralab.toml").write_text(changed)
         process.send_signal(signal.SIGHUP)
         assert process.stderr is not None
-        said = process.stderr.readline()
-        assert said.startswith("mralab: reload: proxy.listen")
-        assert said.endswith(
+        printed = process.stderr.readline()
+        assert printed.startswith("mralab: reload: proxy.listen")
+        assert printed.endswith(
             f"log.file: changed in {tmp_path / 'mralab.toml'}, but takes effect only at the next start\n"
         )
         shown = control(admin, "GET", "/api/config")[1]

@@ -50,19 +50,19 @@ async def test_a_reader_that_reconnects_gets_the_kept_events() -> None:
 
 
 async def test_events_are_collected_only_while_there_is_a_reader() -> None:
-    told: list[bool] = []
+    calls: list[bool] = []
 
     async def note(on: bool) -> None:
-        told.append(on)
+        calls.append(on)
 
     stream = Stream(note)
     stream.publish("log", "nobody hears this")
     async with stream.reading(), stream.reading():
-        assert told == [True]
+        assert calls == [True]
     assert stream.active
     async with stream.reading(after=0) as reader, aclosing(reader.messages(heartbeat=0.01)) as messages:
         assert await take(messages, 1) == [None]
-    assert told == [True]
+    assert calls == [True]
     stream.close()
 
 

@@ -567,8 +567,8 @@ def test_one_fault_of_two_certificates_names_both() -> None:
     finding = only([leaf, old], CertificateFault(10, 1), [ROOT])
     assert "depth 0" not in finding.cause
     (finding,) = judged([leaf, old], [CertificateFault(10, 1), CertificateFault(10, 0)], [ROOT]).findings
-    said = f"The same fault is reported for the certificate '{HOST}' at depth 0: certificate has expired."
-    assert said in finding.cause
+    sentence = f"The same fault is reported for the certificate '{HOST}' at depth 0: certificate has expired."
+    assert sentence in finding.cause
     assert [line.rpartition("=")[2] for line in finding.evidence[:2]] == ["1", "0"]
 
 

@@ -432,10 +432,10 @@ def test_a_capture_of_tcpdump(tmp_path: Path) -> None:
         command = ["tcpdump", "-i", "lo", "-w", str(file), "-U", "--immediate-mode", "-B", "32768", f"tcp port {port}"]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as tcpdump:
             assert tcpdump.stderr is not None
-            said = tcpdump.stderr.readline()
-            while said and "listening on" not in said:
-                said = tcpdump.stderr.readline()
-            if not said:
+            printed = tcpdump.stderr.readline()
+            while printed and "listening on" not in printed:
+                printed = tcpdump.stderr.readline()
+            if not printed:
                 pytest.skip("tcpdump may not capture here")
             proxying = Proxy(hosts={HOST: ("127.0.0.1", port)})
             with proxying as proxy, pytest.raises(urllib.error.HTTPError, match="502"):

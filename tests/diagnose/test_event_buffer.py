@@ -26,9 +26,9 @@ def test_the_journal_of_a_buffer_equals_a_journal_of_the_events() -> None:
     for event in (request(1), ResponseSent(1.5, 1, "127.0.0.1", 40000, "HTTP/1.1 404 Not Found"), request(2)):
         recent.take(event)
         journal.take(event)
-    told = recent.journal_of(recent.events())
-    assert told.lines == journal.lines
-    assert told.transactions == journal.transactions
+    result = recent.journal_of(recent.events())
+    assert result.lines == journal.lines
+    assert result.transactions == journal.transactions
     recent.clear()
     assert recent.events() == ()
 

@@ -305,11 +305,11 @@ async def test_the_command_reports_refusals_and_exits_1(tmp_path: Path) -> None:
         (tmp_path / "ca.pem").write_text(lab.cucm.certificate("steven-DC-CA").pem)
         address = f"127.0.0.1:{lab.cucm.uds_port}"
         shown = await asyncio.to_thread(run, address, "--trust", str(tmp_path / "ca.pem"))
-        told = await asyncio.to_thread(run, address, "--trust", str(tmp_path / "ca.pem"), "--json")
-    assert shown.returncode == told.returncode == 1
+        document = await asyncio.to_thread(run, address, "--trust", str(tmp_path / "ca.pem"), "--json")
+    assert shown.returncode == document.returncode == 1
     assert shown.stdout.startswith("X14.2 would refuse 1 of 1.\n")
     assert "RSA first" in shown.stdout
-    answers = json.loads(told.stdout)["servers"]
+    answers = json.loads(document.stdout)["servers"]
     assert {answer["findings"][-1]["code"] for answer in answers} == {"name-not-in-certificate"}
     for answer in answers:
         assert answer["state"] == "refused"
@@ -320,7 +320,7 @@ async def test_the_command_reports_refusals_and_exits_1(tmp_path: Path) -> None:
     words = " ".join(re.sub("[^ -~]", " ", shown.stdout).split())
     assert re.search(r"until 20\d\d-", words)
     assert "names:" in words
-    assert shown.stderr == told.stderr == ""
+    assert shown.stderr == document.stderr == ""
     assert "trust store is empty" not in shown.stdout
 
 

@@ -439,7 +439,7 @@ def test_remedies_name_the_certificates_of_the_port(port: int, certificate: str,
 
 
 @pytest.mark.parametrize(
-    ("text", "said", "unsaid"),
+    ("text", "expected", "unexpected"),
     [
         ("Key usage keyCertSign invalid for non-CA cert", "CA extensions that contradict", "signed another"),
         ("invalid CA certificate", "CA extensions that contradict", "signed another"),
@@ -448,17 +448,17 @@ def test_remedies_name_the_certificates_of_the_port(port: int, certificate: str,
         ("RFC 3779 resource not subset of parent's resources", "or uses a part of it", "nothing"),
     ],
 )
-def test_causes_at_depth_0_claim_no_more_than_openssl(text: str, said: str, unsaid: str) -> None:
+def test_causes_at_depth_0_claim_no_more_than_openssl(text: str, expected: str, unexpected: str) -> None:
     cause = explained(fault(text, 0))[1]
-    assert said in cause
-    assert unsaid not in cause
+    assert expected in cause
+    assert unexpected not in cause
 
 
-@pytest.mark.parametrize(("number", "said"), [(90, "cancelled"), (100, "renegotiate TLS"), (99, "has no name")])
-def test_alerts_that_do_not_blame_the_received_data(number: int, said: str) -> None:
+@pytest.mark.parametrize(("number", "expected"), [(90, "cancelled"), (100, "renegotiate TLS"), (99, "has no name")])
+def test_alerts_that_do_not_blame_the_received_data(number: int, expected: str) -> None:
     text = error_string(f"reason({1000 + number})", "1.1.1")
     cause = explained(fault(text, kind="handshake"))[1]
-    assert said in cause
+    assert expected in cause
     assert "could not use" not in cause
 
 

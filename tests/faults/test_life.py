@@ -177,14 +177,14 @@ async def test_rubbish_in_files(start: Start, figure: Figure, ca: trustme.CA, wo
         assert (await ask(it.port, it.request(unknown))).status == 502
         for name, (file, rubbish) in RUBBISH.items():
             whole = (it.folder / file).read_bytes()
-            said = len(it.complaints())
+            before = len(it.complaints())
             if rubbish is None:
                 (it.folder / file).unlink()
             else:
                 (it.folder / file).write_bytes(rubbish)
             it.signal(signal.SIGHUP)
-            await until(lambda said=said: it.complaints()[said:].count("\n") >= 2, 5, name)  # type: ignore[misc]
-            complaint = it.complaints()[said:]
+            await until(lambda before=before: it.complaints()[before:].count("\n") >= 2, 5, name)  # type: ignore[misc]
+            complaint = it.complaints()[before:]
             assert "reload refused, the old configuration stays" in complaint, name
             assert file in complaint, name
             for _ in range(2 * workers):
@@ -197,13 +197,13 @@ async def test_rubbish_in_files(start: Start, figure: Figure, ca: trustme.CA, wo
             (it.folder / file).write_bytes(whole)
         (it.folder / "ca.pem").unlink()
         (it.folder / "ca.pem").mkdir()  # a folder that was emptied
-        said = len(it.complaints())
+        before = len(it.complaints())
         it.signal(signal.SIGHUP)
-        await until(lambda: "no longer holds a certificate" in it.complaints()[said:], 5)
+        await until(lambda: "no longer holds a certificate" in it.complaints()[before:], 5)
         assert (await ask(it.port, it.request(origin))).status == 200
         it.configure(
             process.tables(proxy={"workers": workers}, trust={"store": ""})
-        )  # nobody is trusted if that is said
+        )  # an explicit empty store trusts nothing
         it.signal(signal.SIGHUP)
         refused = 0
         async with asyncio.timeout(PATIENCE):
@@ -310,11 +310,11 @@ async def test_a_worker_that_dies(start: Start, figure: Figure) -> None:
         await clients.aclose()
         it.signal(signal.SIGTERM)
         assert await it.ended() == 0
-        said = it.complaints()
+        printed = it.complaints()
     lost = sum(not answer.whole for load in loads for answer in load.answers)
     assert lost <= 8
-    assert str(victim) in said
-    assert said.count("\n") == 1
+    assert str(victim) in printed
+    assert printed.count("\n") == 1
     figure(
         "kill -9 and restart",
         "one of two workers: the other serves, it is started again and standard error says so",

@@ -67,12 +67,12 @@ async def test_disk_full(start: Start, figure: Figure, tmp_path: Path, workers: 
                 await loads[-1].asked(1)
             it.signal(signal.SIGTERM)
             assert await it.ended() == 0
-            said = it.complaints()
+            printed = it.complaints()
             answers = [answer for load in loads for answer in load.answers]
             assert {answer.status for answer in answers} == {200}
             assert full.count("\n") == workers  # one message of each process
-            assert said.count("\n") == 2 * workers
-            lost = sum(map(int, re.findall(r"(\d+) entries were lost", said)))
+            assert printed.count("\n") == 2 * workers
+            lost = sum(map(int, re.findall(r"(\d+) entries were lost", printed)))
             records = it.log("logs/first") + it.log("logs/traffic_server.log")
             assert all(record.event is not None for record in records)
             assert lost + len(records) == LINES * len(answers)

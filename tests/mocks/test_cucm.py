@@ -153,8 +153,8 @@ async def test_in_tls_1_3_the_clients_signature_algorithms_choose(
     assert "no peer certificate available" in refused
     cucm.tls = ("1.2", "1.3")
     assert cucm.tls == ("1.2", "1.3")
-    said = await asyncio.to_thread(handshake, cucm.ports[port], sigalgs=sigalgs)
-    assert cucm.certificate(name).pem.strip() in said
+    printed = await asyncio.to_thread(handshake, cucm.ports[port], sigalgs=sigalgs)
+    assert cucm.certificate(name).pem.strip() in printed
 
 
 @pytest.mark.parametrize(
@@ -176,20 +176,20 @@ async def test_each_port_presents_its_own_certificates(
     cucm: Cucm, https_ciphers: str, port: int, kind: str, name: str
 ) -> None:
     cucm.https_ciphers = https_ciphers
-    said = await asyncio.to_thread(handshake, cucm.ports[port], asking_first(kind))
+    printed = await asyncio.to_thread(handshake, cucm.ports[port], asking_first(kind))
     wanted = cucm.certificate(name)
     assert cucm.presented(port) is wanted
-    assert wanted.pem.strip() in said
+    assert wanted.pem.strip() in printed
 
 
 async def test_8443_of_a_default_cucm_has_nothing_for_a_client_of_ecdsa_alone(cucm: Cucm) -> None:
     assert cucm.https_ciphers == "RSA Ciphers Only"
-    said = await asyncio.to_thread(handshake, cucm.uds_port, "ECDHE-ECDSA-AES256-GCM-SHA384")
-    assert "no peer certificate available" in said
+    printed = await asyncio.to_thread(handshake, cucm.uds_port, "ECDHE-ECDSA-AES256-GCM-SHA384")
+    assert "no peer certificate available" in printed
     cucm.https_ciphers = "all"
     assert cucm.https_ciphers == "All Supported EC and RSA Ciphers"
-    said = await asyncio.to_thread(handshake, cucm.uds_port, "ECDHE-ECDSA-AES256-GCM-SHA384")
-    assert cucm.certificate("tomcat-ECDSA").pem.strip() in said
+    printed = await asyncio.to_thread(handshake, cucm.uds_port, "ECDHE-ECDSA-AES256-GCM-SHA384")
+    assert cucm.certificate("tomcat-ECDSA").pem.strip() in printed
 
 
 async def test_6972_has_no_ecdsa_with_aes128_gcm(cucm: Cucm) -> None:

@@ -161,8 +161,8 @@ async def test_soap_1_1_is_answered_in_kind_and_nonsense_is_a_fault(epas: Client
 async def test_it_has_its_own_certificates(imp: Imp, pki: Pki, port: int) -> None:
     for https_ciphers, name in (("rsa", "imp-tomcat"), ("all", "imp-tomcat-ECDSA")):
         imp.https_ciphers = https_ciphers
-        said = await asyncio.to_thread(handshake, imp.ports[port], asking_first("ECDSA"))
-        assert pki[name].pem.strip() in said
+        printed = await asyncio.to_thread(handshake, imp.ports[port], asking_first("ECDSA"))
+        assert pki[name].pem.strip() in printed
 
 
 async def test_it_has_axl_as_well(epas: Client) -> None:

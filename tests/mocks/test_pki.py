@@ -168,7 +168,7 @@ def test_all_problems_are_reported_at_once() -> None:
     }
     with pytest.raises(ConfigError) as caught:
         mint(recipes, source="my.toml")
-    told = caught.value.problems
+    problems = caught.value.problems
     expected = [
         "my.toml: [a] kee: unknown key; did you mean 'key'?",
         "my.toml: [a] subject: 'CM=x': unknown type; did you mean 'C",
@@ -187,7 +187,7 @@ def test_all_problems_are_reported_at_once() -> None:
         "my.toml: [no subject] subject: missing",
         "my.toml: [no subject] path_length: must be 0 or more, and needs ca = true",
     ]
-    for line, start in zip(told, expected, strict=True):
+    for line, start in zip(problems, expected, strict=True):
         assert line.startswith(start)
 
 

@@ -32,9 +32,9 @@ async def test_every_path_is_404(nodes: dict[str, Node], name: str, port: int) -
 
 
 async def shown(node: Node, port: int, kind: str) -> str:
-    said = await asyncio.to_thread(handshake, node.ports[port], asking_first(kind))
-    assert "Cipher is ECDHE-" in said
-    return "ECDSA" if "Cipher is ECDHE-ECDSA" in said else "RSA"
+    printed = await asyncio.to_thread(handshake, node.ports[port], asking_first(kind))
+    assert "Cipher is ECDHE-" in printed
+    return "ECDSA" if "Cipher is ECDHE-ECDSA" in printed else "RSA"
 
 
 @pytest.mark.parametrize("port", [9443, 9444])

@@ -270,11 +270,11 @@ def _address(ip: str, port: int) -> Address:
 
 @asynccontextmanager
 async def captured(*files: Path) -> AsyncIterator[tuple[Capture, list[str]]]:
-    said: list[str] = []
-    capture = Capture(asyncio.get_running_loop(), Addresses({}, "c.example.test:8443"), said.append)
+    messages: list[str] = []
+    capture = Capture(asyncio.get_running_loop(), Addresses({}, "c.example.test:8443"), messages.append)
     for file in files:
         capture.start(file)
-    yield capture, said
+    yield capture, messages
     await capture.close()
 
 
@@ -292,7 +292,7 @@ def full_after_8_kb() -> Iterator[None]:
 async def test_a_full_disk_ends_the_capture_and_says_so_once(full_after_8_kb: None, tmp_path: Path) -> None:
     file = tmp_path / "own.pcapng"
     conversation = Conversation(_address("192.0.2.1", 1), _address("192.0.2.2", 2), (0, 0))
-    async with captured(file) as (capture, said):
+    async with captured(file) as (capture, messages):
         capture.packets(conversation.open())
         await capture.flush()
         whole = file.read_bytes()
@@ -300,7 +300,7 @@ async def test_a_full_disk_ends_the_capture_and_says_so_once(full_after_8_kb: No
             capture.packets(conversation.data(bytes(20_000), from_client=True))
             await capture.flush()
         assert not capture.active
-    assert said == [
+    assert messages == [
         f"mralab: capture.pcapng: {file} cannot be written: File too large; this capture ends, traffic goes on"
     ]
     assert file.read_bytes() == whole  # no incomplete block

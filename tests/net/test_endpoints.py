@@ -196,7 +196,7 @@ class OpenProxy:
 
 
 @contextlib.asynccontextmanager
-async def asked(folder: Path, hosts: dict[str, Any], listen: str = "127.0.0.1:0") -> Any:
+async def open_proxy(folder: Path, hosts: dict[str, Any], listen: str = "127.0.0.1:0") -> Any:
     events: list[Event] = []
     recent = Recent("vcsc", 1)
     config = from_mapping(
@@ -221,7 +221,7 @@ LOCAL = {"ip": "127.0.0.1", "dial": "127.0.0.1"}
 async def test_a_token_leads_neither_to_the_control_api_nor_back_to_the_proxy(tmp_path: Path, method: str) -> None:
     hosts = {"localhost": LOCAL, "127.0.0.1": LOCAL, "zero.test": {"dial": "0.0.0.0"}}
     hosts["mapped.test"] = {"dial": "::ffff:127.0.0.1"}
-    async with asked(tmp_path, hosts) as it:
+    async with open_proxy(tmp_path, hosts) as it:
         for host in hosts:
             for port in (it.admin, it.proxy.port):
                 assert await it.get(host, port, method) == 403
@@ -232,7 +232,7 @@ async def test_a_token_leads_neither_to_the_control_api_nor_back_to_the_proxy(tm
 
 
 async def test_a_mapped_port_does_not_lead_back_either(tmp_path: Path) -> None:
-    async with asked(tmp_path, {}) as it:
+    async with open_proxy(tmp_path, {}) as it:
         for port in (it.admin, it.proxy.port):
             for entry in ({"dial": "127.0.0.1", "ports": {"8443": port}}, {"dial": "127.0.0.1", "port": port}):
                 it.proxy.apply(it.proxy.config.changed(hosts={"cucm.test": entry}))
@@ -244,7 +244,7 @@ async def test_a_mapped_port_does_not_lead_back_either(tmp_path: Path) -> None:
 async def test_a_name_that_dns_leads_back_is_refused_after_it_was_looked_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with asked(tmp_path, {}) as it:
+    async with open_proxy(tmp_path, {}) as it:
         rules = [("rebind.test", it.admin), ("rebind.test", it.proxy.port)]
         (tmp_path / "rules.csv").write_text(
             "Url,Deployment,HttpMethods,MatchType,Description\n"
@@ -260,13 +260,13 @@ async def test_a_name_that_dns_leads_back_is_refused_after_it_was_looked_up(
 
 
 async def test_a_wildcard_listener_is_not_reached_by_another_loopback_address(tmp_path: Path) -> None:
-    async with asked(tmp_path, {"cucm.test": {"dial": "127.0.0.2"}}, "0.0.0.0:0") as it:
+    async with open_proxy(tmp_path, {"cucm.test": {"dial": "127.0.0.2"}}, "0.0.0.0:0") as it:
         assert await it.get("cucm.test", it.proxy.port) == 403
         assert it.take()[1] == []
 
 
 async def test_a_chain_of_two_proxies_is_no_loop_but_leads_to_no_control_api(tmp_path: Path) -> None:
-    async with asked(tmp_path, {"second.test": LOCAL}) as first, asked(tmp_path, {}) as second:
+    async with open_proxy(tmp_path, {"second.test": LOCAL}) as first, open_proxy(tmp_path, {}) as second:
         assert await first.get("second.test", second.proxy.port, path="/nothing") == 404  # the second's own answer
         denied, sent, _ = first.take()
         assert (denied, len(sent)) == ([], 1)
@@ -275,7 +275,7 @@ async def test_a_chain_of_two_proxies_is_no_loop_but_leads_to_no_control_api(tmp
 
 
 async def test_the_port_of_a_control_api_that_has_ended_is_free_again(tmp_path: Path) -> None:
-    async with asked(tmp_path, {}) as it:
+    async with open_proxy(tmp_path, {}) as it:
         port = it.admin
         assert CONTROL.reached_by("127.0.0.1", port)
     assert not CONTROL.reached_by("127.0.0.1", port)

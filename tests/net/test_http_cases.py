@@ -52,10 +52,10 @@ async def _read(reader: StreamReader, expected: Answer) -> Answer:
             await reader.read()
         return expected
     line, *fields = (await reader.readuntil(b"\r\n\r\n"))[:-4].decode("latin-1").split("\r\n")
-    told = {name.lower(): value for name, _, value in (field.partition(": ") for field in fields)}
+    by_name = {name.lower(): value for name, _, value in (field.partition(": ") for field in fields)}
     shown = tuple(_shown(field, expected) for field in fields)
     if expected.title:
-        body = (await reader.readexactly(int(told["content-length"]))).decode()
+        body = (await reader.readexactly(int(by_name["content-length"]))).decode()
         title = re.search("<TITLE>(.*)</TITLE>", body)
         assert title is not None
         assert f"<H1>{title[1]}</H1>" in body

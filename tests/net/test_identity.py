@@ -186,8 +186,8 @@ async def test_another_one_applies_from_the_next_request_and_kept_connections_ar
     ca: trustme.CA, identity: Path, tmp_path: Path, serving: Callable[..., Server], proxying: Callable[..., Any]
 ) -> None:
     server = serving(demanding(ca.issue_cert(HOST), ca, "1.2", must=False), handle=show_peer)
-    said = {"connections": "keep-alive", "prefer": "ecdsa", "tls": ["1.2"]}  # all that /api/config shows
-    proxy: RunningProxy = await proxying(server, upstream=said)
+    settings = {"connections": "keep-alive", "prefer": "ecdsa", "tls": ["1.2"]}  # all that /api/config shows
+    proxy: RunningProxy = await proxying(server, upstream=settings)
     assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
     await proxy.change(upstream={"certificate": str(identity)})
     assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")

@@ -99,12 +99,12 @@ async def test_an_odd_certificate_is_judged_as_openssl_judges_it(
     answer = await proxy.get(server.port)
     assert await asyncio.to_thread(server.ended.acquire, timeout=5)
     events = await proxy.events()
-    told = [
+    found = [
         event.error if isinstance(event, VerifyFailed) else NAME
         for event in events
         if isinstance(event, VerifyFailed | NameMismatch)
     ]
     refused = mode == "on" and bool(case.faults)
-    assert told == list(case.faults[: 1 if mode == "on" else None])
+    assert found == list(case.faults[: 1 if mode == "on" else None])
     assert answer.split(b" ")[1] == (b"502" if refused else b"200")
     assert server.alerts == ([case.alert] if refused else [])

@@ -281,18 +281,18 @@ async def test_a_server_that_hangs_is_in_the_log_and_a_504_in_time(serving: Serv
     proxy: RunningProxy = await proxying(server, upstream={"response_timeout": 0.3, "attempts": 1})
     head = request(proxy, server)
     await warmed(proxy, head)
-    asked = asyncio.Event()
+    arrived = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def hang(stream: Any) -> bool:
-        loop.call_soon_threadsafe(asked.set)
+        loop.call_soon_threadsafe(arrived.set)
         stream.recv(1)
         return False
 
     answers.reply = hang
     async with client(proxy) as (reader, writer):
         writer.write(head)
-        await asked.wait()
+        await arrived.wait()
         assert (await proxy.event_names())[-3:] == ["RequestReceived", "RequestAllowed", "RequestSent"]
         assert proxy.log.read_text().count("Sending Request") == 3
         assert (await answer(reader)).startswith(b"HTTP/1.1 504 ")
@@ -304,11 +304,11 @@ async def test_a_client_that_disconnects_ends_its_server_connection(serving: Ser
     proxy: RunningProxy = await proxying(server)
     head = request(proxy, server)
     await warmed(proxy, head)
-    asked, ended = asyncio.Event(), asyncio.Event()
+    arrived, ended = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def wait(stream: Any) -> bool:
-        loop.call_soon_threadsafe(asked.set)
+        loop.call_soon_threadsafe(arrived.set)
         with contextlib.suppress(OSError):
             stream.recv(1)
         loop.call_soon_threadsafe(ended.set)
@@ -317,7 +317,7 @@ async def test_a_client_that_disconnects_ends_its_server_connection(serving: Ser
     answers.reply = wait
     async with client(proxy) as (_, writer):
         writer.write(head)
-        await asked.wait()
+        await arrived.wait()
         reset(cast("asyncio.Transport", writer.transport))
         await ended.wait()
     assert isinstance((await proxy.events())[-1], ClientGone)
@@ -345,18 +345,18 @@ async def test_a_proxy_that_stops_finishes_a_planned_request_and_says_close(
     head = request(proxy, server)
     await warmed(proxy, head)
     loop = asyncio.get_running_loop()
-    asked = asyncio.Event()
+    arrived = asyncio.Event()
     go = threading.Event()
 
     def late(stream: Any) -> bool:
-        loop.call_soon_threadsafe(asked.set)
+        loop.call_soon_threadsafe(arrived.set)
         go.wait(10)
         return answers.ok(stream)
 
     answers.reply = late
     async with client(proxy) as (reader, writer):
         writer.write(head)
-        await asked.wait()
+        await arrived.wait()
         stopping = asyncio.create_task(proxy.server.stop())
         await asyncio.sleep(0)
         go.set()

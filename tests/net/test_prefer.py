@@ -63,8 +63,8 @@ async def test_own_cipher_suites_do_not_choose_in_tls_1_3(
     ca: trustme.CA, tmp_path: Path, serving: Callable[..., Server], proxying: Callable[..., Any]
 ) -> None:
     server = serving(both(ca, tmp_path, names_host="rsa"))
-    said = {"prefer": "rsa", "tls": ["1.2", "1.3"], "ciphers": "ECDHE-ECDSA-AES128-GCM-SHA256"}
-    proxy: RunningProxy = await proxying(server, upstream=said)
+    settings = {"prefer": "rsa", "tls": ["1.2", "1.3"], "ciphers": "ECDHE-ECDSA-AES128-GCM-SHA256"}
+    proxy: RunningProxy = await proxying(server, upstream=settings)
     assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 200 ")
 
 

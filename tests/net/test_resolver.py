@@ -21,10 +21,10 @@ class NameServer:
         self.addresses = {"cucm.steven.lab": "127.0.0.1"}
         self.hanging: set[str] = set()
         self.go = threading.Event()
-        self.asked: list[str] = []
+        self.queries: list[str] = []
 
     def getaddrinfo(self, host: str, *_: Any, **__: Any) -> list[Any]:
-        self.asked.append(host)
+        self.queries.append(host)
         if host in self.hanging:
             assert self.go.wait(10)
         if host not in self.addresses:
@@ -48,7 +48,7 @@ def test_the_table_and_addresses_need_no_dns(names: NameServer) -> None:
     assert listed(hosts, "cucm.steven.lab", 8443) == ServerAddress("10.48.36.215", "127.0.48.215", 41021)
     assert listed(hosts, "cucm.steven.lab", 6972) == ServerAddress("10.48.36.215", "127.0.48.215", 6972)
     assert listed(hosts, "::1", 8443) == ServerAddress("::1", "::1", 8443)
-    assert names.asked == []
+    assert names.queries == []
 
 
 async def test_a_name_is_looked_up_each_time_so_a_change_applies_at_once(names: NameServer) -> None:
@@ -69,7 +69,7 @@ async def test_a_slow_name_delays_no_other_and_is_looked_up_once(names: NameServ
     assert (await resolver.look_up("cucm.steven.lab", 8443, 5)).dial == "127.0.0.1"
     names.go.set()
     assert {place.dial for place in await asyncio.gather(*waiting)} == {"127.0.0.3"}
-    assert names.asked.count("slow.steven.lab") == 1
+    assert names.queries.count("slow.steven.lab") == 1
 
 
 async def test_it_gives_up_at_the_limit(names: NameServer) -> None:

@@ -48,16 +48,16 @@ def certificates() -> Certificates:
 def _expected(it: Scenario, host: str, mode: str, attempts: int) -> tuple[str, list[str], list[str], int]:
     """Return status line, log lines, alerts and connections."""
     ip = host if host[0].isdigit() else "127.0.0.1"
-    told = it.faults if mode == "audit" else it.faults[:1] if mode == "on" else ()
+    logged = it.faults if mode == "audit" else it.faults[:1] if mode == "on" else ()
     action = "Terminate" if mode == "on" else "Continue"
     lines = [
         f"WARNING: SNI ({host}) not in certificate. Action={action} server={host}({ip})"
         if fault == NAME
         else f"WARNING: Core server certificate verification failed for ({host}). Action={action} Error={fault[0]} "
         f"server={host}({ip}) depth={fault[1]}"
-        for fault in told
+        for fault in logged
     ]
-    refused = mode == "on" and bool(told)
+    refused = mode == "on" and bool(logged)
     error = VERIFY_FAILED if refused else it.error
     if error:
         lines.append(f"ERROR: SSL connection failed for '{host}': {error}")
@@ -106,12 +106,12 @@ async def _as_expected(
             headers=f"Content-Length: {len(BODY)}\r\n" if post else "",
             body=BODY if post else b"",
         )
-        status, told, alerts, tries = _expected(it, host, mode, attempts)
+        status, logged, alerts, tries = _expected(it, host, mode, attempts)
         assert answer.partition(b"\r\n")[0].decode() == (status or "RESET")
         events = await proxy.events()
         writer = LineWriter("vcsc", 1, debug=False)
         written = "".join(writer.format(event) for event in events)
-        assert _LINE.findall(written) == told
+        assert _LINE.findall(written) == logged
         assert sum(isinstance(event, RequestSent) for event in events) == (0 if it.server in DNS else tries)
         if it.server != "tls":
             return

@@ -55,8 +55,8 @@ async def test_lines_come_in_order_and_whole(tmp_path: Path) -> None:
 
 
 async def test_a_full_disk_loses_whole_lines_and_is_reported_once(small_disk: Path) -> None:
-    told: list[str] = []
-    sink = LogSink(small_disk, told.append)
+    messages: list[str] = []
+    sink = LogSink(small_disk, messages.append)
     sink.open()
     for number in range(1000):
         sink.write(line(number))
@@ -66,49 +66,49 @@ async def test_a_full_disk_loses_whole_lines_and_is_reported_once(small_disk: Pa
     assert full == "".join(map(line, range(sink.written)))  # complete and in order
     assert 0 < sink.written < 1000
     assert sink.lost == 1000 - sink.written
-    assert len(told) == 1
-    assert "cannot be written" in told[0]
+    assert len(messages) == 1
+    assert "cannot be written" in messages[0]
     os.truncate(small_disk, 0)
     sink.write(line(1000))
     await sink.close()
     assert small_disk.read_text() == line(1000)
-    assert len(told) == 2
-    assert f"{1000 - len(full) // 100} entries were lost" in told[1]
+    assert len(messages) == 2
+    assert f"{1000 - len(full) // 100} entries were lost" in messages[1]
 
 
 async def test_a_disk_that_fills_up_is_reported_once(small_disk: Path) -> None:
-    told: list[str] = []
-    sink = LogSink(small_disk, told.append)
+    messages: list[str] = []
+    sink = LogSink(small_disk, messages.append)
     sink.open()
     for number in range(200):  # only small entries still fit
         sink.write(line(number, 5000 if number % 2 else 50))
         await sink.flush()
     assert sink.lost > 50
-    assert len(told) == 1
+    assert len(messages) == 1
     os.truncate(small_disk, 0)
     sink.write(line(200))
     await sink.close()
-    assert len(told) == 2
-    assert f"{sink.lost} entries were lost" in told[1]
+    assert len(messages) == 2
+    assert f"{sink.lost} entries were lost" in messages[1]
 
 
 async def test_losses_by_a_disk_that_stays_full_are_reported_at_the_end(small_disk: Path) -> None:
-    told: list[str] = []
-    sink = LogSink(small_disk, told.append)
+    messages: list[str] = []
+    sink = LogSink(small_disk, messages.append)
     sink.open()
     for number in range(1000):
         sink.write(line(number, 1000))
     await sink.close()
     assert sink.lost > 0
-    assert len(told) == 2
-    assert told[1].endswith(f"could not be written completely; {sink.lost} entries were lost")
+    assert len(messages) == 2
+    assert messages[1].endswith(f"could not be written completely; {sink.lost} entries were lost")
 
 
 async def test_lines_are_lost_while_the_folder_is_missing(tmp_path: Path) -> None:
     folder = tmp_path / "logs"
     folder.mkdir()
-    told: list[str] = []
-    sink = LogSink(folder / "log", told.append)
+    messages: list[str] = []
+    sink = LogSink(folder / "log", messages.append)
     sink.open()
     sink.write(line(1))
     await sink.flush()
@@ -121,7 +121,7 @@ async def test_lines_are_lost_while_the_folder_is_missing(tmp_path: Path) -> Non
     sink.write(line(4))
     await sink.close()
     assert (folder / "log").read_text() == line(4)
-    assert [text.split(" log ")[1].split(" ", 1)[1] for text in told] == [
+    assert [text.split(" log ")[1].split(" ", 1)[1] for text in messages] == [
         "cannot be written: No such file or directory; traffic goes on",
         "is written again; 2 entries were lost",
     ]
@@ -178,13 +178,13 @@ async def test_a_pipe_without_a_reader_delays_neither_traffic_nor_the_end(
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    told: list[str] = []
-    sink = LogSink(pipe, told.append)
+    messages: list[str] = []
+    sink = LogSink(pipe, messages.append)
     sink.open()
     for number in range(2000):
         sink.write(line(number))
     await sink.close()
-    assert told == [f"mralab: the log {pipe} does not accept the last lines; they are lost"]
+    assert messages == [f"mralab: the log {pipe} does not accept the last lines; they are lost"]
     os.set_blocking(reader, True)
     while os.read(reader, 1 << 20):
         pass  # until the abandoned writing thread has closed its end
@@ -197,8 +197,8 @@ async def test_its_condition_is_that_for_the_next_entry(tmp_path: Path, monkeypa
     monkeypatch.setattr("mralab.net.sink._CALM", 0.0)
     folder = tmp_path / "logs"
     folder.mkdir()
-    told: list[str] = []
-    sink = LogSink(folder / "log", told.append)
+    messages: list[str] = []
+    sink = LogSink(folder / "log", messages.append)
     sink.open()
     sink.write(line(1))
     assert await sink.condition() == ("", 0, 0.0)
@@ -213,7 +213,7 @@ async def test_its_condition_is_that_for_the_next_entry(tmp_path: Path, monkeypa
     assert await sink.condition() == ("", 1, at)
     assert (folder / "log").read_text() == ""
     await sink.close()
-    assert [text.split(" log ")[1].split(" ", 1)[1] for text in told] == [
+    assert [text.split(" log ")[1].split(" ", 1)[1] for text in messages] == [
         "cannot be written: No such file or directory; traffic goes on",
         "is written again; 1 entries were lost",
     ]

@@ -40,7 +40,7 @@ def test_it_resumes_at_once_and_only_after_a_change() -> None:
     assert seen == ["began", "went on"]
     bell.ring()
     assert seen == ["began", "went on", "ended"]
-    steps.interrupt(RuntimeError("nobody hears this"))
+    steps.interrupt(RuntimeError("nothing receives this"))
     assert bell.waiter is None
 
 

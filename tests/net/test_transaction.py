@@ -463,11 +463,11 @@ async def test_a_half_closed_client_still_gets_its_answer(
 async def test_a_proxy_that_was_idle_still_finishes_requests_when_it_stops(
     serving: Serving, proxying: Proxying
 ) -> None:
-    asked, go = threading.Event(), threading.Event()
+    arrived, go = threading.Event(), threading.Event()
 
     def late(stream: Any, server: Server) -> None:
         while b"/slow" in read_request(stream):
-            asked.set()
+            arrived.set()
             go.wait(10)
             stream.sendall(OK)
         stream.sendall(OK)
@@ -479,7 +479,7 @@ async def test_a_proxy_that_was_idle_still_finishes_requests_when_it_stops(
     assert services is not None
     await until(lambda: not services.clients)
     waiting = asyncio.create_task(proxy.get(server.port, "/slow", scheme="http"))
-    await until(asked.is_set)
+    await until(arrived.is_set)
     stopping = asyncio.create_task(proxy.server.stop())
     for _ in range(50):  # iterations of the event loop in which it could end the request
         await asyncio.sleep(0)
@@ -563,9 +563,9 @@ async def test_odd_bytes_in_a_tracking_id_or_user_break_nothing(
     await proxy.events()
     lines = proxy.log.read_text("ascii").splitlines()
     assert len(lines) == 5
-    told = [record.event for record in read(lines)]
-    assert isinstance(told[1], RequestAllowed)
-    assert told[1].username == 'a"\r\nb\xff'
+    logged = [record.event for record in read(lines)]
+    assert isinstance(logged[1], RequestAllowed)
+    assert logged[1].username == 'a"\r\nb\xff'
 
 
 @pytest.mark.parametrize("named", ["Authorization", "X-Forwarded-For", "Host", "Via", "Content-Length"])

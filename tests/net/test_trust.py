@@ -89,19 +89,19 @@ async def test_a_removed_ca_is_refused_although_a_connection_was_pooled(
 async def test_a_connection_that_is_busy_during_the_swap_is_not_pooled_after_it(
     serving: Callable[..., Server], proxying: Callable[..., Any], ca: trustme.CA
 ) -> None:
-    asked, swapped = threading.Event(), threading.Event()
+    arrived, swapped = threading.Event(), threading.Event()
 
     def slow(stream: Any, server: Server) -> None:
         while request := read_request(stream):
             server.requests.append(request)
-            asked.set()
+            arrived.set()
             assert swapped.wait(5)
             stream.sendall(OK)
 
     server = serving(server_context(ca.issue_cert(HOST)), handle=slow)
     proxy: RunningProxy = await proxying(server, upstream={"connections": "keep-alive", "attempts": 1})
     busy = asyncio.create_task(proxy.get(server.port))
-    assert await asyncio.to_thread(asked.wait, 5)
+    assert await asyncio.to_thread(arrived.wait, 5)
     await proxy.distrust(ca.cert_pem.bytes())
     swapped.set()
     assert (await busy).split()[1] == b"200"

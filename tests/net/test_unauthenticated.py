@@ -62,8 +62,8 @@ async def test_audit_tolerates_a_server_without_a_certificate_and_says_so(
     proxy: RunningProxy = await proxying(server, verify={"origin": "audit"}, upstream={"ciphers": "ALL"})
     assert (await proxy.get(server.port)).startswith(b"HTTP/1.1 200 \r\n")
     assert await proxy.metrics("mralab_handshakes_total") == {("tolerated",): 1}
-    told = [event for event in await proxy.events() if isinstance(event, VerifyFailed)]
-    assert [(event.action, event.error) for event in told] == [("Continue", "application verification failure")]
+    failures = [event for event in await proxy.events() if isinstance(event, VerifyFailed)]
+    assert [(event.action, event.error) for event in failures] == [("Continue", "application verification failure")]
 
 
 async def test_off_counts_a_server_without_a_certificate_as_unverified(

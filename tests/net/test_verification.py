@@ -147,14 +147,14 @@ def _context(pki: Pki, sent: str) -> ssl.SSLContext:
     return context
 
 
-def _told(events: list[Event]) -> list[tuple[str, int]]:
-    told: list[tuple[str, int]] = []
+def _logged(events: list[Event]) -> list[tuple[str, int]]:
+    found: list[tuple[str, int]] = []
     for event in events:
         if isinstance(event, VerifyFailed):
-            told.append((event.error, event.depth))
+            found.append((event.error, event.depth))
         elif isinstance(event, NameMismatch):
-            told.append((NAME, 0))
-    return told
+            found.append((NAME, 0))
+    return found
 
 
 @pytest.mark.parametrize("mode", ["on", "audit", "off"])
@@ -168,13 +168,13 @@ async def test_the_verdict_is_that_of_traffic_server(
     proxy: RunningProxy = await proxying(server, trust=trust, verify={"origin": mode}, upstream={"attempts": 1})
     answer = await proxy.get(server.port)
     assert await asyncio.to_thread(server.ended.acquire, timeout=5)
-    told = _told(await proxy.events())
+    found = _logged(await proxy.events())
     if mode == "off":
-        assert told == []
+        assert found == []
     elif mode == "audit":
-        assert told == list(case.faults)
+        assert found == list(case.faults)
     else:
-        assert told == list(case.faults[:1])
+        assert found == list(case.faults[:1])
     refused = mode == "on" and bool(case.faults)
     assert answer.split(b"\r\n")[0] == (b"HTTP/1.1 502 connect failed" if refused else b"HTTP/1.1 200 ")
     assert server.alerts == ([case.alert] if refused else [])

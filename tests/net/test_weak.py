@@ -65,6 +65,6 @@ async def test_weakness_is_judged_as_openssl_1_1_1_does(
     assert await asyncio.to_thread(server.ended.acquire, timeout=5)
     refused = bool(fault) and mode == "on"
     assert answer.split()[1] == (b"502" if refused else b"200")
-    told = [(event.error, event.depth) for event in await proxy.events() if isinstance(event, VerifyFailed)]
-    assert told == ([(fault, 0)] if fault else [])
+    found = [(event.error, event.depth) for event in await proxy.events() if isinstance(event, VerifyFailed)]
+    assert found == ([(fault, 0)] if fault else [])
     assert server.alerts == (["SSLV3_ALERT_BAD_CERTIFICATE"] if refused else [])

@@ -191,12 +191,12 @@ class Disturbances:
             self.files.append(f"rotated.{len(self.files)}")
             (self._room / "traffic_server.log").rename(self._room / self.files[-1])
         elif kind == "spoil":
-            said = self._it.complaints().count("reload refused")
+            before = self._it.complaints().count("reload refused")
             (self._room / "mralab.toml").write_text("[verify]\norigin = \n")
             self._it.signal(signal.SIGHUP)
             self.bad += 1
             await until(
-                lambda: self._it.complaints().count("reload refused") > said, 5, "the report of the invalid reload"
+                lambda: self._it.complaints().count("reload refused") > before, 5, "the report of the invalid reload"
             )
             self._it.configure(self._tables)
         self.reloads += 1
