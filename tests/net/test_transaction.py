@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import random
+import re
 import socket
 import ssl
 import threading
@@ -458,6 +459,120 @@ async def test_a_half_closed_client_still_gets_its_answer(
     proxy: RunningProxy = await proxying(server)
     request = f"GET /{proxy.token(server.port)}/x HTTP/1.1\r\nHost: h\r\n\r\n".encode()
     assert (await proxy.raw(request, eof=True)).startswith(b"HTTP/1.1 200 \r\n")
+
+
+GET = "GET <T> HTTP/1.1\r\nHost: h\r\n\r\n"
+POST = "POST <T> HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n"
+CHUNKED = "POST <T> HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "answers"),
+    [
+        (GET * 3, "200 200 200"),
+        (f"{POST}abc{GET}", "200 200"),
+        (f"{GET}{POST}abc", "200 200"),
+        (f"{GET}{CHUNKED}3\r\nabc\r\n0\r\n\r\n{GET}", "200 200 200"),
+        (f"{GET}GET /nomap HTTP/1.1\r\nHost: h\r\n\r\n{GET}", "200 404 200"),
+        (GET * 2 + "GET <T> HT", "200 200"),
+        (GET + "GET <T> HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n" + GET, "200 200"),
+        (f"{CHUNKED}zz\r\n\r\n{GET}", "400"),
+        (f"{GET}GARBAGE\r\n\r\n{GET}", "200 400"),
+        (f"{GET}{CHUNKED}zz\r\n\r\n{GET}", "200 400"),
+        (f"{GET}{POST}ab", "200"),
+    ],
+    ids=[
+        "gets",
+        "body-first",
+        "body-last",
+        "chunks",
+        "unmapped",
+        "part",
+        "close",
+        "bad-first",
+        "garbage",
+        "bad-chunk",
+        "part-body",
+    ],
+)
+async def test_a_half_closed_client_gets_the_answers_of_all_requests_that_it_sent(
+    serving: Serving, proxying: Proxying, sent: str, answers: str
+) -> None:
+    """As Traffic Server 9.2.9 does. A request that is not complete has no answer."""
+    server = serving(None)
+    proxy: RunningProxy = await proxying(server)
+    received = await proxy.raw(sent.replace("<T>", f"/{proxy.token(server.port, scheme='http')}/x").encode(), eof=True)
+    heads = re.findall(rb"HTTP/1\.[01] (\d+) [^\r]*\r\n(.*?)\r\n\r\n", received, re.DOTALL)
+    assert b" ".join(status for status, _ in heads).decode() == answers
+    if not sent.endswith(("HT", "ab")):  # else there is a head, or its beginning, which cannot be answered
+        assert [b"Connection: keep-alive" in fields for _, fields in heads] == [True] * (len(heads) - 1) + [False]
+
+
+@pytest.mark.parametrize("warm", [False, True], ids=["ordinary", "planned"])
+async def test_requests_wait_for_their_turn_after_the_client_has_ended_its_side(
+    serving: Serving, proxying: Proxying, warm: bool
+) -> None:
+    ended = threading.Event()
+
+    def answer_after_the_end(stream: Any, server: Server) -> None:
+        while request := read_request(stream):
+            server.requests.append(request)
+            if b"/slow" in request:
+                assert ended.wait(10)
+            stream.sendall(OK)
+
+    server = serving(None, handle=answer_after_the_end)
+    proxy: RunningProxy = await proxying(server)
+    token = proxy.token(server.port, scheme="http")
+    slow, quick = (f"GET /{token}/{name} HTTP/1.1\r\nHost: h\r\n\r\n".encode() for name in ("slow", "quick"))
+    if warm:
+        ended.set()
+        for head in (slow, quick, slow, quick):
+            assert await proxy.raw(head, eof=True)
+        ended.clear()
+        server.requests.clear()
+    services = proxy.server._services
+    assert services is not None
+    async with asyncio.timeout(20):
+        reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
+        writer.write(slow)
+        await until(lambda: len(server.requests) == 1)
+        writer.write(quick * 2)
+        writer.write_eof()
+        await until(lambda: any(getattr(each, "_eof", False) for each in services.clients))
+        ended.set()
+        assert (await reader.read()).count(b"HTTP/1.1 200 ") == 3
+        writer.close()
+    assert not services.clients
+
+
+async def test_a_half_closed_client_that_reads_late_gets_every_answer(serving: Serving, proxying: Proxying) -> None:
+    count, response = 150, b"HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n" + bytes(50000)
+
+    def large(stream: Any, server: Server) -> None:
+        while request := read_request(stream):
+            server.requests.append(request)
+            stream.sendall(response)
+
+    server = serving(None, handle=large)
+    proxy: RunningProxy = await proxying(server)
+    head = f"GET /{proxy.token(server.port, scheme='http')}/same HTTP/1.1\r\nHost: h\r\n\r\n".encode()
+    services = proxy.server._services
+    assert services is not None
+    loop = asyncio.get_running_loop()
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        client.setblocking(False)
+        await loop.sock_connect(client, (proxy.host, proxy.port))
+        await loop.sock_sendall(client, head * count)
+        await until(lambda: any(getattr(each, "paused", False) for each in services.clients))
+        client.shutdown(socket.SHUT_WR)
+        await until(lambda: any(getattr(each, "_eof", False) for each in services.clients))
+        bodies = 0
+        async with asyncio.timeout(60):
+            while data := await loop.sock_recv(client, 1 << 20):
+                bodies += data.count(b"\0")
+    assert bodies == count * 50000
 
 
 async def test_a_proxy_that_was_idle_still_finishes_requests_when_it_stops(

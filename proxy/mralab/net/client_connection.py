@@ -108,10 +108,15 @@ class ClientConnection(asyncio.Protocol):
             self._steps.interrupt(Interrupted())
 
     def eof_received(self) -> bool:
-        """Keep a half-closed connection open if its request is complete: the client still gets its response."""
+        """Keep a half-closed connection open for the requests that are complete: the client still gets its responses.
+
+        Those that wait for their turn are served too, as Traffic Server does (observed on 9.2.9).
+        """
         self._eof = True
-        if self._steps is None or self._lingering:
+        if self._lingering:
             return False
+        if self._steps is None:  # a turn of the loop, or a client that has to read first, is between two requests
+            return self._has_head()
         if self._steps is self._short_path:  # which assumes that the connection goes on
             self._short_path.hand_over()
         return self.body is None or self._body_sink is None  # the buffer may hold the rest of the body
@@ -252,7 +257,7 @@ class ClientConnection(asyncio.Protocol):
         self._steps = None
         if self._transport is None:
             return
-        if not keep or self._eof or self._services.draining:
+        if not keep or self._services.draining or (self._eof and not self._has_head()):
             self._linger()
             return
         if len(self._buffer) > _BODY_BUFFER:
@@ -274,7 +279,11 @@ class ClientConnection(asyncio.Protocol):
 
     def can_continue(self) -> bool:
         """Return whether the connection can serve another request after this one."""
-        return self.body is None and not self._eof and not self._services.draining
+        return self.body is None and not self._services.draining and (not self._eof or self._has_head())
+
+    def _has_head(self) -> bool:
+        """Return whether the head of another request is buffered. After EOF, no other follows."""
+        return b"\r\n\r\n" in self._buffer
 
     def start_body(self, sink: Callable[[bytes], None], end: Callable[[Fields], None]) -> None:
         """Pass the request's body to ``sink`` as it is received, and its trailers to ``end``."""
@@ -282,28 +291,31 @@ class ClientConnection(asyncio.Protocol):
         self._body_end = end
         self._body_moved = 0
         self._services.limits.body.begin(self)
-        self._pump()
-        if self._eof and self.body is not None:
-            self.abort()  # the client sent EOF in the middle of the body
+        is_valid = self._pump()
+        if self._eof and self.body is not None and is_valid:  # the client sent EOF in the middle of the body
+            if self._steps is not None:
+                self._steps.interrupt(Interrupted())
+            self._close()  # responses to requests before this one may still be on their way
             return
         self._resume_reading()
 
-    def _pump(self) -> None:
+    def _pump(self) -> bool:
+        """Pass on what is buffered of the body; return False if it is not valid, which ends the exchange."""
         reader, sink, end = self.body, self._body_sink, self._body_end
         if reader is None or sink is None or end is None:
             if len(self._buffer) > _BODY_BUFFER:
                 self._pause_reading()
-            return
+            return True
         data = bytes(self._buffer)
         self._buffer.clear()
         if not data:
-            return
+            return True
         self._body_moved += len(data)
         try:
             piece = reader.feed(data)
         except Malformed as error:
             self._spoil_body(error)
-            return
+            return False
         if piece:
             sink(piece)
         if reader.chunks > MOST_CHUNKS:
@@ -313,6 +325,7 @@ class ClientConnection(asyncio.Protocol):
             self.body = None
             self._services.limits.body.end(self)
             end(reader.trailers)
+        return True
 
     def _spoil_body(self, error: Malformed) -> None:
         """Interrupt the exchange because the rest of the body cannot be read; ``error`` decides its answer."""
