@@ -26,6 +26,7 @@ from ..diagnose.archive import Recording, pack
 from ..errors import ConfigError, InputError, MralabError
 from ..net.settings import Settings, as_started, load_settings, newly_empty, only_at_start, warnings
 from ..net.stats import merged
+from ..tls.trust_store import TrustStore
 from .event_stream import Stream
 from .health import Check, from_message, worker_checks
 from .losses import Loss, missing_of_recording
@@ -42,6 +43,8 @@ _PROBE_LIMIT: Final = 2.0
 
 T = TypeVar("T")
 R = TypeVar("R")
+Change = Callable[[Settings], Settings | None]
+"""Return new settings, made from those in force; None: nothing is to be changed."""
 
 
 class UnusableError(InputError):
@@ -122,8 +125,11 @@ class Control(ABC):
         """Return the pid of each running worker."""
 
     @abstractmethod
-    async def _put(self, settings: Settings) -> tuple[str, ...]:
-        """Put settings into force; return the workers that have not confirmed them."""
+    async def _put(self, change: Change) -> tuple[str, ...]:
+        """Put into force what ``change`` makes of the settings in force; return the workers that have not confirmed it.
+
+        ``change`` is called again if other code changes the settings meanwhile, so that no change is lost.
+        """
 
     @abstractmethod
     async def _query(self, query: Query, params: Any = None, *, required: bool = False) -> Replies:
@@ -146,8 +152,8 @@ class Control(ABC):
         Raises ``ConfigError`` (with all problems) or ``UnusableError`` and changes nothing. Raises ``SilentError`` if a
         worker does not confirm the change.
         """
-        async with self._lock:
-            current = self.settings
+
+        def change(current: Settings) -> Settings:
             changes, fixed = split_change(tables)
             problems = [f"{name}: cannot be changed while running" for name in fixed]
             try:
@@ -162,10 +168,12 @@ class Control(ABC):
                 # A change that names a file of the identity reads it again.
                 is_named = {"certificate", "key"} & set(_table(tables, "upstream"))
                 identity = None if is_named else current.identity
-                settings = load_settings(config, current.store, current.rules, identity)
+                return load_settings(config, current.store, current.rules, identity)
             except ConfigError as error:
                 raise UnusableError(error.problems) from None
-            _require_confirmed(await self._put(settings))
+
+        async with self._lock:
+            _require_confirmed(await self._put(change))
         self.stream.publish("config", {"changed": sorted(tables)})
 
     def host_named(self, name: str) -> str:
@@ -184,54 +192,70 @@ class Control(ABC):
 
         Raises ``UnusableError`` with every problem in ``name`` and ``entry``.
         """
-        async with self._lock:
-            current = self.settings
+        host = ""
+
+        def change(current: Settings) -> Settings:
+            nonlocal host
             try:
                 (host,) = from_mapping({"hosts": {name: entry}}).hosts
                 without = {key: value for key, value in current.config.hosts.items() if key != host}
                 config = current.config.model_copy(update={"hosts": without}).changed(hosts={name: entry})
             except ConfigError as error:
                 raise UnusableError(problem.removeprefix("configuration: ") for problem in error.problems) from None
-            _require_confirmed(await self._put(current._replace(config=config)))
+            return current._replace(config=config)
+
+        async with self._lock:
+            _require_confirmed(await self._put(change))
         self.stream.publish("config", {"changed": ["hosts"]})
         return host
 
     async def remove_host(self, name: str) -> None:
         """Remove a host from the next request on. Raises ``NotListedError``."""
-        async with self._lock:
-            current, host = self.settings, self.host_named(name)
+
+        def change(current: Settings) -> Settings:
+            host = self.host_named(name)
             hosts = {key: value for key, value in current.config.hosts.items() if key != host}
-            config = current.config.model_copy(update={"hosts": hosts})
-            _require_confirmed(await self._put(current._replace(config=config)))
+            return current._replace(config=current.config.model_copy(update={"hosts": hosts}))
+
+        async with self._lock:
+            _require_confirmed(await self._put(change))
         self.stream.publish("config", {"changed": ["hosts"]})
 
     async def trust(self, certificates: Iterable[x509.Certificate]) -> int:
         """Add certificates to the trust store; return how many are new."""
-        async with self._lock:
-            current = self.settings
-            store = current.store.add(certificates)
-            if added := len(store) - len(current.store):
-                _require_confirmed(await self._put(current._replace(store=store)))
-                self.stream.publish("trust", {"added": added})
-        return added
+        given = tuple(certificates)
+        return await self._change_store(lambda store: store.add(given), "added")
 
     async def distrust(self, fingerprints: Iterable[str]) -> int:
         """Remove certificates from the trust store; return how many were in it."""
         unwanted = set(fingerprints)
+
+        def without(store: TrustStore) -> TrustStore:
+            return store.remove(c for c in store.certificates if fingerprint(c.public_bytes(Encoding.DER)) in unwanted)
+
+        return await self._change_store(without, "removed")
+
+    async def _change_store(self, changed: Callable[[TrustStore], TrustStore], verb: str) -> int:
+        """Change the trust store; return how many certificates were added or removed, as ``verb`` says."""
+        count = 0
+
+        def change(current: Settings) -> Settings | None:
+            nonlocal count
+            store = changed(current.store)
+            count = abs(len(store) - len(current.store))
+            return current._replace(store=store) if count else None
+
         async with self._lock:
-            current = self.settings
-            store = current.store.remove(
-                c for c in current.store.certificates if fingerprint(c.public_bytes(Encoding.DER)) in unwanted
-            )
-            if removed := len(current.store) - len(store):
-                _require_confirmed(await self._put(current._replace(store=store)))
-                self.stream.publish("trust", {"removed": removed})
-        return removed
+            _require_confirmed(await self._put(change))
+            if count:
+                self.stream.publish("trust", {verb: count})
+        return count
 
     async def reset(self) -> None:
         """Restore the settings of the start or the last reload, and discard all records since."""
         async with self._lock:
-            late, replies = await asyncio.gather(self._put(self._baseline), self._query(Query.RESET, required=True))
+            baseline = self._baseline
+            late, replies = await asyncio.gather(self._put(lambda _: baseline), self._query(Query.RESET, required=True))
             if self._recording is not None:
                 await self.aside(RunningRecording.discard, self._recording)
                 self._recording = None
@@ -262,9 +286,8 @@ class Control(ABC):
                         report(f"reload: {names}: changed in {self.file}, but takes effect only at the next start")
                     for text in warnings(settings):
                         report(f"warning: {text}")
-                    settings = as_started(self._at_start, settings)
-                    self._baseline = settings
-                    for late in await self._put(settings):
+                    self._baseline = baseline = as_started(self._at_start, settings)
+                    for late in await self._put(lambda _: baseline):
                         report(f"reload: {late}; it applies the change when it responds again")
             await self._query(Query.REOPEN, required=True)
 

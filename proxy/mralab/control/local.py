@@ -22,7 +22,7 @@ from ..net.policy import Policy
 from ..net.settings import Settings, from_message
 from ..net.traffic_server import TrafficServer
 from .channel import Channel
-from .control import Control, R, SummedStats, T
+from .control import Change, Control, R, SummedStats, T
 from .health import as_message
 from .losses import Loss, Reports, dropped
 from .queries import Query
@@ -32,6 +32,7 @@ from .workers import Replies, Workers
 
 _RECORDED: Final = 200_000  # latest events of one proxy that diagnostic logging keeps, or up to half as many
 _RECORDED_TEXT: Final = 64 << 20
+_TRIES: Final = 5  # to make a policy in a thread, before it is made where nothing can change meanwhile
 
 
 class LocalControl(Control):
@@ -92,8 +93,17 @@ class LocalControl(Control):
         """Return the pid of this process."""
         return {self._worker: os.getpid()}
 
-    async def _put(self, settings: Settings) -> tuple[str, ...]:
-        self._proxy().put(await self.aside(Policy, settings))
+    async def _put(self, change: Change) -> tuple[str, ...]:
+        for _ in range(_TRIES):
+            before = self.settings
+            if (settings := change(before)) is None:
+                return ()
+            policy = await self.aside(Policy, settings)
+            if self.settings is before:  # else a lab's discovery, or a test, has changed them meanwhile
+                self._proxy().put(policy)
+                return ()
+        if (settings := change(self.settings)) is not None:
+            self._proxy().put(settings)
         return ()
 
     async def _query(self, query: Query, params: Any = None, *, required: bool = False) -> Replies:
@@ -285,8 +295,11 @@ class WorkersControl(Control):
         answers, _ = await self._query(Query.STATS)
         return SummedStats(self._reports.stats(), self.count, len(answers), self._reports.count)
 
-    async def _put(self, settings: Settings) -> tuple[str, ...]:
-        before, self._settings = self._settings, settings
+    async def _put(self, change: Change) -> tuple[str, ...]:
+        before = self._settings
+        if (settings := change(before)) is None:
+            return ()
+        self._settings = settings
         message = settings.message(with_rules=settings.rules is not before.rules)
         return (await self.workers.query(Query.PUT, message, required=True)).silent
 

@@ -1,0 +1,5 @@
+"""The fixtures of the mocks' tests."""
+
+from tests.mocks.conftest import pki
+
+__all__ = ["pki"]
