@@ -13,14 +13,18 @@ from pydantic import BaseModel, Field
 
 from mralab.config import (
     KEYS,
+    Config,
     DeclaredKey,
     HostEntry,
     Key,
+    changed_values,
     declared_keys,
     from_mapping,
     live_names,
     live_tables,
+    load,
     split_change,
+    values_in_force,
 )
 from mralab.control.local import LocalControl
 from mralab.diagnose.event_buffer import Recent
@@ -245,3 +249,45 @@ def test_a_table_may_have_live_keys_beside_others() -> None:
     assert {name: value["minLength"] for name, value in paint["properties"].items()} == {"color": 1}
     assert paint["properties"]["color"]["description"] == "The colour."
     assert _Paint.model_json_schema()["properties"]["color"]["default"] == "blue"
+
+
+def test_no_secret_is_among_the_values_that_are_shown() -> None:
+    secrets = [declared for declared in KEYS if declared.is_secret]
+    assert "proxy.admin_token" in [declared.path for declared in secrets]
+    for declared in secrets:
+        config = from_mapping({declared.table: {declared.name: "not-to-be-shown-anywhere"}})
+        assert declared.value(config) == "not-to-be-shown-anywhere"
+        assert "not-to-be-shown-anywhere" not in str(values_in_force(config))
+        assert changed_values(Config(), config) == {}
+
+
+def test_changed_values_are_those_in_force() -> None:
+    hosts = {"a.lab": {"dial": "127.0.0.1"}, "b.lab": {"dial": "127.0.0.1"}}
+    before = from_mapping({"release": "X14.2", "hosts": hosts})
+    after = from_mapping({"release": "X14.0.7", "hosts": {"b.lab": {"dial": "127.0.0.2"}}, "limits": {}})
+    values = changed_values(before, after)
+    assert (values["release"], values["verify.origin"]) == ("X14.0.7", "off")
+    assert values["hosts.a.lab"] is None
+    assert values["hosts.b.lab"]["dial"] == "127.0.0.2"
+    assert not [path for path in values if not path.startswith(("release", "verify.", "upstream.", "hosts."))]
+    assert changed_values(before, before.changed(release="X14.2")) == {}
+
+
+async def test_a_reload_is_an_event_with_the_new_values(tmp_path: Path) -> None:
+    file = tmp_path / "mralab.toml"
+    file.write_text(toml({**START, "log": {"file": "-"}}), "utf-8")
+    async with TrafficServer(load(file)) as proxy:
+        control = LocalControl(lambda: proxy, lambda: Recent("vcsc", 1), file)
+        published: list[tuple[str, Any]] = []
+        control.stream.publish = lambda kind, data: published.append((kind, data))  # type: ignore[method-assign]
+        await control.reload()
+        assert published == []
+        file.write_text(toml({**START, "log": {"file": "-"}, "upstream": {"attempts": 7}}), "utf-8")
+        await control.reload()
+        expected = {"changed": ["upstream"], "values": {"upstream.attempts": 7}, "left_out": 0}
+        assert published == [("config", expected)]
+        many = {f"host{number}.lab": {"dial": "127.0.0.1"} for number in range(150)}
+        file.write_text(toml({**START, "log": {"file": "-"}, "hosts": many}), "utf-8")
+        await control.reload()
+        _, data = published[-1]
+        assert (len(data["values"]), data["left_out"], data["changed"]) == (100, 52, ["hosts", "upstream"])

@@ -62,7 +62,7 @@ def test_each_step_is_one_line_and_a_finding_has_its_remedies(running: Serving, 
     assert finding[0] == "finding\n"
     assert finding[1].startswith("    issuer-missing: ")
     assert finding[2].startswith("    - ")
-    assert changed.endswith("Z  configuration changed: upstream\n")
+    assert changed.endswith("Z  configuration changed: upstream.attempts = 3\n")
     control(running.admin, "POST", "/api/reset")
 
 
@@ -121,6 +121,10 @@ def test_hostile_lines_stay_text_and_need_no_order() -> None:
         ("trust", {"\x1b": {"\u202e": 1}}),
         ("config", {"changed": 5}),
         ("config", {"changed": ["\ud800"]}),
+        ("config", {"values": {"\x1b": "\u202e", "hosts.\n": {"\x1b": "\ud800"}}, "left_out": "\x1b"}),
+        ("config", {"changed": ["\x1b"], "values": {}}),
+        ("lab", {"what": "\x1b", "text": ["\n"]}),
+        ("lab", {}),
         ("gone", {"reason": "\x1b]0;x\x07"}),
         ("follows", {}),
         ("log", {}),
@@ -132,6 +136,29 @@ def test_data_that_no_proxy_sends_stays_text(kind: str, data: dict[str, Any]) ->
     watcher = Watcher()
     for document in (*watcher.take(kind, data), *watcher.pause()):
         assert watch_text(document, None).plain.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "text"),
+    [
+        ("config", {"changed": ["release"], "values": {"release": "X14.0.7", "verify.origin": "off"}},
+         "configuration changed: release = X14.0.7; verify.origin = off"),
+        ("config", {"changed": ["upstream"], "values": {"upstream.tls": ["1.2", "1.3"], "upstream.prefer": None,
+                                                        "upstream.connect_timeout": 7.0}},
+         "configuration changed: upstream.tls = 1.2,1.3; upstream.prefer = -; upstream.connect_timeout = 7"),
+        ("config", {"changed": ["hosts"], "values": {"hosts.a.lab": {"dial": "127.0.0.1"}, "hosts.b.lab": None}},
+         'configuration changed: hosts.a.lab = {"dial": "127.0.0.1"}; hosts.b.lab removed'),
+        ("config", {"changed": ["hosts"], "values": {"hosts.b.lab": None}, "left_out": 9},
+         "configuration changed: hosts.b.lab removed; 9 more"),
+        ("config", {"changed": ["upstream", "verify"], "values": {}},
+         "configuration set to the values in force: upstream, verify"),
+        ("config", {"changed": ["upstream"]}, "configuration changed: upstream"),
+        ("lab", {"what": "setting", "text": "advertise = ip"}, "lab changed: setting: advertise = ip"),
+    ],
+)  # fmt: skip
+def test_a_change_is_shown_with_the_new_value(kind: str, data: dict[str, Any], text: str) -> None:
+    (document,) = Watcher().take(kind, data)
+    assert watch_text(document, None).plain.partition("Z  ")[2] == text
 
 
 def test_a_step_is_shown_once_and_again_after_the_proxy_was_gone() -> None:

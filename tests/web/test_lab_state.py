@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from mralab.lab.lab import Lab
 from mralab.lab.scenario import scenario_named
 from mralab.mocks.pki import mint
+from mralab.web.schemas_events import EVENTS
 
 from .conftest import Administered
 from .labs import AdministeredLab, administered
@@ -49,13 +51,44 @@ async def test_system_server_is_changed_live(lab: AdministeredLab) -> None:
     async with lab.events() as events:
         status, answer = await lab.ask("PATCH", "/api/lab", {"advertise": "ip"})
         assert (status, answer["advertise"]) == (200, "ip")
-        assert await anext(events) == ("lab", {})
+        assert await anext(events) == ("lab", {"what": "setting", "text": "advertise = ip"})
     addresses = {node["name"]: node["address"] for node in answer["nodes"]}
     assert (addresses["cucm"], addresses["cucm-sub"]) == ("10.48.36.215", "10.48.36.216")
     _, login = await lab.ask("POST", "/api/login", {"user": "emusk"})
     assert "name-not-in-certificate" in [finding["code"] for finding in login["findings"]]
     _, answer = await lab.ask("PATCH", "/api/lab", {"https_ciphers": "all"})
     assert answer["https_ciphers"] == "All Supported EC and RSA Ciphers"
+
+
+async def test_an_event_has_the_new_values(lab: AdministeredLab) -> None:
+    host = {"dial": "127.0.0.1", "port": 1}
+    async with asyncio.timeout(20), lab.events() as events:
+        for method, path, body in (
+            ("PATCH", "/api/config", {"release": "X14.0.7"}),
+            ("PATCH", "/api/config", {"upstream": {"attempts": 2}}),
+            ("PUT", "/api/hosts/new.lab", host),
+            ("DELETE", "/api/hosts/new.lab", None),
+            ("POST", "/api/lab/discover", {"address": "cucm.steven.lab", "tls_verify": "Off"}),
+            ("POST", "/api/faults", {"at": "cucm:8443", "fault": "Expire", "times": 1}),
+            ("DELETE", "/api/faults", {}),
+        ):
+            status, answer = await lab.ask(method, path, body)
+            assert status < 300, answer
+        seen = []
+        async for kind, data in events:
+            if kind == "log":
+                continue
+            EVENTS[kind].model_validate(data)
+            seen.append(data)
+            if data.get("text") == "1 fault lifted":
+                break
+    release, attempts, added, removed, discovered, injected, _ = seen
+    assert release["values"].items() >= {"release": "X14.0.7", "verify.origin": "off"}.items()
+    assert attempts["values"] == {}
+    assert added["values"] == {"hosts.new.lab": {"ip": "", "ports": {}, "node": "cucm", **host}}
+    assert removed["values"] == {"hosts.new.lab": None}
+    assert discovered["text"].startswith("cucm.steven.lab, TLS verify mode Off: cucm.steven.lab (Address resolvable)")
+    assert injected == {"text": "Expire injected at cucm:8443, 1 time"}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ mralab derives from that what ``PATCH /api/config`` accepts, what a reload repor
 docs/configuration.md.
 """
 
+from .in_force import changed_values, values_in_force
 from .keys import Applies, DeclaredKey, Key, declared_keys
 from .live import live_names, live_tables, split_change
 from .loading import load, parse_toml
@@ -39,6 +40,7 @@ __all__ = [
     "TrustTable",
     "UpstreamTable",
     "VerifyTable",
+    "changed_values",
     "declared_keys",
     "from_mapping",
     "live_names",
@@ -47,4 +49,5 @@ __all__ = [
     "parse_toml",
     "split_address",
     "split_change",
+    "values_in_force",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import itertools
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ..config import Config, from_mapping, live_names, load, split_change
+from ..config import Config, changed_values, from_mapping, live_names, load, split_change
 from ..core.hostport import host_port
 from ..core.nearest import did_you_mean
 from ..core.tls.fingerprint import fingerprint
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from .lab_interface import LabInterface
 
 _PROBE_LIMIT: Final = 2.0
+_MOST_VALUES: Final = 100  # in an event: a reload may change thousands of hosts
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -172,9 +174,7 @@ class Control(ABC):
             except ConfigError as error:
                 raise UnusableError(error.problems) from None
 
-        async with self._lock:
-            _require_confirmed(await self._put(change))
-        self.stream.publish("config", {"changed": sorted(tables)})
+        await self._configure(tables, change)
 
     def host_named(self, name: str) -> str:
         """Return the canonical name of a host of the configuration. Raises ``NotListedError``."""
@@ -204,9 +204,7 @@ class Control(ABC):
                 raise UnusableError(problem.removeprefix("configuration: ") for problem in error.problems) from None
             return current._replace(config=config)
 
-        async with self._lock:
-            _require_confirmed(await self._put(change))
-        self.stream.publish("config", {"changed": ["hosts"]})
+        await self._configure(["hosts"], change)
         return host
 
     async def remove_host(self, name: str) -> None:
@@ -217,9 +215,26 @@ class Control(ABC):
             hosts = {key: value for key, value in current.config.hosts.items() if key != host}
             return current._replace(config=current.config.model_copy(update={"hosts": hosts}))
 
+        await self._configure(["hosts"], change)
+
+    async def _configure(self, tables: Iterable[str], change: Callable[[Settings], Settings]) -> None:
+        """Put a change of these tables into force, and publish it with the values that are new."""
+        before = after = self.config
+
+        def noted(current: Settings) -> Settings:
+            nonlocal before, after
+            settings = change(current)
+            before, after = current.config, settings.config
+            return settings
+
         async with self._lock:
-            _require_confirmed(await self._put(change))
-        self.stream.publish("config", {"changed": ["hosts"]})
+            _require_confirmed(await self._put(noted))
+            self._publish_config(tables, changed_values(before, after))
+
+    def _publish_config(self, tables: Iterable[str], values: Mapping[str, Any]) -> None:
+        first = dict(itertools.islice(values.items(), _MOST_VALUES))
+        data = {"changed": sorted(tables), "values": first, "left_out": len(values) - len(first)}
+        self.stream.publish("config", data)
 
     async def trust(self, certificates: Iterable[x509.Certificate]) -> int:
         """Add certificates to the trust store; return how many are new."""
@@ -286,9 +301,12 @@ class Control(ABC):
                         report(f"reload: {names}: changed in {self.file}, but takes effect only at the next start")
                     for text in warnings(settings):
                         report(f"warning: {text}")
-                    self._baseline = baseline = as_started(self._at_start, settings)
+                    before, self._baseline = self.config, as_started(self._at_start, settings)
+                    baseline = self._baseline
                     for late in await self._put(lambda _: baseline):
                         report(f"reload: {late}; it applies the change when it responds again")
+                    if values := changed_values(before, baseline.config):
+                        self._publish_config({path.partition(".")[0] for path in values}, values)
             await self._query(Query.REOPEN, required=True)
 
     # -- queries

@@ -89,7 +89,7 @@ def problems_in(values: Mapping[str, Any]) -> list[str]:
 
 
 class FaultPoints:
-    """The open fault points, by number. ``changed`` is called after each change.
+    """The open fault points, by number. ``changed`` is called after each change, with what has changed.
 
     It implements ``control.fault_servers.FaultServers``.
     """
@@ -97,7 +97,7 @@ class FaultPoints:
     form: Final = "HOST:PORT of a fault point"
     certificates: Final[Mapping[str, Certified]] = {}
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(self, changed: Callable[[str], None]) -> None:
         self._changed = changed
         self._points: dict[int, PreparedPoint] = {}
         self._counter = itertools.count(1)
@@ -120,7 +120,7 @@ class FaultPoints:
                 raise InputError([error.message], error.hint) from error
             number = next(self._counter)
             self._points[number] = prepared
-        self._changed()
+        self._changed(f"fault point {number} opened")
         return _report(number, prepared, ())
 
     async def close(self, number: int) -> None:
@@ -130,7 +130,7 @@ class FaultPoints:
                 ids = ", ".join(map(str, self._points)) or "none"
                 raise NoPointError(f"fault point {number}: is not open", f"open ones: {ids}")
             await self._points.pop(number).relay.__aexit__(None, None, None)
-        self._changed()
+        self._changed(f"fault point {number} closed")
 
     async def close_all(self) -> None:
         """Close every fault point."""

@@ -46,8 +46,8 @@ class InjectedFaults:
         self._control.on_reset.remove(self.points.close_all)
         await self.points.close_all()
 
-    def _changed(self) -> None:
-        self._control.stream.publish("faults", {})
+    def _changed(self, text: str) -> None:
+        self._control.stream.publish("faults", {"text": text})
 
     def _servers(self) -> tuple[FaultServers, ...]:
         lab = self._control.lab
@@ -80,7 +80,8 @@ class InjectedFaults:
             armed = listener.inject(make_fault(fault, own, certificates), times)
         except MralabError as error:
             raise InputError([error.message], error.hint) from error
-        self._changed()
+        limit = "" if times is None else f", {times} {'time' if times == 1 else 'times'}"
+        self._changed(f"{fault} injected at {place}{limit}")
         return self._report(place, armed)
 
     def lift(self, numbers: tuple[int, ...] | None, at: str | None) -> int:
@@ -94,7 +95,7 @@ class InjectedFaults:
             if (numbers is None or self._number(armed) in numbers) and place in (None, each):
                 armed.lift()
                 count += 1
-        self._changed()
+        self._changed(f"{count} {'fault' if count == 1 else 'faults'} lifted")
         return count
 
     def _listeners(self) -> dict[str, Listener]:

@@ -6,7 +6,7 @@ import asyncio
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from ..control.lab_interface import BusyError
 from ..control.lab_report import DiscoveryReport, LabCertificate, LabReport, NodeReport
@@ -99,21 +99,22 @@ class LabControl:
         if advertise is not None:
             for node in cluster:
                 node.advertise = advertise
-        self._publish()
+        given = {"advertise": advertise, "https_ciphers": https_ciphers and self._lab.cucm.https_ciphers}
+        self._publish("setting", "; ".join(f"{key} = {value}" for key, value in given.items() if value is not None))
 
     async def discover(self, address: str, kind: Kind, tls_verify: TlsVerify) -> DiscoveryReport:
         """Discover the nodes of a publisher. Raises ``InputError`` for an address that cannot be used."""
         found = await self._lab.discover(address, kind=kind, tls_verify=tls_verify)
-        self._publish()
+        self._publish("discovery", str(found))
         return DiscoveryReport(**found.record())
 
     async def refresh(self) -> None:
         """Repeat every discovery ("Refresh servers")."""
-        await self._lab.refresh()
-        self._publish()
+        found = await self._lab.refresh()
+        self._publish("discovery", "; ".join(map(str, found)) or "no publisher to refresh")
 
-    def _publish(self) -> None:
-        self._control.stream.publish("lab", {})
+    def _publish(self, what: Literal["setting", "discovery"], text: str) -> None:
+        self._control.stream.publish("lab", {"what": what, "text": text})
 
     def certificates(self) -> tuple[LabCertificate, ...]:
         """Return the certificates that the nodes present, and the CAs of the lab."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from ..core.log.reader import LineReader, Record
 from ..diagnose.finding_json import finding_json
 from ..diagnose.ladder import LadderBuilder, LadderStep, Participant
 from ..web.documents import WatchDocument
+from ..web.switches import shown
 from .paragraphs import wrapped
 
 _MOST: Final = 200  # requests that are kept for the lines that follow
@@ -151,8 +152,26 @@ def _other(document: WatchDocument) -> str:
 
 
 def _changed(document: WatchDocument) -> str:
-    changed = document.data.get("changed", ())
-    return f"configuration changed: {', '.join(map(str, changed if isinstance(changed, list) else [changed]))}"
+    changed, values = document.data.get("changed", ()), document.data.get("values")
+    if isinstance(values, dict) and values:
+        left_out = document.data.get("left_out")
+        more = f"; {left_out} more" if left_out else ""
+        return f"configuration changed: {'; '.join(_assigned(*each) for each in values.items())}{more}"
+    names = ", ".join(map(str, changed if isinstance(changed, list) else [changed]))
+    if values == {}:
+        return f"configuration set to the values in force: {names}"
+    return f"configuration changed: {names}"
+
+
+def _assigned(path: str, value: object) -> str:
+    """Return a key with its new value, as ``mralab set`` shows it; a host has a table of its own."""
+    if path.startswith("hosts."):
+        return f"{path} removed" if value is None else f"{path} = {json.dumps(value)}"
+    return f"{path} = {shown(value)}"
+
+
+def _lab(document: WatchDocument) -> str:
+    return f"lab changed: {document.data.get('what', '')}: {document.data.get('text', '')}"
 
 
 def _trust(document: WatchDocument) -> str:
@@ -165,7 +184,7 @@ def _worker(document: WatchDocument) -> str:
     return f"worker {data.get('worker')} ended with {data.get('ended')}, and is started again: {data.get('lost')}"
 
 
-_SENTENCES: Final = {
+_SENTENCES: Final[Mapping[str, Callable[[WatchDocument], str]]] = {
     "follows": lambda document: f"following the proxy of {document.data.get('admin')}; Ctrl-C ends",
     "gone": lambda document: f"the proxy is gone ({document.data.get('reason', '')}); waiting for it",
     "back": lambda _: "the proxy is back",
@@ -175,4 +194,6 @@ _SENTENCES: Final = {
     "cleared": lambda _: "the journal was cleared",
     "missed": lambda document: f"{document.data.get('count')} events are missing: there were too many at once",
     "worker": _worker,
+    "lab": _lab,
+    "faults": lambda document: f"faults changed: {document.data.get('text', '')}",
 }

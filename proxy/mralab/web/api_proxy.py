@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import BaseModel
 
-from ..config import Config
+from ..config import Config, values_in_force
 from ..control.control import Control, Records
 from ..control.event_stream import MOST_READERS
 from ..core.tls.fingerprint import canonical_fingerprint, fingerprint
@@ -212,12 +212,7 @@ def _values(name: str, records: Records) -> dict[str, Any]:
 
 
 def _in_force(config: Config, *, lab: bool) -> ConfigAnswer:
-    """Return the configuration, with the release's values for keys that leave the choice to it."""
-    values = config.model_dump() | {"lab": lab}
-    del values["proxy"]["admin_token"]
-    values["verify"]["origin"] = config.verify_mode
-    values["upstream"].update(prefer=config.preference_in_force, tls=list(config.tls_versions))
-    return ConfigAnswer.model_validate(values)
+    return ConfigAnswer.model_validate(values_in_force(config) | {"lab": lab})
 
 
 def _certificate(certificate: x509.Certificate) -> CertificateAnswer:

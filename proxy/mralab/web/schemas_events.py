@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -33,6 +33,11 @@ class ConfigEvent(_Data):
     """The configuration was changed: read it again."""
 
     changed: list[str] = Field(description="Tables, or keys outside tables")
+    values: dict[str, Any] = Field(
+        description="New value in force of each key, by TABLE.KEY or hosts.NAME; null for a host that was removed."
+        " Empty if the values were in force already. Secrets are left out."
+    )
+    left_out: int = Field(default=0, description="How many more values changed: an event has 100 at most")
 
 
 class TrustEvent(_Data):
@@ -60,11 +65,16 @@ class WorkerEvent(_Data):
 
 
 class LabEvent(_Data):
-    """The lab was changed: what CUCM advertises, or a discovery."""
+    """The lab was changed: a setting of its CUCM, or a discovery."""
+
+    what: Literal["setting", "discovery"] = Field(description="What kind of change it is")
+    text: str = Field(description="What has changed, for people: the new value, or the result of the discovery")
 
 
 class FaultsEvent(_Data):
     """A fault was injected or lifted, or a fault point was opened or closed."""
+
+    text: str = Field(description="What has changed, for people")
 
 
 class RunEvent(_Data):

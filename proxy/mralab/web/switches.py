@@ -87,11 +87,16 @@ class Switch:
         """Return the value in an answer of ``GET /api/config`` as people type it."""
         table = answer[self.declared.table] if self.declared.table else answer
         value = table[self.name]
-        if isinstance(value, list):
-            return ",".join(map(str, value))
-        if value is None:
-            return "-"  # the order of ciphers decides
-        return f"{value:g}" if isinstance(value, float) else str(value) or '""'
+        return shown(value)
+
+
+def shown(value: object) -> str:
+    """Return a value of ``GET /api/config`` as people type it."""
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    if value is None:
+        return "-"  # the order of ciphers decides
+    return f"{value:g}" if isinstance(value, float) else str(value) or '""'
 
 
 def _allowed(schema: Mapping[str, Any]) -> str:
