@@ -139,9 +139,10 @@ def test_the_log_of_a_file_is_beside_it(tmp_path: Path, table: str, arguments: l
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted(("lab.toml", log))
 
 
-def test_a_log_on_standard_output_follows_the_start_line(tmp_path: Path) -> None:
-    (tmp_path / "lab.toml").write_text('log.file = "-"\nproxy.listen = "127.0.0.1:0"\n')
-    with lab("-c", "lab.toml", cwd=tmp_path) as process:
+@pytest.mark.parametrize(("file", "arguments"), [("-", []), ("own.log", ["--log", "-"])])
+def test_a_log_on_standard_output_follows_the_start_line(tmp_path: Path, file: str, arguments: list[str]) -> None:
+    (tmp_path / "lab.toml").write_text(f'log.file = "{file}"\nproxy.listen = "127.0.0.1:0"\n')
+    with lab("-c", "lab.toml", *arguments, cwd=tmp_path) as process:
         start = start_of(process)
         assert start["log"] == "-"
         login(start["edge"])

@@ -55,7 +55,7 @@ from .root import main
 @click.option(
     "--log",
     type=FILE,
-    help="The log file [default: the configuration's, else a new temporary file, which is kept].",
+    help="The log file; - is standard output [default: the configuration's, else a new temporary file, which is kept].",
 )
 def lab(**options: Any) -> None:
     """Run proxy and mocks until Ctrl-C.

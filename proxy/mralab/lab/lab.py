@@ -215,8 +215,8 @@ class Lab(RunningLab, LoopOrThread):
 
     ``config`` is the proxy's configuration. The lab adds the hosts of its nodes, and to the trust store the CA that
     signed their RSA certificates; an explicitly empty ``trust.store`` trusts nothing, as everywhere. ``log_file`` is
-    the log file. Default: ``log.file`` if the configuration sets it, else a temporary file, which is removed at the end
-    unless ``keep_log``.
+    the log file, ``-`` is standard output. Default: ``log.file`` if the configuration sets it, else a temporary file,
+    which is removed at the end unless ``keep_log``.
 
     Raises:
         ConfigError: lists every problem in the configuration and the files that it names, and everything in it that a
@@ -394,7 +394,7 @@ class Lab(RunningLab, LoopOrThread):
             tables["release"] = release
         config = self._base.changed(**tables).changed(**self._files).changed(**self._changes)
         if log is not None:
-            config = config.changed(log={"file": str(log.absolute())})
+            config = config.changed(log={"file": "-" if str(log) == "-" else str(log.absolute())})
         peers = {config.log.hostname: Proxy(config, trust=self._trusted(config, self._scenario.trust))}
         for name, table in self._scenario.peers.items():
             own_log = {"hostname": name, "file": _log_of_peer(name, config.log.file)}
