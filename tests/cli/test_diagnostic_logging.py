@@ -40,7 +40,7 @@ def test_an_archive_has_the_lines_since_the_start(running: Serving, server: Serv
     mralab("diagnostic-logging", "start", admin=running.admin)
     out = mralab("diagnostic-logging", "stop", "--out", "none/a.tar.gz", admin=running.admin, cwd=tmp_path)
     assert (out.returncode, out.stdout) == (2, "")
-    assert out.stderr.startswith("none/a.tar.gz: cannot be written")
+    assert out.stderr.startswith("--out none/a.tar.gz: cannot be written")
     # The log continues, so no line is lost.
     saved = mralab("diagnostic-logging", "stop", "--out", "a.tar.gz", admin=running.admin, cwd=tmp_path)
     assert (saved.returncode, saved.stdout) == (0, "a.tar.gz\n")
@@ -57,5 +57,5 @@ def test_an_archive_that_cannot_be_written_is_saved_in_a_temporary_folder(runnin
     )
     assert (out.returncode, out.stdout) == (2, "")
     first, hint = out.stderr.splitlines()
-    assert first == "/dev/full: cannot be written: No space left on device"
+    assert first == "--out /dev/full: cannot be written: No space left on device"
     assert archived(Path(hint.removeprefix("  hint: the archive is in "))).peers

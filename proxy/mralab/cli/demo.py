@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 )
 @html_option
 @json_option
-def demo(out: Path, html: Path | None, as_json: bool) -> None:
+def demo(out: Path, html: str | None, as_json: bool) -> None:
     """Run the article's login before and after X14.2.
 
     Then apply the remedies and log in again.
@@ -60,7 +60,7 @@ def demo(out: Path, html: Path | None, as_json: bool) -> None:
     differences = [f"{result.scenario.name}: {text}" for result in results for text in result.differences]
     if as_json:
         print_document(demo_report(results))
-    else:
+    elif not page.is_stdout:
         sheet.show(terminal.demo_sheet(results), screen.console())
         click.echo("\nLogs, before and after:")
         for log in (log for result in results for log in result.logs):

@@ -77,7 +77,7 @@ def diagnose(
     since: datetime | None,
     until: datetime | None,
     trust: Path | None,
-    html: Path | None,
+    html: str | None,
     as_json: bool,
 ) -> None:
     """Explain failed logins from logs, archives or captures.
@@ -107,8 +107,9 @@ def diagnose(
     if wrong:
         raise InputError(wrong)
     case = Case(load_store(trust) if trust is not None else None, since, until, ladders=html is not None)
-    sources = Sources(paths, sys.stdin.buffer if sys.stdin is not None else None, output=html)
     page = html_file(html)
+    output = Path(html) if html is not None and not page.is_stdout else None
+    sources = Sources(paths, sys.stdin.buffer if sys.stdin is not None else None, output=output)
     with _progress() as progress:
         case.read(sources, progress)
     if unknown := unknown_servers(case, servers):
@@ -120,7 +121,7 @@ def diagnose(
     page.write(lambda: _page(case, report))
     if as_json:
         print_document(report)
-    else:
+    elif not page.is_stdout:
         console = screen.console()
         console.print(diagnosis.diagnosis_text(report, console.width), soft_wrap=True)
     if not case.files:

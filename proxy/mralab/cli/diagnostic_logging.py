@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
+import sys
 import tempfile
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Self
 
 import click
 
 from ..errors import MralabError
 from .control_api import admin_option, connect
 from .document import print_answer_document
-from .group import FILE, json_option
+from .group import json_option
+from .output_file import OUTPUT, OutputFile
 from .root import main
 
 
@@ -48,57 +49,65 @@ def diagnostic_logging_start(admin: str | None, as_json: bool) -> None:
 
 
 @diagnostic_logging.command("stop")
-@click.option("--out", type=FILE, help="File of the archive [default: the archive's own name in this folder].")
+@click.option(
+    "--out",
+    type=OUTPUT,
+    metavar="FILE",
+    help="File of the archive; - is standard output [default: the archive's own name in this folder].",
+)
 @admin_option
 @json_option
-def diagnostic_logging_stop(out: Path | None, admin: str | None, as_json: bool) -> None:
+def diagnostic_logging_stop(out: str | None, admin: str | None, as_json: bool) -> None:
     """Stop the log and save its archive.
 
     \b
     Example:
       mralab diagnostic-logging stop --out login.tar.gz
     """
-    remote = connect(admin)
-    with _Destination(out) as destination:  # checked before the log stops: an archive that cannot be saved is lost
-        archive = remote.request("POST", "/api/diagnostic-logging/stop")
-        file = destination.save(archive.name, archive.data)
+    with _destination(out, as_json=as_json) as destination:  # before the log stops: an unsaved archive is lost
+        archive = connect(admin).request("POST", "/api/diagnostic-logging/stop")
+        name = _save(destination, archive.name, archive.data)
     if as_json:
-        print_answer_document("diagnostic-logging-stop", {"archive": str(file), "bytes": len(archive.data)})
-    else:
-        click.echo(str(file))
+        print_answer_document("diagnostic-logging-stop", {"archive": name, "bytes": len(archive.data)})
+    elif name:
+        click.echo(name)
 
 
-class _Destination:
-    """The file ``out``, or the working folder. Entering it raises ``MralabError`` if nothing can be written there."""
+def _destination(out: str | None, *, as_json: bool) -> AbstractContextManager[OutputFile | None]:
+    """Return the file ``out``, entered with None for the working folder.
 
-    def __init__(self, out: Path | None) -> None:
-        self._out = out
-        self._made = False
-
-    def __enter__(self) -> Self:
+    Raises ``MralabError`` if nothing can be written there; a file is checked on entering.
+    """
+    if out is None:
         try:
-            if self._out is None:
-                tempfile.TemporaryFile(dir=".").close()
-            else:
-                self._made = not self._out.exists()
-                self._out.open("ab").close()
+            tempfile.TemporaryFile(dir=".").close()
         except OSError as error:
-            raise MralabError(f"{self._out or Path.cwd()}: cannot be written: {error.strerror}") from error
-        return self
+            raise MralabError(f"{Path.cwd()}: cannot be written: {error.strerror}") from error
+        return nullcontext()
+    file = OutputFile(out, "--out")
+    if file.is_stdout and as_json:
+        raise MralabError(f"--out {out}: standard output is for the JSON (--json)", "write the archive to a file")
+    if file.is_stdout and sys.stdout.isatty():
+        raise MralabError(f"--out {out}: standard output is a terminal", "write the archive to a file or a pipe")
+    return file
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None and self._made and self._out is not None:
-            with contextlib.suppress(OSError):
-                self._out.unlink()
 
-    def save(self, name: str, data: bytes) -> Path:
-        """Write ``data`` to ``out``, else to ``name`` in the working folder; if that fails, to a temporary folder."""
-        file = self._out or Path(name)
-        try:
-            file.write_bytes(data)
-        except OSError as error:
-            raise MralabError(f"{file}: cannot be written: {error.strerror}", _rescue(name, data)) from error
-        return file
+def _save(destination: OutputFile | None, name: str, data: bytes) -> str:
+    """Write an archive to its destination, else to ``name`` in the working folder; if that fails, to a temporary one.
+
+    Return the file's name; empty for standard output.
+    """
+    try:
+        if destination is not None:
+            destination.write(data)
+            return destination.name
+        with OutputFile(f"./{name}") as file:
+            file.write(data)
+    except MralabError as error:
+        raise MralabError(error.message, _rescue(name, data)) from error
+    except OSError as error:
+        raise MralabError(f"standard output: cannot be written: {error.strerror}", _rescue(name, data)) from error
+    return name
 
 
 def _rescue(name: str, data: bytes) -> str:

@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import MralabError
-from .group import FILE
+from .output_file import OUTPUT, OutputFile
 
 if TYPE_CHECKING:
     from ..show.report_model import ReportPage
 
 html_option = click.option(
-    "--html", "html", type=FILE, help="Also write a report to this file: one HTML page that loads nothing."
+    "--html",
+    "html",
+    type=OUTPUT,
+    metavar="FILE",
+    help="Also write a report to this file: one HTML page that loads nothing; - writes it in place of the text.",
 )
 
 
-def html_file(file: Path | None) -> HtmlFile:
+def html_file(name: str | None) -> HtmlFile:
     """Return the file of ``--html`` for the command that runs.
 
-    Raises ``MralabError`` if it cannot be written, or if the command reads it: a customer's log is not replaced.
+    Raises ``MralabError`` if it cannot be written, if the command reads it (a customer's log is not replaced), or if
+    standard output is to have the JSON too.
     """
     context = click.get_current_context()
-    if file is not None and any(_is_same(file, value) for value in _texts(context.params)):
-        raise MralabError(f"--html {file}: is a file that this command reads", "choose another file")
-    return context.with_resource(HtmlFile(file))
+    if name is None:
+        return HtmlFile(None)
+    file = context.with_resource(OutputFile(name, "--html"))
+    if file.is_stdout:
+        if context.params.get("as_json"):
+            raise MralabError(f"--html {name}: standard output is for the JSON (--json)", "write the report to a file")
+    elif any(_is_same(name, value) for value in _texts(context.params)):
+        raise MralabError(f"--html {name}: is a file that this command reads", "choose another file")
+    return HtmlFile(file)
 
 
 def _texts(params: Mapping[str, object]) -> Iterator[str | Path]:
@@ -39,38 +49,23 @@ def _texts(params: Mapping[str, object]) -> Iterator[str | Path]:
                 yield value
 
 
-def _is_same(file: Path, value: str | Path) -> bool:
+def _is_same(name: str, value: str | Path) -> bool:
     try:
-        return file.samefile(value)
+        return Path(name).samefile(value)
     except (OSError, ValueError):  # not a file, or not even a name of one
         return False
 
 
 class HtmlFile:
-    """The file of ``--html``; without one, nothing is written.
+    """The report of a command; without a ``file``, nothing is written."""
 
-    Entering it raises ``MralabError`` if the file cannot be written: that is known before the command begins. A file
-    that did not exist is removed again if nothing was written.
-    """
-
-    def __init__(self, file: Path | None) -> None:
-        """``file`` is replaced if it exists."""
+    def __init__(self, file: OutputFile | None) -> None:
         self._file = file
-        self._is_empty = False
 
-    def __enter__(self) -> Self:
-        if self._file is not None:
-            try:
-                self._is_empty = not self._file.exists()
-                self._file.open("ab").close()
-            except OSError as error:
-                raise self._unwritable(error) from error
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._is_empty and self._file is not None:
-            with contextlib.suppress(OSError):
-                self._file.unlink()
+    @property
+    def is_stdout(self) -> bool:
+        """Whether the report is written to standard output, in place of the command's text."""
+        return self._file is not None and self._file.is_stdout
 
     def write(self, make: Callable[[], ReportPage]) -> None:
         """Write the report that ``make`` returns, if there is a file to write it to."""
@@ -78,12 +73,4 @@ class HtmlFile:
             return
         from ..show.html import report_html
 
-        document = report_html(make())
-        try:
-            self._file.write_text(document, "utf-8", newline="\n")
-        except OSError as error:
-            raise self._unwritable(error) from error
-        self._is_empty = False
-
-    def _unwritable(self, error: OSError) -> MralabError:
-        return MralabError(f"--html {self._file}: cannot be written: {error.strerror}", "choose another file")
+        self._file.write(report_html(make()).encode())

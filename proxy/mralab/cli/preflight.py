@@ -107,7 +107,7 @@ def preflight(
     names: tuple[str, ...],
     folder: Path | None,
     timeout: float,
-    html: Path | None,
+    html: str | None,
     as_json: bool,
 ) -> None:
     """Show which servers X14.2 would refuse.
@@ -137,6 +137,7 @@ def preflight(
     from ..show import screen, terminal
     from ..tls.trust_store import load_store
 
+    page = html_file(html)
     config = load(file) if file is not None else from_mapping({"trust": {"store": ""}, "allow": {"rules": ""}})
     if config.release_facts.verify == "off":
         click.echo(f"{config.release} verifies no server: checking as {DEFAULT} would", err=True)
@@ -146,18 +147,17 @@ def preflight(
     checks = _check_files(certificates, names, config, store)
     addresses = given_addresses(servers, lists, logs)
     axl = AxlOptions.check(axl_server, axl_user, axl_fingerprint)
-    if axl is not None:
-        addresses = tuple(dict.fromkeys((*addresses, *axl.addresses(config, store, timeout))))
-    if not addresses and not certificates:
+    if not addresses and not certificates and axl is None:
         addresses = preflights.configured_addresses(config)
-    if not addresses and not certificates:
+    if not addresses and not certificates and axl is None:
         raise MralabError(
             "no servers given: pass HOST:PORT, --from-file, --from-log, --axl, or a configuration with [hosts]",
             "see --help",
         )
-    page = html_file(html)
     if folder is not None:
         saving.create_folder(folder)
+    if axl is not None:
+        addresses = tuple(dict.fromkeys((*addresses, *axl.addresses(config, store, timeout))))
     if addresses:
         checks += run_with_progress(
             "connecting",
@@ -176,7 +176,7 @@ def preflight(
     page.write(lambda: _page(checks, config, store))
     if as_json:
         print_document(report(checks, len(store.certificates)))
-    else:
+    elif not page.is_stdout:
         click.echo("\n".join(preflights.summary(checks)))
         if not store.certificates:
             click.echo("The trust store is empty, so every certificate is refused: pass the trusted CAs with --trust.")

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 )
 @html_option
 @json_option
-def run(names: tuple[str, ...], every: bool, jobs: int, out: Path | None, html: Path | None, as_json: bool) -> None:
+def run(names: tuple[str, ...], every: bool, jobs: int, out: Path | None, html: str | None, as_json: bool) -> None:
     """Run scenarios and compare each with what is expected.
 
     NAME is one of mralab scenarios, FILE a TOML file of your own (docs/scenarios.md). Each scenario logs in before the
@@ -65,13 +65,13 @@ def run(names: tuple[str, ...], every: bool, jobs: int, out: Path | None, html: 
     start = time.monotonic()
     page = html_file(html)
     with _folder(out) as folder, progress(f"running {len(chosen)} scenarios") as line:
-        done = _Done(len(chosen), line, print_results=not as_json)
+        done = _Done(len(chosen), line, print_results=not as_json and not page.is_stdout)
         results = run_in_loop(lambda: run_all(chosen, Path(folder), mint(), jobs=jobs, done=done))
         seconds = time.monotonic() - start
     page.write(lambda: _page(results))
     if as_json:
         print_document(run_report(results, seconds, kept=out is not None))
-    else:
+    elif not page.is_stdout:
         click.echo(summary(results, seconds))
     if any(result.differences for result in results):
         sys.exit(1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -40,11 +41,15 @@ class Saved(NamedTuple):
 
 
 def create_folder(folder: Path) -> None:
-    """Create a folder and those above it. Raises ``InputError``."""
+    """Create a folder and those above it. Raises ``InputError`` if that fails, or if it cannot be written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError([f"{folder}: cannot be created: {error.strerror}"]) from error
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise InputError([f"{folder}: cannot be written to: {error.strerror}"]) from error
 
 
 def save(checks: Iterable[ServerCheck], folder: Path) -> Saved:
