@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
+
 from mralab.core.log.reader import read
 from mralab.diagnose.ladder import Ladder, ladder
 from mralab.show.ladder_drawing import aligned, draw
@@ -43,6 +45,26 @@ def test_nothing_is_drawn_over_another_label() -> None:
     for spans in rows.values():
         spans.sort()
         assert all(one[1] <= other[0] for one, other in pairwise(spans))
+
+
+@pytest.mark.parametrize("servers", range(1, 8))
+def test_the_text_of_an_answer_is_clear_of_both_lifelines(servers: int) -> None:
+    events = [requested(9, "/cucm-uds/version"), sent(9), untrusted(), failed(), answered(9)]
+    for txn in range(1, servers):
+        host = f"server{txn}.lab"
+        events += [requested(txn, "/x", host=host), sent(txn, ip=f"10.0.0.{txn}"), got(txn), answered(txn, "200 OK")]
+    drawing = draw(ladder(read(log(events))))
+    assert len(drawing.lifelines) == 2 + servers
+    lines = [line.x for line in drawing.lifelines]
+    status = [label for label in drawing.labels if label.kind == "status"]
+    assert "502 connect failed" in [label.text for label in status]
+    arrows = {(arrow.y, (arrow.x1 + arrow.x2) / 2): arrow for arrow in drawing.arrows}
+    for label in status:
+        half = len(label.text) * 6.4 / 2
+        arrow = arrows[label.y + 4, label.x]
+        assert {arrow.x1, arrow.x2} <= set(lines)
+        assert min(arrow.x1, arrow.x2) + 8 <= label.x - half
+        assert label.x + half <= max(arrow.x1, arrow.x2) - 8
 
 
 def test_a_refused_connection_does_not_arrive() -> None:

@@ -22,10 +22,12 @@ State = Literal["ok", "bad", "warn", "open"]
 
 MOST_DRAWN: Final = 24
 """Requests in one drawing."""
-_GAP, _NARROWEST_GAP, _EDGE = 132, 104, 58
+_CLIENT_GAP, _GAP, _NARROWEST_GAP, _EDGE = 132, 132, 104, 58
+"""Between client and Expressway-C stands ``502 connect failed``, so that gap is never narrowed."""
 _HEAD: Final = 66
 _TEXT, _TO_ARROW, _TO_FAULT, _TO_ANSWER, _AFTER = 15, 11, 15, 20, 14
 _CHARACTER: Final = 6.4  # width of one at the labels' size
+_CLEAR: Final = 8  # between a label and a lifeline
 _LONGEST_NAME: Final = 19
 
 
@@ -91,8 +93,10 @@ class Drawing:
 def draw(ladder: Ladder, *, most: int = MOST_DRAWN) -> Drawing:
     """Return the drawing of a ladder. Of more than ``most`` requests, those that succeeded are left out first."""
     gap = max(_NARROWEST_GAP, _GAP - 7 * max(0, len(ladder.participants) - 3))
-    columns: dict[str, float] = {one.id: _EDGE + at * gap for at, one in enumerate(ladder.participants)}
-    width = 2 * _EDGE + gap * (len(ladder.participants) - 1)
+    columns: dict[str, float] = {
+        one.id: _EDGE + (_CLIENT_GAP + (at - 1) * gap if at else 0) for at, one in enumerate(ladder.participants)
+    }
+    width = max(columns.values()) + _EDGE
     lifelines = tuple(_lifeline(one, columns[one.id]) for one in ladder.participants)
     drawing = Drawing(width, _HEAD, lifelines)
     requests = ladder.exchanges()
@@ -209,7 +213,7 @@ def _draw_request(
             middle = (columns[step.source] + columns[step.to]) / 2
             is_own = step.source == EXPRESSWAY
             text = step.label if is_own else str(step.status or step.label)
-            room = int(abs(arrow.x2 - arrow.x1) / _CHARACTER)
+            room = int((abs(arrow.x2 - arrow.x1) - 2 * _CLEAR) / _CHARACTER)
             drawing.labels.append(
                 Label(middle, y - 4, _shortened(text, room), "middle", "status", state_of(step), step.text)
             )
@@ -222,10 +226,10 @@ def _fault(step: LadderStep, columns: Mapping[str, float], y: float, width: floa
     number = f"{step.finding + 1}: " if step.finding is not None else ""
     text = f"{number}{step.label}{f' ({step.times}x)' if step.times > 1 else ''}"
     left, right = sorted((columns[step.source], columns[step.to]))
-    x, room = right - 8, int((right - 16) / _CHARACTER)
+    x, room = right - _CLEAR, int((right - 2 * _CLEAR) / _CHARACTER)
     anchor: Literal["start", "end"] = "end"
     if len(text) > room or right < width / 2:  # more room to the right
-        x, room, anchor = left + 8, int((width - left - 16) / _CHARACTER), "start"
+        x, room, anchor = left + _CLEAR, int((width - left - 2 * _CLEAR) / _CHARACTER), "start"
     return Label(x, y, _shortened(text, room), anchor, "fault", state_of(step), step.text)
 
 
