@@ -147,6 +147,19 @@ class ReportPage:
     """Titled lists: what was looked at without a finding, what was not read."""
     notes: tuple[str, ...]
 
+    @property
+    def folded(self) -> tuple[str, ...]:
+        """What the page shows only when a reader opens it, in words: none of it is printed while it is closed."""
+        sections = self.sections
+        captions = dict.fromkeys(f"the login {one.caption.lower()}" for each in sections for one in each.later)
+        has_steps = any(one.ladder.steps for each in sections for one in each.figures)
+        has_lines = any(each.lines for each in sections)
+        return (
+            *captions,
+            *(["every step with its log lines"] if has_steps else []),
+            *(["all lines of a server or login"] if has_lines else []),
+        )
+
 
 def place_of(file: str, line: int | None) -> str:
     """Return ``FILE:LINE``, as far as it is known."""
