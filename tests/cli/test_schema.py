@@ -165,7 +165,9 @@ def test_the_documents_of_preflight_follow_their_schema(tmp_path: Path) -> None:
     assert documents[0]["summary"] == "X14.2 would accept everything."
     assert documents[1]["counts"] == {"servers": 4, "accepted": 1, "refused": 2, "failed": 0, "not_checked": 1}
     assert documents[2]["counts"] == {"servers": 2, "accepted": 1, "refused": 0, "failed": 0, "not_checked": 1}
-    assert documents[2]["summary"] == "X14.2 would refuse nothing that was checked; 1 of 2 could not be checked."
+    assert (
+        documents[2]["summary"] == "X14.2 would refuse nothing that was checked; 1 of 2 servers could not be checked."
+    )
 
 
 def test_the_error_for_an_unknown_name_suggests_the_nearest_and_lists_all() -> None:

@@ -266,7 +266,7 @@ def test_other_packets_do_not_matter(tmp_path: Path) -> None:
     assert notes.packets == len(junk) + len(made) - 1  # an empty one is none
     unknown, notes = read(pcap(made, 105))
     assert unknown == []
-    assert notes.problems == [f"{len(made)} packets have link type 105, which is not read"]
+    assert notes.problems == [f"{len(made)} packets of link type 105, which is not read"]
 
 
 def test_nested_frames_do_not_end_the_reading(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_a_der_leaf_alone_lacks_its_issuer_and_no_port_is_claimed(tmp_path: Path
     assert codes(check) == ["issuer-missing"]
     assert [re.findall("WARNING|ERROR", line)[0] for line in check["lines"]] == ["WARNING", "WARNING", "ERROR"]
     shown = mralab("preflight", *arguments).stdout
-    assert shown.startswith(f"X14.2 would refuse 1 of 1.\n{HOST}, {tmp_path}/leaf.cer: refused (issuer-missing)\n")
+    assert shown.startswith(f"X14.2 would refuse the server.\n{HOST}, {tmp_path}/leaf.cer: refused (issuer-missing)\n")
     assert "8443" not in shown
     assert f"{HOST}:" not in shown.replace(f"{HOST}: ", "")
 

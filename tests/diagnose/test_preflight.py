@@ -121,10 +121,10 @@ async def test_a_server_that_cannot_be_reached_is_not_reported_as_refused(closed
     assert all(not answer.lines and not answer.ok for answer in answers)
     assert "Connection refused" in answers[0].findings[0].cause
     assert f"127.0.0.1:{closed_port}" in answers[0].findings[0].cause
-    assert "no answer within 0.3 seconds" in answers[1].findings[0].cause
+    assert "no answer within 0.3 s" in answers[1].findings[0].cause
     assert "nothing was dialled" in answers[2].findings[0].cause
     assert all("nothing is known about its certificate" in answer.findings[0].cause for answer in answers)
-    assert summary(answers)[0] == "X14.2 would refuse nothing that was checked; 3 of 3 could not be checked."
+    assert summary(answers)[0] == "What X14.2 would do with all 3 servers could not be checked."
 
 
 async def test_a_server_without_tls_has_failed_and_is_not_refused() -> None:
@@ -150,7 +150,7 @@ async def test_a_server_without_tls_has_failed_and_is_not_refused() -> None:
     assert "1408F10B" in answers[0].findings[0].evidence[0]
     assert "closed it during the TLS handshake" in answers[1].findings[0].cause
     assert summary(answers) == [
-        "TLS fails with 1 of 2; 1 of 2 could not be checked.",
+        "TLS fails with 1 of 2 servers; 1 of 2 servers could not be checked.",
         f"127.0.0.1:{ports[0]}: TLS fails with either order (not-tls)",
         f"127.0.0.1:{ports[1]}: could not be checked with either order (unreachable)",
     ]
@@ -225,7 +225,7 @@ async def test_several_faults_at_once_and_a_note_for_an_accepted_server(tmp_path
     assert accepted.ok
     assert "expires on" in accepted.notes[0]
     assert summary(answers) == [
-        "X14.2 would refuse 1 of 2.",
+        "X14.2 would refuse 1 of 2 servers.",
         f"{HOST}:6972: refused with either order (issuer-missing, then expired, then name-not-in-certificate)",
         f"{HOST}:8443: {accepted.expiring[0]}",
     ]
@@ -281,7 +281,7 @@ async def test_each_preference_has_its_own_result(tmp_path: Path) -> None:
         config = from_mapping({"hosts": {HOST: {"dial": "127.0.0.1", "ports": {8443: port}}}})
         answers = await check(configured_addresses(config), config, TrustStore([root.cert]))
     assert summary(answers) == [
-        "X14.2 would refuse 1 of 1.",
+        "X14.2 would refuse the server.",
         f"{HOST}:8443: accepted with ECDSA first; refused with RSA first (self-signed)",
     ]
 
@@ -307,7 +307,7 @@ async def test_the_command_reports_refusals_and_exits_1(tmp_path: Path) -> None:
         shown = await asyncio.to_thread(run, address, "--trust", str(tmp_path / "ca.pem"))
         document = await asyncio.to_thread(run, address, "--trust", str(tmp_path / "ca.pem"), "--json")
     assert shown.returncode == document.returncode == 1
-    assert shown.stdout.startswith("X14.2 would refuse 1 of 1.\n")
+    assert shown.stdout.startswith("X14.2 would refuse the server.\n")
     assert "RSA first" in shown.stdout
     answers = json.loads(document.stdout)["servers"]
     assert {answer["findings"][-1]["code"] for answer in answers} == {"name-not-in-certificate"}
@@ -334,7 +334,7 @@ def test_the_command_requires_servers() -> None:
 def test_the_command_exits_3_for_an_unreachable_server(closed_port: int) -> None:
     result = run(f"127.0.0.1:{closed_port}")
     assert result.returncode == 3
-    assert result.stdout.startswith("X14.2 would refuse nothing that was checked; 1 of 1 could not be checked.\n")
+    assert result.stdout.startswith("What X14.2 would do with the server could not be checked.\n")
     assert "The trust store is empty" in result.stdout
     assert "not checked" in result.stdout
 
@@ -358,12 +358,12 @@ def test_servers_are_checked_as_the_configuration_s_release(
     (tmp_path / "mralab.toml").write_text(f'release = "{release}"\ntrust.store = ""\nallow.rules = ""\n')
     arguments = (f"127.0.0.1:{closed_port}", "-c", str(tmp_path / "mralab.toml"))
     shown = run(*arguments)
-    assert shown.stdout.startswith(f"{checked_as} would refuse nothing that was checked; 1 of 1 could not be checked.")
+    assert shown.stdout.startswith(f"What {checked_as} would do with the server could not be checked.")
     note = "" if release == checked_as else f"{release} verifies no server: checking as X14.2 would\n"
     assert shown.stderr == note
     document = json.loads(run(*arguments, "--json").stdout)
     assert (document["release"], document["version"]) == (checked_as, 1)
-    assert document["summary"].startswith(checked_as)
+    assert document["summary"].startswith(f"What {checked_as} would do ")
 
 
 async def test_the_advice_for_an_unknown_name_has_dns_and_hosts() -> None:

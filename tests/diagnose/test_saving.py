@@ -143,7 +143,7 @@ def test_an_existing_file_is_an_error_after_the_report(tmp_path: Path, trust: st
         with occupied(file, kind):
             result = mralab("preflight", f"{HOST}:{port}", "--trust", trust, "--save", str(folder))
     assert result.returncode == 2
-    assert result.stdout.startswith("X14.2 would refuse 1 of 1.\n")
+    assert result.stdout.startswith("X14.2 would refuse the server.\n")
     assert result.stderr.splitlines()[0] == f"{file}: exists with other content: not overwritten"
     assert "the chain that the server sent is in" not in result.stdout
 

@@ -215,7 +215,7 @@ async def test_its_condition_is_that_for_the_next_entry(tmp_path: Path, monkeypa
     await sink.close()
     assert [text.split(" log ")[1].split(" ", 1)[1] for text in messages] == [
         "cannot be written: No such file or directory; traffic goes on",
-        "is written again; 1 entries were lost",
+        "is written again; 1 entry was lost",
     ]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
+from ..core.counting import capitalized, counted, share
 from ..errors import InputError
 from .document import print_document
 from .group import FILE, json_option
@@ -160,11 +161,11 @@ def _print(
 ) -> None:
     failed = [result for result in results if not result.ok]
     if failed:
-        click.echo(f"{len(failed)} of {_count(len(results), 'test')} failed.")
+        click.echo(f"{capitalized(share(len(failed), len(results), 'test'))} failed.")
     elif tests_file is not None:
-        click.echo(f"{_count(len(results), 'test')} passed." if results else f"{tests_file} has no tests.")
+        click.echo(f"{counted(len(results), 'test')} passed." if results else f"{tests_file} has no tests.")
     made = f", and {automatic} automatic" if automatic else ""
-    click.echo(f"{rules_file}: {_count(rules, 'valid rule')}{made}.")
+    click.echo(f"{rules_file}: {counted(rules, 'valid rule')}{made}.")
     for result in failed:
         test = result.test
         description = f" ({test.description})" if test.description else ""
@@ -172,10 +173,6 @@ def _print(
         click.echo(f"  expected {test.expected}, got {result.got}: {_why(result)}")
     for text in warnings:
         click.echo(f"warning: {text}", err=True)
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _document(rules: int, automatic: int, results: list[_TestResult], warnings: list[str]) -> AllowListReport:

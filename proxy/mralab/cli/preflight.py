@@ -191,7 +191,9 @@ def preflight(
 def _numbered(show: Callable[[str], object], number: int) -> Callable[[Address], object]:
     """Return a function that shows the address whose check begins, with its number."""
     numbers = itertools.count(1)
-    return lambda address: show(f"connecting to {address} ({next(numbers)} of {number})")
+    return lambda address: show(
+        f"connecting to {address} ({next(numbers)} of {number})" if number > 1 else f"connecting to {address}"
+    )
 
 
 def _page(checks: tuple[ServerCheck, ...], config: Config, store: TrustStore) -> ReportPage:

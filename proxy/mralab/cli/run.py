@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..core.counting import counted, share
 from ..errors import MralabError
 from .document import print_document
 from .event_loop import run as run_in_loop
@@ -64,7 +65,7 @@ def run(names: tuple[str, ...], every: bool, jobs: int, out: Path | None, html: 
     chosen = shipped_scenarios() if every else find_scenarios(names)
     start = time.monotonic()
     page = html_file(html)
-    with _folder(out) as folder, progress(f"running {len(chosen)} scenarios") as line:
+    with _folder(out) as folder, progress(f"running {counted(len(chosen), 'scenario')}") as line:
         done = _Done(len(chosen), line, print_results=not as_json and not page.is_stdout)
         results = run_in_loop(lambda: run_all(chosen, Path(folder), mint(), jobs=jobs, done=done))
         seconds = time.monotonic() - start
@@ -111,4 +112,4 @@ class _Done:
             if self._print_results:
                 console = screen.console()
                 console.print(terminal.run_line(result, console.width), soft_wrap=True)
-        self._line.show(f"{self._count} of {self._number} scenarios done")
+        self._line.show(f"{share(self._count, self._number, 'scenario')} {'is' if self._count == 1 else 'are'} done")

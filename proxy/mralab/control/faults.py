@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
+from ..core.counting import counted
 from ..core.nearest import did_you_mean
 from ..core.tls.private_keys import without_keys
 from ..errors import InputError, MralabError
@@ -80,7 +81,7 @@ class InjectedFaults:
             armed = listener.inject(make_fault(fault, own, certificates), times)
         except MralabError as error:
             raise InputError([error.message], error.hint) from error
-        limit = "" if times is None else f", {times} {'time' if times == 1 else 'times'}"
+        limit = "" if times is None else f", {counted(times, 'time')}"
         self._changed(f"{fault} injected at {place}{limit}")
         return self._report(place, armed)
 
@@ -95,7 +96,7 @@ class InjectedFaults:
             if (numbers is None or self._number(armed) in numbers) and place in (None, each):
                 armed.lift()
                 count += 1
-        self._changed(f"{count} {'fault' if count == 1 else 'faults'} lifted")
+        self._changed(f"{counted(count, 'fault')} lifted")
         return count
 
     def _listeners(self) -> dict[str, Listener]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from ..core.counting import counted
 from ..net.stats import GAUGES, merged
 from .report import utc_text
 
@@ -31,7 +32,8 @@ class Loss(NamedTuple):
 
 def dropped(worker: int, pid: int, since: float, until: float, requests: int, entries: int) -> Loss:
     """Return the loss of a process's oldest entries and requests, discarded to stay within its memory limit."""
-    count = f"the oldest {entries} log entries ({requests} requests)"
+    oldest = "oldest log entry" if entries == 1 else f"oldest {entries} log entries"
+    count = f"the {oldest} ({counted(requests, 'request')})"
     what = f"worker {worker} (pid {pid}) no longer holds {count} from {utc_text(since)} to {utc_text(until)} in memory"
     return Loss(worker, pid, since, until, requests, entries, what)
 
@@ -74,7 +76,7 @@ class Reports:
             if (stats := self._stats.pop(oldest, None)) is not None:
                 self._merged = merged((self._merged, _without_gauges(stats)))
         since = max(started, self._reset_at)
-        known = f"at least {requests} requests" if requests else "how many requests is not known"
+        known = f"at least {counted(requests, 'request')}" if requests else "how many requests is not known"
         what = (
             f"worker {worker} (pid {pid}) ended with {code}: its requests, log entries and findings from "
             f"{utc_text(since)} to {utc_text(at)} are not in this answer ({known}); see the log file"

@@ -64,7 +64,7 @@ def pack(recording: Recording) -> bytes:
     """Return the archive of a recording."""
     incomplete = [f"incomplete: {process}" for process in recording.silent]
     if recording.lost:
-        incomplete.append(f"incomplete: the oldest {recording.lost} events were not kept")
+        incomplete.append(f"incomplete: the oldest {_not_kept(recording.lost)}")
     text = "".join(f"{line}\n" for line in recording.lines)
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=3) as archive:
@@ -83,3 +83,7 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes, at: float) -> None:
     member.mtime = int(at)
     member.mode = 0o640
     archive.addfile(member, io.BytesIO(data))
+
+
+def _not_kept(events: int) -> str:
+    return "event was not kept" if events == 1 else f"{events} events were not kept"

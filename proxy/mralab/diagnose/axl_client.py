@@ -114,7 +114,7 @@ async def exchange(
                 with contextlib.suppress(OSError):
                     await writer.wait_closed()
     except TimeoutError:
-        raise AxlError(f"AXL at {place}: no answer within {seconds:g} seconds", "see --timeout") from None
+        raise AxlError(f"AXL at {place}: no answer within {seconds:g} s", "see --timeout") from None
     except TlsError as error:
         raise AxlError(f"AXL at {place}: TLS fails: {escape(error.reason)}") from None
     except OSError as error:

@@ -15,6 +15,7 @@ from ..core.capture.handshake import FATAL, Seen
 from ..core.capture.packet import Address
 from ..core.capture.reading import NotACapture, is_capture, read_packets
 from ..core.capture.reassembly import Connection, Connections
+from ..core.counting import counted
 
 __all__ = ["CaptureNotes", "CapturedAlert", "CapturedConnection", "End", "NotACapture", "is_capture", "read_capture"]
 
@@ -119,9 +120,10 @@ class CaptureNotes:
     def finish(self) -> None:
         """Add what is known only at the end."""
         for link_type, count in self._link_types.items():
-            self.add(f"{count} packets have link type {link_type}, which is not read")
+            self.add(f"{counted(count, 'packet')} of link type {link_type}, which is not read")
         if self.packets and not self.segments and not self.problems:
-            self.add(f"none of the {self.packets} packets has a TCP segment that can be read")
+            which = "the one packet has no" if self.packets == 1 else f"none of the {self.packets} packets has a"
+            self.add(f"{which} TCP segment that can be read")
 
 
 def read_capture(file: BinaryIO, notes: CaptureNotes | None = None) -> Iterator[CapturedConnection]:

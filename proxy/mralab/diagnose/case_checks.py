@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from ..core.counting import counted
 from ..core.hostport import host_port
 from ..core.log.escape import escape
 from .case import Case, PeerCase
-from .case_entry import Entry, count_text, time_text
+from .case_entry import Entry, time_text
 from .outlook import VERIFICATION_CODES
 from .report import Check
 
@@ -34,7 +35,7 @@ def missing(case: Case) -> Iterator[Check]:
             yield Check(
                 category="missing-information",
                 subject=peer.name or ", ".join(peer.files),
-                text=f"{count_text(peer.lines, 'line')} and none of traffic_server: this is another log, or one of "
+                text=f"{counted(peer.lines, 'line')} and none of traffic_server: this is another log, or one of "
                 "another time; the diagnostic log of Expressway-C has them",
             )
     if case.without_zone:
@@ -43,20 +44,20 @@ def missing(case: Case) -> Iterator[Check]:
         yield Check(
             category="missing-information",
             subject="lines",
-            text=f"{count_text(case.counts.cut, 'line')} longer than a line can be: only the beginning was read",
+            text=f"{counted(case.counts.cut, 'line')} longer than a line can be: only the beginning was read",
         )
     if case.counts.binary:
         yield Check(
             category="missing-information",
             subject="lines",
-            text=f"{count_text(case.counts.binary, 'line')} of binary data, not read",
+            text=f"{counted(case.counts.binary, 'line')} of binary data, not read",
         )
 
 
 def _assumed_times(logs: Mapping[str, bool]) -> Check:
     """Return what was assumed of the stamps of logs, which lack the zone, and perhaps the year."""
     first, more = next(iter(logs)), len(logs) - 1
-    where = f" and {count_text(more, 'other log')}" if more else ""
+    where = f" and {counted(more, 'other log')}" if more else ""
     if any(logs.values()):
         text = "the stamps have neither year nor zone: times are shown in the latest possible year, as if they were UTC"
     else:

@@ -82,8 +82,3 @@ def names_text(names: Iterable[str]) -> str:
     """Return names in one phrase, safe on a terminal: ``a, b and c``."""
     *most, last = [escape(name) or "(unnamed)" for name in names]
     return f"{', '.join(most)} and {last}" if most else last
-
-
-def count_text(number: int, noun: str) -> str:
-    """Return a number with its noun: ``1 line``, ``2 lines``."""
-    return f"1 {noun}" if number == 1 else f"{number} {noun}s"

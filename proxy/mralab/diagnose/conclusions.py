@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from ..config import Config
+from ..core.counting import counted
 from ..core.hostport import bracketed, host_port
 from ..core.log.escape import escape
 from ..core.nearest import nearest
@@ -23,7 +24,7 @@ from .capture import CapturedConnection
 from .capture_findings import CaptureCheck, CaptureFinding, findings_of
 from .case import Case, PeerCase
 from .case_checks import good, missing, not_applicable
-from .case_entry import Entry, count_text
+from .case_entry import Entry
 from .certificate_text import certificate_of, parsed_certificate
 from .comparisons import compare_peers, compare_times, lost_redundancy, suspected_ecdsa
 from .findings import Finding
@@ -267,13 +268,13 @@ def _summary(findings: Sequence[report.Finding], case: Case, hidden: int) -> str
         return "Nothing could be read."
     number = Counter(finding.category for finding in findings)
     parts = [
-        count_text(number["issue-found"], "issue") + " found" if number["issue-found"] else "",
-        count_text(number["potential-problem"], "potential problem") if number["potential-problem"] else "",
-        count_text(number["missing-information"], "finding") + " with missing information"
+        counted(number["issue-found"], "issue") + " found" if number["issue-found"] else "",
+        counted(number["potential-problem"], "potential problem") if number["potential-problem"] else "",
+        counted(number["missing-information"], "finding") + " with missing information"
         if number["missing-information"]
         else "",
     ]
-    lines = f" in {count_text(case.counts.lines, 'line')}" if case.counts.lines else ""
+    lines = f" in {counted(case.counts.lines, 'line')}" if case.counts.lines else ""
     if not findings and hidden:
         return f"No finding matches the filters{lines}; {hidden} {'does' if hidden == 1 else 'do'} not match."
     has_records = any(peer.diagnosis.records or peer.connections for peer in case.peers.values())

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from ..core.counting import counted
 from ..core.log.escape import escape
 from .occurrence import FindingRule, Occurrence, Tie
 from .rules import Explanation, Remedy
@@ -100,7 +101,7 @@ class Unread(NamedTuple):
         """Return the number of lines, then the examples; empty if every line was parsed. Safe on a terminal."""
         if not self.lines:
             return ""
-        lines = "1 line" if self.lines == 1 else f"{self.lines} lines"
+        lines = counted(self.lines, "line")
         examples = [f"  {escape(example)[:_LONGEST_EXAMPLE]}" for example in self.examples]
         return "\n".join([f"{lines} of traffic_server not understood; the first:", *examples])
 

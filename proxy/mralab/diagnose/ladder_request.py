@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from ..core.counting import counted
 from ..core.outcome import Outcome
 from .answered_servers import Process
 from .ladder_model import EXPRESSWAY, LadderStep, Participant, StepKind
@@ -125,7 +126,7 @@ def reported(
 
 def _evidence(text: str) -> Evidence:
     more = len(text) - _LONGEST_LINE
-    shown = f"{text[:_LONGEST_LINE]} ... and {more} characters more" if more > 0 else str(text)
+    shown = f"{text[:_LONGEST_LINE]} ... and {counted(more, 'character')} more" if more > 0 else str(text)
     if isinstance(text, LogLine):
         return Evidence(file=text.file, line=text.line or None, text=shown)
     return Evidence(file="", line=None, text=shown)

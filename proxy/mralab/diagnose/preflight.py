@@ -214,7 +214,7 @@ async def _connect(
                 with contextlib.suppress(OSError):
                     await writer.wait_closed()
     except TimeoutError:
-        failure = f"no answer within {seconds:g} seconds"
+        failure = f"no answer within {seconds:g} s"
         return _HandshakeResult(tls, None, ERROR_PAGES["connect-timeout"], failure)
     except OSError as error:
         failure = os.strerror(error.errno) if error.errno else str(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from ..core.counting import capitalized, share
 from ..core.release import DEFAULT
 from .server_check import ServerCheck
 
@@ -41,13 +42,15 @@ def count(checks: Iterable[ServerCheck]) -> Counts:
 def headline(counts: Counts, release: str = DEFAULT) -> str:
     """Return the answer in one line."""
     total, unchecked = counts.servers, counts.not_checked
-    parts = [f"{release} would refuse {counts.refused} of {total}"] if counts.refused else []
-    parts += [f"TLS fails with {counts.failed} of {total}"] if counts.failed else []
+    if unchecked and unchecked == total:
+        return f"What {release} would do with {share(total, total, 'server')} could not be checked."
+    parts = [f"{release} would refuse {share(counts.refused, total, 'server')}"] if counts.refused else []
+    parts += [f"TLS fails with {share(counts.failed, total, 'server')}"] if counts.failed else []
     if not parts:
         does = "refuse nothing that was checked" if unchecked else "accept everything"
         parts = [f"{release} would {does}"]
-    parts += [f"{unchecked} of {total} could not be checked"] if unchecked else []
-    return f"{'; '.join(parts)}."
+    parts += [f"{share(unchecked, total, 'server')} could not be checked"] if unchecked else []
+    return capitalized(f"{'; '.join(parts)}.")
 
 
 def _by_server(checks: Iterable[ServerCheck]) -> dict[str, list[ServerCheck]]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
+from ..core.counting import counted
 from ..core.hostport import host_port
 from ..core.log.escape import escape
 from .occurrence import FindingRule, Occurrence
@@ -179,7 +180,7 @@ def _facts(occurrence: Occurrence) -> dict[str, str]:
         "error": _shown(occurrence.error) or "no reason given",
         "reason": _shown(_reason(occurrence)) or "no reason given",
         "function": escape(parse(occurrence.error).function),
-        "unread": "1 line" if occurrence.unread == 1 else f"{occurrence.unread} lines",
+        "unread": counted(occurrence.unread, "line"),
         "dial": escape(occurrence.dial) or "its address",
         "nearest": escape(occurrence.nearest),
         "because": escape(occurrence.because),

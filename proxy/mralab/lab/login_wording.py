@@ -70,7 +70,7 @@ def cause(step: Step, *, base: str, domain: str, limit: float) -> str:
     at_edge = step.service == EDGE
     match step.status:
         case None if step.reason == "timed out":
-            return f"{base} did not answer within {limit:.0f} seconds"
+            return f"{base} did not answer within {limit:.0f} s"
         case None:
             return f"{base} cannot be reached ({step.reason})"
         case 401:

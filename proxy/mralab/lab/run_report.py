@@ -14,6 +14,7 @@ from ..control.run_report import (
     ScenarioRun,
     StageRun,
 )
+from ..core.counting import counted
 from ..core.release import BEFORE, DEFAULT
 from ..diagnose.finding_json import finding_json
 from ..diagnose.finding_report import Finding
@@ -57,7 +58,7 @@ def scenario_list(scenarios: Iterable[Scenario]) -> ScenarioList:
 def summary(results: tuple[ScenarioResult, ...], seconds: float) -> str:
     """Return the result of a run in one line."""
     failed = [result.scenario.name for result in results if result.differences]
-    count = "1 scenario" if len(results) == 1 else f"{len(results)} scenarios"
+    count = counted(len(results), "scenario")
     outcome = f"not as expected: {', '.join(failed)}" if failed else "every expectation met"
     return f"{count} in {seconds:.1f} s: {outcome}."
 

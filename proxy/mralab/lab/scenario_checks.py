@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from ..config import load
+from ..core.counting import counted
 from ..core.mra.allowlist import RulesError, parse_rules_csv
 from ..core.nearest import did_you_mean
 from ..data import data_path
@@ -169,7 +170,7 @@ def _expectations(scenario: Scenario) -> Iterator[str]:
 
 def _stage(key: str, stage: Stage, logins: int) -> Iterator[str]:
     if stage.login is not None and len(stage.login) not in (1, logins):
-        yield f"{key}.login: has {len(stage.login)} entries for {logins} logins"
+        yield f"{key}.login: has {counted(len(stage.login), 'result')} for {counted(logins, 'login')}"
     for server, codes in stage.servers.items():
         if not server.rpartition(":")[2].isdecimal():
             yield f"{key}.{server!r}: is not SERVER:PORT"

@@ -237,7 +237,7 @@ class _Output:
         if self._failing and self._fd >= 0:  # the last write succeeded
             self._restored()
         elif self._failing and self.lost:
-            self.complain(f"mralab: the log {self.name} could not be written completely; {self.lost} entries were lost")
+            self.complain(f"mralab: the log {self.name} could not be written completely; {_lost(self.lost)}")
         self.close()
 
     def store(self, batches: _Batches) -> None:
@@ -299,7 +299,7 @@ class _Output:
             self._restored()
 
     def _restored(self) -> None:
-        self.complain(f"mralab: the log {self.name} is written again; {self.lost} entries were lost")
+        self.complain(f"mralab: the log {self.name} is written again; {_lost(self.lost)}")
         self._failing = False
 
 
@@ -329,3 +329,7 @@ def _write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
+
+
+def _lost(entries: int) -> str:
+    return f"{'1 entry was' if entries == 1 else f'{entries} entries were'} lost"

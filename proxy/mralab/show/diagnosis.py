@@ -11,6 +11,7 @@ from typing import Final
 
 from rich.text import Text
 
+from ..core.counting import counted
 from ..core.hostport import host_port
 from ..core.log.escape import escape, visible
 from ..diagnose.report import TITLES, Category, Certificate, Evidence, Finding, Report
@@ -48,7 +49,7 @@ def diagnosis_text(report: Report, width: int) -> Text:
             for line in lines:
                 text.append("".join(f"{row}\n" for row in wrapped(f"- {line}", width, "  ")))
     if report.unread.lines:
-        text.append(f"\nNot understood: {_count(report.unread.lines, 'line')}; the first:\n", style="yellow")
+        text.append(f"\nNot understood: {counted(report.unread.lines, 'line')}; the first:\n", style="yellow")
         for example in report.unread.examples:
             text.append(f"  {_evidence(example)}\n")
     return text
@@ -121,9 +122,5 @@ def _certificate(certificate: Certificate) -> list[str]:
 def _evidence(line: Evidence) -> str:
     place = f"{line.file}:{line.line}: " if line.file and line.line else f"{line.file}: " if line.file else ""
     more = len(line.text) - _MOST_OF_LINE
-    rest = f" ... and {more} characters more" if more > 0 else ""
+    rest = f" ... and {counted(more, 'character')} more" if more > 0 else ""
     return f"{visible(place)}{visible(line.text[:_MOST_OF_LINE])}{rest}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"1 {noun}" if number == 1 else f"{number} {noun}s"

@@ -15,6 +15,7 @@ from typing import Final
 from jinja2 import DictLoader, Environment, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from ..core.counting import counted
 from ..core.log.escape import visible
 from .ladder_drawing import state_of
 from .report_model import ReportPage
@@ -55,4 +56,4 @@ def _shown(value: object) -> object:
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     more = len(value) - _LONGEST
-    return visible(value) if more <= 0 else f"{visible(value[:_LONGEST])} \u2026 and {more} characters more"
+    return visible(value) if more <= 0 else f"{visible(value[:_LONGEST])} \u2026 and {counted(more, 'character')} more"

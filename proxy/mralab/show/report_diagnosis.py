@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from ..core.counting import counted
 from ..diagnose.ladder_model import Ladder
 from ..diagnose.report import TITLES, Finding, Report
 from .report_model import Cause, Figure, ReportPage, Section, Verdict, place_of
@@ -53,9 +54,13 @@ def _section(anchor: str, found: list[tuple[Finding, Cause]], ladders: Mapping[s
         figures=figures[:_MOST_PEERS],
         later=(),
         causes=tuple(cause for _, cause in found),
-        remarks=(f"{len(figures) - _MOST_PEERS} more peers are not drawn.",) if len(figures) > _MOST_PEERS else (),
+        remarks=_not_drawn(len(figures) - _MOST_PEERS),
         headline=headline(findings),
     )
+
+
+def _not_drawn(peers: int) -> tuple[str, ...]:
+    return () if peers <= 0 else (f"{counted(peers, 'more peer')} {'is' if peers == 1 else 'are'} not drawn.",)
 
 
 def _verdicts(causes: Iterable[Cause]) -> Iterator[Verdict]:
@@ -93,7 +98,7 @@ def _remarks(report: Report) -> Iterator[tuple[str, tuple[str, ...]]]:
     yield from _titled("Not read", (f"{problem.path}: {problem.reason}" for problem in report.problems))
     if report.unread.lines:
         examples = (f"{place_of(one.file, one.line)}: {one.text}" for one in report.unread.examples)
-        yield from _titled(f"Not understood: {report.unread.lines} lines, such as", examples)
+        yield from _titled(f"Not understood: {counted(report.unread.lines, 'line')}, such as", examples)
     for category in ("missing-information", "not-applicable", "no-issue"):
         checks = (f"{check.subject}: {check.text}" for check in report.checks if check.category == category)
         yield from _titled(TITLES[category], checks)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Final, Protocol
 
+from ..core.counting import counted, share
 from ..core.hostport import host_port
 from ..diagnose import findings, report
 from ..diagnose.chain_report import PresentedCertificate, PresentedCertificates, described
@@ -163,7 +164,7 @@ def _dates(certificate: PresentedCertificate, run_at: datetime | None) -> str:
 def _day(moment: datetime, run_at: datetime) -> str:
     """Return a time in days from the run, rounded: a lab mints its certificates seconds before."""
     days = round((moment - run_at).total_seconds() / 86_400)
-    count = "1 day" if abs(days) == 1 else f"{abs(days)} days"
+    count = counted(abs(days), "day")
     return "the run" if not days else f"{count} {'after' if days > 0 else 'before'} the run"
 
 
@@ -171,8 +172,9 @@ def verdict_of(label: str, ladder: Ladder) -> Verdict:
     """Return how many requests of a ladder failed."""
     requests = ladder.exchanges()
     failed = sum(any(state_of(step) == "bad" for step in steps) for steps in requests)
-    count = "1 request" if len(requests) == 1 else f"{len(requests)} requests"
-    return Verdict(label, f"{failed} of {count} failed", "bad" if failed else "good")
+    if failed:
+        return Verdict(label, f"{share(failed, len(requests), 'request')} failed", "bad")
+    return Verdict(label, f"{counted(len(requests), 'request')}, none failed" if requests else "no request", "good")
 
 
 def headline(found: Iterable[report.Finding | findings.Finding]) -> str:

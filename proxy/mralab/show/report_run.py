@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, Literal
 
+from ..core.counting import capitalized, share
 from ..core.log.escape import escape
 from ..core.release import BEFORE
 from ..core.release import DEFAULT as AFTER
@@ -52,19 +53,25 @@ def _title(results: tuple[ScenarioResult, ...], kind: str) -> str:
 def _summary(results: tuple[ScenarioResult, ...], unexpected: list[ScenarioResult]) -> str:
     broken = [result for result in results if result.before.ok and not result.after.ok]
     fixed = [result for result in broken if result.fixed is not None and result.fixed.ok]
-    if len(results) == 1 and not unexpected:
+    names = ", ".join(result.scenario.name for result in unexpected)
+    end = f"Not as expected: {names}." if unexpected else "Every result is as expected."
+    if len(results) == 1:
         (result,) = results
         stages = [f"The login {_worked(result.before)} with {BEFORE} and {_worked(result.after)} with {AFTER}"]
         if result.fixed is not None:
             stages.append(f"after the remedy, it {_worked(result.fixed)}")
-        return f"{'; '.join(stages)}. Every result is as expected."
-    count = "1 scenario" if len(results) == 1 else f"{len(results)} scenarios"
-    parts = [f"Of {count}, {len(broken)} worked with {BEFORE} and failed with {AFTER}"]
+        return f"{'; '.join(stages)}. {end}"
+    which = capitalized(share(len(broken), len(results), "scenario"))
+    parts = [f"{which} worked with {BEFORE} and failed with {AFTER}"]
     if broken:
-        parts.append(f"{len(fixed)} of these worked again after the remedy")
-    if unexpected:
-        return f"{'; '.join(parts)}. Not as expected: {', '.join(result.scenario.name for result in unexpected)}."
-    return f"{'; '.join(parts)}. Every result is as expected."
+        parts.append(f"{_of_these(len(fixed), len(broken))} worked again after the remedy")
+    return f"{'; '.join(parts)}. {end}"
+
+
+def _of_these(number: int, total: int) -> str:
+    if number == total:
+        return "it" if total == 1 else "both" if total == 2 else "all of them"
+    return f"{number or 'none'} of them"
 
 
 def _worked(stage: StageResult) -> str:
@@ -74,10 +81,15 @@ def _worked(stage: StageResult) -> str:
 def _facts(results: tuple[ScenarioResult, ...]) -> Iterator[tuple[str, str]]:
     stages = ((BEFORE, [one.before for one in results]), (AFTER, [one.after for one in results]))
     for label, logins in stages:
-        yield f"Login works with {label}", f"{sum(one.ok for one in logins)} of {len(results)}"
+        yield f"Login works with {label}", _works(logins)
     fixed = [one.fixed for one in results if one.fixed is not None]
     if fixed:
-        yield "Login works after the remedy", f"{sum(one.ok for one in fixed)} of {len(fixed)}"
+        yield "Login works after the remedy", _works(fixed)
+
+
+def _works(logins: list[StageResult]) -> str:
+    working = sum(one.ok for one in logins)
+    return f"{working} of {len(logins)}" if len(logins) > 1 else "yes" if working else "no"
 
 
 def _section(result: ScenarioResult) -> Section:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
+from ..core.counting import share
 from ..core.log.escape import escape, visible
 from ..core.release import BEFORE, DEFAULT
 from ..diagnose.details import days
@@ -186,7 +187,7 @@ def _certificate(check: ServerCheck) -> list[str]:
         lines.append(f"valid from {certificate.not_before[:10]} until {certificate.not_after[:10]}{_days_left(check)}")
     if len(check.chain) > 1:
         count = sum(member.sent for member in check.chain)
-        lines.append(f"sent {count} of the chain's {len(check.chain)} certificates")
+        lines.append(f"sent {share(count, len(check.chain), 'certificate')} of its chain")
     return [escape(line) for line in lines]
 
 

@@ -179,6 +179,11 @@ def _trust(document: WatchDocument) -> str:
     return f"trust store changed: {', '.join(counts)}"
 
 
+def _missed(document: WatchDocument) -> str:
+    count = document.data.get("count")
+    return f"{'1 event is' if count == 1 else f'{count} events are'} missing: there were too many at once"
+
+
 def _worker(document: WatchDocument) -> str:
     data = document.data
     return f"worker {data.get('worker')} ended with {data.get('ended')}, and is started again: {data.get('lost')}"
@@ -192,7 +197,7 @@ _SENTENCES: Final[Mapping[str, Callable[[WatchDocument], str]]] = {
     "trust": _trust,
     "reset": lambda _: "reset to the configuration file",
     "cleared": lambda _: "the journal was cleared",
-    "missed": lambda document: f"{document.data.get('count')} events are missing: there were too many at once",
+    "missed": _missed,
     "worker": _worker,
     "lab": _lab,
     "faults": lambda document: f"faults changed: {document.data.get('text', '')}",

@@ -18,6 +18,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.utils import CryptographyDeprecationWarning
 
+from ..core.counting import counted
 from ..core.tls.der import SEQUENCE, NotDer, first, values
 from ..errors import TrustStoreError
 
@@ -269,7 +270,7 @@ def _certificate(der: bytes) -> x509.Certificate:
     except NotDer:
         raise ValueError("a certificate that cannot be read: it is cut short or damaged") from None
     if after:
-        raise ValueError(f"a certificate with {after} bytes after it, which are not a certificate")
+        raise ValueError(f"a certificate with {counted(after, 'byte')} after it, not a certificate")
     return _checked(lambda: [x509.load_der_x509_certificate(der)])[0]
 
 

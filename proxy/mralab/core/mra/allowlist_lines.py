@@ -15,6 +15,8 @@ from typing import Final, TypeVar
 from mralab.core.mra.allowlist_rules import METHODS
 from mralab.core.nearest import nearest
 
+from ..counting import counted
+
 HEADER: Final = ("Url", "Deployment", "HttpMethods", "MatchType", "Description")
 TESTS_HEADER: Final = ("Url", "ExpectedResult", "Deployment", "Description", "HttpMethod")
 MATCHES: Final = {"exact": "exact", "prefix": "prefix", "starts-with": "prefix", "startswith": "prefix", "": "prefix"}
@@ -320,7 +322,7 @@ def _check_kind(cells: list[str], folded: list[str], line: int, header: tuple[st
 
 def _too_many(cells: list[str], header: tuple[str, ...]) -> str:
     """Return the problem of a row with more columns than the header."""
-    count = f"{len(cells)} columns where the header names {len(header)}"
+    count = f"{counted(len(cells), 'column')} where the header names {len(header)}"
     if quotes := _wrong_quotes(cells):
         return quotes
     if header == HEADER and cells[2].upper() in METHODS and cells[3].upper() in METHODS:

@@ -17,6 +17,7 @@ from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import NamedTuple
 
+from ..counting import counted
 from ..hostport import bracketed, host_port
 
 FIELDS = ("domain", "protocol", "host", "port")
@@ -285,7 +286,7 @@ def _base64_digits(token: str) -> str:
 def _damage(digits: str, data: bytes) -> str:
     """Return why ``digits`` cannot be the whole encoding of ``data``, or nothing."""
     if len(digits) % 4 == 1:
-        return f"token of {len(digits)} characters is cut short (no base64 has that length)"
+        return f"token of {counted(len(digits), 'character')} is cut short (no base64 has that length)"
     if base64.b64encode(data).decode("ascii").rstrip("=") != digits:
         return f"token is damaged or cut short (its last character {digits[-1]!r} has bits left over)"
     return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...core.counting import counted
 from ...errors import MralabError
 from ..effect import Effect
 from .registry import Fault
@@ -24,7 +25,7 @@ class Slow(Fault):
         """Return the offer unchanged, after a check of the pace."""
         if self.size < 1 or not 0 < self.every < float("inf"):
             raise MralabError(
-                f"Slow: {self.size} bytes every {self.every} seconds is not a speed",
+                f"Slow: {counted(self.size, 'byte')} every {self.every:g} s is not a speed",
                 "size is 1 byte or more, every is a finite time above 0",
             )
         return offer

@@ -14,10 +14,15 @@ export function drawVerdict(page) {
 
 const MARKS = { running: "…", good: "✓", warned: "!", bad: "✕" };
 
+const requests = (number) => (number === 1 ? "1 request" : `${number} requests`);
+const answered = (number) => (number === 1 ? "1 request, answered." : `${requests(number)}, all answered.`);
+const share = (failed, all) =>
+  all === 1 ? "The request failed" : failed === all ? `All ${requests(all)} failed` : `${failed} of ${requests(all)} failed`;
+
 function verdict(page) {
   const { login, exchanges, release } = page;
   if (page.running !== null) {
-    return { state: "running", title: `${page.running} is logging in …`, text: `${exchanges.length} requests so far.` };
+    return { state: "running", title: `${page.running} is logging in …`, text: `${requests(exchanges.length)} so far.` };
   }
   if (login === null && exchanges.length === 0) {
     return { state: "idle", title: "Nothing has happened yet.", text: "Run a login, or send a client through the proxy." };
@@ -26,10 +31,10 @@ function verdict(page) {
   const isGood = login === null ? failed.length === 0 : login.ok;
   const isWarned = exchanges.some((exchange) => exchange.state === "warned");
   const title = login === null
-    ? isGood ? "Every request was answered" : `${failed.length} of ${exchanges.length} requests failed`
+    ? isGood ? "Every request was answered" : share(failed.length, exchanges.length)
     : `${login.user}: ${login.seen}`;
   if (isGood) {
-    const text = isWarned ? "Certificates have faults, which audit mode only logs." : `${exchanges.length} requests, all answered.`;
+    const text = isWarned ? "Certificates have faults, which audit mode only logs." : answered(exchanges.length);
     return { state: isWarned ? "warned" : "good", title: `${title} (${release})`, text };
   }
   const causes = [...new Set(page.findings.map((finding) => finding.cause))];
