@@ -15,6 +15,7 @@ Every pytest session in an environment with mralab loads this module, so it impo
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
 
     from .diagnose.findings import Finding, Remedy
     from .harness.proxy import Proxy
-    from .lab.lab import Lab, SyncLab
+    from .lab.lab import Lab, RunningLab, SyncLab
     from .mocks.pki import Pki
 
 _SETTINGS: Final = ("release", "scenario", "verify")
 _MOST_LINES: Final = 200
-_proxies = pytest.StashKey[list["Proxy"]]()
+_watched = pytest.StashKey[dict[str, "Proxy | RunningLab"]]()
+"""Variable in the test -> what it is."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -89,7 +91,7 @@ def mra_proxy(request: pytest.FixtureRequest, _mra_server: Proxy) -> Proxy:
         release=settings.get("release", DEFAULT),
         verify={"origin": settings["verify"]} if "verify" in settings else {},
     )
-    _watch(request, _mra_server)
+    _watch(request, "mra_proxy", _mra_server)
     return _mra_server
 
 
@@ -107,8 +109,9 @@ def mra_lab(request: pytest.FixtureRequest, _mra_pki: Pki) -> Iterator[Lab | Syn
         pki=_mra_pki,
     )
     with lab as sync_lab:
-        _watch(request, lab.proxy)
-        yield lab if inspect.iscoroutinefunction(request.function) else sync_lab
+        given = lab if inspect.iscoroutinefunction(request.function) else sync_lab
+        _watch(request, "mra_lab", given)
+        yield given
 
 
 def _settings(request: pytest.FixtureRequest) -> dict[str, Any]:
@@ -137,8 +140,8 @@ def _check_marker(nodeid: str, mark: pytest.Mark) -> None:
             raise pytest.UsageError(f"{nodeid}: mralab({name}=...) is unknown{near}; known: {', '.join(_SETTINGS)}")
 
 
-def _watch(request: pytest.FixtureRequest, proxy: Proxy) -> None:
-    request.node.stash.setdefault(_proxies, []).append(proxy)
+def _watch(request: pytest.FixtureRequest, name: str, thing: Proxy | RunningLab) -> None:
+    request.node.stash.setdefault(_watched, {})[name] = thing
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -147,11 +150,49 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     outcome: Any = yield
     report: pytest.TestReport = outcome.get_result()
     if report.failed and call.when != "teardown":
-        for proxy in item.stash.get(_proxies, ()):
-            report.sections += _log_and_findings(proxy)
+        shown: set[int] = set()
+        variables: dict[str, Proxy | RunningLab] = item.stash.get(_watched, {}) | _own(item, call)
+        for name, thing in variables.items():
+            for proxy, findings in _findings(name, thing):
+                if id(proxy) not in shown:
+                    shown.add(id(proxy))
+                    report.sections += _log_and_findings(proxy, findings)
 
 
-def _log_and_findings(proxy: Proxy) -> Iterator[tuple[str, str]]:
+def _own(item: pytest.Item, call: pytest.CallInfo[None]) -> dict[str, Proxy | RunningLab]:
+    """Return the proxies and labs that the test's author made, by their variables: fixtures and locals of the test."""
+    if "mralab.harness.proxy" not in sys.modules:  # then there are none
+        return {}
+    from .harness.proxy import Proxy
+
+    kinds: tuple[type[Proxy | RunningLab], ...] = (Proxy,)
+    if "mralab.lab.lab" in sys.modules:
+        from .lab.lab import RunningLab
+
+        kinds = (Proxy, RunningLab)
+    variables: dict[str, Any] = dict(getattr(item, "funcargs", {}))
+    code = getattr(inspect.unwrap(getattr(item, "function", _own)), "__code__", None)
+    for entry in call.excinfo.traceback if call.excinfo is not None else ():
+        if entry.frame.code.raw is code:
+            variables.update(entry.frame.f_locals)
+    return {name: value for name, value in variables.items() if isinstance(value, kinds)}
+
+
+def _findings(name: str, thing: Proxy | RunningLab) -> Iterator[tuple[Proxy, tuple[Finding, ...]]]:
+    """Yield each proxy of a variable with its findings, whose remedies have that name."""
+    from .harness.proxy import Proxy
+
+    if isinstance(thing, Proxy):
+        yield thing, thing.findings_for(name)
+        return
+    from .lab.advice import advised
+
+    if thing.is_running:
+        for peer in thing.peers.values():
+            yield peer, tuple(advised(thing, finding, name) for finding in peer.findings)
+
+
+def _log_and_findings(proxy: Proxy, found: tuple[Finding, ...]) -> Iterator[tuple[str, str]]:
     from .diagnose.findings import summary
 
     lines = proxy.log
@@ -161,9 +202,7 @@ def _log_and_findings(proxy: Proxy) -> Iterator[tuple[str, str]]:
     left_out = len(lines) - _MOST_LINES
     first = [f"({left_out} earlier lines are left out)"] if left_out > 0 else []
     yield f"Expressway-C {proxy.release}: traffic_server log", "\n".join([*first, *lines[-_MOST_LINES:]])
-    findings = [
-        "\n  ".join([summary(each), *(remedy.text for remedy in _first_remedies(each))]) for each in proxy.findings
-    ]
+    findings = ["\n  ".join([summary(each), *(remedy.text for remedy in _first_remedies(each))]) for each in found]
     yield f"Expressway-C {proxy.release}: findings", "\n".join(findings) or "none: no request was refused"
 
 

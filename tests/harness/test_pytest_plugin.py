@@ -43,7 +43,50 @@ def test_before_and_after_and_the_report_of_the_failure(pytester: pytest.Pyteste
     assert "- Expressway-C X14.2: traffic_server log -" in text
     assert "Core server certificate verification failed for (cucm.steven.lab). Action=Terminate" in text
     assert "self-signed: cucm.steven.lab:6972 presented a self-signed certificate" in text
+    assert '  In this test: mra_lab.trust(mra_lab.cucm.certificate("tomcat-ECDSA")), which adds to' in text
     assert "Add the tomcat or tomcat-ECDSA certificate of cucm.steven.lab itself" in text
+
+
+def test_proxies_and_labs_of_the_author_are_shown_with_their_names(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        from urllib.error import HTTPError
+        from urllib.request import urlopen
+
+        import pytest
+        from mralab import Lab, Proxy
+
+        @pytest.fixture
+        def own_lab():
+            with Lab("X14.2") as lab:
+                yield lab
+
+        def test_fixture(own_lab):
+            assert own_lab.login().ok
+
+        def test_local():
+            with Lab("X14.2") as here:
+                assert here.login().ok
+
+        def test_proxy():
+            with Proxy(hosts={"cucm.lab": ("127.0.0.1", 1)}) as expressway:
+                urlopen(expressway.url(for_="https://cucm.lab:8443/x"))
+
+        def test_same(mra_lab):
+            the_same, its_proxy = mra_lab, mra_lab.proxy
+            assert mra_lab.login().ok
+
+        def test_none():
+            assert False
+        """
+    )
+    result = pytester.runpytest_inprocess(*ALONE)
+    result.assert_outcomes(failed=5)
+    text = result.stdout.str()
+    for name in ("own_lab", "here", "mra_lab"):
+        assert text.count(f'  In this test: {name}.trust({name}.cucm.certificate("tomcat-ECDSA"))') == 1
+    assert "  In this test: 127.0.0.1:1 was dialled; start your mock there, or expressway.add_host(" in text
+    assert text.count("traffic_server log -") == 4
 
 
 def test_a_failed_assertion_shows_what_happened(pytester: pytest.Pytester) -> None:
@@ -200,6 +243,16 @@ def test_asynchronous_tests_with_each_plugin(pytester: pytest.Pytester, others: 
     pytester.makepyfile(ASYNCHRONOUS.replace("MARK", mark))
     scope = () if "no:asyncio" in others else ("-o", "asyncio_default_fixture_loop_scope=function")
     pytester.runpytest_inprocess(*others, *scope).assert_outcomes(passed=3)
+
+
+def test_the_advice_for_an_asyncio_test_has_await(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("async def test_lab(mra_lab):\n    assert (await mra_lab.login()).ok\n")
+    scope = ("-o", "asyncio_default_fixture_loop_scope=function")
+    result = pytester.runpytest_inprocess("-p", "no:aiohttp", "-p", "no:anyio", "--asyncio-mode=auto", *scope)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ['  In this test: await mra_lab.trust(mra_lab.cucm.certificate("tomcat-ECDSA")), which adds to*']
+    )
 
 
 def test_parallel_sessions_do_not_interfere(pytester: pytest.Pytester) -> None:

@@ -159,8 +159,12 @@ class Proxy(LoopOrThread):
     @property
     def findings(self) -> tuple[Finding, ...]:
         """Findings from the events since ``clear``. What to change in the test is their first remedy."""
+        return self.findings_for(self.name_in_tests)
+
+    def findings_for(self, name: str) -> tuple[Finding, ...]:
+        """Return ``findings`` with remedies for a test in which the proxy has this name; empty: without them."""
         found = find(call_in(self._loop, lambda: tuple(self._journal.records())))
-        return tuple(advised(finding, self.name_in_tests) for finding in found) if self.name_in_tests else found
+        return tuple(advised(finding, name) for finding in found) if name else found
 
     @property
     def transactions(self) -> tuple[Transaction, ...]:

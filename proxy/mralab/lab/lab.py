@@ -75,6 +75,11 @@ class RunningLab:
     _parts: _Parts | None = None
 
     @property
+    def is_running(self) -> bool:
+        """Whether the lab has parts: a ``SyncLab`` keeps those of its end, so that its log can still be read."""
+        return self._parts is not None
+
+    @property
     def nodes(self) -> Mapping[str, Node]:
         """Every mock server by its name: ``lab.nodes["cucm"]``."""
         return self._running.nodes
@@ -154,12 +159,12 @@ class RunningLab:
 
     def is_unplugged(self, node: Node, port: int) -> bool:
         """Return whether a port of a node refuses connections, because the scenario has it down."""
-        return self._running.unplugged.has(self._name_of(node), port)
+        return self._running.unplugged.has(self.name_of(node), port)
 
     def plug_in(self, node: Node, port: int) -> Completed:
         """Let a port of a node that the scenario has down accept connections."""
         unplugged = self._running.unplugged
-        unplugged.plug_in(self._name_of(node), port)
+        unplugged.plug_in(self.name_of(node), port)
         self.change(hosts=staging.hosts(self.nodes, unplugged))
         self.restore_rules()  # the entries of [hosts] name the kind that each node is, discovered or not
         return Completed()
@@ -171,7 +176,8 @@ class RunningLab:
         """
         self._running.discoverer.apply_rules()
 
-    def _name_of(self, node: Node) -> str:
+    def name_of(self, node: Node) -> str:
+        """Return the name of a node of the lab: its key in ``nodes``."""
         return next(name for name, each in self.nodes.items() if each is node)
 
     def clear(self) -> Completed:

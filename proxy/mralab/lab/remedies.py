@@ -100,12 +100,12 @@ def _trust_certificate(lab: RunningLab, finding: Finding) -> None:
     if _is_self_issued(presented.cert):
         lab.trust(presented.cert)
         return
-    issuers = _issuers(lab, presented, node.presented(port).chain)
+    issuers = issuers_of(lab, presented, node.presented(port).chain)
     now = dt.datetime.now(dt.UTC)
     if expired := [each for each in issuers if each.not_valid_after_utc <= now]:
         raise NotApplicableError(f"{_name(expired[0])} has expired, and the lab has no renewed one")
     lab.trust(*issuers)
-    if namesakes := _namesakes(lab, issuers):
+    if namesakes := namesakes_of(lab, issuers):
         lab.distrust(*namesakes)
 
 
@@ -114,8 +114,8 @@ def _remove_certificate(lab: RunningLab, finding: Finding) -> None:
     node, port = _node(lab, finding)
     presented = _presented(node, port)
     own_chain = node.presented(port).chain
-    issuers = (presented.cert,) if _is_self_issued(presented.cert) else _issuers(lab, presented, own_chain)
-    namesakes = _namesakes(lab, issuers)
+    issuers = (presented.cert,) if _is_self_issued(presented.cert) else issuers_of(lab, presented, own_chain)
+    namesakes = namesakes_of(lab, issuers)
     if not namesakes:
         raise NotApplicableError("the trust store has no other certificate of that name")
     lab.distrust(*namesakes)
@@ -124,11 +124,11 @@ def _remove_certificate(lab: RunningLab, finding: Finding) -> None:
 def _send_chain(lab: RunningLab, finding: Finding) -> None:
     """Make the server send its issuers again."""
     node, port = _node(lab, finding)
-    if _is_changed_by_faults(node, port):
+    if has_other_certificate(node, port):
         node.lift_faults(port)
         return
     certified = node.presented(port)
-    issuers = _issuers(lab, certified)
+    issuers = issuers_of(lab, certified)
     if issuers == certified.chain:
         raise NotApplicableError(f"{_place(finding)} sends all its issuers already")
     node.install(node.presented_purpose(port), replace(certified, chain=issuers))
@@ -137,7 +137,7 @@ def _send_chain(lab: RunningLab, finding: Finding) -> None:
 def _reissue(lab: RunningLab, finding: Finding) -> None:
     """Replace the server's certificate by one of a trusted CA of the lab, with the name that clients use."""
     node, port = _node(lab, finding)
-    if _is_changed_by_faults(node, port):
+    if has_other_certificate(node, port):
         node.lift_faults(port)
         return
     now = dt.datetime.now(dt.UTC)
@@ -274,7 +274,7 @@ def _presented(node: Node, port: int) -> Certified:
     return next((each for each in presented if each.kind == own.kind), presented[0])
 
 
-def _is_changed_by_faults(node: Node, port: int) -> bool:
+def has_other_certificate(node: Node, port: int) -> bool:
     """Return whether faults in force change the port's certificates: lifting them is then what mends the server."""
     return _presented(node, port) != node.presented(port)
 
@@ -291,7 +291,7 @@ def _is_self_issued(certificate: x509.Certificate) -> bool:
     return certificate.issuer == certificate.subject
 
 
-def _issuers(
+def issuers_of(
     lab: RunningLab, certified: Certified, own_chain: Iterable[x509.Certificate] = ()
 ) -> tuple[x509.Certificate, ...]:
     """Return the CAs above a certificate, the root last. Raises ``NotApplicableError`` if the lab does not have them.
@@ -328,7 +328,7 @@ def _signed(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
     return True
 
 
-def _namesakes(lab: RunningLab, certificates: Iterable[x509.Certificate]) -> list[x509.Certificate]:
+def namesakes_of(lab: RunningLab, certificates: Iterable[x509.Certificate]) -> list[x509.Certificate]:
     """Return trusted certificates with the subject of one of ``certificates`` that are none of these."""
     wanted = set(certificates)
     subjects = {each.subject for each in wanted}

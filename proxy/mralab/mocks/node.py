@@ -150,6 +150,11 @@ class Node:
         """Return the certificate in force for a purpose, or a CA by its name."""
         return self._installed[name] if name in self._installed else self._certificates[name]
 
+    def name_of_certificate(self, certificate: x509.Certificate) -> str:
+        """Return the name with which ``certificate`` returns it; empty if it is none of the node's."""
+        names = (*self._installed, *self._certificates)
+        return next((name for name in names if self.certificate(name).cert == certificate), "")
+
     def presented(self, port: int) -> Certified:
         """Return the certificate presented to the latest client of a TLS port, or the port's first."""
         return self.certificate(self.presented_purpose(port))
