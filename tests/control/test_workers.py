@@ -22,6 +22,7 @@ import trustme
 from cryptography import x509
 from prometheus_client.parser import text_string_to_metric_families
 
+from mralab.core.counting import counted
 from tests.net.conftest import HOST, Server, server_context
 from tests.serving import Serving, config_for, control, get, serving, token
 
@@ -163,7 +164,7 @@ def test_the_losses_of_a_killed_worker_are_reported(two: Serving, server: Server
         assert (lost["worker"], lost["pid"]) == (0, killed)
         assert lost["since"] < lost["until"] <= time.time()
         assert f"worker 0 (pid {killed}) ended with -9" in lost["what"]
-        assert f"at least {lost['requests']} requests" in lost["what"]
+        assert f"at least {counted(lost['requests'], 'request')}" in lost["what"]
         if path == "transactions":
             assert answer["total"] + lost["requests"] == before["total"]
     assert (metric(two, "mralab_requests_total"), metric(two, "mralab_attempts_total")) == (requests, attempts)

@@ -117,7 +117,7 @@ def test_make_image_keeps_the_health_check(tmp_path: Path, program: str, options
     makefile = re.sub(r"(?m)^image: wheel", "image:", makefile)
     (tmp_path / "Makefile").write_text(makefile)
     printed = subprocess.run(
-        ["make", "-n", "image", f"DOCKER={program}", "BASE=our/python"],
+        ["make", "--no-print-directory", "-n", "image", f"DOCKER={program}", "BASE=our/python"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -156,7 +156,7 @@ def test_all_references_to_unknown_names_are_reported_at_once(tmp_path: Path) ->
         "rules[1]: Url has protocol 'ftp', not http or https",
         "expressway.release: the run decides it",
         "expressway.verify.origni: unknown key; did you mean 'origin'?",
-        "expect.login: has 2 entries for 3 logins",
+        "expect.login: has 2 results for 3 logins",
         "expect.'cucm.steven.lab:8443': 'expird' is not the code of a finding; did you mean 'expired'?",
         "expect.diagnosis: 'redundancy' is not the code of a finding; did you mean 'redundancy-lost'?",
         "expect.peers: 'vcsc2' is not a peer of this scenario; did you mean 'vcsc'?",

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from ..core.release import DEFAULT
 from . import schemas
 from .guard import PEM
 from .operations import GROUPS, LONGEST_NAME, NAME_CHARACTERS, OPERATIONS, Operation, Parameter, group_of
@@ -73,7 +74,7 @@ DESCRIPTIONS: Final = {
 """What the summary of an operation does not say, by name."""
 
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
-    "change_config": {"release": "X14.2", "verify": {"origin": "audit"}},
+    "change_config": {"release": DEFAULT, "verify": {"origin": "audit"}},
     "lift_faults": {"ids": [1]},
 }
 """Bodies, by operation, where the examples of all fields together make no good one."""
