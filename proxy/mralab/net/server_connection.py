@@ -173,6 +173,7 @@ class ServerConnection(asyncio.Protocol):
     def failed(self, error: Exception) -> None:
         """Record a failure and resume the waiter, which raises it."""
         self._fail(error)
+        del error  # its traceback will refer to this frame (since Python 3.12)
         self._wake()
 
     def _wake(self) -> None:
