@@ -10,6 +10,7 @@ Run by ``make test`` (test_growth.py) with the table's pieces, and by ``make fuz
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import itertools
 import random
@@ -31,8 +32,22 @@ ENOUGH_FOR_SMALL: Final = 0.0002
 LINEAR: Final = 4.0
 BOUND: Final = 10.0
 """Times the CPU time for four times the size: above linear (4) with what memory adds, below quadratic (16)."""
+_TRIM_THRESHOLD: Final = -1
+_MMAP_THRESHOLD: Final = -3
+_MOST_KEPT: Final = 1 << 25  # the most that mallopt takes
 REFUSALS: Final = (ValueError, MralabError)
 """What a parser may raise: a refusal costs time as well. Malformed, TargetError, NotDer, RulesError are ValueErrors."""
+
+
+def _keep_freed_memory() -> None:
+    """Make malloc keep freed memory. Otherwise each large input gets new pages, and the page faults take most time.
+
+    glibc only (mallopt(3)); elsewhere nothing is set.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None)
+        for option in (_TRIM_THRESHOLD, _MMAP_THRESHOLD):
+            library.mallopt(option, _MOST_KEPT)
 
 
 def _seconds(parse: Callable[[bytes], object], data: bytes) -> float:
@@ -84,9 +99,7 @@ def _ratio(parse: Callable[[bytes], object], small: bytes, large: bytes, least: 
     ``seconds`` is the first time of the smaller input.
     """
     ratio = float("inf")
-    for _ in range(
-        6
-    ):  # a disturbance of the single measurement of the larger input makes the ratio larger, never smaller
+    for _ in range(6):  # a disturbance of the single measurement of the larger input can only increase the ratio
         ratio = min(ratio, (_seconds(parse, large) - least) / max(seconds - least, ENOUGH_FOR_SMALL / 4))
         if ratio <= BOUND:
             break
@@ -127,3 +140,6 @@ def search(seconds: float, rnd: random.Random) -> list[str]:
         if ratio > BOUND:
             found.append(f"{name}: {before!r} + {piece!r} * n + {after!r}: {ratio:.1f} times")
     return found
+
+
+_keep_freed_memory()
