@@ -46,7 +46,8 @@ def test_time_grows_linearly(name: str) -> None:
 
 def test_a_quadratic_parser_is_found() -> None:
     lazy = re.compile(rb"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.DOTALL)
-    assert growth(lazy.findall, lambda size: b"-----BEGIN A-----" * (size // 17)) > BOUND
+    # A disturbance of the smaller input's measurement decreases the ratio: one of three is enough.
+    assert any(growth(lazy.findall, lambda size: b"-----BEGIN A-----" * (size // 17)) > BOUND for _ in range(3))
 
 
 def test_every_public_parser_is_in_the_table() -> None:
