@@ -47,15 +47,16 @@ def test_a_process_in_a_pipe_shows_the_same(tmp_path: Path) -> None:
 
 
 def test_a_process_on_a_terminal_shows_nothing_else(tmp_path: Path) -> None:
-    """Compare all that is shown. Its end may be missing: on a busy machine some 4 of 100 runs ended after 2280 bytes.
+    """Compare all that is shown. The rest of the write that has the results may be missing after 2048 bytes.
 
-    The cause is not known: on 36 further runs, 12 of them with four busy processes, nothing was missing.
+    Linux passes a write to a terminal in pieces of 2048 bytes. With four busy processes, 2 of 72 runs lost the rest of
+    that write, and nothing before or after it; under strace none of 48 did. The cause is not known.
     """
     ended = process(["demo"], tmp_path, 60, terminal=True)
     whole = (GOLDEN / "60-terminal.txt").read_text("utf-8")
     assert ended.code == 0
-    assert whole.startswith(ended.out)
-    assert len(ended.out) >= 2000
+    assert ended.out[:2048] == whole[:2048]
+    assert ended.out[2048:] in (whole[2048:], whole[whole.index("\nLogs, before and after:") :])
 
 
 def test_no_color_leaves_the_progress(tmp_path: Path) -> None:
