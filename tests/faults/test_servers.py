@@ -76,7 +76,7 @@ async def test_reset_or_cut_mid_body(start: Start, figure: Figure, ca: trustme.C
     figure(
         "server reset or cut mid-body",
         f"{name}: " + ("502" if statuses == {502} else "a cut"),
-        f"{count}: none taken for whole, all in the log, nothing left open",
+        f"{count}: none taken as complete, all in the log, nothing left open",
     )
 
 

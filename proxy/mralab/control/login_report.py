@@ -23,7 +23,7 @@ class StepReport(DocumentModel):
     server: str = Field(description="HOST:PORT of the URL.")
     service: str = Field(description="get_edge_config, UDS, TFTP, IM and Presence or Unity Connection.")
     status: int | None = Field(description="Status of the response; null without one.")
-    reason: str = Field(description="Reason phrase of the response, or why there is none.")
+    reason: str = Field(description="Reason phrase of the response; without a response, why it failed.")
     seconds: float = Field(description="Time that it took.")
     ok: bool = Field(description="Whether it succeeded.")
     meaning: str = Field(description="The consequence for the user, in one sentence.")

@@ -21,19 +21,19 @@ class Limited(Protocol):
     """A client connection as its limits see it: each method is called when a limit has expired."""
 
     def silent_too_long(self) -> None:
-        """Nothing was received between two requests."""
+        """End the connection: nothing was received between two requests."""
 
     def head_too_slow(self) -> None:
-        """A request's head was not complete in time."""
+        """Answer 408: a request's head was not complete in time."""
 
     def body_too_slow(self) -> None:
-        """A request's body did not move enough."""
+        """Fail the request: too little of its body was received."""
 
     def reads_too_slowly(self) -> None:
-        """The client did not read enough of the response."""
+        """End the connection: the client read too little of the response."""
 
     def lingered_long_enough(self) -> None:
-        """The client had time to read the response."""
+        """Close the connection: the client had time to read the response."""
 
 
 class ClientLimits:
