@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from .aims import CPU, RATE
+from .aims import CPU, FLOOR, RATE
 from .figures import Figures
 from .load import Load, LoadError, latencies_at, percentile, wrk
 from .processes import machine_idle
@@ -143,14 +143,14 @@ def refused(stage: Stage, proxies: Iterable[Proxy], figures: Figures, settings: 
 
 
 def latency(stage: Stage, proxies: Iterable[Proxy], mode: Mode, figures: Figures, settings: Settings) -> None:
-    """Measure p99 of mralab and nginx at 60 % of the rate that mralab reached in ``requests_cost``."""
+    """Measure p99 of mralab, the floor and nginx at 60 % of the rate that mralab reached in ``requests_cost``."""
     peak = figures.find("cpu", f"{mode}, 1 KB", "mralab", RATE)
     if peak is None:
         raise LoadError("needs the rate that the part `cpu` measures: add `cpu` to --only")
     rate = 0.6 * peak.median
     work = f"{mode}, 60 % of mralab's peak"
     for one in range(settings.rounds):
-        for proxy in [proxy for proxy in proxies if proxy.name in ("mralab", "nginx")]:
+        for proxy in [proxy for proxy in proxies if proxy.name in ("mralab", FLOOR, "nginx")]:
             shorten_log(proxy)
             times = latencies_at(
                 proxy.url(stage.path("good", "1k.xml")), rate, settings.seconds, stage.folder, _CLIENTS
