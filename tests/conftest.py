@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 
 import pytest
 from hypothesis import settings
 
 # pytest-xdist sets it in its processes: commands that tests run would print for a narrow terminal.
 os.environ.pop("COLUMNS", None)
+
+# A shell without job control ignores SIGINT in background processes, which their children inherit: the tests of Ctrl-C
+# would wait for an end that does not come.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline: the time of an example depends on other load, and a test must not fail because of that.
 settings.register_profile("mralab", deadline=None)
