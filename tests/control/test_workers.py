@@ -71,7 +71,7 @@ def pids(running: Serving) -> dict[str, int]:
         if status == 200:
             workers = [check for check in health["checks"] if check["name"].startswith("worker")]
             return {check["name"]: int(check["address"].removeprefix("pid ")) for check in workers}
-        time.sleep(0.05)  # workers are processes that start: health is all there is to ask
+        time.sleep(0.05)  # workers are other processes: only the health check shows that they are ready
     pytest.fail(f"never well: {health}")
 
 
@@ -269,7 +269,7 @@ def test_workers_end_with_the_process_that_started_them(two: Serving) -> None:
             break
         except OSError:
             assert time.monotonic() < end
-            time.sleep(0.01)  # killed processes let go of the port: nothing tells but the port itself
+            time.sleep(0.01)  # another process frees the port: only binding it shows when
     for pid in before.values():
         wait_for_end(pid)
 
@@ -280,7 +280,7 @@ def wait_for_end(pid: int) -> None:
             os.kill(pid, 0)
         except ProcessLookupError:
             return
-        time.sleep(0.01)  # the end of a process that is no child of ours cannot be waited for
+        time.sleep(0.01)  # only a child process can be waited for
     pytest.fail(f"{pid} lives on")
 
 
@@ -309,7 +309,7 @@ def test_sigterm_refuses_new_connections_and_finishes_current_requests(tmp_path:
             except ConnectionRefusedError:
                 refused = True
                 break
-            time.sleep(0.01)  # the port closes in another process: nothing tells but the port itself
+            time.sleep(0.01)  # another process closes the port: only connecting shows when
         assert refused
         assert running.process.poll() is None
         go.set()

@@ -24,7 +24,7 @@ def values_in_force(config: Config) -> dict[str, Any]:
 def changed_values(before: Config, after: Config) -> dict[str, Any]:
     """Return the keys whose values in force differ, ``TABLE.KEY`` or ``hosts.NAME``, with those of ``after``.
 
-    The value of a host that is no longer there is None.
+    A host that was removed has the value None.
     """
     old, new = _by_path(before), _by_path(after)
     return {path: new.get(path) for path in {**old, **new} if old.get(path) != new.get(path)}
