@@ -11,7 +11,6 @@ import re
 import threading
 from collections.abc import Callable
 from typing import Any, Final
-from weakref import ref
 
 from cryptography.hazmat.bindings.openssl.binding import Binding
 from OpenSSL import SSL
@@ -44,18 +43,29 @@ class TlsError(Exception):
         self.printed = printed
 
 
-class _Scratch(threading.local):
-    """Buffers for the results of OpenSSL's calls. One per thread, because the calls release the GIL."""
+class _Calls:
+    """What OpenSSL's calls in one thread need: buffers for their results, and the endpoint that makes them.
+
+    One per thread, because the calls release the GIL.
+    """
+
+    __slots__ = ("der", "endpoint", "exception", "memory", "pointer", "text")
 
     def __init__(self) -> None:
         self.memory = _ffi.new("char[]", _PIECE)
         self.text = _ffi.buffer(self.memory, _PIECE)
         self.pointer = _ffi.new("char *[1]")
         self.der = _ffi.gc(_lib.BIO_new(_MEMORY), _lib.BIO_free)
+        self.endpoint: Endpoint | None = None
         self.exception: BaseException | None = None
 
 
-_scratch: Final = _Scratch()
+class _Thread(threading.local):
+    def __init__(self) -> None:
+        self.calls = _Calls()
+
+
+_thread: Final = _Thread()
 
 
 class Endpoint:
@@ -66,10 +76,9 @@ class Endpoint:
     """
 
     __slots__ = (
-        "__weakref__",
+        "_calls",
         "_from_ssl",
         "_into_ssl",
-        "_key",
         "_memory",
         "_pointer",
         "_ssl",
@@ -89,14 +98,12 @@ class Endpoint:
         if name:
             _lib.SSL_set_tlsext_host_name(self._ssl, name)
         self.inspect = inspect
-        scratch = _scratch
-        self._memory, self._text, self._pointer = scratch.memory, scratch.text, scratch.pointer
+        self._calls = calls = _thread.calls
+        self._memory, self._text, self._pointer = calls.memory, calls.text, calls.pointer
         self.closed = False
         """The server sent close_notify."""
         self.requested = False
         """The server requested the client's certificate."""
-        self._key = key = _ffi.cast("void *", self._ssl)
-        _endpoints[key] = ref(self, lambda _: _endpoints.pop(key, None))
 
     def log_secrets(self, context: SSL.Context, on_secret: Callable[[bytes], None]) -> None:
         """Call ``on_secret`` with each line of an NSS key log for this connection. ``context`` is its own.
@@ -123,6 +130,7 @@ class Endpoint:
 
     def handshake(self) -> bool:
         """Continue the handshake. Return whether it is complete. Raises ``TlsError``."""
+        self._calls.endpoint = self
         result = _lib.SSL_do_handshake(self._ssl)
         if result > 0:
             return True
@@ -132,6 +140,7 @@ class Endpoint:
 
     def read(self) -> bytes:
         """Return the plaintext of all complete records; empty if none yet, or ``closed``. Raises ``TlsError``."""
+        self._calls.endpoint = self
         pieces: list[bytes] = []
         while True:
             size = _read(self._ssl, self._memory, _PIECE)
@@ -145,6 +154,7 @@ class Endpoint:
 
     def receive(self, data: bytes) -> bytes:
         """Do ``put`` and ``read`` in one call: most often the data are one whole record. Raises ``TlsError``."""
+        self._calls.endpoint = self
         _bio_write(self._into_ssl, data, len(data))
         size = _read(self._ssl, self._memory, _PIECE)
         if size <= 0:
@@ -159,6 +169,7 @@ class Endpoint:
 
     def send(self, data: bytes) -> bytes:
         """Encrypt plaintext, which must not be empty. Return the ciphertext. Raises ``TlsError``."""
+        self._calls.endpoint = self
         result = _write(self._ssl, data, len(data))
         if result <= 0:
             self._is_closed(result)
@@ -198,16 +209,17 @@ class Endpoint:
 
     def free(self) -> None:
         """Free OpenSSL's memory and drop the callback. No other method may be called afterwards."""
-        del _endpoints[self._key]
+        if self._calls.endpoint is self:
+            self._calls.endpoint = None
         _ffi.release(self._ssl)
         # Later use raises AttributeError instead of crashing the process.
         del self._ssl, self._into_ssl, self._from_ssl, self.inspect
 
     def _is_closed(self, result: int) -> bool:
         """Return whether an unsuccessful call means that the server closed TLS cleanly. Raises ``TlsError``."""
-        exception = _scratch.exception
+        exception = self._calls.exception
         if exception is not None:
-            _scratch.exception = None
+            self._calls.exception = None
             _drain()
             raise exception
         error = _lib.SSL_get_error(self._ssl, result)
@@ -234,20 +246,16 @@ def prepare(context: SSL.Context, *, verify: bool, signatures: str = "") -> None
         raise ValueError(f"OpenSSL cannot offer these signature algorithms: {signatures} ({_drain()[0]})")
 
 
-_endpoints: Final[dict[Any, ref[Endpoint]]] = {}
-"""Live endpoints by the address of their SSL object (a WeakValueDictionary costs 2 microseconds more)."""
-
-
 def _store_exception(_: object, exception: BaseException | None, __: object) -> None:
     """Store an exception of ``inspect``. OpenSSL gets a refusal; ``_is_closed`` raises the exception."""
-    _scratch.exception = exception
+    _thread.calls.exception = exception
 
 
 @_ffi.callback("int(int, X509_STORE_CTX *)", error=0, onerror=_store_exception)  # type: ignore[untyped-decorator]
 def _verify(content: int, store: Any) -> int:
-    endpoint = _endpoints[_lib.X509_STORE_CTX_get_ex_data(store, _CONNECTION)]()
-    if endpoint is None:  # impossible during its handshake
-        return 0
+    endpoint = _thread.calls.endpoint
+    if endpoint is None or endpoint._ssl != _lib.X509_STORE_CTX_get_ex_data(store, _CONNECTION):
+        return 0  # impossible: only an endpoint's calls shake hands
     der = _der(_lib.X509_STORE_CTX_get_current_cert(store))
     number, depth = _lib.X509_STORE_CTX_get_error(store), _lib.X509_STORE_CTX_get_error_depth(store)
     if not endpoint.inspect(der, number, depth, bool(content)):
@@ -259,18 +267,17 @@ def _verify(content: int, store: Any) -> int:
 @_ffi.callback("void (*)(const SSL *, const char *)")  # type: ignore[untyped-decorator]
 def _secret(ssl: Any, line: Any) -> None:
     """Pass on a line of the key log, for an endpoint that logs its secrets."""
-    known = _endpoints.get(_ffi.cast("void *", ssl))
-    endpoint = known() if known is not None else None
+    endpoint = _thread.calls.endpoint
     on_secret = getattr(endpoint, "on_secret", None)
-    if on_secret is not None:
+    if on_secret is not None and endpoint is not None and endpoint._ssl == ssl:
         on_secret(_ffi.string(line))
 
 
 @_ffi.callback("int(SSL *, void *)", error=0)  # type: ignore[untyped-decorator]
 def _certificate_requested(ssl: Any, _: Any) -> int:
     """Note a server's CertificateRequest: a client gets this call for no other reason. Continue the handshake."""
-    endpoint = _endpoints[_ffi.cast("void *", ssl)]()
-    if endpoint is not None:
+    endpoint = _thread.calls.endpoint
+    if endpoint is not None and endpoint._ssl == ssl:
         endpoint.requested = True
     return 1
 
@@ -301,11 +308,13 @@ def _escaped(match: re.Match[str]) -> str:
 
 def _der(certificate: Any) -> bytes:
     """Return a certificate's DER."""
-    scratch = _scratch
-    _lib.i2d_X509_bio(scratch.der, certificate)
-    der = b""
-    while (size := _lib.BIO_read(scratch.der, scratch.memory, _PIECE)) > 0:
-        der += scratch.text[:size]
+    calls = _thread.calls
+    _lib.i2d_X509_bio(calls.der, certificate)
+    size = _lib.BIO_read(calls.der, calls.memory, _PIECE)
+    der: bytes = calls.text[: max(0, size)]
+    while size == _PIECE:  # there is more
+        size = _lib.BIO_read(calls.der, calls.memory, _PIECE)
+        der += calls.text[: max(0, size)]
     return der
 
 

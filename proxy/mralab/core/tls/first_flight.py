@@ -33,6 +33,9 @@ class FirstFlight:
 
     def feed(self, data: bytes) -> int:
         """Read bytes of the server. Return the size of the prime in bits (a multiple of 8), 0 while it is unknown."""
+        if not self._records and not self._messages and _has_no_prime(data):
+            self.done = True
+            return 0
         records = self._records + data if self._records else data
         at = 0
         while len(records) - at >= 5:
@@ -61,7 +64,7 @@ class FirstFlight:
             if len(messages) < end:
                 break
             if kind == _SERVER_HELLO:
-                self.done = not _uses_finite_field(messages[at:end])
+                self.done = not _uses_finite_field(messages, at, end)
             elif kind not in _BEFORE:
                 self.done = True
             if self.done:
@@ -72,9 +75,19 @@ class FirstFlight:
         return 0
 
 
-def _uses_finite_field(hello: bytearray) -> bool:
-    if len(hello) <= _SESSION_ID:
+def _has_no_prime(data: bytes) -> bool:
+    """Return whether the first bytes are a whole ServerHello of a suite without a prime, as most are: the short way."""
+    if len(data) < 9 or data[0] != _HANDSHAKE or data[5] != _SERVER_HELLO or data[6]:
+        return False
+    end = 9 + (data[7] << 8 | data[8])
+    return end <= 5 + (data[3] << 8 | data[4]) <= len(data) and not _uses_finite_field(data, 5, end)
+
+
+def _uses_finite_field(data: bytes | bytearray, at: int, end: int) -> bool:
+    """Return whether the ServerHello from ``at`` to ``end`` has a suite that may use a finite field."""
+    session_id = at + _SESSION_ID
+    if end <= session_id:
         return False  # OpenSSL refuses it
-    at = _SESSION_ID + 1 + hello[_SESSION_ID]
-    suite = int.from_bytes(hello[at : at + 2], "big")
+    at = session_id + 1 + data[session_id]
+    suite = int.from_bytes(data[at : min(at + 2, end)], "big")
     return suite <= 0xFF or suite in _FINITE_FIELD
