@@ -6,7 +6,7 @@ import asyncio
 import gc
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -52,6 +52,43 @@ async def ask(url: str) -> bytes:
     writer.close()
     await writer.wait_closed()
     return answer
+
+
+async def ask_again(url: str) -> bytes:
+    """Send a request that leaves its connection open, so that it is planned; return the whole answer, or nothing."""
+    to = urlsplit(url)
+    reader, writer = await asyncio.open_connection(to.hostname, to.port)
+    writer.write(f"GET {to.path} HTTP/1.1\r\nHost: cucm.steven.lab\r\n\r\n".encode())
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"\r\ncontent-length: ")[2].partition(b"\r")[0])
+        return head + await reader.readexactly(length)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return b""
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+@pytest.mark.parametrize("connections", ["keep-alive", "per-request"])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_planned_request_leaves_nothing_to_the_garbage_collector(kind: str, connections: str) -> None:
+    injected = KINDS[kind]
+    async with Lab(scenario="healthy") as lab:
+        lab.proxy.change(upstream={"response_timeout": 0.2, "connect_timeout": 0.5, "connections": connections})
+        url = lab.proxy.url(for_="https://cucm.steven.lab:8443/cucm-uds/version")
+        for _ in range(2):
+            assert b" 200 " in await ask_again(url)
+        if injected is not None:
+            lab.cucm.inject(injected)
+        await ask_again(url)
+        with uncollected() as found:
+            for _ in range(3):
+                await ask_again(url)
+            await asyncio.sleep(0)
+    ours = Counter(type(one).__name__ for one in found if type(one).__module__.startswith(("mralab.net", "mralab.tls")))
+    assert not ours
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -214,10 +214,9 @@ async def test_an_address_that_begins_to_lead_back_is_denied(serving: Serving, p
         (OK[:-1], OK[-1:]),
         (b"HTTP/1.1 100 Continue\r\n\r\n" + OK,),
         (b"HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n3\r\nok\n\r\n0\r\n\r\n",),
-        (b"HTTP/1.1 200 \r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n",),
         (OK + b"HTTP/1.1 200 more\r\n\r\n",),
     ],
-    ids=["split head", "split body", "interim", "chunked", "close", "more than announced"],
+    ids=["split head", "split body", "interim", "chunked", "more than announced"],
 )
 async def test_an_unusual_response_takes_the_ordinary_path(
     pieces: tuple[bytes, ...], serving: Serving, proxying: Proxying
@@ -250,6 +249,28 @@ async def test_an_unusual_response_takes_the_ordinary_path(
         assert received.startswith(b"HTTP/1.1 200 ")
     assert await planned(proxy) == 1
     assert [event.outcome for event in await proxy.events() if isinstance(event, ResponseSent)] == [Outcome.PASSED] * 3
+
+
+async def test_a_response_after_which_the_server_closes_is_planned(
+    serving: Serving, proxying: Proxying, tls: Any
+) -> None:
+    def close(stream: Any) -> bool:
+        stream.sendall(OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        return False
+
+    answers = Answers()
+    server = serving(tls, handle=answers)
+    proxy: RunningProxy = await proxying(server)
+    head = request(proxy, server, "https")
+    answers.reply = close
+    await warmed(proxy, head)
+    async with client(proxy) as (reader, writer):
+        for _ in range(2):
+            writer.write(head)
+            assert b"\r\nConnection: keep-alive\r\n" in await answer(reader)
+    assert await planned(proxy) == 3
+    assert server.connections == 4
+    assert len(proxy.server._services.pool) == 0  # type: ignore[union-attr]
 
 
 async def test_a_kept_connection_that_was_closed_is_replaced(serving: Serving, proxying: Proxying, tls: Any) -> None:

@@ -189,7 +189,7 @@ class ClientConnection(asyncio.Protocol):
         return steps
 
     def _begin_planned(self, plan: Plan) -> bool:
-        """Serve a request by its plan, if its server has a kept connection; return whether it is served.
+        """Serve a request by its plan; return whether it is served.
 
         A limit that runs meanwhile must be one that has no effect during a request: ``silent`` or ``idle``.
         """

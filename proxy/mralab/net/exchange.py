@@ -94,19 +94,19 @@ class Exchange:
         return await self._attempts(request, address)
 
     async def resume(
-        self, request: ForwardedRequest, address: ServerAddress, txn: int, tracking_id: str, sent: ServerConnection
+        self, request: ForwardedRequest, address: ServerAddress, txn: int, tracking_id: str, begun: ServerConnection
     ) -> bool:
-        """Serve a request that the short path has sent over the kept connection ``sent``; return as ``run``."""
+        """Serve a request that the short path has begun with, over the connection ``begun``; return as ``run``."""
         self.txn = txn
         self._tracking_id = tracking_id
-        return await self._attempts(request, address, sent)
+        return await self._attempts(request, address, begun)
 
     async def _attempts(
-        self, request: ForwardedRequest, address: ServerAddress, sent: ServerConnection | None = None
+        self, request: ForwardedRequest, address: ServerAddress, begun: ServerConnection | None = None
     ) -> bool:
         """Try as often as the policy and the failures allow; answer with the last failure. Return as ``run``.
 
-        ``sent`` is the connection over which the request was sent already; None if it was not.
+        ``begun`` is the first attempt's connection if there is one: not verified yet, or the request was sent over it.
 
         There is no pause between attempts (Traffic Server 8.1.11, HttpTransact.cc:3487-3591).
         The loop ends: a stale connection costs no attempt, but each has left the pool for good.
@@ -114,9 +114,9 @@ class Exchange:
         left = self._policy.attempts
         while True:
             try:
-                return await self._attempt(request, address, sent)
+                return await self._attempt(request, address, begun)
             except ServerError as failure:
-                sent = None
+                begun = None
                 if self.responded:
                     self._client.truncate()
                     return False
@@ -125,12 +125,15 @@ class Exchange:
                     outcome = Outcome.REFUSED if failure.refused else Outcome.FAILED
                     return self._answer(failure.answer, outcome, failure.reason)
 
-    async def _attempt(self, request: ForwardedRequest, address: ServerAddress, sent: ServerConnection | None) -> bool:
+    async def _attempt(self, request: ForwardedRequest, address: ServerAddress, begun: ServerConnection | None) -> bool:
         """Send the request over one connection, unless it was, and relay the response. Raises ``ServerError``."""
-        connection = await self._connect(request, address) if sent is None else sent
+        connection = begun or self._connect(request, address)
+        sent = connection.active
+        if not sent and not connection.reused:
+            await self._verify(request, address, connection)
         try:
             connection.begin(self.route.head.method, self._informational)
-            if sent is None:
+            if not sent:
                 self._send(request, connection)
             return await self._respond(request, address, connection)
         except ResponseError as error:
@@ -143,8 +146,8 @@ class Exchange:
             connection.abort()
             raise
 
-    async def _connect(self, request: ForwardedRequest, address: ServerAddress) -> ServerConnection:
-        """Return a verified connection, from the pool or new. Raises ``ServerError``."""
+    def _connect(self, request: ForwardedRequest, address: ServerAddress) -> ServerConnection:
+        """Return a connection: from the pool, or a new one that is not verified yet."""
         services, policy, target = self._services, self._policy, request.target
         self._emit_sent(request, address)
         services.stats.attempts += 1
@@ -154,18 +157,23 @@ class Exchange:
             return kept
         tls = policy.tls.connect(target.host) if target.scheme == "https" else None
         tap = None if services.capture is None else self._tap(services.capture, tls, address.ip, target.port)
+        connection = services.pool.new(tls, services.limits.header_bytes, key)
+        services.pool.dial(connection, address.dial, address.port, tap)
+        return connection
+
+    async def _verify(self, request: ForwardedRequest, address: ServerAddress, connection: ServerConnection) -> None:
+        """Wait until a new connection is verified. Raises ``ServerError``."""
+        services, tls = self._services, connection.tls
         try:
-            connection = await services.pool.connect(tls, address.dial, address.port, services.limits.header_bytes, tap)
+            await services.pool.verified(connection)
         except HandshakeError as error:
             services.stats.handshakes["refused" if error.refused else "failed"] += 1
             self._emit_faults(request, address, error.verdict)
             self._emit_failed(request, error.tls)
             raise
-        connection.key = key
         if tls is not None:
             services.stats.handshakes[tls.verdict.outcome] += 1
             self._emit_faults(request, address, tls.verdict)
-        return connection
 
     def _tap(self, capture: Capture, tls: TlsClient | None, ip: str, port: int) -> Tapping:
         """Return what captures a new connection to a server that the log shows as ``ip`` and ``port``."""
@@ -199,11 +207,13 @@ class Exchange:
         services.emit(ResponseSent(now, self.txn, client.ip, client.port, response.start_line, headers, self.outcome))
         await self._relay(connection, response)
         connection.on_writable = None
-        if policy.keep_alive and connection.reusable and client.body is None and services.policy is policy:
+        is_last = client.body is not None or services.policy is not policy
+        if policy.keep_alive and connection.reusable and not is_last:
             services.pool.keep(connection)
-            services.plans.learn(client.ip, policy, route, connection.key)
         else:
             connection.close()
+        if not is_last:
+            services.plans.learn(client.ip, policy, route, connection.key)
         return response.keep_alive and client.body is None
 
     async def _relay(self, connection: ServerConnection, response: ForwardedResponse) -> None:

@@ -8,14 +8,14 @@ write.
 
 **A plan is made by the ordinary path**, at the end of an exchange that it may stand for (``Plans.learn``). There is no
 second way to read a head, to decide about it or to rewrite it, so a plan cannot disagree with the first request. Only
-the plainest kind of request gets one: no body, a server of ``[hosts]`` or an address, a server that answered, both
-connections kept. Everything else takes the ordinary path always.
+the plainest kind of request gets one: no body, a server of ``[hosts]`` or an address, a server that answered, a
+client's connection that is kept. Everything else takes the ordinary path always.
 
 **A plan ends with its policy.** ``Services.use`` begins with empty ``Plans`` whenever allow list, hosts, trust store,
 certificate, release, mode, limits or log level change, and a plan that was begun before is not added. Verification is
-not planned: a plan names the key of the pool, under which there are only connections verified under its policy for its
-host. Nor is the question whether an address leads back to the proxy: sockets may begin to listen at any time, so it is
-asked for each request.
+not planned: a new connection is verified as any other, and a plan names the key of the pool, under which there are only
+connections verified under its policy for its host. Nor is the question whether an address leads back to the proxy:
+sockets may begin to listen at any time, so it is asked for each request.
 
 **Memory is bounded by bytes**, ``Plans`` drops the oldest. A head that never repeats costs only an object: the texts
 for the log are made when the plan is used.
@@ -51,6 +51,7 @@ class PlannedReply(NamedTuple):
     """A server's response head that is known, with what the client gets in its place.
 
     ``length`` is that of the head, ``size`` that of head and body, ``second`` the time for which ``data`` is correct.
+    ``reusable``: the server keeps the connection open after it.
     """
 
     head: bytes
@@ -59,6 +60,7 @@ class PlannedReply(NamedTuple):
     second: int
     data: bytes
     status: int
+    reusable: bool
     lines: PlannedResponse
     pieces: tuple[str, ...]
     template: ResponseTemplate | None
@@ -140,7 +142,7 @@ class Plan:
             reply = read_reply(head, route.head.method)
         except Malformed:
             return None
-        if reply.head.status < 200 or not reply.reusable or reply.framing.length != len(data) - length:
+        if reply.head.status < 200 or reply.framing.length != len(data) - length:
             return None
         response = forward_response(
             reply, minor=route.head.minor, keep_alive=True, connection=route.connection_field, now=now
@@ -158,6 +160,7 @@ class Plan:
             second,
             response.data,
             reply.head.status,
+            reply.reusable,
             lines,
             lines.pieces(),
             template(reply, response),
@@ -170,7 +173,6 @@ def _plan(client_ip: str, policy: Policy, route: Route, key: PoolKey) -> Plan | 
     request = route.outcome
     if (
         not isinstance(request, ForwardedRequest)
-        or not policy.keep_alive
         or policy.debug  # the lines then have all fields
         or not route.keeps_alive
         or not route.framing.empty

@@ -101,15 +101,21 @@ class Pool:
         self.connecting.close()
         self._unused.close()
 
-    async def connect(
-        self, tls: TlsClient | None, dial: str, port: int, header_bytes: int, tap: Tapping | None = None
-    ) -> ServerConnection:
-        """Return a new, verified connection, captured by ``tap`` if there is one. Raises ``ServerError``."""
+    def new(self, tls: TlsClient | None, header_bytes: int, key: tuple[object, ...]) -> ServerConnection:
+        """Return a connection to ``dial``. ``key`` is that of the requests that may reuse it."""
         connection = ServerConnection(tls, self.silence, header_bytes, self._stats)
+        connection.key = key
+        return connection
+
+    def dial(self, connection: ServerConnection, dial: str, port: int, tap: Tapping | None = None) -> None:
+        """Begin to connect, captured by ``tap`` if there is one. The connection is usable once it is ``verified``."""
         protocol = connection if tap is None else tap(connection)
         connection.dialling = Steps(self._dial(connection, protocol, dial, port))
         self.connecting.begin(connection)
         connection.dialling.resume()
+
+    async def verified(self, connection: ServerConnection) -> None:
+        """Wait until a new connection is verified. Raises ``ServerError``."""
         try:
             await connection.ready()
         except BaseException:  # cancellation included: a client that is gone must not leave a half-open connection
@@ -117,7 +123,6 @@ class Pool:
             raise
         finally:
             self.connecting.end(connection)
-        return connection
 
     async def _dial(self, connection: ServerConnection, protocol: asyncio.Protocol, dial: str, port: int) -> None:
         try:

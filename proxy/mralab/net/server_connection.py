@@ -31,12 +31,16 @@ libuv reads up to 32 times 256 KB from one socket before it serves others: with 
 
 
 class Consumer(Protocol):
-    """Takes a response that arrives whole, for a request without a body.
+    """Serves a request without a body whose response arrives whole.
 
-    To begin such an exchange, set ``active`` and ``consumer`` of the connection and ``send`` the request. If anything
-    else happens, the connection drops the consumer, which hands over to a coroutine. That calls ``begin`` and continues
-    as if it had sent the request.
+    On a kept connection, set ``active`` and ``consumer`` and ``send`` the request. On a new one, set ``consumer``:
+    ``ready`` does the rest. If anything else happens, the connection drops the consumer, which hands over to a
+    coroutine. That waits until the connection is ready or, if the request was sent, calls ``begin`` and continues as if
+    it had sent it.
     """
+
+    def ready(self) -> None:
+        """Send the request: the connection is verified."""
 
     def receive(self, data: bytes) -> bool:
         """Take the first bytes of a response and end the exchange; if False, a coroutine waits for them instead."""
@@ -100,7 +104,7 @@ class ServerConnection(asyncio.Protocol):
         self.active = False
         """There is an exchange: it has begun and has not ended."""
         self.consumer: Consumer | None = None
-        """Gets the first bytes of the response, unless a coroutine waits for it."""
+        """Serves the request, unless a coroutine does."""
         self.waiter: Steps | None = None
         self.dialling: Steps | None = None
         """Makes the TCP connection; None once it is made."""
@@ -182,6 +186,8 @@ class ServerConnection(asyncio.Protocol):
         if waiter is not None:
             self.waiter = None
             waiter.resume()
+        elif self.consumer is not None:
+            self.consumer.ready()
 
     def data_received(self, data: bytes) -> None:
         """Process bytes from the server."""
@@ -204,6 +210,9 @@ class ServerConnection(asyncio.Protocol):
                 self._decrypted(tls, data)
         else:
             self._shake_hands(tls, data)
+            if self._wake_due:
+                self._wake()
+            return
         if self._wake_due:
             self._wake()
         if self.active:  # most exchanges are over by now and need no new limit

@@ -1,10 +1,10 @@
-"""The short path: a request whose head has a plan, on a kept connection, with a response that arrives whole.
+"""The short path: a request whose head has a plan, with a response that arrives whole.
 
-``begin`` does for such a request what ``Exchange.run`` does until the request is sent, and ``receive`` what it does
-with the response, without a coroutine: nothing has to wait in between, the server's connection calls ``receive`` with
-the first bytes that it gets. What a plan does not foresee (no kept connection; a response in pieces, chunked, invalid,
-late or none; a client that is gone; a proxy that stops) is left to an ``Exchange``, from the start or from "request
-sent" on, which is the only point at which a request changes over. So the short path knows no failures.
+``begin``, ``ready`` and ``receive`` do for such a request what ``Exchange.run`` does, without a coroutine: the server's
+connection calls ``ready`` once it is verified, unless it was kept, and ``receive`` with the first bytes that it gets.
+What a plan does not foresee (a server that cannot be reached, or whose certificate has a fault; a response in pieces,
+chunked, invalid, late or none; a client that is gone; a proxy that stops) is left to an ``Exchange``, which takes over
+at one of two points: while the connection is made, or after the request was sent. So the short path knows no failures.
 
 The lines of a request are in the log when it is sent, those of the response when it is: a server that hangs is visible.
 """
@@ -49,28 +49,29 @@ class PlannedClient(Client, Protocol):
 
 _PASSED, _TOLERATED = Outcome.PASSED, Outcome.TOLERATED  # an enumeration's attributes are slow to read
 
-_Sent = tuple[PlannedClient, ServerConnection, Plan, int, str, float]
-"""Client, server's connection and plan of a request that was sent; its number, TrackingID and time."""
+_Begun = tuple[PlannedClient, ServerConnection, Plan, int, str, bytes, float]
+"""Client, server's connection and plan of a request that was begun; its number, TrackingID, bytes and time."""
 
 
 class ShortPath:
     """The planned request that a client connection is serving. There is one for each connection, used again."""
 
-    __slots__ = ("_sent", "_services")
+    __slots__ = ("_begun", "_services")
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._sent: _Sent | None = None
+        self._begun: _Begun | None = None
 
     def begin(self, client: PlannedClient, plan: Plan) -> bool:
-        """Send a request of a client that has sent nothing after it. If False, nothing was done."""
+        """Begin a request of a client that has sent nothing after it. If False, nothing was done."""
         services = self._services
         port = plan.address.port
         if services.draining or port in services.own.by_port or port in CONTROL.by_port:
             return False
-        connection = services.pool.take(plan.key)
-        if connection is None:
+        kept = services.pool.take(plan.key)
+        if kept is None and services.capture is not None:
             return False
+        connection = kept or self._connection(plan)
         lines = plan.lines or plan.prepare()
         stats = services.stats
         stats.attempts += 1
@@ -83,7 +84,7 @@ class ShortPath:
             tracking_id = text = next(tracking_ids)
             request = plan.request
             data = request.before_tracking_id + text.encode() + request.after_tracking_id
-        self._sent = sent = (client, connection, plan, txn, tracking_id, services.loop.time())
+        self._begun = begun = (client, connection, plan, txn, tracking_id, data, services.loop.time())
         writer, millisecond = services.writer, int(now * 1000 + 0.5)
         if millisecond != writer.millisecond:
             writer.tick(millisecond)
@@ -91,19 +92,45 @@ class ShortPath:
             services.log(write_request(writer.prefix, writer.utc, plan.pieces, txn, text, client.port), REQUEST_LINES)
             for listener in services.brief_listeners:
                 listener(BriefRequest(lines, now, txn, tracking_id, client.port))
-            connection.active = True
             connection.consumer = self
-            connection.send(data)
+            if kept is None:
+                services.pool.dial(connection, plan.address.dial, port)
+            else:
+                connection.active = True
+                connection.send(data)
         except Exception as error:
-            self._fail(sent, 0, error)
+            self._fail(begun, 0, error)
         return True
+
+    def _connection(self, plan: Plan) -> ServerConnection:
+        target = plan.request.target
+        tls = plan.policy.tls.connect(target.host) if target.scheme == "https" else None
+        return self._services.pool.new(tls, self._services.limits.header_bytes, plan.key)
+
+    def ready(self) -> None:
+        """Send the request over its new connection (``server_connection.Consumer``)."""
+        begun = self._begun
+        if begun is None:
+            return
+        services, connection, tls = self._services, begun[1], begun[1].tls
+        if tls is not None:
+            if tls.verdict.faults:  # an exchange writes their lines
+                self.hand_over()
+                return
+            services.stats.handshakes[tls.verdict.outcome] += 1
+        services.pool.connecting.end(connection)
+        connection.active = True
+        try:
+            connection.send(begun[5])
+        except Exception as error:
+            self._fail(begun, 0, error)
 
     def receive(self, data: bytes) -> bool:
         """Take the first bytes of the response (``server_connection.Consumer``)."""
-        sent = self._sent
-        if sent is None:
+        begun = self._begun
+        if begun is None:
             return False
-        client, connection, plan, txn, _, started = sent
+        client, connection, plan, txn, _, _, started = begun
         services, now = self._services, time.time()
         reply = plan.reply
         if reply is None or reply.size != len(data) or reply.second != int(now) or not data.startswith(reply.head):
@@ -111,7 +138,7 @@ class ShortPath:
         if reply is None or services.draining:
             self.hand_over()
             return False
-        _, length, _, _, rewritten, status, lines, pieces, _ = reply
+        _, length, _, _, rewritten, status, reusable, lines, pieces, _ = reply
         tls = connection.tls
         outcome = _PASSED if tls is None or not tls.verdict.faults else _TOLERATED
         writer, millisecond = services.writer, int(now * 1000 + 0.5)
@@ -123,11 +150,11 @@ class ShortPath:
                 listener(BriefResponse(lines, now, txn, client.port, outcome))
             client.write(rewritten + data[length:])
         except Exception as error:
-            self._fail(sent, status, error)
+            self._fail(begun, status, error)
             return True
-        self._sent = None
+        self._begun = None
         connection.active = False
-        if services.policy is plan.policy:
+        if reusable and plan.policy.keep_alive and services.policy is plan.policy:
             services.pool.keep(connection)
         else:
             connection.close()
@@ -148,23 +175,24 @@ class ShortPath:
             steps.interrupt(error)
 
     def _continue(self) -> Steps | None:
-        sent, self._sent = self._sent, None
-        if sent is None:
+        begun, self._begun = self._begun, None
+        if begun is None:
             return None
-        client, connection, plan, txn, tracking_id, started = sent
+        client, connection, plan, txn, tracking_id, _, started = begun
         connection.consumer = None
         exchange = Exchange(client, self._services, plan.route, plan.policy)
         return client.hand_over(
             exchange, exchange.resume(plan.request, plan.address, txn, tracking_id, connection), started
         )
 
-    def _fail(self, sent: _Sent, status: int, error: Exception) -> None:
+    def _fail(self, begun: _Begun, status: int, error: Exception) -> None:
         """End a request that failed in the proxy itself, as a failing exchange does."""
-        client, connection, _, _, _, started = sent
-        self._sent = None
+        client, connection, started = begun[0], begun[1], begun[-1]
+        self._begun = None
         connection.consumer = None
         connection.active = False
         connection.abort()
         services = self._services
+        services.pool.connecting.end(connection)
         services.stats.served(status, Outcome.FAILED, services.loop.time() - started)
         client.fail(error)
