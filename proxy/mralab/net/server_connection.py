@@ -246,8 +246,8 @@ class ServerConnection(asyncio.Protocol):
 
     def _end_tls(self, tls: TlsClient) -> None:
         """Close the connection after the server's close_notify."""
-        if tls.closed and self._transport is not None:
-            self._transport.close()
+        if tls.closed:
+            self.close()
 
     def _tls_failed(self, tls: TlsClient, error: TlsError) -> None:
         if self._transport is not None:
@@ -482,11 +482,12 @@ class ServerConnection(asyncio.Protocol):
             self._fail(ResponseError("hangup", "the server closed the connection", unread=unread))
 
     def close(self) -> None:
-        """Close the connection cleanly: close_notify, then FIN."""
-        if self._transport is not None and not self._transport.is_closing():
-            if self.tls is not None and self.tls.established:
-                self._transport.write(self.tls.close())
-            self._transport.close()
+        """Close the connection cleanly: close_notify, unless the server has ended its side (``_fin_received``); FIN."""
+        transport, tls = self._transport, self.tls
+        if transport is not None and not transport.is_closing():
+            if tls is not None and tls.established and not (tls.closed and _fin_received(transport)):
+                transport.write(tls.close())
+            transport.close()
 
     def abort(self) -> None:
         """End the connection now."""
@@ -500,3 +501,15 @@ class ServerConnection(asyncio.Protocol):
             self.dialling.interrupt(asyncio.CancelledError())
         if self.tls is not None:
             self.tls.free()
+
+
+def _fin_received(transport: asyncio.Transport) -> bool:
+    """Return whether a server that has sent its close_notify has also ended its side of the connection.
+
+    Such a server answers bytes with a reset, so Traffic Server sends it no close_notify (SSLNetVConnection.cc,
+    ``do_io_close``).
+    """
+    try:
+        return not os.read(transport.get_extra_info("socket").fileno(), 1)
+    except OSError:
+        return False
