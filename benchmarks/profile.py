@@ -1,4 +1,4 @@
-"""CPU of a request by part, for mralab and Traffic Server: ``make profile``.
+"""CPU of a request by part, for mralab, the floor and Traffic Server: ``make profile``.
 
 ``perf record`` (cpu-clock, 2000 samples a second) samples each proxy's processes under the load of ``compare``. A
 sample counts for the part that its binary belongs to: kernel, OpenSSL, interpreter and so on. Shares are converted to
@@ -36,7 +36,7 @@ _SECONDS: Final = 6.0
 _SAMPLES: Final = 2000  # a second
 _COUNTED: Final = 500  # requests
 _MOST_SHOWN: Final = 25
-_NAMES: Final = ("mralab", "Traffic Server")
+_NAMES: Final = ("mralab", "floor", "Traffic Server")
 _PARTS: Final = (
     ("kernel", re.compile(r"\[")),
     ("OpenSSL", re.compile(r"_rust\.abi3|libssl|libcrypto")),
@@ -127,7 +127,7 @@ def table_lines(profiles: Mapping[str, Mapping[str, float]]) -> list[str]:
 
 
 def main() -> None:
-    """Count, then profile both proxies, in both modes; exit if a program is missing."""
+    """Count, then profile the proxies, in both modes; exit if a program is missing."""
     missing = [*missing_packages(), *(() if find("perf") else ("linux-perf",))]
     if missing:
         sys.exit(f"benchmarks: not installed: {', '.join(missing)}\nDebian: apt-get install -y {' '.join(missing)}")
