@@ -144,6 +144,7 @@ _FORWARDED: Final = (
     'X-Forwarded-Proto: http\r\nReferer: http://x/\r\nRange: bytes=0-1\r\nIf-None-Match: "x"\r\n'
     "Cache-Control: no-cache\r\nPragma: no-cache\r\n"
 )
+_NO_CACHE: Final = "Cache-Control: no-cache\r\n"
 _CHUNKED: Final = "Transfer-Encoding: chunked\r\n"
 _CHUNKS: Final = "3\r\nabc\r\n0\r\n\r\n"
 
@@ -330,6 +331,64 @@ MORE: Final[dict[str, Case]] = {
         OK,
         request("POST /a", "Content-Length: 5\r\n", "hello"),
     ),
+    **{
+        f"no-cache: {name}": Case(_get("<T>/a", fields=sent), OK, request("GET /a", got, tail=TAIL + added))
+        for name, sent, got, added in (
+            ("Pragma", "Pragma: no-cache\r\nX: 1\r\n", "Pragma: no-cache\r\nX: 1\r\n", _NO_CACHE),
+            ("in a list", "Pragma: x, No-Cache\r\n", "Pragma: x, No-Cache\r\n", _NO_CACHE),
+            ("in a second field", "Pragma: x\r\nPragma: no-cache\r\n", "Pragma: x\r\nPragma: no-cache\r\n", _NO_CACHE),
+            ("quoted", 'Pragma: "no-cache"\r\n', 'Pragma: "no-cache"\r\n', _NO_CACHE),
+            ("with a value", "Pragma: no-cache=1\r\n", "Pragma: no-cache=1\r\n", _NO_CACHE),
+            ("with a parameter", "Pragma: no-cache;a=b\r\n", "Pragma: no-cache;a=b\r\n", _NO_CACHE),
+            ("before a word", "Pragma: no-cache x\r\n", "Pragma: no-cache x\r\n", _NO_CACHE),
+            ("a longer word", "Pragma: no-cachex\r\n", "Pragma: no-cachex\r\n", ""),
+            ("behind a word", "Pragma: x no-cache\r\n", "Pragma: x no-cache\r\n", ""),
+            ("in a quoted list", 'Pragma: "x, no-cache"\r\n', 'Pragma: "x, no-cache"\r\n', ""),
+            ("a parameter", "Pragma: x;no-cache\r\n", "Pragma: x;no-cache\r\n", ""),
+            (
+                "beside another directive",
+                "Pragma: no-cache\r\nCache-Control: max-age=0\r\n",
+                "Pragma: no-cache\r\nCache-Control: max-age=0, no-cache\r\n",
+                "",
+            ),
+            (
+                "beside an empty field",
+                "Pragma: no-cache\r\nCache-Control:\r\n",
+                "Pragma: no-cache\r\nCache-Control: no-cache\r\n",
+                "",
+            ),
+            (
+                "beside two fields",
+                "Cache-Control: a\r\nPragma: no-cache\r\nCache-Control: b\r\n",
+                "Cache-Control: a\r\nPragma: no-cache\r\nCache-Control: b, no-cache\r\n",
+                "",
+            ),
+            (
+                "said already",
+                "Pragma: no-cache\r\nCache-Control: a\r\nCache-Control: NO-CACHE\r\n",
+                "Pragma: no-cache\r\nCache-Control: a\r\nCache-Control: NO-CACHE\r\n",
+                "",
+            ),
+            (
+                "said with fields",
+                'Pragma: no-cache\r\nCache-Control: no-cache="x"\r\n',
+                'Pragma: no-cache\r\nCache-Control: no-cache="x"\r\n',
+                "",
+            ),
+        )
+    },
+    "no-cache: before chunks": Case(
+        _get("<T>/a", method="POST", fields="Pragma: no-cache\r\n" + _CHUNKED, body=_CHUNKS),
+        OK,
+        request("POST /a", "Pragma: no-cache\r\n", _CHUNKS, TAIL + _NO_CACHE + _CHUNKED),
+    ),
+    "TRACE with a body": Case(
+        _get("<T>/a", method="TRACE", fields="Content-Length: 3\r\n", body="abc"), BAD, open=False
+    ),
+    "TRACE with a chunked body": Case(
+        _get("<T>/a", method="TRACE", fields=_CHUNKED, body="0\r\n\r\n"), BAD, open=False
+    ),
+    "TRACE with an empty body": _served("/a", "Content-Length: 0\r\n", method="TRACE"),
     "TRACE counts its hops": Case(
         _get("<T>/a", method="TRACE", fields="Max-Forwards: 5\r\n"), OK, request("TRACE /a", "Max-Forwards: 4\r\n")
     ),

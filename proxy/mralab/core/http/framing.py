@@ -212,12 +212,16 @@ def request_framing(head: RequestHead) -> Framing:
             codings.append(value)
     if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
         _check_host(hosts, absolute=not head.target.startswith(b"/"))
+    if not codings and not lengths:
+        return NO_BODY
     if codings:
-        return _transfer_coding(codings, lengths, head.minor)
-    if lengths:
+        framing = _transfer_coding(codings, lengths, head.minor)
+    else:
         length = _content_length(lengths)
-        return NO_BODY if length == 0 else Framing(length, False)
-    return NO_BODY
+        framing = NO_BODY if length == 0 else Framing(length, False)
+    if head.method == b"TRACE" and not framing.empty:  # RFC 9110 section 9.3.8; observed on 9.2.9
+        raise Malformed("a TRACE with a body")
+    return framing
 
 
 def _check_host(hosts: list[bytes], *, absolute: bool) -> None:

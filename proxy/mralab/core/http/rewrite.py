@@ -43,9 +43,13 @@ class _Rule(Enum):
     HOPS = auto()
     """One hop fewer."""
     CODING = auto()
+    CACHE = auto()
+    """Kept; Pragma may add to Cache-Control."""
 
 
-_DROP, _JOIN, _KEEP_CLIENTS, _HOST, _LENGTH, _HOPS, _CODING = _Rule  # an enumeration's attributes are slow to read
+_DROP, _JOIN, _KEEP_CLIENTS, _HOST, _LENGTH, _HOPS, _CODING, _CACHE = (
+    _Rule  # an enumeration's attributes are slow to read
+)
 _REQUEST_RULES: Final = {
     **dict.fromkeys(HOP_BY_HOP, _DROP),
     b"x-forwarded-for": _JOIN,
@@ -56,6 +60,7 @@ _REQUEST_RULES: Final = {
     b"content-length": _LENGTH,
     b"max-forwards": _HOPS,
     b"accept-encoding": _CODING,
+    b"pragma": _CACHE,
 }
 """The rule for each field of a request that is not simply kept, by name in lower case."""
 _RESPONSE_OURS: Final = HOP_BY_HOP | {b"content-length", b"server", b"age"}
@@ -77,6 +82,8 @@ _NOT_IN_TRAILERS: Final = HOP_BY_HOP | {
 }
 # Fields that only the proxy may set. A server that reads fields as HTTP_X_FORWARDED_FOR accepts X_Forwarded_For too.
 _NOT_BY_ANOTHER_NAME: Final = HOP_BY_HOP | {b"content-length", b"host", b"via", b"x-forwarded-for", b"trackingid"}
+_ITEM = re.compile(rb'(?:"[^"]*"|[^,])+')
+_SAYS_NO_CACHE = re.compile(rb"""[ \t]*"?no-cache(?![!#$%&'*+.^_`|~0-9a-z-])""", re.IGNORECASE)
 _VIA_PEER = re.compile(rb"\[([0-9a-f-]{36})\]")
 
 
@@ -158,6 +165,21 @@ def _accept_encoding(value: bytes) -> bytes:
     return b""
 
 
+def _says_no_cache(fields: Fields, name: bytes) -> bool:
+    """Return whether an item of the fields ``name`` begins with the word ``no-cache``, which may be in quotes."""
+    return any(_SAYS_NO_CACHE.match(item) for value in values(fields, name) for item in _ITEM.findall(value))
+
+
+def _add_no_cache(fields: Fields) -> bool:
+    """Add ``no-cache`` to the last Cache-Control, if there is one; return whether there is one."""
+    for at in range(len(fields) - 1, -1, -1):
+        name, value = fields[at]
+        if name.lower() == b"cache-control":
+            fields[at] = (name, value + b", no-cache" if value else b"no-cache")
+            return True
+    return False
+
+
 def request_head(
     head: RequestHead, *, host: bytes, client_ip: bytes, hop: Hop, framing: Framing, keep_alive: bool
 ) -> tuple[Fields, int]:
@@ -165,7 +187,9 @@ def request_head(
 
     That TrackingID is still empty; the index is -1 if the client sent one. ``host`` is the server's ``host:port``. The
     client's fields keep their order; Host, X-Forwarded-For and Via are rewritten in place. Fields that the client did
-    not send are appended: TrackingID, Client-ip, X-Forwarded-For, Connection, Via and Transfer-Encoding, in this order.
+    not send are appended: TrackingID, Client-ip, X-Forwarded-For, Connection, Via, Cache-Control (if Pragma says
+    no-cache, which it must say too: HttpTransactHeaders.cc, convert_to_1_1_request_header) and Transfer-Encoding, in
+    this order.
     """
     ours = _request_fields_of_ours(head, client_ip, hop)
     if keep_alive:
@@ -175,7 +199,7 @@ def request_head(
     hops = max_forwards(head)
     dropped = _named_in_connection(head.fields)
     fields: Fields = []
-    has_host = False
+    has_host = has_pragma = False
     for name, value in head.fields:
         key = name.lower()
         rule = _REQUEST_RULES.get(key)
@@ -195,12 +219,18 @@ def request_head(
             fields.append((name, host))
         elif rule is _LENGTH:
             fields.append((name, b"%d" % (framing.length or 0)))
+        elif rule is _CACHE:
+            has_pragma = True
+            fields.append((name, value))
         elif rule is _HOPS:
             fields.append((name, b"%d" % (hops - 1) if hops else value))
         elif coding := _accept_encoding(value):
             fields.append((name, coding))
     if not has_host:
         fields.insert(0, (b"Host", host))
+    revalidates = has_pragma and _says_no_cache(fields, b"pragma") and not _says_no_cache(fields, b"cache-control")
+    if not revalidates or _add_no_cache(fields):
+        del ours[b"cache-control"]
     fields += ours.values()
     unset = (at for at, (name, value) in enumerate(fields) if not value and name.lower() == b"trackingid")
     return fields, next(unset, -1)
@@ -216,6 +246,7 @@ def _request_fields_of_ours(head: RequestHead, client_ip: bytes, hop: Hop) -> di
         b"x-forwarded-for": (b"X-Forwarded-For", b", ".join((*forwarded, client_ip))),
         b"connection": (b"Connection", b"close"),
         b"via": (b"Via", b", ".join((*via, hop.via(head.minor)))),
+        b"cache-control": (b"Cache-Control", b"no-cache"),
         b"transfer-encoding": (b"Transfer-Encoding", b"chunked"),
     }
 
