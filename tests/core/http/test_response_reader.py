@@ -108,3 +108,21 @@ def test_what_is_not_a_response_is_malformed(data: bytes, reason: str, cut: int)
         for start in range(0, len(data), cut):
             made.receive(data[start : start + cut])
     assert reason in str(raised.value)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 14, 15, 16, 17])
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"HTTP/1.1 200 OK\nServer: x\n\nhello", "a line feed without carriage return"),
+        (b"HTTP/1.1 200 OK\r\nServer: x\n\n", "a line feed without carriage return"),
+        (INTERIM + b"HTTP/1.1 200 OK\nServer: x\n\n", "a line feed without carriage return"),
+        (b"HTTP/1.1 200 OK\rServer: x\r\r", "a carriage return without line feed"),
+        (b"HTTP/1.1 200 OK\r\nServer: \0", "a control character in the head"),
+    ],
+)
+def test_a_head_that_cannot_become_valid_is_malformed_at_once(data: bytes, reason: str, cut: int) -> None:
+    """Not only when the time for the response is over: the rest of the head may never come."""
+    with pytest.raises(Malformed) as raised:
+        fed(data, [cut])
+    assert raised.value.reason == reason

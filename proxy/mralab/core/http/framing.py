@@ -97,8 +97,8 @@ CHUNKED: Final = Framing(None, True)
 UNTIL_CLOSE: Final = Framing(None, False)
 
 
-def check_partial(head: bytes | bytearray, start: int = 0) -> None:
-    """Raise ``Malformed`` if an incomplete head cannot become valid.
+def check_characters(head: bytes | bytearray, start: int = 0) -> None:
+    """Raise ``Malformed`` if an incomplete head, of a request or a response, has bytes that no head may have.
 
     The bytes before ``start`` have been checked before.
     """
@@ -109,6 +109,12 @@ def check_partial(head: bytes | bytearray, start: int = 0) -> None:
         raise Malformed("a line feed without carriage return", line=False)
     if _BARE_CR.search(head, begin):
         raise Malformed("a carriage return without line feed", line=False)
+
+
+def check_partial(head: bytes | bytearray, start: int = 0) -> None:
+    """Raise ``Malformed`` if an incomplete request head cannot become valid. ``start`` as in ``check_characters``."""
+    check_characters(head, start)
+    begin = max(0, start - 1)
     end = head.find(b"\r\n")
     if end >= max(0, begin - 1):
         _check_request_line(bytes(head[:end]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .framing import Body, Fields, Malformed, ResponseHead, body_reader
+from .framing import Body, Fields, Malformed, ResponseHead, body_reader, check_characters
 from .response_head import Reply, read_reply
 
 _MOST_INFORMATIONAL: Final = 16
@@ -110,6 +110,7 @@ class ResponseReader:
             if end < 4 or end - at > self._header_bytes:
                 if at or buffer is data:
                     self._buffer = bytearray(buffer[at:])
+                check_characters(self._buffer, self._checked)
                 self._checked = len(self._buffer)
                 if self._checked > self._header_bytes or not b"HTTP/1.".startswith(self._buffer[:7]):
                     raise Malformed("the response head is not HTTP/1.1")
