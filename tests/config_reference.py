@@ -1,4 +1,4 @@
-"""docs/configuration.md, generated from ``mralab.config.model``: ``python -m tests.config_reference`` writes it."""
+"""docs/configuration.md, generated from ``mralab.config``: ``python -m tests.config_reference`` writes it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ FILE: Final = Path(__file__).parents[1] / "docs" / "configuration.md"
 _HEAD: Final = """# Configuration
 
 Every key of a configuration file (TOML) has a default, so an empty file is valid. An unknown key is an error. Relative
-paths are relative to the file. Written by `python -m tests.config_reference` from `proxy/mralab/config/model.py`; edit
-that file.
+paths are relative to the file. Written by `python -m tests.config_reference` from `tables.py` and `model.py` in
+`proxy/mralab/config/`; edit those.
 
 | applies | a changed value is in force |
 |---|---|

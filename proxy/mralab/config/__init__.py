@@ -1,6 +1,6 @@
 """The TOML configuration as types. ``load(path)`` reads a file; ``Config()`` is the configuration of an empty one.
 
-``model`` declares each key once, with ``Key``: what it does, when a change of it applies, and an example. The rest of
+``tables`` declares each key once, with ``Key``: what it does, when a change of it applies, and an example. The rest of
 mralab derives from that what ``PATCH /api/config`` accepts, what a reload reports, what a lab refuses, and
 docs/configuration.md.
 """
@@ -9,11 +9,10 @@ from .in_force import changed_values, values_in_force
 from .keys import Applies, DeclaredKey, Key, declared_keys
 from .live import live_names, live_tables, split_change
 from .loading import load, parse_toml
-from .model import (
-    KEYS,
+from .model import KEYS, Config, from_mapping
+from .tables import (
     AllowTable,
     CaptureTable,
-    Config,
     HostEntry,
     LimitsTable,
     LogTable,
@@ -21,7 +20,6 @@ from .model import (
     TrustTable,
     UpstreamTable,
     VerifyTable,
-    from_mapping,
 )
 from .values import split_address
 
