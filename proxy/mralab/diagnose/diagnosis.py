@@ -3,16 +3,9 @@
 The lines of a request carry its transaction number: request received, request sent, response received, response sent.
 The lines of TLS do not. A WARNING about a certificate has the server's name and IP address, an ERROR about a handshake
 only the name; neither has the port or the transaction. A finding needs the port, because each port of a server may
-present another certificate. ``Diagnosis`` therefore ties TLS lines to requests:
+present another certificate. ``Diagnosis`` therefore ties TLS lines to requests. Steps 1 to 3, the port of a fault from
+the requests to its address, are in ``fault_ports``. The others:
 
-1. For each address, it counts by port the requests that were sent and have no response yet. If all of them went to one
-   port, the TLS line is about that port. If there are none, because the log starts in the middle, it is about the port
-   that was used last.
-2. If requests to several ports are unanswered, the port stays undecided until one of them ends. A request that fails
-   without a response from the server takes as many undecided occurrences as it had attempts: the most probable order.
-   Once a single port is left, it gets the rest; that is certain if all other requests were answered.
-3. A WARNING with Action=Continue (audit mode) does not stop its request, so no later line decides its port: the most
-   recent port is used.
 4. The ERROR "certificate verify failed" reports the same fault as the WARNING before it from the same thread about the
    same name. It becomes the second line of that WARNING's evidence.
 5. A failed response is explained if a TLS line for its port came after the request was first sent. Otherwise the
@@ -33,9 +26,10 @@ each line, and ``grouping`` counts occurrences of the same cause.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Final, cast
 
@@ -58,16 +52,16 @@ from ..core.log.events import (
 from ..core.log.reader import Record, read
 from .answered_servers import AnsweredServers, Answers, Process
 from .denials import Denials
+from .fault_ports import FaultPorts
 from .findings import Finding, Findings, Unread
 from .grouping import FindingGroups
-from .occurrence import Occurrence, Tie
+from .occurrence import Occurrence
 from .occurrence_of import of_denial, of_login, of_warning
 from .request_line import RequestLine, authority, is_absolute_form, is_loopback, parse_request_line, service_of
 from .tlscode import parse
 
 # Bounds for logs that never show how a request ended.
 _MOST_REQUESTS: Final = 100_000
-_MOST_UNDECIDED: Final = 1_000
 _MOST_SERVERS: Final = 10_000
 _MOST_EXAMPLES: Final = 3
 _EMPTY_LINE: Final = RequestLine()
@@ -107,26 +101,6 @@ class _OpenRequest:
     denied: bool = False
 
 
-@dataclass(slots=True)
-class _AddressTraffic:
-    """Requests to one address: unanswered ones by port, the latest port, and occurrences whose port is undecided.
-
-    ``is_guessed``: the port of an occurrence that was undecided at the same time was the most probable one.
-    ``last_occurrence`` has, by port, the number of the latest record that reported a TLS fault there.
-    """
-
-    unanswered: Counter[int] = field(default_factory=Counter)
-    latest_port: int | None = None
-    undecided: list[Occurrence] = field(default_factory=list)
-    is_guessed: bool = False
-    last_occurrence: dict[int | None, int] = field(default_factory=dict)
-
-    @property
-    def only_port(self) -> int | None:
-        """The port of all unanswered requests; None if there are several ports or none."""
-        return next(iter(self.unanswered)) if len(self.unanswered) == 1 else None
-
-
 class Diagnosis:
     """Findings of a log that is still growing: ``add`` its records, call ``findings`` at any time."""
 
@@ -136,7 +110,7 @@ class Diagnosis:
         self._groups = FindingGroups(listener)
         self._orphans = FindingGroups(listener)
         self._requests: dict[tuple[Process, int], _OpenRequest] = {}
-        self._traffic: defaultdict[tuple[str, int, str], _AddressTraffic] = defaultdict(_AddressTraffic)
+        self._ports: defaultdict[tuple[str, int, str], FaultPorts] = defaultdict(partial(FaultPorts, self._groups.add))
         self._addresses: dict[tuple[Process, str], str] = {}
         self._latest_sent: dict[Process, _OpenRequest] = {}
         self._warnings: dict[tuple[Process, str], dict[int, Occurrence]] = {}
@@ -217,8 +191,8 @@ class Diagnosis:
 
     def undecided(self) -> Iterator[Occurrence]:
         """Yield the occurrences whose port is not decided yet, with the most probable one."""
-        for traffic in self._traffic.values():
-            yield from traffic.undecided
+        for ports in self._ports.values():
+            yield from ports.undecided
 
     def orphans(self) -> list[Finding]:
         """Return findings of failed responses that are the only line of their request (step 9)."""
@@ -249,14 +223,12 @@ class Diagnosis:
         request = self._request(process, event.txn)
         if is_absolute_form(event.start_line):
             self._edge_processes.add(process)
-        traffic = self._traffic[*process, event.dst_ip]
+        self._ports[*process, event.dst_ip].sent(event.dst_port, is_first=request.sent is None)
         if request.sent is None:
             request.first_attempt = self._number
-            traffic.unanswered[event.dst_port] += 1
             request.server = request.server or _host(event) or event.dst_ip
         request.sent, request.sent_text = event, text
         request.attempts += 1
-        traffic.latest_port = event.dst_port
         self._addresses[process, request.server] = self._addresses[process, event.dst_ip] = event.dst_ip
         self._latest_sent[process] = request
 
@@ -291,37 +263,15 @@ class Diagnosis:
         return of_name.popitem()[1] if of_name else None
 
     def _tie_to_port(self, process: Process, occurrence: Occurrence, txn: int) -> None:
-        """Set the port of a TLS fault and count it, or keep it undecided (steps 1 to 3)."""
+        """Count a TLS fault once its port is known: from its transaction, else by steps 1 to 3."""
         self._has_unclaimed_fault[process] = True
-        traffic = self._traffic[*process, occurrence.ip]
+        ports = self._ports[*process, occurrence.ip]
         request = self._requests.get((process, txn)) if txn else None
         if request is not None and request.sent is not None:
             occurrence.dial = request.sent.dial
-            self._decide(traffic, occurrence, request.sent.dst_port)
-            return
-        only_port = traffic.only_port
-        occurrence.port = traffic.latest_port if only_port is None else only_port
-        occurrence.tie = (
-            "only-port" if only_port is not None else "latest-port" if occurrence.port is not None else "unknown-port"
-        )
-        if occurrence.action == "Continue":
-            self._groups.add(occurrence)  # the request is answered like any other: no later line decides the port
-        elif only_port is None and traffic.unanswered:
-            traffic.is_guessed = traffic.is_guessed and bool(traffic.undecided)
-            traffic.undecided.append(occurrence)
-            if len(traffic.undecided) > _MOST_UNDECIDED:
-                oldest = traffic.undecided.pop(0)
-                self._decide(traffic, oldest, oldest.port)
+            ports.decide(occurrence, request.sent.dst_port, "transaction")
         else:
-            self._decide(traffic, occurrence, occurrence.port)
-
-    def _decide(
-        self, traffic: _AddressTraffic, occurrence: Occurrence, port: int | None, tie: Tie | None = None
-    ) -> None:
-        """Set the port of a TLS fault and count it."""
-        occurrence.port, occurrence.tie = port, tie or occurrence.tie
-        traffic.last_occurrence[port] = max(occurrence.number, traffic.last_occurrence.get(port, 0))
-        self._groups.add(occurrence)
+            ports.add(occurrence)
 
     # Responses and refusals
 
@@ -371,9 +321,11 @@ class Diagnosis:
         """Count the response as a failure of its own unless a TLS line explains it (step 5)."""
         occurrence.ip, occurrence.port, occurrence.dial = sent.dst_ip, sent.dst_port, sent.dial
         occurrence.evidence = (request.sent_text, *occurrence.evidence)
-        explained = self._is_explained(self._traffic[*process, sent.dst_ip], request, sent.dst_port)
+        is_explained = self._ports[*process, sent.dst_ip].explains_failure(
+            request.server, sent.dst_port, attempts=request.attempts, since=request.first_attempt
+        )
         self._remove_unanswered(process, request)
-        if explained:
+        if is_explained:
             self._has_unclaimed_fault.pop(process, None)
         else:
             self._groups.add(occurrence)
@@ -400,15 +352,6 @@ class Diagnosis:
             occurrence.error = f"received {occurrence.error}"
         occurrence.kind = "edge"
         self._groups.add(occurrence)
-
-    def _is_explained(self, traffic: _AddressTraffic, request: _OpenRequest, port: int) -> bool:
-        """Return whether a TLS line is about this failed request. Its undecided occurrences get its port (step 2)."""
-        own = [each for each in traffic.undecided if each.server in (request.server, each.ip)]
-        for occurrence in own[: request.attempts]:
-            traffic.undecided.remove(occurrence)
-            traffic.is_guessed = True
-            self._decide(traffic, occurrence, port, "latest-port")
-        return traffic.last_occurrence.get(port, -1) > request.first_attempt
 
     def _request_denied(self, process: Process, event: RequestDenied, text: str) -> None:
         if event.txn:
@@ -443,15 +386,9 @@ class Diagnosis:
             self._remove_unanswered(process, request)
 
     def _remove_unanswered(self, process: Process, request: _OpenRequest) -> None:
-        """Remove a request from its address's unanswered ones. Decide the port of the rest if only one is left."""
-        if request.sent is None:
-            return
-        traffic = self._traffic[*process, request.sent.dst_ip]
-        traffic.unanswered -= Counter([request.sent.dst_port])
-        if (port := traffic.only_port) is not None:
-            for occurrence in traffic.undecided:
-                self._decide(traffic, occurrence, port, "latest-port" if traffic.is_guessed else "only-port")
-            traffic.undecided.clear()
+        """Remove a request from the unanswered ones of its address."""
+        if request.sent is not None:
+            self._ports[*process, request.sent.dst_ip].ended(request.sent.dst_port)
 
 
 def _is_same_fault(previous: Occurrence, occurrence: Occurrence) -> bool:
