@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from .diagnose.findings import Finding, Remedy
     from .harness.proxy import Proxy
-    from .lab.lab import Lab, RunningLab, SyncLab
+    from .lab.lab import Lab, SyncLab
+    from .lab.running_lab import RunningLab
     from .mocks.pki import Pki
 
 _SETTINGS: Final = ("release", "scenario", "verify")
@@ -166,8 +167,8 @@ def _own(item: pytest.Item, call: pytest.CallInfo[None]) -> dict[str, Proxy | Ru
     from .harness.proxy import Proxy
 
     kinds: tuple[type[Proxy | RunningLab], ...] = (Proxy,)
-    if "mralab.lab.lab" in sys.modules:
-        from .lab.lab import RunningLab
+    if "mralab.lab.running_lab" in sys.modules:
+        from .lab.running_lab import RunningLab
 
         kinds = (Proxy, RunningLab)
     variables: dict[str, Any] = dict(getattr(item, "funcargs", {}))

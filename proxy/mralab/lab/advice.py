@@ -17,8 +17,9 @@ from ..diagnose.findings import Finding, Remedy
 from ..harness.advice import CODE
 from ..mocks.cucm import Cucm
 from ..mocks.node import Node
-from .lab import Lab, RunningLab
+from .lab import Lab
 from .remedies import NotApplicableError, has_other_certificate, issuers_of, namesakes_of
+from .running_lab import RunningLab
 
 
 @dataclass(frozen=True, slots=True)

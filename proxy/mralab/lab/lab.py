@@ -8,41 +8,31 @@ Everything listens on loopback, on ports of its own; the log shows the lab's own
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import functools
 import tempfile
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from cryptography import x509
-
-from ..config import KEYS, Config, load
+from ..config import Config, load
 from ..core.mra.allowlist import Kind
 from ..core.release import VerifyMode
 from ..data import data_path
-from ..diagnose.assertions import AssertionResult
-from ..diagnose.findings import Finding
-from ..diagnose.journal import Journal, Transaction
-from ..errors import ConfigError
 from ..harness.proxy import Proxy, verify_table
-from ..harness.sync_facade import Completed, LoopOrThread, ThreadedContext, await_in
-from ..harness.trust_input import Trusted
+from ..harness.sync_facade import LoopOrThread, ThreadedContext, await_in
 from ..mocks.cluster import Cluster
 from ..mocks.cucm import Cucm
 from ..mocks.edge import Edge
-from ..mocks.node import Node
 from ..mocks.pki import Pki, mint
-from ..mocks.probe import answers
-from ..net.settings import load_settings
 from . import staging
+from .configuration import configured
 from .discovery import Discoverer, Discovery
 from .home_servers import HomeCluster
 from .like import Like
 from .login import Login, login, request_all
 from .nodes import DOMAIN, FQDN, NODES, LabPlan
+from .peers import new_peers
+from .running_lab import Parts, RunningLab
 from .scenario import Scenario, scenario_named
 from .scenario_checks import with_recipes
 from .scenario_model import Expected
@@ -50,165 +40,7 @@ from .scenario_model import Expected
 PASSWORD = "cisco123"  # noqa: S105 - the lab's public password
 ADMINISTRATOR = "administrator"
 """The application user for AXL; its password is ``PASSWORD``."""
-
-
-@dataclass(slots=True)
-class _Parts:
-    """The parts of a running lab. ``peers`` are all Expressway-C peers of the cluster by host name."""
-
-    loop: asyncio.AbstractEventLoop
-    nodes: Mapping[str, Node]
-    cucm: Cucm
-    home: staging.HomeServer
-    unplugged: staging.Unplugged
-    peers: dict[str, Proxy]
-    edge: Edge
-    discoverer: Discoverer
-
-
-class RunningLab:
-    """The part of a lab that is the same in ``async with`` and ``with``. It may be used from any thread.
-
-    A change is complete when the call returns (``await`` is optional) and applies from the next request.
-    """
-
-    _parts: _Parts | None = None
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the lab has parts: a ``SyncLab`` keeps those of its end, so that its log can still be read."""
-        return self._parts is not None
-
-    @property
-    def nodes(self) -> Mapping[str, Node]:
-        """Every mock server by its name: ``lab.nodes["cucm"]``."""
-        return self._running.nodes
-
-    @property
-    def cucm(self) -> Cucm:
-        """The mock CUCM: ``lab.cucm.certificate("tomcat")``, ``lab.cucm.advertise = "ip"``."""
-        return self._running.cucm
-
-    @property
-    def proxy(self) -> Proxy:
-        """The proxy; of a cluster, the first peer."""
-        return next(iter(self._running.peers.values()))
-
-    @property
-    def peers(self) -> Mapping[str, Proxy]:
-        """Every Expressway-C peer of the cluster by its host name; one, unless the scenario has more."""
-        return self._running.peers
-
-    @property
-    def via(self) -> str:
-        """URL for clients: get_edge_config and, behind it, the proxy."""
-        return f"http://127.0.0.1:{self._running.edge.port}"
-
-    @property
-    def discovered(self) -> tuple[Discovery, ...]:
-        """State of each publisher since its latest ``discover`` or ``refresh``.
-
-        Until the first ``discover`` it is empty, and the lab acts as if Expressway-C had discovered every node, before
-        the upgrade, under its name and its address.
-        """
-        return self._running.discoverer.discovered
-
-    @property
-    def journal(self) -> Journal:
-        """Journal of the proxy's events since it started, as ``Proxy.journal``."""
-        return self.proxy.journal
-
-    @property
-    def log(self) -> tuple[str, ...]:
-        """Log lines since the latest login began, or since ``clear``; oldest first."""
-        return self.proxy.log
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """Findings of every peer from the events since the latest login began, or since ``clear``."""
-        return tuple(finding for peer in self.peers.values() for finding in peer.findings)
-
-    @property
-    def transactions(self) -> tuple[Transaction, ...]:
-        """Requests since the latest login began, or since ``clear``, with their outcomes; oldest first."""
-        return self.proxy.transactions
-
-    def node_for(self, server: str) -> Node | None:
-        """Return the node with this name or address in the lab's network; None if there is none."""
-        return next((node for node in self.nodes.values() if server in (node.fqdn, node.ip)), None)
-
-    def refused(self, server: str, *, because: str | None = None, port: int | None = None) -> AssertionResult:
-        """Return whether a request to ``server`` was refused, as ``Proxy.refused``."""
-        return self.proxy.refused(server, because=because, port=port)
-
-    def allowed(self, server: str, *, port: int | None = None) -> AssertionResult:
-        """Return whether ``server`` answered its latest requests, as ``Proxy.allowed``."""
-        return self.proxy.allowed(server, port=port)
-
-    def probes(self) -> dict[tuple[str, str], Callable[[], Awaitable[None]]]:
-        """Return the health checks of the mocks: name and address -> a call that raises if the mock does not answer."""
-        token = base64.b64encode(DOMAIN.encode()).decode().rstrip("=")
-        urls = {f"{name} {port}": url for name, node in self.nodes.items() for port, url in node.urls.items()}
-        urls["edge"] = f"{self.via}/{token}/get_edge_config"  # the edge itself answers this; it relays all other paths
-        return {(name, url.split("/")[2]): functools.partial(answers, url) for name, url in urls.items()}
-
-    def lift_faults(self) -> None:
-        """Lift every fault of every node."""
-        for node in self.nodes.values():
-            node.lift_faults()
-
-    def is_unplugged(self, node: Node, port: int) -> bool:
-        """Return whether a port of a node refuses connections, because the scenario has it down."""
-        return self._running.unplugged.has(self.name_of(node), port)
-
-    def plug_in(self, node: Node, port: int) -> Completed:
-        """Let a port of a node that the scenario has down accept connections."""
-        unplugged = self._running.unplugged
-        unplugged.plug_in(self.name_of(node), port)
-        self.change(hosts=staging.hosts(self.nodes, unplugged))
-        self.restore_rules()  # the entries of [hosts] name the kind that each node is, discovered or not
-        return Completed()
-
-    def restore_rules(self) -> None:
-        """Put the automatic rules of the discovered nodes into force again, after ``[hosts]`` was set anew.
-
-        ``lab.proxy.reset()`` and ``POST /api/reset`` call it: discovered servers stay until they are refreshed.
-        """
-        self._running.discoverer.apply_rules()
-
-    def name_of(self, node: Node) -> str:
-        """Return the name of a node of the lab: its key in ``nodes``."""
-        return next(name for name, each in self.nodes.items() if each is node)
-
-    def clear(self) -> Completed:
-        """Clear the log, the requests and the findings."""
-        return self._on_every_peer(lambda peer: peer.clear())
-
-    def trust(self, *things: Trusted) -> Completed:
-        """Add to the trust store of every peer, as Maintenance > Security > Trusted CA certificate does."""
-        return self._on_every_peer(lambda peer: peer.trust(*things))
-
-    def distrust(self, *things: Trusted) -> Completed:
-        """Remove from the trust store of every peer."""
-        return self._on_every_peer(lambda peer: peer.distrust(*things))
-
-    def verify_origin_server(self, value: str) -> Completed:
-        """``xConfiguration EdgeConfigServer VerifyOriginServer: On`` or ``Off``, on every peer."""
-        return self._on_every_peer(lambda peer: peer.verify_origin_server(value))
-
-    def change(self, **tables: Any) -> Completed:
-        """Change keys of the configuration of every peer. Raises ``ConfigError``."""
-        return self._on_every_peer(lambda peer: peer.change(**tables))
-
-    def _on_every_peer(self, action: Callable[[Proxy], object]) -> Completed:
-        for peer in self.peers.values():
-            action(peer)
-        return Completed()
-
-    @property
-    def _running(self) -> _Parts:
-        assert self._parts is not None, "the lab is not running"  # noqa: S101
-        return self._parts
+_ARTICLE: Final = Scenario(name="article", title="the article's lab", expect=Expected())
 
 
 class Lab(RunningLab, LoopOrThread):
@@ -253,7 +85,7 @@ class Lab(RunningLab, LoopOrThread):
             for name, row in self._rows.items()
             for host in (row.fqdn, row.ip)
         }
-        self._base, self._initial = _configured(start, release, self._scenario, self._changes, own)
+        self._base, self._initial = configured(start, release, self._scenario, self._changes, own)
         self._log = log_file
         self._keep_log = keep_log
         self._users = users or {"emusk": PASSWORD}
@@ -378,7 +210,7 @@ class Lab(RunningLab, LoopOrThread):
             control_host=next(iter(peers.values())).config.proxy.control_host,
         )
         discoverer = Discoverer(lambda: tuple(self._running.peers.values()), DOMAIN)
-        self._parts = _Parts(asyncio.get_running_loop(), nodes, cucm, home, unplugged, peers, edge, discoverer)
+        self._parts = Parts(asyncio.get_running_loop(), nodes, cucm, home, unplugged, peers, edge, discoverer)
         for peer in peers.values():
             await peer.__aenter__()
         await stack.enter_async_context(edge)
@@ -401,23 +233,10 @@ class Lab(RunningLab, LoopOrThread):
         config = self._base.changed(**tables).changed(**self._files).changed(**self._changes)
         if log is not None:
             config = config.changed(log={"file": "-" if str(log) == "-" else str(log.absolute())})
-        peers = {config.log.hostname: Proxy(config, trust=self._trusted(config, self._scenario.trust))}
-        for name, table in self._scenario.peers.items():
-            own_log = {"hostname": name, "file": _log_of_peer(name, config.log.file)}
-            own = config.changed(proxy={"listen": "127.0.0.1:0"}, log=own_log)
-            peers[name] = Proxy(own, trust=self._trusted(own, table.trust))
+        peers = new_peers(config, self._scenario, self._pki, self._like)
         for peer in peers.values():
             peer.on_reset.append(self.restore_rules)
-            peer.name_in_tests = ""  # the lab applies the remedies of an Expressway
         return peers
-
-    def _trusted(self, config: Config, names: Iterable[str]) -> list[x509.Certificate]:
-        """Return what is trusted beside the configuration's store."""
-        trusted = [] if self._like is None else list(self._like.trusted)
-        nothing_trusted = config.is_set("trust", "store") and not config.trust.store
-        if not nothing_trusted and (self._like is None or not self._like.has_cucm):
-            trusted += [self._pki[name].cert for name in names]
-        return trusted
 
     async def _stop_peers(self) -> None:
         for peer in self.peers.values():
@@ -467,46 +286,3 @@ class SyncLab(RunningLab):
     def upgrade(self, release: str, log: Path | None = None) -> None:
         """Install another release: the proxy is replaced and keeps its trust store; the nodes keep running."""
         self._context.thread.call(self._lab.upgrade(release, log))
-
-
-def _log_of_peer(name: str, log: str) -> str:
-    """Return the log file of a further peer, beside ``log`` of the first; standard output, ``-``, is for all."""
-    path = Path(log)
-    return log if log == "-" else str(path.with_name(f"{path.stem}-{name}{path.suffix}"))
-
-
-_ARTICLE = Scenario(name="article", title="the article's lab", expect=Expected())
-
-
-def _configured(
-    config: Config,
-    release: str | None,
-    scenario: Scenario,
-    changes: Mapping[str, Any],
-    own: Mapping[str, str],
-) -> tuple[Config, Config]:
-    """Return the configuration with the arguments applied, without ``changes`` and with them.
-
-    ``own`` are the hosts of the lab's nodes, each with what it is. Raises ``ConfigError`` with every problem in the
-    configuration and in the files that it names, and with all that a lab cannot do.
-    """
-    refused = [f"hosts.{host!r}: is {own[host]}" for host in config.hosts if host in own]
-    problems: list[str] = []
-    base = initial = config
-    tables = staging.configuration_tables(scenario)
-    if release is not None:
-        tables["release"] = release
-    try:
-        base = config.changed(**tables)
-        initial = base.changed(**changes)
-        load_settings(initial)
-    except ConfigError as error:
-        problems += error.problems
-    for declared in KEYS:
-        value = declared.value(initial)
-        if declared.key.refused_by_lab and value != declared.default:
-            refused.append(f"{declared.path}: {declared.key.refused_by_lab} (is {value!r})")
-    if refused or problems:
-        hint = "for a CUCM of your own, or several workers: mralab serve -c FILE" if refused else ""
-        raise ConfigError([*refused, *problems], hint)
-    return base, initial

@@ -22,7 +22,7 @@ from ..mocks.cucm import Cucm
 from ..mocks.node import Node
 from ..mocks.pki import Certified
 from ..mocks.recipes import reissued
-from .lab import RunningLab
+from .running_lab import RunningLab
 
 Action = Callable[[RunningLab, Finding], None]
 """Apply one remedy for a finding; the next request meets its effect. Raises ``NotApplicableError``."""

@@ -22,9 +22,10 @@ from ..errors import InputError
 from ..mocks.tomcat import parse_https_ciphers
 from ..net.acceptor import raise_descriptor_limit
 from ..net.sink import LogSink
-from .lab import PASSWORD, Lab, RunningLab
+from .lab import PASSWORD, Lab
 from .lab_control import LabControl
 from .like import Like, read_like
+from .running_lab import RunningLab
 from .scenario import Scenario, find_scenarios
 from .scenario_model import Expected
 from .welcome import Welcome

@@ -17,7 +17,7 @@ from ..core.log.escape import visible
 
 if TYPE_CHECKING:
     from ..config import Config
-    from .lab import RunningLab
+    from .running_lab import RunningLab
 
 _FILE: Final = "lab.toml"
 
