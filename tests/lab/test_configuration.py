@@ -198,6 +198,7 @@ def test_arguments_may_still_replace_the_labs_hosts(pki: Pki) -> None:
         (b'title = "x"\nhttps_ciphers = 1\n[expect]\n', "https_ciphers: "),
         (b'title = "x"\nprefer = "ec"\n[expect]\n', "prefer: "),
         (b"\xff", "is not UTF-8 text (byte 0)"),
+        ('title = "x"'.encode("utf-16"), "is UTF-16 text; save it as UTF-8"),
         (b"title", "is not TOML"),
     ],
 )

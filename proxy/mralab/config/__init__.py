@@ -8,7 +8,7 @@ docs/configuration.md.
 from .in_force import changed_values, values_in_force
 from .keys import Applies, DeclaredKey, Key, declared_keys
 from .live import live_names, live_tables, split_change
-from .loading import load, parse_toml
+from .loading import load, parse_toml, read_toml
 from .model import KEYS, Config, from_mapping
 from .tables import (
     AllowTable,
@@ -45,6 +45,7 @@ __all__ = [
     "live_tables",
     "load",
     "parse_toml",
+    "read_toml",
     "split_address",
     "split_change",
     "values_in_force",

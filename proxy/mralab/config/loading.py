@@ -15,6 +15,11 @@ _MOST_DOTS: Final = 200
 def load(path: Path | str) -> Config:
     """Read a configuration file. Raises ``ConfigError`` with every problem in it."""
     file = Path(path)
+    return from_mapping(read_toml(file), file.resolve().parent, str(file))
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """Return the tables of a TOML file. Raises ``ConfigError``."""
     try:
         data = file.read_bytes()
         if data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:2]:
@@ -24,8 +29,7 @@ def load(path: Path | str) -> Config:
         raise ConfigError([f"{file}: cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
         raise ConfigError([f"{file}: is not UTF-8 text (byte {error.start})"]) from error
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return from_mapping(parse_toml(text, str(file)), file.resolve().parent, str(file))
+    return parse_toml(text.replace("\r\n", "\n").replace("\r", "\n"), str(file))
 
 
 def parse_toml(text: str, source: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from ..config import KEYS, parse_toml
+from ..config import KEYS, read_toml
 from ..core.nearest import did_you_mean
 from ..data import data_path
 from ..errors import ConfigError
@@ -33,13 +33,7 @@ _MUST_BE: Final = {
 
 def load_scenario(file: Path) -> Scenario:
     """Return the scenario of a TOML file. Raises ``ConfigError`` with every problem in it."""
-    try:
-        text = file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
-    except OSError as error:
-        raise ConfigError([f"{file}: cannot be read: {error.strerror}"]) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError([f"{file}: is not UTF-8 text (byte {error.start})"]) from error
-    data = {"name": file.stem, **parse_toml(text, str(file))}
+    data = {"name": file.stem, **read_toml(file)}
     try:
         scenario = Scenario(**_with_absolute_paths(data, file.resolve().parent))
     except ValidationError as error:
