@@ -102,6 +102,7 @@ def test_the_list_has_every_scenario() -> None:
         (["run", "none.toml"], "none.toml: cannot be read: No such file or directory"),
         (["run", "ip", "--jobs", "0"], "Invalid value for '--jobs'"),
         (["run", "ip", "--out", "/dev/null"], "--out /dev/null: not a folder"),
+        (["run", "ip", "--out", "/proc/self"], "--out /proc/self: cannot be written to: "),
     ],
 )
 def test_wrong_usage_is_exit_2(arguments: list[str], message: str) -> None:

@@ -152,7 +152,9 @@ def test_a_folder_that_cannot_be_created_is_an_error_before_anything_is_dialled(
     (tmp_path / "file").write_text("")
     result = mralab("preflight", f"{HOST}:1", "--save", str(tmp_path / "file" / "below"))
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == f"{tmp_path}/file/below: cannot be created: Not a directory\n"
+    assert result.stderr == (
+        f"--save {tmp_path}/file/below: cannot be created: Not a directory\n  hint: choose another folder\n"
+    )
 
 
 def check_of(host: str, certificate: Minted) -> ServerCheck:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import MralabError
 from .document import print_document
 from .event_loop import run_with_progress
 from .group import FOLDER, json_option
 from .html_file import html_file, html_option
+from .output_folder import create_folder
 from .root import main
 
 if TYPE_CHECKING:
@@ -50,11 +50,7 @@ def demo(out: Path, html: str | None, as_json: bool) -> None:
     from ..show import screen, sheet, terminal
 
     page = html_file(html)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = "not a folder" if out.exists() else f"cannot be created: {error.strerror}"
-        raise MralabError(f"--out {out}: {reason}", "choose another folder") from error
+    create_folder(out, "--out")
     results = run_with_progress("minting certificates", lambda show: demonstration.run(out, _numbered(show)))
     page.write(lambda: _page(results))
     differences = [f"{result.scenario.name}: {text}" for result in results for text in result.differences]

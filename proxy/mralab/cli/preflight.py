@@ -17,6 +17,7 @@ from .document import print_document
 from .event_loop import run_with_progress
 from .group import FILE_OR_FOLDER, FOLDER, config_option, json_option
 from .html_file import html_file, html_option
+from .output_folder import create_folder
 from .preflight_addresses import AxlOptions, given_addresses
 from .root import main
 
@@ -155,7 +156,7 @@ def preflight(
             "see --help",
         )
     if folder is not None:
-        saving.create_folder(folder)
+        create_folder(folder, "--save")
     if axl is not None:
         addresses = tuple(dict.fromkeys((*addresses, *axl.addresses(config, store, timeout))))
     if addresses:

@@ -17,6 +17,7 @@ from .document import print_document
 from .event_loop import run as run_in_loop
 from .group import FOLDER, WholeNumber, json_option
 from .html_file import html_file, html_option
+from .output_folder import create_folder
 from .root import main
 
 if TYPE_CHECKING:
@@ -87,11 +88,7 @@ def _page(results: Iterable[ScenarioResult]) -> ReportPage:
 def _folder(out: Path | None) -> tempfile.TemporaryDirectory[str] | nullcontext[str]:
     if out is None:
         return tempfile.TemporaryDirectory(prefix="mralab-")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = "not a folder" if out.exists() else f"cannot be created: {error.strerror}"
-        raise MralabError(f"--out {out}: {reason}", "choose another folder") from error
+    create_folder(out, "--out")
     return nullcontext(str(out))
 
 

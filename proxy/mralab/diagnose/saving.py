@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import ssl
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -21,7 +20,6 @@ from typing import Final, NamedTuple
 from cryptography import x509
 
 from ..core.tls.fingerprint import fingerprint
-from ..errors import InputError
 from . import chain
 from .findings import Finding
 from .handshake import Address, ServerName
@@ -38,18 +36,6 @@ class Saved(NamedTuple):
 
     checks: tuple[ServerCheck, ...]
     problems: tuple[str, ...]
-
-
-def create_folder(folder: Path) -> None:
-    """Create a folder and those above it. Raises ``InputError`` if that fails, or if it cannot be written to."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError([f"{folder}: cannot be created: {error.strerror}"]) from error
-    try:
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise InputError([f"{folder}: cannot be written to: {error.strerror}"]) from error
 
 
 def save(checks: Iterable[ServerCheck], folder: Path) -> Saved:
