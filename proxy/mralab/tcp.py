@@ -1,11 +1,25 @@
-"""TCP below asyncio: how to end a connection so that the peer does not take it for a normal end."""
+"""TCP connections: one that is closed at the end of a block, and one that is reset instead of closed."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
+from collections.abc import AsyncIterator
 from typing import Any
+
+
+@contextlib.asynccontextmanager
+async def connected(host: str, port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Connect, and close the connection at the end of the block. Raises ``OSError``."""
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
 
 def reset(transport: asyncio.Transport) -> None:

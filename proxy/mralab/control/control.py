@@ -27,6 +27,7 @@ from ..diagnose.archive import Recording, pack
 from ..errors import ConfigError, InputError, MralabError
 from ..net.settings import Settings, as_started, load_settings, newly_empty, only_at_start, warnings
 from ..net.stats import merged
+from ..tcp import connected
 from ..tls.trust_store import TrustStore
 from .event_stream import Stream
 from .health import Check, from_message, worker_checks
@@ -432,7 +433,5 @@ async def _probe(name: str, address: str, call: Callable[[], Awaitable[None]]) -
 async def _connect(host: str, port: int) -> None:
     if ipaddress.ip_address(host).is_unspecified:
         host = "::1" if ":" in host else "127.0.0.1"
-    _, writer = await asyncio.open_connection(host, port)
-    writer.close()
-    with contextlib.suppress(ConnectionError):
-        await writer.wait_closed()
+    async with connected(host, port):
+        pass

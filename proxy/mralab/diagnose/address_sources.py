@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from ..core.hostport import authority_of_url
 from ..core.log.events import RequestDenied, RequestReceived
@@ -17,6 +17,8 @@ from ..errors import InputError
 from .handshake import Address
 from .request_line import authority, parse_request_line
 from .sources import Sources
+
+T = TypeVar("T")
 
 _LARGEST_LIST: Final = 1 << 20  # bytes
 _PORT: Final = re.compile(r":[0-9]+\Z")
@@ -32,6 +34,23 @@ def parse_address(text: str) -> Address:
     if not colon:
         raise ValueError("no port")
     return Address(canonical_host(host), canonical_port(port))
+
+
+def parse_each(texts: Iterable[str], parse: Callable[[str], T], form: str, hint: str) -> tuple[T, ...]:
+    """Parse each text with ``parse``, which raises ``ValueError``; return the results without repetitions.
+
+    Raises ``InputError`` with every text that is not ``form``, such as ``HOST:PORT``.
+    """
+    found: dict[T, None] = {}
+    problems: list[str] = []
+    for text in texts:
+        try:
+            found[parse(text)] = None
+        except ValueError as error:
+            problems.append(f"{text!r} is not {form}: {error}")
+    if problems:
+        raise InputError(problems, hint)
+    return tuple(found)
 
 
 def parse_list(text: str, source: str) -> tuple[Address, ...]:

@@ -8,7 +8,6 @@ Expressway's "TLS verify mode: Off" does in a lab.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
@@ -19,6 +18,7 @@ from ..core.log.escape import escape
 from ..core.release import cipher_string
 from ..core.tls.fingerprint import fingerprint
 from ..core.tls.verdict import CertificateFault, error_text
+from ..tcp import connected
 from ..tls.certificate import summarize
 from ..tls.openssl import TlsError
 from ..tls.trust_store import TrustStore
@@ -101,18 +101,12 @@ async def exchange(
     place = str(peer.address)
     tls = _context(config, store).connect(peer.address.host)
     try:
-        async with asyncio.timeout(seconds):
-            reader, writer = await asyncio.open_connection(peer.dial, peer.port)
-            try:
-                early = await _handshake(reader, writer, tls, place)
-                if login.verify:
-                    _check_certificate(tls, login, place, config)
-                writer.write(tls.send(message))
-                return await _response(reader, tls, early, place, message)
-            finally:
-                writer.close()
-                with contextlib.suppress(OSError):
-                    await writer.wait_closed()
+        async with asyncio.timeout(seconds), connected(peer.dial, peer.port) as (reader, writer):
+            early = await _handshake(reader, writer, tls, place)
+            if login.verify:
+                _check_certificate(tls, login, place, config)
+            writer.write(tls.send(message))
+            return await _response(reader, tls, early, place, message)
     except TimeoutError:
         raise AxlError(f"AXL at {place}: no answer within {seconds:g} s", "see --timeout") from None
     except TlsError as error:

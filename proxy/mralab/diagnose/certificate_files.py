@@ -22,6 +22,7 @@ from ..tls import offline
 from ..tls.certificate import summarize
 from ..tls.trust_store import TrustStore, load_certificates
 from . import chain
+from .address_sources import parse_each
 from .assessment import assess
 from .handshake import Address, Handshake, ServerName
 from .server_check import ServerCheck
@@ -51,16 +52,8 @@ def parse_names(texts: Iterable[str]) -> tuple[Address | ServerName, ...]:
 
     Raises ``InputError`` with every text that is invalid.
     """
-    found: list[Address | ServerName] = []
-    problems: list[str] = []
-    for text in texts:
-        try:
-            found.append(_parse_name(text))
-        except ValueError as error:
-            problems.append(f"{text!r} is not a name or NAME:PORT: {error}")
-    if problems:
-        raise InputError(problems, "such as --name cucm.steven.lab or --name cucm.steven.lab:8443")
-    return tuple(dict.fromkeys(found))
+    hint = "such as --name cucm.steven.lab or --name cucm.steven.lab:8443"
+    return parse_each(texts, _parse_name, "a name or NAME:PORT", hint)
 
 
 def _parse_name(text: str) -> Address | ServerName:

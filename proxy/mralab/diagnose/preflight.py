@@ -21,14 +21,14 @@ from ..config import Config
 from ..core.hostport import host_port
 from ..core.http.error_pages import ERROR_PAGES, ErrorPage, connection_error
 from ..core.release import Preference, cipher_string
-from ..errors import InputError
 from ..net.resolver import Resolver, ServerAddress, UnknownHostError, listed
+from ..tcp import connected
 from ..tls.certificate import summarize
 from ..tls.identity import Identity
 from ..tls.openssl import TlsError
 from ..tls.trust_store import TrustStore
 from ..tls.verification import TlsClient, TlsContext, TlsSettings
-from .address_sources import parse_address
+from .address_sources import parse_address, parse_each
 from .assessment import assess
 from .axl import AxlError
 from .axl_client import Login, Peer, list_nodes
@@ -56,16 +56,7 @@ def configured_addresses(config: Config) -> tuple[Address, ...]:
 
 def parse_addresses(texts: Iterable[str]) -> tuple[Address, ...]:
     """Parse ``HOST:PORT`` texts, IPv6 in brackets. Raises ``InputError`` with every text that is invalid."""
-    found: list[Address] = []
-    problems: list[str] = []
-    for text in texts:
-        try:
-            found.append(parse_address(text))
-        except ValueError as error:
-            problems.append(f"{text!r} is not HOST:PORT: {error}")
-    if problems:
-        raise InputError(problems, "such as cucm.steven.lab:8443 or [2001:db8::1]:8443")
-    return tuple(dict.fromkeys(found))
+    return parse_each(texts, parse_address, "HOST:PORT", "such as cucm.steven.lab:8443 or [2001:db8::1]:8443")
 
 
 async def check(
@@ -205,14 +196,8 @@ async def _connect(
         return _HandshakeResult(error_page=ERROR_PAGES["no-name"], failure="the name could not be resolved")
     tls = context.connect(address.host)
     try:
-        async with asyncio.timeout(seconds):
-            reader, writer = await asyncio.open_connection(resolved.dial, resolved.port)
-            try:
-                return await _exchange(reader, writer, tls, seconds)
-            finally:
-                writer.close()
-                with contextlib.suppress(OSError):
-                    await writer.wait_closed()
+        async with asyncio.timeout(seconds), connected(resolved.dial, resolved.port) as (reader, writer):
+            return await _exchange(reader, writer, tls, seconds)
     except TimeoutError:
         failure = f"no answer within {seconds:g} s"
         return _HandshakeResult(tls, None, ERROR_PAGES["connect-timeout"], failure)
