@@ -98,7 +98,8 @@ test-oldest: | $(BIN)/python ## the tests of TLS, logs and commands with the old
 	@$(OLDEST)/bin/python $(PIP) install -q -c $(OLDEST)/constraints.txt -e . $$($(BIN)/python -m tests.oldest --tools) || $(NOT_INSTALLED)
 	@$(OLDEST)/bin/python -m pytest -q -n 4 --dist loadscope -p no:cacheprovider tests/tls tests/net/test_tls.py \
 	  tests/net/test_verification.py tests/net/test_trust.py tests/net/test_identity.py tests/net/test_unauthenticated.py \
-	  tests/lab/test_demo.py tests/cli/test_schema.py tests/web/test_api.py tests/test_config.py tests/test_patterns.py \
+	  tests/lab/test_demo.py tests/cli/test_schema.py tests/web/test_api.py tests/web/test_json_schema.py tests/test_config.py \
+	  tests/test_patterns.py tests/test_references.py \
 	  tests/core/log/test_envelope.py tests/core/log/test_neighbours.py tests/diagnose/test_field.py \
 	  tests/diagnose/test_partial_logs.py
 

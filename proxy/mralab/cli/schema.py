@@ -56,7 +56,9 @@ def schema(name: str) -> None:
 
 def document_schema(name: str) -> dict[str, Any]:
     """Return the JSON schema of a document. Raises ``MralabError`` for an unknown name."""
-    document: dict[str, Any] = document_model(name).model_json_schema(mode="serialization")
+    from ..web.json_schema import uniform
+
+    document: dict[str, Any] = uniform(document_model(name).model_json_schema(mode="serialization"))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **document}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel
@@ -11,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 from ..core.release import DEFAULT
 from . import schemas
 from .guard import PEM
+from .json_schema import uniform
 from .operations import GROUPS, LONGEST_NAME, NAME_CHARACTERS, OPERATIONS, Operation, Parameter, group_of
 from .schemas_events import EVENTS
 
@@ -92,9 +92,10 @@ def describe(version: str) -> dict[str, Any]:
         ],
         ref_template="#/components/schemas/{model}",
     )
+    types: dict[str, Any] = {name: uniform(schema) for name, schema in definitions["$defs"].items()}
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation, definitions["$defs"])
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -106,11 +107,11 @@ def describe(version: str) -> dict[str, Any]:
         },
         "tags": [{"name": group.name, "description": group.description} for group in GROUPS],
         "paths": paths,
-        "components": {"schemas": definitions["$defs"]},
+        "components": {"schemas": types},
     }
 
 
-def _described(operation: Operation, names: Sequence[str]) -> dict[str, Any]:
+def _described(operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
