@@ -26,12 +26,13 @@ and the types in `proxy/mralab/web`; edit these. `GET /api/openapi.json` has the
 clients.
 
 In the examples, `$MRALAB_ADMIN` is the address of the API, such as `127.0.0.1:8444`. Bodies are JSON in UTF-8 with
-`Content-Type: application/json`; an unknown key or parameter is an error. Every field of an answer is there, unless it
-says otherwise. HEAD is GET without the body.
+`Content-Type: application/json`, of at most 1 MB; a number has at most 40 characters. An unknown or repeated key or
+parameter is an error. Every field of an answer is there, unless it says otherwise. HEAD is GET without the body.
 """
 _ERROR_ANSWER: Final = "ErrorAnswer"
 _SHARED: Final = "Objects of several groups"
 _MOST_VALUES: Final = 10  # of an enumeration that is listed
+_LARGEST: Final = 2**53 - 1  # that every JSON parser represents: no bound that a reader needs to know
 _PREFIX: Final = "#/components/schemas/"
 _EXAMPLE_ERROR: Final = {
     "error": {
@@ -220,6 +221,8 @@ class _Reference:
             return self._mapping(schema)
         if kind in ("integer", "number"):
             return _number(schema)
+        if kind == "string" and "maxLength" in schema:
+            return f"text (at most {schema['maxLength']} characters)"
         if schema.get("format") == "date-time":
             return "time, ISO 8601"
         return {"string": "text", "boolean": "`true`, `false`", "null": "`null`"}.get(kind, kind)
@@ -324,8 +327,10 @@ def _name(reference: Schema) -> str:
 def _number(schema: Schema) -> str:
     word = "whole number" if schema["type"] == "integer" else "number"
     low, above, high = (schema.get(name) for name in ("minimum", "exclusiveMinimum", "maximum"))
-    if high == 2**53 - 1:
+    if high == _LARGEST:
         high = None
+    if low == -_LARGEST:
+        low = None
     if low is not None and high is not None:
         return f"{word}, {low} to {high}"
     bounds = (

@@ -11,7 +11,7 @@ import pytest
 from OpenSSL import SSL
 
 from mralab import Proxy
-from mralab.config import Config, UpstreamTable, from_mapping, load, split_address
+from mralab.config import Config, TrustTable, UpstreamTable, from_mapping, load, split_address
 from mralab.errors import ConfigError
 from mralab.net.settings import load_settings
 
@@ -322,3 +322,12 @@ def test_the_schema_of_a_file_name_allows_the_same_characters_as_the_configurati
         assert bool(re.fullmatch(pattern, "x" + chr(number))) == shown, hex(number)
     assert re.fullmatch(pattern, "~/key.pem")
     assert not re.fullmatch(pattern, "~nobody-of-this-name/key.pem")
+
+
+def test_a_path_that_no_system_call_takes_is_an_error() -> None:
+    for table, key in (("trust", "store"), ("upstream", "certificate")):
+        with pytest.raises(ConfigError, match=rf"{table}\.{key}: has 4097 characters; a path has at most 4096"):
+            from_mapping({table: {key: "x" * 4097}})
+        from_mapping({table: {key: "x" * 4096}})
+    for model, key in ((TrustTable, "store"), (UpstreamTable, "certificate")):
+        assert model.model_json_schema()["properties"][key]["maxLength"] == 4096

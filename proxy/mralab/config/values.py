@@ -111,8 +111,13 @@ _VISIBLE_NAME: Final = (
 """Regular expression, for schemas, of file names that every machine accepts: visible, not in another user's home."""
 
 
+_LONGEST_PATH: Final = 4096  # bytes, PATH_MAX of Linux
+
+
 def _check_path(value: str) -> str:
     """Check a path: no invisible character, no NUL (which ends a string in C), no unknown user's home."""
+    if len(value) > _LONGEST_PATH:
+        raise ValueError(f"has {len(value)} characters; a path has at most {_LONGEST_PATH}")
     for character in value:
         if unicodedata.category(character) in _INVISIBLE:
             raise ValueError(f"has the character {character!a}, which is not shown")
@@ -147,12 +152,12 @@ Token = Annotated[str, BeforeValidator(_check_token), Field(repr=False, json_sch
 """A secret: no message, dump for people or event may have it."""
 HostWithPort = Annotated[str, BeforeValidator(_check_port_of_name), Field(pattern=r"^[A-Za-z0-9._\-]+(:[0-9]{1,5})?$")]
 IpText = Annotated[str, BeforeValidator(_check_ip)]
-PathText = Annotated[str, AfterValidator(_check_path), FILE_NAME]
+PathText = Annotated[str, AfterValidator(_check_path), Field(json_schema_extra={"maxLength": _LONGEST_PATH}), FILE_NAME]
 File = Annotated[
     str,
     BeforeValidator(_to_file_name),
     AfterValidator(_check_path),
-    Field(json_schema_extra={"pattern": _VISIBLE_NAME}),
+    Field(json_schema_extra={"pattern": _VISIBLE_NAME, "maxLength": _LONGEST_PATH}),
     FILE_NAME,
 ]
 Ciphers = Annotated[

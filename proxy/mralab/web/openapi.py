@@ -13,6 +13,7 @@ from .guard import PEM
 from .json_schema import uniform
 from .operations import GROUPS, LONGEST_NAME, NAME_CHARACTERS, OPERATIONS, Operation, Parameter, group_of
 from .schemas_events import EVENTS
+from .strictjson import LONGEST_NUMBER
 
 _DONE: Final = {200: "Done", 201: "Created", 202: "Begun"}
 
@@ -102,7 +103,8 @@ def describe(version: str) -> dict[str, Any]:
             "title": "mralab control API",
             "version": version,
             "description": "Controls a running proxy. From this machine only, unless proxy.admin_token is set: then "
-            "from others too, with Authorization: Bearer TOKEN. Bodies are JSON. HEAD is GET without the body. "
+            "from others too, with Authorization: Bearer TOKEN. HEAD is GET without the body. Bodies are JSON in "
+            f"UTF-8, of at most 1 MB; a number has at most {LONGEST_NUMBER} characters, and no key is repeated. "
             "Of a lab with several Expressway-C peers, the API operates the first one.",
         },
         "tags": [{"name": group.name, "description": group.description} for group in GROUPS],

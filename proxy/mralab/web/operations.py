@@ -11,13 +11,12 @@ from ..diagnose.ladder_model import Ladder
 from ..diagnose.rules import CODES
 from . import schemas, schemas_faults, schemas_lab
 from .guard import PEM
+from .schemas import LARGEST_NUMBER
 
 MOST: Final = 100_000
 DEFAULT_MOST: Final = 1000
 NAME_CHARACTERS: Final = f"{string.ascii_letters}{string.digits}_.:-"
 LONGEST_NAME: Final = 253
-LARGEST_NUMBER: Final = 2**53 - 1
-"""Largest integer that every JSON parser represents (RFC 8259 section 6)."""
 
 
 class Parameter(NamedTuple):

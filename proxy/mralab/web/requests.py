@@ -15,12 +15,11 @@ from ..errors import InputError
 from .guard import is_json, is_pem
 from .operations import LONGEST_NAME, NAME_CHARACTERS, Operation, Parameter
 from .schemas import problems_of
-from .strictjson import StrictJsonError, loads
+from .strictjson import LONGEST_NUMBER, StrictJsonError, loads
 
 _LONG_TEXTS: Final = ("pem", "certificate", "key", "issuer", "parameters.certificate")
 """Keys whose text may be longer than ``strictjson`` allows."""
 _NAME_CHARACTERS: Final = frozenset(NAME_CHARACTERS)
-_LONGEST_NUMBER: Final = 40  # characters
 _CHARACTERS: Final = {"integer": frozenset("0123456789"), "number": frozenset("0123456789.eE+-")}
 """Characters of a number as JSON writes it (RFC 8259 section 6)."""
 Model = TypeVar("Model", bound=BaseModel)
@@ -118,7 +117,7 @@ def _value(parameter: Parameter, given: list[str]) -> Any:
         return text
     low, high = parameter.bounds
     number: float = math.nan
-    if not more and len(text) <= _LONGEST_NUMBER and _CHARACTERS[parameter.kind].issuperset(text):
+    if not more and len(text) <= LONGEST_NUMBER and _CHARACTERS[parameter.kind].issuperset(text):
         with contextlib.suppress(ValueError):
             number = int(text) if parameter.kind == "integer" else float(text)
     if not low <= number <= high:  # nan is neither

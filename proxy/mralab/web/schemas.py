@@ -28,10 +28,14 @@ from ..core.outcome import Outcome
 from ..diagnose.finding_report import Finding
 from ..errors import first_problems
 
-Fingerprint = Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$")]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Text = Annotated[str, Field(json_schema_extra={"pattern": r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$"})]
+LARGEST_NUMBER: Final = 2**53 - 1
+"""Largest integer that every JSON parser represents (RFC 8259 section 6)."""
+TEXT_PATTERN: Final = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$"
 """Text without the control characters that ``strictjson`` refuses."""
+Fingerprint = Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$", max_length=95)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Text = Annotated[str, Field(json_schema_extra={"pattern": TEXT_PATTERN})]
+"""A field of this type needs ``max_length``, unless its text may be longer than in other JSON (``requests``)."""
 
 ErrorCode = Literal[
     "ambiguous",

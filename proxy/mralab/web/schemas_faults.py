@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
 from ..control.fault_report import FaultPointReport, FaultReport, FaultsReport
-from .schemas import Answer, Body, Port, Text
+from .schemas import LARGEST_NUMBER, TEXT_PATTERN, Answer, Body, Port, Text
+from .strictjson import LONGEST_KEY, LONGEST_TEXT
 
 __all__ = [
     "FaultBody",
@@ -19,6 +20,24 @@ __all__ = [
     "LiftBody",
     "LiftedAnswer",
 ]
+
+
+_TEXT: Final = {"type": "string", "pattern": TEXT_PATTERN}
+_PARAMETERS: Final[dict[str, Any]] = {
+    "properties": {"certificate": _TEXT},
+    "patternProperties": {
+        rf"^(?!certificate$)[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]{{0,{LONGEST_KEY}}}$": {
+            "anyOf": [
+                {**_TEXT, "maxLength": LONGEST_TEXT},
+                {"type": "integer", "minimum": -LARGEST_NUMBER, "maximum": LARGEST_NUMBER},
+                {"type": "number", "minimum": -LARGEST_NUMBER, "maximum": LARGEST_NUMBER},
+                {"type": "boolean"},
+            ]
+        }
+    },
+    "additionalProperties": False,
+}
+"""The schema of a fault's parameters: the certificate, in PEM, is the only text that may be long."""
 
 
 class FaultBody(Body):
@@ -38,7 +57,7 @@ class FaultBody(Body):
         max_length=20,
         description="The fault's own parameters; the certificate of Present is a recipe of the lab, or PEM with key",
         examples=[{"days": 3}],
-        json_schema_extra={"additionalProperties": False},  # a name that the pattern of Text does not match
+        json_schema_extra=_PARAMETERS,
     )
     times: int | None = Field(
         default=None, ge=1, le=1_000_000, description="Number of connections that meet it; null: all until it is lifted"
@@ -48,7 +67,7 @@ class FaultBody(Body):
 class LiftBody(Body):
     """The faults to lift: by id, or at one port; without both, every fault."""
 
-    ids: list[Annotated[int, Field(ge=1)]] | None = Field(
+    ids: list[Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]] | None = Field(
         default=None, max_length=1000, description="Their `id`, as GET /api/faults lists it", examples=[[1, 2]]
     )
     at: Text | None = Field(default=None, max_length=300, description="As for POST", examples=["cucm:8443"])

@@ -21,10 +21,11 @@ from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import Any, Final
 
+LONGEST_NUMBER: Final = 40
+LONGEST_KEY: Final = 256
+LONGEST_TEXT: Final = 4096
+"""Characters of a number, of a name in an object and of a text."""
 _DEEPEST: Final = 32
-_LONGEST_NUMBER: Final = 40  # characters
-_LONGEST_NAME: Final = 256
-_LONGEST_TEXT: Final = 4096
 _MOST_NAMES: Final = 256  # in one object
 _MOST_ITEMS: Final = 1000  # in one list
 _MOST_QUOTES: Final = 20_000
@@ -99,7 +100,7 @@ def _object(pairs: list[tuple[str, Any]]) -> _Object:
 
 
 def _integer(text: str) -> int:
-    if len(text) > _LONGEST_NUMBER:
+    if len(text) > LONGEST_NUMBER:
         raise StrictJsonError(f"the number {_shown(text)} is too large")
     return int(text)
 
@@ -107,7 +108,7 @@ def _integer(text: str) -> int:
 def _number(text: str) -> float:
     """Return an integer for 4.0, which is an integer in JSON Schema."""
     value = float(text)
-    if len(text) > _LONGEST_NUMBER or not math.isfinite(value):
+    if len(text) > LONGEST_NUMBER or not math.isfinite(value):
         raise StrictJsonError(f"the number {_shown(text)} is too large or too long")
     return int(value) if value.is_integer() and abs(value) < 1 << 53 else value
 
@@ -124,8 +125,8 @@ def _problems(whole: Any, long_texts: Collection[str]) -> Iterator[str]:
         if isinstance(value, _Object):
             yield from (f"{_join(path, name)}: given more than once" for name in value.repeated)
             for name in value:
-                if len(name) > _LONGEST_NAME:
-                    yield f"{_join(path, name)}: the name is longer than {_LONGEST_NAME} characters"
+                if len(name) > LONGEST_KEY:
+                    yield f"{_join(path, name)}: the name is longer than {LONGEST_KEY} characters"
                 elif wrong := _FORBIDDEN.search(name):
                     yield f"{_join(path, name)}: the name has {_character_name(wrong[0])}"
             remaining += [(_join(path, name), item) for name, item in reversed(value.items())]
@@ -133,8 +134,8 @@ def _problems(whole: Any, long_texts: Collection[str]) -> Iterator[str]:
             yield f"{path or 'the list'}: has more than {_MOST_ITEMS} items"
         elif isinstance(value, list):
             remaining += [(_join(path, str(place)), item) for place, item in reversed(list(enumerate(value)))]
-        elif isinstance(value, str) and len(value) > _LONGEST_TEXT and path not in long_texts:
-            yield f"{path or 'the text'}: is longer than {_LONGEST_TEXT} characters"
+        elif isinstance(value, str) and len(value) > LONGEST_TEXT and path not in long_texts:
+            yield f"{path or 'the text'}: is longer than {LONGEST_TEXT} characters"
         elif isinstance(value, str) and (wrong := _FORBIDDEN.search(value)):
             yield f"{path or 'the text'}: has {_character_name(wrong[0])}"
 
