@@ -56,6 +56,7 @@ async def test_the_advice_for_every_scenario_helps(name: str, pki: Pki) -> None:
         await lab.logins()
         failed = [key(each) for each in lab.findings]
         written, left = await follow(lab)
+    assert not any("verify_origin_server" in code for code in written), "a lab can repair the cause"
     expected = [WITHOUT_ADVICE[name]] if name in WITHOUT_ADVICE else []
     assert [key(each) for each in left] == expected
     assert bool(written) == (failed != expected)
@@ -141,3 +142,31 @@ async def test_an_injected_fault_is_lifted_at_its_port_only(pki: Pki) -> None:
         written, left = await follow(lab)
         assert (written, left) == (["mra_lab.cucm.lift_faults(8443)"], [])
         assert lab.cucm.faults(443)
+
+
+async def test_a_ca_of_the_same_name_is_replaced(pki: Pki) -> None:
+    async with Lab("X14.2", scenario="same-named-ca", pki=pki) as lab:
+        written, left = await follow(lab)
+        assert left == []
+        trust = 'await mra_lab.trust(mra_lab.cucm.certificate("steven-DC-CA"))'
+        assert written == [f'await mra_lab.distrust(mra_lab.cucm.certificate("steven-DC-CA-of-the-branch")); {trust}']
+        assert lab.pki["steven-DC-CA"].cert in lab.proxy.trusted.certificates
+
+
+async def test_a_name_that_the_ca_may_not_certify_is_left_out(pki: Pki) -> None:
+    async with Lab("X14.2", scenario="expired", pki=pki) as lab:
+        await lab.logins()
+        (finding,) = lab.findings
+        advice = road(lab, replace(finding, code="name-constraints"), "mra_lab")
+        assert advice is not None
+        assert advice.code == 'await mra_lab.reissue("cucm.steven.lab", 8443, names=["cucm.steven.lab"])'
+
+
+async def test_nothing_is_reissued_while_no_ca_is_trusted(pki: Pki) -> None:
+    async with Lab("X14.2", scenario="expired", pki=pki) as lab:
+        await lab.logins()
+        (finding,) = lab.findings
+        await lab.distrust(lab.pki["steven-DC-CA"])
+        advice = road(lab, finding, "mra_lab")
+        assert advice is not None
+        assert advice.code == 'await mra_lab.verify_origin_server("Off")'

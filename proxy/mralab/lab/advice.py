@@ -18,7 +18,15 @@ from ..harness.advice import CODE
 from ..mocks.cucm import Cucm
 from ..mocks.node import Node
 from .lab import Lab
-from .remedies import NotApplicableError, has_other_certificate, issuers_of, namesakes_of
+from .reissuing import trusted_authority
+from .remedies import (
+    NotApplicableError,
+    has_other_certificate,
+    is_self_issued,
+    issuers_of,
+    names_of_reissued,
+    namesakes_of,
+)
 from .running_lab import RunningLab
 
 
@@ -86,12 +94,16 @@ class _NodePlace:
 
 
 def _trust(place: _NodePlace) -> Road | None:
-    """Trust the certificate itself if it is self-signed, else the CAs above it that the lab has by name."""
+    """Trust the certificate itself if it is self-signed, else the CAs above it, which the lab has by name.
+
+    Trusted certificates of the same name would hide them, so these are removed. But if two servers present self-signed
+    certificates of one name, only a reissued one helps both.
+    """
     lab, node, port = place.at.lab, place.node, place.port
     if port not in node.tls_ports or has_other_certificate(node, port):
         return _lift_faults(place)
     presented = node.presented(port)
-    if presented.cert.issuer == presented.cert.subject:
+    if is_self_issued(presented.cert):
         needed: tuple[x509.Certificate, ...] = (presented.cert,)
         names = [node.presented_purpose(port)]
     else:
@@ -100,10 +112,35 @@ def _trust(place: _NodePlace) -> Road | None:
         except NotApplicableError:
             return None
         names = [name for cert in needed if (name := node.name_of_certificate(cert))]
-    if len(names) < len(needed) or namesakes_of(lab, needed):
+    namesakes = namesakes_of(lab, needed)
+    unwanted = [name for cert in namesakes if (name := node.name_of_certificate(cert))]
+    if len(names) < len(needed) or len(unwanted) < len(namesakes):
         return None
-    certificates = ", ".join(f"{place.expression}.certificate({json.dumps(name)})" for name in names)
-    return Road(f"{place.at.awaited}.trust({certificates})", "adds to the trust store of every peer")
+    trust = f"{place.at.awaited}.trust({_certificates(place, names)})"
+    if not namesakes:
+        return Road(trust, "adds to the trust store of every peer")
+    if is_self_issued(presented.cert) and _reissue(place) is not None:
+        return None
+    return Road(
+        f"{place.at.awaited}.distrust({_certificates(place, unwanted)}); {trust}",
+        "replaces what has the same name in the trust store of every peer",
+    )
+
+
+def _certificates(place: _NodePlace, names: list[str]) -> str:
+    return ", ".join(f"{place.expression}.certificate({json.dumps(name)})" for name in names)
+
+
+def _reissue(place: _NodePlace) -> Road | None:
+    """Reissue the certificate, unless it is a fault that presents another one."""
+    lab, node, port, finding = place.at.lab, place.node, place.port, place.at.finding
+    if port not in node.tls_ports or has_other_certificate(node, port):
+        return _lift_faults(place)
+    if trusted_authority(lab.nodes.values(), lab.peers.values()) is None:
+        return None
+    names = names_of_reissued(finding)
+    arguments = f"{json.dumps(finding.server)}, {port}{'' if names is None else f', names={json.dumps(names)}'}"
+    return Road(f"{place.at.awaited}.reissue({arguments})", "replaces its certificate with one of a trusted CA")
 
 
 def _lift_faults(place: _NodePlace) -> Road | None:
@@ -157,7 +194,7 @@ def _add_host(place: _Place) -> Road | None:
 _OF_A_NODE: Final[Mapping[str, Callable[[_NodePlace], Road | None]]] = {
     "trust-certificate": _trust,
     "send-chain": _lift_faults,
-    "reissue": _lift_faults,
+    "reissue": _reissue,
     "change-server-name": _change_server_name,
     "check-port": _repair,
     "check-ciphers": _repair,

@@ -7,8 +7,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import ipaddress
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -21,7 +20,7 @@ from ..errors import MralabError
 from ..mocks.cucm import Cucm
 from ..mocks.node import Node
 from ..mocks.pki import Certified
-from ..mocks.recipes import reissued
+from .reissuing import authorities
 from .running_lab import RunningLab
 
 Action = Callable[[RunningLab, Finding], None]
@@ -97,7 +96,7 @@ def _trust_certificate(lab: RunningLab, finding: Finding) -> None:
     """Trust a self-signed certificate, or the CAs above another, in place of other CAs of the same name."""
     node, port = _node(lab, finding)
     presented = _presented(node, port)
-    if _is_self_issued(presented.cert):
+    if is_self_issued(presented.cert):
         lab.trust(presented.cert)
         return
     issuers = issuers_of(lab, presented, node.presented(port).chain)
@@ -114,7 +113,7 @@ def _remove_certificate(lab: RunningLab, finding: Finding) -> None:
     node, port = _node(lab, finding)
     presented = _presented(node, port)
     own_chain = node.presented(port).chain
-    issuers = (presented.cert,) if _is_self_issued(presented.cert) else issuers_of(lab, presented, own_chain)
+    issuers = (presented.cert,) if is_self_issued(presented.cert) else issuers_of(lab, presented, own_chain)
     namesakes = namesakes_of(lab, issuers)
     if not namesakes:
         raise NotApplicableError("the trust store has no other certificate of that name")
@@ -135,21 +134,12 @@ def _send_chain(lab: RunningLab, finding: Finding) -> None:
 
 
 def _reissue(lab: RunningLab, finding: Finding) -> None:
-    """Replace the server's certificate by one of a trusted CA of the lab, with the name that clients use."""
+    """Replace the server's certificate with one of a trusted CA of the lab, with the name that clients use."""
     node, port = _node(lab, finding)
     if has_other_certificate(node, port):
         node.lift_faults(port)
         return
-    now = dt.datetime.now(dt.UTC)
-    trusted = [each for each in lab.proxy.trusted.certificates if each.not_valid_after_utc > now]
-    issuer = next((each for each in _authorities(lab) if each.cert in trusted), None)
-    if issuer is None:
-        raise NotApplicableError("no CA of the lab is in the trust store")
-    purpose = node.presented_purpose(port)
-    old = node.certificate(purpose)
-    # A name that the CA's constraints do not permit must go.
-    kept = () if finding.code == "name-constraints" else _alternative_names(old.cert)
-    node.install(purpose, reissued(old, issuer, tuple(dict.fromkeys((*kept, _general_name(finding.server))))))
+    lab.reissue(finding.server, port, names=names_of_reissued(finding))
 
 
 def _change_server_name(lab: RunningLab, finding: Finding) -> None:
@@ -287,7 +277,8 @@ def _name(certificate: x509.Certificate) -> str:
     return repr(certificate.subject.rfc4514_string())
 
 
-def _is_self_issued(certificate: x509.Certificate) -> bool:
+def is_self_issued(certificate: x509.Certificate) -> bool:
+    """Return whether a certificate names itself as its issuer."""
     return certificate.issuer == certificate.subject
 
 
@@ -300,24 +291,18 @@ def issuers_of(
     of the same CA.
     """
     now = dt.datetime.now(dt.UTC)
-    authorities = [cert for each in _authorities(lab) for cert in (each.cert, *each.chain)]
-    known = dict.fromkeys((*certified.chain, *own_chain, *authorities, *lab.proxy.trusted.certificates))
+    own = [cert for each in authorities(lab.nodes.values()) for cert in (each.cert, *each.chain)]
+    known = dict.fromkeys((*certified.chain, *own_chain, *own, *lab.proxy.trusted.certificates))
     candidates = sorted(known, key=lambda each: each.not_valid_after_utc <= now)
     issuers: list[x509.Certificate] = []
     certificate = certified.cert
-    while not _is_self_issued(certificate):
+    while not is_self_issued(certificate):
         issuer = next((each for each in candidates if each not in issuers and _signed(each, certificate)), None)
         if issuer is None:
             raise NotApplicableError(f"the lab does not have the CA {certificate.issuer.rfc4514_string()!r}")
         issuers.append(issuer)
         certificate = issuer
     return tuple(issuers)
-
-
-def _authorities(lab: RunningLab) -> Iterator[Certified]:
-    """Return the CAs of the lab's nodes, with their keys."""
-    for node in lab.nodes.values():
-        yield from node.authorities
 
 
 def _signed(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
@@ -335,16 +320,9 @@ def namesakes_of(lab: RunningLab, certificates: Iterable[x509.Certificate]) -> l
     return [each for each in lab.proxy.trusted.certificates if each.subject in subjects and each not in wanted]
 
 
-def _alternative_names(certificate: x509.Certificate) -> tuple[x509.GeneralName, ...]:
-    """Return the subject alternative names of a certificate; none if it has none that can be read."""
-    try:
-        return tuple(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
-    except (x509.ExtensionNotFound, ValueError):
-        return ()
+def names_of_reissued(finding: Finding) -> tuple[str, ...] | None:
+    """Return the names of the reissued certificate; None: those of the old one and the one that clients request.
 
-
-def _general_name(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)
+    Names that the CA's constraints do not permit must go.
+    """
+    return (finding.server,) if finding.code == "name-constraints" else None

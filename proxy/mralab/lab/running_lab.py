@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..diagnose.assertions import AssertionResult
 from ..diagnose.findings import Finding
 from ..diagnose.journal import Journal, Transaction
+from ..errors import MralabError
 from ..harness.proxy import Proxy
 from ..harness.sync_facade import Completed
 from ..harness.trust_input import Trusted
@@ -19,7 +20,7 @@ from ..mocks.cucm import Cucm
 from ..mocks.edge import Edge
 from ..mocks.node import Node
 from ..mocks.probe import answers
-from . import staging
+from . import reissuing, staging
 from .discovery import Discoverer, Discovery
 from .nodes import DOMAIN
 
@@ -163,6 +164,31 @@ class RunningLab:
     def distrust(self, *things: Trusted) -> Completed:
         """Remove from the trust store of every peer."""
         return self._on_every_peer(lambda peer: peer.distrust(*things))
+
+    def reissue(self, server: str, port: int = 8443, *, names: Iterable[str] | None = None) -> Completed:
+        """Replace the certificate of a server of the lab with one of a CA of the lab that every peer trusts.
+
+        ``server`` is its name or address. The certificate is the one that it presents at ``port``; where it presents
+        the same one at other ports, those change too. The new one has the same subject, a new key of the same kind and
+        the purposes of a server, and is valid from now on. Its alternative names are ``names``, by default those of the
+        old certificate and ``server``. Faults that are injected at the port stay.
+
+        Raises:
+            MralabError: it is no server of the lab, has no TLS at this port, no such CA is trusted, or ``names`` is not
+                a list of host names and IP addresses.
+        """
+        node = self.node_for(server)
+        if node is None:
+            known = ", ".join(dict.fromkeys(each.fqdn for each in self.nodes.values()))
+            raise MralabError(f"{server} is not a server of the lab", f"its servers: {known}")
+        issuer = reissuing.trusted_authority(self.nodes.values(), self.peers.values())
+        if issuer is None:
+            store = "the trust store" if len(self.peers) == 1 else "the trust store of every peer"
+            raise MralabError(f"no CA of the lab is in {store}", "trust one of them first: lab.trust(...)")
+        if names is None:
+            names = (*reissuing.alternative_names(node.presented(port).cert), server)
+        reissuing.reissue(node, port, issuer, names)
+        return Completed()
 
     def verify_origin_server(self, value: str) -> Completed:
         """``xConfiguration EdgeConfigServer VerifyOriginServer: On`` or ``Off``, on every peer."""
