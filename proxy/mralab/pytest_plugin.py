@@ -176,7 +176,19 @@ def _own(item: pytest.Item, call: pytest.CallInfo[None]) -> dict[str, Proxy | Ru
     for entry in call.excinfo.traceback if call.excinfo is not None else ():
         if entry.frame.code.raw is code:
             variables.update(entry.frame.f_locals)
-    return {name: value for name, value in variables.items() if isinstance(value, kinds)}
+    found = {name: value for name, value in variables.items() if isinstance(value, kinds)}
+    return {name: thing for name, thing in found.items() if isinstance(thing, Proxy) or _is_usable(thing, item)}
+
+
+def _is_usable(lab: RunningLab, item: pytest.Item) -> bool:
+    """Return whether advice can name this lab: it has records, and calls of a ``Lab`` that has ended are awaited.
+
+    A plain ``with`` also has a ``SyncLab`` for them.
+    """
+    from .lab.lab import Lab
+
+    has_ended = isinstance(lab, Lab) and not lab.is_running
+    return lab.has_records and not (has_ended and not inspect.iscoroutinefunction(getattr(item, "function", None)))
 
 
 def _findings(name: str, thing: Proxy | RunningLab) -> Iterator[tuple[Proxy, tuple[Finding, ...]]]:
@@ -188,9 +200,8 @@ def _findings(name: str, thing: Proxy | RunningLab) -> Iterator[tuple[Proxy, tup
         return
     from .lab.advice import advised
 
-    if thing.is_running:
-        for peer in thing.peers.values():
-            yield peer, tuple(advised(thing, finding, name) for finding in peer.findings)
+    for peer in thing.peers.values():
+        yield peer, tuple(advised(thing, finding, name) for finding in peer.findings)
 
 
 def _log_and_findings(proxy: Proxy, found: tuple[Finding, ...]) -> Iterator[tuple[str, str]]:

@@ -89,6 +89,63 @@ def test_proxies_and_labs_of_the_author_are_shown_with_their_names(pytester: pyt
     assert text.count("traffic_server log -") == 4
 
 
+RUNS_COROUTINES = """
+    import asyncio
+    import inspect
+
+    import pytest
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(pyfuncitem):
+        if inspect.iscoroutinefunction(pyfuncitem.obj):
+            asyncio.run(pyfuncitem.obj())
+            return True
+"""
+
+
+def test_a_lab_that_has_ended_in_an_asyncio_test_is_shown_with_its_advice(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(RUNS_COROUTINES)
+    pytester.makepyfile(
+        """
+        from mralab import Lab, fault
+
+        async def test_ended():
+            async with Lab("X14.2") as ended:
+                login = await ended.login()
+            assert login.ok
+
+        async def test_failed_within():
+            async with Lab("X14.2") as within:
+                assert (await within.login()).ok
+
+        async def test_faults():
+            async with Lab("X14.2") as faulty:
+                await faulty.trust(faulty.cucm.certificate("tomcat-ECDSA"))
+                faulty.cucm.inject(fault.Expire())
+                login = await faulty.login()
+            assert login.ok
+
+        async def test_not_started():
+            never = Lab("X14.2")
+            assert False
+
+        def test_plain():
+            lab = Lab("X14.2")
+            with lab as plain:
+                login = plain.login()
+            assert login.ok
+        """
+    )
+    result = pytester.runpytest_inprocess(*ALONE)
+    result.assert_outcomes(failed=5)
+    text = result.stdout.str()
+    for name in ("ended", "within"):
+        assert text.count(f'  In this test: await {name}.trust({name}.cucm.certificate("tomcat-ECDSA")), which') == 1
+    assert text.count("  In this test: faulty.cucm.lift_faults(8443), which lifts the faults") == 1
+    assert text.count('  In this test: plain.trust(plain.cucm.certificate("tomcat-ECDSA")), which') == 1
+    assert text.count("traffic_server log -") == 4
+
+
 def test_a_failed_assertion_shows_what_happened(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """

@@ -167,15 +167,20 @@ class Lab(RunningLab, LoopOrThread):
         await await_in(self._running.loop, self._upgrade(release, log))
 
     async def _start(self) -> None:
-        async with contextlib.AsyncExitStack() as stack:
-            await self._start_parts(stack)
-            self._stack = stack.pop_all()
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                await self._start_parts(stack)
+                self._stack = stack.pop_all()
+        except BaseException:
+            self._parts = None
+            raise
 
     async def _stop(self) -> None:
         try:
             await self._stack.aclose()
         finally:
-            self._parts = None
+            if self._parts is not None:
+                self._parts.are_running = False
 
     async def _start_parts(self, stack: contextlib.AsyncExitStack) -> None:
         if self._log is None and not self._initial.is_set("log", "file"):

@@ -37,40 +37,48 @@ class Parts:
     peers: dict[str, Proxy]
     edge: Edge
     discoverer: Discoverer
+    are_running: bool = True
+    """False once the lab has ended: what was recorded can still be read."""
 
 
 class RunningLab:
     """The part of a lab that is the same in ``async with`` and ``with``. It may be used from any thread.
 
-    A change is complete when the call returns (``await`` is optional) and applies from the next request.
+    A change is complete when the call returns (``await`` is optional) and applies from the next request. What a lab has
+    recorded can still be read when it has ended.
     """
 
     _parts: Parts | None = None
 
     @property
     def is_running(self) -> bool:
-        """Whether the lab has parts: a ``SyncLab`` keeps those of its end, so that its log can still be read."""
+        """Whether the lab runs now."""
+        return self._parts is not None and self._parts.are_running
+
+    @property
+    def has_records(self) -> bool:
+        """Whether the lab runs or has run, so that there is a log to read."""
         return self._parts is not None
 
     @property
     def nodes(self) -> Mapping[str, Node]:
         """Every mock server by its name: ``lab.nodes["cucm"]``."""
-        return self._running.nodes
+        return self._recorded.nodes
 
     @property
     def cucm(self) -> Cucm:
         """The mock CUCM: ``lab.cucm.certificate("tomcat")``, ``lab.cucm.advertise = "ip"``."""
-        return self._running.cucm
+        return self._recorded.cucm
 
     @property
     def proxy(self) -> Proxy:
         """The proxy; of a cluster, the first peer."""
-        return next(iter(self._running.peers.values()))
+        return next(iter(self._recorded.peers.values()))
 
     @property
     def peers(self) -> Mapping[str, Proxy]:
         """Every Expressway-C peer of the cluster by its host name; one, unless the scenario has more."""
-        return self._running.peers
+        return self._recorded.peers
 
     @property
     def via(self) -> str:
@@ -84,7 +92,7 @@ class RunningLab:
         Until the first ``discover`` it is empty, and the lab acts as if Expressway-C had discovered every node, before
         the upgrade, under its name and its address.
         """
-        return self._running.discoverer.discovered
+        return self._recorded.discoverer.discovered
 
     @property
     def journal(self) -> Journal:
@@ -132,7 +140,7 @@ class RunningLab:
 
     def is_unplugged(self, node: Node, port: int) -> bool:
         """Return whether a port of a node refuses connections, because the scenario has it down."""
-        return self._running.unplugged.has(self.name_of(node), port)
+        return self._recorded.unplugged.has(self.name_of(node), port)
 
     def plug_in(self, node: Node, port: int) -> Completed:
         """Let a port of a node that the scenario has down accept connections."""
@@ -181,7 +189,7 @@ class RunningLab:
         if node is None:
             known = ", ".join(dict.fromkeys(each.fqdn for each in self.nodes.values()))
             raise MralabError(f"{server} is not a server of the lab", f"its servers: {known}")
-        issuer = reissuing.trusted_authority(self.nodes.values(), self.peers.values())
+        issuer = reissuing.trusted_authority(self.nodes.values(), self._running.peers.values())
         if issuer is None:
             store = "the trust store" if len(self.peers) == 1 else "the trust store of every peer"
             raise MralabError(f"no CA of the lab is in {store}", "trust one of them first: lab.trust(...)")
@@ -199,11 +207,18 @@ class RunningLab:
         return self._on_every_peer(lambda peer: peer.change(**tables))
 
     def _on_every_peer(self, action: Callable[[Proxy], object]) -> Completed:
-        for peer in self.peers.values():
+        for peer in self._running.peers.values():
             action(peer)
         return Completed()
 
     @property
     def _running(self) -> Parts:
+        parts = self._recorded
+        assert parts.are_running, "the lab is not running"  # noqa: S101
+        return parts
+
+    @property
+    def _recorded(self) -> Parts:
+        """The parts of a lab that runs or has run: their state is that of the end."""
         assert self._parts is not None, "the lab is not running"  # noqa: S101
         return self._parts
