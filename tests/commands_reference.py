@@ -19,19 +19,19 @@ Written by `python -m tests.commands_reference` from the commands in `proxy/mral
 
 | exit code | |
 |---|---|
-| 0 | done and good |
-| 1 | a login failed, servers would be refused, something was found, or an expectation did not hold |
+| 0 | success |
+| 1 | a login failed, a server would be refused, something was found, or an expectation was not met |
 | 2 | wrong usage or configuration, or output that cannot be written |
 | 3 | `preflight`: nothing would be refused, but a server could not be checked |
 | 130 | Ctrl-C |
-| 141 | the reader of a pipe is gone |
+| 141 | the reader of a pipe has closed it |
 
-Results are tables from 120 columns if every name fits, else lists; names, fingerprints and log lines are never broken.
-Output that is not a terminal's has `COLUMNS` columns, or 140. Colour is for terminals and never with `NO_COLOR`;
-progress is one line on standard error, also for terminals only.
+Results are tables if there are 120 columns or more and every name fits, otherwise lists; names, fingerprints and log
+lines are never broken. Output that does not go to a terminal has `COLUMNS` columns, or 140. Colour and progress (one
+line on standard error) are for terminals only; `NO_COLOR` switches colour off.
 
 `--html FILE` writes the answer as one HTML file to forward or print: summary, ladders before and after, the certificate
-chain, log lines, remedies. It loads nothing and has no script.
+chain, log lines, remedies. It loads nothing and has no scripts.
 """
 
 

@@ -71,7 +71,7 @@ def check(
     unity: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Validate rules and run tests against them. Sends nothing.
+    """Validate rules and run tests against them. Nothing is sent.
 
     Exit 0: the rules are valid and every test passes. Exit 1: a test fails. Exit 2: a file cannot be used; every
     problem in it is printed.

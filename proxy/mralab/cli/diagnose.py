@@ -67,7 +67,7 @@ def _named_by(text: str) -> timedelta:
 @click.option(
     "--until", metavar="TIME", callback=_moment, help="Leave out lines after this time (a date: after that day)."
 )
-@click.option("--trust", type=FILE_OR_FOLDER, help="Expressway-C's trusted CAs, for captures: PEM or folder.")
+@click.option("--trust", type=FILE_OR_FOLDER, help="Expressway-C's trusted CAs, for captures: a PEM file or folder.")
 @html_option
 @json_option
 def diagnose(
@@ -83,7 +83,7 @@ def diagnose(
     """Explain failed logins from logs, archives or captures.
 
     PATH is a traffic_server log, a diagnostic-logging archive (.tar.gz) of one peer or several, a packet capture (pcap,
-    pcapng), any of these compressed, or a folder of them; - is standard input. Content decides what a file is.
+    pcapng), any of these compressed, or a folder of them; - is standard input. The content of a file shows what it is.
 
     Exit 0: nothing found. Exit 1: findings. Exit 2: nothing could be read.
 

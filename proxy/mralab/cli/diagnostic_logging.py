@@ -19,7 +19,7 @@ from .root import main
 
 @main.group("diagnostic-logging")
 def diagnostic_logging() -> None:
-    """Collect the log of a period in an archive.
+    """Collect the log of a period of time in an archive.
 
     On an Expressway: Maintenance > Diagnostics > Diagnostic logging.
 
@@ -35,7 +35,7 @@ def diagnostic_logging() -> None:
 @admin_option
 @json_option
 def diagnostic_logging_start(admin: str | None, as_json: bool) -> None:
-    """Start a new log. A log that is being collected is discarded.
+    """Start a new log. One that is already being collected is discarded.
 
     \b
     Example:
@@ -53,7 +53,7 @@ def diagnostic_logging_start(admin: str | None, as_json: bool) -> None:
     "--out",
     type=OUTPUT,
     metavar="FILE",
-    help="File of the archive; - is standard output [default: the archive's own name in this folder].",
+    help="File to save the archive to; - is standard output [default: the archive's own name, in the current folder].",
 )
 @admin_option
 @json_option

@@ -1,4 +1,4 @@
-"""``mralab findings``: what is wrong according to a running proxy."""
+"""``mralab findings``: the findings of a running proxy."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .root import main
 
 @main.command()
 @admin_option
-@click.option("--clear", is_flag=True, help="Then clear the journal: requests, lines and findings so far.")
+@click.option("--clear", is_flag=True, help="Clear the journal afterwards: requests, log lines and findings so far.")
 @json_option
 def findings(admin: str | None, clear: bool, as_json: bool) -> None:
-    """Show what is wrong, according to a running proxy.
+    """Show the findings of a running proxy.
 
     Each finding has its cause and remedies.
 
-    Exit 0: nothing. Exit 1: findings.
+    Exit 0: no findings. Exit 1: findings.
 
     \b
     Example:

@@ -19,7 +19,7 @@ html_option = click.option(
     "html",
     type=OUTPUT,
     metavar="FILE",
-    help="Also write a report to this file: one HTML page that loads nothing; - writes it in place of the text.",
+    help="Also write a report to this file: one HTML page that loads nothing; - prints it instead of the text.",
 )
 
 

@@ -45,7 +45,7 @@ from .root import main
     "--https-ciphers",
     default=None,
     metavar="rsa|all",
-    help="CUCM's HTTPS Ciphers: 8443 has its RSA certificate only (RSA Ciphers Only), or the ECDSA one as well "
+    help="CUCM's HTTPS Ciphers: 8443 presents its RSA certificate only (RSA Ciphers Only), or the ECDSA one as well "
     "[default: rsa, or the scenario's].",
 )
 @click.option("--listen", default=None, metavar="HOST:PORT", help="The proxy's address [default: the configuration's].")
@@ -60,13 +60,13 @@ from .root import main
 def lab(**options: Any) -> None:
     """Run proxy and mocks until Ctrl-C.
 
-    On a terminal: prints where everything is and commands to paste, then follows the log. Otherwise: prints one JSON
-    line with the addresses of proxy, control API and edge, and the log's path.
+    On a terminal it prints the addresses and commands to paste, then follows the log. Otherwise it prints one JSON line
+    with the addresses of the proxy, the control API and the edge, and the path of the log.
 
-    Every key of -c FILE applies. The lab adds its servers to [hosts], and to the trust store the CA that signed their
-    RSA certificates; store = "" trusts nothing. Refused: proxy.workers above 1, and the lab's own servers in [hosts].
+    Every key of -c FILE applies. The lab adds its servers to [hosts], and the CA that signed their RSA certificates to
+    the trust store; store = "" trusts nothing. It refuses proxy.workers above 1, and its own servers in [hosts].
 
-    With --like the servers and the trusted certificates are those in DIR, copied with new keys, so that a customer's
+    With --like, servers and trust store have copies of the certificates in DIR, with new keys, so that a customer's
     failure is reproduced. No private key is needed. What could not be copied is printed.
 
     \b

@@ -16,7 +16,7 @@ from .root import main
 def log(admin: str | None, most: int, as_json: bool) -> None:
     """Show the latest log lines of a running proxy.
 
-    A log in a file is read by diagnose.
+    For a log in a file, use diagnose.
 
     \b
     Example:

@@ -30,7 +30,7 @@ _CLOCKS: Final = 0.1  # seconds: stamps of a log are rounded to milliseconds, an
     envvar="MRALAB_PASSWORD",
     default="cisco123",
     show_default=True,
-    help="The user's password, better given as $MRALAB_PASSWORD; the lab's by default.",
+    help="The user's password; it is safer in $MRALAB_PASSWORD.",
 )
 @click.option("--domain", default="steven.lab", show_default=True, help="The users' domain.")
 @click.option("--server", default=None, help="CUCM's name if nothing answers get_edge_config [default: cucm.DOMAIN].")
@@ -49,12 +49,12 @@ def login(
 ) -> None:
     """Log in through a running edge or proxy.
 
-    Shows each step of the MRA login sequence, what the user would see, and which servers answered. With --admin a
-    failed login ends with cause and remedies of what the proxy found during it; counts are those since the journal was
-    cleared. Exit 1: the login fails.
+    Shows each step of the MRA login sequence, what the user would see, and which servers answered. With --admin, the
+    output of a failed login ends with what the proxy found during it, with causes and remedies; occurrences are counted
+    since the journal was cleared. Exit 1: the login fails.
 
-    The edge is the 'edge' of the line that lab prints: it answers get_edge_config and passes the rest to the proxy. A
-    proxy alone (serve) does not answer get_edge_config; the login then begins with --server.
+    The edge is 'edge' in the line that lab prints: it answers get_edge_config and passes the rest to the proxy. A proxy
+    alone (serve) does not answer get_edge_config; the login then begins at --server.
 
     \b
     Example:

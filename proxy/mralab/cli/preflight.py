@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     type=FILE_OR_FOLDER,
     multiple=True,
     metavar="FILE",
-    help="Check the servers in a file: one HOST:PORT in a line, # begins a comment.",
+    help="Check the servers in a file: one HOST:PORT per line, # begins a comment.",
 )
 @click.option(
     "--from-log",
@@ -91,7 +91,7 @@ if TYPE_CHECKING:
     default=5.0,
     show_default=True,
     type=click.FloatRange(0.1, 300),
-    help="Time limit of a handshake, in seconds.",
+    help="Time limit for a handshake, in seconds.",
 )
 @html_option
 @json_option
@@ -115,9 +115,9 @@ def preflight(
 
     Servers are checked live, certificate files without a connection. Each live server gets two handshakes: one prefers
     ECDSA, one prefers RSA. X14.2 prefers ECDSA, unless its cipher string begins with ECDHE-RSA-AES256-GCM-SHA384. No
-    request is sent, except one to AXL for its list of nodes. Its password is sent only if --trust or --axl-fingerprint
-    verifies the AXL server's certificate. With -c FILE, its release is
-    in place of X14.2, unless that verifies no server.
+    request is sent, except one to AXL for its list of nodes. The password for AXL is sent only if --trust or
+    --axl-fingerprint verifies the server's certificate. With -c FILE, the release in it replaces X14.2, unless that
+    release verifies no server.
 
     Exit 0: X14.2 would accept all servers. Exit 1: it would refuse one, or TLS fails; the reason is printed. Exit 3: it
     would refuse none, but a server could not be checked.

@@ -32,7 +32,12 @@ if TYPE_CHECKING:
 @click.argument("names", nargs=-1, metavar="NAME|FILE...")
 @click.option("--all", "every", is_flag=True, help="Run every scenario that comes with mralab.")
 @click.option(
-    "--jobs", default=4, show_default=True, type=WholeNumber(1, 64), metavar="N", help="Labs at the same time."
+    "--jobs",
+    default=4,
+    show_default=True,
+    type=WholeNumber(1, 64),
+    metavar="N",
+    help="Number of labs at a time.",
 )
 @click.option(
     "--out", type=FOLDER, help="Folder for the logs, before and after [default: they are removed at the end]."
@@ -42,8 +47,8 @@ if TYPE_CHECKING:
 def run(names: tuple[str, ...], every: bool, jobs: int, out: Path | None, html: str | None, as_json: bool) -> None:
     """Run scenarios and compare each with what is expected.
 
-    NAME is one of mralab scenarios, FILE a TOML file of your own (docs/scenarios.md). Each scenario logs in before the
-    upgrade, with X14.2, and once the remedy is applied, and gets one line.
+    NAME is one that mralab scenarios lists, FILE a TOML file of your own (docs/scenarios.md). Each scenario logs in
+    before the upgrade, with X14.2, and after the remedy, and gets one line.
 
     Exit 0: every expectation was met. Exit 1: one was not; the differences are printed.
 

@@ -12,7 +12,7 @@ from .root import main
 def scenarios(as_json: bool) -> None:
     """List the failures that run knows by name.
 
-    Prints name, title, and what X14.2 is expected to find. docs/scenarios.md describes the files of your own.
+    Prints name, title, and what X14.2 is expected to find. docs/scenarios.md describes files of your own.
 
     \b
     Example:

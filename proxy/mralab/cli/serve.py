@@ -15,9 +15,9 @@ from .root import main
 
 @main.command()
 @config_option("The TOML configuration.", required=True)
-@click.option("--check", "only_check", is_flag=True, help="Validate the configuration and its files, and end.")
+@click.option("--check", "only_check", is_flag=True, help="Validate the configuration and its files, and exit.")
 def serve(file: Path, only_check: bool) -> None:
-    """Run the proxy alone until a signal.
+    """Run the proxy alone until a signal ends it.
 
     SIGTERM and SIGINT end it after its current requests; SIGHUP reloads the configuration.
 

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 def set_command(words: tuple[str, ...], admin: str | None, as_json: bool) -> None:
     """List or change the switches of a running proxy.
 
-    Without arguments: each key with its present and allowed values, and what it does. A change takes effect with the
-    next request, and lasts until the proxy reloads its configuration or ends. KEY=VALUE and TABLE.KEY are accepted, and
-    several at once; default returns to the release's value. A lab also has advertise and https_ciphers.
+    Without arguments, lists each key with its current value, the allowed ones and what it does. A change takes effect
+    with the next request, and lasts until the proxy reloads its configuration or ends. Several keys can be set at once;
+    KEY=VALUE and TABLE.KEY are accepted too. The value default restores the release's. A lab also has advertise and
+    https_ciphers.
 
     Exit 2: a key or a value is wrong; nothing was changed.
 

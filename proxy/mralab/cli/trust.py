@@ -51,7 +51,7 @@ def trust_list(admin: str | None, as_json: bool) -> None:
 def trust_add(files: tuple[Path, ...], admin: str | None, as_json: bool) -> None:
     """Trust the certificates in files.
 
-    Formats: PEM, DER or PKCS #7, such as .p7b. The next request uses them.
+    Formats: PEM, DER or PKCS#7, such as .p7b. The certificates apply from the next request.
 
     \b
     Example:

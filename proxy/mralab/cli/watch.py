@@ -26,8 +26,8 @@ def watch(admin: str | None, as_json: bool) -> None:
     """Follow a running proxy until Ctrl-C.
 
     Shows each step of a login as it happens (client, Expressway-C, servers), each new finding with its remedies, and
-    changes of the configuration. Times are UTC. If the proxy goes away, watch says so and waits until it is back.
-    --json prints one JSON document in each line.
+    changes of the configuration. Times are UTC. If the proxy ends, watch says so and waits until it is back. --json
+    prints one JSON document per line.
 
     Exit 130: Ctrl-C. Exit 2: no proxy answers at the start.
 
