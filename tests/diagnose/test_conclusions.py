@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from mralab.core.log.events import (
     Event,
     HandshakeFailed,
@@ -200,6 +202,62 @@ def test_a_name_fault_after_a_chain_fault_proves_the_chain_repaired(tmp_path: Pa
     )
     assert "Repaired: since 2026-01-30" in result.findings[1].history[0]
     assert result.findings[1].remedies == ()
+
+
+@pytest.mark.parametrize("code", ["expired", "not-yet-valid"])
+def test_a_fault_in_the_dates_after_an_unknown_issuer_proves_the_issuer_known(tmp_path: Path, code: str) -> None:
+    dates = {"expired": "certificate has expired", "not-yet-valid": "certificate is not yet valid"}
+    log = Log().untrusted("unable to get local issuer certificate").pause().untrusted(dates[code])
+    later, earlier = report(tmp_path, log).findings
+    assert [(later.code, later.category), (earlier.code, earlier.category)] == [
+        (code, "issue-found"),
+        ("issuer-missing", "no-issue"),
+    ]
+    assert "issuer-missing" not in later.cause  # it is repaired, so nothing has to be fixed before this
+    assert code not in earlier.cause
+    assert later.history == ("Until 2026-01-29 15:20:01 UTC it was issuer-missing, which has not occurred since.",)
+    assert earlier.history[0].startswith(f"Repaired: since 2026-01-30 15:20:02 UTC the fault is {code}, and X14.2")
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ("certificate has expired", "unable to get local issuer certificate"),
+        ("unable to get local issuer certificate", "self signed certificate in certificate chain"),
+        ("certificate has expired", "certificate is not yet valid"),
+    ],
+)
+def test_a_fault_that_is_checked_earlier_or_at_the_same_time_proves_nothing(
+    tmp_path: Path, first: str, then: str
+) -> None:
+    result = report(tmp_path, Log().untrusted(first).pause().untrusted(then))
+    assert {one.category for one in result.findings} == {"issue-found"}
+    assert all("Other handshakes" in one.cause for one in result.findings)
+
+
+def test_a_name_fault_does_not_prove_what_is_checked_after_the_name(tmp_path: Path) -> None:
+    result = report(tmp_path, Log().untrusted("permitted subtree violation").pause().misnamed())
+    assert {one.code: one.category for one in result.findings} == {
+        "name-constraints": "issue-found",
+        "name-not-in-certificate": "issue-found",
+    }
+
+
+@pytest.mark.parametrize("then", ["certificate has expired", "not in certificate"])
+def test_faults_of_one_handshake_in_audit_mode_are_not_called_repaired(tmp_path: Path, then: str) -> None:
+    """In audit mode each fault of a handshake has a WARNING of its own, perhaps a millisecond later."""
+    ip, log = ADDRESSES[HOST], Log().request()
+    later: Event = (
+        NameMismatch(START + 1.002, 0, HOST, "Continue", HOST, ip)
+        if then == "not in certificate"
+        else VerifyFailed(START + 1.002, 0, HOST, "Continue", then, HOST, ip, 0)
+    )
+    first = VerifyFailed(START + 1.001, 0, HOST, "Continue", "unable to get local issuer certificate", HOST, ip, 0)
+    log.lines += [LineWriter("exp-c1", 2030).format(event) for event in (first, later)]
+    result = report(tmp_path, log)
+    assert len(result.findings) == 2
+    assert {one.category for one in result.findings} == {"potential-problem"}
+    assert all(not one.history for one in result.findings)
 
 
 def test_two_faults_in_turn_are_not_called_repaired(tmp_path: Path) -> None:

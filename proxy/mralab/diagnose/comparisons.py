@@ -18,7 +18,7 @@ from .case_entry import Entry, derived, names_text, place, time_text
 from .certificate_text import certificate_of, parsed_certificate
 from .findings import Finding
 from .occurrence import CISCO_218018, MRA_GUIDE
-from .outlook import CHAIN_CODES, ISSUER_CODES, NAME_CODE, VERIFICATION_CODES
+from .outlook import CHAIN_CODES, ISSUER_CODES, NAME_CODE, VERIFICATION_CODES, proves_repaired
 
 COMPARED_CODES: Final = ("ecdsa-suspected", "redundancy-lost")
 """Codes of findings that only a comparison gives; ``rules.CODES`` has the others."""
@@ -48,11 +48,13 @@ def compare_times(case: Case, merged: Sequence[Entry]) -> None:
 
 
 def _note_succession(earlier: Entry, later: Entry) -> None:
-    """Say that one fault came after another; the chain is checked first, so a fault in the name proves it good.
+    """Say that one fault came after another, and whether the later one proves the earlier one repaired.
 
     Only the lines of one peer can show that: each has a trusted CA list of its own.
     """
     if not {earlier.finding.code, later.finding.code} <= VERIFICATION_CODES:
+        return
+    if later.finding.action == "Continue":  # audit mode reports all faults of a handshake, one after the other
         return
     both = earlier.peers.keys() & later.peers.keys()
     peers = [name for name in earlier.peers if name in both]
@@ -65,11 +67,17 @@ def _note_succession(earlier: Entry, later: Entry) -> None:
     later.history.append(
         _capitalized(f"{on}until {until} it was {earlier.finding.code}, which has not occurred since.")
     )
-    if earlier.finding.code in CHAIN_CODES and later.finding.code == NAME_CODE:
+    if proves_repaired(earlier.finding.code, later.finding.code):
         if is_everywhere:
             earlier.category = "no-issue"
-        sentence = f"repaired: since {since} the fault is {NAME_CODE}, and X14.2 checks the name only once the chain is"
-        earlier.history.append(_capitalized(f"{on}{sentence} good."))
+        order = (
+            "X14.2 checks the name only once the chain is good"
+            if later.finding.code == NAME_CODE
+            else "X14.2 checks the dates only once the issuer is trusted"
+        )
+        earlier.history.append(
+            _capitalized(f"{on}repaired: since {since} the fault is {later.finding.code}, and {order}.")
+        )
     else:
         earlier.history.append(
             _capitalized(f"{on}not seen after {until}; since {since} the fault is {later.finding.code}.")

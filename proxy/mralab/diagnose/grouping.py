@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from .findings import Finding
 from .occurrence import FindingRule, Occurrence
-from .outlook import CHAIN_CODES, NAME_CODE
+from .outlook import proves_repaired
 from .rules import explain, rule_for
 
 
@@ -84,11 +84,10 @@ class FindingGroups:
 
 
 def _is_over(one: _Group, other: _Group) -> bool:
-    """Return whether one fault was repaired before the other appeared: neither says anything of the other then.
-
-    X14.2 checks the name only once the chain is good.
-    """
-    for chain, name in ((one, other), (other, one)):
-        if chain.rule.code in CHAIN_CODES and name.rule.code == NAME_CODE and "Continue" not in name.latest.action:
-            return 0 < chain.last < name.first
-    return False
+    """Return whether one fault was repaired before the other appeared: neither says anything of the other then."""
+    return any(
+        proves_repaired(earlier.rule.code, later.rule.code)
+        and "Continue" not in later.latest.action
+        and 0 < earlier.last < later.first
+        for earlier, later in ((one, other), (other, one))
+    )

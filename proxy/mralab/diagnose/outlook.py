@@ -31,12 +31,26 @@ ISSUER_CODES: Final = frozenset(
 )
 """Codes of faults that depend on the trusted CA list."""
 
+_DATE_CODES: Final = frozenset(("expired", "not-yet-valid"))
+_AFTER_THE_NAME: Final = frozenset(("name-constraints", "certificate-policy"))
+"""Faults of the chain that are checked after the name (``repair``)."""
+
 # Codes that are checked in the same way.
 _CONNECTION_CODES: Final = frozenset(("unreachable", "timeout", "dns", "not-tls", "tls-mismatch"))
 _ALLOW_CODES: Final = frozenset(("not-allowed", "not-found", "bad-token"))
 _LOGIN_CODES: Final = frozenset(("login-rejected", "login-not-completed"))
 _ASKS_FOR_CERTIFICATE: Final = frozenset((6971, 6972))
 """Ports on which CUCM asks the Expressway for a certificate (Cisco 218018, its packet capture; 225746)."""
+
+
+def proves_repaired(earlier: str, later: str) -> bool:
+    """Return whether a handshake that ended with ``later`` had passed the check for ``earlier``; both are codes.
+
+    X14.2 checks the issuer, then the dates, then the name (``repair``), and ends a handshake at the first fault.
+    """
+    if later == NAME_CODE:
+        return earlier in CHAIN_CODES - _AFTER_THE_NAME
+    return later in _DATE_CODES and earlier in ISSUER_CODES
 
 
 def how_to_check(finding: Finding) -> str:
