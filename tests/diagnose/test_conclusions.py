@@ -329,10 +329,34 @@ def test_8443_works_and_6972_does_not(tmp_path: Path) -> None:
     assert "tomcat-ECDSA" in suspected.cause
     assert "does not show which certificate" in suspected.cause
     assert [remedy.code for remedy in suspected.remedies] == ["trust-certificate", "prefer-rsa"]
+    assert "Add the tomcat-ECDSA certificate of cucm1.example.test itself" in suspected.remedies[0].text
     assert found(report(tmp_path, Log().untrusted().untrusted(port=6972))) == [
         ("self-signed", HOST, 8443, "issue-found"),
         ("self-signed", HOST, 6972, "issue-found"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("error", "first"),
+    [
+        ("unable to get local issuer certificate", "Add the root and all intermediate CAs above the tomcat-ECDSA"),
+        (
+            "self signed certificate in certificate chain",
+            "Add the root and all intermediate CAs above the tomcat-ECDSA",
+        ),
+        ("unable to get issuer certificate", "Add the missing CAs, up to and including the root,"),
+    ],
+)
+def test_a_suspected_ecdsa_certificate_that_a_ca_has_signed_is_not_to_be_trusted_itself(
+    tmp_path: Path, error: str, first: str
+) -> None:
+    """OpenSSL accepts a certificate in the trust store as the end of a chain only if it is self-signed."""
+    log = Log().request().untrusted(error, port=6972, path="/CSFemusk.cnf.xml")
+    suspected = report(tmp_path, log).findings[1]
+    assert suspected.code == "ecdsa-suspected"
+    assert suspected.remedies[0].text.startswith(first)
+    assert "often still self-signed" not in suspected.cause
+    assert [remedy.code for remedy in suspected.remedies] == ["trust-certificate", "prefer-rsa"]
 
 
 def test_ecdsa_is_not_suspected_where_rsa_comes_first(tmp_path: Path) -> None:

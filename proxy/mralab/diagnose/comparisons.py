@@ -23,7 +23,14 @@ from .outlook import CHAIN_CODES, ISSUER_CODES, NAME_CODE, VERIFICATION_CODES, p
 COMPARED_CODES: Final = ("ecdsa-suspected", "redundancy-lost")
 """Codes of findings that only a comparison gives; ``rules.CODES`` has the others."""
 
-_ECDSA_CODES: Final = frozenset(("self-signed", "unknown-ca", "issuer-missing", "partial-chain"))
+_ECDSA_REMEDIES: Final = {
+    "self-signed": "trust-itself",
+    "unknown-ca": "trust-chain",
+    "issuer-missing": "trust-chain",
+    "partial-chain": "trust-root",
+}
+"""Codes of what an unexpected ECDSA certificate fails with -> what has to be trusted then (keys of ``REMEDIES``)."""
+
 _ENDED_BY_ANSWERS: Final = VERIFICATION_CODES | {"rejected-by-server", "unreachable", "timeout", "dns"}
 _INDEPENDENT_OF_PEER: Final = frozenset(
     (NAME_CODE, "expired", "not-yet-valid", "wrong-purpose", "weak", "name-constraints")
@@ -228,7 +235,7 @@ def suspected_ecdsa(case: Case, merged: Sequence[Entry]) -> Iterator[Entry]:
     """Yield a finding for each server that works on 8443 and not on 6972: its ECDSA certificate is suspected."""
     for entry in merged:
         finding = entry.finding
-        if finding.port != 6972 or finding.code not in _ECDSA_CODES or entry.category == "no-issue":
+        if finding.port != 6972 or finding.code not in _ECDSA_REMEDIES or entry.category == "no-issue":
             continue
         works = any(
             answers.is_at(finding.server, finding.ip, 8443)
@@ -253,6 +260,7 @@ def suspected_ecdsa(case: Case, merged: Sequence[Entry]) -> Iterator[Entry]:
             if shown is not None
             else "The log does not show which certificate was presented; a capture or mralab preflight does."
         )
+        often = " and often still self-signed" if finding.code == "self-signed" else ""
         yield Entry(
             derived(
                 "ecdsa-suspected",
@@ -260,8 +268,8 @@ def suspected_ecdsa(case: Case, merged: Sequence[Entry]) -> Iterator[Entry]:
                 f"{place(finding)} is refused and {host_port(escape(finding.server), 8443)} works: the two ports "
                 "probably present different certificates. X14.2 offers ECDSA ciphers first. On 8443 CUCM has only its "
                 "RSA certificate by default (enterprise parameter HTTPS Ciphers); on 6972 it then presents "
-                f"tomcat-ECDSA, which is a certificate of its own and often still self-signed. {seen}",
-                ("trust-itself", "prefer-rsa"),
+                f"tomcat-ECDSA, which is a certificate of its own{often}. {seen}",
+                (_ECDSA_REMEDIES[finding.code], "prefer-rsa"),
                 CISCO_218018,
             ),
             peers=dict.fromkeys(entry.peers, finding),
