@@ -51,6 +51,19 @@ def test_a_response_that_is_printed_twice_counts_once(tmp_path: Path) -> None:
     assert codes(tmp_path, [*lines, RESPONSE]) == [("unreachable", 1)]
 
 
+def test_a_log_without_any_line_of_tls_does_not_prove_that_the_connection_failed(tmp_path: Path) -> None:
+    """A filter for Module= leaves out the WARNING and ERROR lines, and a refused certificate has the same 502."""
+    (tmp_path / "a.log").write_text("\n".join(without("ET_NET")))
+    filtered = only(diagnosed([tmp_path]))
+    assert (filtered.code, filtered.confidence) == ("unreachable", "likely")
+    assert "no [ET_NET ..] line" in filtered.confidence_reason
+    assert "sure?  Likely: " in diagnosis_text(diagnosed([tmp_path]), 200)
+    other = Log().untrusted(host="cucm2.example.test").text.decode()
+    (tmp_path / "a.log").write_text("\n".join([*without("ET_NET"), other]))
+    whole = next(one for one in diagnosed([tmp_path]).findings if one.code == "unreachable")
+    assert whole.confidence == "certain"
+
+
 @pytest.mark.parametrize("status", ["404", "401 Unauthorized", "200 "])
 def test_other_responses_without_a_request_are_not_findings(status: str, tmp_path: Path) -> None:
     assert codes(tmp_path, [RESPONSE.replace("502 connect failed", status)]) == []

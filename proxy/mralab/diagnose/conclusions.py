@@ -46,6 +46,11 @@ _CONFIDENCE: Final[dict[str, tuple[report.Confidence, str]]] = {
 }
 """How the tie of a log line to server and port is worded."""
 
+_FILTERED: Final[tuple[report.Confidence, str]] = (
+    "likely",
+    "no [ET_NET ..] line was read; if they were filtered out, a refused certificate looks the same",
+)
+
 _MOST_CAUSES: Final = 3  # in the summary's line
 _ORDER: Final = {category: at for at, category in enumerate(report.TITLES)}
 
@@ -118,7 +123,7 @@ def conclude(case: Case, wanted: Wanted | None = None, config: Config | None = N
     extra = [*suspected_ecdsa(case, merged), *lost_redundancy(case, merged)]
     ordered = sorted([*merged, *extra], key=lambda entry: (_ORDER[entry.category], entry.first))
     chosen = [entry for entry in ordered if _is_wanted(entry, wanted)]
-    findings = tuple(_reported(entry, merged) for entry in chosen)
+    findings = tuple(_reported(case, entry, merged) for entry in chosen)
     accepted = {check.subject for check in checks if check.category == "no-issue"}  # which says more than an answer
     seen = [*checks, *(check for check in good(case, merged) if check.subject not in accepted)]
     all_checks = (*missing(case), *not_applicable(case), *(check for check in seen if _includes_check(wanted, check)))
@@ -208,10 +213,19 @@ def _is_same(logged: Finding, captured: Finding) -> bool:
     return logged.code == captured.code and logged.port == captured.port and same_server
 
 
+def _may_be_refused(case: Case, entry: Entry) -> bool:
+    """Return whether a refused certificate may be why a connection failed: no line of TLS was read."""
+    return (
+        entry.finding.code == "unreachable"
+        and entry.captured is None
+        and not any(case.peers[name].diagnosis.has_tls_lines for name in entry.peers)
+    )
+
+
 # The report
 
 
-def _reported(entry: Entry, all_entries: Sequence[Entry]) -> report.Finding:
+def _reported(case: Case, entry: Entry, all_entries: Sequence[Entry]) -> report.Finding:
     """Return an entry as it is reported."""
     captured = entry.captured
     finding = captured.finding if captured is not None else entry.finding
@@ -221,6 +235,8 @@ def _reported(entry: Entry, all_entries: Sequence[Entry]) -> report.Finding:
         confidence, reason = captured.confidence, captured.confidence_reason or "the capture shows it"
     if not finding.server and entry.finding.tie == "transaction":
         confidence, reason = "uncertain", "the lines name no server"
+    if _may_be_refused(case, entry):
+        confidence, reason = _FILTERED
     next_faults = what_may_fail_next(finding, known, chain_is_known=bool(captured and captured.chain))
     remedies = [report.Remedy(code=one.code, text=one.text, where=one.where) for one in finding.remedies]
     return report.Finding(

@@ -122,6 +122,8 @@ class Diagnosis:
         self._latest_response: dict[Process, tuple[str, int]] = {}
         self._answers = AnsweredServers()
         self._has_unclaimed_fault: dict[Process, bool] = {}
+        self.has_tls_lines = False
+        """Whether a WARNING or ERROR line of TLS was added. If not, none was needed, or a filter left them out."""
         self._services: dict[tuple[str, int | None], str] = {}
 
     @property
@@ -264,6 +266,7 @@ class Diagnosis:
 
     def _tie_to_port(self, process: Process, occurrence: Occurrence, txn: int) -> None:
         """Count a TLS fault once its port is known: from its transaction, else by steps 1 to 3."""
+        self.has_tls_lines = True
         self._has_unclaimed_fault[process] = True
         ports = self._ports[*process, occurrence.ip]
         request = self._requests.get((process, txn)) if txn else None

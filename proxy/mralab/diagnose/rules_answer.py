@@ -128,7 +128,7 @@ ANSWER_RULES: Final[tuple[FindingRule, ...]] = (
     _sent(
         "unreachable",
         "^502",
-        "No connection to {place} was established: {dial} was dialled, and the result was: {because}.",
+        "The connection to {place} failed: {dial} was dialled, and the result was: {because}.",
         "check-network check-port",
         when=lambda occurrence: _is_dialled(occurrence) and bool(occurrence.because),
     ),
@@ -136,7 +136,7 @@ ANSWER_RULES: Final[tuple[FindingRule, ...]] = (
         "unreachable",
         "^502",
         (
-            say("No connection to {place} was established: it was refused or reset, or there is no route ({reason})."),
+            say("The connection to {place} failed: it was refused, reset or closed, or there is no route ({reason})."),
             (
                 say("No line blames a certificate.", "log-read", "no-certificate-blamed"),
                 say(
