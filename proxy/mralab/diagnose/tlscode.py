@@ -103,7 +103,8 @@ def parse(error: str) -> SslError:
         reason = f"alert {ALERTS.get(number - _FIRST_ALERT, number - _FIRST_ALERT)}"
     else:
         known = _REASONS.get(number or 0, "")
-        reason = known if known.startswith(text) else _of_text(text).reason
+        is_known = known.startswith(text) or bool(known and text.startswith(known))  # cut, or with more behind it
+        reason = known if is_known else _of_text(text).reason
     return SslError(reason, text, function, code)
 
 

@@ -121,6 +121,26 @@ ENVELOPES: dict[str, Callable[[str], str]] = {
     "TSV": lambda line: f"1\tvcsc\t{line}\tmain",
     "CSV without quotes": lambda line: f"1,vcsc,{line},main",
     "RTF": lambda line: f"{line}\\par",
+    # the head is as written, since it has no quotes: only the payload shows what was done to the line
+    "entities of a page": html.escape,
+    "decimal entities": lambda line: line.replace('"', "&#34;").replace("'", "&#39;"),
+    "hexadecimal entities": lambda line: line.replace('"', "&#x22;"),
+    "entities of a feed": lambda line: html.escape(html.escape(line)),
+    "highlighted words": lambda line: line.replace("WARNING", "<mark>WARNING</mark>").replace("Txn", "<b>Txn</b>"),
+    "a JSON string without its quotes": lambda line: json.dumps(line)[1:-1],
+    "a cell without its quotes": lambda line: line.replace('"', '""'),
+    "equals signs of a mail": lambda line: line.replace("=", "=3D"),
+    "escape as a word": lambda line: f"ESC[1m{line}ESC[0m",
+    "escape of rsyslog": lambda line: f"{line.replace('WARNING', '#033[31mWARNING#033[0m')}#033[0m",
+    "escape in a string": lambda line: f"\\x1b[1m{line}\\u001b[0m\\033[0m",
+    "cells of a page": lambda line: f"<tr><td>7</td><td>{html.escape(line)}</td><td>main</td></tr>",
+    "ligatures": lambda line: line.replace("ffi", "\ufb03").replace("fi", "\ufb01"),
+    "hard hyphens": lambda line: line.replace("-", "\u2011"),
+    "dashes": lambda line: line.replace("-", "\u2013"),
+    "quotes of Windows-1252 in UTF-8 twice": lambda line: (
+        line.replace('="', "=\u201c").replace('" ', "\u201d ").encode().decode("cp1252", "replace")
+    ),
+    "Graylog": lambda line: json.dumps({"host": "vcsc", "short_message": line[:60], "full_message": line}),
 }
 
 
@@ -479,3 +499,35 @@ def test_each_record_of_a_line_is_its_own_evidence() -> None:
     lines = (GOLDEN / "article-6972-untrusted.log").read_text("latin-1").splitlines()
     (finding,) = find([" ".join(lines)])
     assert [text.partition("] ")[2].partition(":")[0] for text in finding.evidence] == ["WARNING", "ERROR"]
+
+
+TEXTS: dict[str, Callable[[str], str]] = {
+    "a ticket's JSON": lambda text: json.dumps({"id": 7, "description": f"Hello,\n\n{text}\nThanks"}),
+    "a member on a line of its own": lambda text: f'  "description": {json.dumps(f"Hello,{chr(10)}{text}")},',
+    "a string": lambda text: json.dumps(text.replace("\n", "\r\n")),
+    "strings of an array": lambda text: json.dumps(["Hello", text]),
+    "a quote in a comment": lambda text: json.dumps({"comments": [{"body": "> " + text.replace("\n", "\n> ")}]}),
+}
+
+
+@pytest.mark.parametrize("form", TEXTS)
+def test_a_text_that_has_a_log_in_it(form: str) -> None:
+    lines = golden("article-6972-untrusted.log")
+    records = [*read([TEXTS[form]("\n".join(lines))])]
+    expected = [record.event for record in read(lines)]
+    assert [record.event for record in records] == expected
+    assert all(json.dumps(line)[1:-1] not in records[0].text for line in lines[1:])  # evidence is one line
+
+
+def test_quotes_that_a_shell_has_removed() -> None:
+    lines = golden("article-6972-untrusted.log")
+    assert [record.event for record in read([line.replace('"', "") for line in lines])] == [
+        record.event for record in read(lines)
+    ]
+
+
+def test_a_header_in_a_text_is_not_a_line_of_its_own() -> None:
+    block = ["HTTPMSG:", "|GET / HTTP/1.1", f" X: {HEAD}{WARNING}", " |"]
+    message = "\n".join([golden("debug-httpmsg-layout.log")[0], *block])
+    (record,) = read([json.dumps({"message": message})])
+    assert isinstance(record.event, RequestSent)

@@ -22,27 +22,49 @@ _BLANKS = "\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u202f\u205
 _INVISIBLE = (
     "\xad\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 )
+_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63"
+# A PDF's text has "traffic" and "certificate" with these in them.
+_LIGATURES: Final = {
+    0xFB00: "ff", 0xFB01: "fi", 0xFB02: "fl", 0xFB03: "ffi", 0xFB04: "ffl", 0xFB05: "st", 0xFB06: "st"
+}  # fmt: skip
 _TYPOGRAPHY: Final = (
     dict.fromkeys(map(ord, _QUOTES), '"')
+    | dict.fromkeys(map(ord, _DASHES), "-")
+    | _LIGATURES
+    | {0x2026: "..."}
     | dict.fromkeys(map(ord, _APOSTROPHES), "'")
     | dict.fromkeys(map(ord, _BLANKS), " ")
     | dict.fromkeys(map(ord, _INVISIBLE))
     | {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}  # full-width forms of ASCII
 )
-# UTF-8 that was read as Latin-1 changes the typographic characters a second time.
+# UTF-8 that was read as Latin-1, or as Windows-1252, changes the typographic characters a second time.
 _TWICE_TURNED: Final = {
+    "\x90": "-",
+    "\x91": "-",
+    "\x93": "-",
+    "\x94": "-",
+    "\u201c": "-",
+    "\u201d": "-",
     "\x98": "'",
     "\x99": "'",
+    "\u02dc": "'",
+    "\u2122": "'",
     "\x9c": '"',
     "\x9d": '"',
+    "\u0153": '"',
+    "\ufffd": '"',
     "\xc2\xa0": " ",
     "\xc2\xab": '"',
     "\xc2\xbb": '"',
     "\xef\xbb\xbf": "",
     "\x8b": "",
+    "\u2039": "",
     "\xaf": " ",
 }
-_MOJIBAKE = re.compile("\xe2\x80([\x98\x99\x9c\x9d\x8b\xaf])|(\xef\xbb\xbf|\xc2[\xa0\xab\xbb])")
+_MOJIBAKE = re.compile(
+    "\xe2(?:\x80|\u20ac)([\x90\x91\x93\x94\x98\x99\x9c\x9d\x8b\xaf\u201c\u201d\u02dc\u2122\u0153\u2039\ufffd])"
+    "|(\xef\xbb\xbf|\xc2[\xa0\xab\xbb])"
+)
 
 
 # What a Markdown converter escapes. Only names that Expressway itself writes show that a line went through one.
@@ -79,28 +101,37 @@ def straighten(line: str) -> str:
 
 # -- colours and pages
 
-_COLOUR = re.compile(r"(?:\x1b|\^\[)(?:\[[0-9;?]{0,16}[A-Za-z]|\]8;[^\x07\x1b]{0,1000}(?:\x07|\x1b\\))")
+# Escape is shown as ^[ or ESC, escaped as \\x1b, \\u001b, \\033 or \\e, and as #033 by rsyslog.
+_COLOUR = re.compile(
+    r"(?:\x1b|\^\[|ESC(?=\[)|\\(?:x1[bB]|u001[bB]|033|e)|#033)"
+    r"(?:\[[0-9;?]{0,16}[A-Za-z]|\]8;[^\x07\x1b]{0,1000}(?:\x07|\x1b\\))"
+)
+_ESCAPES: Final = ("\x1b", "^[", "ESC[", "b[", "\\033[", "\\e[", "#033[")
 _MARKUP = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
 _BREAK = re.compile(r"<br ?/?>", re.IGNORECASE)
+_CELL_END = re.compile(r"</(?:td|th|tr|p|div|li|pre)>", re.IGNORECASE)
 _RAW_FIELD = re.compile(r'(?:UTCTime|Event|Module)="')
 
 
 def unwrap(line: str) -> str:
     """Return the line without what a terminal, a page or a URL adds to it."""
-    if "\x1b" in line or "^[" in line:
+    if "[" in line and any(escape in line for escape in _ESCAPES):
         line = _COLOUR.sub("", line)
     if "%" in line and " " not in line and "traffic_server%" in line:
         line = urllib.parse.unquote_plus(line)
     if "&" in line and _has_entities(line):
-        line = html.unescape(line).replace("\xa0", " ")
+        line = html.unescape(line)
+        if "&" in line and _has_entities(line):  # escaped twice, as in a feed
+            line = html.unescape(line)
+        line = line.replace("\xa0", " ")
     if "</" in line or "<br" in line:
-        line = _MARKUP.sub("", _BREAK.sub(" ", line))
+        line = _MARKUP.sub("", _CELL_END.sub("\t", _BREAK.sub(" ", line)))
     return line
 
 
 def _has_entities(line: str) -> bool:
     """Return whether the whole line is escaped for a page. Entities in a field of a raw line are a client's text."""
-    if not any(name in line for name in ("&quot;", "&#", "&apos;", "&nbsp;", "&lt;")):
+    if not any(name in line for name in ("&quot;", "&#", "&apos;", "&nbsp;", "&lt;", "&amp;quot;", "&amp;#")):
         return False
     return _RAW_FIELD.search(line) is None
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from .cleaning import MONTH, MONTHS, records, unwrap
@@ -100,7 +100,7 @@ def plain(line: str) -> list[Plain]:
     line = unwrap(line)
     start = line.lstrip(" \t,>")[:1]
     if (
-        (start in ("{", "[") or (line.endswith("}") and ": {" in line[:260]))
+        (start in ("{", "[", '"') or (line.endswith("}") and ": {" in line[:260]))
         and len(line) <= _LARGEST_JSON
         and (found := _from_json(line)) is not None
     ):
@@ -207,6 +207,25 @@ def _tidy(payload: str) -> str:
     return payload.rstrip(" \t`|,;")
 
 
+_CHANGES: Final = ("&#", "&quot;", "&amp;", "=3D", "</", '=\\"', "[0m", "[m")
+_CHANGED_CELLS: Final = ('UTCTime=""', 'Event=""', 'Module=""')
+_QUOTED_PRINTABLE = re.compile(r'(?:UTCTime|Module|Event|Action|Error)=3D["A-Za-z0-9]')
+_OCTET = re.compile(r"=([2-7][0-9A-F])")
+
+
+def is_changed(payload: str) -> bool:
+    """Return whether a payload may have been through a page, a mail, a JSON string or a cell of a table."""
+    return payload.startswith(_CHANGED_CELLS) or any(sign in payload for sign in _CHANGES)
+
+
+def undone(payload: str) -> str:
+    """Return a payload without such changes. The head of its line shows none: it has no quotes."""
+    text = unwrap(payload)
+    if _QUOTED_PRINTABLE.search(text) is not None:
+        text = _OCTET.sub(lambda found: chr(int(found[1], 16)), text)
+    return _tidy(text)
+
+
 def _json_string(text: str) -> str:
     """Return the text of a JSON string whose beginning is missing, up to the quote that ends it."""
     end = re.match(r'(?>[^"\\]++|\\.)*+', text, re.DOTALL)
@@ -219,7 +238,7 @@ def _json_string(text: str) -> str:
 
 # -- JSON
 
-_MESSAGES: Final = ("MESSAGE", "message", "msg", "_raw", "log", "line", "text", "body", "original")
+_MESSAGES: Final = ("MESSAGE", "full_message", "message", "msg", "_raw", "log", "line", "text", "body", "original")
 _NAMES: Final = ("SYSLOG_IDENTIFIER", "_COMM", "programname", "program", "process", "appname", "app", "ident", "tag")
 _HOSTS: Final = ("_HOSTNAME", "hostname", "host", "HOSTNAME", "logsource", "source_host")
 _PIDS: Final = ("SYSLOG_PID", "_PID", "pid", "procid", "process_id")
@@ -234,13 +253,18 @@ _TAGGED_JSON: Final = re.compile(
 )
 
 
+_MEMBER: Final = re.compile(r'"[\w.@ -]{1,200}"\s*:\s*"')
+
+
 def _from_json(line: str) -> list[Plain] | None:
     """Return the lines in a JSON object, or in an array of objects or texts; None for anything else.
 
-    A tag may precede it.
+    A tag may precede it. A text, or a member of an object, may stand alone in its line.
     """
     text = line.strip().lstrip(">, \t").rstrip(",")
     tag = _TAGGED_JSON.match(text)
+    if text.startswith('"'):
+        text = f"{{{text}}}" if _MEMBER.match(text) is not None else f"[{text}]"
     try:
         value = json.loads(text[tag.end() :] if tag is not None else text)
     except (ValueError, RecursionError):
@@ -257,7 +281,10 @@ def _from_values(values: list[Any], facts: dict[str, Any], depth: int) -> Iterat
         if isinstance(each, dict):
             yield from _from_object(each, facts, depth)
         elif isinstance(each, str) and not facts:
-            yield from _from_record(each)
+            first, *more = _lines(each)
+            located = _from_record(first)
+            yield from located
+            yield from _following(more, is_open=bool(located))
         elif isinstance(each, str):
             yield from _from_members(facts | {"message": each}, depth)
         elif isinstance(each, list) and [type(part) for part in each] == [str, str] and each[0].isdigit():
@@ -298,14 +325,36 @@ def _from_members(flat: dict[str, Any], depth: int) -> Iterator[Plain]:
                 yield from found
                 return
             continue
-        first, *more = text.replace("\r\n", "\n").split("\n")
+        first, *more = _lines(text)
         located = _locate(first)
         if located is None and names and key.rpartition(".")[2] in _MESSAGES:
             located = f"traffic_server: {first}"
         if located is not None:
             yield Plain(_with_facts(located, flat))
-            yield from (Plain(each) for each in more)
+            yield from _following(more, is_open=True)
             return
+        if found := [*_following(more, is_open=False)]:  # such as a ticket that quotes a log
+            yield from found
+            return
+
+
+def _lines(text: str) -> list[str]:
+    return text.replace("\r\n", "\n").split("\n")
+
+
+def _following(lines: Iterable[str], *, is_open: bool) -> Iterator[Plain]:
+    """Yield the further lines of a text: log lines with a stamp, and what follows such a line.
+
+    ``is_open``: a log line precedes them. A header of an HTTPMSG block begins with a blank or a bar; it is never a log
+    line.
+    """
+    for line in lines:
+        record = _from_record(line) if line[:1] not in (" ", "|") and _STAMP.match(line.lstrip("> \t")) else []
+        if record:
+            is_open = True
+            yield from record
+        elif is_open:
+            yield Plain(line)
 
 
 def _object_in(text: str) -> dict[str, Any] | None:

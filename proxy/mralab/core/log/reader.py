@@ -10,7 +10,7 @@ from typing import Final, cast
 
 from ..tls.tlserror import is_whole, without_tail
 from .cleaning import MONTH, MONTHS, is_clean, mended, records, straighten, unlink
-from .envelope import may_matter, plain
+from .envelope import is_changed, may_matter, plain, undone
 from .escape import unescape
 from .events import Event, HandshakeFailed, LogEvent, ProvisioningAnswered, RequestSent
 from .grammar import BY_TITLE, TWINS, read_diagnostic, seconds_of
@@ -69,7 +69,7 @@ _LEVEL = re.compile(r'(?:[\[{][^\]}]{0,40}[\]}][ ]*)?([A-Z]{4,9})[ ]*:|.{0,200}?
 _LEVELS: Final = {"DIAG": "DEBUG", "DEBUG": "DEBUG", "WARN": "WARNING", "WARNING": "WARNING"} | dict.fromkeys(
     ("ERROR", "FATAL", "ALERT", "EMERGENCY"), "ERROR"
 )
-_TITLE = re.compile(r'(?<![\w-])(?:Detail|Event)\s*=\s*"\s*(' + "|".join(filter(None, BY_TITLE)) + ")", re.ASCII)
+_TITLE = re.compile(r'(?<![\w-])(?:Detail|Event)\s*=\s*"?\s*(' + "|".join(filter(None, BY_TITLE)) + ")", re.ASCII)
 _QUOTED = re.compile(r"(?:>[ \t]?)+")
 _DIAGNOSTICS: Final = ("[", "{", "WARNING", "ERROR", "DIAG")
 _LEFT_OVER: Final = frozenset("\"'`,;|)}]> \t")
@@ -188,13 +188,13 @@ class LineReader:
         found = plain(line) if may_matter(line) and not self._is_header(line) else []
         if not found or found[0].stray:
             yield from self._follow(line, text, number, stray=bool(found))
+        is_one_of_several = len(found) > 1 and sum(_HEAD.match(each.line) is not None for each in found) > 1
         for each in () if found and found[0].stray else found:
             if _HEAD.match(each.line) is None:  # the rest of a message of several lines
                 yield from self._follow(each.line, text, number, stray=False)
             elif self._broken is not None and each.bare and not (each.begins and self._broken.has_begun):
                 yield from self._follow(line, text, number, stray=False)
             else:
-                is_one_of_several = len(found) > 1 and line.lstrip()[:1] not in ("{", "[")
                 yield from self._take(each.line, each.line if is_one_of_several else text, number)
 
     def _with_head(self, line: str, number: int) -> tuple[str, int]:
@@ -320,7 +320,7 @@ class LineReader:
             self.lacks_year = self.lacks_zone and _ISO_DATE.search(head[0]) is None
         at = self._at if stamped is None else stamped if zone else stamped + self._shift
         self._at = at
-        payload = unlink(line[head.end() :].rstrip(" \t"))
+        payload = _undone(unlink(line[head.end() :].rstrip(" \t")))
         event, level, without_message, whole = _event(payload, at)
         for other in mended(payload) if event is None else ():
             if (again := _event(other, at))[0] is not None:
@@ -344,6 +344,28 @@ class LineReader:
         if at is not None and at > self._latest:
             at = seconds_of(f"{self._year - 1:04d}-{month:02d}-{day} {stamp[7:15]}", fraction)
         return at
+
+
+def _undone(payload: str) -> str:
+    """Return a payload as Traffic Server wrote it, if an envelope changed its characters."""
+    if not is_changed(payload):
+        return payload
+    other = undone(payload)
+    if payload.startswith(_DIAGNOSTICS):
+        read, again = read_diagnostic(payload, 0.0), read_diagnostic(other, 0.0)
+        is_better = again is not None and (read is None or _is_readable(again[0]) > _is_readable(read[0]))
+        return other if is_better else payload
+    title = _TITLE.search(payload)
+    if title is not None and BY_TITLE[title[1]].read(payload, 0.0) is not None:
+        return payload  # a client's text has what looks like a change
+    return other if _TITLE.search(other) is not None or other.startswith(_DIAGNOSTICS) else payload
+
+
+def _is_readable(event: Event) -> bool:
+    """Return whether a diagnostic line has what Traffic Server writes where it has a choice of few words."""
+    if isinstance(event, HandshakeFailed):
+        return is_whole(event.error)
+    return not getattr(event, "action", "").startswith("3D")
 
 
 def _event(payload: str, at: float) -> tuple[Event | None, str, bool, bool]:

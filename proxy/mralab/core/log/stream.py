@@ -344,11 +344,13 @@ def _end_of_line(data: bytes, position: int) -> int:
 
 
 def _text(line: bytes) -> str:
-    """Decode a line as UTF-8, or else as Latin-1, which accepts every byte."""
-    try:
-        return line.decode()
-    except UnicodeDecodeError:
-        return line.decode("latin-1")
+    """Decode a line as UTF-8, or else as Windows-1252 or Latin-1, which accepts every byte."""
+    for encoding in ("utf-8", "cp1252"):
+        try:
+            return line.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return line.decode("latin-1")
 
 
 def _is_binary(text: str) -> bool:
