@@ -24,6 +24,7 @@ from mralab.core.log import cleaning as logclean
 from mralab.core.log import envelope as logenvelope
 from mralab.core.log import escape as logescape
 from mralab.core.log import neighbours as logneighbours
+from mralab.core.log import order as logorder
 from mralab.core.log import quiet as logquiet
 from mralab.core.log import reader as logread
 from mralab.core.log.stream import LogReader
@@ -176,6 +177,8 @@ def _cleaned(text: str) -> None:
     logclean.records(text)
     logclean.unlink(text)
     list(logclean.mended(text))
+    logenvelope.is_changed(text)
+    logenvelope.undone(text)
     tlserror.without_tail(text)
 
 
@@ -524,6 +527,21 @@ PARSERS: Final[dict[str, Parser]] = {
         ),
         ((b"", b""), (b"", b"\n"), (_LOG_LINE, b'"\n'), (b"12:" + _LOG_LINE, b""), (_WARNED, b"\n")),
     ),
+    "order of a log": Parser(
+        "core.log.order.is_newest_first core.log.order.turned",
+        lambda data: (logorder.is_newest_first(data), logorder.turned(data)),
+        (
+            *_WORDS,
+            *_LINES,
+            *(line + b"\n" for line in (*_LOG, *_ENVELOPES)),
+            b'Detail="Sending Request" Txn-id="',
+            b"2026-01-29 14:01:16",
+            b"connection failed for 'a' SNI (a)",
+            b"HTTPMSG:\n",
+            b"SNI (",
+        ),
+        ((b"", b""), (b"2026-01-29 14:01:17\n", b"\n2026-01-29 14:01:16")),
+    ),
     "line of another module": Parser(
         "core.log.neighbours.may_be_neighbour core.log.neighbours.read_neighbour core.log.neighbours.read_fields "
         "core.log.neighbours.status_line core.log.neighbours.is_failure",
@@ -537,7 +555,7 @@ PARSERS: Final[dict[str, Parser]] = {
         ),
     ),
     "line in an envelope": Parser(
-        "core.log.envelope.plain core.log.envelope.may_matter core.log.cleaning.straighten core.log.cleaning.unwrap "
+        "core.log.envelope.plain core.log.envelope.may_matter core.log.envelope.is_changed core.log.envelope.undone core.log.cleaning.straighten core.log.cleaning.unwrap "
         "core.log.cleaning.records core.log.cleaning.unlink core.log.cleaning.mended core.tls.tlserror.without_tail",
         _text(_cleaned),
         (*_WORDS, *_LOG, *_ENVELOPES, b'{"m": "x"},', b'"x",', b'["1", "x"],', b'{"a": [[]]},'),
@@ -735,6 +753,7 @@ MODULES: Final = (
     hostname,
     logescape,
     logneighbours,
+    logorder,
     logquiet,
     logread,
     message,

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import BinaryIO, Final, cast
 
 from cryptography import x509
 
+from ..core.log.encoding import Decoder
+from ..core.log.order import MOST_TURNED, is_newest_first, turned
 from ..core.log.reader import Record
 from ..core.log.stream import Counts, LogReader
 from ..errors import TrustStoreError
@@ -149,12 +152,14 @@ class Case:
         name = source.peer
         start = end = b""
         peers: dict[str, PeerCase] = {}
-        for chunk in _and_end(sources.chunks(source)):
+        chunks, numbers = _in_order(sources, source)
+        for chunk in _and_end(chunks):
             for record in reader.feed(chunk) if chunk is not None else reader.close():
                 name = source.peer or record.hostname or name
                 peer = peers.get(name) or peers.setdefault(name, self.peer(name))
                 if self._is_wanted(record.at):
-                    peer.add(_placed(record, source.path))
+                    number = numbers[record.line - 1] if numbers else record.line
+                    peer.add(_placed(record, source.path, number))
                 else:
                     peer.outside += 1
             if chunk is not None:
@@ -240,9 +245,33 @@ def _and_end(chunks: Iterable[bytes]) -> Iterator[bytes | None]:
     yield None
 
 
-def _placed(record: Record, path: str) -> Record:
+def _in_order(sources: Sources, source: Source) -> tuple[Iterable[bytes], Sequence[int]]:
+    """Return the bytes of a log, the oldest lines first.
+
+    The numbers are those that its lines have in the file; there are none if it was not turned round.
+    """
+    chunks = sources.chunks(source)
+    first = next(chunks, b"")
+    start = Decoder().decode(first, final=True)
+    if not is_newest_first(start[: start.rfind(b"\n") + 1] or start):
+        return chain([first], chunks), ()
+    data = bytearray(first)
+    for chunk in chunks:
+        data += chunk
+        if len(data) > MOST_TURNED:
+            sources.problems.append(
+                Problem(
+                    source.path, f"has its newest lines first, and more than {MOST_TURNED >> 20} MiB: sort it first"
+                )
+            )
+            return chain([bytes(data)], chunks), ()
+    text, numbers = turned(Decoder().decode(bytes(data), final=True))
+    return [text], numbers
+
+
+def _placed(record: Record, path: str, number: int) -> Record:
     """Return a record whose text knows where it stands."""
-    return replace(record, text=LogLine(record.text, path, record.line))
+    return replace(record, text=LogLine(record.text, path, number))
 
 
 def _times(data: bytes) -> list[datetime]:

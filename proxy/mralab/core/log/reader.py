@@ -6,16 +6,18 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Final, cast
 
 from ..tls.tlserror import is_whole, without_tail
 from .cleaning import MONTH, MONTHS, is_clean, mended, records, straighten, unlink
-from .envelope import is_changed, may_matter, plain, undone
+from .envelope import Plain, is_changed, may_matter, plain, undone
 from .escape import unescape
 from .events import Event, HandshakeFailed, LogEvent, ProvisioningAnswered, RequestSent
 from .grammar import BY_TITLE, TWINS, read_diagnostic, seconds_of
 from .joining import Broken, Wrapping
 from .neighbours import Neighbour, is_failure, may_be_neighbour, read_fields, read_neighbour, status_line
+from .order import is_newest_first
 from .prefix import GrepPrefix
 from .twin import Twin
 
@@ -189,6 +191,8 @@ class LineReader:
         if not found or found[0].stray:
             yield from self._follow(line, text, number, stray=bool(found))
         is_one_of_several = len(found) > 1 and sum(_HEAD.match(each.line) is not None for each in found) > 1
+        if is_one_of_several:
+            found = _in_order(found)
         for each in () if found and found[0].stray else found:
             if _HEAD.match(each.line) is None:  # the rest of a message of several lines
                 yield from self._follow(each.line, text, number, stray=False)
@@ -344,6 +348,18 @@ class LineReader:
         if at is not None and at > self._latest:
             at = seconds_of(f"{self._year - 1:04d}-{month:02d}-{day} {stamp[7:15]}", fraction)
         return at
+
+
+def _in_order(found: list[Plain]) -> list[Plain]:
+    """Return the lines that stood in one, such as the answer of a search, the oldest first."""
+    if not is_newest_first("\n".join(each.line for each in found).encode("utf-8", "replace")):
+        return found
+    records: list[list[Plain]] = []
+    for each in found:
+        if not records or _HEAD.match(each.line) is not None:
+            records.append([])
+        records[-1].append(each)
+    return [*chain.from_iterable(reversed(records))]
 
 
 def _undone(payload: str) -> str:
