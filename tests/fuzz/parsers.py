@@ -555,7 +555,8 @@ PARSERS: Final[dict[str, Parser]] = {
         ),
     ),
     "line in an envelope": Parser(
-        "core.log.envelope.plain core.log.envelope.may_matter core.log.envelope.is_changed core.log.envelope.undone core.log.cleaning.straighten core.log.cleaning.unwrap "
+        "core.log.envelope.plain core.log.envelope.may_matter core.log.envelope.is_changed core.log.envelope.undone "
+        "core.log.cleaning.straighten core.log.cleaning.unwrap "
         "core.log.cleaning.records core.log.cleaning.unlink core.log.cleaning.mended core.tls.tlserror.without_tail",
         _text(_cleaned),
         (*_WORDS, *_LOG, *_ENVELOPES, b'{"m": "x"},', b'"x",', b'["1", "x"],', b'{"a": [[]]},'),

@@ -179,3 +179,21 @@ async def test_the_bounds_of_a_faults_parameters_are_those_of_the_description(
     answered, answer = await lab.ask("POST", "/api/faults", body)
     assert answered == status
     assert any(problem in each for each in answer["error"]["problems"])
+
+
+@pytest.mark.parametrize(
+    ("upstream", "status"),
+    [
+        ({"ciphers": "AES", "tls": ["1.3"]}, 400),
+        ({"ciphers": "", "tls": ["1.3"]}, 200),
+        ({"ciphers": "AES", "tls": ["1.2", "1.3"]}, 200),
+        ({"ciphers": "AES"}, 200),
+    ],
+)
+async def test_keys_that_exclude_each_other_are_described(
+    lab: AdministeredLab, upstream: dict[str, Any], status: int
+) -> None:
+    body = {"upstream": upstream}
+    schema = body_of(next(each for each in WITH_BODY if each.name == "change_config"))
+    assert jsonschema_rs.is_valid(schema, body) == (status == 200)
+    assert (await lab.ask("PATCH", "/api/config", body))[0] == status

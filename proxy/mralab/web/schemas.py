@@ -66,15 +66,30 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-def _without_defaults(schema: dict[str, Any]) -> None:
+_RULES: Final[Mapping[str, dict[str, Any]]] = {
+    "UpstreamTableChange": {  # ciphers have no effect in TLS 1.3 (config.model)
+        "not": {
+            "required": ["ciphers", "tls"],
+            "properties": {
+                "ciphers": {"type": "string", "minLength": 1},
+                "tls": {"type": "array", "minItems": 1, "items": {"const": "1.3"}},
+            },
+        }
+    }
+}
+"""What the keys of a change must be together, by the name of its type."""
+
+
+def _describe_change(schema: dict[str, Any], change: type[BaseModel]) -> None:
     for field in schema["properties"].values():
         field.pop("default", None)
+    schema |= _RULES.get(change.__name__, {})
 
 
 class _Change(Body):
     """Base class of changes. A key that is missing stays as it is, so its default does not apply."""
 
-    model_config = ConfigDict(json_schema_extra=_without_defaults)
+    model_config = ConfigDict(json_schema_extra=_describe_change)
 
 
 def change_model(model: type[BaseModel], live: Mapping[str, Collection[DeclaredKey]]) -> type[BaseModel]:
