@@ -1,9 +1,10 @@
-"""TCP connections: one that is closed at the end of a block, and one that is reset instead of closed."""
+"""TCP connections: closed at the end of a block, reset instead of closed, ended by the peer."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import struct
 from collections.abc import AsyncIterator
@@ -31,3 +32,11 @@ def reset(transport: asyncio.Transport) -> None:
         except OSError:  # closed meanwhile: there is no peer left to mislead
             return
     transport.abort()
+
+
+def fin_received(transport: asyncio.Transport) -> bool:
+    """Return whether the peer's FIN was received. Only for a connection of which nothing else is to be read."""
+    try:
+        return not os.read(transport.get_extra_info("socket").fileno(), 1)
+    except OSError:
+        return False

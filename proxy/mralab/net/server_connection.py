@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from ..core.http.framing import Fields, Malformed, ResponseHead
 from ..core.http.response_head import Reply
 from ..core.http.response_reader import ResponseReader
 from ..core.tls.tlserror import alert_number
+from ..tcp import fin_received
 from ..tls.openssl import TlsError
 from ..tls.verification import TlsClient
+from .consumer import Consumer
 from .deadlines import Deadlines
 from .failures import ConnectError, HandshakeError, ResponseError
 from .stats import Stats
@@ -28,25 +30,6 @@ MOST_CHUNKS: Final = 4096
 
 libuv reads up to 32 times 256 KB from one socket before it serves others: with one-byte chunks, a second's work.
 """
-
-
-class Consumer(Protocol):
-    """Serves a request without a body whose response arrives whole.
-
-    On a kept connection, set ``active`` and ``consumer`` and ``send`` the request. On a new one, set ``consumer``:
-    ``ready`` does the rest. If anything else happens, the connection drops the consumer, which hands over to a
-    coroutine. That waits until the connection is ready or, if the request was sent, calls ``begin`` and continues as if
-    it had sent it.
-    """
-
-    def ready(self) -> None:
-        """Send the request: the connection is verified."""
-
-    def receive(self, data: bytes) -> bool:
-        """Take the first bytes of a response and end the exchange; if False, a coroutine waits for them instead."""
-
-    def hand_over(self) -> None:
-        """Let a coroutine wait for the response: it will have an error."""
 
 
 class ServerConnection(asyncio.Protocol):
@@ -482,10 +465,14 @@ class ServerConnection(asyncio.Protocol):
             self._fail(ResponseError("hangup", "the server closed the connection", unread=unread))
 
     def close(self) -> None:
-        """Close the connection cleanly: close_notify, unless the server has ended its side (``_fin_received``); FIN."""
+        """Close the connection cleanly: close_notify, then FIN.
+
+        A server that has ended its side too would answer close_notify with a reset. It gets none from Traffic Server
+        either (SSLNetVConnection.cc, do_io_close).
+        """
         transport, tls = self._transport, self.tls
         if transport is not None and not transport.is_closing():
-            if tls is not None and tls.established and not (tls.closed and _fin_received(transport)):
+            if tls is not None and tls.established and not (tls.closed and fin_received(transport)):
                 transport.write(tls.close())
             transport.close()
 
@@ -501,15 +488,3 @@ class ServerConnection(asyncio.Protocol):
             self.dialling.interrupt(asyncio.CancelledError())
         if self.tls is not None:
             self.tls.free()
-
-
-def _fin_received(transport: asyncio.Transport) -> bool:
-    """Return whether a server that has sent its close_notify has also ended its side of the connection.
-
-    Such a server answers bytes with a reset, so Traffic Server sends it no close_notify (SSLNetVConnection.cc,
-    ``do_io_close``).
-    """
-    try:
-        return not os.read(transport.get_extra_info("socket").fileno(), 1)
-    except OSError:
-        return False

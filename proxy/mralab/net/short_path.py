@@ -108,7 +108,7 @@ class ShortPath:
         return self._services.pool.new(tls, self._services.limits.header_bytes, plan.key)
 
     def ready(self) -> None:
-        """Send the request over its new connection (``server_connection.Consumer``)."""
+        """Send the request over its new connection (``consumer.Consumer``)."""
         begun = self._begun
         if begun is None:
             return
@@ -126,7 +126,7 @@ class ShortPath:
             self._fail(begun, 0, error)
 
     def receive(self, data: bytes) -> bool:
-        """Take the first bytes of the response (``server_connection.Consumer``)."""
+        """Take the first bytes of the response (``consumer.Consumer``)."""
         begun = self._begun
         if begun is None:
             return False
@@ -165,7 +165,7 @@ class ShortPath:
         return True
 
     def hand_over(self) -> None:
-        """Let an exchange serve the request from here (``server_connection.Consumer``)."""
+        """Let an exchange serve the request from here (``consumer.Consumer``)."""
         self._continue()
 
     def interrupt(self, error: BaseException) -> None:
