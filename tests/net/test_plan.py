@@ -427,6 +427,30 @@ async def test_a_failure_in_the_proxy_itself_ends_one_request(
         assert (await answer(reader)).startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.parametrize("connections", ["keep-alive", "per-request"])
+async def test_a_request_that_fails_before_it_is_sent_costs_no_attempt_and_no_connection(
+    serving: Serving, proxying: Proxying, connections: str
+) -> None:
+    server = serving(None)
+    proxy: RunningProxy = await proxying(server)
+    head = request(proxy, server)
+    await warmed(proxy, head)
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+
+    def broken(event: Event) -> None:
+        raise ZeroDivisionError
+
+    attempts, dialled = proxy.server.stats.attempts, server.connections
+    unsubscribe = proxy.server.subscribe(broken)
+    assert await proxy.raw(head) == b"RESET"
+    unsubscribe()
+    assert (proxy.server.stats.attempts, server.connections) == (attempts, dialled)
+    async with client(proxy) as (reader, writer):
+        writer.write(head)
+        assert (await answer(reader)).startswith(b"HTTP/1.1 200 ")
+    assert server.connections == dialled + (connections == "per-request")
+
+
 async def test_the_memory_of_plans_is_bounded(serving: Serving, proxying: Proxying) -> None:
     server = serving(None)
     proxy: RunningProxy = await proxying(server)

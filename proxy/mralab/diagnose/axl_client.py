@@ -8,11 +8,11 @@ Expressway's "TLS verify mode: Off" does in a lab.
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from ..config import Config
+from ..core.connection_reason import connection_reason
 from ..core.http.framing import Malformed, body_reader, parse_response, response_framing
 from ..core.log.escape import escape
 from ..core.release import cipher_string
@@ -112,7 +112,7 @@ async def exchange(
     except TlsError as error:
         raise AxlError(f"AXL at {place}: TLS fails: {escape(error.reason)}") from None
     except OSError as error:
-        raise AxlError(f"AXL at {place}: {os.strerror(error.errno) if error.errno else error}") from None
+        raise AxlError(f"AXL at {place}: {connection_reason(error)}") from None
     finally:
         tls.free()
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from itertools import chain
 from typing import Final, NamedTuple
 
 from ..config import Config
+from ..core.connection_reason import connection_reason
 from ..core.hostport import host_port
 from ..core.http.error_pages import ERROR_PAGES, ErrorPage, connection_error
 from ..core.release import Preference, cipher_string
@@ -202,8 +202,7 @@ async def _connect(
         failure = f"no answer within {seconds:g} s"
         return _HandshakeResult(tls, None, ERROR_PAGES["connect-timeout"], failure)
     except OSError as error:
-        failure = os.strerror(error.errno) if error.errno else str(error)
-        return _HandshakeResult(tls, None, connection_error(error), failure)
+        return _HandshakeResult(tls, None, connection_error(error), connection_reason(error))
 
 
 async def _exchange(

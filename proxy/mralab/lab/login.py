@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import os
 import socket
 import ssl
 import time
@@ -31,6 +30,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 from yarl import URL
 
+from ..core.connection_reason import connection_reason
 from ..core.hostport import bracketed
 from ..core.mra.target import BadHost, Target, canonical_host, encode
 from ..errors import InputError
@@ -306,9 +306,7 @@ def _major(version: str) -> int:
 def _reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLError) and error.reason:  # its number is not an errno
         return f"TLS: {error.reason.replace('_', ' ').lower()}"
-    # asyncio puts an address into strerror. getaddrinfo's numbers are negative, and os.strerror does not know them.
-    number = error.errno or 0
-    return os.strerror(number) if number > 0 else error.strerror or str(error)
+    return connection_reason(error)
 
 
 def _text(element: Element) -> str:

@@ -6,9 +6,9 @@ HttpTransact.cc:3487-3591 and is_request_retryable).
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
+from ..core.connection_reason import connection_reason
 from ..core.http.error_pages import ERROR_PAGES, ErrorPage, connection_error
 
 if TYPE_CHECKING:
@@ -36,8 +36,7 @@ class ConnectError(ServerError):
     """The TCP connection could not be made, or it ended during the TLS handshake."""
 
     def __init__(self, error: OSError | None) -> None:
-        # Not asyncio's own text, which repeats the address: the exchange has logged it.
-        reason = os.strerror(error.errno) if error is not None and error.errno else str(error or "")
+        reason = connection_reason(error) if error is not None else ""
         super().__init__(connection_error(error), reason or "closed during the TLS handshake")
 
 

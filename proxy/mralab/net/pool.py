@@ -102,7 +102,7 @@ class Pool:
         self._unused.close()
 
     def new(self, tls: TlsClient | None, header_bytes: int, key: tuple[object, ...]) -> ServerConnection:
-        """Return a connection to ``dial``. ``key`` is that of the requests that may reuse it."""
+        """Return a connection that ``dial`` makes. Requests with the same ``key`` may reuse it."""
         connection = ServerConnection(tls, self.silence, header_bytes, self._stats)
         connection.key = key
         return connection

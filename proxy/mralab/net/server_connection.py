@@ -1,7 +1,7 @@
 """One connection to a server: TCP, its TLS, and HTTP/1.1 on it, one exchange at a time.
 
-A connection is usable once ``Pool.connect`` has returned it, which is after the server was verified. Each kind of
-failure is a class of ``failures``.
+A new connection is usable once it is ``ready``, which is after the server was verified. Each kind of failure is a class
+of ``failures``.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class ServerConnection(asyncio.Protocol):
         if waiter is not None:
             self.waiter = None
             waiter.resume()
-        elif self.consumer is not None:
+        elif self._ready and self.consumer is not None:
             self.consumer.ready()
 
     def data_received(self, data: bytes) -> None:

@@ -74,7 +74,6 @@ class ShortPath:
         connection = kept or self._connection(plan)
         lines = plan.lines or plan.prepare()
         stats = services.stats
-        stats.attempts += 1
         stats.begun = txn = stats.begun + 1
         now = time.time()
         data = plan.wire
@@ -92,6 +91,7 @@ class ShortPath:
             services.log(write_request(writer.prefix, writer.utc, plan.pieces, txn, text, client.port), REQUEST_LINES)
             for listener in services.brief_listeners:
                 listener(BriefRequest(lines, now, txn, tracking_id, client.port))
+            stats.attempts += 1
             connection.consumer = self
             if kept is None:
                 services.pool.dial(connection, plan.address.dial, port)
@@ -186,13 +186,19 @@ class ShortPath:
         )
 
     def _fail(self, begun: _Begun, status: int, error: Exception) -> None:
-        """End a request that failed in the proxy itself, as a failing exchange does."""
+        """End a request that failed in the proxy itself, as a failing exchange does.
+
+        That is most often a listener that fails, with which the log has all lines of this step already.
+        """
         client, connection, started = begun[0], begun[1], begun[-1]
         self._begun = None
-        connection.consumer = None
-        connection.active = False
-        connection.abort()
         services = self._services
-        services.pool.connecting.end(connection)
+        connection.consumer = None
+        if connection.reused and not connection.active:  # nothing was sent over it
+            services.pool.keep(connection)
+        else:
+            connection.active = False
+            connection.abort()
+            services.pool.connecting.end(connection)
         services.stats.served(status, Outcome.FAILED, services.loop.time() - started)
         client.fail(error)

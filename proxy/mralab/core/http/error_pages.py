@@ -6,11 +6,11 @@ build_error_response and handle_server_died; observed again on 9.2.9). The descr
 
 from __future__ import annotations
 
-import os
 from email.utils import formatdate
 from html import escape
 from typing import Final, NamedTuple
 
+from ..connection_reason import connection_reason
 from .framing import RequestHead
 
 SERVER: Final = "ATS/8.1.11"
@@ -99,13 +99,13 @@ ERROR_PAGES: Final[dict[str, ErrorPage]] = {
 def connection_error(error: OSError | None) -> ErrorPage:
     """Return the 502 for a connection that failed with ``error``.
 
-    Its reason is the text of the errno (get_error_string), not that of the exception, which can be asyncio's own and
-    then has the address. If the connection was refused, or ended without an error, the reason is ``connect failed``.
+    Its reason is the text of the errno (get_error_string). If the connection was refused, or ended without an error,
+    the reason is ``connect failed``.
     """
     answer = ERROR_PAGES["connect-failed"]
     if error is None or not error.errno or isinstance(error, ConnectionRefusedError):
         return answer
-    return answer._replace(reason=os.strerror(error.errno))
+    return answer._replace(reason=connection_reason(error))
 
 
 _METHODS: Final = "CONNECT, DELETE, GET, HEAD, OPTIONS, POST, PURGE, PUT, PUSH, TRACE"
