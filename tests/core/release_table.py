@@ -16,9 +16,9 @@ What `release` in a configuration stands for. Written by `python -m tests.core.r
 
 Cisco disagrees with itself about the start of verification: document 225476 says X14.0.8, document 218018 and the X14.2
 release notes say X14.2. The rows follow 225476. A maintenance release that no document names, but whose number lies
-before one that is named, is known as well; others are refused. *Published* values stand in the document given,
-*inferred* ones follow from it. The same for all releases, because nothing public tells them apart: two attempts for one
-request (the article's capture), and the texts of OpenSSL 1.1.1.
+before one that is named, is known as well; others are refused. *Published* values are in the document given,
+*inferred* ones follow from it. Two attempts for one request (the article's capture) and the texts of OpenSSL 1.1.1 are
+the same for all releases, because no public source tells the releases apart in that.
 
 | releases | verify | prefer | tls |
 |---|---|---|---|
