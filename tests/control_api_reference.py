@@ -27,7 +27,8 @@ clients.
 
 In the examples, `$MRALAB_ADMIN` is the address of the API, such as `127.0.0.1:8444`. Bodies are JSON in UTF-8 with
 `Content-Type: application/json`, of at most 1 MB; a number has at most 40 characters. An unknown or repeated key or
-parameter is an error. Every field of an answer is there, unless it says otherwise. HEAD is GET without the body.
+parameter is an error. An answer has every field, unless the field's description says otherwise. HEAD is GET without the
+body.
 """
 _ERROR_ANSWER: Final = "ErrorAnswer"
 _SHARED: Final = "Objects of several groups"
@@ -96,9 +97,7 @@ class _Reference:
         yield self._fields(self._schemas["Problem"])
         common = ", ".join(f"`{status}`" for status in COMMON_ERRORS)
         with_body = ", ".join(f"`{status}`" for status in BODY_ERRORS)
-        yield (
-            f"\nAny request may be answered {common}, and any but a GET {with_body}; each route says which others.\n"
-        )
+        yield (f"\nAny request may be answered {common}, and any but a GET {with_body}; each route lists its others.\n")
         yield "\n| status | codes | meaning |\n|---|---|---|\n"
         for status, error in ERRORS.items():
             yield f"| `{status}` | {', '.join(f'`{code}`' for code in error.codes)} | {_sentence(error.text)} |\n"

@@ -125,7 +125,7 @@ class UpstreamTable(Table):
     attempts: Annotated[
         int,
         Field(ge=1, le=16),
-        Key("Largest number of attempts to connect, for one request.", "live", 3),
+        Key("Maximum number of connection attempts for one request.", "live", 3),
     ] = ATTEMPTS
     prefer: Annotated[
         Preference | None,
@@ -189,8 +189,8 @@ class LimitsTable(Table):
         int,
         Field(ge=1, le=1_000_000),
         Key(
-            "Number of client connections of all workers together; further clients wait in the backlog. Fewer if the"
-            " process has not two file descriptors for each.",
+            "Maximum number of client connections of all workers together; further clients wait in the backlog. It is"
+            " lower if the process has fewer than two file descriptors for each.",
             "reload",
             77,
         ),
@@ -215,24 +215,26 @@ class HostEntry(Table):
 
     ip: Annotated[
         IpText,
-        Key("IP address shown in the log. It is connected to if `dial` is not set.", "reload", "10.48.36.215"),
+        Key("IP address shown in the log, and connected to if `dial` is not set.", "reload", "10.48.36.215"),
     ] = ""
     dial: Annotated[
         IpText,
-        Key("IP address that is connected to.", "reload", "127.0.0.1"),
+        Key("IP address to connect to.", "reload", "127.0.0.1"),
     ] = ""
     ports: Annotated[
         dict[Port, Port],
-        Key("Requested port -> port that is connected to.", "reload", {8443: 41021}),
+        Key("Requested port -> port to connect to.", "reload", {8443: 41021}),
     ] = Field(default_factory=dict)
     port: Annotated[
         Port | None,
-        Key("Port connected to for every port that `ports` does not list. Default: the requested one.", "reload", 8443),
+        Key(
+            "Port to connect to for every port that `ports` does not list. Default: the requested one.", "reload", 8443
+        ),
     ] = None
     node: Annotated[
         Literal["cucm", "imp", "unity", "none"],
         Key(
-            "Kind of node, which decides what automatic rules the host gets: Unified CM, IM and Presence or Unity"
+            "Kind of node, which decides which automatic rules the host gets: Unified CM, IM and Presence or Unity"
             " Connection. `none`: no rules, as if Expressway had not discovered it.",
             "reload",
             "imp",
@@ -259,7 +261,7 @@ class AllowTable(Table):
     automatic: Annotated[
         bool,
         Key(
-            "Whether the rules that Expressway makes for discovered nodes exist for each host of `[hosts]`.",
+            "Whether each host of `[hosts]` gets the rules that Expressway makes for discovered nodes.",
             "reload",
             False,
         ),

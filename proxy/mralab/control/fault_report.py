@@ -13,12 +13,12 @@ from ..diagnose.report import Certificate
 class FaultReport(DocumentModel):
     """A fault in force."""
 
-    id: int = Field(description="Its number, to lift it.")
+    id: int = Field(description="Its number, for DELETE /api/faults.")
     at: str = Field(description="NODE:PORT of the lab, or HOST:PORT of a fault point.")
     fault: str = Field(description="Name of the fault.")
     parameters: dict[str, Any] = Field(description="The fault's own parameters; a certificate by its name or subject.")
-    times: int | None = Field(description="Number of connections that meet it; null: all.")
-    met: int = Field(description="Number of connections that have met it.")
+    times: int | None = Field(description="Number of connections that it affects; null: all.")
+    met: int = Field(description="Number of connections that it has affected.")
 
 
 class FaultParameter(DocumentModel):
@@ -51,13 +51,13 @@ class ConnectionReport(DocumentModel):
     sni: str = Field(description="The server name that the client sent; empty without one.")
     handshake: bool = Field(description="Whether the TLS handshake was completed.")
     alert: str = Field(description="OpenSSL's reason for the end of TLS; empty if nothing failed.")
-    faults: tuple[str, ...] = Field(description="Names of the faults that it met.")
+    faults: tuple[str, ...] = Field(description="Names of the faults that affected it.")
 
 
 class FaultPointReport(DocumentModel):
     """A fault point: it terminates TLS in front of a mock and relays the decrypted bytes."""
 
-    id: int = Field(description="Its number, to close it.")
+    id: int = Field(description="Its number, for DELETE /api/fault-points/ID.")
     address: str = Field(description="HOST:PORT that it listens on, for `at` of POST /api/faults.")
     host: str = Field(description="The same host, for `dial` of PUT /api/hosts/NAME.")
     port: int = Field(description="The same port, for `port` of PUT /api/hosts/NAME.")
@@ -68,4 +68,4 @@ class FaultPointReport(DocumentModel):
     can_expire: bool = Field(description="Whether the key of its issuer is known, which the fault Expire needs.")
     seen: tuple[ConnectionReport, ...] = Field(description="The latest 20 connections, oldest first.")
     faults: tuple[FaultReport, ...] = Field(description="The faults in force.")
-    hint: str = Field(description="How the proxy gets to it.")
+    hint: str = Field(description="How to make the proxy connect to it.")

@@ -24,21 +24,21 @@ class NodeReport(DocumentModel):
 
 
 class DiscoveredNodeReport(DocumentModel):
-    """A node that Expressway-C learnt from a publisher."""
+    """A node that a publisher listed to Expressway-C."""
 
     address: str = Field(description="Name or address as the publisher lists it: what clients are sent to.")
     kind: Kind = Field(description="Unified CM, IM and Presence, or Unity Connection.")
     status: str = Field(description="Address resolvable, or Address not resolvable.")
     error: str = Field(description="What is wrong with it, as far as discovery sees it, else empty.")
     is_publisher: bool = Field(description="Whether it is the publisher itself.")
-    is_verified: bool = Field(description="Whether its certificate was verified: the publisher's alone.")
-    ok: bool = Field(description="Whether discovery sees no error. Requests to it may be refused all the same.")
+    is_verified: bool = Field(description="Whether its certificate was verified; only the publisher's is.")
+    ok: bool = Field(description="Whether discovery sees no error. Requests to it may still be refused.")
 
 
 class DiscoveryReport(DocumentModel):
     """The state of one publisher since its latest discovery or refresh."""
 
-    address: str = Field(description="Address that was typed in.")
+    address: str = Field(description="Address as it was entered.")
     kind: Kind = Field(description="Unified CM, IM and Presence, or Unity Connection.")
     tls_verify: Literal["On", "Off"] = Field(description="TLS verify mode.")
     nodes: tuple[DiscoveredNodeReport, ...] = Field(description="The nodes that the publisher listed.")

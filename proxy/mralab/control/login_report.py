@@ -28,7 +28,9 @@ class StepReport(DocumentModel):
     ok: bool = Field(description="Whether it succeeded.")
     meaning: str = Field(description="The consequence for the user, in one sentence.")
     screen: str = Field(description="Text that Jabber shows for this failure, where Cisco publishes one; else empty.")
-    request_url: str = Field(description="URL that the client requested of edge or proxy; empty for a skipped step.")
+    request_url: str = Field(
+        description="URL that the client requested from the edge or the proxy; empty for a skipped step."
+    )
     tracking_id: str = Field(description="TrackingID of the request in the proxy's log lines.")
     skipped: bool = Field(description="No request was sent, because an earlier step failed.")
     replaced: bool = Field(description="The step failed, and the client went on to the next server.")
@@ -40,7 +42,7 @@ class LoginReport(DocumentModel):
     schema_: Literal["mralab/login"] = Field(default="mralab/login", alias="schema", description=SCHEMA_TEXT)
     version: FirstVersion = 1
     user: str = Field(description="Who logged in.")
-    ok: bool = Field(description="Every step succeeded, if need be at the next server.")
+    ok: bool = Field(description="Whether every step succeeded, at the next server if necessary.")
     seen: Seen = Field(description="What the user sees.")
     screen: str = Field(description="Text that Jabber shows, where Cisco publishes one; else empty.")
     nodes: dict[str, tuple[str, ...]] = Field(description="Service -> HOST:PORT of the servers that answered.")

@@ -27,7 +27,7 @@ class Error(NamedTuple):
 
 ERRORS: Final = {
     400: Error(
-        "The request cannot be parsed, or does not match this description; lists every problem",
+        "The request cannot be parsed, or does not match this description; the answer lists every problem",
         ("invalid", "ambiguous"),
     ),
     401: Error("Refused: from another machine without the token (proxy.admin_token)", ("token-missing",)),
@@ -35,14 +35,14 @@ ERRORS: Final = {
         "Refused: not addressed to loopback, from another origin, or through a proxy",
         ("peer-not-loopback", "host-not-loopback", "foreign-authority", "foreign-origin", "through-a-proxy"),
     ),
-    404: Error("There is no such thing; the message names the nearest", ("not-found",)),
+    404: Error("It does not exist; the message suggests the nearest name", ("not-found",)),
     405: Error("The path does not have this method; the hint lists those that it has", ("method-not-allowed",)),
     409: Error(
-        "Well-formed, but not possible now, so nothing changed; lists every problem",
+        "Well-formed, but not possible now, so nothing changed; the answer lists every problem",
         ("unusable", "busy", "no-lab", "not-started"),
     ),
-    413: Error("The body is too long", ("too-large",)),
-    415: Error("The body is not of a type that the operation takes", ("http",)),
+    413: Error("The body is too large", ("too-large",)),
+    415: Error("The operation does not accept a body of this type", ("http",)),
     500: Error("A bug in mralab; its traceback is on standard error", ("internal",)),
     503: Error("Unavailable: a health check fails, or too many readers are connected", ("too-many-readers",)),
     504: Error("Applied, but a worker has not confirmed it", ("worker-silent",)),
@@ -53,22 +53,22 @@ BODY_ERRORS: Final = (413, 415)
 """Statuses of operations other than GET as well."""
 
 DESCRIPTIONS: Final = {
-    "change_config": "Any of the live keys; null lets a key follow the release again. An invalid body changes nothing.",
+    "change_config": "Any of the live keys; null restores the release's value. An invalid body changes nothing.",
     "put_host": "Clients request the name, and the proxy connects to what the body says. A reset restores the hosts.",
-    "findings": "What stopped requests: evidence, cause, remedies, and the certificates that the server sent.",
+    "findings": "Each has its evidence, cause and remedies, and the certificates that the server sent.",
     "judged": "The assertions `refused` and `allowed` of the Python API; their texts say what happened.",
     "ladder": "The document `mralab/ladder`, which the live page, `mralab watch` and reports show as arrows.",
     "events": "Each event has the fields `id`, `event` (its kind) and `data` (JSON). A reader that reconnects with"
     " Last-Event-ID gets the events that it missed, as far as they are kept.",
-    "add_trust": "Several are added together or not at all. A file that holds no certificate is answered 409.",
+    "add_trust": "Several are added together or not at all. A file without a certificate is answered 409.",
     "remove_trust": "By fingerprint, or in PEM.",
-    "reset": "Trust store and hosts become those of the start or the last reload, too. A running diagnostic log is"
-    " discarded.",
-    "stop_diagnostic_logging": "The archive has the log lines, a packet capture and dumps, as Expressway's has.",
-    "inject_fault": "It applies to the next connections to that port. GET /api/faults lists the names and parameters.",
+    "reset": "The trust store and the hosts also become those of the start or the last reload. A running diagnostic log"
+    " is discarded.",
+    "stop_diagnostic_logging": "The archive has the log lines, a packet capture and dumps, like Expressway's.",
+    "inject_fault": "It applies to new connections to that port. GET /api/faults lists the names and parameters.",
     "open_fault_point": "It terminates TLS and relays the bytes to the mock. PUT /api/hosts/NAME with its host (as "
     "`dial`) and port makes the proxy connect to it, and POST /api/faults with its address injects a fault. A reset "
-    "closes it. The key is in no answer.",
+    "closes it. No answer contains the key.",
     "login": "The journal is cleared first, unless `clear` is false. A failed login is an answer with status 200.",
     "begin_run": "One runs at a time. GET /api/runs/ID has the result, and events of the kind `run` report the stages.",
 }
@@ -102,7 +102,7 @@ def describe(version: str) -> dict[str, Any]:
         "info": {
             "title": "mralab control API",
             "version": version,
-            "description": "Controls a running proxy. From this machine only, unless proxy.admin_token is set: then "
+            "description": "Controls a running proxy, from this machine only, unless proxy.admin_token is set: then "
             "from others too, with Authorization: Bearer TOKEN. HEAD is GET without the body. Bodies are JSON in "
             f"UTF-8, of at most 1 MB; a number has at most {LONGEST_NUMBER} characters, and no key is repeated. "
             "Of a lab with several Expressway-C peers, the API operates the first one.",

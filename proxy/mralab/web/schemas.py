@@ -189,7 +189,7 @@ ProxyAnswer: Final = create_model(
 
 
 class ConfigAnswer(Answer):
-    """The configuration in force. Keys that the file leaves to the release have the release's values."""
+    """The configuration in force. Keys that follow the release have its values."""
 
     release: str = Field(description="The Expressway release that is emulated")
     proxy: ProxyAnswer  # type: ignore[valid-type]  # made from the table
@@ -210,7 +210,7 @@ class HostBody(Body):
     """Where a host is. ``ip``, ``dial`` or ports must be set; ports need an address to connect to."""
 
     ip: Text = Field(default="", max_length=64, description="IP address shown in the log", examples=["10.48.36.215"])
-    dial: Text = Field(default="", max_length=64, description="IP address that is connected to", examples=["127.0.0.1"])
+    dial: Text = Field(default="", max_length=64, description="IP address to connect to", examples=["127.0.0.1"])
     ports: dict[Annotated[str, Field(pattern=r"^[1-9][0-9]{0,4}$")], Port] = Field(
         default={},
         max_length=100,
@@ -218,9 +218,9 @@ class HostBody(Body):
         examples=[{"8443": 41021}],
         json_schema_extra={"additionalProperties": False},
     )
-    port: Port | None = Field(default=None, description="Port connected to for every port that `ports` does not list")
+    port: Port | None = Field(default=None, description="Port to connect to for every port that `ports` does not list")
     node: Literal["cucm", "imp", "unity", "none"] = Field(
-        default="cucm", description="Kind of node, which decides what automatic rules the host gets"
+        default="cucm", description="Kind of node, which decides which automatic rules the host gets"
     )
 
 
@@ -245,11 +245,11 @@ class Judgement(Answer):
 
 
 class JudgedAnswer(Answer):
-    """What became of the requests to a server, as ``refused`` and ``allowed`` of the Python API say it."""
+    """The outcome of the requests to a server, as ``refused`` and ``allowed`` of the Python API return it."""
 
-    server: str = Field(description="The name or address that was asked about")
-    port: int | None = Field(description="The port that was asked about; null: every port")
-    because: str | None = Field(description="The code that was asked about; null: any reason")
+    server: str = Field(description="The requested name or address")
+    port: int | None = Field(description="The given port; null: every port")
+    because: str | None = Field(description="The given code; null: any reason")
     refused: Judgement = Field(description="A request to the server was refused, for this reason if one was given")
     allowed: Judgement = Field(description="The server itself answered the latest request on each requested port")
 
@@ -282,7 +282,7 @@ class TransactionAnswer(Answer):
     started: float = Field(description="When its head arrived, in seconds since the epoch")
     seconds: float = Field(description="Time until the response began; 0 before it")
     client: str = Field(description="Address of the client")
-    method: str = Field(description="Method; empty for a request that is not one")
+    method: str = Field(description="Method; empty for an invalid request")
     url: str = Field(description="URL at the server; before the allow list allows it, the requested URL")
     username: str = Field(description="User that the request names")
     deployment: str = Field(description="Deployment of the user")
@@ -302,10 +302,10 @@ class TransactionAnswer(Answer):
     answered: bool = Field(description="Whether the server itself answered")
     status: int = Field(description="Status of the response; 0 before it")
     reason: str = Field(description="Reason phrase of the response")
-    dial: str = Field(description="ADDRESS:PORT that was really connected to")
+    dial: str = Field(description="ADDRESS:PORT of the actual connection")
     nearest: str = Field(description="The nearest miss in the allow list, if the request is denied because of it")
     because: str = Field(description="Why the proxy itself answered, such as Connection refused")
-    verdict: Annotated[Outcome, Field(strict=False, description="What became of it")]
+    verdict: Annotated[Outcome, Field(strict=False, description="Outcome of the request")]
 
 
 class LossAnswer(Answer):

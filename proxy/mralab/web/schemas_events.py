@@ -37,7 +37,7 @@ class ConfigEvent(_Data):
         description="New value in force of each key, by TABLE.KEY or hosts.NAME; null for a host that was removed."
         " Empty if the values were in force already. Secrets are left out."
     )
-    left_out: int = Field(default=0, description="How many more values changed: an event has 100 at most")
+    left_out: int = Field(default=0, description="Number of further values that changed: an event has at most 100")
 
 
 class TrustEvent(_Data):
@@ -78,7 +78,7 @@ class FaultsEvent(_Data):
 
 
 class RunEvent(_Data):
-    """A run of a scenario began, went on or ended."""
+    """A run of a scenario began, entered its next stage or ended."""
 
     id: int = Field(description="Number of the run, for GET /api/runs/ID")
     scenario: str = Field(description="Name of the scenario")

@@ -60,7 +60,10 @@ class FaultBody(Body):
         json_schema_extra=_PARAMETERS,
     )
     times: int | None = Field(
-        default=None, ge=1, le=1_000_000, description="Number of connections that meet it; null: all until it is lifted"
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="Number of connections that it affects; null: all until it is lifted",
     )
 
 

@@ -53,7 +53,10 @@ class DiscoverBody(Body):
     """The publisher to discover, as on the pages Unified CM servers, IM and Presence Service nodes and Unity."""
 
     address: Text = Field(
-        min_length=1, max_length=256, description="Its name or address, as typed in", examples=["cucm.steven.lab"]
+        min_length=1,
+        max_length=256,
+        description="Its name or address, as entered on the page",
+        examples=["cucm.steven.lab"],
     )
     kind: Kind = Field(default="cucm", description="Unified CM, IM and Presence, or Unity Connection")
     tls_verify: Literal["On", "Off"] = Field(default="On", description="TLS verify mode")
