@@ -15,12 +15,12 @@ from mralab.diagnose.rules import CODES, RULES
 FILE: Final = Path(__file__).parents[1] / "docs" / "findings.md"
 _HEAD: Final = f"""# Findings
 
-Each finding has a code, which stays the same, for `mra_proxy.refused(..., because="self-signed")`,
+Each finding has a stable code, for `mra_proxy.refused(..., because="self-signed")`,
 `mralab diagnose --code` and the documents of `--json`. Each remedy has a code, too. Written by
 `python -m tests.findings_reference` from the rules in `proxy/mralab/diagnose`; edit these.
 
-Of several causes of a code, the first that fits is given. Words in `<..>` come from the log or from the running proxy.
-Beside other findings of the same server, sentences that these contradict are left out, and the order of repair is
+If a code has several causes, the first that applies is given. Words in `<..>` come from the log or from the running
+proxy. If the same server has other findings, sentences that contradict them are left out, and the order of repair is
 added. `mralab diagnose` compares ports, peers and times as well:
 {" and ".join(f"`{code}`" for code in COMPARED_CODES)}.
 """

@@ -20,13 +20,13 @@ FILE: Final = Path(__file__).parents[1] / "docs" / "scenarios.md"
 _HEAD: Final = """# Scenarios
 
 A scenario is a TOML file with one defect: what differs from the article's lab, and what a login is expected to show. An
-empty file is not valid: `title` and `[expect]` are needed. An unknown key is an error, and all errors of a file are
+empty file is not valid: `title` and `[expect]` are required. An unknown key is an error, and all errors of a file are
 reported at once. Written by `python -m tests.scenario_reference` from `proxy/mralab/lab/scenario_model.py`; edit that
 file.
 
-`mralab run NAME` runs one that comes with mralab (config/scenarios), `mralab run ./mine.toml` one of your own, and
-`mralab run --all` all of the former. Each is run with the release before (X14.0.7), with X14.2, and once more after the
-remedy. For example:
+`mralab run NAME` runs one that comes with mralab (config/scenarios), `mralab run --all` runs all of these, and
+`mralab run ./mine.toml` runs one of your own. Each is run before the upgrade (X14.0.7), with X14.2, and once more after
+the remedy. For example:
 
 ```toml
 title = "tomcat has expired"

@@ -70,7 +70,7 @@ REMEDIES: Final[dict[str, Remedy]] = {
     ),
     "trust-plain": Remedy(
         "trust-certificate",
-        "Replace the entry of the CA in the trusted CA list by its plain certificate, without trust settings that "
+        "Replace the entry of the CA in the trusted CA list with its plain certificate, without trust settings that "
         "exclude TLS servers.",
         _TRUSTED_CA,
     ),
@@ -301,7 +301,7 @@ REMEDIES: Final[dict[str, Remedy]] = {
     "check-password": Remedy(
         "check-password",
         "Let the user sign in inside the network with the same name and password; the name's upper and lower case must "
-        "be that of CUCM. If that works, the password is not the cause.",
+        "match CUCM's. If that works, the password is not the cause.",
         "CUCM: User Management > End User",
     ),
     "read-provisioning": Remedy(

@@ -69,8 +69,8 @@ _TRUST: Final = (
     _chain(
         "issuer-missing",
         "unable to get local issuer certificate|unable to verify the (first|leaf)",
-        "The issuer of {place}'s certificate was neither sent along nor is it in Expressway-C's trust store; the log "
-        "cannot tell whether an intermediate CA is missing or the whole CA is unknown.",
+        "{place} did not send the issuer of its certificate, which is not in Expressway-C's trust store either; the "
+        "log cannot tell whether an intermediate CA is missing or the whole CA is unknown.",
         "trust-chain send-chain sign",
     ),
     _chain(

@@ -79,12 +79,12 @@ class Stage(_Table):
 
 
 class Expected(Stage):
-    """What is expected of a login with X14.2, of one with the release before, and of one after the remedy."""
+    """What is expected of a login with X14.2, of one before the upgrade, and of one after the remedy."""
 
     before: Annotated[
         Stage,
         Field(
-            description="What a login shows with the release before (X14.0.7). Default: it works.",
+            description="What a login shows before the upgrade (X14.0.7). Default: it works.",
             examples=[{"cucm.steven.lab:8443": "not-tls"}],
         ),
     ] = Stage()
@@ -120,7 +120,7 @@ class Expected(Stage):
 
 
 class FaultTable(BaseModel):
-    """A fault that one port of a node has."""
+    """A fault at one port of a node."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -128,7 +128,7 @@ class FaultTable(BaseModel):
     fault: Annotated[str, Field(description="Class name of the fault (`mralab.fault`).", examples=["NotTls"])]
     times: Annotated[
         int | None,
-        Field(strict=True, ge=1, description="Number of connections that meet it. Default: all.", examples=[1]),
+        Field(strict=True, ge=1, description="Number of connections that it affects. Default: all.", examples=[1]),
     ] = None
 
     @property
@@ -157,7 +157,10 @@ class Scenario(_Table):
     order: Annotated[
         int,
         Field(
-            strict=True, ge=0, description="Place in lists; scenarios of one place are sorted by name.", examples=[10]
+            strict=True,
+            ge=0,
+            description="Position in lists; scenarios with the same position are sorted by name.",
+            examples=[10],
         ),
     ] = 0
     advertise: Annotated[
@@ -230,7 +233,7 @@ class Scenario(_Table):
     own_certificate: Annotated[
         str,
         Field(
-            description="Recipe of the certificate that Expressway-C presents to servers which ask for one. Empty: it "
+            description="Recipe of the certificate that Expressway-C presents to servers that request one. Empty: it "
             "has none.",
             examples=["vcsc"],
         ),
@@ -261,8 +264,8 @@ class Scenario(_Table):
     faults: Annotated[
         tuple[FaultTable, ...],
         Field(
-            description="Faults of servers, in the order in which they apply. A fault's own parameters stand beside "
-            "these keys.",
+            description="Faults of servers, in the order in which they apply. A fault's own parameters are written "
+            "beside these keys.",
             examples=[[{"at": "cucm:8443", "fault": "NotTls"}]],
         ),
     ] = ()
