@@ -36,9 +36,9 @@ ROWS = (
     "soak",
 )
 HEAD = """\
-# Faults: what was survived, and what the client got
+# Faults: what mralab survives, and what the client gets
 
-Each line is a test under `tests/faults` (the last, `tests/soak`) against a real `mralab serve` process, and what it
+Each line is a test under `tests/faults` (the last, `tests/soak`) against a real `mralab serve` process, with what it
 measured: small in `make test`, at full size in `make soak FULL=1`. Unless a line says otherwise, nothing was left open
 (descriptors, threads), standard error stayed empty, and the process went on. Written by
 `python -m tests.faults.table`, never by hand, on a virtual machine of two cores that other work used at the same time.

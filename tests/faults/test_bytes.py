@@ -293,7 +293,7 @@ async def test_random_bytes(start: Start, figure: Figure, side: str) -> None:
     shown = ", ".join(f"{count} {status.decode() or 'nothing'}" for status, count in statuses.most_common())
     figure(
         "random bytes",
-        f"mutated {side}: an answer or an end, each",
+        f"mutated {side}: each brings the client an answer or the end of the connection",
         f"{count} (seed {SEED}): {shown}; memory +{growth} KB over the last three quarters",
     )
 

@@ -50,7 +50,7 @@ async def test_slowloris(start: Start, figure: Figure, part: str) -> None:
     undisturbed(busy, idle)
     figure(
         "slowloris, slow body",
-        f"slow {part}: 408 at its limit; the others their answers",
+        f"slow {part}: 408 at its limit; the other clients are answered",
         f"{clients} clients, a byte every {every:g} s, limit {limit:g} s: closed after {min(seconds):.2f} to "
         f"{max(seconds):.2f} s; p99 of the others {busy.percentile() * 1000:.1f} ms (idle "
         f"{idle.percentile() * 1000:.1f} ms)",
@@ -177,7 +177,7 @@ async def test_idle_clients(start: Start, figure: Figure) -> None:
     assert growth <= 12
     figure(
         "10 000 idle keep-alive clients",
-        "new requests their answers; the idle ones an end at the limit",
+        "new requests are answered; idle connections are closed at the limit",
         f"{clients} clients: {growth:.1f} KB resident each; p99 of new requests {busy.percentile() * 1000:.1f} ms; "
         f"closed {min(seconds):.2f} to {max(seconds):.2f} s after their last answer (limit {limit:g} s)",
     )
@@ -226,7 +226,7 @@ async def test_few_descriptors(start: Start, figure: Figure, workers: int) -> No
     assert share < 0.2
     figure(
         "descriptor exhaustion",
-        "as many served as there is room for, the rest waits its turn in the backlog",
+        "as many are served as there is room for; the rest wait in the backlog",
         f"{workers} worker{'s' * (workers > 1)}, 256 descriptors each, {clients} connections: {served} served at once, "
         f"processor {share:.0%} meanwhile; "
         f"a new client answered {seconds * 1000:.0f} ms after they had gone",
@@ -257,7 +257,7 @@ async def test_no_descriptor_at_all(start: Start, figure: Figure) -> None:
     assert share < 0.2
     figure(
         "descriptor exhaustion",
-        "none left at all: 200 or 502, newcomers wait",
+        "none left at all: 200 or 502; new connections wait",
         f"processor {share:.0%} meanwhile; a new client answered {seconds * 1000:.0f} ms after the others had gone",
     )
 

@@ -94,7 +94,7 @@ def _kept(waited: list[float], figure: Figure, how: str) -> None:
     in_time(waited, LIMIT)
     figure(
         "clock steps a day, an hour",
-        "every answer and end at its time; Date and the log's stamps follow",
+        "every answer and every limit on time; Date and the log's stamps follow",
         f"{how}, a day forward, an hour back: limits of {LIMIT:g} s kept at {min(waited):.2f} to {max(waited):.2f} s",
     )
 

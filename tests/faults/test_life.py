@@ -83,7 +83,7 @@ async def test_sigterm(start: Start, figure: Figure, workers: int) -> None:
     assert {(answer.status, len(answer.body), answer.whole) for answer in answers} == {(200, 50_000, True)}
     figure(
         "SIGTERM",
-        "every request that it had, its whole answer; newcomers a refused connection",
+        "every request under way gets its whole answer; new connections are refused",
         f"{workers} worker{'s' * (workers > 1)}, {len(answers)} requests: refused {refused_after * 1000:.0f} ms "
         f"after, exit 0 {ended_after:.2f} s after",
     )
@@ -132,7 +132,7 @@ async def test_reloads_under_load(start: Start, figure: Figure, connections: str
     assert late == 0
     figure(
         "SIGHUP reload",
-        "no request fails; the removed rule counts from the next request on",
+        "no request fails; the removed rule is gone from the next request on",
         f"{connections}, {reloads} reloads: {len(answers)} requests, 0 failed; in force {longest * 1000:.0f} ms after "
         f"the signal at most; {asked} requests of the changing rule, 0 by the old one after the first by the new one",
     )
@@ -211,7 +211,7 @@ async def test_rubbish_in_files(start: Start, figure: Figure, ca: trustme.CA, wo
                 refused = refused + 1 if (await ask(it.port, it.request(origin))).status == 502 else 0
     figure(
         "configuration or trust store turned to garbage, emptied",
-        "reload: the old one stays and standard error says why; start: exit 2",
+        "reload: the old one stays in force, and standard error says why; start: exit 2",
         f"{workers} worker{'s' * (workers > 1)}: {len(RUBBISH)} of {len(RUBBISH)} kinds refused, an "
         "unknown server never accepted",
     )

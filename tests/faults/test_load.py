@@ -64,7 +64,7 @@ async def test_twice_the_capacity(start: Start, figure: Figure) -> None:
     assert growth < 8192
     figure(
         "overload, twice the capacity",
-        "an answer within the client's patience for those it has room for; others wait until they give up",
+        "an answer within the client's patience for as many as there is room for; the others wait until they give up",
         f"{rate:.0f} requests a second for {seconds:g} s, {rate / 2:.0f} possible, patience {patience:g} s: "
         f"{len(served)} of {len(asked)} served (p99 {percentile([one.seconds for one in served]) * 1000:.0f} ms), "
         f"memory +{growth} KB, normal again {recovered:.2f} s after",

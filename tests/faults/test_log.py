@@ -79,7 +79,7 @@ async def test_disk_full(start: Start, figure: Figure, tmp_path: Path, workers: 
             assert records[-1].at >= records[0].at
     figure(
         "log disk full, folder gone",
-        "disk full: every request its answer; two messages, the loss and its end",
+        "disk full: every request is answered; two messages, the loss and its end",
         f"{workers} worker{'s' * (workers > 1)}, {len(answers)} requests: {len(records)} lines written whole, "
         f"{lost} counted as lost, none unaccounted for",
     )
@@ -106,7 +106,7 @@ async def test_folder_gone(start: Start, figure: Figure, tmp_path: Path) -> None
         assert all(record.event is not None for record in it.log("logs/traffic_server.log"))
     figure(
         "log disk full, folder gone",
-        "folder gone: every request its answer; written again when it is back",
+        "folder gone: every request is answered; written again when it is back",
         f"written again {took * 1000:.0f} ms after",
     )
 
@@ -143,7 +143,7 @@ async def test_rotation(start: Start, figure: Figure, tmp_path: Path, workers: i
         assert it.complaints() == ""
     figure(
         "log rotation",
-        "every request its answer",
+        "every request is answered",
         f"{workers} worker{'s' * (workers > 1)}, {rotations} rotations: {len(records)} lines of {len(answers)} "
         "requests, each in one file, none torn",
     )

@@ -258,7 +258,7 @@ async def test_kept_connections_that_servers_end(start: Start, figure: Figure, c
     assert {(answer.status, answer.whole) for answer in answers} == {(200, True)}
     figure(
         "server reset or cut mid-body",
-        "kept connections that servers end at any moment: every request its answer",
+        "kept connections that servers end at any moment: every request is answered",
         f"{len(answers)} requests over {origin.connections} connections",
     )
 
