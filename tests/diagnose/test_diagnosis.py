@@ -295,6 +295,39 @@ def test_an_audited_fault_does_not_explain_a_timeout() -> None:
 # -- joining
 
 
+OTHER = "10.48.36.216"
+
+
+def untrusted_at(ip: str) -> Event:
+    return VerifyFailed(0, 0, NAME, "Terminate", SELF_SIGNED, NAME, ip, 0)
+
+
+def test_a_retry_at_another_address_is_a_request_to_that_one() -> None:
+    events = [received(1), sent(1), sent(1, ip=OTHER), received(2, 6972), sent(2, 6972, OTHER), untrusted_at(OTHER)]
+    events += [answered(1), ResponseReceived(0, 2, OTHER, 6972, "HTTP/1.1 200 OK"), answered(2, "200 OK")]
+    finding = only(events)
+    assert (finding.code, finding.ip, finding.port, finding.tie) == ("self-signed", OTHER, 8443, "latest-port")
+
+
+def test_a_retry_at_another_address_ends_the_request_to_the_first() -> None:
+    events = [received(1), sent(1), sent(1, ip=OTHER), received(2, 6972), sent(2, 6972), untrusted(), answered(2)]
+    finding = only(events)
+    assert (finding.code, finding.ip, finding.port, finding.tie) == ("self-signed", IP, 6972, "only-port")
+
+
+def test_a_fault_before_a_retry_at_another_address_belongs_to_the_first() -> None:
+    events = [received(2, 6972), sent(2, 6972), received(1), sent(1), untrusted(), failed(), sent(1, ip=OTHER)]
+    events += [got(2, 6972), answered(2, "200 OK"), ResponseReceived(0, 1, OTHER, 8443, "HTTP/1.1 200 OK")]
+    finding = only([*events, answered(1, "200 OK")])
+    assert (finding.code, finding.ip, finding.port) == ("self-signed", IP, 8443)
+
+
+def test_the_failure_at_the_other_address_is_a_finding_of_its_own() -> None:
+    events = [received(1), sent(1), untrusted(), failed(), sent(1, ip=OTHER), answered(1, "504 Connection Timed Out")]
+    found = [(finding.code, finding.ip, finding.port) for finding in find(log(events))]
+    assert found == [("self-signed", IP, 8443), ("timeout", OTHER, 8443)]
+
+
 def test_a_retry_is_counted_and_the_latest_evidence_kept() -> None:
     lines = log([received(1), *[sent(1), untrusted(), failed()] * 2, answered(1), *refused_by(untrusted(), failed())])
     (finding,) = find(lines)

@@ -88,7 +88,11 @@ def find(source: Iterable[Record] | Iterable[str]) -> Findings:
 
 @dataclass(slots=True)
 class _OpenRequest:
-    """A request without a response to its client yet. ``first_attempt`` is the number of the record that sent it."""
+    """A request without a response to its client yet.
+
+    ``first_attempt`` is the number of the record that first sent it to its latest address, and ``attempts`` the number
+    of attempts there.
+    """
 
     line: RequestLine = _EMPTY_LINE
     server: str = ""
@@ -225,9 +229,14 @@ class Diagnosis:
         request = self._request(process, event.txn)
         if is_absolute_form(event.start_line):
             self._edge_processes.add(process)
-        self._ports[*process, event.dst_ip].sent(event.dst_port, is_first=request.sent is None)
-        if request.sent is None:
-            request.first_attempt = self._number
+        previous = request.sent
+        is_first = previous is None or (previous.dst_ip, previous.dst_port) != (event.dst_ip, event.dst_port)
+        if previous is not None and is_first:  # the name has several addresses, and the previous one failed
+            self._is_explained(process, request, previous)
+            self._remove_unanswered(process, request)
+        self._ports[*process, event.dst_ip].sent(event.dst_port, is_first=is_first)
+        if is_first:
+            request.first_attempt, request.attempts = self._number, 0
             request.server = request.server or _host(event) or event.dst_ip
         request.sent, request.sent_text = event, text
         request.attempts += 1
@@ -324,14 +333,18 @@ class Diagnosis:
         """Count the response as a failure of its own unless a TLS line explains it (step 5)."""
         occurrence.ip, occurrence.port, occurrence.dial = sent.dst_ip, sent.dst_port, sent.dial
         occurrence.evidence = (request.sent_text, *occurrence.evidence)
-        is_explained = self._ports[*process, sent.dst_ip].explains_failure(
-            request.server, sent.dst_port, attempts=request.attempts, since=request.first_attempt
-        )
+        is_explained = self._is_explained(process, request, sent)
         self._remove_unanswered(process, request)
         if is_explained:
             self._has_unclaimed_fault.pop(process, None)
         else:
             self._groups.add(occurrence)
+
+    def _is_explained(self, process: Process, request: _OpenRequest, sent: RequestSent) -> bool:
+        """Return whether a TLS line explains that a request failed where it was ``sent``. Decide its port (step 2)."""
+        return self._ports[*process, sent.dst_ip].explains_failure(
+            request.server, sent.dst_port, attempts=request.attempts, since=request.first_attempt
+        )
 
     def _failed_before_sending(self, process: Process, request: _OpenRequest, occurrence: Occurrence) -> None:
         """Count the response as a refusal by the proxy unless its denial was counted (step 6)."""

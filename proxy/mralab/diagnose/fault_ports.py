@@ -6,8 +6,9 @@ steps are those of ``diagnosis``:
 1. If all unanswered requests to the address went to one port, the fault is there. If there are none, because the log
    starts in the middle, it is at the port that was used last.
 2. If requests to several ports are unanswered, the port stays undecided until one of them ends. A request that fails
-   without a response from the server takes as many undecided faults as it had attempts: the most probable order. Once a
-   single port is left, it gets the rest; that is certain if all other requests were answered.
+   without a response from the server takes as many undecided faults as it had attempts: the most probable order. So
+   does one that is sent to another address of its name. Once a single port is left, it gets the rest; that is certain
+   if all other requests were answered.
 3. A WARNING with Action=Continue (audit mode) does not stop its request, so no later line decides its port: the most
    recent port is used.
 """
