@@ -1,4 +1,4 @@
-"""What the control API needs of a lab. ``control`` and ``web`` do not import ``lab``: a lab passes this in."""
+"""What the control API needs from a lab. ``control`` and ``web`` do not import ``lab``: a lab passes this in."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ class Ladder(_Model):
 
 
 class Cause(Protocol):
-    """What a ladder needs of a finding: a ``findings.Finding`` or a ``report.Finding``."""
+    """What a ladder needs from a finding: a ``findings.Finding`` or a ``report.Finding``."""
 
     @property
     def code(self) -> str:

@@ -29,7 +29,7 @@ _ACTION: Final = re.compile(r'"?CUCM:DB ver=(?P<version>[0-9]{1,3}\.[0-9]{1,3})(
 
 
 class AxlNode(Protocol):
-    """What AXL needs of its node."""
+    """What AXL needs from its node."""
 
     cluster: Cluster
 

@@ -30,7 +30,7 @@ register_namespace("epas", NAMESPACE)
 
 
 class EpasNode(Protocol):
-    """What EPASSoap needs of its node."""
+    """What EPASSoap needs from its node."""
 
     cluster: Cluster
     sessions: Tokens

@@ -24,7 +24,7 @@ LIFETIME: Final = 3600
 
 
 class OauthNode(Protocol):
-    """What OAuth needs of its node."""
+    """What OAuth needs from its node."""
 
     cluster: Cluster
 

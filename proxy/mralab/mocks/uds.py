@@ -30,7 +30,7 @@ _Item = TypeVar("_Item")
 
 
 class UdsNode(Protocol):
-    """What UDS needs of its node."""
+    """What UDS needs from its node."""
 
     cluster: Cluster
     peers: Sequence[str]

@@ -37,7 +37,7 @@ class VoiceMessage:
 
 
 class VmrestNode(Protocol):
-    """What vmrest needs of its node."""
+    """What vmrest needs from its node."""
 
     users: Mapping[str, str]
     """User name -> password."""
