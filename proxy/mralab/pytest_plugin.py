@@ -205,8 +205,6 @@ def _findings(name: str, thing: Proxy | RunningLab) -> Iterator[tuple[Proxy, tup
 
 
 def _log_and_findings(proxy: Proxy, found: tuple[Finding, ...]) -> Iterator[tuple[str, str]]:
-    from .diagnose.findings import summary
-
     lines = proxy.log
     if not lines:
         yield f"Expressway-C {proxy.release}", "no request came in"
@@ -214,8 +212,18 @@ def _log_and_findings(proxy: Proxy, found: tuple[Finding, ...]) -> Iterator[tupl
     left_out = len(lines) - _MOST_LINES
     first = [f"({left_out} earlier lines are left out)"] if left_out > 0 else []
     yield f"Expressway-C {proxy.release}: traffic_server log", "\n".join([*first, *lines[-_MOST_LINES:]])
-    findings = ["\n  ".join([summary(each), *(remedy.text for remedy in _first_remedies(each))]) for each in found]
+    findings = ["\n  ".join(filter(None, _finding_rows(each))) for each in found]
     yield f"Expressway-C {proxy.release}: findings", "\n".join(findings) or "none: no request was refused"
+
+
+def _finding_rows(finding: Finding) -> Iterator[str]:
+    """Yield the cause, the certificate that was presented (empty if none is known) and the first remedies."""
+    from .diagnose.finding_json import finding_json, presented_text
+    from .diagnose.findings import summary
+
+    yield summary(finding)
+    yield presented_text(finding_json(finding)["presented"])
+    yield from (remedy.text for remedy in _first_remedies(finding))
 
 
 def _first_remedies(finding: Finding) -> tuple[Remedy, ...]:

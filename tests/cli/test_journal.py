@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import trustme
@@ -34,6 +35,29 @@ def test_findings_have_cause_and_remedies_until_the_journal_is_cleared(failing: 
     assert mralab("findings", "--clear", admin=failing.admin).returncode == 1
     cleared = mralab("findings", admin=failing.admin)
     assert (cleared.returncode, cleared.stdout) == (0, "Nothing is wrong so far.\n")
+
+
+def test_a_finding_shows_the_certificate_and_whether_the_server_has_answered_since(
+    tmp_path: Path, server: Server, ca: trustme.CA
+) -> None:
+    with serving(tmp_path, config_for(server, trustme.CA(), tmp_path)) as one:
+        get(one, server)
+        before = " ".join(mralab("findings", admin=one.admin).stdout.split())
+        (tmp_path / "right.pem").write_bytes(ca.cert_pem.bytes())
+        assert mralab("trust", "add", str(tmp_path / "right.pem"), admin=one.admin).returncode == 0
+        assert get(one, server) == 200
+        after = mralab("findings", admin=one.admin)
+        (finding,) = json.loads(mralab("findings", "--json", admin=one.admin).stdout)["findings"]
+    leaf = finding["presented"][0]
+    shown = (
+        f"presented: {leaf['subject']}, issued by {leaf['issuer']}; {leaf['key']}; names: {', '.join(leaf['names'])}; "
+    )
+    assert shown in before
+    assert f"valid from {leaf['not_before'][:10]} until {leaf['not_after'][:10]}" in before
+    assert "answered since" not in before
+    assert "; the server has answered since)" in " ".join(after.stdout.split())
+    assert after.returncode == 1  # it has happened, and stays until the journal is cleared
+    assert finding["answered"] > finding["last"]
 
 
 def test_log_has_the_latest_lines(failing: Serving) -> None:

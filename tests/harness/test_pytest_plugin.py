@@ -43,6 +43,7 @@ def test_before_and_after_and_the_report_of_the_failure(pytester: pytest.Pyteste
     assert "- Expressway-C X14.2: traffic_server log -" in text
     assert "Core server certificate verification failed for (cucm.steven.lab). Action=Terminate" in text
     assert "self-signed: cucm.steven.lab:6972 presented a self-signed certificate" in text
+    assert "\n  presented: L=Diegem,ST=Belgium,CN=cucm-EC.steven.lab," in text
     assert '  In this test: mra_lab.trust(mra_lab.cucm.certificate("tomcat-ECDSA")), which adds to' in text
     assert "Add the tomcat or tomcat-ECDSA certificate of cucm.steven.lab itself" in text
 

@@ -19,7 +19,8 @@ from .root import main
 def findings(admin: str | None, clear: bool, as_json: bool) -> None:
     """Show the findings of a running proxy.
 
-    Each finding has its cause and remedies.
+    Each finding has its cause, the certificate that the server presented, and remedies. It stays until the journal is
+    cleared, and says if the server has answered since.
 
     Exit 0: no findings. Exit 1: findings.
 

@@ -39,6 +39,8 @@ def print_answer(
 
 def finding_rows(found: Iterable[dict[str, Any]]) -> Iterator[str]:
     """Yield the rows of findings as the control API has them, each with its remedies, for the width of the terminal."""
+    from ..diagnose.finding_json import presented_text
+    from ..diagnose.findings import ANSWERED_SINCE
     from ..show.paragraphs import wrapped
     from ..show.screen import columns
 
@@ -46,8 +48,11 @@ def finding_rows(found: Iterable[dict[str, Any]]) -> Iterator[str]:
     for number, finding in enumerate(found, 1):
         times = "once, at" if finding["count"] == 1 else f"{finding['count']} times, last"
         dialled = f", dialled at {escape(finding['dial'])}" if finding["dial"] else ""
-        cause = f"{finding['cause']} ({times} {clock(finding['last'])}{dialled})"
+        since = ANSWERED_SINCE if finding["answered"] else ""
+        cause = f"{finding['cause']} ({times} {clock(finding['last'])}{dialled}{since})"
         yield from wrapped(visible(f"{number}. {finding['code']}: {cause}"), width, "   ")
+        if presented := presented_text(finding["presented"]):
+            yield from (f"   {row}" for row in wrapped(visible(presented), width - 3))
         for remedy in finding["remedies"]:
             text = f"- {remedy['text']}{f' ({where})' if (where := remedy['where']) else ''}"
             yield from (f"   {row}" for row in wrapped(visible(text), width - 3))

@@ -18,7 +18,16 @@ from .case_entry import Entry, derived, names_text, place, time_text
 from .certificate_text import certificate_of, parsed_certificate
 from .findings import Finding
 from .occurrence import CISCO_218018, MRA_GUIDE
-from .outlook import CHAIN_CODES, ISSUER_CODES, NAME_CODE, VERIFICATION_CODES, proves_repaired
+from .outlook import (
+    CHAIN_CODES,
+    ISSUER_CODES,
+    NAME_CODE,
+    VERIFICATION_CODES,
+    is_about,
+    is_elsewhere,
+    is_ended_by_answers,
+    proves_repaired,
+)
 
 COMPARED_CODES: Final = ("ecdsa-suspected", "redundancy-lost")
 """Codes of findings that only a comparison gives; ``rules.CODES`` has the others."""
@@ -31,7 +40,6 @@ _ECDSA_REMEDIES: Final = {
 }
 """Codes of what an unexpected ECDSA certificate fails with -> what has to be trusted then (keys of ``REMEDIES``)."""
 
-_ENDED_BY_ANSWERS: Final = VERIFICATION_CODES | {"rejected-by-server", "unreachable", "timeout", "dns"}
 _INDEPENDENT_OF_PEER: Final = frozenset(
     (NAME_CODE, "expired", "not-yet-valid", "wrong-purpose", "weak", "name-constraints")
 )
@@ -95,31 +103,14 @@ def _capitalized(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
 
 
-def _proves(answers: Answers, finding: Finding) -> bool:
-    """Return whether these answers are about what failed: a name is at fault for the requests with that name only."""
-    return answers.is_at(finding.server, finding.ip, finding.port) and (
-        finding.code != NAME_CODE or answers.is_named(finding.server)
-    )
-
-
-def _is_elsewhere(answers: Answers, finding: Finding) -> bool:
-    """Return whether the answers came from another address of the same name."""
-    return bool(answers.ip and finding.ip) and answers.ip != finding.ip
-
-
 def _note_answers(case: Case, entry: Entry) -> None:
     """Say that the server answered before or after, on the peers that the entry concerns."""
     finding = entry.finding
-    if (
-        finding.code not in _ENDED_BY_ANSWERS
-        or finding.action == "Continue"
-        or not entry.last
-        or entry.category == "no-issue"
-    ):
+    if not is_ended_by_answers(finding) or not entry.last or entry.category == "no-issue":
         return
     answers = {name: case.peers[name].diagnosis.answers() for name in entry.peers}
-    about = {name: [one for one in each if _proves(one, finding)] for name, each in answers.items()}
-    proofs = {name: [one for one in each if not _is_elsewhere(one, finding)] for name, each in about.items()}
+    about = {name: [one for one in each if is_about(one, finding)] for name, each in answers.items()}
+    proofs = {name: [one for one in each if not is_elsewhere(one, finding)] for name, each in about.items()}
     after = {
         name: max(one.last for one in each)
         for name, each in proofs.items()
@@ -140,7 +131,7 @@ def _note_answers(case: Case, entry: Entry) -> None:
         )
     elif before := [one.first for each in proofs.values() for one in each if one.first < entry.first]:
         entry.history.append(f"The server answered before, first at {time_text(min(before))}.")
-    if elsewhere := [one for each in about.values() for one in each if _is_elsewhere(one, finding)]:
+    if elsewhere := [one for each in about.values() for one in each if is_elsewhere(one, finding)]:
         addresses = names_text(dict.fromkeys(one.ip for one in elsewhere))
         entry.history.append(
             f"Requests for the same name were answered at {addresses}, not at {escape(finding.ip)}: the name has "
@@ -199,7 +190,7 @@ def compare_peers(case: Case, merged: Sequence[Entry]) -> None:
 
 
 def _answered(peer: PeerCase, finding: Finding) -> bool:
-    return any(_proves(answers, finding) for answers in peer.diagnosis.answers())
+    return any(is_about(answers, finding) for answers in peer.diagnosis.answers())
 
 
 def _verifies_nothing(peer: PeerCase) -> bool:

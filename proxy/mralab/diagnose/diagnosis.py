@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from typing import Final, cast
@@ -57,6 +57,7 @@ from .findings import Finding, Findings, Unread
 from .grouping import FindingGroups
 from .occurrence import Occurrence
 from .occurrence_of import of_denial, of_login, of_warning
+from .outlook import answered_after
 from .request_line import RequestLine, authority, is_absolute_form, is_loopback, parse_request_line, service_of
 from .tlscode import parse
 
@@ -193,7 +194,9 @@ class Diagnosis:
         groups = self._groups.copy()
         for occurrence in self.undecided():
             groups.add(occurrence)
-        return Findings(groups.findings(self._unread_lines), self.unread)
+        answers = self.answers()
+        found = groups.findings(self._unread_lines)
+        return Findings((replace(each, answered=answered_after(each, answers)) for each in found), self.unread)
 
     def undecided(self) -> Iterator[Occurrence]:
         """Yield the occurrences whose port is not decided yet, with the most probable one."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
+from ..core.counting import counted
+from ..core.log.escape import escape
 from .findings import Finding
+
+_MOST_NAMES: Final = 8  # of one certificate, in text
 
 
 def finding_json(finding: Finding, *, ip_san: bool = True) -> dict[str, Any]:
@@ -19,6 +24,22 @@ def finding_json(finding: Finding, *, ip_san: bool = True) -> dict[str, Any]:
     values["remedies"] = tuple(map(asdict, finding.remedies))
     values["presented"] = _presented(finding, ip_san) if finding.presented else ()
     return values
+
+
+def presented_text(presented: Sequence[Mapping[str, Any]]) -> str:
+    """Return the server's own certificate, of a finding's JSON data, in one line; empty if none is known."""
+    if not presented:
+        return ""
+    leaf = presented[0]
+    issuer = "self-signed" if leaf["self_signed"] else f"issued by {leaf['issuer']}"
+    names = ", ".join(leaf["names"][:_MOST_NAMES]) or "none"
+    if len(leaf["names"]) > _MOST_NAMES:
+        names += f" and {len(leaf['names']) - _MOST_NAMES} more"
+    others = f"; {counted(len(presented) - 1, 'more certificate')} sent" if len(presented) > 1 else ""
+    return escape(
+        f"presented: {leaf['subject']}, {issuer}; {leaf['key']}; names: {names}; "
+        f"valid from {leaf['not_before'][:10]} until {leaf['not_after'][:10]}{others}"
+    )
 
 
 def _presented(finding: Finding, ip_san: bool) -> tuple[dict[str, Any], ...]:

@@ -40,3 +40,8 @@ class Finding(DocumentModel):
     presented: tuple[PresentedCertificate, ...] = Field(
         default=(), description="What the server sent, its own certificate first. Empty if unknown, and for preflight."
     )
+    answered: float = Field(
+        default=0.0,
+        description="The server's latest answer after `last`, in seconds since the epoch; 0 without one, and for "
+        "preflight.",
+    )

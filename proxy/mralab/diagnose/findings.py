@@ -29,7 +29,8 @@ class Finding:
     logged. ``remedies`` are in order of preference. ``dial`` is the ``address:port`` of the actual connection and
     ``nearest`` the nearest miss in the allow list; both are empty for a log, which has no field for them. ``tie`` is
     how server and port of the latest occurrence were derived. ``presented`` are the certificates that the server sent
-    then, in DER, its own first; empty for a log.
+    then, in DER, its own first; empty for a log. ``answered`` is the time of the latest answer of that server and port
+    after ``last``; 0 if there is none.
     """
 
     code: str
@@ -50,6 +51,7 @@ class Finding:
     nearest: str = ""
     tie: Tie = "transaction"
     presented: tuple[bytes, ...] = field(default=(), repr=False)
+    answered: float = 0.0
 
     @classmethod
     def from_occurrence(
@@ -88,6 +90,7 @@ class Finding:
         )
 
 
+ANSWERED_SINCE: Final = "; the server has answered since"
 _LONGEST_EXAMPLE: Final = 200
 
 
@@ -126,4 +129,5 @@ def summary(finding: Finding) -> str:
     times = "once, at" if finding.count == 1 else f"{finding.count} times, last"
     last = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(finding.last))
     dialled = f", dialled at {escape(finding.dial)}" if finding.dial else ""
-    return f"{finding.code}: {finding.cause} ({times} {last} UTC{dialled})"
+    since = ANSWERED_SINCE if finding.answered else ""
+    return f"{finding.code}: {finding.cause} ({times} {last} UTC{dialled}{since})"

@@ -6,11 +6,12 @@ iocore/net/SSLClientUtils.cc). A table by kind of code; nothing here knows more 
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from typing import Final
 
 from ..core.hostport import host_port
 from ..core.log.escape import escape
+from .answered_servers import Answers
 from .findings import Finding
 
 CHAIN_CODES: Final = frozenset(
@@ -26,6 +27,7 @@ CHAIN_CODES: Final = frozenset(
 
 NAME_CODE: Final = "name-not-in-certificate"
 VERIFICATION_CODES: Final = CHAIN_CODES | {NAME_CODE}
+_ENDED_BY_ANSWERS: Final = VERIFICATION_CODES | {"rejected-by-server", "unreachable", "timeout", "dns"}
 ISSUER_CODES: Final = frozenset(
     ("self-signed", "unknown-ca", "issuer-missing", "partial-chain", "issuer-mismatch", "distrusted")
 )
@@ -51,6 +53,31 @@ def proves_repaired(earlier: str, later: str) -> bool:
     if later == NAME_CODE:
         return earlier in CHAIN_CODES - _AFTER_THE_NAME
     return later in _DATE_CODES and earlier in ISSUER_CODES
+
+
+def is_ended_by_answers(finding: Finding) -> bool:
+    """Return whether no request succeeds as long as the fault is there."""
+    return finding.code in _ENDED_BY_ANSWERS and finding.action != "Continue"
+
+
+def is_about(answers: Answers, finding: Finding) -> bool:
+    """Return whether answers are about what failed: a name is at fault for the requests with that name only."""
+    return answers.is_at(finding.server, finding.ip, finding.port) and (
+        finding.code != NAME_CODE or answers.is_named(finding.server)
+    )
+
+
+def is_elsewhere(answers: Answers, finding: Finding) -> bool:
+    """Return whether the answers came from another address of the same name."""
+    return bool(answers.ip and finding.ip) and answers.ip != finding.ip
+
+
+def answered_after(finding: Finding, known: Iterable[Answers]) -> float:
+    """Return the time of the latest answer about what failed that came after the finding; 0 without one."""
+    if not is_ended_by_answers(finding):
+        return 0.0
+    times = (one.last for one in known if is_about(one, finding) and not is_elsewhere(one, finding))
+    return max((at for at in times if at > finding.last), default=0.0)
 
 
 def how_to_check(finding: Finding) -> str:
