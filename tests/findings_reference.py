@@ -40,6 +40,7 @@ _EXAMPLE: Final = {
     "which": "The certificate",
     "which_small": "the certificate",
     "clock": "Expressway-C's clock",
+    "stop": ".",
 }
 
 

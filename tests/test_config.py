@@ -281,6 +281,21 @@ def test_the_first_hundred_problems_are_listed() -> None:
         ("hosts = []", "hosts: must be a table"),
         ('[hosts]\n"a.lab" = "10.0.0.1"', "hosts.a.lab: must be a table (is '10.0.0.1')"),
         ("[hosts]\na.lab = { ip = '10.0.0.1' }", 'hosts.a.lab: unknown key; a name with dots needs quotes: "a.lab..."'),
+        (
+            '[hosts]\n"cucm.lab" = { dial = "127.0.0.1", prots = { 8443 = 1 } }',
+            "hosts.cucm.lab.prots: unknown key; did you mean 'ports'?",
+        ),
+        ('[hosts]\n"a.lab" = { xyz = {} }', "hosts.a.lab.xyz: unknown key"),
+        ('[hosts]\n"a.lab" = { dial = "b.lab" }', "hosts.a.lab.dial: must be an IP address, or empty (is 'b.lab')"),
+        ('[hosts]\n"a.lab" = { ip = 1 }', "hosts.a.lab.ip: must be an IP address, or empty (is 1)"),
+        (
+            '[hosts]\n"https://a.lab" = { dial = "127.0.0.1" }',
+            "hosts.'https://a.lab': is not a host name or address: write the name alone, without https:// and path",
+        ),
+        (
+            '[hosts]\n"a.lab:8443" = { dial = "127.0.0.1" }',
+            "hosts.'a.lab:8443': is not a host name or address: write the name alone; its ports belong into 'ports'",
+        ),
         ('store = "x"', "store: unknown table or key; it belongs to [trust]"),
         ('listen = "x"', "listen: unknown table or key; it belongs to [proxy]"),
         ('[proxy]\nworkers = "2"', "proxy.workers: must be a whole number, without quotes (is '2')"),

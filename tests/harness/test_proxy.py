@@ -256,6 +256,9 @@ def test_the_message_of_a_failing_assertion_says_what_happened(misnamed: tuple[s
             "[hosts], and no rule names it) (not-allowed (8443))"
         )
         assert proxy.findings[0].cause.count("[hosts]") == 1
+        proxy.clear()
+        get(proxy, f"https://x{HOST}:8443/")
+        assert proxy.findings[0].cause.endswith(f"; did you mean {HOST}?")  # and no full stop after it
 
 
 def test_an_unknown_code_is_an_error_and_not_false() -> None:

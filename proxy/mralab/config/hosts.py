@@ -37,6 +37,10 @@ def canonical_hosts(data: dict[str, Any], problems: list[str]) -> dict[str, Any]
 def _canonical_name(name: str) -> str:
     if "[" in name:
         raise ValueError("write an IPv6 address without brackets")
+    if "/" in name:
+        raise ValueError("write the name alone, without https:// and path")
+    if name.count(":") == 1:
+        raise ValueError("write the name alone; its ports belong into 'ports'")
     return canonical_host(f"[{name}]" if name.count(":") > 1 else name)
 
 

@@ -55,8 +55,10 @@ def describe_unknown(
     kind = "table or key" if len(location) == 1 else "key"
     where = f"{source}: {_shown_key(location)}: unknown {kind}"
     name = location[-1]
-    if location[0] == "hosts" and len(location) == 3 and isinstance(value, dict):  # [hosts] cucm.example.com = {..}
-        return f'{where}; a name with dots needs quotes: "{location[1]}.{name}..."'
+    if location[0] == "hosts" and len(location) == 3 and isinstance(value, dict):
+        is_split = "." not in location[1] and not did_you_mean(name, entry.model_fields)
+        if is_split:  # [hosts] cucm.example.com = {..}
+            return f'{where}; a name with dots needs quotes: "{location[1]}.{name}..."'
     if len(location) == 1 and not isinstance(value, dict):
         tables = [table for table, keys in _tables(model).items() if name in keys.model_fields]
         if tables:

@@ -5,6 +5,7 @@ Each check raises ``ValueError`` with a message that completes the sentence "KEY
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 import unicodedata
@@ -66,11 +67,13 @@ def _check_port_of_name(value: object) -> object:
 
 
 def _check_ip(value: object) -> object:
-    if not isinstance(value, str):
-        raise ValueError("must be an IP address, or empty")
-    if value:
-        ipaddress.ip_address(value)
-    return value
+    if value == "":
+        return value
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            ipaddress.ip_address(value)
+            return value
+    raise ValueError("must be an IP address, or empty")
 
 
 def _to_release(value: object) -> object:

@@ -43,6 +43,11 @@ if TYPE_CHECKING:
 
 _PROBE_LIMIT: Final = 2.0
 _MOST_VALUES: Final = 100  # in an event: a reload may change thousands of hosts
+_ELSEWHERE: Final = {
+    "hosts": "cannot be changed here; PUT and DELETE /api/hosts/NAME change hosts",
+    "trust": "cannot be changed here; POST and DELETE /api/trust change the trust store",
+}
+"""Tables that have routes of their own -> what a change of the configuration says of them."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -158,14 +163,15 @@ class Control(ABC):
 
         def change(current: Settings) -> Settings:
             changes, fixed = split_change(tables)
-            problems = [f"{name}: cannot be changed while running" for name in fixed]
+            problems = [f"{name}: {_ELSEWHERE.get(name, 'cannot be changed while running')}" for name in fixed]
             try:
                 config = current.config.changed(**changes)
             except ConfigError as error:
                 problems += [problem.removeprefix("configuration: ") for problem in error.problems]
             if problems:
                 raise ConfigError(
-                    problems, f"a running proxy changes {', '.join(live_names())}; a reload reads the rest"
+                    problems,
+                    f"PATCH changes {', '.join(live_names())}; a reload or a restart reads the other keys of the file",
                 )
             try:
                 # A change that names a file of the identity reads it again.

@@ -183,6 +183,7 @@ def _facts(occurrence: Occurrence) -> dict[str, str]:
         "unread": counted(occurrence.unread, "line"),
         "dial": escape(occurrence.dial) or "its address",
         "nearest": escape(occurrence.nearest),
+        "stop": "" if occurrence.nearest.endswith("?") else ".",
         "because": escape(occurrence.because),
         "clock": "Expressway-C's clock",
         "method": escape(occurrence.method),
