@@ -41,7 +41,7 @@ def test_a_certificate_of_mralab_is_used_unchanged(pki: Pki) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (b"nonsense", "the PEM: holds no certificate"),
+        (b"nonsense", r"^the PEM: holds no certificate in PEM \(-----BEGIN CERTIFICATE-----\)$"),
         ("no.pem", "no.pem: cannot be read: No such file"),
         (7, "7: not a certificate with its private key"),
     ],
@@ -53,7 +53,7 @@ def test_the_error_for_something_other_than_a_certificate(wrong: Any, message: s
 
 def test_the_error_for_a_certificate_without_its_key(ca: trustme.CA) -> None:
     leaf, other = ca.issue_cert(NAME), ca.issue_cert(NAME)
-    with pytest.raises(MralabError, match="holds no unencrypted private key"):
+    with pytest.raises(MralabError, match=r"holds no unencrypted private key in PEM \(-----BEGIN PRIVATE KEY-----\)$"):
         certified(leaf.cert_chain_pems[0].bytes())
     with pytest.raises(MralabError, match="private key does not match the first certificate"):
         certified(leaf.cert_chain_pems[0].bytes() + other.private_key_pem.bytes())

@@ -219,6 +219,10 @@ async def test_a_proxy_without_a_lab_has_faults_at_fault_points_only(admin: Admi
     status, answer = await admin.ask("GET", "/api/faults")
     assert (status, answer["faults"]) == (200, [])
     assert {"Stall", "Expire", "Present"} <= {each["name"] for each in answer["known"]}
+    for each in answer["known"]:  # for authors of any language: no class of ours, no type that JSON lacks
+        assert not [word for word in ("Certified", "ALERTS", "``") if word in each["description"]]
+        types = {name for parameter in each["parameters"] for name in parameter["type"].split(" | ")}
+        assert types <= {"str", "int", "float", "None"}
     assert await admin.ask("DELETE", "/api/faults", {}) == (200, {"lifted": 0, "faults": []})
     wanted: dict[str, Any] = {"at": "cucm:8443", "fault": "Stall"}
     status, answer = await admin.ask("POST", "/api/faults", wanted)

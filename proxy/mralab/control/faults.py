@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 MOST: Final = 100
 """Faults in force at the same time: each connection goes through all of its port."""
+_TYPES_IN_JSON: Final = {"Presentable": "str", "bytes": "str"}
+"""Types of parameters that are text in a request -> that type."""
 
 
 class InjectedFaults:
@@ -142,13 +144,13 @@ def _kind(name: str) -> FaultKind:
     parameters = tuple(
         FaultParameter(
             name=each.name,
-            type=str(each.type),
+            type=_TYPES_IN_JSON.get(str(each.type), str(each.type)),
             required=each.default is each.default_factory is dataclasses.MISSING,
             default=None if each.default is dataclasses.MISSING else _as_json(each.default),
         )
         for each in dataclasses.fields(kind)
     )
-    description = (inspect.getdoc(kind) or "").partition("\n\n")[0].replace("\n", " ")
+    description = (inspect.getdoc(kind) or "").partition("\n\n")[0].replace("\n", " ").replace("``", "`")
     return FaultKind(name=name, description=description, parameters=parameters)
 
 

@@ -207,6 +207,8 @@ def read_certificates(pem: bytes, source: str) -> list[x509.Certificate]:
         for each in certificates:
             _ = (each.subject, each.issuer, each.not_valid_before_utc, each.not_valid_after_utc)  # each may raise
     except _UNREADABLE as error:
+        if b"CERTIFICATE-----" not in pem:  # cryptography's message names its own documentation then
+            raise MralabError(f"{source}: holds no certificate in PEM (-----BEGIN CERTIFICATE-----)") from error
         raise MralabError(f"{source}: holds no certificate that can be read: {error}") from error
     return certificates
 
@@ -218,9 +220,11 @@ def read_key(pem: bytes, source: str) -> Key:
         MralabError: there is none that is RSA or EC and not encrypted.
     """
     match = _KEY_LINE.search(pem)
+    if match is None:
+        raise MralabError(f"{source}: holds no unencrypted private key in PEM (-----BEGIN PRIVATE KEY-----)")
     try:
         # OpenSSL's check of a large RSA key takes seconds, a signature milliseconds.
-        key = load_pem_private_key(pem[match.start() if match else 0 :], None, unsafe_skip_rsa_key_validation=True)
+        key = load_pem_private_key(pem[match.start() :], None, unsafe_skip_rsa_key_validation=True)
     except _UNREADABLE as error:
         raise MralabError(f"{source}: holds no unencrypted private key that can be read: {error}") from error
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from ..core.nearest import did_you_mean
 from ..errors import InputError
-from .guard import is_json, is_pem
+from .guard import MediaTypeError, is_json, is_pem
 from .operations import LONGEST_NAME, NAME_CHARACTERS, Operation, Parameter
 from .schemas import problems_of
 from .strictjson import LONGEST_NUMBER, StrictJsonError, loads
@@ -32,7 +32,13 @@ class BadRequestError(InputError):
 async def json_of(request: web.Request) -> dict[str, Any]:
     """Return the body, a JSON object. Its Content-Type has been checked by ``guard``."""
     if not is_json(request.headers.get("Content-Type", "")):
-        raise web.HTTPUnsupportedMediaType
+        what = f"{request.method} {request.path}"
+        is_given = request.can_read_body
+        raise MediaTypeError(
+            "http",
+            f"{what} takes no PEM" if is_given else f"{what} needs a body in JSON, at least {{}}",
+            "send JSON with Content-Type: application/json",
+        )
     try:
         value = loads(await bytes_of(request), _LONG_TEXTS)
     except StrictJsonError as error:

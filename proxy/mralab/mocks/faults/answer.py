@@ -19,7 +19,7 @@ _MAX_BUFFERED: Final = 65536
 
 @dataclass(frozen=True)
 class Answer(Fault):
-    """Answer the request with this status in place of the server's response: ``Answer(503)``."""
+    """Answer the request with this status in place of the server's response."""
 
     status: int = 503
     reason: str = ""

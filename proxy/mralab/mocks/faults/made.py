@@ -29,7 +29,8 @@ def problems_of_fault(name: str, arguments: Mapping[str, Any], certificates: Col
     """
     kind = REGISTRY.get(name)
     if kind is None:
-        yield f"fault: {name!r} is not a fault{did_you_mean(name, REGISTRY)}"
+        near = did_you_mean(name, REGISTRY) or f"; known: {', '.join(sorted(REGISTRY))}"
+        yield f"fault: {name!r} is not a fault{near}"
         return
     fields = dataclasses.fields(kind)  # type: ignore[arg-type]  # each is a dataclass
     known = [field.name for field in fields]

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Present(Fault):
-    """Present another certificate: our ``Certified``, a trustme ``LeafCert``, or PEM with its key (``certified``)."""
+    """Present another certificate, given by its name in a lab, or in PEM together with its key.
+
+    Python also takes our ``Certified`` and a trustme ``LeafCert``.
+    """
 
     certificate: Presentable
 

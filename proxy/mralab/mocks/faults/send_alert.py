@@ -25,7 +25,10 @@ ALERTS: Final = {
 
 @dataclass(frozen=True)
 class SendAlert(Fault):
-    """Answer the ClientHello with a fatal alert, given by name or number (``ALERTS``)."""
+    """Answer the ClientHello with a fatal alert, given by its name in RFC 8446, such as ``unknown_ca``, or number.
+
+    ``ALERTS`` has the names.
+    """
 
     alert: str | int = "handshake_failure"
 
@@ -34,7 +37,7 @@ class SendAlert(Fault):
         """The alert's number. Raises ``MralabError`` if there is no such alert."""
         number = self.alert if isinstance(self.alert, int) else ALERTS.get(self.alert.lower(), -1)
         if not 0 <= number <= 255:
-            near = did_you_mean(str(self.alert), ALERTS)
+            near = did_you_mean(str(self.alert), ALERTS) or f"; known: {', '.join(ALERTS)}"
             raise MralabError(f"SendAlert: {self.alert!r} is not a TLS alert{near}")
         return number
 
