@@ -78,9 +78,18 @@ def test_all_invalid_filters_are_reported() -> None:
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "--code self-singed: there is no such code; did you mean 'self-signed'?" in ended.stderr
     assert "--code nothing-like-it" in ended.stderr
+    assert "hint: the codes are in docs/findings.md" in ended.stderr
     assert "is after --until" in ended.stderr
     ended = mralab("diagnose", str(GOOD), "--since", "Tuesday")
     assert "is not a time: write 2026-01-29T14:01:16+01:00" in ended.stderr
+
+
+def test_every_code_of_a_report_can_be_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_bytes(GOOD.read_bytes() + UNTRUSTED.read_bytes())
+    codes = [one.code for one in document(tmp_path / "a.log").findings]
+    assert codes == ["self-signed", "ecdsa-suspected"]
+    for code in codes:
+        assert [one.code for one in document(tmp_path / "a.log", "--code", code).findings] == [code]
 
 
 def test_a_server_that_is_in_no_file_is_an_error() -> None:
@@ -107,6 +116,21 @@ def test_nothing_readable_ends_with_2(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert ended.stdout.startswith("Nothing could be read.")
     assert "missing.log: cannot be read" in ended.stdout
+
+
+@pytest.mark.parametrize("content", [b"Jan 29 14:01:16 exp-c sshd[1]: session opened\n", b"\x00\x01\xff\x80\n" * 99])
+def test_files_without_a_line_of_traffic_server_are_not_called_good(tmp_path: Path, content: bytes) -> None:
+    """A script that checks the exit code would take another log for one without problems."""
+    (tmp_path / "other.log").write_bytes(content)
+    ended = mralab("diagnose", str(tmp_path / "other.log"))
+    assert ended.returncode == 2
+    assert not ended.stdout.startswith("No issue")
+
+
+def test_a_quiet_time_of_a_log_ends_with_0(tmp_path: Path) -> None:
+    ended = mralab("diagnose", str(UNTRUSTED), "--since", "2027-01-01")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "no line of traffic_server in the chosen time" in ended.stdout
 
 
 @pytest.mark.parametrize("word", ["explain", "analyze", "Analyse"])

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..diagnose.sources import Source
     from ..show.report_model import ReportPage
 
+_CODES_ARE_IN = "the codes are in docs/findings.md, and in the findings of --json"
 _FOUND = frozenset(("issue-found", "potential-problem", "missing-information"))
 
 
@@ -85,7 +86,8 @@ def diagnose(
     PATH is a traffic_server log, a diagnostic-logging archive (.tar.gz) of one peer or several, a packet capture (pcap,
     pcapng), any of these compressed, or a folder of them; - is standard input. The content of a file shows what it is.
 
-    Exit 0: nothing found. Exit 1: findings. Exit 2: nothing could be read.
+    Exit 0: nothing found. Exit 1: findings. Exit 2: nothing could be read, or no line of traffic_server and no
+    connection of a capture was in it.
 
     \b
     Example:
@@ -95,17 +97,20 @@ def diagnose(
     """
     from ..core.nearest import did_you_mean
     from ..diagnose.case import Case
+    from ..diagnose.comparisons import COMPARED_CODES
     from ..diagnose.conclusions import Wanted, conclude, unknown_servers
     from ..diagnose.rules import CODES
     from ..diagnose.sources import Sources
     from ..show import diagnosis, screen
     from ..tls.trust_store import load_store
 
-    wrong = [f"--code {code}: there is no such code{did_you_mean(code, CODES)}" for code in codes if code not in CODES]
+    known = (*CODES, *COMPARED_CODES)
+    wrong = [f"--code {code}: there is no such code{did_you_mean(code, known)}" for code in codes if code not in known]
+    hint = _CODES_ARE_IN if wrong else ""
     if since is not None and until is not None and since > until:
         wrong.append(f"--since {since:%Y-%m-%dT%H:%M:%SZ} is after --until {until:%Y-%m-%dT%H:%M:%SZ}")
     if wrong:
-        raise InputError(wrong)
+        raise InputError(wrong, hint)
     case = Case(load_store(trust) if trust is not None else None, since, until, ladders=html is not None)
     page = html_file(html)
     output = Path(html) if html is not None and not page.is_stdout else None
@@ -124,7 +129,7 @@ def diagnose(
     elif not page.is_stdout:
         console = screen.console()
         console.print(diagnosis.diagnosis_text(report, console.width), soft_wrap=True)
-    if not case.files:
+    if not case.shows_anything:
         sys.exit(2)
     sys.exit(1 if any(finding.category in _FOUND for finding in report.findings) else 0)
 

@@ -107,6 +107,11 @@ class Case:
     _spellings: dict[str, str] = field(default_factory=dict)
     """The first spelling of each peer's name: host names have no case."""
 
+    @property
+    def shows_anything(self) -> bool:
+        """Whether any line of traffic_server, at whatever time, or any captured connection was read."""
+        return any(peer.diagnosis.records or peer.outside or peer.connections for peer in self.peers.values())
+
     def read(self, sources: Sources, progress: Progress | None = None) -> None:
         """Read every source. What cannot be read becomes a problem."""
         for source in sources:
