@@ -120,6 +120,7 @@ async def test_the_nearest_miss_reaches_transaction_and_finding(admin: Administe
     assert "allows GET, not PUT" in served["nearest"] == finding["nearest"]
     assert finding["nearest"] in finding["cause"]
     assert [remedy["code"] for remedy in finding["remedies"]] == ["allow-rule"]
+    assert finding["remedies"][0]["where"].endswith("HTTP allow list; mralab: configuration, [allow], then a reload")
 
 
 async def test_a_host_outside_of_hosts_is_reported_as_such(admin: Administered) -> None:

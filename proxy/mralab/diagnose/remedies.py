@@ -17,6 +17,7 @@ class Remedy:
 
 _TRUSTED_CA = "Expressway-C: Maintenance > Security > Trusted CA certificate"
 _CUCM_CERTIFICATES = "CUCM: Cisco Unified OS Administration > Security > Certificate Management"
+_ALLOW_LIST = "Expressway-C: Configuration > Unified Communications > HTTP allow list"
 _SERVERS = "Expressway-C: Configuration > Unified Communications"
 _OFF = (
     "xConfiguration EdgeConfigServer VerifyOriginServer: Off (a command of X14.2; the command reference of X15.0 does "
@@ -270,12 +271,17 @@ REMEDIES: Final[dict[str, Remedy]] = {
     "allow-rule": Remedy(
         "allow-rule",
         "Add a rule for the URL, or refresh the servers if the node is one of your own.",
-        "Expressway-C: Configuration > Unified Communications > HTTP allow list",
+        _ALLOW_LIST,
+    ),
+    "allow-rule-here": Remedy(  # for findings of a running mralab
+        "allow-rule",
+        "Add a rule for the URL, or refresh the servers if the node is one of your own.",
+        f"{_ALLOW_LIST}; mralab: configuration, [allow], then a reload",
     ),
     "allow-rule-only": Remedy(
         "allow-rule",
         "If clients should reach it at its own address or by DNS, add a rule for the URL.",
-        "Expressway-C: Configuration > Unified Communications > HTTP allow list",
+        f"{_ALLOW_LIST}; mralab: configuration, [allow], then a reload",
     ),
     "add-host": Remedy(
         "add-host",

@@ -172,7 +172,7 @@ ANSWER_RULES: Final[tuple[FindingRule, ...]] = (
         "not-allowed",
         "^Access denied",
         f"{_NO_RULE}: {{nearest}}{{stop}}",
-        "allow-rule",
+        "allow-rule-here",
         when=lambda occurrence: bool(occurrence.nearest),
     ),
     _refused("not-allowed", "^Access denied", f"{_NO_RULE}.", "allow-rule"),
