@@ -29,6 +29,11 @@ def test_findings_have_cause_and_remedies_until_the_journal_is_cleared(failing: 
     assert shown.returncode == 1
     assert shown.stdout.startswith("1. issuer-missing: ")
     assert "   - " in shown.stdout
+    assert shown.stdout.splitlines()[-3:] == [
+        "Remedies to try with this proxy:",
+        "  mralab trust add FILE",
+        "  mralab xconfiguration EdgeConfigServer VerifyOriginServer: Off",
+    ]
     document = json.loads(mralab("findings", "--json", admin=failing.admin).stdout)
     assert (document["schema"], document["version"]) == ("mralab/findings", 1)
     assert [finding["code"] for finding in document["findings"]] == ["issuer-missing"]

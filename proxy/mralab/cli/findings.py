@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 import click
 
@@ -10,6 +12,13 @@ from .control_api import admin_option, connect
 from .group import json_option
 from .journal import finding_rows, print_answer
 from .root import main
+
+_COMMANDS: Final = {
+    "trust-certificate": "mralab trust add FILE",
+    "prefer-rsa": "mralab set prefer rsa",
+    "verify-origin-off": "mralab xconfiguration EdgeConfigServer VerifyOriginServer: Off",
+}
+"""Codes of remedies -> the command that applies them to the running proxy."""
 
 
 @main.command()
@@ -31,7 +40,21 @@ def findings(admin: str | None, clear: bool, as_json: bool) -> None:
     remote = connect(admin)
     answer = remote.request("GET", "/api/findings")
     none = [] if answer["findings"] else ["Nothing is wrong so far."]
-    print_answer(answer, "findings", as_json, lambda given: [*none, *finding_rows(given["findings"])])
+    print_answer(
+        answer,
+        "findings",
+        as_json,
+        lambda given: [*none, *finding_rows(given["findings"]), *_commands(given["findings"])],
+    )
     if clear:
         remote.request("POST", "/api/journal/clear")
     sys.exit(1 if answer["findings"] else 0)
+
+
+def _commands(found: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Yield the commands that apply remedies of these findings to the proxy, under a title; nothing without any."""
+    codes = {remedy["code"] for finding in found for remedy in finding["remedies"]}
+    commands = [command for code, command in _COMMANDS.items() if code in codes]
+    if commands:
+        yield "Remedies to try with this proxy:"
+        yield from (f"  {command}" for command in commands)
