@@ -15,6 +15,7 @@ from mralab.lab.scenario import shipped_scenarios
 from mralab.lab.scenario_model import TABLES, Scenario
 from mralab.mocks.faults import REGISTRY
 from mralab.mocks.faults.registry import Fault
+from mralab.mocks.pki import read_recipes
 
 FILE: Final = Path(__file__).parents[1] / "docs" / "scenarios.md"
 _HEAD: Final = """# Scenarios
@@ -43,6 +44,20 @@ tomcat = "tomcat-of-last-year"
 login = "cannot sign in"
 "cucm.steven.lab:8443" = "expired"
 ```
+
+The article's lab has a defect of its own: `tomcat-ECDSA`, which CUCM presents on 6972, is self-signed. With it in
+`trust`, as above, the scenario's defect is the only one. A defect that no release tolerates, such as a server that does
+not speak TLS, also needs [`[expect.before]`](#expectbefore).
+"""
+_RECIPES: Final = """
+## Recipes
+
+A recipe is a certificate of the lab, made anew at each run. [certs/pki.toml](../certs/pki.toml) has those below and
+explains the keys. A node presents the recipe `NODE-PURPOSE` if there is one, such as `cucm-sub-tomcat-ECDSA`, else
+`PURPOSE`.
+
+| recipe | CN | key | signed by | SAN |
+|---|---|---|---|---|
 """
 _OWN_FAULTS: Final = "mralab.mocks.faults."
 
@@ -60,6 +75,11 @@ def _sections() -> Iterator[str]:
     yield "\n## Nodes\n\n| node | name | address |\n|---|---|---|\n"
     for name, row in NODES.items():
         yield f"| `{name}` | {row.fqdn} | {row.ip} |\n"
+    yield _RECIPES
+    for name, recipe in read_recipes().items():
+        sans = ", ".join(san.removeprefix("dns:").replace("ip:", "") for san in recipe.get("sans", ()))
+        cn = next(part.removeprefix("CN=") for part in recipe["subject"] if part.startswith("CN="))
+        yield f"| `{name}` | {cn} | {recipe.get('key', 'rsa2048')} | {recipe.get('issuer', 'itself')} | {sans} |\n"
     yield "\n## Faults\n\n| fault | parameters | does |\n|---|---|---|\n"
     for name in sorted(REGISTRY):
         if REGISTRY[name].__module__.startswith(_OWN_FAULTS):
