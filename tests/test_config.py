@@ -279,7 +279,14 @@ def test_the_first_hundred_problems_are_listed() -> None:
         ('proxy = "x"', "proxy: must be a table (is 'x')"),
         ('[[proxy]]\nlisten = "127.0.0.1:0"', "proxy: must be a table"),
         ("hosts = []", "hosts: must be a table"),
-        ('[hosts]\n"a.lab" = "10.0.0.1"', "hosts.a.lab: must be a table (is '10.0.0.1')"),
+        (
+            '[hosts]\n"a.lab" = "10.0.0.1"',
+            "hosts.a.lab: must be a table such as { dial = \"127.0.0.1\", port = 8443 } (is '10.0.0.1')",
+        ),
+        (
+            "[verify]\norigin = true",
+            "verify.origin: must be on, off or audit (also ENFORCED, DISABLED, PERMISSIVE) (is true)",
+        ),
         ("[hosts]\na.lab = { ip = '10.0.0.1' }", 'hosts.a.lab: unknown key; a name with dots needs quotes: "a.lab..."'),
         (
             '[hosts]\n"cucm.lab" = { dial = "127.0.0.1", prots = { 8443 = 1 } }',

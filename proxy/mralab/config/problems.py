@@ -33,6 +33,8 @@ def describe(detail: Mapping[str, Any], source: str, model: type[BaseModel], ent
     if detail["type"] == "extra_forbidden":
         return describe_unknown(location, source, model, entry, detail.get("input"))
     message = _MUST_BE.get(detail["type"], str(detail["msg"]).removeprefix("Value error, "))
+    if len(location) == 2 and location[0] == "hosts" and detail["type"] == "model_type":
+        message += ' such as { dial = "127.0.0.1", port = 8443 }'
     if detail["type"] == "literal_error":
         expected = str(detail["ctx"]["expected"]).replace("'", "")
         words = expected.replace(" or ", ", ").split(", ")
@@ -91,7 +93,9 @@ def _shown_value(value: object) -> str:
             return ""
         if len(value) > _LONGEST_SHOWN:
             value = f"{value[: _LONGEST_SHOWN - 3]}..."
-    return f" (is {value!r})" if isinstance(value, (str, int, float, bool)) else ""
+    if isinstance(value, bool):
+        return f" (is {str(value).lower()})"
+    return f" (is {value!r})" if isinstance(value, (str, int, float)) else ""
 
 
 def _shown_key(location: tuple[str, ...]) -> str:
