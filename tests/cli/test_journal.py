@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from mralab.cli.journal import finding_rows
 from tests.net.conftest import Server
 from tests.serving import Serving, config_for, get, serving
 
@@ -63,6 +64,12 @@ def test_a_finding_shows_the_certificate_and_whether_the_server_has_answered_sin
     assert "; the server has answered since)" in " ".join(after.stdout.split())
     assert after.returncode == 1  # it has happened, and stays until the journal is cleared
     assert finding["answered"] > finding["last"]
+
+
+def test_findings_of_a_proxy_that_has_not_the_newer_fields_are_shown() -> None:
+    """A proxy goes on running while the command is upgraded."""
+    finding = {"code": "self-signed", "cause": "X.", "count": 1, "last": 0.0, "dial": "", "remedies": []}
+    assert list(finding_rows([finding])) == ["1. self-signed: X. (once, at 00:00:00 UTC)"]
 
 
 def test_log_has_the_latest_lines(failing: Serving) -> None:

@@ -48,10 +48,10 @@ def finding_rows(found: Iterable[dict[str, Any]]) -> Iterator[str]:
     for number, finding in enumerate(found, 1):
         times = "once, at" if finding["count"] == 1 else f"{finding['count']} times, last"
         dialled = f", dialled at {escape(finding['dial'])}" if finding["dial"] else ""
-        since = ANSWERED_SINCE if finding["answered"] else ""
+        since = ANSWERED_SINCE if finding.get("answered") else ""
         cause = f"{finding['cause']} ({times} {clock(finding['last'])}{dialled}{since})"
         yield from wrapped(visible(f"{number}. {finding['code']}: {cause}"), width, "   ")
-        if presented := presented_text(finding["presented"]):
+        if presented := presented_text(finding.get("presented", ())):
             yield from (f"   {row}" for row in wrapped(visible(presented), width - 3))
         for remedy in finding["remedies"]:
             text = f"- {remedy['text']}{f' ({where})' if (where := remedy['where']) else ''}"
