@@ -27,3 +27,11 @@ def test_the_outcome_and_the_servers_are_shown() -> None:
     assert 'Jabber shows: "Your username or password is not correct"' in wrong.stdout
     assert wrong.stdout.count("Not requested") == 1
     assert "Not requested, because an earlier step failed: version, clusterUser, " in wrong.stdout
+
+
+def test_the_address_of_the_control_api_is_not_one_to_log_in_through() -> None:
+    command = ["login", "emusk", "--via", "http://127.0.0.1:41235/", "--admin", "127.0.0.1:41235"]
+    ended = CliRunner().invoke(main, command)
+    assert ended.exit_code == 2
+    assert "is the control API's address" in ended.output
+    assert "'edge' of the line that lab prints" in ended.output

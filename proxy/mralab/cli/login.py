@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from ..errors import InputError
 from .control_api import admin_option, connect
 from .document import answers, print_document
 from .event_loop import run_with_progress
@@ -65,6 +66,11 @@ def login(
     from ..lab.login import login as log_in
     from ..show import screen, sheet, terminal
 
+    if admin and _address(via) == _address(admin):
+        raise InputError(
+            [f"--via {via}: is the control API's address (--admin, or $MRALAB_ADMIN), which passes no login on"],
+            "--via takes 'edge' of the line that lab prints, or 'listening' of serve's",
+        )
     remote = connect(admin) if admin else None
     began = time.time()
     result = run_with_progress(
@@ -85,6 +91,10 @@ def login(
         for row in finding_rows(found):
             click.echo(row)
     sys.exit(0 if result.ok else 1)
+
+
+def _address(text: str) -> str:
+    return text.removeprefix("http://").partition("/")[0]
 
 
 def _document(result: Login, found: list[dict[str, Any]]) -> LoginReport:
