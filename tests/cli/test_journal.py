@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -64,6 +65,22 @@ def test_a_finding_shows_the_certificate_and_whether_the_server_has_answered_sin
     assert "; the server has answered since)" in " ".join(after.stdout.split())
     assert after.returncode == 1  # it has happened, and stays until the journal is cleared
     assert finding["answered"] > finding["last"]
+
+
+def test_a_finding_that_a_later_one_proves_repaired_says_so() -> None:
+    place = {"server": "cucm.lab", "port": 8443, "action": "Terminate", "cause": "X.", "count": 1, "dial": ""}
+    first: dict[str, Any] = {**place, "code": "issuer-missing", "first": 1.0, "last": 2.0, "remedies": []}
+    then: dict[str, Any] = {**place, "code": "expired", "first": 3.0, "last": 3.0, "remedies": []}
+    repaired = "(once, at 00:00:02 UTC; repaired, since then it is expired)"
+    assert [row.endswith(repaired) for row in finding_rows([first, then])] == [True, False]
+    for change in (
+        {"port": 6972},
+        {"server": "imp.lab"},
+        {"first": 2.0},
+        {"action": "Continue"},
+        {"code": "unknown-ca"},
+    ):
+        assert not any("repaired" in row for row in finding_rows([first, then | change]))
 
 
 def test_findings_of_a_proxy_that_has_not_the_newer_fields_are_shown() -> None:

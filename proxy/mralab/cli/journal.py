@@ -45,10 +45,11 @@ def finding_rows(found: Iterable[dict[str, Any]]) -> Iterator[str]:
     from ..show.screen import columns
 
     width = columns(sys.stdout)
+    found = tuple(found)
     for number, finding in enumerate(found, 1):
         times = "once, at" if finding["count"] == 1 else f"{finding['count']} times, last"
         dialled = f", dialled at {escape(finding['dial'])}" if finding["dial"] else ""
-        since = ANSWERED_SINCE if finding.get("answered") else ""
+        since = ANSWERED_SINCE if finding.get("answered") else _repaired(finding, found)
         cause = f"{finding['cause']} ({times} {clock(finding['last'])}{dialled}{since})"
         yield from wrapped(visible(f"{number}. {finding['code']}: {cause}"), width, "   ")
         if presented := presented_text(finding.get("presented", ())):
@@ -56,6 +57,18 @@ def finding_rows(found: Iterable[dict[str, Any]]) -> Iterator[str]:
         for remedy in finding["remedies"]:
             text = f"- {remedy['text']}{f' ({where})' if (where := remedy['where']) else ''}"
             yield from (f"   {row}" for row in wrapped(visible(text), width - 3))
+
+
+def _repaired(finding: dict[str, Any], found: Iterable[dict[str, Any]]) -> str:
+    """Return that a later finding at the same server and port proves ``finding`` repaired; empty if none does."""
+    from ..diagnose.outlook import proves_repaired
+
+    for other in found:
+        is_later = other is not finding and other["first"] > finding["last"] and other["action"] != "Continue"
+        is_same_place = is_later and (other["server"], other["port"]) == (finding["server"], finding["port"])
+        if is_same_place and proves_repaired(finding["code"], other["code"]):
+            return f"; repaired, since then it is {other['code']}"
+    return ""
 
 
 def clock(at: float) -> str:
