@@ -335,6 +335,9 @@ def test_a_byte_order_mark_and_all_line_ends_are_accepted_but_not_utf_16(tmp_pat
 def test_a_security_level_is_refused_because_it_would_have_no_effect(ciphers: str) -> None:
     with pytest.raises(ConfigError, match=r"upstream\.ciphers: sets @SECLEVEL, which has no effect"):
         from_mapping({"upstream": {"ciphers": ciphers}})
+    pattern = UpstreamTable.model_json_schema()["properties"]["ciphers"]["pattern"]
+    assert not re.search(pattern, ciphers)
+    assert re.search(pattern, ciphers.replace("@", ""))
 
 
 def test_the_schema_of_a_file_name_allows_the_same_characters_as_the_configuration() -> None:

@@ -137,7 +137,7 @@ def objects(schema: Schema, path: str) -> st.SearchStrategy[dict[str, Any]]:
         names = names.filter(re.compile(pattern).search)
         more = st.dictionaries(names, values(each, f"{path}.*"), max_size=3)
         own = st.builds(lambda one, other: {**other, **one}, own, more)
-    return own.filter(lambda given: len(given) >= schema.get("minProperties", 0))
+    return own.filter(jsonschema_rs.validator_for(schema).is_valid)  # minProperties, not
 
 
 @pytest.mark.parametrize("operation", WITH_BODY, ids=lambda each: each.name)
@@ -197,3 +197,17 @@ async def test_keys_that_exclude_each_other_are_described(
     schema = body_of(next(each for each in WITH_BODY if each.name == "change_config"))
     assert jsonschema_rs.is_valid(schema, body) == (status == 200)
     assert (await lab.ask("PATCH", "/api/config", body))[0] == status
+
+
+async def test_a_key_that_the_configuration_in_force_excludes_is_well_formed(lab: AdministeredLab) -> None:
+    assert (await lab.ask("PATCH", "/api/config", {"upstream": {"tls": ["1.3"]}}))[0] == 200
+    ciphers = {"ciphers": "ECDHE-RSA-AES256-GCM-SHA384"}
+    status, answer = await lab.ask("PATCH", "/api/config", {"upstream": ciphers})
+    assert (status, answer["error"]["code"]) == (409, "unusable")
+    assert answer["error"]["problems"][0].startswith("upstream.ciphers: has no effect in TLS 1.3")
+    status, answer = await lab.ask("PATCH", "/api/config", {"upstream": {**ciphers, "tls": ["1.3"]}})
+    assert (status, answer["error"]["code"]) == (400, "invalid")
+    status, answer = await lab.ask("PATCH", "/api/config", {"upstream": {**ciphers, "attempts": 0}})
+    assert (status, answer["error"]["code"]) == (400, "invalid")
+    assert (await lab.ask("GET", "/api/config"))[1]["upstream"]["ciphers"] == ""
+    assert (await lab.ask("PATCH", "/api/config", {"upstream": {**ciphers, "tls": ["1.2", "1.3"]}}))[0] == 200

@@ -9,7 +9,7 @@ from .in_force import changed_values, values_in_force
 from .keys import Applies, DeclaredKey, Key, declared_keys
 from .live import live_names, live_tables, split_change
 from .loading import load, parse_toml, read_toml
-from .model import KEYS, Config, from_mapping
+from .model import KEYS, CombinationError, Config, from_mapping
 from .tables import (
     AllowTable,
     CaptureTable,
@@ -28,6 +28,7 @@ __all__ = [
     "AllowTable",
     "Applies",
     "CaptureTable",
+    "CombinationError",
     "Config",
     "DeclaredKey",
     "HostEntry",

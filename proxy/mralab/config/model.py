@@ -121,6 +121,10 @@ class Config(Table):
         return from_mapping(data, self.folder)
 
 
+class CombinationError(ConfigError):
+    """Every key is valid, but some are not together."""
+
+
 KEYS: Final = tuple(declared_keys(Config))
 """Every key of a configuration. ``hosts`` is one key; ``declared_keys(HostEntry)`` has those of one host."""
 
@@ -128,7 +132,8 @@ KEYS: Final = tuple(declared_keys(Config))
 def from_mapping(data: Mapping[str, Any], folder: Path | None = None, source: str = "configuration") -> Config:
     """Return the configuration for parsed TOML. Raises ``ConfigError`` with every problem in it.
 
-    Relative paths are relative to ``folder`` (default: the current one). ``source`` begins each problem.
+    It is a ``CombinationError`` if each key is valid alone. Relative paths are relative to ``folder`` (default: the
+    current one). ``source`` begins each problem.
     """
     problems: list[str] = []
     host_problems: list[str] = []
@@ -144,12 +149,12 @@ def from_mapping(data: Mapping[str, Any], folder: Path | None = None, source: st
         problems += [f"{source}: {problem}" for problem in host_problems]
         raise ConfigError(problems) from None
     problems += [f"{source}: {problem}" for problem in host_problems]
-    problems += [
-        f"{source}: {problem}"
-        for problem in (*_host_problems(config), *_admin_problems(config), *_ineffective_keys(config))
-    ]
+    problems += [f"{source}: {problem}" for problem in (*_host_problems(config), *_admin_problems(config))]
+    combined = [f"{source}: {problem}" for problem in _ineffective_keys(config)]
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError([*problems, *combined])
+    if combined:
+        raise CombinationError(combined)
     return config
 
 

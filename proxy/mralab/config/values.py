@@ -132,6 +132,8 @@ def _check_path(value: str) -> str:
 
 
 _LONGEST_CIPHERS: Final = 4096
+_CIPHERS: Final = "^(?!.*@[Ss][Ee][Cc][Ll][Ee][Vv][Ee][Ll])[ -~]*$"
+"""Regular expression, for schemas, of what ``_check_ciphers`` accepts."""
 
 
 def _check_ciphers(value: str) -> str:
@@ -166,7 +168,7 @@ File = Annotated[
 Ciphers = Annotated[
     str,
     AfterValidator(_check_ciphers),
-    Field(json_schema_extra={"pattern": "^[ -~]*$", "maxLength": _LONGEST_CIPHERS}),
+    Field(json_schema_extra={"pattern": _CIPHERS, "maxLength": _LONGEST_CIPHERS}),
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ..config import Config, changed_values, from_mapping, live_names, load, split_change
+from ..config import CombinationError, Config, changed_values, from_mapping, live_names, load, split_change
 from ..core.hostport import host_port
 from ..core.nearest import did_you_mean
 from ..core.tls.fingerprint import fingerprint
@@ -167,7 +167,10 @@ class Control(ABC):
             try:
                 config = current.config.changed(**changes)
             except ConfigError as error:
-                problems += [problem.removeprefix("configuration: ") for problem in error.problems]
+                found = [problem.removeprefix("configuration: ") for problem in error.problems]
+                if isinstance(error, CombinationError) and not problems and _is_valid(changes):
+                    raise UnusableError(found) from None  # only the keys in force exclude it
+                problems += found
             if problems:
                 raise ConfigError(
                     problems,
@@ -434,6 +437,15 @@ async def _probe(name: str, address: str, call: Callable[[], Awaitable[None]]) -
     except Exception as error:  # any failure is the result of the check
         return Check(name, address, str(error) or type(error).__name__)
     return Check(name, address, "")
+
+
+def _is_valid(changes: Mapping[str, Any]) -> bool:
+    """Return whether a change is valid in an otherwise empty configuration."""
+    try:
+        from_mapping(changes)
+    except ConfigError:
+        return False
+    return True
 
 
 async def _connect(host: str, port: int) -> None:
