@@ -247,7 +247,7 @@ def test_a_mock_without_tls_and_a_missing_one(ca: trustme.CA) -> None:
         (fault.Expire(days=float("nan")), None, "days = nan"),
         (fault.Answer(reason="20 \u20ac"), None, "reason"),
         (fault.Answer(reason="OK\r\nX: y"), None, "reason"),
-        (fault.Present(b"nonsense"), None, "no certificate that can be read"),
+        (fault.Present(b"nonsense"), None, "holds no certificate in PEM"),
     ],
 )
 def test_an_impossible_fault_is_an_error_when_it_is_injected(
