@@ -333,11 +333,21 @@ def test_the_alert_of_the_client_says_what_it_trusts(tmp_path: Path) -> None:
         found = findings_of([one])
         assert codes(found) == [(code, "issue-found", "certain")]
         assert found.checks == []
+        cause = found.findings[0].finding.cause
+        assert "store is empty" not in cause  # it was not given, and Expressway-C has one
+        assert ("trust store is not known here" in cause) == (code == "issuer-missing")
         assert (
             found.findings[0]
             .finding.evidence[-1]
             .endswith("10.48.36.46:30123 -> 10.48.36.215:8443 Alert (Level: Fatal, Description: unknown ca)")
         )
+
+
+def test_a_trust_store_that_the_alert_contradicts_is_probably_another_one(tmp_path: Path) -> None:
+    one = only(pcap(packets(exchange(tmp_path, LEAF, trusted=mint("Another CA", ca=True)))))
+    (found,) = findings_of([one], TrustStore([CA.cert])).findings
+    assert found.finding.code == "handshake-failed"
+    assert "so the trusted CA list of the client was probably another one: compare the two." in found.finding.cause
 
 
 def test_certificates_are_judged_at_the_time_of_the_capture(tmp_path: Path) -> None:

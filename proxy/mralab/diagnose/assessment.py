@@ -92,8 +92,13 @@ def assess(
     trust_store: Sequence[x509.Certificate],
     sent_by_others: Sequence[x509.Certificate],
     now: datetime,
+    *,
+    store_is_known: bool = True,
 ) -> ServerCheck:
-    """Assess a handshake with the trust store, and with the certificates that other servers sent in the same run."""
+    """Assess a handshake with the trust store, and with the certificates that other servers sent in the same run.
+
+    ``trust_store`` is empty if ``store_is_known`` is false.
+    """
     presented = PresentedChain(
         handshake.address.host,
         handshake.address.port,
@@ -102,6 +107,7 @@ def assess(
         now,
         tuple(sent_by_others),
         config.verify.ip_san == "accept",
+        store_is_known,
     )
     log = ExpectedLog(handshake, config, now)
     state, findings = _state_and_findings(handshake, presented, log)

@@ -183,7 +183,8 @@ def _findings(group: _Group, store: TrustStore | None, config: Config) -> Iterat
         handshake = _handshake(connection, faults=faults)
         trusted = store.certificates if store is not None else ()
         reason = "" if refused else "the client accepted it: it does not verify certificates, or trusts other CAs"
-        for finding in assess(handshake, config, trusted, (), _time(connection.last)).findings:
+        at, is_known = _time(connection.last), store is not None
+        for finding in assess(handshake, config, trusted, (), at, store_is_known=is_known).findings:
             named = finding.code == "name-not-in-certificate"
             yield _found(
                 group,
@@ -200,7 +201,7 @@ def _findings(group: _Group, store: TrustStore | None, config: Config) -> Iterat
         for finding in assess(handshake, config, (), (), _time(connection.last)).findings:
             yield _found(group, finding, "issue-found")
     elif key.outcome == "refused-by-client" and not faults and key.alert is not None:
-        because = _because(connection, store)
+        because = _because(connection, key.alert, store)
         yield _found(
             group, _explained(group, _CLIENT_ENDED, ALERTS.get(key.alert, str(key.alert)), because), "issue-found"
         )
@@ -269,12 +270,15 @@ def _handshake(
     )
 
 
-def _because(connection: CapturedConnection, store: TrustStore | None) -> str:
+def _because(connection: CapturedConnection, alert: int, store: TrustStore | None) -> str:
     if not connection.presented:
         return ""
     if store is None:
         return ": its trust store is not known here, and nothing else was found at fault in the certificate"
-    return ": no fault was found in the certificate with this trust store"
+    nothing = ": no fault was found in the certificate with this trust store"
+    if alert == _UNKNOWN_CA:
+        return f"{nothing}, so the trusted CA list of the client was probably another one: compare the two"
+    return nothing
 
 
 def _explained(group: _Group, rule: FindingRule, reason: str, because: str = "") -> Finding:

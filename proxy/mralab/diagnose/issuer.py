@@ -129,7 +129,11 @@ def _place_of_issuer(presented: PresentedChain, certificate: x509.Certificate) -
             "its root."
         )
     else:
-        text = "The trust store is empty."
+        text = (
+            "The trust store is empty."
+            if presented.store_is_known
+            else "The trust store is not known here, so neither is whether it has the root."
+        )
     first = ("send-intermediate", "trust-chain") if related else ("trust-chain", "send-chain")
     return literal(text), (*first, "sign", _OFF)
 

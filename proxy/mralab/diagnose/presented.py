@@ -19,7 +19,7 @@ class PresentedChain:
 
     ``server_name`` is the name or address that the certificate should contain, ``port`` None if it is not known.
     ``sent_by_others`` has the certificates that other servers sent in the same run. ``ip_san`` is whether
-    iPAddress entries count (``verify.ip_san``).
+    iPAddress entries count (``verify.ip_san``). ``trust_store`` is empty if ``store_is_known`` is false.
     """
 
     server_name: str
@@ -29,6 +29,7 @@ class PresentedChain:
     now: datetime
     sent_by_others: tuple[x509.Certificate, ...] = ()
     ip_san: bool = True
+    store_is_known: bool = True
 
     @cached_property
     def links(self) -> tuple[Link, ...]:
