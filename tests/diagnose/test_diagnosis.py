@@ -98,6 +98,8 @@ def test_the_article_s_6972_is_a_self_signed_certificate() -> None:
     assert finding.remedies[0].where == "Expressway-C: Maintenance > Security > Trusted CA certificate"
     assert "tomcat-ECDSA" in finding.remedies[0].text
     assert "every peer" in finding.remedies[0].text
+    # IM and Presence and Unity Connection have that menu as well, so the node is named.
+    assert finding.remedies[1].where == f"{NAME}: Cisco Unified OS Administration > Security > Certificate Management"
     assert "xConfiguration EdgeConfigServer VerifyOriginServer: Off" in finding.remedies[-1].text
     assert finding.cause.startswith("cucm.steven.lab:6972 ")
     assert "218018" in finding.reference

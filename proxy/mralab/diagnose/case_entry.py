@@ -64,7 +64,7 @@ def derived(code: str, basis: Finding, cause: str, remedies: Collection[str], re
 
 def _worded(remedy: Remedy, basis: Finding) -> Remedy:
     facts = {"server": escape(basis.server), "place": place(basis), "certificate": "tomcat-ECDSA certificate"}
-    return replace(remedy, text=remedy.text.format_map(facts))
+    return replace(remedy, text=remedy.text.format_map(facts), where=remedy.where.format_map(facts))
 
 
 def place(finding: Finding) -> str:

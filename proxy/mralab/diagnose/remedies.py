@@ -16,7 +16,7 @@ class Remedy:
 
 
 _TRUSTED_CA = "Expressway-C: Maintenance > Security > Trusted CA certificate"
-_CUCM_CERTIFICATES = "CUCM: Cisco Unified OS Administration > Security > Certificate Management"
+_SERVER_CERTIFICATES = "{server}: Cisco Unified OS Administration > Security > Certificate Management"
 _ALLOW_LIST = "Expressway-C: Configuration > Unified Communications > HTTP allow list"
 _SERVERS = "Expressway-C: Configuration > Unified Communications"
 _OFF = (
@@ -79,13 +79,13 @@ REMEDIES: Final[dict[str, Remedy]] = {
         "send-chain",
         "Have {server} send its intermediate CAs too: upload them as trust certificates, then its {certificate} "
         "again, and restart the service that presents it.",
-        _CUCM_CERTIFICATES,
+        _SERVER_CERTIFICATES,
     ),
     "send-intermediate": Remedy(
         "send-chain",
         "Have {server} send the intermediate CA '{missing}' too: upload it as a trust certificate, then the "
         "{certificate} again, and restart the service that presents it.",
-        _CUCM_CERTIFICATES,
+        _SERVER_CERTIFICATES,
     ),
     "trust-intermediate": Remedy(
         "trust-certificate",
@@ -96,76 +96,76 @@ REMEDIES: Final[dict[str, Remedy]] = {
     "sign": Remedy(
         "reissue",
         "Have the {certificate} of {server} signed by a CA that Expressway-C already trusts.",
-        _CUCM_CERTIFICATES,
+        _SERVER_CERTIFICATES,
     ),
     "renew": Remedy(
         "reissue",
         "Renew the {certificate} of {server}, and restart the service that presents it.",
-        _CUCM_CERTIFICATES,
+        _SERVER_CERTIFICATES,
     ),
     "renew-ca": Remedy(
         "reissue",
         "Have the CA at depth {depth} renewed, and replace its old certificate wherever it is installed. Or have the "
         "{certificate} of {server} signed by another CA.",
-        _CUCM_CERTIFICATES,
+        _SERVER_CERTIFICATES,
     ),
     "reissue": Remedy(
         "reissue",
         "Reissue the {certificate} of {server} for TLS servers, with a key and a signature of current strength, "
         "signed by a proper CA.",
-        _CUCM_CERTIFICATES,
+        _SERVER_CERTIFICATES,
     ),
     "reissue-for-servers": Remedy(
         "reissue",
         "Reissue the {certificate} of {server} with server authentication in its extended key usage, and with digital "
         "signature in its key usage.",
-        _CUCM_CERTIFICATES,
+        _SERVER_CERTIFICATES,
     ),
     "reissue-clean": Remedy(
         "reissue",
         "{reissue} without that fault.",
-        _CUCM_CERTIFICATES,
+        _SERVER_CERTIFICATES,
     ),
     "strengthen-ca": Remedy(
         "reissue",
         "Have the CA at depth {depth} reissued with a key and a signature of current strength, or have the "
         "{certificate} of {server} signed by another CA.",
-        _CUCM_CERTIFICATES,
+        _SERVER_CERTIFICATES,
     ),
     "replace-ca-purpose": Remedy(
         "reissue",
         "Have the CA at depth {depth} reissued as a CA that may issue for TLS servers (basic constraints CA:TRUE, key "
         "usage certificate signing, and server authentication in its extended key usage if it has one), or have the "
         "{certificate} of {server} signed by another CA.",
-        _CUCM_CERTIFICATES,
+        _SERVER_CERTIFICATES,
     ),
     "reissue-within": Remedy(
         "reissue",
         "Reissue the {certificate} of {server} with only those names that the CA's name constraints permit, or have it "
         "signed by a CA without that limit.",
-        _CUCM_CERTIFICATES,
+        _SERVER_CERTIFICATES,
     ),
     "reissue-new-key": Remedy(
         "reissue",
         "Issue a new {certificate} of {server} with a new key, and find out why the CA revoked the old one.",
-        _CUCM_CERTIFICATES,
+        _SERVER_CERTIFICATES,
     ),
     "replace-ca": Remedy(
         "reissue",
         "Have {ca_at_fault} reissued as a proper CA (basic constraints CA:TRUE, a path length that leaves "
         "room for the CAs below it, key usage certificate signing), or have the {certificate} of {server} signed by "
         "another CA.",
-        _CUCM_CERTIFICATES,
+        _SERVER_CERTIFICATES,
     ),
     "reissue-with-name": Remedy(
         "reissue",
         "Reissue the {certificate} with {server} among its subject alternative names.",
-        _CUCM_CERTIFICATES,
+        _SERVER_CERTIFICATES,
     ),
     "shorten-chain": Remedy(
         "reissue",
         "Have the {certificate} of {server} signed by a CA nearer to its root.",
-        _CUCM_CERTIFICATES,
+        _SERVER_CERTIFICATES,
     ),
     "change-server-name": Remedy(
         "change-server-name",
@@ -200,7 +200,7 @@ REMEDIES: Final[dict[str, Remedy]] = {
         "Upload the CA of Expressway-C's own certificate as tomcat-trust and as CallManager-trust (in mixed mode that "
         "certificate itself as well; on IM and Presence as tomcat-trust and cup-xmpp-trust), and restart Tomcat, "
         "CallManager, HAProxy and TFTP.",
-        _CUCM_CERTIFICATES,
+        _SERVER_CERTIFICATES,
     ),
     "check-own-certificate": Remedy(
         "check-own-certificate",
