@@ -159,7 +159,7 @@ class LocalControl(Control):
         journal = await self._full_journal()
         ip_san = self.config.verify.ip_san == "accept"
         items = await self.aside(
-            lambda records: [finding_json(finding, ip_san=ip_san) for finding in find(records)],
+            lambda records: [finding_json(finding, ip_san=ip_san) for finding in find(records, with_answers=True)],
             _since(journal.records(), since),
         )
         return self._with_losses(items, len(items), journal)

@@ -73,8 +73,11 @@ _SAME_FAULT: Final = ("unable to get local issuer certificate", "unable to verif
 """In audit mode OpenSSL reports both for a leaf whose issuer is missing. X14.2 logs only the first."""
 
 
-def find(source: Iterable[Record] | Iterable[str]) -> Findings:
-    """Return the findings of a log, given as lines or as records, in order of first occurrence."""
+def find(source: Iterable[Record] | Iterable[str], *, with_answers: bool = False) -> Findings:
+    """Return the findings of a log, given as lines or as records, in order of first occurrence.
+
+    ``with_answers`` as in ``Diagnosis.findings``.
+    """
     items = iter(cast("Iterable[Record | str]", [source] if isinstance(source, str) else source))
     first = next(items, None)
     if first is None:
@@ -84,7 +87,7 @@ def find(source: Iterable[Record] | Iterable[str]) -> Findings:
     records = read(cast("Iterable[str]", all_items)) if isinstance(first, str) else all_items
     for record in cast("Iterable[Record]", records):
         diagnosis.add(record)
-    return diagnosis.findings()
+    return diagnosis.findings(with_answers=with_answers)
 
 
 @dataclass(slots=True)
@@ -189,14 +192,19 @@ class Diagnosis:
         """Return whether the lines are those of an Expressway-E."""
         return bool(self._edge_processes)
 
-    def findings(self) -> Findings:
-        """Return one finding for each code, server and port, in order of first occurrence."""
+    def findings(self, *, with_answers: bool = False) -> Findings:
+        """Return one finding for each code, server and port, in order of first occurrence.
+
+        ``with_answers``: if the server has answered since, they say when. That needs the records of successes too.
+        """
         groups = self._groups.copy()
         for occurrence in self.undecided():
             groups.add(occurrence)
-        answers = self.answers()
-        found = groups.findings(self._unread_lines)
-        return Findings((replace(each, answered=answered_after(each, answers)) for each in found), self.unread)
+        found: Iterable[Finding] = groups.findings(self._unread_lines)
+        if with_answers:
+            answers = self.answers()
+            found = (replace(each, answered=answered_after(each, answers)) for each in found)
+        return Findings(found, self.unread)
 
     def undecided(self) -> Iterator[Occurrence]:
         """Yield the occurrences whose port is not decided yet, with the most probable one."""

@@ -108,7 +108,7 @@ class Journal:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """The findings from the events of those lines."""
-        return find(self.records())
+        return find(self.records(), with_answers=True)
 
     def records(self) -> Iterator[Record]:
         """Yield the events as the log reader's records, with all fields set."""

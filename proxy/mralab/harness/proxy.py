@@ -163,7 +163,7 @@ class Proxy(LoopOrThread):
 
     def findings_for(self, name: str) -> tuple[Finding, ...]:
         """Return ``findings`` with remedies for a test in which the proxy has this name; empty: without them."""
-        found = find(call_in(self._loop, lambda: tuple(self._journal.records())))
+        found = find(call_in(self._loop, lambda: tuple(self._journal.records())), with_answers=True)
         return tuple(advised(finding, name) for finding in found) if name else found
 
     @property
