@@ -336,7 +336,10 @@ PARSERS: Final[dict[str, Parser]] = {
         ),
     ),
     "request head in pieces": Parser(
-        "core.http.framing.check_partial", _partial, (*_WORDS, *_LINES), ((b"", b""), (_HEAD, b""))
+        "core.http.framing.check_partial core.http.framing.check_characters",
+        _partial,
+        (*_WORDS, *_LINES),
+        ((b"", b""), (_HEAD, b"")),
     ),
     "request": Parser(
         "core.mra.route.Routes",
@@ -698,6 +701,7 @@ NOT_PARSERS: Final = {
     "core.release.cipher_string": "joins texts",
     "core.release.has_login_failover": "looks a release up",
     "core.release.signature_algorithms": "looks a word up",
+    "diagnose.address_sources.parse_each": "calls the parser that it is given",
     "diagnose.axl.request": "writes",
     "diagnose.axl.list_nodes_operation": "writes",
     "config.values.is_loopback": "an address, which split_address has read",
