@@ -14,7 +14,7 @@ from mralab.core.log.reader import Record
 from mralab.diagnose.diagnosis import Diagnosis
 from mralab.show.diagnosis import diagnosis_text
 
-from .test_conclusions import HOST, START, Log, archive, diagnosed, found, only
+from .test_conclusions import ADDRESSES, HOST, START, Log, archive, diagnosed, found, only
 
 LINES = Log().untrusted().text.decode().splitlines()
 RESPONSE = next(line for line in LINES if "Sending Response" in line)
@@ -98,6 +98,39 @@ def test_requests_that_never_end_take_bounded_memory(monkeypatch: pytest.MonkeyP
         assert tracemalloc.get_traced_memory()[0] - before < 500_000
     finally:
         tracemalloc.stop()
+
+
+# --- lines that were cut
+
+
+CUT = Log().untrusted().misnamed(host="imp.example.test").untrusted(host="cucm2.example.test", port=6972)
+REACHED = {(HOST, 8443), ("imp.example.test", 8443), ("cucm2.example.test", 6972), ("", None)}
+
+
+@pytest.mark.parametrize("width", range(45, 400, 5))
+def test_a_part_of_a_number_or_an_address_is_not_taken_for_the_whole(width: int, tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text("\n".join(line[:width] for line in CUT.text.decode().splitlines()))
+    for finding in diagnosed([tmp_path]).findings:
+        known = {(server, port) for server, port in REACHED if port == finding.port or finding.port is None}
+        server = next((name for name, ip in ADDRESSES.items() if finding.server in (name, ip)), finding.server)
+        assert server in {name for name, _ in known}
+        assert finding.ip in ("", ADDRESSES.get(server))
+        assert finding.port or finding.confidence == "uncertain"
+
+
+def test_a_port_that_was_cut_off_comes_from_the_token(tmp_path: Path) -> None:
+    lines = [line.partition(" Dst-port")[0] if "Sending Request" in line else line for line in LINES]
+    (tmp_path / "a.log").write_text("\n".join(lines))
+    finding = only(diagnosed([tmp_path]))
+    assert (finding.code, finding.server, finding.port) == ("self-signed", HOST, 8443)
+
+
+def test_an_answer_to_a_request_without_a_port_is_that_of_its_own_line(tmp_path: Path) -> None:
+    lines = Log().request().text.decode().splitlines()
+    cut = [line.partition(" Dst-port")[0] for line in lines if "Sending Request" in line]
+    (tmp_path / "a.log").write_text("\n".join([*cut, *lines[2:]]))
+    (check,) = diagnosed([tmp_path]).checks
+    assert check.subject == "192.0.2.11:8443"
 
 
 # --- stamps

@@ -237,6 +237,8 @@ def _reported(case: Case, entry: Entry, all_entries: Sequence[Entry]) -> report.
         confidence, reason = "uncertain", "the lines name no server"
     if _may_be_refused(case, entry):
         confidence, reason = _FILTERED
+    if finding.port is None and entry.finding.tie == "transaction" and finding.ip:
+        confidence, reason = "uncertain", "the lines name no port"
     next_faults = what_may_fail_next(finding, known, chain_is_known=bool(captured and captured.chain))
     remedies = [report.Remedy(code=one.code, text=one.text, where=one.where) for one in finding.remedies]
     return report.Finding(

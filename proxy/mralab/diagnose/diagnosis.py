@@ -240,12 +240,14 @@ class Diagnosis:
         request = self._request(process, event.txn)
         if is_absolute_form(event.start_line):
             self._edge_processes.add(process)
+        event = event if event.dst_port else event._replace(dst_port=request.line.port or 0)  # the line was cut
         previous = request.sent
         is_first = previous is None or (previous.dst_ip, previous.dst_port) != (event.dst_ip, event.dst_port)
         if previous is not None and is_first:  # the name has several addresses, and the previous one failed
             self._is_explained(process, request, previous)
             self._remove_unanswered(process, request)
-        self._ports[*process, event.dst_ip].sent(event.dst_port, is_first=is_first)
+        if event.dst_port:
+            self._ports[*process, event.dst_ip].sent(event.dst_port, is_first=is_first)
         if is_first:
             request.first_attempt, request.attempts = self._number, 0
             request.server = request.server or _host(event) or event.dst_ip
@@ -292,7 +294,7 @@ class Diagnosis:
         request = self._requests.get((process, txn)) if txn else None
         if request is not None and request.sent is not None:
             occurrence.dial = request.sent.dial
-            ports.decide(occurrence, request.sent.dst_port, "transaction")
+            ports.decide(occurrence, request.sent.dst_port or None, "transaction")
         else:
             ports.add(occurrence)
 
@@ -305,7 +307,8 @@ class Diagnosis:
             self._remove_unanswered(process, request)
             if request.sent is not None:
                 sent = request.sent
-                self._answers.add(process, request.server, sent.dst_ip, sent.dst_port, event.at, request.line)
+                if port := sent.dst_port or event.src_port:
+                    self._answers.add(process, request.server, sent.dst_ip, port, event.at, request.line)
 
     def _response_sent(self, process: Process, event: ResponseSent, text: str) -> None:
         request = self._requests.pop((process, event.txn), None)
@@ -342,9 +345,11 @@ class Diagnosis:
         self, process: Process, request: _OpenRequest, sent: RequestSent, occurrence: Occurrence
     ) -> None:
         """Count the response as a failure of its own unless a TLS line explains it (step 5)."""
-        occurrence.ip, occurrence.port, occurrence.dial = sent.dst_ip, sent.dst_port, sent.dial
+        occurrence.ip, occurrence.port, occurrence.dial = sent.dst_ip, sent.dst_port or None, sent.dial
         occurrence.evidence = (request.sent_text, *occurrence.evidence)
         is_explained = self._is_explained(process, request, sent)
+        if not is_explained and not (sent.dst_ip and sent.dst_port):  # cut: any fault of the process may be its own
+            is_explained = self._has_unclaimed_fault.get(process, False)
         self._remove_unanswered(process, request)
         if is_explained:
             self._has_unclaimed_fault.pop(process, None)
@@ -354,7 +359,7 @@ class Diagnosis:
     def _is_explained(self, process: Process, request: _OpenRequest, sent: RequestSent) -> bool:
         """Return whether a TLS line explains that a request failed where it was ``sent``. Decide its port (step 2)."""
         return self._ports[*process, sent.dst_ip].explains_failure(
-            request.server, sent.dst_port, attempts=request.attempts, since=request.first_attempt
+            request.server, sent.dst_port or None, attempts=request.attempts, since=request.first_attempt
         )
 
     def _failed_before_sending(self, process: Process, request: _OpenRequest, occurrence: Occurrence) -> None:

@@ -88,7 +88,7 @@ class FaultPorts:
         self._last_fault[port] = max(fault.number, self._last_fault.get(port, 0))
         self._count(fault)
 
-    def explains_failure(self, server: str, port: int, *, attempts: int, since: int) -> bool:
+    def explains_failure(self, server: str, port: int | None, *, attempts: int, since: int) -> bool:
         """Return whether a TLS fault explains the failure of a request to ``server`` (name or address) and ``port``.
 
         ``since`` is the number of the record that sent it first. Its undecided faults, as many as its ``attempts``,

@@ -266,7 +266,7 @@ class LadderBuilder:
         request = self._request(process, event.txn)
         request.attempts += 1
         self._no_longer_waiting(request)  # under the address of an earlier attempt
-        request.ip, request.port = event.dst_ip, event.dst_port
+        request.ip, request.port = event.dst_ip, event.dst_port or request.port
         service = service_of(request.line.url) or service_of(event.start_line.partition(" ")[2])
         self._hosts.add(host_of(request), event.dst_ip, service)
         for name in filter(None, (request.server.lower(), request.ip)):

@@ -49,7 +49,9 @@ def parse_request_line(start_line: str) -> RequestLine:
     absolute = _ABSOLUTE.match(start_line)
     over_https = absolute is not None and absolute[1].lower() == "https"
     path = re.sub(r"^https?://[^/]*", "", requested_url, flags=re.IGNORECASE).lstrip("/")
-    token, _, path_after_token = path.partition("/")
+    token, slash, path_after_token = path.partition("/")
+    if not slash and " " not in rest and "?" not in token:
+        return RequestLine(method, requested_url, requested_url, over_https=over_https)  # cut, perhaps inside the token
     token = re.split("[? ]", token, maxsplit=1)[0]
     try:
         target = decode(token)

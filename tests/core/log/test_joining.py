@@ -108,6 +108,37 @@ def test_lines_broken_at_any_width(wrap: Callable[[str, int], list[str]], debug:
     assert wrong == []
 
 
+def with_a_hanging_indent(line: str, width: int) -> list[str]:
+    first, rest = line[:width], line[width:]
+    return [first, *(f"    {piece}" for piece in on_a_terminal(rest, width - 4) if piece)]
+
+
+def in_parts_of_a_relay(line: str, width: int) -> list[str]:
+    """Split a line's payload; each part has the head of the line."""
+    head, mark, payload = line.partition("traffic_server[2030]: ")
+    return [f"{head}{mark}{piece}" for piece in on_a_terminal(payload, width)]
+
+
+@pytest.mark.parametrize("wrap", [with_a_hanging_indent, in_parts_of_a_relay])
+def test_pieces_with_something_before_each(wrap: Callable[[str, int], list[str]]) -> None:
+    whole = events_of(lines(debug=False))
+    wrong = [
+        width
+        for width in range(90, 221)
+        if events_of([piece for line in lines(debug=False) for piece in wrap(line, width)]) != whole
+    ]
+    assert wrong == []
+
+
+def test_lines_that_do_not_belong_together_stay_lines() -> None:
+    """A line of an unknown form does not take the next one along."""
+    head = "2026-01-29T14:01:16.974-05:00 exp-c1 traffic_server[2030]: "
+    texts = [f"{head}[ET_NET 1] WARNING: something new", f"{head}more of it", f"{head}and more", lines(debug=False)[3]]
+    records = [*read(texts)]
+    assert [record.line for record in records] == [1, 2, 3, 4]
+    assert [record.is_unread for record in records] == [True, True, True, False]
+
+
 @pytest.mark.parametrize("wrap", WRAPS)
 @pytest.mark.parametrize("width", [80, 120])
 def test_blank_lines_between_the_pieces(wrap: Callable[[str, int], list[str]], width: int) -> None:

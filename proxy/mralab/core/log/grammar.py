@@ -82,6 +82,7 @@ _FORMS: Final[tuple[tuple[type[Event], str], ...]] = (
     (HandshakeFailed, _THREAD + "ERROR: SSL connection failed for '{name:bare}': {error:prose}"),
 )
 _NEVER_TWICE: Final = ("tracking_id",)
+_ADDRESSES: Final = frozenset(("src_ip", "dst_ip"))
 _MOST_KEPT: Final = 4096
 _LONGEST_KEPT: Final = 512
 _OTHER_PATTERNS: Final = {"int": r"(-?\d{1,18})", "utc": r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3})"}
@@ -268,7 +269,8 @@ class _Form:
 
     def is_whole(self, payload: str) -> bool:
         """Return whether a damaged payload has its last field and ends with that field's quote."""
-        return self._keys[-1][0].search(payload) is not None and payload.rstrip(" \t").endswith('"')
+        last = self._keys[-1][0].search(payload)
+        return last is not None and payload[last.end() :].rstrip(" \t").endswith('"')
 
     def read_patiently(self, payload: str, at: float) -> Event:
         """Return the event of a damaged payload: find the keys in the form's order and take the text between them."""
@@ -287,6 +289,9 @@ class _Form:
         } | {"at": at}
         for (_, begin, name, kind), end in zip(found, ends, strict=True):
             text = payload[begin:end].strip(" \t")
+            is_cut = end == len(payload) and payload[begin - 1] == '"' and '"' not in text
+            if is_cut and (kind == "int" or name in _ADDRESSES):
+                continue  # a part of a number or an address is another one
             if end == len(payload) and text.count('"') == 1:  # the rest is the envelope's
                 text = text.partition('"')[0]
             text = text.removesuffix('"')
@@ -294,6 +299,8 @@ class _Form:
                 values["at"] = moment_of(text) or at
             elif kind == "int":
                 values[cast("str", name)] = _int(text)
+            elif name in _ADDRESSES:
+                values[name] = re.split(r'[\s"]', text, maxsplit=1)[0]  # the key behind it may be lost
             elif name:
                 values[name] = unescape(text)
         return self.event(**values)

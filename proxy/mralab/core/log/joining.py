@@ -70,6 +70,8 @@ class Broken:
         """``payload`` is the part on the ``first`` line, ``widths`` are those of the lines so far."""
         self._quote = found[0] if (found := _QUOTING.match(first)) else ""
         self._pieces = [payload]
+        self._parts: set[int] = set()
+        """The pieces that follow the one before without a blank, by their place."""
         self._widths = [*widths]
         self._wrapping = wrapping
         self._size = len(payload)
@@ -86,6 +88,11 @@ class Broken:
     def is_in_stamp(self) -> bool:
         """Whether the next piece begins with the date of the payload's own stamp."""
         return self._pieces[-1].endswith(_OPEN_STAMP)
+
+    def add_part(self, payload: str) -> bool:
+        """Add the payload of a line that a relay split off."""
+        self._parts.add(len(self._pieces))
+        return self.add(payload)
 
     def add(self, line: str) -> bool:
         """Add the next line; return False if there are too many pieces for one line."""
@@ -127,6 +134,8 @@ class Broken:
                 yield self._join([""] * len(broken))
                 unclear = [False] * len(broken)
             choices = [(each, "") if open_ else (each,) for each, open_ in zip(likely, unclear, strict=True)]
+        for part in self._parts:
+            choices[part - 1] = ("",)
         for glue in product(*choices):
             yield self._join(glue)
 
@@ -136,9 +145,17 @@ class Broken:
             return known
         return len(self._widths) > _ENOUGH_BREAKS and min(self._widths[:-1]) >= widest - _LOST_BLANK
 
+    @property
+    def _indent(self) -> int:
+        """Number of blanks before each further piece: a page's hanging indent. One blank may be the line's own."""
+        indents = [len(piece) - len(piece.lstrip(" ")) for piece in self._pieces[1:] if piece.strip()]
+        indent = min(indents, default=0)
+        return indent if indent > 1 else 0
+
     def _join(self, glue: Sequence[str]) -> str:
         text = self._pieces[0]
-        for between, piece in zip(glue, self._pieces[1:], strict=True):
+        indent = self._indent
+        for between, piece in zip(glue, (piece[indent:] for piece in self._pieces[1:]), strict=True):
             text = f"{text.rstrip(' ')} {piece.lstrip(' ')}" if between else text + piece
         return text.lstrip(" ")
 

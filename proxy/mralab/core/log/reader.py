@@ -119,6 +119,8 @@ class LineReader:
         self._broken: Broken | None = None
         self._first: Record | None = None
         """The record of the broken line, made from its first piece."""
+        self._chunks: list[Record] = []
+        """The records of the lines with heads that were added to it."""
         self._prefix = GrepPrefix()
         self._wrapping = Wrapping()
         self._head: tuple[str, int] | None = None
@@ -241,6 +243,11 @@ class LineReader:
 
     def _take(self, line: str, text: str, number: int) -> Iterator[Record]:
         """Read a line that has a head."""
+        if self._broken is not None and (chunk := self._chunk(line)) is not None:
+            self._chunks.append(self._record(line, text, number)[0])
+            if not self._broken.add_part(chunk) or self._broken.joined is not None:
+                yield from self._mend()
+            return
         yield from self._mend()
         record, twin, broken = self._record(line, text, number)
         if twin is not None and self._pending is not None and twin.belongs_to(self._pending.event):
@@ -259,6 +266,20 @@ class LineReader:
             self._pending, self._twin = record, twin
         else:
             yield record
+
+    def _chunk(self, line: str) -> str | None:
+        """Return the payload of a line if it is the rest of the one before: a relay splits what is too long for it.
+
+        It repeats stamp, host and process for each part.
+        """
+        head, first = _HEAD.match(line), cast("Record", self._first)
+        if head is None or not head[6] or not _begins(first.payload):
+            return None
+        payload = line[head.end() :]
+        if line[head.end() - 2 : head.end()] == "  ":  # the part's own blank behind that of the head
+            payload = f" {payload}"
+        is_of_same = (unescape(head[5] or ""), int(head[6])) == (first.hostname, first.pid)
+        return payload if is_of_same and not _begins(payload) else None
 
     def _follow(self, line: str, text: str, number: int, *, stray: bool) -> Iterator[Record]:
         """Read a line without a head: part of an HTTPMSG block, the rest of a broken line, or irrelevant."""
@@ -282,8 +303,10 @@ class LineReader:
         broken, record, twin = self._broken, self._first, self._twin
         if broken is None or record is None:
             return
+        chunks, self._chunks = self._chunks, []
         self._broken = self._first = self._twin = None
         if broken.joined is not None:
+            chunks = []
             event, level = broken.joined
             event = event if event.at else event._replace(at=record.at)
             record = replace(record, event=event, level=level, payload=broken.text)
@@ -295,12 +318,13 @@ class LineReader:
         elif (text := broken.likeliest) is not None:
             damaged, level, without_message, whole = _event(text, record.at)
             if damaged is not None and whole and not without_message:
-                record, twin = replace(record, event=damaged, level=level, payload=text), None
+                record, twin, chunks = replace(record, event=damaged, level=level, payload=text), None, []
         yield from self._flush()
-        if type(record.event) in TWINS:
+        if type(record.event) in TWINS and not chunks:
             self._pending, self._twin = record, twin
         else:
             yield record
+            yield from chunks
 
     def _flush(self) -> Iterator[Record]:
         pending, twin = self._pending, self._twin
@@ -348,6 +372,11 @@ class LineReader:
         if at is not None and at > self._latest:
             at = seconds_of(f"{self._year - 1:04d}-{month:02d}-{day} {stamp[7:15]}", fraction)
         return at
+
+
+def _begins(payload: str) -> bool:
+    """Return whether a payload begins as those of Traffic Server do."""
+    return payload.startswith((*_DIAGNOSTICS, "UTCTime", "Event", "Module"))
 
 
 def _in_order(found: list[Plain]) -> list[Plain]:
