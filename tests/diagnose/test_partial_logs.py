@@ -100,6 +100,25 @@ def test_requests_that_never_end_take_bounded_memory(monkeypatch: pytest.MonkeyP
         tracemalloc.stop()
 
 
+# --- lines that come twice
+
+
+def test_a_line_that_two_relays_deliver_counts_once(tmp_path: Path) -> None:
+    lines = Log().untrusted().misnamed(host="imp.example.test").text.decode().splitlines()
+    once, twice = tmp_path / "once", tmp_path / "twice"
+    once.write_text("\n".join(lines))
+    twice.write_text("\n".join(line for line in lines for _ in range(2)))
+    assert [(one.code, one.count, one.confidence) for one in diagnosed([twice]).findings] == [
+        (one.code, one.count, one.confidence) for one in diagnosed([once]).findings
+    ]
+
+
+def test_lines_of_the_same_second_may_be_two(tmp_path: Path) -> None:
+    lines = [line for line in LINES if "WARNING" in line]
+    (tmp_path / "a.log").write_text("\n".join(re.sub(r"\.\d{3}", "", line) for line in lines * 2))
+    assert only(diagnosed([tmp_path])).count == 2
+
+
 # --- lines that were cut
 
 

@@ -30,7 +30,7 @@ NO_FOREIGN_INPUT = {
     "core.log.prefix": "read by core.log.reader",
     "core.log.stream": "read with the log",
     "core.log.twin": "read by core.log.reader",
-    "diagnose.case": "two ends of a file, 64 KB each",
+    "diagnose.case": "two ends of a file, 64 KB each, and one search in a line",
     "diagnose.occurrence": "the error's text, read with the log",
     "net.tracking_ids": "our own random digits",
     "tls.openssl": "OpenSSL's own texts",

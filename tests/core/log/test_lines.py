@@ -501,6 +501,11 @@ def test_a_line_without_a_stamp_has_the_time_of_the_one_before() -> None:
     assert [record.at for record in read(lines)] == [1657558526.0] * 2
 
 
+def test_a_line_without_a_stamp_has_the_utctime_of_the_one_before() -> None:
+    lines = [line.partition("]: ")[2] for line in golden("article-6972-untrusted.log")]
+    assert {int(record.event.at) for record in read(lines) if record.event} == {1657558526}
+
+
 def test_unescaped_quotes_and_backslashes() -> None:
     line = golden("article-8443-success.log")[1].replace('"emusk"', r'"STEVEN\emusk"')
     event = event_of(line)

@@ -358,6 +358,8 @@ class LineReader:
             # UTCTime has the year and the zone that the stamp lacks: lines of TLS have a stamp only.
             self._shift = _QUARTER * round((event.at - stamped) / _QUARTER)
             self._at = at = stamped + self._shift
+        elif event is not None and stamped is None and event.at:
+            self._at = at = event.at  # the next line of TLS has no time of its own
         if event is None and may_be_neighbour(payload) and (read := read_fields(payload, at, "traffic_server")):
             return Record(read[0], hostname, pid, at, number, text, level, payload), None, False
         twin = Twin(cast("RequestSent", event), self._wrapping) if without_message else None
