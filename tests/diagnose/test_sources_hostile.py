@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import io
+import lzma
 import os
+import random
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from mralab.diagnose.case import Case
 from mralab.diagnose.expansion import Limits
-from mralab.diagnose.sources import Sources, peer_of, role_of
+from mralab.diagnose.sources import NOT_TEXT, Sources, kind_of, peer_of, role_of
 
 from .test_sources import CASE, FOLDER, LINE, LOG, PEM, archive, walked
 
@@ -241,3 +245,79 @@ def test_a_rotated_log_in_an_archive_in_a_zip_is_read(tmp_path: Path) -> None:
     (tmp_path / "all.zip").write_bytes(zipped((f"{FOLDER}.tar.gz", peer)))
     found, sources = walked(tmp_path)
     assert (found, sources.problems) == ([("log", "exp-c1", LINE.decode())] * 2, [])
+
+
+def test_a_member_that_cannot_be_opened_hides_no_other(tmp_path: Path) -> None:
+    """Windows packs large files with Deflate64, which zipfile does not know."""
+    data = bytearray(zipped(("big.txt", LINE), ("loggingsnapshot.txt", LINE)))
+    data[8] = data[data.index(b"PK\1\2") + 10] = 9
+    (tmp_path / "a.zip").write_bytes(data)
+    found, sources = walked(tmp_path / "a.zip")
+    assert [content.encode() for _, _, content in found] == [LINE]
+    (problem,) = sources.problems
+    assert problem.path.endswith("a.zip:big.txt")
+    assert "method that is not supported" in problem.reason
+
+
+def test_a_truncated_zip_is_called_truncated(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(zipped(("loggingsnapshot.txt", LINE * 100))[:-30])
+    _, sources = walked(tmp_path / "a.zip")
+    (problem,) = sources.problems
+    assert "truncated" in problem.reason
+
+
+@pytest.mark.parametrize("data", [archive(), zipped(), archive(("folder/", b""))[:512] + b"\0" * 1024])
+def test_an_archive_without_a_file_says_so(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(data)
+    found, sources = walked(tmp_path / "a")
+    assert found == []
+    assert len(sources.problems) == 1
+
+
+@pytest.mark.parametrize("data", [archive(("a.txt", b""), (LOG, LINE)), zipped(("a.txt", b""), (LOG, LINE))])
+def test_an_empty_member_is_named(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(data)
+    found, sources = walked(tmp_path / "a")
+    assert len(found) == 1
+    assert [(problem.path.rpartition(":")[2], problem.reason) for problem in sources.problems] == [
+        ("a.txt", "is empty")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("start", "says"),
+    [
+        (b"\x04\x22\x4d\x18", "lz4 -d"),
+        (b"\x1f\x9d\x90", "gzip -d"),
+        (b"LZIP\x01", "lzip -d"),
+        (base64.encodebytes(gzip.compress(LINE)), "base64 -d"),
+        (b"-----BEGIN PGP MESSAGE-----\n\nhQE\n-----END PGP MESSAGE-----\n", "PGP"),
+        (b"SQLite format 3\0", "database"),
+        (b"ElfFile\0", "Windows event log"),
+        (b"MZ\x90\0\3\0", "program"),
+        (b"PK\7\x08PK\3\4", "several files"),
+        (b'{"schema": "mralab/diagnose", "version": 1, "summary": ', "report of mralab"),
+        (b'{\n  "schema": "mralab/diagnose",', "report of mralab"),
+    ],
+)
+def test_what_cannot_be_read_is_called_by_its_name(start: bytes, says: str) -> None:
+    kind, reason = kind_of(start)
+    assert kind is None
+    assert says in reason
+
+
+def test_the_older_form_of_xz_is_expanded(tmp_path: Path) -> None:
+    (tmp_path / "a.lzma").write_bytes(lzma.compress(LINE, lzma.FORMAT_ALONE))
+    found, _ = walked(tmp_path / "a.lzma")
+    assert [content.encode() for _, _, content in found] == [LINE]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_binary_data_is_no_log(seed: int, tmp_path: Path) -> None:
+    data = random.Random(seed).randbytes(1 << 15)
+    (tmp_path / "a").write_bytes(b"\x85\x01" + data)
+    case = Case()
+    case.read(Sources([str(tmp_path / "a")]))
+    assert case.files == []
+    assert [problem.reason for problem in case.problems] == [NOT_TEXT]
+    assert case.counts.lines == 0

@@ -38,6 +38,7 @@ from mralab.diagnose import (
     capture_findings,
     diagnosis,
     expansion,
+    mail,
     packets,
     request_line,
     sources,
@@ -128,6 +129,12 @@ def _names(data: bytes) -> None:
             list(der.values(der.first(certificate, 0x30)))
         for name in ("cucm.steven.lab", "10.48.36.215", "xn--a.steven.lab", "aaaaa.aaaaa.a"):
             hostname.match_name.__wrapped__(found, name, ip_san_accepted=True)
+
+
+def _mail(data: bytes) -> None:
+    if mail.is_mail(data[: expansion.SNIFFED]):
+        with contextlib.suppress(ValueError):
+            list(mail.parts(data))
 
 
 def _settings(data: bytes) -> None:
@@ -621,6 +628,28 @@ PARSERS: Final[dict[str, Parser]] = {
         lambda data: sources.kind_of(data[: expansion.SNIFFED]),
         (*_WORDS, *_LINES, b"-----BEGIN CERTIFICATE-----", b"-----BEGIN ", b"*c xConfiguration ", b"<?xml ?> ", b"\0"),
     ),
+    "mail message": Parser(
+        "diagnose.mail.is_mail diagnose.mail.parts",
+        _mail,
+        (
+            *_WORDS,
+            *_LINES,
+            b"A: b\n",
+            b"\n",
+            b" ",
+            b"--x\n",
+            b"Content-Type: multipart/mixed; boundary=x\n",
+            b"=3D",
+            b"=\n",
+        ),
+        (
+            (b"", b""),
+            (b"From: a\n", b"\n\n"),
+            (b"From: a\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=x\n\n--x\n", b"\n--x--\n"),
+            (b"From: a\nMIME-Version: 1.0\nContent-Transfer-Encoding: quoted-printable\n\n", b""),
+            (b"From: a\nMIME-Version: 1.0\nContent-Type: text/plain; charset=", b"\n\na"),
+        ),
+    ),
     "name of an archive's member": Parser(
         "diagnose.sources.peer_of diagnose.sources.role_of",
         _text(sources.peer_of),
@@ -736,6 +765,7 @@ MODULES: Final = (
     allowlist_lines,
     capture,
     capture_findings,
+    mail,
     packets,
     tlshandshake,
     tcppacket,

@@ -27,7 +27,7 @@ from .capture import CapturedConnection, CaptureNotes, read_capture
 from .diagnosis import Diagnosis
 from .ladder import LadderBuilder
 from .occurrence import LogLine
-from .sources import Kind, Problem, Source, Sources, role_of
+from .sources import NOT_TEXT, Kind, Problem, Source, Sources, role_of
 from .xconf import ExpresswaySettings, parse_settings
 
 Progress = Callable[[Source, int], object]
@@ -177,6 +177,9 @@ class Case:
                 end = (end + chunk[-_SEARCHED:])[-_SEARCHED:]
                 progress(source, len(chunk))
         counts = reader.counts
+        if not peers and counts.binary * 2 >= counts.lines > 0:
+            sources.problems.append(Problem(source.path, NOT_TEXT))
+            return None
         self.counts += counts
         if reader.lacks_zone:
             self.without_zone[source.path] = reader.lacks_year

@@ -34,9 +34,13 @@ from .expansion import (
     TarMember,
     TarStream,
 )
+from .mail import is_mail, parts
 
 Kind = Literal["log", "capture", "certificates", "configuration", "status"]
 """``configuration`` and ``status`` are xconf_dump and xstat_dump of a diagnostic-logging archive."""
+
+
+NOT_TEXT: Final = "is not text, and not a known kind of archive, capture or certificate"
 
 
 class Problem(NamedTuple):
@@ -175,6 +179,9 @@ class Sources:
                 return
             if start.startswith(_METADATA):
                 return
+            if is_mail(start):
+                yield from self._mail(path, peeked, peer, budget, depth)
+                return
             kind, reason = kind_of(start)
             if kind is None:
                 self._problem(path, reason)
@@ -201,6 +208,7 @@ class Sources:
 
     def _tar(self, path: str, peeked: Peeked, peer: str, budget: Budget, depth: int) -> Iterator[Source]:
         stream = TarStream(cast("IO[bytes]", peeked))
+        is_empty = True
         with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|", tarinfo=TarMember) as archive:
             for member in archive:
                 stream.bound = archive.offset + MOST_TAR_HEADERS
@@ -208,15 +216,39 @@ class Sources:
                 budget.member()
                 if member.isdir():
                     continue
+                is_empty = False
                 if reason := _refused(member.name) or ("" if member.isfile() else f"{_type(member)}: not read"):
                     self._problem(shown, reason)
                     continue
                 content = archive.extractfile(member)
                 if content is None or not member.size:
+                    self._problem(shown, "is empty")
                     continue
                 if member.issparse():  # its holes are not in the archive
                     content = cast("IO[bytes]", Counted(cast("Expanding", content), budget))
                 yield from self._content(shown, content, peer_of(member.name) or peer, member.size, budget, depth + 1)
+        if is_empty:
+            self._problem(path, _NO_FILE)
+
+    def _mail(self, path: str, peeked: Peeked, peer: str, budget: Budget, depth: int) -> Iterator[Source]:
+        if depth == self.limits.nested:
+            self._problem(path, f"a message more than {depth} levels deep in another archive: not read")
+            return
+        data = peeked.beginning(_MOST_MAIL + 1)
+        if len(data) > _MOST_MAIL:
+            self._problem(path, f"a mail message of more than {_MOST_MAIL >> 20} MiB: save its attachments first")
+            return
+        try:
+            for part in parts(data):
+                budget.member()
+                budget.expanded(len(part.content))
+                shown = f"{path}:{part.name}"
+                if part.content.strip():
+                    named = peer_of(part.name) or peer
+                    stream = io.BytesIO(part.content)
+                    yield from self._content(shown, stream, named, len(part.content), budget, depth + 1)
+        except ValueError as error:
+            self._problem(path, str(error))
 
     def _zip(
         self, path: str, stream: IO[bytes], peeked: Peeked, peer: str, budget: Budget, depth: int
@@ -230,22 +262,33 @@ class Sources:
                 return
             stream = io.BytesIO(data)
         with zipfile.ZipFile(stream) as archive:
-            for member in archive.infolist():
+            members = [member for member in archive.infolist() if not member.is_dir()]
+            if not members:
+                self._problem(path, _NO_FILE)
+            for member in members:
                 shown = f"{path}:{member.filename}"
                 budget.member()
-                if member.is_dir() or not member.file_size:
-                    continue
                 if member.flag_bits & 1:
                     self._problem(shown, "encrypted: unpack it with its password first")
                 elif reason := _refused(member.filename):
                     self._problem(shown, reason)
+                elif not member.file_size:
+                    self._problem(shown, "is empty")
                 else:
-                    with archive.open(member) as content:
-                        counted = Counted(cast("Expanding", content), budget)
-                        named = peer_of(member.filename) or peer
-                        yield from self._content(
-                            shown, cast("IO[bytes]", counted), named, member.file_size, budget, depth + 1
-                        )
+                    yield from self._zip_member(shown, archive, member, peer, budget, depth)
+
+    def _zip_member(
+        self, shown: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo, peer: str, budget: Budget, depth: int
+    ) -> Iterator[Source]:
+        try:
+            content = archive.open(member)
+        except UNREADABLE as error:
+            self._failed(shown, error)  # the other members may be good
+            return
+        with content:
+            counted = Counted(cast("Expanding", content), budget)
+            named = peer_of(member.filename) or peer
+            yield from self._content(shown, cast("IO[bytes]", counted), named, member.file_size, budget, depth + 1)
 
     def _problem(self, path: str, reason: str) -> None:
         self.problems.append(Problem(path, reason))
@@ -278,7 +321,7 @@ def kind_of(start: bytes) -> tuple[Kind | None, str]:
     if _STATUS.match(text):
         return "status", ""
     if not start.startswith((b"\xff\xfe", b"\xfe\xff")) and _is_binary(start):
-        return None, "is not text, and not a known kind of archive, capture or certificate"
+        return None, NOT_TEXT
     return "log", ""
 
 
@@ -287,9 +330,22 @@ _CAPTURES: Final = frozenset(
 )
 _KEYSTORES: Final = frozenset((b"\xfe\xed\xfe\xed", b"\xce\xce\xce\xce"))  # JKS, JCEKS: refused with a hint
 _MOST_ZIP: Final = 64 << 20
+_MOST_MAIL: Final = 64 << 20
+_NO_FILE: Final = "has no file in it"
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _OTHERS: Final = (
     (b"\x28\xb5\x2f\xfd", "is compressed with Zstandard: expand it first (zstd -d)"),
+    (b"\x04\x22\x4d\x18", "is compressed with LZ4: expand it first (lz4 -d)"),
+    (b"\x1f\x9d", "is compressed with compress: expand it first (gzip -d)"),
+    (b"LZIP\x01", "is compressed with lzip: expand it first (lzip -d)"),
+    (b"H4sI", "is a compressed file in base64: decode it first (base64 -d)"),
+    (b"-----BEGIN PGP MESSAGE", "is encrypted with PGP: decrypt it first"),
+    (b"MSCF\0\0\0\0", "is a Windows cabinet: unpack it first"),
+    (b"PK\x07\x08", "is the first part of a ZIP archive in several files: unpack it first"),
+    (b"ElfFile\0", "is a Windows event log, which has no lines of Expressway"),
+    (b"SQLite format 3\0", "is a database: export the log as text"),
+    (b"MZ\x90\0", "is a program: if it unpacks itself, unpack it first"),
+    (b"GIF8", "is a picture: the log's text is needed"),
     (b"7z\xbc\xaf\x27\x1c", "is a 7-Zip archive: unpack it first"),
     (b"Rar!", "is a RAR archive: unpack it first"),
     (b"%PDF", "is a PDF document: copy the log's text out of it"),
@@ -302,11 +358,14 @@ _METADATA: Final = (b"\0\5\x16\7", b"\0\5\x16\0", b"\0\0\0\1Bud1")
 _EXPANDERS: Final[tuple[tuple[bytes, Callable[[IO[bytes]], IO[bytes]]], ...]] = (
     (b"\x1f\x8b", lambda stream: cast("IO[bytes]", gzip.GzipFile(fileobj=stream))),
     (b"BZh", lambda stream: cast("IO[bytes]", bz2.BZ2File(stream))),
+    (b"\x5d\0\0", lambda stream: cast("IO[bytes]", lzma.LZMAFile(stream))),  # noqa: SIM115 - as below
     (b"\xfd7zXZ\0", lambda stream: cast("IO[bytes]", lzma.LZMAFile(stream))),  # noqa: SIM115 - its reader has no file to close
 )
 _BEGIN: Final = re.compile(rb"-----BEGIN [A-Z0-9 ]{1,64}-----")
 # A report quotes the lines of the log: read as a log, it would repeat each finding.
-_REPORT: Final = re.compile(rb'<!doctype html>.{0,200}?<meta name="generator" content="mralab">', re.DOTALL)
+_REPORT: Final = re.compile(
+    rb'<!doctype html>.{0,200}?<meta name="generator" content="mralab">|\{\s*"schema": "mralab/', re.DOTALL
+)
 _LOG_LINE: Final = re.compile(rb"traffic_server|Module=\"|Level=\"")
 _CONFIGURATION: Final = re.compile(rb"(?m)^\*c xConfiguration |<XConfiguration\b|<Configuration\b")
 _STATUS: Final = re.compile(rb"\*s |<\?xml[^>]*\?>\s*<(?:XStatus|Status)\b|<(?:XStatus|Status)\b")
@@ -390,6 +449,12 @@ def _why(error: Exception) -> str:
         return "is truncated: the data up to its end is read"
     if isinstance(error, gzip.BadGzipFile) and "Not a gzipped file" in str(error):  # its beginning was one
         return "is damaged after the compressed data: the data before that is read"
+    if isinstance(error, NotImplementedError):
+        return f"is packed by a method that is not supported ({error}): unpack it first"
+    if isinstance(error, zipfile.BadZipFile) and str(error) == "File is not a zip file":  # its beginning was one
+        return (
+            "is a ZIP archive without its table of contents, so it is truncated: send it again, or repair it (zip -FF)"
+        )
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read: {error.strerror}"
     return f"is damaged: {(str(error).splitlines() or [type(error).__name__])[0]}"
