@@ -215,6 +215,15 @@ def test_rotated_logs_are_read_in_order_of_time(tmp_path: Path) -> None:
 # -- kinds of files
 
 
+def test_rotated_logs_that_a_shell_lists_are_read_in_order_of_time(tmp_path: Path) -> None:
+    names = ["a.log", "a.log.1", "a.log.10.gz", "a.log.2.gz", "b.log", "b.log.old", "c.log.1"]
+    for number, name in enumerate(names):
+        (tmp_path / name).write_bytes(LINE + b"%d" % number)
+    found, _ = walked(*(tmp_path / name for name in names))
+    order = [names[int(content[-1])] for _, _, content in found]
+    assert order == ["a.log.10.gz", "a.log.2.gz", "a.log.1", "a.log", "b.log.old", "b.log", "c.log.1"]
+
+
 def test_a_log_in_which_a_setting_was_pasted_is_a_log(tmp_path: Path) -> None:
     (tmp_path / "case.txt").write_bytes(b'*c xConfiguration EdgeConfigServer VerifyOriginServer: "On"\n' + LINE + PEM)
     found, _ = walked(tmp_path)

@@ -86,7 +86,7 @@ class Sources:
     _seen: dict[tuple[str, int, int], str] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Source]:
-        for path in self.paths:
+        for path in _oldest_first(self.paths):
             for source in self._path(path):
                 self.found += 1
                 yield source
@@ -418,14 +418,22 @@ def _dated(name: str) -> tuple[str, str]:
     return "", ""
 
 
-_ROTATED: Final = re.compile(r"(.+?)\.(\d{1,4})(?:\.(?:gz|bz2|xz))?\Z", re.DOTALL)
+_ROTATED: Final = re.compile(r"(.+?)\.(\d{1,4}|old|prev|bak)(?:\.(?:gz|bz2|xz|lzma))?\Z", re.DOTALL)
 
 
 def _order(name: str) -> tuple[str, int, str]:
-    """Return a key that sorts rotated logs by time: FILE.2, FILE.1, FILE."""
+    """Return a key that sorts rotated logs by time: FILE.2, FILE.1 or FILE.old, FILE."""
     if match := _ROTATED.match(name):
-        return match[1], -int(match[2]), name
+        return match[1], -int(match[2]) if match[2].isdigit() else -1, name
     return name, 0, name
+
+
+def _oldest_first(paths: Iterable[str]) -> list[str]:
+    """Return paths in their order, but each log behind its older ones: a shell puts FILE before FILE.1."""
+    groups: dict[str, list[str]] = {}
+    for path in paths:
+        groups.setdefault(_order(path)[0], []).append(path)
+    return [path for group in groups.values() for path in sorted(group, key=lambda path: _order(path)[1])]
 
 
 def _refused(name: str) -> str:
