@@ -16,6 +16,7 @@ from mralab.core.log.events import (
     VerifyFailed,
 )
 from mralab.core.mra.target import Target, encode
+from mralab.diagnose.case_entry import Entry
 from mralab.diagnose.conclusions import Wanted
 from mralab.diagnose.diagnosis import find
 from mralab.diagnose.findings import Findings
@@ -275,3 +276,20 @@ def test_a_node_by_name_and_address_loses_redundancy_once(tmp_path: Path) -> Non
     log = Log().misnamed(IP).misnamed().request(host="cucm2.example.test")
     codes = [one.code for one in report(tmp_path, log).findings]
     assert codes == ["name-not-in-certificate", "name-not-in-certificate", "redundancy-lost"]
+
+
+def test_the_number_of_comparisons_grows_linearly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients choose the names of servers, so a log may have any number of them."""
+    calls = 0
+
+    def counted(entry: Entry) -> tuple[str, int | None]:
+        nonlocal calls
+        calls += 1
+        return entry.finding.server.lower(), entry.finding.port
+
+    monkeypatch.setattr(Entry, "key", property(counted))
+    head = "2026-01-29T14:01:16.974-05:00 exp-c traffic_server[2030]: [ET_NET 1] WARNING: SNI "
+    lines = [f"{head}(n{n}) not in certificate. Action=Terminate server=n{n}(192.0.2.1)" for n in range(500)]
+    (tmp_path / "a.log").write_text("\n".join(lines))
+    assert len(diagnosed([tmp_path]).findings) == 500
+    assert calls <= 20 * 500

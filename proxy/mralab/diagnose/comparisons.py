@@ -158,15 +158,12 @@ def _note_other_names(entry: Entry, answers: Iterable[Answers]) -> None:
 
 def compare_peers(case: Case, merged: Sequence[Entry]) -> None:
     """Say which findings hold on one peer only, while other peers got answers from the same server."""
+    answering = [peer for peer in case.peers.values() if peer.diagnosis.answers() and not peer.diagnosis.is_edge()]
     for entry in merged:
         finding = entry.finding
         if not finding.server or len(case.peers) < 2 or finding.code not in VERIFICATION_CODES:
             continue
-        others = [
-            peer.name
-            for peer in case.peers.values()
-            if peer.name not in entry.peers and not peer.diagnosis.is_edge() and _answered(peer, finding)
-        ]
+        others = [peer.name for peer in answering if peer.name not in entry.peers and _answered(peer, finding)]
         unverified = [name for name in others if _verifies_nothing(case.peers[name])]
         verified = [name for name in others if name not in unverified]
         names = names_text(entry.peers)

@@ -123,7 +123,10 @@ def conclude(case: Case, wanted: Wanted | None = None, config: Config | None = N
     extra = [*suspected_ecdsa(case, merged), *lost_redundancy(case, merged)]
     ordered = sorted([*merged, *extra], key=lambda entry: (_ORDER[entry.category], entry.first))
     chosen = [entry for entry in ordered if _is_wanted(entry, wanted)]
-    findings = tuple(_reported(case, entry, merged) for entry in chosen)
+    codes: defaultdict[tuple[str, int | None], set[str]] = defaultdict(set)
+    for entry in merged:
+        codes[entry.key].add(entry.finding.code)
+    findings = tuple(_reported(case, entry, codes[entry.key]) for entry in chosen)
     accepted = {check.subject for check in checks if check.category == "no-issue"}  # which says more than an answer
     seen = [*checks, *(check for check in good(case, merged) if check.subject not in accepted)]
     all_checks = (*missing(case), *not_applicable(case), *(check for check in seen if _includes_check(wanted, check)))
@@ -225,11 +228,10 @@ def _may_be_refused(case: Case, entry: Entry) -> bool:
 # The report
 
 
-def _reported(case: Case, entry: Entry, all_entries: Sequence[Entry]) -> report.Finding:
-    """Return an entry as it is reported."""
+def _reported(case: Case, entry: Entry, known: set[str]) -> report.Finding:
+    """Return an entry as it is reported. ``known`` are the codes of all entries at its server and port."""
     captured = entry.captured
     finding = captured.finding if captured is not None else entry.finding
-    known = {other.finding.code for other in all_entries if other.key == entry.key}
     confidence, reason = _CONFIDENCE[entry.finding.tie]
     if captured is not None and not entry.is_logged:
         confidence, reason = captured.confidence, captured.confidence_reason or "the capture shows it"

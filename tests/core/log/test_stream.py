@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 from collections.abc import Iterable
 from pathlib import Path
@@ -37,6 +38,8 @@ HEAD = b"exp-c traffic_server[2030]: "
 OTHERS = (
     '2026-01-29T14:01:16.974-05:00 exp-c tvcs: UTCTime="2026-01-29 19:01:16,974" Module="network.sip" Level="DEBUG":  '
     'Action="Received" Local-ip="127.0.0.1"',
+    '2026-01-29T14:01:16.974-05:00 exp-c UTCTime="2026-01-29 19:01:16,974" Module="network.sip" Level="DEBUG":  '
+    'Action="Received" Local-ip="192.0.2.7" Local-port="5061" Detail="the certificate of traffic"',
     "SIPMSG:",
     "|REGISTER sip:example.test SIP/2.0",
     "Via: SIP/2.0/TLS 127.0.0.1:5061;branch=z9hG4bK1029924421739071400",
@@ -327,6 +330,46 @@ def test_a_line_that_does_not_end_is_cut_and_counted(size: int, skip_successes: 
     assert [record.event for record in records] == EVENTS * 2
     assert [record.line for record in records] == [*range(1, 7), *range(8, 14)]
     assert counts == Counts(lines=14, cut=2)
+
+
+def elements(form: str) -> list[str]:
+    lines = UNTRUSTED.decode().splitlines() * 1500
+    if form == "objects":
+        return [json.dumps({"_source": {"message": line}, "sort": [1]}) for line in lines]
+    if form == "payloads":
+        of_journal = {"SYSLOG_IDENTIFIER": "traffic_server", "_PID": "2030"}
+        return [json.dumps({**of_journal, "MESSAGE": line.partition("]: ")[2]}) for line in lines]
+    return [json.dumps({"tags": ["a", {"b": {}}], "log": f"{line}\n"}) for line in lines]
+
+
+@pytest.mark.parametrize("form", ["objects", "payloads", "texts"])
+@pytest.mark.parametrize("frame", [("[", "]"), ('{"took": 7, "hits": {"hits": [', "]}}")])
+@pytest.mark.parametrize("skip_successes", [False, True])
+def test_a_document_in_one_long_line_is_read_in_parts(form: str, frame: tuple[str, str], skip_successes: bool) -> None:
+    if form == "payloads" and frame[0] != "[":
+        return  # the process of a part may be outside of it
+    data = f"{frame[0]}{', '.join(elements(form))}{frame[1]}".encode()
+    assert len(data) > 2 * LONGEST_LINE
+    records, counts = stream(data + b"\n" + UNTRUSTED, skip_successes=skip_successes)
+    assert counts == Counts(lines=7, cut=0)
+    assert {record.line for record in records} == {1, *range(2, 8)}
+    assert [type(record.event) for record in records] == [type(event) for event in EVENTS * 1501]
+
+
+@pytest.mark.parametrize(
+    "head", ["", "exp-c ", "2026-01-29T14:01:16.974-05:00 ", "2026-01-29T14:01:16.974-05:00 exp-c "]
+)
+def test_a_level_is_no_process(head: str) -> None:
+    line = f"{head}WARNING: SNI (a) not in certificate. Action=Terminate server=a(192.0.2.1)\n"
+    assert [type(event) for event in events_of(line.encode())] == [NameMismatch]
+
+
+def test_most_lines_of_an_expressway_are_never_decoded() -> None:
+    sip, *others = OTHERS[1:3]
+    data = f"{sip}\n{others[0]}\n".encode() * 10
+    assert Quiet().end(data, 0) == len(data)
+    for module in ("network.http.trafficserver", "network.http.edgeconfigprovisioning"):
+        assert Quiet().end(sip.replace("network.sip", module).encode() + b"\n", 0) == 0
 
 
 def test_a_line_without_an_end_takes_no_more_memory() -> None:

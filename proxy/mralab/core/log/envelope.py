@@ -63,6 +63,8 @@ _BEGINNING = re.compile(rf"[ \t>|]*(?:UTCTime{_QUOTE}\d|Event{_QUOTE}Request|[\[
 
 _DOUBLED = re.compile(r'(?:UTCTime|Module|Event|Detail)=""[A-Za-z0-9]')
 _CELL = re.compile(r'(?>[^"]++|"")*+')
+_NAME: Final = "traffic_server"
+_STRING = re.compile(r'"(?>[^"\\]++|\\.)*+"')
 _LARGEST_JSON: Final = 1 << 20  # characters of a line that is parsed as JSON
 
 
@@ -105,9 +107,25 @@ def plain(line: str) -> list[Plain]:
         and (found := _from_json(line)) is not None
     ):
         return found
+    if '=\\"' in line and line.count(_NAME) > 1 and (strings := [*_from_strings(line)]):
+        return strings
     one, *others = records(line)
     first = _from_record(one)
     return [*first, *(each for other in others for each in _from_record(other))] if first else []
+
+
+def _from_strings(line: str) -> Iterator[Plain]:
+    """Yield the lines in the strings of a JSON document that is not whole, because it is too long or was cut.
+
+    What the document says of their process may be missing, so only whole lines count: a stamp, and the process.
+    """
+    for string in _STRING.finditer(line):
+        if _NAME in string[0]:
+            try:
+                text = str(json.loads(string[0]))
+            except ValueError:
+                continue
+            yield from _following(_lines(text), is_open=False)
 
 
 def _from_record(line: str) -> list[Plain]:
@@ -253,6 +271,17 @@ _TAGGED_JSON: Final = re.compile(
 )
 
 
+def _part_of_array(text: str) -> list[Any] | None:
+    """Return the elements of a JSON array's part: a line that is too long is read in parts (``stream``)."""
+    if text[:1] not in ("[", "{") or not text.endswith(("}", "}]")):
+        return None
+    try:
+        value = json.loads(f"[{text.removeprefix('[').removesuffix(']')}]")
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, list) else None
+
+
 _MEMBER: Final = re.compile(r'"[\w.@ -]{1,200}"\s*:\s*"')
 
 
@@ -268,6 +297,8 @@ def _from_json(line: str) -> list[Plain] | None:
     try:
         value = json.loads(text[tag.end() :] if tag is not None else text)
     except (ValueError, RecursionError):
+        value = _part_of_array(text)
+    if value is None:
         return None
     elements = value if isinstance(value, list) else [value]
     if not any(isinstance(each, dict | str) for each in elements):

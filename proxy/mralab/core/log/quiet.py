@@ -3,7 +3,8 @@
 Most of a customer's log comes from other modules, and most transactions succeed. One regular expression matches a run
 of such lines and stops at the first line that it cannot prove to be one. A line is quiet if it is one of these:
 
-- a line of another process, identified by stamp, host name and process name (``envelope`` ignores its message);
+- a line of another process, identified by stamp, host name and process name, or of another module, identified by
+  stamp, host name and UTCTime (``envelope`` ignores its message);
 - a line with none of the words that every relevant line has (``envelope.may_matter``);
 - a well-formed line of a request or of a response below 400, INFO or DEBUG, of a process that ``Quiet`` knows.
 
@@ -53,7 +54,7 @@ _CUT_HEAD: Final = (
 )
 _NO_WORD: Final = rf"(?!\[|{_CUT_HEAD})(?>[^f_Lq=\n\0\x80-\xff]++|{'|'.join(_WORDS)})*+\n"
 _OTHER: Final = (
-    r"[\w.-]{1,64} (?!traffic_server|edgeconfigprovisioning)[\w./-]{1,64}(?:\[\d{1,10}\])?: "
+    r"[\w.-]{1,64} (?!traffic_server|edgeconfigprovisioning|(?:WARNING|ERROR|DIAG|DEBUG):)[\w./-]{1,64}(?:\[\d{1,10}\])?: "
     # A relay puts the sender's address before the sender's own stamp.
     rf"(?![\s\d]|[JFMASOND][a-z][a-z] )[ -~]{_UNQUOTED}\n"
 )
@@ -61,6 +62,11 @@ _PROVISIONING: Final = (
     r'[\w.-]{1,64} edgeconfigprovisioning(?:\[\d{1,10}\])?: UTCTime="(?>[^A_\n]++|A(?!ction="Rec)|_(?!server\[))*+'
     rf'(?>Action="Received"(?>[^H_\n]++|H(?!TTPMSG:)|_(?!server\[))*+(?>{_END})?+HTTPMSG: ?(?>{_END})?+\|?'
     rf"{_GOOD}{_UNQUOTED})?+\n"
+)
+# SIP and other modules: the line has no process name, and its module follows the stamp.
+_MODULE: Final = (
+    r'[\w.-]{1,64} UTCTime="[\d :,-]{8,32}" Module="(?!network\.http\.trafficserver"|[\w.]*edgeconfigprovisioning)'
+    r'[\w.]{1,80}" (?>[^_\n]++|_(?!server))*+\n'
 )
 _INFO_PATTERN: Final = 'INFO": Detail="'
 _DEBUG_PATTERN: Final = 'DEBUG": Detail="'
@@ -85,7 +91,7 @@ class Quiet:
 
     def __init__(self, heads: Sequence[bytes] = ()) -> None:
         """Build the expressions; that takes some milliseconds."""
-        kinds = [_OTHER, _PROVISIONING]
+        kinds = [_OTHER, _MODULE, _PROVISIONING]
         self._rows: dict[bytes, re.Pattern[bytes]] = {}
         if heads:
             names = "|".join(re.escape(head.decode("latin-1")) for head in heads)

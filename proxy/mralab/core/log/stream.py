@@ -173,9 +173,14 @@ class LogReader:
         if len(line) > LONGEST_LINE:
             # Nothing may be held back before it: it would be read after this one.
             records += self._read(rest, is_last=True)
-            records += self._line(line)
-            rest = line = b""
-            self._is_cutting = True
+            rest = b""
+            if part := _whole_elements(line):
+                records += self._line(line[:part], is_part=True)
+                line = line[part:]
+            else:
+                records += self._line(line)
+                line = b""
+                self._is_cutting = True
         self._buffer = [rest, line]
         self._buffered = len(rest) + len(line)
         return records
@@ -297,17 +302,26 @@ class LogReader:
         self._left_out += sum(txn not in needed for txn in answered)
         return needed
 
-    def _line(self, line: bytes) -> list[Record]:
-        """Read a line."""
-        self._lines += 1
+    def _line(self, line: bytes, *, is_part: bool = False) -> list[Record]:
+        """Read a line, or the part of one that comes before its end."""
+        number = self._lines + 1
+        self._lines += not is_part
+        records: list[Record] = []
+        while len(line) > LONGEST_LINE and (part := _whole_elements(line)):
+            records += self._piece(line[:part], number)
+            line = line[part:]
         if len(line) > LONGEST_LINE:
             self._cut += 1
             line = line[:LONGEST_LINE]
+        return records + self._piece(line, number)
+
+    def _piece(self, line: bytes, number: int) -> list[Record]:
+        """Read a line, or a part of one, that is not too long."""
         text = _text(line)
         if _is_binary(text):
             self._binary += 1
             return []
-        return [*self._noted(self._reader.line(text, self._lines))]
+        return [*self._noted(self._reader.line(text, number))]
 
     def _noted(self, records: Iterable[Record]) -> Iterator[Record]:
         """Yield the records and remember which transactions they belong to."""
@@ -337,6 +351,13 @@ class LogReader:
             self._learned += 1
             self._processes[head] = record.hostname, record.pid
             self._quiet = Quiet([*self._quiet.heads, head][-_MOST_HEADS:])
+
+
+def _whole_elements(line: bytes) -> int:
+    """Return how many bytes at the beginning of a long line are whole elements of a JSON document; 0 if none are."""
+    if line.lstrip(b" \t,")[:1] not in (b"{", b"["):
+        return 0
+    return line.rfind(b"},", 0, LONGEST_LINE) + 1
 
 
 def _end_of_line(data: bytes, position: int) -> int:
