@@ -651,8 +651,8 @@ PARSERS: Final[dict[str, Parser]] = {
         ),
     ),
     "name of an archive's member": Parser(
-        "diagnose.sources.peer_of diagnose.sources.role_of",
-        _text(sources.peer_of),
+        "diagnose.sources.peer_of diagnose.sources.role_of diagnose.sources.time_of",
+        _text(sources.time_of),
         (*_WORDS, b"ca_", b"_ca_", b"/ca_", b"ca_x_2026-01-29_", b"../"),
     ),
     "configuration dump": Parser(

@@ -27,12 +27,20 @@ from .capture import CapturedConnection, CaptureNotes, read_capture
 from .diagnosis import Diagnosis
 from .ladder import LadderBuilder
 from .occurrence import LogLine
-from .sources import NOT_TEXT, Kind, Problem, Source, Sources, role_of
+from .sources import NOT_TEXT, Kind, Problem, Source, Sources, role_of, time_of
 from .xconf import ExpresswaySettings, parse_settings
 
 Progress = Callable[[Source, int], object]
 """Called with a source and the number of bytes that were read of it since the last call."""
 
+_WHAT: Final = {
+    "ca": "file of certificates",
+    "server": "file of certificates",
+    "client": "file of certificates",
+    "xconf_dump": "configuration dump",
+    "xstat_dump": "status dump",
+}
+"""What files of a diagnostic-logging archive are, by the beginning of their name."""
 _MOST_PEERS: Final = 256
 _MOST_PEM: Final = 16 << 20
 _MOST_CONNECTIONS: Final = 100_000
@@ -57,6 +65,8 @@ class PeerCase:
     """Number of records before ``since`` and after ``until``."""
     first: datetime | None = None
     last: datetime | None = None
+    written: dict[str, str] = field(default_factory=dict)
+    """When the newest file of each kind was written that is used: a peer may have an archive from before and after."""
     settings: ExpresswaySettings | None = None
     trust_store: tuple[x509.Certificate, ...] | None = None
     certificate: x509.Certificate | None = None
@@ -69,6 +79,14 @@ class PeerCase:
     def add_file(self, path: str) -> None:
         """Note a file, once."""
         self.files[path] = None
+
+    def is_newest(self, path: str) -> bool:
+        """Return whether no newer file of its kind was used; older ones say what no longer holds."""
+        role, time = role_of(path), time_of(path)
+        is_newest = time >= self.written.get(role, "")
+        if is_newest:
+            self.written[role] = time
+        return is_newest
 
     def add_time(self, first: datetime | None, last: datetime | None) -> None:
         """Extend the time that the logs cover."""
@@ -140,6 +158,10 @@ class Case:
 
     def _read(self, sources: Sources, source: Source, progress: Progress) -> int | None:
         """Read one file. Return what was counted in it, None if it was not used."""
+        role = role_of(source.path)
+        if source.kind == "log" and role in _WHAT:
+            sources.problems.append(Problem(source.path, f"is no {_WHAT[role]} that can be read, as its name says"))
+            return None
         match source.kind:
             case "log":
                 return self._log(sources, source, progress)
@@ -217,9 +239,13 @@ class Case:
         role = role_of(source.path)
         peer = self.peer(source.peer)
         if source.peer and role == "ca":
-            peer.trust_store = (*(peer.trust_store or ()), *certificates)
+            before = peer.written.get("ca")
+            if peer.is_newest(source.path):
+                same = peer.trust_store or () if peer.written["ca"] == before else ()
+                peer.trust_store = (*same, *certificates)
         elif source.peer and role == "server":
-            peer.certificate = certificates[0]
+            if peer.is_newest(source.path):
+                peer.certificate = certificates[0]
         elif source.peer and role == "client":
             pass  # X15.5: what the peer presents to servers; nothing here depends on it yet
         else:
@@ -237,7 +263,8 @@ class Case:
         if not settings.lines:
             return None  # the XML twin: its layout is not public
         peer = self.peer(source.peer)
-        peer.settings = settings
+        if peer.is_newest(source.path):
+            peer.settings = settings
         peer.add_file(source.path)
         return settings.lines
 

@@ -393,7 +393,7 @@ def _is_tar(start: bytes) -> bool:
 _DATED: Final = re.compile(
     r"(?:\A|[^A-Za-z0-9])(loggingsnapshot|xconf_dump|xstat_dump|ca|server|client|diagnostic_log"
     r"|diagnostic_logging_tcpdump\d*)"
-    r"_(.{1,255}?)_\d{4}-\d\d-\d\d_\d\d(?:[_:]|%3[Aa])\d\d(?:[_:]|%3[Aa])\d\d"
+    r"_(.{1,255}?)_(\d{4}-\d\d-\d\d_\d\d(?:[_:]|%3[Aa])\d\d(?:[_:]|%3[Aa])\d\d)"
 )
 
 
@@ -410,12 +410,17 @@ def role_of(name: str) -> str:
     return _dated(name)[0]
 
 
-def _dated(name: str) -> tuple[str, str]:
-    """Return kind and host in a name; Windows has other separators, and macOS shows colons."""
+def time_of(name: str) -> str:
+    """Return when a file of a diagnostic-logging archive was written, by its name; such texts sort by time."""
+    return re.sub(r"%3[Aa]|:", "_", _dated(name)[2])
+
+
+def _dated(name: str) -> tuple[str, str, str]:
+    """Return kind, host and time in a name; Windows has other separators, and macOS shows colons."""
     for part in reversed(re.split(r"[/\\]", name)):
         if found := _DATED.findall(part):
-            return cast("tuple[str, str]", found[-1])
-    return "", ""
+            return cast("tuple[str, str, str]", found[-1])
+    return "", "", ""
 
 
 _ROTATED: Final = re.compile(r"(.+?)\.(\d{1,4}|old|prev|bak)(?:\.(?:gz|bz2|xz|lzma))?\Z", re.DOTALL)

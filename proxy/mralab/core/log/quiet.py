@@ -54,7 +54,8 @@ _CUT_HEAD: Final = (
 )
 _NO_WORD: Final = rf"(?!\[|{_CUT_HEAD})(?>[^f_Lq=\n\0\x80-\xff]++|{'|'.join(_WORDS)})*+\n"
 _OTHER: Final = (
-    r"[\w.-]{1,64} (?!traffic_server|edgeconfigprovisioning|(?:WARNING|ERROR|DIAG|DEBUG):)[\w./-]{1,64}(?:\[\d{1,10}\])?: "
+    r"[\w.-]{1,64} (?!traffic_server|edgeconfigprovisioning|(?:WARNING|ERROR|DIAG|DEBUG):)"
+    r"[\w./-]{1,64}(?:\[\d{1,10}\])?: "
     # A relay puts the sender's address before the sender's own stamp.
     rf"(?![\s\d]|[JFMASOND][a-z][a-z] )[ -~]{_UNQUOTED}\n"
 )
