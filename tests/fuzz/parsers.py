@@ -131,6 +131,12 @@ def _names(data: bytes) -> None:
             hostname.match_name.__wrapped__(found, name, ip_san_accepted=True)
 
 
+def _read(text: str) -> None:
+    diagnosis.find(list(logread.read(text.split("\n"))))
+    logread.is_cut(text)
+    logread.continues(text[: len(text) // 2], text[len(text) // 2 :])
+
+
 def _mail(data: bytes) -> None:
     if mail.is_mail(data[: expansion.SNIFFED]):
         with contextlib.suppress(ValueError):
@@ -510,8 +516,9 @@ PARSERS: Final[dict[str, Parser]] = {
         ((b"", b""), (b"*.", b""), (b"*", b".steven.lab"), (b"a*.", b".b")),
     ),
     "log": Parser(
-        "core.log.reader.read diagnose.diagnosis.find",
-        _text(lambda text: diagnosis.find(list(logread.read(text.split("\n"))))),
+        "core.log.reader.read core.log.reader.is_cut core.log.reader.continues core.log.joining.well_formed "
+        "diagnose.diagnosis.find",
+        _text(_read),
         (*_WORDS, *_LINES, *_LOG, *_ENVELOPES, *(line + b"\n" for line in (*_LOG, *_ENVELOPES))),
         (
             (b"", b""),

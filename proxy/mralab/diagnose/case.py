@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final, NamedTuple, cast
 
 from cryptography import x509
 
 from ..core.log.encoding import Decoder
 from ..core.log.events import HandshakeFailed, NameMismatch, VerifyFailed
 from ..core.log.order import MOST_TURNED, is_newest_first, turned
-from ..core.log.reader import Record
+from ..core.log.reader import Record, continues, is_cut
 from ..core.log.stream import Counts, LogReader
 from ..errors import TrustStoreError
 from ..tls.trust_store import TrustStore, parse_pem
@@ -49,6 +49,15 @@ _STAMP: Final = re.compile(
 )
 _AHEAD: Final = 86_400  # seconds: a stamp in local time may be this much ahead of UTC
 _SEARCHED: Final = 1 << 16
+
+
+class _Cut(NamedTuple):
+    """A line that was cut at the end of a log, and where it stands."""
+
+    text: bytes
+    path: str = ""
+    peer: str = ""
+    line: int = 0
 
 
 @dataclass(slots=True)
@@ -123,6 +132,8 @@ class Case:
     counts: Counts = field(default_factory=Counts)
     without_zone: dict[str, bool] = field(default_factory=dict)
     """The logs whose stamps have no zone and no UTCTime shows it -> whether they lack the year, too."""
+    _cut: _Cut | None = None
+    """The last line of the latest log, if it is the beginning of one."""
     _spellings: dict[str, str] = field(default_factory=dict)
     """The first spelling of each peer's name: host names have no case."""
 
@@ -138,6 +149,7 @@ class Case:
             count = self._read(sources, source, progress or _no_progress)
             if count is not None or len(sources.problems) == before:
                 self.files.append(ReadFile(source.path, source.kind, source.peer, count))
+        self._add_cut()
         self.problems += sources.problems
 
     def peer(self, name: str) -> PeerCase:
@@ -181,6 +193,7 @@ class Case:
         start = end = b""
         peers: dict[str, PeerCase] = {}
         chunks, numbers = _in_order(sources, source)
+        chunks = chunks if numbers else self._seamless(chunks)
         previous = ""
         for chunk in _and_end(chunks):
             for record in reader.feed(chunk) if chunk is not None else reader.close():
@@ -198,6 +211,8 @@ class Case:
                 start = start if len(start) >= _SEARCHED else start + chunk[:_SEARCHED]
                 end = (end + chunk[-_SEARCHED:])[-_SEARCHED:]
                 progress(source, len(chunk))
+        if self._cut is not None:
+            self._cut = self._cut._replace(path=source.path, peer=name, line=reader.counts.lines + 1)
         counts = reader.counts
         if not peers and counts.binary * 2 >= counts.lines > 0:
             sources.problems.append(Problem(source.path, NOT_TEXT))
@@ -212,7 +227,43 @@ class Case:
             peer.add_file(source.path)
             peer.add_time(first[0] if first else None, last[-1] if last else None)
             peer.lines += counts.lines
-        return counts.lines
+        return counts.lines + (self._cut is not None)
+
+    def _seamless(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the bytes of a log, behind the line that the log before was cut in if they go on with it.
+
+        A line that is cut at the end of these bytes is kept for the next log.
+        """
+        waiting = b""
+        for chunk in chunks:
+            if self._cut is not None:
+                line = self._cut.text.decode("utf-8", "replace")
+                if continues(line, chunk.partition(b"\n")[0].decode("utf-8", "replace")):
+                    waiting = self._cut.text
+                    self._cut = None
+                else:
+                    self._add_cut()
+            waiting += chunk
+            end = waiting.rfind(b"\n") + 1
+            if len(waiting) - end > _SEARCHED:
+                end = len(waiting)
+            yield waiting[:end]
+            waiting = waiting[end:]
+        if waiting and b"\0" not in waiting and is_cut(waiting.decode("utf-8", "replace")):
+            self._cut = _Cut(waiting)
+        else:
+            yield waiting
+
+    def _add_cut(self) -> None:
+        """Read a line that was cut at the end of a log and that no other log goes on with."""
+        if self._cut is None:
+            return
+        cut, self._cut = self._cut, None
+        reader = LogReader(datetime.now(UTC).year, skip_successes=True)
+        for record in [*reader.feed(cut.text), *reader.close()]:
+            if self._is_wanted(record.at):
+                self.peer(cut.peer or record.hostname).add(_placed(record, cut.path, cut.line))
+        self.counts += reader.counts
 
     def _capture(self, sources: Sources, source: Source, progress: Progress) -> int | None:
         notes = CaptureNotes()

@@ -130,6 +130,14 @@ def test_pieces_with_something_before_each(wrap: Callable[[str, int], list[str]]
     assert wrong == []
 
 
+def test_a_line_in_any_number_of_parts() -> None:
+    head = "2026-01-29T14:01:16.974-05:00 exp-c traffic_server[2030]: "
+    texts = [f"{head}[ET_NET 1] WARNING: something new", *[f"{head}x"] * 200, lines(debug=False)[3]]
+    records = [*read(texts)]
+    assert sum(record.is_unread for record in records) == 201
+    assert isinstance(records[-1].event, VerifyFailed)
+
+
 def test_lines_that_do_not_belong_together_stay_lines() -> None:
     """A line of an unknown form does not take the next one along."""
     head = "2026-01-29T14:01:16.974-05:00 exp-c1 traffic_server[2030]: "

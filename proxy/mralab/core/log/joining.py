@@ -108,7 +108,7 @@ class Broken:
             return True  # a line of fields ends with a quote
         best = -1
         for text in self._candidates():
-            read = _well_formed(text)
+            read = well_formed(text)
             if read is not None and (score := _plausibility(read[0])) > best:
                 best, self.joined, self.text = score, read, text
         if self.joined is not None:
@@ -135,7 +135,8 @@ class Broken:
                 unclear = [False] * len(broken)
             choices = [(each, "") if open_ else (each,) for each, open_ in zip(likely, unclear, strict=True)]
         for part in self._parts:
-            choices[part - 1] = ("",)
+            if part <= len(choices):  # the last one may have been one too many
+                choices[part - 1] = ("",)
         for glue in product(*choices):
             yield self._join(glue)
 
@@ -160,7 +161,8 @@ class Broken:
         return text.lstrip(" ")
 
 
-def _well_formed(payload: str) -> tuple[Event, str] | None:
+def well_formed(payload: str) -> tuple[Event, str] | None:
+    """Return event and level of a payload that is whole."""
     if payload.startswith(("[", "{")):
         read = read_diagnostic(payload, 0.0)
         is_cut = read is not None and isinstance(read[0], HandshakeFailed) and not is_whole(read[0].error)

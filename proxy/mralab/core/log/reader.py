@@ -15,7 +15,7 @@ from .envelope import Plain, is_changed, may_matter, plain, undone
 from .escape import unescape
 from .events import Event, HandshakeFailed, LogEvent, ProvisioningAnswered, RequestSent
 from .grammar import BY_TITLE, TWINS, read_diagnostic, seconds_of
-from .joining import Broken, Wrapping
+from .joining import Broken, Wrapping, well_formed
 from .neighbours import Neighbour, is_failure, may_be_neighbour, read_fields, read_neighbour, status_line
 from .order import is_newest_first
 from .prefix import GrepPrefix
@@ -66,6 +66,9 @@ _CUT_HEAD = re.compile(
     rf"(?:[ \t]+(?:{'|'.join(_NAME[:end] for end in range(len(_NAME), 0, -1))}|{_NAME}\[\d{{0,10}}\]?))?)?[ \t]*",
     re.ASCII,
 )
+_CUT_STAMP = re.compile(
+    r"\d{1,4}|\d{4}-(?:\d{0,2}|\d\d-(?:\d{0,2}|\d\dT[\d:]{0,8}(?:[.,]\d{0,9})?(?:[+-][\d:]{0,5})?))", re.ASCII
+)
 _LONGEST_HEAD: Final = 400
 _LEVEL = re.compile(r'(?:[\[{][^\]}]{0,40}[\]}][ ]*)?([A-Z]{4,9})[ ]*:|.{0,200}?Level[ ]*=[ ]*"([A-Z]{4,9})', re.ASCII)
 _LEVELS: Final = {"DIAG": "DEBUG", "DEBUG": "DEBUG", "WARN": "WARNING", "WARNING": "WARNING"} | dict.fromkeys(
@@ -74,6 +77,7 @@ _LEVELS: Final = {"DIAG": "DEBUG", "DEBUG": "DEBUG", "WARN": "WARNING", "WARNING
 _TITLE = re.compile(r'(?<![\w-])(?:Detail|Event)\s*=\s*"?\s*(' + "|".join(filter(None, BY_TITLE)) + ")", re.ASCII)
 _QUOTED = re.compile(r"(?:>[ \t]?)+")
 _DIAGNOSTICS: Final = ("[", "{", "WARNING", "ERROR", "DIAG")
+_STARTS: Final = (*_DIAGNOSTICS, "UTCTime", "Event", "Module")
 _LEFT_OVER: Final = frozenset("\"'`,;|)}]> \t")
 _MOST_CUT: Final = 12
 _QUARTER: Final = 900  # seconds: zones differ by quarters of an hour
@@ -376,9 +380,26 @@ class LineReader:
         return at
 
 
+def is_cut(line: str) -> bool:
+    """Return whether a line is the beginning of one of Traffic Server's: of its head, or up to its payload."""
+    head = _HEAD.match(line)
+    if head is None or not (head[1] or head[4]):
+        return len(line) < _LONGEST_HEAD and (_CUT_HEAD.fullmatch(line) or _CUT_STAMP.fullmatch(line)) is not None
+    payload = line[head.end() :]
+    is_of_ours = _begins(payload) or any(start.startswith(payload) for start in _STARTS)
+    return is_of_ours and well_formed(payload) is None
+
+
+def continues(line: str, rest: str) -> bool:
+    """Return whether ``rest`` completes a line that was cut."""
+    joined = line + rest.rstrip("\r\n")
+    head = _HEAD.match(joined)
+    return head is not None and well_formed(joined[head.end() :].rstrip(" \t")) is not None
+
+
 def _begins(payload: str) -> bool:
     """Return whether a payload begins as those of Traffic Server do."""
-    return payload.startswith((*_DIAGNOSTICS, "UTCTime", "Event", "Module"))
+    return payload.startswith(_STARTS)
 
 
 def _in_order(found: list[Plain]) -> list[Plain]:
