@@ -278,6 +278,12 @@ def test_a_server_that_answered_afterwards(tmp_path: Path) -> None:
 # -- peers
 
 
+def test_a_server_that_answered_in_between(tmp_path: Path) -> None:
+    finding = only(report(tmp_path, Log().untrusted().request().untrusted()))
+    assert finding.category == "issue-found"
+    assert finding.history[0].startswith("The server answered in between, last at 2026-01-29 15:20:02 UTC")
+
+
 def test_a_fault_on_every_peer_is_one_finding(tmp_path: Path) -> None:
     finding = only(report(tmp_path, Log("exp-c1").untrusted(), Log("exp-c2").untrusted().untrusted()))
     assert (finding.peers, finding.count, finding.history) == (("exp-c1", "exp-c2"), 3, ())

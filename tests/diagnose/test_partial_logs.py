@@ -100,6 +100,19 @@ def test_requests_that_never_end_take_bounded_memory(monkeypatch: pytest.MonkeyP
         tracemalloc.stop()
 
 
+def test_a_request_whose_end_is_not_in_the_log(tmp_path: Path) -> None:
+    """A log that was stopped too early is not called a good one."""
+    start = [line for line in LINES if line][:2]
+    (tmp_path / "a.log").write_text("\n".join(start))
+    (check,) = diagnosed([tmp_path]).checks
+    assert (check.category, check.subject) == ("missing-information", f"{HOST}:8443")
+    assert check.text.startswith("1 request sent, and no line says what became of it")
+    (tmp_path / "a.log").write_text(
+        "\n".join([*start, *Log().request().text.decode().splitlines()]).replace('Txn-id="1"', 'Txn-id="9"', 2)
+    )
+    assert [one.category for one in diagnosed([tmp_path]).checks] == ["no-issue"]
+
+
 # --- lines that come twice
 
 

@@ -84,7 +84,8 @@ def diagnose(
     """Explain failed logins from logs, archives or captures.
 
     PATH is a traffic_server log, a diagnostic-logging archive (.tar.gz) of one peer or several, a packet capture (pcap,
-    pcapng), any of these compressed, or a folder of them; - is standard input. The content of a file shows what it is.
+    pcapng), a mail message (.eml) with any of these, any of these compressed, or a folder of them; - is standard input.
+    The content of a file shows what it is.
 
     Exit 0: nothing found. Exit 1: findings. Exit 2: nothing could be read, or no line of traffic_server and no
     connection of a capture was in it.

@@ -38,6 +38,7 @@ def missing(case: Case) -> Iterator[Check]:
                 text=f"{counted(peer.lines, 'line')} and none of traffic_server: this is another log, or one of "
                 "another time; the diagnostic log of Expressway-C has them",
             )
+        yield from _unanswered(peer)
     if case.without_zone:
         yield _assumed_times(case.without_zone)
     if case.counts.cut:
@@ -52,6 +53,20 @@ def missing(case: Case) -> Iterator[Check]:
             subject="lines",
             text=f"{counted(case.counts.binary, 'line')} of binary data, not read",
         )
+
+
+def _unanswered(peer: PeerCase) -> Iterator[Check]:
+    """Yield the servers of which the log shows neither an answer nor a fault."""
+    known = {(one.server.lower(), one.port) for one in (*peer.diagnosis.answers(), *peer.diagnosis.findings())}
+    known |= {(one.ip, one.port) for one in (*peer.diagnosis.answers(), *peer.diagnosis.findings())}
+    for (server, port), count in peer.diagnosis.unanswered().items():
+        if (server.lower(), port) not in known:
+            yield Check(
+                category="missing-information",
+                subject=host_port(escape(server), port),
+                text=f"{counted(count, 'request')} sent, and no line says what became of "
+                f"{'it' if count == 1 else 'them'}: the log ends before, or the client disconnected",
+            )
 
 
 def _assumed_times(logs: Mapping[str, bool]) -> Check:

@@ -129,6 +129,11 @@ def _note_answers(case: Case, entry: Entry) -> None:
             f"The server answered {names_text(after)} after its last failure there, at "
             f"{time_text(max(after.values()))}; {names_text(others)} got no answer after its own last failure."
         )
+    elif between := [one.last for each in proofs.values() for one in each if entry.first < one.last < entry.last]:
+        entry.history.append(
+            f"The server answered in between, last at {time_text(max(between))}: it fails only sometimes, as where "
+            "several servers have the name, or something was changed and changed back."
+        )
     elif before := [one.first for each in proofs.values() for one in each if one.first < entry.first]:
         entry.history.append(f"The server answered before, first at {time_text(min(before))}.")
     if elsewhere := [one for each in about.values() for one in each if is_elsewhere(one, finding)]:

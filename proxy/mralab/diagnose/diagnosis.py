@@ -26,7 +26,7 @@ each line, and ``grouping`` counts occurrences of the same cause.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -183,6 +183,11 @@ class Diagnosis:
     def answers(self) -> list[Answers]:
         """Return the servers and ports that answered requests of an Expressway-C, in order of the first answer."""
         return self._answers.without(self._edge_processes)
+
+    def unanswered(self) -> Counter[tuple[str, int]]:
+        """Return the number of requests by server and port that were sent, and of whose answer there is no line."""
+        waiting = (one for one in self._requests.values() if one.sent is not None and not one.answered)
+        return Counter((one.server, one.sent.dst_port) for one in waiting if one.sent is not None and one.sent.dst_port)
 
     def services(self) -> dict[tuple[str, int | None], str]:
         """Return what clients request of each server (in lower case) and port: ``UDS``, ``TFTP``; empty if unknown."""

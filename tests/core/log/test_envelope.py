@@ -341,11 +341,11 @@ def test_an_array_of_texts_is_a_line_for_each() -> None:
         ("DIAG: <SSLClientUtils.cc:88 (verify_callback)> (ssl.error) {}", "DEBUG"),
     ],
 )
-@pytest.mark.parametrize("thread", ["[ET_NET 3] ", "{ET_NET 3} ", ""])
+@pytest.mark.parametrize("thread", ["[ET_NET 3] ", "{ET_NET 3} ", "{0x2b1acf6f7700} ", ""])
 def test_source_locations_tags_and_levels(thread: str, payload: str, level: str) -> None:
     text = "SNI (192.0.2.10) not in certificate. Action=Terminate server=(null)(192.0.2.10)"
     record = only(f"[Jul 11 18:55:26.016] {thread}{payload.format(text)}")
-    number = 3 if thread else -1
+    number = 3 if "ET_NET" in thread else -1
     assert record.event == NameMismatch(record.at, number, "192.0.2.10", "Terminate", "", "192.0.2.10")
     assert record.level == level
 

@@ -48,7 +48,7 @@ _FIELDS = re.compile(
 _MODULE = re.compile(rf"\bModule{_QUOTE}([\w.]*)", re.ASCII)
 _EVENT = re.compile(rf"Event{_QUOTE}Request (?:Allowed|Denied|Rej)", re.ASCII)
 _ANY_FIELD = re.compile(r'\w[ \t]*=[ \t]*\\?"')
-_THREAD = re.compile(r"[\[{]ET_\w{1,16} \d{1,6}[\]}]", re.ASCII)
+_THREAD = re.compile(r"[\[{]ET_\w{1,16} \d{1,6}[\]}]|\{0x[0-9a-f]{4,16}\} (?=[A-Z]{4,7}:)", re.ASCII)
 _WORDS = re.compile(
     r"(?:\b(?:WARNING|ERROR|DIAG|DEBUG)[ \t]*:[ \t]*)?(?:<[^<>]{1,200}>[ \t]*)?(?:\([\w.]{1,40}\)[ \t]*)?"
     r"(Core server certificate verification failed for \(|SNI \([^()]{0,300}\) not in certificate"

@@ -308,7 +308,7 @@ class _Form:
 
 _DIAGNOSTIC = re.compile(
     # Thread, level, and what Traffic Server's diags.log adds: source location and debug tag (src/tscore/Diags.cc).
-    r"(?:[\[{](ET_\w+ -?\d{1,18})[\]}] *)?(WARNING|ERROR|DIAG|DEBUG|NOTE) *: *"
+    r"(?:[\[{](?:(ET_\w+ -?\d{1,18})|0x[0-9a-f]{1,16})[\]}] *)?(WARNING|ERROR|DIAG|DEBUG|NOTE) *: *"
     r"(?:<[^<>]{1,200}> *)?(?:\([\w.]{1,40}\) *)?",
     re.ASCII,
 )
