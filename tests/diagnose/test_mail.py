@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import quopri
 from email.message import EmailMessage
 from email.mime.multipart import MIMEMultipart
 from pathlib import Path
@@ -40,6 +41,15 @@ def test_a_log_in_the_text(encoding: str, end: str, tmp_path: Path) -> None:
     assert found(result) == EXPECTED
     assert result.unread.lines == 0
     assert {line.file for line in result.findings[0].evidence} == {f"{tmp_path}/case.eml:part 1"}
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_body_whose_head_was_not_copied(end: bytes, tmp_path: Path) -> None:
+    body = quopri.encodestring(LOG.text).replace(b"\n", end)
+    (tmp_path / "case.txt").write_bytes(b"--boundary" + end + body)
+    result = diagnosed([tmp_path])
+    assert found(result) == EXPECTED
+    assert {line.file for line in result.findings[0].evidence} == {f"{tmp_path}/case.txt:quoted-printable"}
 
 
 def test_a_text_in_another_charset(tmp_path: Path) -> None:

@@ -138,9 +138,10 @@ def _read(text: str) -> None:
 
 
 def _mail(data: bytes) -> None:
-    if mail.is_mail(data[: expansion.SNIFFED]):
-        with contextlib.suppress(ValueError):
-            list(mail.parts(data))
+    mail.is_mail(data[: expansion.SNIFFED])
+    mail.is_body(data[: expansion.SNIFFED])
+    with contextlib.suppress(ValueError):
+        list(mail.parts(data))
 
 
 def _settings(data: bytes) -> None:
@@ -636,7 +637,7 @@ PARSERS: Final[dict[str, Parser]] = {
         (*_WORDS, *_LINES, b"-----BEGIN CERTIFICATE-----", b"-----BEGIN ", b"*c xConfiguration ", b"<?xml ?> ", b"\0"),
     ),
     "mail message": Parser(
-        "diagnose.mail.is_mail diagnose.mail.parts",
+        "diagnose.mail.is_mail diagnose.mail.is_body diagnose.mail.parts",
         _mail,
         (
             *_WORDS,

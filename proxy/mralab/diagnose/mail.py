@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import quopri
 import re
 from collections.abc import Iterator
 from email.message import Message
@@ -12,7 +13,10 @@ _FIELD: Final = rb"[!-9;-~]{1,76}:[^\r\n]{0,998}\r?\n(?:[ \t][^\r\n]{0,998}\r?\n
 _HEAD = re.compile(rb"(?:From [^\r\n]{0,998}\r?\n)?((?>" + _FIELD + rb"){2,200})\r?\n")
 _SENDER = re.compile(rb"(?im)^(?:from|date|received|subject|return-path|delivered-to):")
 _FORM = re.compile(rb"(?im)^(?:mime-version|content-type|message-id):")
+_QUOTED = re.compile(rb'(?:UTCTime|Module|Detail)=3D"')
+_SOFT_BREAK = re.compile(rb"=\r?\n")
 _MOST_PARTS: Final = 200
+_LONGEST_HEAD: Final = 1 << 16
 _MOST_NESTED: Final = 100  # multipart bodies: the parser compares each line with the boundaries of all that are open
 
 
@@ -29,11 +33,19 @@ def is_mail(start: bytes) -> bool:
     return head is not None and _SENDER.search(head[1]) is not None and _FORM.search(head[1]) is not None
 
 
+def is_body(start: bytes) -> bool:
+    """Return whether a log is the quoted-printable body of a message without the message's head."""
+    return _QUOTED.search(start) is not None and _SOFT_BREAK.search(start) is not None
+
+
 def parts(data: bytes) -> Iterator[Part]:
     """Yield the parts of a message. Of alternatives that say the same, only the first that has a text is yielded.
 
-    Raise ValueError for a message that nests too deeply.
+    A body without a head is one part. Raise ValueError for a message that nests too deeply.
     """
+    if not is_mail(data[:_LONGEST_HEAD]):
+        yield Part("quoted-printable", quopri.decodestring(data))
+        return
     if data.lower().count(b"boundary=") > _MOST_NESTED:
         raise ValueError(f"has more than {_MOST_NESTED} bodies of several parts")
     try:

@@ -34,7 +34,7 @@ from .expansion import (
     TarMember,
     TarStream,
 )
-from .mail import is_mail, parts
+from .mail import is_body, is_mail, parts
 
 Kind = Literal["log", "capture", "certificates", "configuration", "status"]
 """``configuration`` and ``status`` are xconf_dump and xstat_dump of a diagnostic-logging archive."""
@@ -179,7 +179,7 @@ class Sources:
                 return
             if start.startswith(_METADATA):
                 return
-            if is_mail(start):
+            if is_mail(start) or is_body(start):
                 yield from self._mail(path, peeked, peer, budget, depth)
                 return
             kind, reason = kind_of(start)
