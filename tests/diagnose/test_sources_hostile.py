@@ -268,11 +268,71 @@ def test_a_member_that_cannot_be_opened_hides_no_other(tmp_path: Path) -> None:
     assert "method that is not supported" in problem.reason
 
 
-def test_a_truncated_zip_is_called_truncated(tmp_path: Path) -> None:
-    (tmp_path / "a.zip").write_bytes(zipped(("loggingsnapshot.txt", LINE * 100))[:-30])
-    _, sources = walked(tmp_path / "a.zip")
-    (problem,) = sources.problems
-    assert "truncated" in problem.reason
+class Pipe(io.RawIOBase):
+    """A file that a writer of ZIP archives cannot go back in: the sizes of a member come behind it."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        self.data += bytes(data)  # type: ignore[call-overload]  # a buffer
+        return len(bytes(data))  # type: ignore[call-overload]
+
+
+def archive_of(form: str, *contents: bytes) -> bytes:
+    target: Pipe | io.BytesIO = Pipe() if form == "pipe" else io.BytesIO()
+    method = zipfile.ZIP_STORED if form == "stored" else zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(target, "w", method) as opened:
+        for number, data in enumerate(contents):
+            with opened.open(f"m\xfcnchen{number}.log", "w", force_zip64=form == "large") as member:
+                member.write(data)
+    return target.data if isinstance(target, Pipe) else target.getvalue()
+
+
+CONTENTS = [LINE * count for count in (3, 2000, 1)]
+
+
+@pytest.mark.parametrize("form", ["stored", "deflated", "large", "pipe"])
+@pytest.mark.parametrize("depth", [0, 1])
+def test_a_truncated_zip_gives_what_precedes_the_end(form: str, depth: int, tmp_path: Path) -> None:
+    data = archive_of(form, *CONTENTS)
+    members = [data.index(b"PK\3\4", at) for at in range(3)]
+    for end in (
+        len(data) - 20,
+        data.index(b"PK\1\2"),
+        data.index(b"PK\1\2") - 1,
+        members[-1],
+        members[-1] - 30,
+        40,
+        10,
+    ):
+        cut = data[:end]
+        (tmp_path / "a").write_bytes(gzip.compress(cut) if depth else cut)
+        found, sources = walked(tmp_path / "a")
+        whole = [content.encode() for _, _, content in found]
+        for content, expected in zip(whole, CONTENTS, strict=False):
+            assert expected.startswith(content)
+        assert sum(map(len, whole)) >= sum(map(len, CONTENTS)) * (end > data.index(b"PK\1\2") - 1)
+        assert any("truncated" in problem.reason for problem in sources.problems)
+
+
+def test_a_truncated_zip_names_what_it_does_not_read(tmp_path: Path) -> None:
+    data = bytearray(zipped(("secret.txt", LINE), ("/etc/x", LINE), ("folder/", b""), ("a.log", LINE)))
+    data[6] |= 1
+    (tmp_path / "a.zip").write_bytes(data[:-10])
+    found, sources = walked(tmp_path / "a.zip")
+    assert [content.encode() for _, _, content in found] == [LINE]
+    reasons = [problem.reason.partition(":")[0] for problem in sources.problems[1:]]
+    assert reasons == ["encrypted", "its name is a path outside the archive"]
+
+
+def test_a_bomb_without_a_size_ends_at_a_bound(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(archive_of("pipe", bytes(1 << 24), LINE)[:-20])
+    _, sources = walked(tmp_path / "a.zip", limits=Limits(free=1 << 20))
+    assert any("expands to more than" in problem.reason for problem in sources.problems)
 
 
 @pytest.mark.parametrize("data", [archive(), zipped(), archive(("folder/", b""))[:512] + b"\0" * 1024])

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final, Literal, NamedTuple, cast
 
+from . import zip_stream
 from .expansion import (
     MOST_TAR_HEADERS,
     UNREADABLE,
@@ -261,6 +262,9 @@ class Sources:
                 )
                 return
             stream = io.BytesIO(data)
+        if not zipfile.is_zipfile(stream):
+            yield from self._zip_without_end(path, stream, peer, budget, depth)
+            return
         with zipfile.ZipFile(stream) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
             if not members:
@@ -276,6 +280,22 @@ class Sources:
                     self._problem(shown, "is empty")
                 else:
                     yield from self._zip_member(shown, archive, member, peer, budget, depth)
+
+    def _zip_without_end(self, path: str, stream: IO[bytes], peer: str, budget: Budget, depth: int) -> Iterator[Source]:
+        self._problem(path, "is a ZIP archive without its table of contents, so it is truncated: the rest is read")
+        stream.seek(0)
+        for member in zip_stream.members(stream):
+            shown = f"{path}:{member.name}"
+            budget.member()
+            if member.is_encrypted:
+                self._problem(shown, "encrypted: unpack it with its password first")
+            elif reason := _refused(member.name):
+                self._problem(shown, reason)
+            elif not member.name.endswith("/"):
+                counted = cast("IO[bytes]", Counted(cast("Expanding", member.content), budget))
+                yield from self._content(shown, counted, peer_of(member.name) or peer, None, budget, depth + 1)
+                while not member.content.is_sized and counted.read(1 << 16):
+                    pass  # the next member follows, if the limits allow to look for it
 
     def _zip_member(
         self, shown: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo, peer: str, budget: Budget, depth: int
