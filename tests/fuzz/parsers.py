@@ -546,8 +546,8 @@ PARSERS: Final[dict[str, Parser]] = {
         ((b"", b""), (b"", b"\n"), (_LOG_LINE, b'"\n'), (b"12:" + _LOG_LINE, b""), (_WARNED, b"\n")),
     ),
     "order of a log": Parser(
-        "core.log.order.is_newest_first core.log.order.turned",
-        lambda data: (logorder.is_newest_first(data), logorder.turned(data)),
+        "core.log.order.order_of core.log.order.put_in_order core.log.order.arranged core.log.order.clocks_of",
+        lambda data: (logorder.order_of(data), logorder.put_in_order(data, logorder.Order(True, True))),
         (
             *_WORDS,
             *_LINES,

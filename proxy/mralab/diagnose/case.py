@@ -18,7 +18,7 @@ from cryptography import x509
 
 from ..core.log.encoding import Decoder
 from ..core.log.events import HandshakeFailed, NameMismatch, VerifyFailed
-from ..core.log.order import MOST_TURNED, is_newest_first, turned
+from ..core.log.order import IN_ORDER, MOST_TURNED, order_of, put_in_order
 from ..core.log.reader import Record, continues, is_cut
 from ..core.log.stream import Counts, LogReader
 from ..errors import TrustStoreError
@@ -351,12 +351,13 @@ def _is_delivered_twice(record: Record) -> bool:
 def _in_order(sources: Sources, source: Source) -> tuple[Iterable[bytes], Sequence[int]]:
     """Return the bytes of a log, the oldest lines first.
 
-    The numbers are those that its lines have in the file; there are none if it was not turned round.
+    The numbers are those that its lines have in the file; there are none if they were in order.
     """
     chunks = sources.chunks(source)
     first = next(chunks, b"")
     start = Decoder().decode(first, final=True)
-    if not is_newest_first(start[: start.rfind(b"\n") + 1] or start):
+    order = order_of(start[: start.rfind(b"\n") + 1] or start)
+    if order == IN_ORDER:
         return chain([first], chunks), ()
     data = bytearray(first)
     for chunk in chunks:
@@ -364,11 +365,11 @@ def _in_order(sources: Sources, source: Source) -> tuple[Iterable[bytes], Sequen
         if len(data) > MOST_TURNED:
             sources.problems.append(
                 Problem(
-                    source.path, f"has its newest lines first, and more than {MOST_TURNED >> 20} MiB: sort it first"
+                    source.path, f"is not in order of time, and has more than {MOST_TURNED >> 20} MiB: sort it first"
                 )
             )
             return chain([bytes(data)], chunks), ()
-    text, numbers = turned(Decoder().decode(bytes(data), final=True))
+    text, numbers = put_in_order(Decoder().decode(bytes(data), final=True), order)
     return [text], numbers
 
 

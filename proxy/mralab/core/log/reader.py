@@ -17,7 +17,7 @@ from .events import Event, HandshakeFailed, LogEvent, ProvisioningAnswered, Requ
 from .grammar import BY_TITLE, TWINS, read_diagnostic, seconds_of
 from .joining import Broken, Wrapping, well_formed
 from .neighbours import Neighbour, is_failure, may_be_neighbour, read_fields, read_neighbour, status_line
-from .order import is_newest_first
+from .order import IN_ORDER, arranged, clocks_of, order_of
 from .prefix import GrepPrefix
 from .twin import Twin
 
@@ -404,14 +404,16 @@ def _begins(payload: str) -> bool:
 
 def _in_order(found: list[Plain]) -> list[Plain]:
     """Return the lines that stood in one, such as the answer of a search, the oldest first."""
-    if not is_newest_first("\n".join(each.line for each in found).encode("utf-8", "replace")):
+    order = order_of("\n".join(each.line for each in found).encode("utf-8", "replace"))
+    if order == IN_ORDER:
         return found
     records: list[list[Plain]] = []
     for each in found:
         if not records or _HEAD.match(each.line) is not None:
             records.append([])
         records[-1].append(each)
-    return [*chain.from_iterable(reversed(records))]
+    clocks = clocks_of(record[0].line.encode("utf-8", "replace") for record in records)
+    return [*chain.from_iterable(records[place] for place in arranged(clocks, order))]
 
 
 def _undone(payload: str) -> str:
