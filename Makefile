@@ -40,12 +40,13 @@ check: $(DEV_STAMP) ## ruff, mypy, import-linter
 	$(BIN)/lint-imports
 
 # The fuzz targets under libFuzzer (atheris, Linux), then the growth of each parser's time: make fuzz SECONDS=600, shared
-# by all. Then HEADS=1000000 mutated heads, with plans and without.
+# by all. Then HEADS=1000000 mutated heads and SCRIPTS=10000 interleavings of callbacks, with plans and without.
 SECONDS_OF_FUZZ := $(or $(SECONDS),80)
 fuzz: $(DEV_STAMP) ## random input for each parser
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install -q --disable-pip-version-check atheris
 	@$(BIN)/python -m tests.fuzz.run $(SECONDS_OF_FUZZ)
 	@$(BIN)/python -m tests.fuzz.plans $(or $(HEADS),1000000)
+	@$(BIN)/python -m tests.fuzz.interleavings $(or $(SCRIPTS),10000)
 
 # Compares with the real Traffic Server, nginx and HAProxy; lists missing Debian packages. BENCH adds options.
 bench: $(DEV_STAMP) ## CPU and memory against nginx, HAProxy and Traffic Server
