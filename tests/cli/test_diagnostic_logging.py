@@ -50,8 +50,11 @@ def test_an_archive_has_the_lines_since_the_start(running: Serving, server: Serv
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_an_archive_that_cannot_be_written_is_saved_in_a_temporary_folder(running: Serving, tmp_path: Path) -> None:
+def test_an_archive_that_cannot_be_written_is_saved_in_a_temporary_folder(
+    running: Serving, server: Server, tmp_path: Path
+) -> None:
     mralab("diagnostic-logging", "start", admin=running.admin)
+    get(running, server)
     out = mralab(
         "diagnostic-logging", "stop", "--out", "/dev/full", admin=running.admin, environment={"TMPDIR": str(tmp_path)}
     )

@@ -335,7 +335,16 @@ def test_a_bomb_without_a_size_ends_at_a_bound(tmp_path: Path) -> None:
     assert any("expands to more than" in problem.reason for problem in sources.problems)
 
 
-@pytest.mark.parametrize("data", [archive(), zipped(), archive(("folder/", b""))[:512] + b"\0" * 1024])
+@pytest.mark.parametrize(
+    "data",
+    [
+        archive(),
+        zipped(),
+        archive(("folder/", b""))[:512] + b"\0" * 1024,
+        archive(("core", b"")),
+        zipped(("core", b"")),
+    ],
+)
 def test_an_archive_without_a_file_says_so(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(data)
     found, sources = walked(tmp_path / "a")
@@ -343,8 +352,11 @@ def test_an_archive_without_a_file_says_so(data: bytes, tmp_path: Path) -> None:
     assert len(sources.problems) == 1
 
 
-@pytest.mark.parametrize("data", [archive(("a.txt", b""), (LOG, LINE)), zipped(("a.txt", b""), (LOG, LINE))])
-def test_an_empty_member_is_named(data: bytes, tmp_path: Path) -> None:
+EMPTY = (("a.txt", b""), ("core", b""), ("rrd/cpu.rrd", b""), (LOG, LINE))
+
+
+@pytest.mark.parametrize("data", [archive(*EMPTY), zipped(*EMPTY)])
+def test_an_empty_member_with_the_name_of_a_log_is_named(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(data)
     found, sources = walked(tmp_path / "a")
     assert len(found) == 1

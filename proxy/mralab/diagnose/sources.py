@@ -217,13 +217,13 @@ class Sources:
                 budget.member()
                 if member.isdir():
                     continue
-                is_empty = False
+                is_empty = is_empty and not member.size and member.isfile()
                 if reason := _refused(member.name) or ("" if member.isfile() else f"{_type(member)}: not read"):
                     self._problem(shown, reason)
                     continue
                 content = archive.extractfile(member)
                 if content is None or not member.size:
-                    self._problem(shown, "is empty")
+                    self._empty(shown)
                     continue
                 if member.issparse():  # its holes are not in the archive
                     content = cast("IO[bytes]", Counted(cast("Expanding", content), budget))
@@ -267,7 +267,7 @@ class Sources:
             return
         with zipfile.ZipFile(stream) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
-            if not members:
+            if not any(member.file_size for member in members):
                 self._problem(path, _NO_FILE)
             for member in members:
                 shown = f"{path}:{member.filename}"
@@ -277,9 +277,14 @@ class Sources:
                 elif reason := _refused(member.filename):
                     self._problem(shown, reason)
                 elif not member.file_size:
-                    self._problem(shown, "is empty")
+                    self._empty(shown)
                 else:
                     yield from self._zip_member(shown, archive, member, peer, budget, depth)
+
+    def _empty(self, member: str) -> None:
+        """Name an empty member of an archive, if it has the name of a log or a capture; many others are empty."""
+        if _LOG_NAME.search(member):
+            self._problem(member, "is empty")
 
     def _zip_without_end(self, path: str, stream: IO[bytes], peer: str, budget: Budget, depth: int) -> Iterator[Source]:
         self._problem(path, "is a ZIP archive without its table of contents, so it is truncated: the rest is read")
@@ -351,7 +356,7 @@ _CAPTURES: Final = frozenset(
 _KEYSTORES: Final = frozenset((b"\xfe\xed\xfe\xed", b"\xce\xce\xce\xce"))  # JKS, JCEKS: refused with a hint
 _MOST_ZIP: Final = 64 << 20
 _MOST_MAIL: Final = 64 << 20
-_NO_FILE: Final = "has no file in it"
+_NO_FILE: Final = "has no file in it that is not empty"
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _OTHERS: Final = (
     (b"\x28\xb5\x2f\xfd", "is compressed with Zstandard: expand it first (zstd -d)"),
@@ -459,6 +464,9 @@ def _oldest_first(paths: Iterable[str]) -> list[str]:
     for path in paths:
         groups.setdefault(_order(path)[0], []).append(path)
     return [path for group in groups.values() for path in sorted(group, key=lambda path: _order(path)[1])]
+
+
+_LOG_NAME: Final = re.compile(r"(?i)\.(?:txt|log|cap|pcap|pcapng)(?:\.\w{1,4})?$")
 
 
 def _refused(name: str) -> str:
