@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from mralab.diagnose.expansion import Limits
-from mralab.diagnose.sources import Sources, kind_of, peer_of
+from mralab.diagnose.file_kind import kind_of
+from mralab.diagnose.file_names import peer_of
+from mralab.diagnose.sources import Sources
 
 LINE = b"2026-01-29T14:01:16.974-05:00 exp-c traffic_server[2030]: [ET_NET 1] ERROR: SSL connection failed\n"
 PEM = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"

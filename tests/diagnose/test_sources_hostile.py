@@ -16,7 +16,9 @@ import pytest
 
 from mralab.diagnose.case import Case
 from mralab.diagnose.expansion import Limits
-from mralab.diagnose.sources import NOT_TEXT, Sources, kind_of, peer_of, role_of
+from mralab.diagnose.file_kind import NOT_TEXT, kind_of
+from mralab.diagnose.file_names import peer_of, role_of
+from mralab.diagnose.sources import Sources
 
 from .test_sources import CASE, FOLDER, LINE, LOG, PEM, archive, walked
 

@@ -38,6 +38,8 @@ from mralab.diagnose import (
     capture_findings,
     diagnosis,
     expansion,
+    file_kind,
+    file_names,
     mail,
     packets,
     request_line,
@@ -183,6 +185,13 @@ def _each(text: str, *functions: Callable[[str], object]) -> None:
     for function in functions:
         with contextlib.suppress(ValueError):
             function(text)
+
+
+def _named(text: str) -> None:
+    file_names.time_of(text)
+    file_names.is_log_name(text)
+    file_names.why_refused(text)
+    file_names.oldest_first([text, f"{text}.1"])
 
 
 def _cleaned(text: str) -> None:
@@ -632,8 +641,8 @@ PARSERS: Final[dict[str, Parser]] = {
         ((b"", b""), (b"tlsv1 alert ", b""), (b"error:1416F086:SSL routines:", b""), (b"error:1416F086:a:b:", b"")),
     ),
     "start of a file": Parser(
-        "diagnose.sources.kind_of",
-        lambda data: sources.kind_of(data[: expansion.SNIFFED]),
+        "diagnose.file_kind.kind_of",
+        lambda data: file_kind.kind_of(data[: expansion.SNIFFED]),
         (*_WORDS, *_LINES, b"-----BEGIN CERTIFICATE-----", b"-----BEGIN ", b"*c xConfiguration ", b"<?xml ?> ", b"\0"),
     ),
     "mail message": Parser(
@@ -659,8 +668,10 @@ PARSERS: Final[dict[str, Parser]] = {
         ),
     ),
     "name of an archive's member": Parser(
-        "diagnose.sources.peer_of diagnose.sources.role_of diagnose.sources.time_of",
-        _text(sources.time_of),
+        "diagnose.file_names.peer_of diagnose.file_names.role_of diagnose.file_names.time_of "
+        "diagnose.file_names.is_log_name diagnose.file_names.oldest_first diagnose.file_names.order "
+        "diagnose.file_names.why_refused",
+        _text(_named),
         (*_WORDS, b"ca_", b"_ca_", b"/ca_", b"ca_x_2026-01-29_", b"../"),
     ),
     "configuration dump": Parser(
@@ -787,6 +798,8 @@ MODULES: Final = (
     soap,
     strictjson,
     tlscode,
+    file_kind,
+    file_names,
     sources,
     xconf,
     der,

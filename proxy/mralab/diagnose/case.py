@@ -25,9 +25,11 @@ from ..errors import TrustStoreError
 from ..tls.trust_store import TrustStore, parse_pem
 from .capture import CapturedConnection, CaptureNotes, read_capture
 from .diagnosis import Diagnosis
+from .file_kind import NOT_TEXT, Kind
+from .file_names import role_of, time_of
 from .ladder import LadderBuilder
 from .occurrence import LogLine
-from .sources import NOT_TEXT, Kind, Problem, Source, Sources, role_of, time_of
+from .sources import Problem, Source, Sources
 from .xconf import ExpresswaySettings, parse_settings
 
 Progress = Callable[[Source, int], object]

@@ -20,7 +20,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Final, Literal, NamedTuple, cast
+from typing import IO, Final, NamedTuple, cast
 
 from . import zip_stream
 from .expansion import (
@@ -35,13 +35,9 @@ from .expansion import (
     TarMember,
     TarStream,
 )
+from .file_kind import Kind, kind_of
+from .file_names import is_log_name, oldest_first, order, peer_of, why_refused
 from .mail import is_body, is_mail, parts
-
-Kind = Literal["log", "capture", "certificates", "configuration", "status"]
-"""``configuration`` and ``status`` are xconf_dump and xstat_dump of a diagnostic-logging archive."""
-
-
-NOT_TEXT: Final = "is not text, and not a known kind of archive, capture or certificate"
 
 
 class Problem(NamedTuple):
@@ -87,7 +83,7 @@ class Sources:
     _seen: dict[tuple[str, int, int], str] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Source]:
-        for path in _oldest_first(self.paths):
+        for path in oldest_first(self.paths):
             for source in self._path(path):
                 self.found += 1
                 yield source
@@ -127,7 +123,7 @@ class Sources:
             for name in folders:
                 if os.path.islink(os.path.join(folder, name)):  # noqa: PTH114, PTH118 - as above
                     self._problem(str(Path(folder, name)), "is a link to a folder: not followed")
-            for file in (Path(folder, name) for name in sorted(names, key=_order)):
+            for file in (Path(folder, name) for name in sorted(names, key=order)):
                 if os.path.isfile(file):  # noqa: PTH113 - as above
                     yield file
                 elif not os.path.islink(file):  # noqa: PTH114 - as above
@@ -218,7 +214,7 @@ class Sources:
                 if member.isdir():
                     continue
                 is_empty = is_empty and not member.size and member.isfile()
-                if reason := _refused(member.name) or ("" if member.isfile() else f"{_type(member)}: not read"):
+                if reason := why_refused(member.name) or ("" if member.isfile() else f"{_type(member)}: not read"):
                     self._problem(shown, reason)
                     continue
                 content = archive.extractfile(member)
@@ -274,7 +270,7 @@ class Sources:
                 budget.member()
                 if member.flag_bits & 1:
                     self._problem(shown, "encrypted: unpack it with its password first")
-                elif reason := _refused(member.filename):
+                elif reason := why_refused(member.filename):
                     self._problem(shown, reason)
                 elif not member.file_size:
                     self._empty(shown)
@@ -283,7 +279,7 @@ class Sources:
 
     def _empty(self, member: str) -> None:
         """Name an empty member of an archive, if it has the name of a log or a capture; many others are empty."""
-        if _LOG_NAME.search(member):
+        if is_log_name(member):
             self._problem(member, "is empty")
 
     def _zip_without_end(self, path: str, stream: IO[bytes], peer: str, budget: Budget, depth: int) -> Iterator[Source]:
@@ -294,7 +290,7 @@ class Sources:
             budget.member()
             if member.is_encrypted:
                 self._problem(shown, "encrypted: unpack it with its password first")
-            elif reason := _refused(member.name):
+            elif reason := why_refused(member.name):
                 self._problem(shown, reason)
             elif not member.name.endswith("/"):
                 counted = cast("IO[bytes]", Counted(cast("Expanding", member.content), budget))
@@ -325,59 +321,10 @@ class Sources:
             self._problem(path, reason)
 
 
-def kind_of(start: bytes) -> tuple[Kind | None, str]:
-    """Return what a file is, by its first bytes, or None and the reason why it is nothing that can be read."""
-    if not start.strip(b"\0\r\n\t "):
-        return None, "is empty" if not start else "has only blanks or NUL bytes at its start"
-    if start[:4] in _CAPTURES:
-        return "capture", ""
-    if start[:4] in _KEYSTORES or (start[:1] == b"\x30" and start[1:2] in (b"\x80", b"\x81", b"\x82", b"\x83")):
-        return "certificates", ""
-    for magic, what in _OTHERS:
-        if start.startswith(magic):
-            return None, what
-    text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
-    if _REPORT.match(text):
-        return None, "is a report of mralab: the log itself is needed"
-    if _BEGIN.search(text[:4096]) is not None and not _LOG_LINE.search(start):
-        return "certificates", ""
-    if _CONFIGURATION.search(text) and not _LOG_LINE.search(start):
-        return "configuration", ""
-    if _STATUS.match(text):
-        return "status", ""
-    if not start.startswith((b"\xff\xfe", b"\xfe\xff")) and _is_binary(start):
-        return None, NOT_TEXT
-    return "log", ""
-
-
-_CAPTURES: Final = frozenset(
-    bytes.fromhex(magic) for magic in ("a1b2c3d4", "d4c3b2a1", "a1b23c4d", "4d3cb2a1", "0a0d0d0a")
-)
-_KEYSTORES: Final = frozenset((b"\xfe\xed\xfe\xed", b"\xce\xce\xce\xce"))  # JKS, JCEKS: refused with a hint
 _MOST_ZIP: Final = 64 << 20
 _MOST_MAIL: Final = 64 << 20
 _NO_FILE: Final = "has no file in it that is not empty"
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
-_OTHERS: Final = (
-    (b"\x28\xb5\x2f\xfd", "is compressed with Zstandard: expand it first (zstd -d)"),
-    (b"\x04\x22\x4d\x18", "is compressed with LZ4: expand it first (lz4 -d)"),
-    (b"\x1f\x9d", "is compressed with compress: expand it first (gzip -d)"),
-    (b"LZIP\x01", "is compressed with lzip: expand it first (lzip -d)"),
-    (b"H4sI", "is a compressed file in base64: decode it first (base64 -d)"),
-    (b"-----BEGIN PGP MESSAGE", "is encrypted with PGP: decrypt it first"),
-    (b"MSCF\0\0\0\0", "is a Windows cabinet: unpack it first"),
-    (b"PK\x07\x08", "is the first part of a ZIP archive in several files: unpack it first"),
-    (b"ElfFile\0", "is a Windows event log, which has no lines of Expressway"),
-    (b"SQLite format 3\0", "is a database: export the log as text"),
-    (b"MZ\x90\0", "is a program: if it unpacks itself, unpack it first"),
-    (b"GIF8", "is a picture: the log's text is needed"),
-    (b"7z\xbc\xaf\x27\x1c", "is a 7-Zip archive: unpack it first"),
-    (b"Rar!", "is a RAR archive: unpack it first"),
-    (b"%PDF", "is a PDF document: copy the log's text out of it"),
-    (b"\x89PNG", "is a picture: the log's text is needed"),
-    (b"\xff\xd8\xff", "is a picture: the log's text is needed"),
-    (b"\xd0\xcf\x11\xe0", "is an Office document: save the log as text"),
-)
 _METADATA: Final = (b"\0\5\x16\7", b"\0\5\x16\0", b"\0\0\0\1Bud1")
 """AppleDouble, AppleSingle and .DS_Store: macOS puts them beside files, in archives too, and they say nothing."""
 _EXPANDERS: Final[tuple[tuple[bytes, Callable[[IO[bytes]], IO[bytes]]], ...]] = (
@@ -386,22 +333,6 @@ _EXPANDERS: Final[tuple[tuple[bytes, Callable[[IO[bytes]], IO[bytes]]], ...]] = 
     (b"\x5d\0\0", lambda stream: cast("IO[bytes]", lzma.LZMAFile(stream))),  # noqa: SIM115 - as below
     (b"\xfd7zXZ\0", lambda stream: cast("IO[bytes]", lzma.LZMAFile(stream))),  # noqa: SIM115 - its reader has no file to close
 )
-_BEGIN: Final = re.compile(rb"-----BEGIN [A-Z0-9 ]{1,64}-----")
-# A report quotes the lines of the log: read as a log, it would repeat each finding.
-_REPORT: Final = re.compile(
-    rb'<!doctype html>.{0,200}?<meta name="generator" content="mralab">|\{\s*"schema": "mralab/', re.DOTALL
-)
-_LOG_LINE: Final = re.compile(rb"traffic_server|Module=\"|Level=\"")
-_CONFIGURATION: Final = re.compile(rb"(?m)^\*c xConfiguration |<XConfiguration\b|<Configuration\b")
-_STATUS: Final = re.compile(rb"\*s |<\?xml[^>]*\?>\s*<(?:XStatus|Status)\b|<(?:XStatus|Status)\b")
-_UNPRINTABLE: Final = bytes(byte for byte in range(32) if byte not in b"\t\n\r\x1b\f\0")
-_MOST_UNPRINTABLE: Final = 0.1  # of a text's first bytes: terminal escapes and damaged characters are some
-
-
-def _is_binary(start: bytes) -> bool:
-    """Return whether this is no text: NUL bytes alone do not decide, a crash leaves them in logs."""
-    odd = len(start) - len(start.translate(None, _UNPRINTABLE))
-    return odd > len(start) * _MOST_UNPRINTABLE or start.count(0) > len(start) / 2
 
 
 def _is_tar(start: bytes) -> bool:
@@ -413,67 +344,6 @@ def _is_tar(start: bytes) -> bool:
     except ValueError:
         return False
     return len(start) >= 512 and checksum == sum(start[:148]) + 8 * ord(" ") + sum(start[156:512])
-
-
-_DATED: Final = re.compile(
-    r"(?:\A|[^A-Za-z0-9])(loggingsnapshot|xconf_dump|xstat_dump|ca|server|client|diagnostic_log"
-    r"|diagnostic_logging_tcpdump\d*)"
-    r"_(.{1,255}?)_(\d{4}-\d\d-\d\d_\d\d(?:[_:]|%3[Aa])\d\d(?:[_:]|%3[Aa])\d\d)"
-)
-
-
-def peer_of(name: str) -> str:
-    """Return the host that a diagnostic-logging archive or a member of one names in its path, or nothing.
-
-    Such names end in ``_HOST_DATE_TIME`` (Expressway Administrator Guide X15.5, Diagnostics; Cisco 225038).
-    """
-    return _dated(name)[1]
-
-
-def role_of(name: str) -> str:
-    """Return what a file of a diagnostic-logging archive is by its name, such as ``ca``, or nothing."""
-    return _dated(name)[0]
-
-
-def time_of(name: str) -> str:
-    """Return when a file of a diagnostic-logging archive was written, by its name; such texts sort by time."""
-    return re.sub(r"%3[Aa]|:", "_", _dated(name)[2])
-
-
-def _dated(name: str) -> tuple[str, str, str]:
-    """Return kind, host and time in a name; Windows has other separators, and macOS shows colons."""
-    for part in reversed(re.split(r"[/\\]", name)):
-        if found := _DATED.findall(part):
-            return cast("tuple[str, str, str]", found[-1])
-    return "", "", ""
-
-
-_ROTATED: Final = re.compile(r"(.+?)\.(\d{1,4}|old|prev|bak)(?:\.(?:gz|bz2|xz|lzma))?\Z", re.DOTALL)
-
-
-def _order(name: str) -> tuple[str, int, str]:
-    """Return a key that sorts rotated logs by time: FILE.2, FILE.1 or FILE.old, FILE."""
-    if match := _ROTATED.match(name):
-        return match[1], -int(match[2]) if match[2].isdigit() else -1, name
-    return name, 0, name
-
-
-def _oldest_first(paths: Iterable[str]) -> list[str]:
-    """Return paths in their order, but each log behind its older ones: a shell puts FILE before FILE.1."""
-    groups: dict[str, list[str]] = {}
-    for path in paths:
-        groups.setdefault(_order(path)[0], []).append(path)
-    return [path for group in groups.values() for path in sorted(group, key=lambda path: _order(path)[1])]
-
-
-_LOG_NAME: Final = re.compile(r"(?i)\.(?:txt|log|cap|pcap|pcapng)(?:\.\w{1,4})?$")
-
-
-def _refused(name: str) -> str:
-    """Return why a member's name is not accepted, or nothing."""
-    if name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name):
-        return "its name is a path outside the archive: not read"
-    return ""
 
 
 def _type(member: tarfile.TarInfo) -> str:
