@@ -30,8 +30,12 @@ class ExpansionError(Exception):
     """An archive expands beyond the limits."""
 
 
+class PackingError(Exception):
+    """A member of an archive is packed by a method that cannot be read."""
+
+
 UNREADABLE: Final = (OSError, EOFError, zlib.error, lzma.LZMAError, tar.TarError, zipfile.BadZipFile,
-                      ExpansionError, NotImplementedError, RuntimeError)  # fmt: skip
+                      ExpansionError, PackingError, NotImplementedError, RuntimeError)  # fmt: skip
 """What reading a damaged archive raises; NotImplementedError and RuntimeError come from zipfile."""
 
 

@@ -31,6 +31,7 @@ from .expansion import (
     Expanding,
     ExpansionError,
     Limits,
+    PackingError,
     Peeked,
     TarMember,
     TarStream,
@@ -360,7 +361,7 @@ def _why(error: Exception) -> str:
         return "is truncated: the data up to its end is read"
     if isinstance(error, gzip.BadGzipFile) and "Not a gzipped file" in str(error):  # its beginning was one
         return "is damaged after the compressed data: the data before that is read"
-    if isinstance(error, NotImplementedError):
+    if isinstance(error, NotImplementedError | PackingError):  # zipfile raises the first
         return f"is packed by a method that is not supported ({error}): unpack it first"
     if isinstance(error, zipfile.BadZipFile) and str(error) == "File is not a zip file":  # its beginning was one
         return (

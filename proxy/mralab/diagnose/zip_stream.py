@@ -12,6 +12,8 @@ import zlib
 from collections.abc import Iterator
 from typing import IO, Final, NamedTuple
 
+from .expansion import PackingError
+
 _HEADER: Final = struct.Struct("<4s5H3I2H")
 _SIGNATURE: Final = b"PK\x03\x04"
 _DIRECTORY: Final = b"PK\x01\x02"
@@ -75,7 +77,7 @@ class MemberContent(io.RawIOBase):
         """Return up to ``size`` bytes, none at the end. Raise EOFError where the archive ends before the member."""
         size = size if size > 0 else _PIECE
         if self._method not in (_STORED, _DEFLATED):
-            raise NotImplementedError("That compression method is not supported")
+            raise PackingError("That compression method is not supported")
         while self._inflate is not None and not self._inflate.eof:
             piece = self._inflate.unconsumed_tail or self._raw(_PIECE)
             if data := self._inflate.decompress(piece, size):
@@ -114,7 +116,7 @@ class MemberContent(io.RawIOBase):
 def members(stream: IO[bytes]) -> Iterator[Member]:
     """Yield the members of an archive in order; each before the next is asked for.
 
-    Raise EOFError where the archive ends in a member, NotImplementedError where a member's end cannot be found.
+    Raise EOFError where the archive ends in a member, PackingError where a member's end cannot be found.
     """
     source = _Source(stream)
     while True:
@@ -128,7 +130,7 @@ def members(stream: IO[bytes]) -> Iterator[Member]:
         content = MemberContent(source, method, None if is_unknown else _large(extra) if size == _ZIP64 else size)
         yield Member(name, bool(flags & _ENCRYPTED), content)
         if is_unknown and (method != _DEFLATED or flags & _ENCRYPTED):
-            raise NotImplementedError("a member whose size is not known before its end")
+            raise PackingError("a member whose size is not known before its end")
         content.skip()
         if is_unknown:
             _skip_descriptor(source)

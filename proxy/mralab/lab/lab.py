@@ -171,7 +171,7 @@ class Lab(RunningLab, LoopOrThread):
             async with contextlib.AsyncExitStack() as stack:
                 await self._start_parts(stack)
                 self._stack = stack.pop_all()
-        except BaseException:
+        except BaseException:  # cancellation included: a lab that did not start is not running
             self._parts = None
             raise
 
