@@ -168,7 +168,8 @@ async def test_workers_share_one_file(serving: Serving, ca: trustme.CA, tmp_path
         answers = await asyncio.gather(*(ask(start["listening"]) for _ in range(24)))
     assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers)
     capture = tmp_path / "own.pcapng"
-    assert tshark(capture, WRONG) == []
+    # The kernel may use a port twice while it captures, which tshark notes and which is true.
+    assert tshark(capture, f"({WRONG}) && !tcp.analysis.reused_ports") == []
     assert len(tshark(capture, "tls && http.request")) == 24
     assert capture.read_bytes().count(file_header("mralab")) == 1
     assert len((tmp_path / "own.keys").read_text().splitlines()) == 24
