@@ -7,7 +7,6 @@ import json
 import os
 import pty
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ from queue import Queue
 import pytest
 import trustme
 
+from benchmarks.processes import free_port
 from mralab.lab.nodes import NODES
 from tests.serving import control
 
@@ -330,9 +330,3 @@ def test_a_lab_of_lookalikes_prints_what_it_could_not_copy(tmp_path: Path) -> No
         _, err = process.communicate(timeout=30)
     (note,) = err.splitlines()
     assert note.startswith("mralab: cucm.example.test: its issuer ")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port

@@ -12,11 +12,12 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from benchmarks.processes import free_port
 
 _FENCE: Final = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _NAMED: Final = re.compile(r"`([\w./-]+)`:\s*\Z")
@@ -66,7 +67,7 @@ def _commands(content: str) -> Iterator[Command]:
 def run(text: str, folder: Path, environment: Mapping[str, str]) -> list[str]:
     """Run a document in ``folder`` and return its differences from what it says."""
     ports: dict[str, str] = {}
-    with_free_ports = _PORT.sub(lambda found: ports.setdefault(found[0], _free_port()), text)
+    with_free_ports = _PORT.sub(lambda found: ports.setdefault(found[0], str(free_port())), text)
     script, commands = _script(with_free_ports)
     folder.with_name("script").write_text(script, "utf-8")
     output = folder.with_name("output")
@@ -129,8 +130,3 @@ def _pattern(lines: tuple[str, ...]) -> re.Pattern[str]:
         else:
             parts.append(".*?".join(re.escape(part) for part in line.rstrip().split("...")) + r" *\n")
     return re.compile("".join(parts))
-
-
-def _free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return str(listener.getsockname()[1])

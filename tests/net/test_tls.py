@@ -17,6 +17,7 @@ import trustme
 from cryptography.hazmat.primitives.asymmetric import rsa
 from OpenSSL import SSL
 
+from benchmarks.processes import free_port
 from mralab.core.log.events import HandshakeFailed, VerifyFailed
 from mralab.tls.openssl import Endpoint, prepare
 from tests.diagnose.minted import mint
@@ -35,8 +36,7 @@ async def s_server(folder: Path, ca: trustme.CA, *options: str) -> AsyncIterator
     file = folder / "server.pem"
     certificate = ca.issue_cert(HOST)
     file.write_bytes(certificate.cert_chain_pems[0].bytes() + certificate.private_key_pem.bytes())
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     process = await asyncio.create_subprocess_exec(
         *("openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", str(file), "-crlf", "-msg", *options),
         stdin=asyncio.subprocess.PIPE,

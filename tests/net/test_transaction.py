@@ -223,11 +223,12 @@ async def test_a_server_that_does_not_speak_tls_is_a_502(
 async def test_a_server_that_does_not_listen_is_a_502(
     serving: Serving, proxying: Proxying, good: ssl.SSLContext
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    proxy: RunningProxy = await proxying(Server(None, port=port))
-    assert (await proxy.get(port)).startswith(b"HTTP/1.1 502 connect failed\r\n")
-    assert sum(isinstance(event, RequestSent) for event in await proxy.events()) == 2
+    with socket.socket() as bound:  # nobody else can listen there meanwhile
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        proxy: RunningProxy = await proxying(Server(None, port=port))
+        assert (await proxy.get(port)).startswith(b"HTTP/1.1 502 connect failed\r\n")
+        assert sum(isinstance(event, RequestSent) for event in await proxy.events()) == 2
 
 
 async def test_a_silent_handshake_is_a_502_in_time(serving: Serving, proxying: Proxying, good: ssl.SSLContext) -> None:

@@ -16,6 +16,8 @@ from pathlib import Path
 from threading import Condition, Thread
 from typing import NamedTuple
 
+from benchmarks.processes import free_port
+
 from .cases import Case
 from .pki import Minted
 
@@ -223,8 +225,7 @@ def traffic_server(
     """Run Traffic Server with this policy and a remap rule for each case until the end of the block."""
     for name in FOLDERS:
         (folder / name).mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     etc = folder / "etc"
     (folder / "runroot.yaml").write_text(RUNROOT.format(folder))
     (folder / "trust.pem").write_bytes(b"".join(one.pem for one in trust))
