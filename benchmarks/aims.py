@@ -114,4 +114,4 @@ def _ratio(
 
 
 def _alone(figure: Figure) -> Ratio:
-    return Ratio(figure.median, *figure.spread)
+    return Ratio(figure.median, *figure.spread, len(figure.values))

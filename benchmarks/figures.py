@@ -38,12 +38,13 @@ class Ratio:
     median: float
     low: float
     high: float
+    rounds: int
 
 
 def ratio(ours: Figure, theirs: Figure) -> Ratio:
     """Divide ``ours`` by ``theirs`` in the rounds that both have; after a failed run one of them may lack the last."""
     each = [one / other for one, other in zip(ours.values, theirs.values, strict=False)]
-    return Ratio(median(each), min(each), max(each))
+    return Ratio(median(each), min(each), max(each), len(each))
 
 
 class Figures:

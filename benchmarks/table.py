@@ -65,7 +65,8 @@ def _reached(aim: Aim) -> tuple[str, str, str]:
     unit = aim.unit if aim.unit == "x" else f" {aim.unit}"
     found = aim.value
     bound = f"{'at most' if aim.at_most else 'at least'} {number(aim.bound)}{unit}"
-    return f"{number(found.median)}{unit}", f"{number(found.low)} to {number(found.high)}", bound
+    spread = f"{number(found.low)} to {number(found.high)}" if found.rounds > 1 else "one run"
+    return f"{number(found.median)}{unit}", spread, bound
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -98,6 +99,8 @@ def readme_block(results: Results | None) -> str:
     for aim in aims(results.figures):
         reached, spread, bound = _reached(aim)
         lines.append(f"| {aim.text} | {reached} ({spread}) | {bound} | {'met' if aim.met else 'not met'} |")
+    if failed := settings.get("failed"):
+        lines += ["", *(f"Not measured in every round: {problem}." for problem in failed)]
     return "\n".join([*lines, END])
 
 

@@ -105,6 +105,16 @@ def test_readme_block_has_the_machine_the_costs_and_the_aims(results: Results) -
     assert current_block(f"before\n{block}\nafter") == block
 
 
+def test_readme_says_what_was_measured_in_fewer_rounds(results: Results) -> None:
+    for proxy, value in (("mralab", 6.0), ("nginx", 5.0)):
+        results.figures.add("latency", "per-request, 60 % of mralab's peak", proxy, "ms p99", value)
+    settings = {**results.settings, "failed": ["latency: the rate was not reached"]}
+    block = readme_block(Results(results.taken, results.machine, settings, (), results.figures))
+    assert "| per-request: p99 at 60 % of its peak against nginx | 1.2x (one run) | at most 1.2x | met |" in block
+    assert block.splitlines()[-2] == "Not measured in every round: latency: the rate was not reached."
+    assert "Not measured" not in readme_block(results)
+
+
 def test_readme_has_the_latest_figures() -> None:
     assert current_block((ROOT / "README.md").read_text("utf-8")) == readme_block(latest(RESULTS)), (
         "run: python -m benchmarks.readme"
