@@ -54,6 +54,18 @@ async def test_lines_come_in_order_and_whole(tmp_path: Path) -> None:
     assert (sink.written, sink.lost) == (5000, 0)
 
 
+async def test_batches_of_any_size_follow_each_other(tmp_path: Path) -> None:
+    """The sink writes from memory that it uses again: nothing of a longer batch may come with a shorter one."""
+    sink = LogSink(tmp_path / "log")
+    sink.open()
+    texts = [line(1, 5_000_000), line(2), "\N{SNOWMAN}\n", line(3, 3000), "\udcff\n", line(4), line(5, 70_000), line(6)]
+    for text in texts:
+        sink.write(text)
+        await sink.flush()
+    await sink.close()
+    assert (tmp_path / "log").read_bytes() == "".join(texts).encode("utf-8", "backslashreplace")
+
+
 async def test_a_full_disk_loses_whole_lines_and_is_reported_once(small_disk: Path) -> None:
     messages: list[str] = []
     sink = LogSink(small_disk, messages.append)
