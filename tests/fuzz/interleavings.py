@@ -250,7 +250,7 @@ class Proxy:
             "requests without result": max(stats.begun - sum(stats.requests.values()), 0),
             "dials": sum(dial.state == "pending" for dial in loop.dials),
             "consumers": sum(connection.consumer is not None for connection in made),
-            "TLS memory": sum(c.tls is not None and hasattr(c.tls._endpoint, "_ssl") for c in made),
+            "TLS memory": sum(c.tls is not None and hasattr(c.tls.endpoint, "_ssl") for c in made),
         }
         assert not any(remaining.values()), remaining
 

@@ -129,8 +129,12 @@ class ClientConnection(asyncio.Protocol):
             return
         if self._steps is None and not self._buffer and not self.paused and len(data) <= LARGEST_HEAD:
             plan = services.plans.known.get((self.ip, data))
-            if plan is not None and self._begin_planned(plan):
-                return
+            if plan is not None:  # ``_begin_planned``, without its call
+                self._steps = self._short_path
+                if self._short_path.begin(self, plan):
+                    self._minor = plan.minor
+                    return
+                self._steps = None
         self._buffer += data
         if self._steps is None:
             self._next_request()

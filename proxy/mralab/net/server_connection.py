@@ -108,7 +108,7 @@ class ServerConnection(asyncio.Protocol):
         """Whether the connection is closed or closing, so that it cannot serve another exchange."""
         if self.closed or self._transport is None or self._transport.is_closing():
             return True
-        return self.tls is not None and self.tls.closed
+        return self.tls is not None and self.tls.endpoint.closed
 
     @property
     def complete(self) -> bool:
@@ -181,12 +181,12 @@ class ServerConnection(asyncio.Protocol):
             self._read(data)
         elif tls.established:
             try:
-                data = tls.receive(data)
+                data = tls.endpoint.receive(data)
             except TlsError as error:
                 self._tls_failed(tls, error)
             else:
                 consumer = self.consumer
-                if consumer is not None and data and not tls.closed:  # ``_read``, without its call
+                if consumer is not None and data and not tls.endpoint.closed:  # ``_read``, without its call
                     self.consumer = None
                     if consumer.receive(data):
                         return
@@ -284,10 +284,11 @@ class ServerConnection(asyncio.Protocol):
         if transport is None or self.closed:
             return
         if tls is not None:
-            if tls.closed:
+            endpoint = tls.endpoint
+            if endpoint.closed:
                 return
             try:
-                data = tls.send(data)
+                data = endpoint.send(data)
             except TlsError as error:
                 self._tls_failed(tls, error)
                 self.abort()  # connection_lost then resumes the waiter

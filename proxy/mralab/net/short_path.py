@@ -88,7 +88,7 @@ class ShortPath:
         if millisecond != writer.millisecond:
             writer.tick(millisecond)
         try:
-            services.log(write_request(writer.prefix, writer.utc, plan.pieces, txn, text, client.port), REQUEST_LINES)
+            services.log(write_request(writer, plan.pieces, txn, text, client.port), REQUEST_LINES)
             for listener in services.brief_listeners:
                 listener(BriefRequest(lines, now, txn, tracking_id, client.port))
             stats.attempts += 1
@@ -145,7 +145,7 @@ class ShortPath:
         if millisecond != writer.millisecond:
             writer.tick(millisecond)
         try:
-            services.log(write_response(writer.prefix, writer.utc, pieces, txn, client.port), RESPONSE_LINES)
+            services.log(write_response(writer, pieces, txn, client.port), RESPONSE_LINES)
             for listener in services.brief_listeners:
                 listener(BriefResponse(lines, now, txn, client.port, outcome))
             client.write(rewritten + data[length:])

@@ -95,16 +95,17 @@ class LogSink:
 
     def write(self, text: str, entries: int = 1) -> None:
         """Queue a number of entries: each is one or more lines, each line ends in a line feed."""
-        if self._size > _MAX_WAITING:
-            self._refused += entries
-            self._refused_at = time.time()
-            return
+        if self._size > _MAX_BATCH:
+            if self._size > _MAX_WAITING:
+                self._refused += entries
+                self._refused_at = time.time()
+                return
+            if self._writing is None:
+                self._start()
         self._size += self._buffer.write(text.encode("utf-8", "backslashreplace"))
         self._entries += entries
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_DELAY, self._start)
-        elif self._size > _MAX_BATCH and self._writing is None:
-            self._start()
 
     def reopen(self) -> None:
         """Write further entries to a new file. Call this after a rotation."""

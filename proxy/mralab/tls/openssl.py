@@ -19,6 +19,7 @@ _lib: Final[Any] = Binding.lib
 _ffi: Final[Any] = Binding.ffi
 
 _PIECE: Final = 65536  # bytes read at once; a record has at most 16384 bytes of plaintext
+_LARGEST_WRITE: Final = 1 << 20  # bytes of plaintext that are encrypted before their ciphertext is read
 _CONNECTION: Final = _lib.SSL_get_ex_data_X509_STORE_CTX_idx()
 _NULL: Final = _ffi.NULL
 _MEMORY: Final = _lib.BIO_s_mem()
@@ -169,6 +170,9 @@ class Endpoint:
 
     def send(self, data: bytes) -> bytes:
         """Encrypt plaintext, which must not be empty. Return the ciphertext. Raises ``TlsError``."""
+        if len(data) > _LARGEST_WRITE:
+            starts = range(0, len(data), _LARGEST_WRITE)
+            return b"".join([self.send(data[start : start + _LARGEST_WRITE]) for start in starts])
         self._calls.endpoint = self
         result = _write(self._ssl, data, len(data))
         if result <= 0:

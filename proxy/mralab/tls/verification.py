@@ -48,7 +48,6 @@ _ANONYMOUS: Final = ("ADH-", "AECDH-")
 _VERIFY_DEPTH: Final = 7  # Traffic Server: iocore/net/SSLConfig.cc:341
 _LARGEST_PRIME: Final = 4096  # bits; 20 ms. OpenSSL accepts up to 10000 (DH_R_MODULUS_TOO_LARGE): 600 ms
 _PRIME_TOO_LARGE: Final = ("modulus too large", "error:02800067:Diffie-Hellman routines::modulus too large")
-_LARGEST_WRITE: Final = 1 << 20  # bytes of plaintext that are encrypted before their ciphertext is read
 _FATAL_ALERT: Final = re.compile(rb"\x15\x03[\x00-\x04]\x00\x02\x02.\Z", re.DOTALL)
 """A plaintext alert record: type, version, length, level fatal, description (RFC 8446 section 6)."""
 
@@ -131,17 +130,16 @@ class TlsContext:
 
     def log_secrets(self, client: TlsClient, on_secret: Callable[[bytes], None]) -> None:
         """Call ``on_secret`` with each line of an NSS key log for a connection of this context."""
-        client._endpoint.log_secrets(self._context, on_secret)
+        client.endpoint.log_secrets(self._context, on_secret)
 
 
 class TlsClient:
     """The TLS of one connection: ``receive`` takes the server's bytes, ``outgoing`` returns those to send."""
 
     __slots__ = (
-        "_endpoint",
         "_first_flight",
         "_settings",
-        "closed",
+        "endpoint",
         "established",
         "expires",
         "verdict",
@@ -151,12 +149,11 @@ class TlsClient:
         self._settings = settings
         self.verdict = Verdict(name, settings.mode)
         self.established = False
-        self.closed = False
-        """The server sent close_notify: the data before it is complete."""
         self.expires = math.inf
         """When the first certificate of the verified chain expires, in seconds since the epoch."""
         self._first_flight = FirstFlight()
-        self._endpoint = Endpoint(context, b"" if is_address(name) else name.encode("ascii"), self.inspect)
+        self.endpoint = Endpoint(context, b"" if is_address(name) else name.encode("ascii"), self.inspect)
+        """OpenSSL's part. Once ``established``, ``receive`` and ``send`` are its own: callers may save a call."""
 
     # -- verification
 
@@ -200,73 +197,68 @@ class TlsClient:
     @property
     def client_certificate_requested(self) -> bool:
         """Whether the server requested the proxy's certificate."""
-        return self._endpoint.requested
+        return self.endpoint.requested
 
     def acceptable_issuers(self) -> list[str]:
         """Return the subjects (RFC 4514) of the CAs that the server named in its request for the proxy's certificate.
 
         Empty if it named none (then any CA is acceptable) or did not request one. Must not be called after ``free``.
         """
-        return self._endpoint.acceptable_issuers()
+        return self.endpoint.acceptable_issuers()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the server sent close_notify: the data before it is complete."""
+        return self.endpoint.closed
 
     @property
     def version(self) -> str:
         """The TLS version in use, as ``1.2``; empty during the handshake. Must not be read after ``free``."""
-        return self._endpoint.version() if self.established else ""
+        return self.endpoint.version() if self.established else ""
 
     def presented(self) -> list[bytes]:
         """Return the certificates that the server sent, in DER, leaf first; empty until it sent them."""
-        return self._endpoint.presented()
+        return self.endpoint.presented()
 
     # -- bytes
 
     def start(self) -> bytes:
         """Return the ClientHello."""
-        self._endpoint.handshake()
-        return self._endpoint.take()
+        self.endpoint.handshake()
+        return self.endpoint.take()
 
     def receive(self, data: bytes) -> bytes:
         """Decrypt bytes from the server. Return their plaintext. Raises ``TlsError``; then send ``alert``."""
-        endpoint, first_flight = self._endpoint, self._first_flight
-        if self.established and first_flight.done:
-            plain = endpoint.receive(data)
-            self.closed = endpoint.closed
-            return plain
+        endpoint, first_flight = self.endpoint, self._first_flight
+        if self.established:
+            return endpoint.receive(data)
         if not first_flight.done and first_flight.feed(data) > _LARGEST_PRIME:
             raise TlsError(*_PRIME_TOO_LARGE)
         endpoint.put(data)
+        self.established = endpoint.handshake()
         if not self.established:
-            self.established = endpoint.handshake()
-            if not self.established:
-                return b""
-            if not self.verdict.judged and self._settings.mode != "off" and not self.verdict.add(NO_CERTIFICATE):
-                endpoint.shut()  # a fatal alert is not possible any more: the handshake is complete
-                raise TlsError("certificate verify failed")
-            if not endpoint.waiting():
-                return b""
-        plain = endpoint.read()
-        self.closed = endpoint.closed
-        return plain
+            return b""
+        if not self.verdict.judged and self._settings.mode != "off" and not self.verdict.add(NO_CERTIFICATE):
+            endpoint.shut()  # a fatal alert is not possible any more: the handshake is complete
+            raise TlsError("certificate verify failed")
+        return endpoint.read() if endpoint.waiting() else b""
 
     def send(self, data: bytes) -> bytes:
         """Encrypt plaintext. Return the bytes to send. Raises ``TlsError``."""
-        if len(data) <= _LARGEST_WRITE:
-            return self._endpoint.send(data)
-        starts = range(0, len(data), _LARGEST_WRITE)
-        return b"".join([self._endpoint.send(data[start : start + _LARGEST_WRITE]) for start in starts])
+        return self.endpoint.send(data)
 
     def outgoing(self) -> bytes:
         """Return the bytes that OpenSSL has to send."""
-        return self._endpoint.take()
+        return self.endpoint.take()
 
     def close(self) -> bytes:
         """Return the bytes of a close_notify."""
-        self._endpoint.shut()
-        return self._endpoint.take()
+        self.endpoint.shut()
+        return self.endpoint.take()
 
     def free(self) -> None:
         """Free OpenSSL's memory at the end of the connection. Only ``verdict`` and ``expires`` remain usable."""
-        self._endpoint.free()
+        self.endpoint.free()
 
     def alert(self) -> bytes:
         """Return the bytes of the fatal alert after a ``TlsError``.

@@ -41,7 +41,7 @@ def test_lines_of_a_request(
     assert BriefRequest(plan, at, txn, tracking_id, port).events() == events
     writer = LineWriter("vcsc", 1, debug=True)
     lines = "".join([writer.format(event) for event in events])
-    assert write_request(writer.prefix, writer.utc, plan.pieces(), txn, escape(tracking_id), port) == lines
+    assert write_request(writer, plan.pieces(), txn, escape(tracking_id), port) == lines
 
 
 @given(st.lists(TEXT, min_size=4, max_size=4), MOMENTS, st.integers(1, 10**9), PORTS, PORTS)
@@ -55,4 +55,4 @@ def test_lines_of_a_response(texts: list[str], at: float, txn: int, port: int, s
     assert BriefResponse(plan, at, txn, port, Outcome.TOLERATED).events() == events
     writer = LineWriter("vcsc", 1, debug=True)
     lines = "".join([writer.format(event) for event in events])
-    assert write_response(writer.prefix, writer.utc, plan.pieces(), txn, port) == lines
+    assert write_response(writer, plan.pieces(), txn, port) == lines

@@ -19,6 +19,7 @@ from ..outcome import Outcome
 from .escape import escape_field
 from .events import Event, RequestAllowed, RequestReceived, RequestSent, ResponseReceived, ResponseSent
 from .grammar import TEMPLATES, compile_function
+from .writer import UTC_KEY, LineWriter
 
 _Part = tuple[str, str, str]
 """A gap, or a field and its kind, or literal text: (gap, "", ""), ("", field, kind), ("", "", text)."""
@@ -32,8 +33,13 @@ def _parts(kind: type[Event], gaps: Mapping[str, str]) -> list[_Part]:
         if name:
             gap = "utc" if field_kind == "utc" else gaps.get(name, "")
             parts.append((gap, "", "") if gap else ("", name, field_kind or ""))
+    if parts[1:3] == [("", "", UTC_KEY), ("utc", "", "")]:  # most lines begin with the time twice: one gap
+        parts[:3] = [("stamp", "", "")]
     return [*parts, ("", "", "\n")]
 
+
+_TIMES: Final = ("prefix", "utc", "stamp")
+"""The gaps that a ``LineWriter`` fills."""
 
 _REQUEST: Final = (
     _parts(RequestReceived, {"txn": "txn", "tracking_id": "tracking_id", "src_port": "port"}),
@@ -62,23 +68,22 @@ def _pieces(events: tuple[Event, ...], lines: tuple[list[_Part], ...]) -> tuple[
 
 
 def _filler(lines: tuple[list[_Part], ...]) -> Callable[..., str]:
-    """Make ``write(prefix, utc, pieces, ...)``, which returns the lines; its other arguments fill the gaps."""
+    """Make ``write(writer, pieces, ...)``, which returns the lines; the writer's times and the rest fill the gaps."""
     filled = [gap for parts in lines for gap, _, _ in parts if gap]
     names = [f"piece_{number}" for number in range(len(filled))]
-    others = dict.fromkeys(gap for gap in filled if gap not in ("prefix", "utc"))
-    text = "".join(f"{{{gap}}}{{{name}}}" for gap, name in zip(filled, names, strict=True))
+    others = dict.fromkeys(gap for gap in filled if gap not in _TIMES)
+    fills = [f"writer.{gap}" if gap in _TIMES else gap for gap in filled]
+    text = "".join(f"{{{fill}}}{{{name}}}" for fill, name in zip(fills, names, strict=True))
     source = (
-        f"def made({', '.join(('prefix', 'utc', 'pieces', *others))}):\n"
-        f"    {', '.join(names)}, = pieces\n"
-        f"    return f'{text}'"
+        f"def made({', '.join(('writer', 'pieces', *others))}):\n    {', '.join(names)}, = pieces\n    return f'{text}'"
     )
     return cast("Callable[..., str]", compile_function(source))
 
 
-write_request: Final[Callable[[str, str, tuple[str, ...], int, str, int], str]] = _filler(_REQUEST)
-"""Return the three lines of a request: ``(prefix, utc, pieces, txn, tracking_id, port)``, the TrackingID escaped."""
-write_response: Final[Callable[[str, str, tuple[str, ...], int, int], str]] = _filler(_RESPONSE)
-"""Return the two lines of a response: ``(prefix, utc, pieces, txn, port)``."""
+write_request: Final[Callable[[LineWriter, tuple[str, ...], int, str, int], str]] = _filler(_REQUEST)
+"""Return the three lines of a request: ``(writer, pieces, txn, tracking_id, port)``, the TrackingID escaped."""
+write_response: Final[Callable[[LineWriter, tuple[str, ...], int, int], str]] = _filler(_RESPONSE)
+"""Return the two lines of a response: ``(writer, pieces, txn, port)``."""
 REQUEST_LINES: Final = len(_REQUEST)
 RESPONSE_LINES: Final = len(_RESPONSE)
 

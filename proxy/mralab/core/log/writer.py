@@ -12,6 +12,8 @@ from .events import Event, Headers, RequestSent
 from .grammar import WRITE
 
 CONCEALED: Final = "<CONCEALED>"
+UTC_KEY: Final = 'UTCTime="'
+"""What most lines have between ``prefix`` and ``utc``."""
 _SECRET = re.compile(
     r"cookie|authorization|authentication|x-auth|\bauth\b|token|secret|passw|\bpwd|credential|session|jwt|saml|assertion"
     r"|signature|(?:api|access|private)[-_]?key|[cx]srf|ticket|\botp\b",
@@ -37,8 +39,8 @@ class LineWriter:
     """Turns events into the lines of one traffic_server process.
 
     ``utc_offset`` gives the local time's distance from UTC in seconds at a moment (seconds since the epoch);
-    by default the machine's. ``debug`` adds the HTTPMSG twin of events that carry headers. ``prefix`` and ``utc`` are
-    the texts of the time at ``millisecond``, for lines that are written elsewhere (``planned``).
+    by default the machine's. ``debug`` adds the HTTPMSG twin of events that carry headers. ``prefix``, ``utc`` and
+    ``stamp`` (both, as most lines begin) are the texts of the time at ``millisecond``, also for ``planned``.
     """
 
     __slots__ = (
@@ -51,6 +53,7 @@ class LineWriter:
         "_zone",
         "millisecond",
         "prefix",
+        "stamp",
         "utc",
     )
 
@@ -66,7 +69,7 @@ class LineWriter:
         self._offset = utc_offset or _local_offset
         self._tail = f" {escape_field(hostname, 'host') or '-'} traffic_server[{pid}]: "
         self._second = self.millisecond = -1
-        self._local = self._zone = self.prefix = self.utc = self._utc_second = ""
+        self._local = self._zone = self.prefix = self.stamp = self.utc = self._utc_second = ""
 
     def format(self, event: Event) -> str:
         """Return the line of an event that ``has_line``, with its line end; with ``debug`` also its twin."""
@@ -84,7 +87,7 @@ class LineWriter:
         return f"{line}{twin}{_block(message.start_line, message.headers)}"
 
     def tick(self, millisecond: int) -> None:
-        """Set ``prefix`` and ``utc`` to a moment, in milliseconds since the epoch."""
+        """Set ``prefix``, ``utc`` and ``stamp`` to a moment, in milliseconds since the epoch."""
         second, fraction = divmod(millisecond, 1000)
         if second != self._second:
             minutes = self._offset(second) // 60
@@ -97,6 +100,7 @@ class LineWriter:
         digits = f"{fraction:03d}"
         self.prefix = f"{self._local}{digits}{self._zone}"
         self.utc = self._utc_second + digits
+        self.stamp = f"{self.prefix}{UTC_KEY}{self.utc}"
         self.millisecond = millisecond
 
 
