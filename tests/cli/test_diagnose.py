@@ -133,6 +133,18 @@ def test_a_quiet_time_of_a_log_ends_with_0(tmp_path: Path) -> None:
     assert "no line of traffic_server in the chosen time" in ended.stdout
 
 
+def test_0_is_not_the_answer_if_a_path_could_not_be_opened(tmp_path: Path) -> None:
+    quiet = (str(UNTRUSTED), "--since", "2027-01-01")
+    missing = str(tmp_path / "vcsd.log")
+    for path in (missing, ""):
+        ended = mralab("diagnose", path, *quiet)
+        assert ended.returncode == 2
+        assert f"{path or '(an empty path)'}: cannot be read: No such file or directory" in ended.stdout
+    assert mralab("diagnose", missing, str(UNTRUSTED)).returncode == 1
+    (tmp_path / "a").symlink_to(tmp_path / "nowhere")  # in a folder, only named
+    assert mralab("diagnose", str(tmp_path), *quiet).returncode == 0
+
+
 @pytest.mark.parametrize("word", ["explain", "analyze", "Analyse"])
 def test_misspelt_codes_get_a_suggestion(word: str) -> None:
     ended = mralab(word, "some.log")

@@ -151,8 +151,8 @@ def test_without_an_admin_port_the_start_line_has_none(tmp_path: Path, server: S
 def test_a_bad_configuration_is_exit_2_with_every_problem(tmp_path: Path) -> None:
     result = ended(tmp_path, '[trust]\nstore = "no.pem"\n[allow]\nrules = "no.csv"\n')
     assert result.returncode == 2
-    assert "no.pem: cannot be read" in result.stderr
-    assert "no.csv: cannot be read" in result.stderr
+    assert f"trust.store: {tmp_path}/no.pem: cannot be read" in result.stderr
+    assert f"allow.rules: {tmp_path}/no.csv: cannot be read" in result.stderr
     assert "Traceback" not in result.stderr
 
 

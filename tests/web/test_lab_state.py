@@ -154,6 +154,10 @@ async def test_faults_are_injected_and_lifted(lab: AdministeredLab) -> None:
     (days,) = next(each["parameters"] for each in answer["known"] if each["name"] == "Expire")
     assert (days["name"], days["required"], days["default"]) == ("days", False, 1.0)
     assert (await lab.ask("DELETE", "/api/faults", {"ids": [7]}))[1]["lifted"] == 0
+    for at, problem in (("cucm:8444", "has no TLS port 8444"), ("cucn:8443", "did you mean 'cucm:8443'?")):
+        status, refused = await lab.ask("DELETE", "/api/faults", {"at": at})
+        assert (status, refused["error"]["code"]) == (409, "unusable")
+        assert problem in refused["error"]["problems"][0]
     status, lifted = await lab.ask("DELETE", "/api/faults", {"ids": [1]})
     assert (status, lifted) == (200, {"lifted": 1, "faults": []})
     assert (await lab.ask("POST", "/api/login", {"user": "emusk"}))[1]["ok"]

@@ -87,8 +87,8 @@ def diagnose(
     pcapng), a mail message (.eml) with any of these, any of these compressed, or a folder of them; - is standard input.
     The content of a file shows what it is.
 
-    Exit 0: nothing found. Exit 1: findings. Exit 2: nothing could be read, or no line of traffic_server and no
-    connection of a capture was in it.
+    Exit 0: nothing found. Exit 1: findings. Exit 2: no line of traffic_server and no connection of a capture could be
+    read; or nothing was found, but a PATH cannot be opened.
 
     \b
     Example:
@@ -132,7 +132,9 @@ def diagnose(
         console.print(diagnosis.diagnosis_text(report, console.width), soft_wrap=True)
     if not case.shows_anything:
         sys.exit(2)
-    sys.exit(1 if any(finding.category in _FOUND for finding in report.findings) else 0)
+    if any(finding.category in _FOUND for finding in report.findings):
+        sys.exit(1)
+    sys.exit(2 if sources.unopened else 0)
 
 
 def _page(case: Case, report: Report) -> ReportPage:

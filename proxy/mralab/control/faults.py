@@ -90,9 +90,13 @@ class InjectedFaults:
     def lift(self, numbers: tuple[int, ...] | None, at: str | None) -> int:
         """Lift the faults with these numbers, or those at a port of a server, or every one; return how many.
 
-        ``at`` is as for ``inject``.
+        ``at`` is as for ``inject``. Raises ``InputError`` if no server has such a port. A number that no fault has is
+        no error: the fault may have ended by itself.
         """
-        place = at if at is None else self._find(at, [])[0]
+        problems: list[str] = []
+        place = at if at is None else self._find(at, problems)[0]
+        if problems:
+            raise InputError(problems)
         count = 0
         for each, armed in tuple(self._armed()):
             if (numbers is None or self._number(armed) in numbers) and place in (None, each):

@@ -70,8 +70,9 @@ class Source:
 class Sources:
     """The sources of ``paths``, which are files, folders or ``-`` for ``standard_input``. Iterate once.
 
-    ``problems`` fills while iterating. ``found`` counts the sources. ``output`` is the file that the command
-    writes: it is not read, even where one of ``paths`` is its folder.
+    ``problems`` fills while iterating, and ``unopened`` with those of ``paths`` that cannot be opened. ``found`` counts
+    the sources. ``output`` is the file that the command writes: it is not read, even where one of ``paths`` is its
+    folder.
     """
 
     paths: Iterable[str]
@@ -79,6 +80,7 @@ class Sources:
     limits: Limits = field(default_factory=Limits)
     output: Path | None = None
     problems: list[Problem] = field(default_factory=list)
+    unopened: list[str] = field(default_factory=list)
     found: int = 0
     _opened: set[str] = field(default_factory=set)
     _seen: dict[tuple[str, int, int], str] = field(default_factory=dict)
@@ -93,11 +95,13 @@ class Sources:
         if path == "-":
             if self.standard_input is None:
                 self._problem("standard input", "is closed")
+                self.unopened.append(path)
             else:
                 yield from self._file("standard input", self.standard_input, "", None)
             return
         if not path:
             self._problem("(an empty path)", "cannot be read: No such file or directory")
+            self.unopened.append(path)
             return
         if self.output is not None:
             self._opened.add(os.path.realpath(self.output))
@@ -107,19 +111,34 @@ class Sources:
                 continue  # given twice, or a link to another
             self._opened.add(real)
             try:
-                with file.open("rb") as opened:
+                with self._open(file, path) as opened:
                     status = os.fstat(opened.fileno())
                     size = status.st_size if stat.S_ISREG(status.st_mode) else None
                     yield from self._file(str(file), opened, peer_of(file.name), size)
             except OSError as error:
                 self._failed(str(file), error)
 
+    def _open(self, file: Path, path: str) -> IO[bytes]:
+        """Open a file of ``path``. Raises ``OSError``."""
+        try:
+            return file.open("rb")
+        except OSError:
+            if file == Path(path):
+                self.unopened.append(path)
+            raise
+
     def _files(self, path: Path) -> Iterator[Path]:
         """Yield the files of a path in the order of their names, those of subfolders included."""
         if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for a folder that may not be entered
             yield path
             return
-        for folder, folders, names in os.walk(path, onerror=lambda error: self._failed(error.filename, error)):
+
+        def unreadable(error: OSError) -> None:
+            self._failed(error.filename, error)
+            if Path(error.filename) == path:
+                self.unopened.append(str(path))
+
+        for folder, folders, names in os.walk(path, onerror=unreadable):
             folders.sort()
             for name in folders:
                 if os.path.islink(os.path.join(folder, name)):  # noqa: PTH114, PTH118 - as above

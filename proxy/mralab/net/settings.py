@@ -62,7 +62,7 @@ def load_settings(
         try:
             store = _load_trust(config)
         except TrustStoreError as error:
-            problems += error.problems
+            problems += [f"trust.store: {problem}" for problem in error.problems]
     if rules is None:
         try:
             rules = _load_rules(config)
@@ -108,7 +108,7 @@ def _load_rules(config: Config) -> tuple[Rule, ...]:
     try:
         return parse_rules_csv(decode_csv(path.read_bytes(), str(path)), str(path))
     except OSError as error:
-        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
+        raise ConfigError([f"allow.rules: {path}: cannot be read: {error.strerror}"]) from error
     except RulesError as error:
         raise ConfigError(error.problems) from error
 

@@ -41,7 +41,10 @@ class FaultsApi:
     async def lift_faults(self, request: web.Request) -> web.Response:
         """Lift faults."""
         body = await body_of(request, LiftBody)
-        lifted = self._faults.lift(None if body.ids is None else tuple(body.ids), body.at)
+        try:
+            lifted = self._faults.lift(None if body.ids is None else tuple(body.ids), body.at)
+        except InputError as error:
+            raise UnusableError(error.problems, error.hint) from None
         return answer(LiftedAnswer(lifted=lifted, faults=self._faults.in_force()))
 
     async def fault_points(self, _: web.Request) -> web.Response:

@@ -194,7 +194,7 @@ OPERATIONS: Final = (
     Operation("POST", "/api/faults", "inject_fault", "Make a node of the lab or a fault point misbehave",
               schemas_faults.FaultReport, schemas_faults.FaultBody, (409,)),
     Operation("DELETE", "/api/faults", "lift_faults", "Lift faults, for open connections too",
-              schemas_faults.LiftedAnswer, schemas_faults.LiftBody),
+              schemas_faults.LiftedAnswer, schemas_faults.LiftBody, (409,)),
     Operation("GET", "/api/fault-points", "fault_points", "The fault points in front of your own mocks",
               schemas_faults.FaultPointsAnswer),
     Operation("POST", "/api/fault-points", "open_fault_point", "Open a fault point in front of a mock of your own",

@@ -71,7 +71,10 @@ class LiftBody(Body):
     """The faults to lift: by id, or at one port; without both, every fault."""
 
     ids: list[Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]] | None = Field(
-        default=None, max_length=1000, description="Their `id`, as GET /api/faults lists it", examples=[[1, 2]]
+        default=None,
+        max_length=1000,
+        description="Their `id`, as GET /api/faults lists it; one that has ended already is no error",
+        examples=[[1, 2]],
     )
     at: Text | None = Field(default=None, max_length=300, description="As for POST", examples=["cucm:8443"])
 

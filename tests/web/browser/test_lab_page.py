@@ -49,6 +49,18 @@ def findings_of_axe(page: LivePage, axe: str, options: dict[str, Any]) -> list[s
     ]
 
 
+def test_until_its_first_data_the_page_does_not_say_that_nothing_happened(live: LivePage, lab: Started) -> None:
+    reset(lab)
+    held: list[Any] = []
+    live.page.route("**/api/ladder*", lambda route: held.append(route))  # noqa: PLW0108 - Playwright marks it
+    live.open(lab.admin)
+    assert live.text("#verdict-title") == "Connecting to the proxy …"
+    live.page.unroute("**/api/ladder*")
+    for route in held:
+        route.continue_()
+    live.expect("#verdict-title:has-text('Nothing has happened yet.')")
+
+
 def test_a_login_is_red_with_x14_2_and_green_once_its_certificate_is_trusted(page: LivePage) -> None:
     page.login("good")
     assert page.text("#verdict-title") == "emusk: signed in (X14.0.7)"

@@ -24,6 +24,9 @@ function verdict(page) {
   if (page.running !== null) {
     return { state: "running", title: `${page.running} is logging in …`, text: `${requests(exchanges.length)} so far.` };
   }
+  if (login === null && page.ladder === null) {
+    return { state: "idle", title: "Connecting to the proxy …", text: "The ladder shows requests as they arrive." };
+  }
   if (login === null && exchanges.length === 0) {
     return { state: "idle", title: "Nothing has happened yet.", text: "Run a login, or send a client through the proxy." };
   }
