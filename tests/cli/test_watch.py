@@ -47,7 +47,7 @@ def test_each_step_is_one_line_and_a_finding_has_its_remedies(running: Serving, 
         assert f"following the proxy of {running.admin}; Ctrl-C ends" in process.stderr.readline()
         get(running, server)
         steps = [process.stdout.readline() for _ in range(4)]
-        finding = [process.stdout.readline() for _ in range(3)]
+        finding = [process.stdout.readline() for _ in range(4)]
         control(running.admin, "PATCH", "/api/config", {"upstream": {"attempts": 3}})
         changed = next(line for line in process.stdout if not line.startswith("    "))
         assert interrupted(process) == 130
@@ -61,7 +61,8 @@ def test_each_step_is_one_line_and_a_finding_has_its_remedies(running: Serving, 
     ]
     assert finding[0] == "finding\n"
     assert finding[1].startswith("    issuer-missing: ")
-    assert finding[2].startswith("    - ")
+    assert finding[2].startswith("    presented: ")  # as `mralab findings` says: the proxy knows more than its lines
+    assert finding[3].startswith("    - ")
     assert changed.endswith("Z  configuration changed: upstream.attempts = 3\n")
     control(running.admin, "POST", "/api/reset")
 
@@ -83,6 +84,7 @@ def test_json_has_one_document_in_each_line(running: Serving, server: Server) ->
     )  # fmt: skip
     assert any("Action=Terminate" in line["text"] for line in refused["step"]["lines"])
     assert documents[-1]["finding"]["code"] == "issuer-missing"
+    assert HOST in documents[-1]["finding"]["presented"][0]["names"]
 
 
 @pytest.mark.parametrize("arguments", [[], ["--json"]])

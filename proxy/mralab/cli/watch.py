@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from ..errors import MralabError
 from .control_api import admin_option, connect
 from .event_loop import run
 from .group import json_option
 from .root import main
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
+    from ..web.client import Admin
     from ..web.documents import WatchDocument
 
 
@@ -37,16 +40,40 @@ def watch(admin: str | None, as_json: bool) -> None:
     """
     remote = connect(admin)
     shown = _print_json if as_json else _print
-    run(lambda: _watch(remote.host, remote.port, shown))
+    run(lambda: _watch(remote, shown))
 
 
-async def _watch(host: str, port: int, shown: Callable[[Iterable[WatchDocument]], None]) -> None:
+async def _watch(remote: Admin, shown: Callable[[Iterable[WatchDocument]], None]) -> None:
     from ..show.watch import Watcher
     from ..web.event_client import follow
 
     watcher = Watcher()
-    async for event in follow(host, port):
-        shown(watcher.pause() if event is None else watcher.take(event.kind, event.data))
+    async for event in follow(remote.host, remote.port):
+        documents = [*(watcher.pause() if event is None else watcher.take(event.kind, event.data))]
+        if any(document.finding is not None for document in documents):
+            documents = await asyncio.to_thread(_with_findings_of, remote, documents)
+        shown(documents)
+
+
+def _with_findings_of(remote: Admin, documents: Sequence[WatchDocument]) -> list[WatchDocument]:
+    """Replace findings by those of the proxy, which knows more than its lines: certificates, ``[hosts]``, reasons.
+
+    A finding that the proxy does not have, or does not return, stays as it is.
+    """
+    from ..web.documents import WatchDocument
+
+    try:
+        found = remote.request("GET", "/api/findings")["findings"]
+        known = {(each["code"], each["server"].lower(), each["port"]): each for each in found}
+        return [
+            WatchDocument.model_validate({"event": "finding", "finding": own})
+            if (finding := document.finding) is not None
+            and (own := known.get((finding.code, finding.server.lower(), finding.port))) is not None
+            else document
+            for document in documents
+        ]
+    except (MralabError, KeyError, TypeError, AttributeError, ValueError):  # it is gone, or no proxy
+        return [*documents]
 
 
 def _print_json(documents: Iterable[WatchDocument]) -> None:

@@ -1,6 +1,7 @@
 """A running proxy's live events as steps of its ladder, findings and changes: for ``mralab watch``.
 
-The log lines of the stream are read as ``diagnose`` reads a log, so both say the same of the same lines.
+The log lines of the stream are read as ``diagnose`` reads a log, so both say the same of the same lines. The command
+replaces a finding by the proxy's own, which knows more.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ..core.hostport import host_port
 from ..core.log.escape import visible
 from ..core.log.events import ResponseSent
 from ..core.log.reader import LineReader, Record
-from ..diagnose.finding_json import finding_json
+from ..diagnose.finding_json import finding_json, presented_text
 from ..diagnose.ladder import LadderBuilder, LadderStep, Participant
 from ..web.documents import WatchDocument
 from ..web.switches import shown
@@ -135,6 +136,8 @@ def _finding(document: WatchDocument, width: int | None) -> Text:
     if finding is None:
         return Text()
     paragraphs = [visible(f"{finding.code}: {finding.cause}")]
+    if presented := presented_text([each.model_dump(mode="json") for each in finding.presented]):
+        paragraphs.append(visible(presented))
     for remedy in finding.remedies:
         where = f" ({remedy.where})" if remedy.where else ""
         paragraphs += [visible(f"- {remedy.text}{where}")]
