@@ -61,6 +61,7 @@ def test_each_step_is_one_line_and_a_finding_has_its_remedies(running: Serving, 
     ]
     assert finding[0] == "finding\n"
     assert finding[1].startswith("    issuer-missing: ")
+    assert "log cannot tell" not in finding[1]  # a running proxy knows the issuer's name
     assert finding[2].startswith("    presented: ")  # as `mralab findings` says: the proxy knows more than its lines
     assert finding[3].startswith("    - ")
     assert changed.endswith("Z  configuration changed: upstream.attempts = 3\n")

@@ -15,6 +15,7 @@ from ..core.tls.hostname import is_address
 from .occurrence import FindingRule, Occurrence
 from .sentence import Sentence, Wordings, say
 
+_NO_ISSUER: Final = "unable to get local issuer certificate|unable to verify the (first|leaf)"
 _OFF: Final = "verify-origin-off"
 _RISKY: Final = "verify-origin-off-risky"
 _Cause = str | tuple[Sentence | Wordings, ...]
@@ -22,6 +23,11 @@ _Cause = str | tuple[Sentence | Wordings, ...]
 
 def _is_ca(occurrence: Occurrence) -> bool:
     return (occurrence.depth or 0) > 0
+
+
+def _is_shown(occurrence: Occurrence) -> bool:
+    """Return whether the finding shows the certificate, with its issuer: a running proxy knows it, a log does not."""
+    return bool(occurrence.presented)
 
 
 def _chain(
@@ -68,7 +74,15 @@ _TRUST: Final = (
     ),
     _chain(
         "issuer-missing",
-        "unable to get local issuer certificate|unable to verify the (first|leaf)",
+        _NO_ISSUER,
+        "{place} did not send the issuer of its certificate, and Expressway-C's trust store does not have it either. "
+        "An intermediate CA is for the server to send, a root CA for Expressway-C to trust.",
+        "trust-chain send-chain sign",
+        when=_is_shown,
+    ),
+    _chain(
+        "issuer-missing",
+        _NO_ISSUER,
         "{place} did not send the issuer of its certificate, which is not in Expressway-C's trust store either; the "
         "log cannot tell whether an intermediate CA is missing or the whole CA is unknown.",
         "trust-chain send-chain sign",
