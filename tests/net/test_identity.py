@@ -405,8 +405,8 @@ def test_its_problem_is_reported_with_all_others(tmp_path: Path) -> None:
     given = {"upstream": {"certificate": "c.pem", "ciphers": "NO-SUCH"}, "trust": {"store": "t.pem"}}
     with pytest.raises(ConfigError) as raised:
         load_settings(from_mapping(given, tmp_path))
-    assert [problem.partition(":")[0].removeprefix(f"{tmp_path}/") for problem in raised.value.problems] == [
-        "t.pem",
+    assert [problem.partition(":")[0] for problem in raised.value.problems] == [
+        "trust.store",
         "upstream.certificate",
         "upstream.ciphers",
     ]

@@ -212,25 +212,22 @@ class ServerConnection(asyncio.Protocol):
             self._ready = self._wake_due = True
         if data:
             self._read(data)
-        self._end_tls(tls)
+        if tls.endpoint.closed:
+            self.close()
 
     def _decrypted(self, tls: TlsClient, data: bytes) -> None:
         if data:
             self._read(data)
         else:  # a message such as a key update
             self._answer(tls)
-        self._end_tls(tls)
+        if tls.endpoint.closed:
+            self.close()
 
     def _answer(self, tls: TlsClient) -> None:
         """Send what OpenSSL has to send by itself."""
-        outgoing = tls.outgoing()
+        outgoing = tls.endpoint.take()
         if outgoing and self._transport is not None:
             self._transport.write(outgoing)
-
-    def _end_tls(self, tls: TlsClient) -> None:
-        """Close the connection after the server's close_notify."""
-        if tls.closed:
-            self.close()
 
     def _tls_failed(self, tls: TlsClient, error: TlsError) -> None:
         if self._transport is not None:
@@ -460,7 +457,7 @@ class ServerConnection(asyncio.Protocol):
 
     def _body_ended(self, exc: Exception | None) -> None:
         """Complete or fail the body: only a clean end of the connection completes it (RFC 9112 section 9.8)."""
-        clean = exc is None and (self.tls is None or self.tls.closed)
+        clean = exc is None and (self.tls is None or self.tls.endpoint.closed)
         unread = not self._reader.began
         if not self._reader.receive_eof(clean=clean):
             self._fail(ResponseError("hangup", "the server closed the connection", unread=unread))
@@ -473,7 +470,7 @@ class ServerConnection(asyncio.Protocol):
         """
         transport, tls = self._transport, self.tls
         if transport is not None and not transport.is_closing():
-            if tls is not None and tls.established and not (tls.closed and fin_received(transport)):
+            if tls is not None and tls.established and not (tls.endpoint.closed and fin_received(transport)):
                 transport.write(tls.close())
             transport.close()
 
