@@ -121,8 +121,12 @@ class Serve:
 
     def configure(self, tables: Mapping[str, Any]) -> None:
         """Replace the configuration file; SIGHUP puts it in force."""
-        (self.folder / "new.toml").write_text(toml(tables))
-        (self.folder / "new.toml").rename(self.folder / "mralab.toml")  # atomically, as editors do
+        self.write_configuration(toml(tables))
+
+    def write_configuration(self, text: str) -> None:
+        """Replace the text of the configuration file atomically, as editors do: a reload may read it at any time."""
+        (self.folder / "new.toml").write_text(text)
+        (self.folder / "new.toml").rename(self.folder / "mralab.toml")
 
     async def ended(self, limit: float = 15.0) -> int:
         """Wait for its end and return the exit code."""

@@ -192,7 +192,7 @@ class Disturbances:
             (self._room / "traffic_server.log").rename(self._room / self.files[-1])
         elif kind == "spoil":
             before = self._it.complaints().count("reload refused")
-            (self._room / "mralab.toml").write_text("[verify]\norigin = \n")
+            self._it.write_configuration("[verify]\norigin = \n")
             self._it.signal(signal.SIGHUP)
             self.bad += 1
             await until(
