@@ -11,6 +11,7 @@ from aiohttp import web
 
 from mralab.errors import MralabError
 from mralab.mocks.faults.answer import Answer
+from mralab.mocks.faults.expire import Expire
 from mralab.mocks.faults.stall import Stall
 from mralab.mocks.node import Node, Service
 from mralab.mocks.pki import Pki, mint
@@ -119,3 +120,21 @@ async def test_a_change_of_one_port_leaves_the_context_of_the_others(node: Node)
     node.serve(5061, "tomcat")
     assert node.listener(443).context is kept
     assert node.listener(5061).context is not changed
+
+
+async def test_ports_with_the_same_offer_have_one_context(pki: Pki) -> None:
+    services = (*SERVICES, Service(8443, "https", application, ("tomcat",)))
+    async with Node(pki, services, fqdn="imp.steven.lab", ip="10.48.36.216") as node:
+        for versions in (("1.2",), ("1.2", "1.3")):
+            node.tls = versions
+            assert node.listener(8443).context is node.listener(443).context
+            assert node.listener(5061).context is not node.listener(443).context  # it sends a CertificateRequest
+        node.inject(Expire(), 8443)
+        assert node.listener(8443).offer.certified != (pki["tomcat"],)
+        assert node.listener(443).offer.certified == (pki["tomcat"],)
+        node.serve(8443, "tomcat-ECDSA")
+        assert node.listener(8443).context is not node.listener(443).context
+        node.lift_faults()
+        for port, kind in ((443, "rsa"), (8443, "ec")):
+            await fetch(node.urls[port])
+            assert node.listener(port).seen[-1].certificate == kind

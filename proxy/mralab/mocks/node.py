@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Self, TypeVar
 
 from ..core.hostport import host_port
 from ..errors import MralabError
-from .context import server_context
+from .context import TlsOffer
 from .listener import TlsListener
 
 if TYPE_CHECKING:
@@ -232,15 +232,20 @@ class Node:
         return port
 
     def _apply_certificates(self, *ports: int) -> None:
-        """Make the TLS contexts of running ports anew. OpenSSL takes 1 to 2 ms for each: those of others are kept."""
+        """Make the TLS contexts of running ports anew: one for all ports with the same offer.
+
+        OpenSSL takes 1 to 2 ms for each, together half of a lab's start. Those of other ports are kept.
+        """
         if not self._started:
             return  # the start makes them, from what is installed by then
-        authorities = self.authorities
-        for port in ports:
-            service = self._services[port]
-            certificates = [self.certificate(purpose) for purpose in self._served_purposes[port]]
-            accepted = [each.cert for each in authorities or certificates]
-            asked_for = (*accepted, *self._trusted_clients) if service.ask_client else ()
-            self._listeners[port].context = server_context(
-                *certificates, tls=self._tls, ask_client=asked_for, ciphers=service.ciphers
-            )
+        offers = {port: self._offer(port) for port in ports}
+        contexts = {offer: offer.context() for offer in dict.fromkeys(offers.values())}
+        for port, offer in offers.items():
+            self._listeners[port].context = contexts[offer]
+
+    def _offer(self, port: int) -> TlsOffer:
+        service = self._services[port]
+        certificates = tuple(self.certificate(purpose) for purpose in self._served_purposes[port])
+        accepted = [each.cert for each in self.authorities or certificates]
+        asked_for = (*accepted, *self._trusted_clients) if service.ask_client else ()
+        return TlsOffer(certificates, self._tls, asked_for, service.ciphers)
