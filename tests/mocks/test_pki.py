@@ -201,6 +201,14 @@ def test_a_cycle_of_issuers_is_reported_once() -> None:
     assert caught.value.problems == ("certs/pki.toml: [one] issuer: is a cycle: one <- two <- one",)
 
 
+def test_changed_recipes_of_one_caller_are_not_those_of_the_next() -> None:
+    changed = read_recipes()
+    changed["tomcat"]["sans"].append("dns:other.example.test")
+    del changed["imp-tomcat"]
+    assert read_recipes()["tomcat"]["sans"] == ["dns:cucm.steven.lab", "dns:cucm-sub.steven.lab"]
+    assert "imp-tomcat" in read_recipes()
+
+
 def test_invalid_toml_is_reported_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "pki.toml"
     file.write_text("[a]\nsubject = CN\n")

@@ -9,6 +9,7 @@ ones. EC keys are always new.
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import ipaddress
 import os
@@ -18,6 +19,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from cryptography import x509
@@ -204,10 +206,14 @@ class _Extended(Pki):
 def read_recipes(file: Path | None = None) -> dict[str, dict[str, Any]]:
     """Return the recipes of a file, by default the lab's own. ``mint`` checks their values.
 
+    The lab's own are parsed once: the checks of the shipped scenarios read them some 140 times. Callers may change
+    what they get.
+
     Raises:
         ConfigError: the file cannot be read, is not TOML (with the line), or has keys outside of tables.
     """
-    file = file or data_path("certs/pki.toml")
+    if file is None:
+        return copy.deepcopy(_shipped_recipes())
     try:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -217,6 +223,11 @@ def read_recipes(file: Path | None = None) -> dict[str, dict[str, Any]]:
     if misplaced := [key for key, value in tables.items() if not isinstance(value, dict)]:
         raise ConfigError([f"{file}: {key}: must be in the table of a certificate" for key in misplaced])
     return tables
+
+
+@cache
+def _shipped_recipes() -> dict[str, dict[str, Any]]:
+    return read_recipes(data_path("certs/pki.toml"))
 
 
 def mint(
