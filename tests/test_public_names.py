@@ -33,6 +33,13 @@ def test_the_package_imports_nothing_heavy() -> None:
     assert shown.stdout == "set()\n"
 
 
+def test_the_command_line_imports_nothing_that_only_some_commands_need() -> None:
+    heavy = {"aiohttp", "asyncio", "cryptography", "hashlib", "pydantic", "rich", "ssl", "tempfile"}
+    code = f"import mralab.cli, sys; print({heavy} & set(sys.modules))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout == "set()\n"
+
+
 def test_version_and_changelog_agree() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert mralab.__version__ == declared

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -78,6 +77,8 @@ def _destination(out: str | None, *, as_json: bool) -> AbstractContextManager[Ou
 
     Raises ``MralabError`` if nothing can be written there; a file is checked on entering.
     """
+    import tempfile
+
     if out is None:
         try:
             tempfile.TemporaryFile(dir=".").close()
@@ -112,6 +113,8 @@ def _save(destination: OutputFile | None, name: str, data: bytes) -> str:
 
 def _rescue(name: str, data: bytes) -> str:
     """Save ``data`` in a temporary folder. Return a sentence with its path, or that it is lost."""
+    import tempfile
+
     try:
         file = Path(tempfile.mkdtemp(prefix="mralab-"), name)
         file.write_bytes(data)

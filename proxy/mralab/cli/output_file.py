@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 import sys
 from pathlib import Path
@@ -125,7 +124,7 @@ class OutputFile:
         temporary.unlink()
 
     def _temporary(self) -> Path:
-        return self._file.with_name(f".mralab-{secrets.token_hex(8)}.tmp")
+        return self._file.with_name(f".mralab-{os.urandom(8).hex()}.tmp")
 
     def _replace(self, data: bytes) -> None:
         temporary = self._temporary()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from ..errors import MralabError
@@ -10,6 +9,8 @@ from ..errors import MralabError
 
 def create_folder(folder: Path, option: str) -> None:
     """Create a folder and those above it. Raises ``MralabError`` if that fails, or if it cannot be written to."""
+    import tempfile
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

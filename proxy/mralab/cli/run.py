@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -21,6 +20,7 @@ from .output_folder import create_folder
 from .root import main
 
 if TYPE_CHECKING:
+    import tempfile
     from collections.abc import Iterable
 
     from ..lab.run import ScenarioResult
@@ -91,6 +91,8 @@ def _page(results: Iterable[ScenarioResult]) -> ReportPage:
 
 
 def _folder(out: Path | None) -> tempfile.TemporaryDirectory[str] | nullcontext[str]:
+    import tempfile
+
     if out is None:
         return tempfile.TemporaryDirectory(prefix="mralab-")
     create_folder(out, "--out")
