@@ -13,6 +13,8 @@ from typing import Final
 
 import grimp
 
+from tests.conftest import LONG
+
 ROOT: Final = Path(__file__).parents[1]
 PACKAGE: Final = ROOT / "proxy" / "mralab"
 DOCUMENTS: Final = ("docs/architecture.md", "CONTRIBUTING.md")
@@ -93,3 +95,10 @@ def test_the_documents_name_files_that_exist() -> None:
         for path in paths:
             places = (ROOT / path, PACKAGE / path, PACKAGE / f"{path}.py")
             assert any(place.exists() for place in places), f"{document}: {path} does not exist"
+
+
+def test_each_long_file_of_the_test_order_is_one_file() -> None:
+    files = [file.as_posix() for file in (ROOT / "tests").rglob("test_*.py")]
+    assert len(set(LONG)) == len(LONG)
+    for name in LONG:
+        assert sum(file.endswith(f"/{name}") for file in files) == 1, name
