@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from typing import TYPE_CHECKING
@@ -44,6 +43,8 @@ def watch(admin: str | None, as_json: bool) -> None:
 
 
 async def _watch(remote: Admin, shown: Callable[[Iterable[WatchDocument]], None]) -> None:
+    import asyncio
+
     from ..show.watch import Watcher
     from ..web.event_client import follow
 
