@@ -174,14 +174,17 @@ def test_everything_that_a_lab_cannot_do_is_reported_at_once(folder: Path) -> No
     )
     with pytest.raises(ConfigError) as caught:
         Lab(config=changed)
-    assert [problem.partition(": ")[0] for problem in caught.value.problems] == [
+    problems = caught.value.problems
+    assert [problem.partition(": ")[0] for problem in problems] == [
         "hosts.'cucm.steven.lab'",
         "hosts.'10.48.36.215'",
         "proxy.workers",
-        str(folder / "none.pem"),
-        str(folder / "none.csv"),
+        "trust.store",
+        "allow.rules",
         "upstream.ciphers",
     ]
+    for problem, name in ((problems[3], "none.pem"), (problems[4], "none.csv")):
+        assert f": {folder / name}: cannot be read" in problem
     assert "mralab serve" in caught.value.hint
 
 
